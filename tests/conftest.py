@@ -1,0 +1,203 @@
+"""The ground tests stand on: a real PostgreSQL and a real Redis, a database per process, a rollback per test."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from psycopg import sql
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+
+from tests import factories
+from webapp import clock, crypto, tenancy
+from webapp.config import Settings, load_settings
+from webapp.extensions import db, limiter
+from webapp.factory import create_app
+from webapp.models.commercials import Commercial
+from webapp.models.identity import User
+from webapp.models.organisations import Organisation
+
+HTMX = {"HX-Request": "true"}
+TEST_KEY = "test:" + "A" * 42 + "A="
+REDIS_DATABASES = 16
+
+
+def _worker_number() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings for this process's own database and Redis database."""
+    database = f"crm_test_{_worker_number()}"
+    home: Path = tmp_path_factory.mktemp("home")
+    return load_settings(
+        {
+            "CRM_ENV": "test",
+            "CRM_HOME": str(home),
+            "DATABASE_URL": _named(os.environ["CRM_TEST_DATABASE_URL"], database),
+            "DATABASE_OWNER_URL": _named(os.environ["CRM_TEST_DATABASE_OWNER_URL"], database),
+            "REDIS_URL": f"{os.environ['CRM_TEST_REDIS_URL'].rstrip('/')}/{_worker_number() % REDIS_DATABASES}",
+            "SECRET_KEY": "a secret key that only tests know, long enough",
+            "CRM_DATA_KEYS": TEST_KEY,
+            "OIDC_ISSUER": "http://127.0.0.1:9/realms/crm",
+            "OIDC_CLIENT_SECRET": "client-secret",
+            "WINLEADPLUS_CLIENT_SECRET": "sync-secret",
+            "EXTERNAL_API_URL": "http://127.0.0.1:9/api/prospects",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def database(settings: Settings) -> str:
+    """A fresh, migrated database for this process."""
+    name = make_url(settings.database_url).database or ""
+    owner = make_url(settings.database_owner_url or "").username or ""
+    admin = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
+    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
+    return name
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings, database: str) -> Iterator[Flask]:
+    """The application on the test database, migrated."""
+    app = create_app(settings)
+    app.config["TESTING"] = True
+    with app.app_context():
+        upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app_context(app: Flask) -> Iterator[Flask]:
+    """An application context with the clock, limits and organisation as they were."""
+    with app.app_context():
+        yield app
+        db.session.remove()
+    clock.start_at(None)
+    tenancy.enter_organisation(None)
+    app.config["SESSION_REDIS"].flushdb()
+    limiter.reset()
+
+
+@pytest.fixture
+def session(app: Flask, app_context: Flask) -> Iterator[None]:
+    """One outer transaction for the whole test, rolled back at its end; commits inside become savepoints."""
+    engine = db.engine
+    connection = engine.connect()
+    outer = connection.begin()
+    db.engines[None] = connection  # type: ignore[index]
+    db.session.session_factory.configure(join_transaction_mode="create_savepoint")
+    yield
+    db.session.remove()
+    outer.rollback()
+    connection.close()
+    db.session.session_factory.configure(join_transaction_mode="conditional_savepoint")
+    db.engines[None] = engine  # type: ignore[index]
+
+
+@pytest.fixture
+def committed(app: Flask, app_context: Flask, settings: Settings) -> Iterator[None]:
+    """For tests that need several connections or processes: real commits, and every table emptied afterwards."""
+    yield
+    db.session.remove()
+    db.engine.dispose()
+    owner = create_engine(settings.database_owner_url or "")
+    with owner.begin() as connection:
+        tables = ", ".join(table.name for table in db.metadata.sorted_tables)
+        connection.exec_driver_sql(f"TRUNCATE {tables} CASCADE")
+    owner.dispose()
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of the tests: an organisation with every role, and an outsider from another one."""
+
+    organisation: Organisation
+    commercial: User
+    sales_rep: Commercial
+    colleague: User
+    manager: User
+    admin: User
+    outsider: User
+    other_organisation: Organisation
+
+
+@pytest.fixture
+def cast(session: None) -> Cast:
+    """The cast, in the rolled-back transaction; the current organisation is theirs."""
+    return factories.make_cast(Cast)
+
+
+@pytest.fixture
+def organisation_id(cast: Cast) -> UUID:
+    """The organisation that the test works for."""
+    return cast.organisation.id
+
+
+SignIn = Callable[[User], FlaskClient]
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> SignIn:
+    """A browser, signed in as the user, without the trip to the identity provider."""
+
+    def client_of(user: User) -> FlaskClient:
+        client = app.test_client()
+        with client.session_transaction() as browser_session:
+            browser_session["user_id"] = str(user.id)
+            browser_session["organisation_id"] = str(user.organisation_id)
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def client(cast: Cast, sign_in: SignIn) -> FlaskClient:
+    """A commercial's browser."""
+    return sign_in(cast.commercial)
+
+
+@pytest.fixture
+def manager_client(cast: Cast, sign_in: SignIn) -> FlaskClient:
+    """A manager's browser."""
+    return sign_in(cast.manager)
+
+
+@pytest.fixture
+def admin_client(cast: Cast, sign_in: SignIn) -> FlaskClient:
+    """An admin's browser."""
+    return sign_in(cast.admin)
+
+
+@pytest.fixture
+def outsider_client(cast: Cast, sign_in: SignIn) -> FlaskClient:
+    """The browser of an admin of another organisation: finds nothing of ours."""
+    return sign_in(cast.outsider)
+
+
+@pytest.fixture
+def stranger(app: Flask, app_context: Flask) -> FlaskClient:
+    """A browser that has not signed in."""
+    return app.test_client()
+
+
+@pytest.fixture(autouse=True)
+def _keys(request: pytest.FixtureRequest) -> None:
+    """Tests that make no application still encrypt with the test key."""
+    crypto.use(crypto.Keyring.parse(TEST_KEY))

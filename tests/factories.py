@@ -1,0 +1,163 @@
+"""One factory per model. Rows land in the current session, flushed."""
+
+from typing import Any
+from uuid import uuid4
+
+import factory
+from factory.alchemy import SQLAlchemyModelFactory
+
+from webapp import crypto, tenancy
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, iban_purpose, mask_iban
+from webapp.models.base import new_id
+from webapp.models.clients import Client
+from webapp.models.commercials import Commercial, Team, TeamLeader
+from webapp.models.contracts import Contract, ContractLine, ContractStatus
+from webapp.models.identity import User
+from webapp.models.organisations import Company, Organisation
+from webapp.models.winleadplus import WinLeadPlusConfig
+
+ISSUER = "http://127.0.0.1:9/realms/crm"
+
+
+class _Factory(SQLAlchemyModelFactory):
+    class Meta:
+        abstract = True
+        sqlalchemy_session_factory = lambda: db.session  # noqa: E731  the session of the moment
+        sqlalchemy_session_persistence = "flush"
+
+
+class OrganisationFactory(_Factory):
+    class Meta:
+        model = Organisation
+
+    slug = factory.Sequence(lambda n: f"organisation-{n}")
+    name = factory.Sequence(lambda n: f"Organisation {n}")
+
+
+class CompanyFactory(_Factory):
+    class Meta:
+        model = Company
+
+    name = "Société de test"
+
+
+class UserFactory(_Factory):
+    class Meta:
+        model = User
+
+    issuer = ISSUER
+    subject = factory.LazyFunction(lambda: str(uuid4()))
+    email = factory.Sequence(lambda n: f"user{n}@example.org")
+    email_verified = True
+    first_name = "Camille"
+    last_name = factory.Sequence(lambda n: f"Utilisateur{n}")
+    roles = factory.LazyFunction(lambda: ["commercial"])
+
+
+class TeamFactory(_Factory):
+    class Meta:
+        model = Team
+
+    name = factory.Sequence(lambda n: f"Équipe {n}")
+
+
+class TeamLeaderFactory(_Factory):
+    class Meta:
+        model = TeamLeader
+
+
+class CommercialFactory(_Factory):
+    class Meta:
+        model = Commercial
+
+    first_name = "Dominique"
+    last_name = factory.Sequence(lambda n: f"Vendeur{n}")
+    email = factory.Sequence(lambda n: f"vendeur{n}@example.org")
+
+
+class ClientFactory(_Factory):
+    class Meta:
+        model = Client
+
+    last_name = factory.Sequence(lambda n: f"DUPONT{n}")
+    first_name = "Élodie"
+    email = factory.Sequence(lambda n: f"client{n}@example.org")
+    city = "Lille"
+    postcode = "59000"
+
+
+class ContractFactory(_Factory):
+    """Needs ``client_id``; the company defaults to the organisation's default one."""
+
+    class Meta:
+        model = Contract
+
+    company_id = factory.LazyFunction(lambda: default_company().id)
+    reference = factory.Sequence(lambda n: f"REF{n:06d}")
+    status = ContractStatus.ACTIVE
+
+
+class ContractLineFactory(_Factory):
+    class Meta:
+        model = ContractLine
+
+    position = factory.Sequence(lambda n: n)
+    label = "Électricité verte"
+
+
+class WinLeadPlusConfigFactory(_Factory):
+    class Meta:
+        model = WinLeadPlusConfig
+
+
+def make_bank_account(client: Client, iban: str = "FR1420041010050500013M02606", **values: Any) -> BankAccount:
+    """A bank account with its IBAN sealed as the application does it."""
+    account_id = new_id()
+    account = BankAccount(
+        id=account_id,
+        organisation_id=client.organisation_id,
+        client_id=client.id,
+        iban=crypto.seal(iban, place=BankAccount.place(client.organisation_id, account_id, "iban")),
+        iban_index=crypto.blind_index(iban, purpose=iban_purpose(client.organisation_id)),
+        iban_masked=mask_iban(iban),
+        **values,
+    )
+    db.session.add(account)
+    db.session.flush()
+    return account
+
+
+def default_company() -> Company:
+    """The default company of the current organisation."""
+    return db.session.query(Company).filter_by(is_default=True).one()
+
+
+def make_cast(cast: type[Any]) -> Any:
+    """Two organisations with their people; the first becomes the current one."""
+    other = OrganisationFactory()
+    with tenancy.organisation(other.id):
+        CompanyFactory(is_default=True)
+        outsider = UserFactory(roles=["admin"])
+    organisation = OrganisationFactory()
+    tenancy.enter_organisation(organisation.id)
+    CompanyFactory(is_default=True)
+    commercial, colleague = UserFactory(), UserFactory()
+    manager = UserFactory(roles=["manager"])
+    admin = UserFactory(roles=["admin"])
+    team = TeamFactory(name="Nord")
+    TeamLeaderFactory(team_id=team.id, user_id=manager.id)
+    sales_rep = CommercialFactory(user_id=commercial.id, team_id=team.id, external_id=commercial.subject)
+    CommercialFactory(user_id=colleague.id, external_id=colleague.subject)
+    WinLeadPlusConfigFactory()
+    db.session.commit()
+    return cast(
+        organisation=organisation,
+        commercial=commercial,
+        sales_rep=sales_rep,
+        colleague=colleague,
+        manager=manager,
+        admin=admin,
+        outsider=outsider,
+        other_organisation=other,
+    )

@@ -1,0 +1,1 @@
+"""The CRM: a server-rendered dashboard for a sales organisation."""

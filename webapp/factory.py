@@ -1,0 +1,90 @@
+"""Putting the application together."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from flask_babel import Babel
+from flask_session.defaults import Defaults
+from redis import Redis
+from werkzeug.middleware.proxy_fix import ProxyFix
+from whitenoise import WhiteNoise
+
+from webapp import cli, clock, crypto, queue, security, tenancy, views
+from webapp.config import Settings
+from webapp.extensions import csrf, db, htmx, limiter, migrate, sessions
+from webapp.logs import configure_logging
+
+ROOT = Path(__file__).resolve().parent.parent
+STATIC = ROOT / "static"
+BODY_LIMIT = 1024 * 1024
+POOL_SIZE = 5
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application for these settings. Connects to nothing until the first request."""
+    configure_logging(settings)
+    clock.start_at(settings.crm_now)
+    crypto.use(settings.keyring)
+    redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    queue.use(redis)
+
+    app = Flask(__name__, static_folder=str(STATIC), static_url_path="/static")
+    app.extensions["settings"] = settings
+    app.config.update(_flask_config(settings, redis))
+    db.init_app(app)
+    tenancy.scope_session(db.session.session_factory.class_)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"), compare_type=True)
+    htmx.init_app(app)
+    csrf.init_app(app)
+    sessions.init_app(app)
+    limiter.init_app(app)
+    Babel(app, default_locale="fr", default_timezone="Europe/Paris")
+    security.init_app(app)
+    views.init_app(app)
+    cli.init_app(app)
+    _put_behind(app, settings)
+    return app
+
+
+def _flask_config(settings: Settings, redis: Redis) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "TRUSTED_HOSTS": settings.hosts,
+        "MAX_CONTENT_LENGTH": BODY_LIMIT,
+        "MAX_FORM_PARTS": 200,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_pre_ping": True,
+            "pool_size": POOL_SIZE,
+            "connect_args": {"connect_timeout": 5, "application_name": "crm"},
+        },
+        "SESSION_TYPE": "redis",
+        "SESSION_REDIS": redis,
+        "SESSION_SERIALIZATION_FORMAT": Defaults.SESSION_SERIALIZATION_FORMAT,
+        "SESSION_PERMANENT": True,
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "SESSION_COOKIE_NAME": settings.session_cookie_name,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SECURE": settings.is_production,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_PATH": "/",
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "WTF_CSRF_HEADERS": ["X-CSRFToken"],
+        "RATELIMIT_STORAGE_URI": "redis://",  # the pool below says where
+        "RATELIMIT_STORAGE_OPTIONS": {"connection_pool": redis.connection_pool},
+        "RATELIMIT_STRATEGY": "moving-window",
+    }
+
+
+def _put_behind(app: Flask, settings: Settings) -> None:
+    """What stands between the server and Flask: static files with far expiry, and in production a proxy."""
+    wrapped = WhiteNoise(
+        app.wsgi_app,
+        root=str(STATIC),
+        prefix="static/",
+        autorefresh=not settings.is_production,
+        max_age=365 * 24 * 3600,  # addresses carry the file's fingerprint
+    )
+    app.wsgi_app = ProxyFix(wrapped, x_for=1, x_proto=1, x_host=1) if settings.is_production else wrapped  # type: ignore[method-assign]

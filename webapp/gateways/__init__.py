@@ -1,0 +1,1 @@
+"""Everything that talks outwards: WinLeadPlus, identity, payments, mail."""

@@ -1,0 +1,97 @@
+"""Bank accounts and SEPA mandates of clients."""
+
+from datetime import date
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp import crypto
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.clients import Source
+from webapp.tenancy import OrganisationScoped
+
+
+def iban_purpose(organisation_id: UUID) -> str:
+    """The purpose of IBAN blind indexes: equality shows within an organisation only."""
+    return f"{organisation_id}|iban"
+
+
+def mask_iban(iban: str) -> str:
+    """The country and the last four characters: ``FR•• •••• 2606``."""
+    return f"{iban[:2]}•• •••• {iban[-4:]}"
+
+
+class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
+    """An IBAN, encrypted; ``iban_masked`` is what pages show, ``iban_index`` is what equality is tested on."""
+
+    __tablename__ = "bank_accounts"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "client_id", "iban_index"),
+        tenant_key("client_id", "clients"),
+    )
+
+    client_id: Mapped[UUID]
+    iban: Mapped[bytes] = mapped_column(LargeBinary)
+    iban_index: Mapped[bytes] = mapped_column(LargeBinary)
+    iban_masked: Mapped[str] = mapped_column(String(20))
+    bic: Mapped[bytes | None] = mapped_column(LargeBinary)
+    holder: Mapped[str | None] = mapped_column(String(200))
+    source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+
+    @staticmethod
+    def place(organisation_id: UUID, account_id: UUID, column: str) -> str:
+        """Where an encrypted value of this account belongs (associated data)."""
+        return f"{organisation_id}|bank_accounts.{column}|{account_id}"
+
+    def reveal_iban(self) -> str:
+        """The IBAN in clear. Callers check the right and write the reveal into the timeline."""
+        return crypto.unseal(self.iban, place=self.place(self.organisation_id, self.id, "iban"))
+
+    def reveal_bic(self) -> str | None:
+        """The BIC in clear, where there is one."""
+        if self.bic is None:
+            return None
+        return crypto.unseal(self.bic, place=self.place(self.organisation_id, self.id, "bic"))
+
+
+class MandateStatus(StrEnum):
+    """A declared mandate is known from hearsay (WinLeadPlus) and is not debitable until completed."""
+
+    DECLARED = "declared"
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"declared": "Déclaré", "active": "Actif", "revoked": "Révoqué"}[self.value]
+
+
+class Mandate(OrganisationScoped, Identified, Timestamped, Base):
+    """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company."""
+
+    __tablename__ = "mandates"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "company_id", "umr"),
+        Index("ix_mandates_client", "organisation_id", "client_id"),
+        Index(
+            "uq_mandates_declared",
+            "organisation_id",
+            "bank_account_id",
+            unique=True,
+            postgresql_where=text("status = 'declared'"),
+        ),
+        tenant_key("client_id", "clients"),
+        tenant_key("bank_account_id", "bank_accounts"),
+        tenant_key("company_id", "companies"),
+    )
+
+    client_id: Mapped[UUID]
+    bank_account_id: Mapped[UUID]
+    company_id: Mapped[UUID | None]
+    umr: Mapped[str | None] = mapped_column(String(35))
+    status: Mapped[MandateStatus] = mapped_column(stored_enum(MandateStatus))
+    signed_on: Mapped[date | None]
+    source: Mapped[Source | None] = mapped_column(stored_enum(Source))

@@ -1,0 +1,71 @@
+"""What every table shares: the typed base, keys, and how enumerations are stored."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import DateTime, Enum, ForeignKeyConstraint, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+from webapp import clock
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> UUID:
+    """A UUIDv7: unguessable enough for addresses, and arriving in index order."""
+    return uuid7()
+
+
+class Base(DeclarativeBase):
+    """Base of all models; plain SQLAlchemy, so that mypy sees the types."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(none_as_null=True),
+    }
+
+
+class Identified:
+    """Mixin: primary key (organisation_id, id), so that every table can be partitioned by organisation."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-2)
+
+
+class Timestamped:
+    """Mixin: when the row was made."""
+
+    created_at: Mapped[datetime] = mapped_column(default=clock.now, sort_order=100)
+
+
+def tenant_key(column: str, table: str, *, ondelete: str = "CASCADE") -> ForeignKeyConstraint:
+    """A composite foreign key within the organisation: a row cannot point into another one.
+
+    ``ondelete="SET NULL"`` empties ``column`` alone, and leaves organisation_id in place.
+    """
+    if ondelete == "SET NULL":
+        ondelete = f"SET NULL ({column})"
+    return ForeignKeyConstraint(
+        ["organisation_id", column], [f"{table}.organisation_id", f"{table}.id"], ondelete=ondelete
+    )
+
+
+def stored_enum(values: type[StrEnum]) -> Enum:
+    """Store the enumeration's values as text: adding one later needs no lock on the table."""
+    return Enum(
+        values,
+        native_enum=False,
+        create_constraint=False,
+        length=32,
+        values_callable=lambda members: [member.value for member in members],
+    )

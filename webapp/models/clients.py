@@ -1,0 +1,127 @@
+"""Clients (customers)."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Computed, Index, LargeBinary, String, Text, and_, text
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp import clock
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.commercials import Commercial
+from webapp.tenancy import OrganisationScoped
+
+
+class Source(StrEnum):
+    """Where a client or contract came from; a client made in the CRM has none."""
+
+    WINLEADPLUS = "WinLeadPlus"
+    WOOCOMMERCE = "WooCommerce"
+
+
+class ClientStatus(StrEnum):
+    """How far a client has come."""
+
+    PROSPECT = "prospect"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"prospect": "Prospect", "active": "Actif", "inactive": "Inactif"}[self.value]
+
+
+class Civility(StrEnum):
+    """How to address someone (civilité)."""
+
+    MR = "M."
+    MRS = "Mme"
+
+
+class Client(OrganisationScoped, Identified, Timestamped, Base):
+    """A customer, always a person or firm sold to.
+
+    ``name_key``, ``city_key`` and ``search_text`` are made by PostgreSQL from the other columns (see the SQL
+    functions ``fold`` and ``client_search_text``), so that no write path can forget them. ``contracts_count`` and
+    ``contract_references`` are kept by a trigger on contracts. ``phone`` is E.164, ``email`` lower case, ``country``
+    ISO 3166 alpha-2. ``changed_at`` moves with what a person would call a change; ``version`` with every
+    edit, so that two people cannot overwrite each other.
+    """
+
+    __tablename__ = "clients"
+    __table_args__ = (
+        tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
+        Index("ix_clients_name", "organisation_id", "name_key", "id"),
+        Index("ix_clients_city", "organisation_id", "city_key", "id"),
+        Index("ix_clients_changed", "organisation_id", "changed_at", "id"),
+        Index("ix_clients_contracts", "organisation_id", "contracts_count", "id"),
+        Index("ix_clients_commercial", "organisation_id", "commercial_id", "name_key", "id"),
+        Index("ix_clients_email", "organisation_id", "email"),
+        Index("ix_clients_phone", "organisation_id", "phone"),
+        Index(
+            "ix_clients_awaiting_commercial",
+            "organisation_id",
+            "commercial_external_id",
+            postgresql_where=text("commercial_id IS NULL AND commercial_external_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_clients_search",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+        ),
+    )
+
+    source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+    status: Mapped[ClientStatus] = mapped_column(stored_enum(ClientStatus), default=ClientStatus.PROSPECT)
+    commercial_id: Mapped[UUID | None]
+    commercial_external_id: Mapped[str | None] = mapped_column(String(64))
+    civility: Mapped[Civility | None] = mapped_column(stored_enum(Civility))
+    last_name: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    first_name: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    birth_date: Mapped[date | None]
+    email: Mapped[str | None] = mapped_column(String(320))
+    phone: Mapped[str | None] = mapped_column(String(20))
+    address_line1: Mapped[str | None] = mapped_column(String(200))
+    address_line2: Mapped[str | None] = mapped_column(String(200))
+    postcode: Mapped[str | None] = mapped_column(String(20))
+    city: Mapped[str | None] = mapped_column(String(100))
+    country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
+    identity_card: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    contracts_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    contract_references: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
+    changed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    name_key: Mapped[str] = mapped_column(
+        String(collation="C"), Computed("fold(last_name || ' ' || first_name)", persisted=True), deferred=True
+    )
+    city_key: Mapped[str] = mapped_column(
+        String(collation="C"), Computed("fold(coalesce(city, ''))", persisted=True), deferred=True
+    )
+    search_text: Mapped[str] = mapped_column(
+        Text(collation="C"),
+        Computed(
+            "client_search_text(last_name, first_name, email, phone, contract_references)",
+            persisted=True,
+        ),
+        deferred=True,
+    )
+
+    commercial: Mapped[Commercial | None] = relationship(
+        primaryjoin=lambda: and_(
+            Client.organisation_id == Commercial.organisation_id,
+            foreign(Client.commercial_id) == Commercial.id,
+        ),
+        viewonly=True,
+    )
+
+    @property
+    def full_name(self) -> str:
+        """Last name first, as lists are read; never empty."""
+        return f"{self.last_name} {self.first_name}".strip() or "Sans nom"
+
+    def place(self, column: str) -> str:
+        """Where an encrypted value of this client belongs (associated data)."""
+        return f"{self.organisation_id}|clients.{column}|{self.id}"

@@ -1,0 +1,61 @@
+"""Commercials (sales staff) and their teams."""
+
+from uuid import UUID
+
+from sqlalchemy import Computed, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.models.base import Base, Identified, Timestamped, tenant_key
+from webapp.tenancy import OrganisationScoped
+
+
+class Team(OrganisationScoped, Identified, Timestamped, Base):
+    """A team of commercials (équipe), led by one or more users."""
+
+    __tablename__ = "teams"
+    __table_args__ = (UniqueConstraint("organisation_id", "name"),)
+
+    name: Mapped[str] = mapped_column(String(100))
+
+
+class TeamLeader(OrganisationScoped, Base):
+    """A user who leads a team, and so sees its figures."""
+
+    __tablename__ = "team_leaders"
+    __table_args__ = (tenant_key("team_id", "teams"), tenant_key("user_id", "users"))
+
+    team_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class Commercial(OrganisationScoped, Identified, Timestamped, Base):
+    """A sales rep (apporteur). May exist before the account does: the first sign-in joins the two.
+
+    ``external_id`` is the Keycloak id that WinLeadPlus knows the rep by; ``email`` is kept in lower case.
+    """
+
+    __tablename__ = "commercials"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "external_id"),
+        UniqueConstraint("organisation_id", "user_id"),
+        Index("ix_commercials_email", "organisation_id", "email"),
+        Index("ix_commercials_name", "organisation_id", "name_key", "id"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+        tenant_key("team_id", "teams", ondelete="SET NULL"),
+    )
+
+    user_id: Mapped[UUID | None]
+    team_id: Mapped[UUID | None]
+    external_id: Mapped[str | None] = mapped_column(String(64))
+    email: Mapped[str | None] = mapped_column(String(320))
+    first_name: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    last_name: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    name_key: Mapped[str] = mapped_column(
+        String(collation="C"), Computed("fold(last_name || ' ' || first_name)", persisted=True)
+    )
+
+    @property
+    def full_name(self) -> str:
+        """First name and last name, else the e-mail, else the foreign id."""
+        return f"{self.first_name} {self.last_name}".strip() or self.email or self.external_id or "Commercial sans nom"

@@ -1,0 +1,139 @@
+"""Contracts and their lines: what was sold."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, and_
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp import clock
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.clients import Source
+from webapp.models.commercials import Commercial
+from webapp.tenancy import OrganisationScoped
+
+
+class ContractStatus(StrEnum):
+    """Where a contract stands."""
+
+    DRAFT = "draft"
+    PENDING = "pending"
+    ACTIVE = "active"
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {
+            "draft": "Brouillon",
+            "pending": "En attente",
+            "active": "Actif",
+            "canceled": "Annulé",
+            "terminated": "Résilié",
+        }[self.value]
+
+
+class PaymentMethod(StrEnum):
+    """How the client pays."""
+
+    SEPA = "sepa"
+    CARD = "card"
+    TRANSFER = "transfer"
+    CHEQUE = "cheque"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"sepa": "Prélèvement SEPA", "card": "Carte", "transfer": "Virement", "cheque": "Chèque"}[self.value]
+
+
+class Contract(OrganisationScoped, Identified, Timestamped, Base):
+    """A contract. ``reference`` is unique in the organisation.
+
+    ``commercial_id`` is the commercial **at signature**: set once, never moved by a later change of the client's.
+    ``status_raw`` keeps an upstream status that we have no word for; the page shows it as it is.
+    ``amount`` is in ``currency``, as WinLeadPlus gives it. ``signed_on`` is the date of signature in Paris.
+    ``missing_since`` flags a contract that vanished upstream.
+    """
+
+    __tablename__ = "contracts"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "reference"),
+        Index("ix_contracts_client", "organisation_id", "client_id"),
+        Index("ix_contracts_commercial", "organisation_id", "commercial_id", "signed_on"),
+        Index("ix_contracts_signed", "organisation_id", "signed_on", "id"),
+        tenant_key("client_id", "clients"),
+        tenant_key("company_id", "companies"),
+        tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
+    )
+
+    client_id: Mapped[UUID]
+    company_id: Mapped[UUID]
+    commercial_id: Mapped[UUID | None]
+    commercial_external_id: Mapped[str | None] = mapped_column(String(64))
+    reference: Mapped[str] = mapped_column(String(100))
+    status: Mapped[ContractStatus] = mapped_column(stored_enum(ContractStatus), default=ContractStatus.DRAFT)
+    status_raw: Mapped[str | None] = mapped_column(String(100))
+    description: Mapped[str | None] = mapped_column(Text)
+    contract_type: Mapped[str | None] = mapped_column(String(100))
+    supplier: Mapped[str | None] = mapped_column(String(200))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
+    signed_at: Mapped[datetime | None]
+    validated_at: Mapped[datetime | None]
+    starts_on: Mapped[date | None]
+    ends_on: Mapped[date | None]
+    payment_method: Mapped[PaymentMethod | None] = mapped_column(stored_enum(PaymentMethod))
+    withdrawal_day: Mapped[int | None]
+    document_url: Mapped[str | None] = mapped_column(Text)
+    audit_trail_url: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+    missing_since: Mapped[datetime | None]
+    changed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    signed_on: Mapped[date | None] = mapped_column(
+        Computed("(timezone('Europe/Paris', signed_at))::date", persisted=True)
+    )
+
+    lines: Mapped[list["ContractLine"]] = relationship(
+        primaryjoin=lambda: and_(
+            Contract.organisation_id == ContractLine.organisation_id,
+            Contract.id == foreign(ContractLine.contract_id),
+        ),
+        order_by="ContractLine.position",
+        viewonly=True,
+    )
+    commercial: Mapped[Commercial | None] = relationship(
+        primaryjoin=lambda: and_(
+            Contract.organisation_id == Commercial.organisation_id,
+            foreign(Contract.commercial_id) == Commercial.id,
+        ),
+        viewonly=True,
+    )
+
+    @property
+    def status_label(self) -> str:
+        """The upstream word where we have none of our own, else ours."""
+        return self.status_raw or self.status.label
+
+
+class ContractLine(OrganisationScoped, Identified, Base):
+    """One product on a contract. ``unit_price`` is in the contract's currency, before tax as upstream gives it."""
+
+    __tablename__ = "contract_lines"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "contract_id", "position"),
+        tenant_key("contract_id", "contracts"),
+        tenant_key("product_id", "products", ondelete="SET NULL"),
+    )
+
+    contract_id: Mapped[UUID]
+    position: Mapped[int]
+    product_id: Mapped[UUID | None]
+    label: Mapped[str] = mapped_column(String(200))
+    quantity: Mapped[Decimal] = mapped_column(Numeric(12, 3), default=Decimal(1), server_default="1")
+    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

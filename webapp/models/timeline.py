@@ -1,0 +1,67 @@
+"""The timeline (historique): what happened to a client, written with the change it tells of."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, and_
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp import clock
+from webapp.models.base import Base, Identified, stored_enum, tenant_key
+from webapp.models.identity import User
+from webapp.tenancy import OrganisationScoped
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    CLIENT_CREATED = "client_created"
+    CLIENT_UPDATED = "client_updated"
+    CLIENT_IMPORTED = "client_imported"
+    CLIENT_SYNCED = "client_synced"
+    CLIENT_LINKED = "client_linked"
+    CONTRACT_MISSING = "contract_missing"
+    IBAN_ADDED = "iban_added"
+    IBAN_REVEALED = "iban_revealed"
+
+    @property
+    def label(self) -> str:
+        """The sentence on the screen."""
+        return {
+            "client_created": "Client créé",
+            "client_updated": "Client modifié",
+            "client_imported": "Client importé de WinLeadPlus",
+            "client_synced": "Mis à jour par WinLeadPlus",
+            "client_linked": "Rattaché à un prospect WinLeadPlus",
+            "contract_missing": "Contrat absent de WinLeadPlus",
+            "iban_added": "Coordonnées bancaires ajoutées",
+            "iban_revealed": "IBAN affiché en clair",
+        }[self.value]
+
+
+class TimelineEvent(OrganisationScoped, Identified, Base):
+    """One event. ``changes`` maps a field to ``[old, new]``, never with an IBAN, card or token in clear."""
+
+    __tablename__ = "timeline_events"
+    __table_args__ = (
+        Index("ix_timeline_events_client", "organisation_id", "client_id", "at", "id"),
+        tenant_key("client_id", "clients"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+        tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
+    )
+
+    client_id: Mapped[UUID]
+    kind: Mapped[EventKind] = mapped_column(stored_enum(EventKind))
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+    user_id: Mapped[UUID | None]
+    run_id: Mapped[UUID | None]
+    changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+
+    user: Mapped[User | None] = relationship(
+        primaryjoin=lambda: and_(
+            TimelineEvent.organisation_id == User.organisation_id, foreign(TimelineEvent.user_id) == User.id
+        ),
+        viewonly=True,
+    )

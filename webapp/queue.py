@@ -1,0 +1,42 @@
+"""The bell: enqueueing by dotted name, with ids only, after commit. PostgreSQL keeps what must happen.
+
+Jobs are named, never imported, so that services and jobs do not import each other in a circle; a test
+resolves every name that the code mentions.
+"""
+
+from functools import partial
+
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from webapp.transactions import after_commit
+
+# One queue per worker process: a worker on several queues loses the job if it dies while popping.
+# The timeout in seconds ends a job that hangs; its row is then found by the sweeper.
+QUEUES = {"sync": 3 * 60 * 60}
+
+_redis: Redis | None = None
+
+
+def use(redis: Redis) -> None:
+    """Set the process's Redis, once, at start-up. A Redis object connects at its first command only."""
+    global _redis
+    _redis = redis
+
+
+def queue(name: str) -> Queue:
+    """The queue called ``name``, speaking JSON: pickle would be code execution for whoever writes to Redis."""
+    if _redis is None:
+        raise RuntimeError("Redis is not set: create_app() sets it")
+    return Queue(name, connection=_redis, serializer=JSONSerializer, default_timeout=QUEUES[name])
+
+
+def enqueue_after_commit(job: str, *ids: object, on: str) -> None:
+    """Ring for ``job`` ("jobs.module.function") on queue ``on`` once the transaction has committed."""
+    after_commit(partial(_enqueue, job, on, [str(value) for value in ids]))
+
+
+def _enqueue(job: str, on: str, ids: list[str]) -> None:
+    # Results and failures live in PostgreSQL; Redis need not remember them for long.
+    queue(on).enqueue(job, *ids, result_ttl=0, failure_ttl=24 * 60 * 60)

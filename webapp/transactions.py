@@ -1,0 +1,48 @@
+"""One way to write: a command opens ``transaction()``; what rings bells waits for the commit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from webapp.extensions import db
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Commit on success, roll back on error; an inner call joins the outer one."""
+    info = db.session().info
+    if info.get("in_transaction"):
+        yield
+        return
+    callbacks: list[Callable[[], object]] = []
+    info.update(in_transaction=True, after_commit=callbacks)
+    try:
+        yield
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+    finally:
+        del info["in_transaction"], info["after_commit"]
+    for callback in callbacks:
+        _run_logging_failure(callback)
+
+
+def after_commit(callback: Callable[[], object]) -> None:
+    """Run ``callback`` once the open transaction has committed; at once when none is open."""
+    callbacks: list[Callable[[], object]] | None = db.session().info.get("after_commit")
+    if callbacks is None:
+        _run_logging_failure(callback)
+    else:
+        callbacks.append(callback)
+
+
+def _run_logging_failure(callback: Callable[[], object]) -> None:
+    """The commit stands whatever happens here; a sweeper rings the bell that was not heard."""
+    try:
+        callback()
+    except Exception:
+        log.exception("after_commit_failed")
