@@ -271,23 +271,19 @@ def _telephone(index: int, revision: int, town: Town, draw: Draw) -> str | None:
 
 
 def _spell(number: str, spelling: int) -> str:
-    pairs = [number[at : at + 2] for at in range(0, 10, 2)]
-    spaced = " ".join(pairs[1:])
-    match spelling:
-        case 0 | 1:
-            return number
-        case 2:
-            return " ".join(pairs)
-        case 3:
-            return ".".join(pairs)
-        case 4:
-            return f"+33 {number[1]} {spaced}"
-        case 5:
-            return f"+33{number[1:]}"
-        case 6:
-            return f"0033 {number[1]} {spaced}"
-        case _:
-            return "-".join(pairs)
+    first, *others = (number[at : at + 2] for at in range(0, 10, 2))
+    spaced = f"{first[1]} {' '.join(others)}"
+    spellings = (
+        number,
+        number,
+        f"0{spaced}",
+        f"{first}.{'.'.join(others)}",
+        f"+33 {spaced}",
+        f"+33{number[1:]}",
+        f"0033 {spaced}",
+        f"{first}-{'-'.join(others)}",
+    )
+    return spellings[spelling]
 
 
 def _address(town: Town, home: Draw, shape: str) -> Prospect:
