@@ -18,7 +18,7 @@ NPM = _ROOT / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 def main(arguments: list[str]) -> None:
     """Become `node …`, or npm for `npm …`."""
     command = [str(NPM), *arguments[1:]] if arguments[:1] == ["npm"] else arguments
-    os.execv(NODE, [str(NODE), *command])
+    os.execv(NODE, [str(NODE), *command])  # noqa: S606  # no shell is the point
 
 
 if __name__ == "__main__":
