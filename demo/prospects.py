@@ -266,7 +266,8 @@ def _telephone(index: int, revision: int, town: Town, draw: Draw) -> str | None:
     if index >= len(FIRST_DIGITS) and silent:
         return None
     digits = CHANGED_DIGITS if revision else FIRST_DIGITS
-    last = digits[(index * 3571 + revision * 1009) % len(digits)]
+    # 3571 is prime to both lengths, so neighbours differ; 307 keeps the edits of some 300 prospects apart.
+    last = digits[(index + revision * 307) * 3571 % len(digits)]
     return _spell(f"{MOBILE_PREFIX if mobile else town.prefix}{last:04d}", spelling)
 
 
