@@ -16,6 +16,9 @@ from webapp.transactions import after_commit
 # The timeout in seconds ends a job that hangs; its row is then found by the sweeper.
 QUEUES = {"sync": 3 * 60 * 60}
 
+SERIALIZER = JSONSerializer
+"""Pickle would be code execution for whoever can write to Redis."""
+
 _redis: Redis | None = None
 
 
@@ -26,10 +29,10 @@ def use(redis: Redis) -> None:
 
 
 def queue(name: str) -> Queue:
-    """The queue called ``name``, speaking JSON: pickle would be code execution for whoever writes to Redis."""
+    """The queue called ``name``, speaking JSON."""
     if _redis is None:
         raise RuntimeError("Redis is not set: create_app() sets it")
-    return Queue(name, connection=_redis, serializer=JSONSerializer, default_timeout=QUEUES[name])
+    return Queue(name, connection=_redis, serializer=SERIALIZER, default_timeout=QUEUES[name])
 
 
 def enqueue_after_commit(job: str, *ids: object, on: str) -> None:

@@ -1,0 +1,72 @@
+"""``python -m jobs.schedule``: the timetable, and the loop that keeps it.
+
+Two schedulers are harmless (each tick is a row that only one can insert), and a scheduler that was down catches up
+once. RQ's own cron is not used: it has no leader, skips missed ticks and speaks pickle.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+
+from webapp import clock
+from webapp.config import load_settings
+from webapp.extensions import db
+from webapp.factory import create_app
+from webapp.services.schedule import take_tick
+from webapp.services.winleadplus import runs, timing
+
+log = structlog.get_logger()
+
+PULSE_SECONDS = 2.0
+
+
+class Entry(NamedTuple):
+    """What is done, and how often."""
+
+    job: str
+    every: timedelta
+    work: Callable[..., object]
+
+
+TIMETABLE = (
+    # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
+    Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
+    Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+)
+
+
+def keep(timetable: tuple[Entry, ...], *, at: datetime) -> None:
+    """Do what is due at ``at``. A failing entry is logged and tried at its next tick; the others go on."""
+    for entry in timetable:
+        try:
+            if take_tick(entry.job, every=entry.every, at=at):
+                entry.work(at=at)
+        except Exception:
+            log.exception("schedule_entry_failed", job=entry.job)
+        finally:
+            db.session.remove()
+
+
+def main() -> None:
+    """Keep the timetable until SIGTERM; with CRM_SCHEDULE=off only wait for it."""
+    settings = load_settings()
+    app = create_app(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if not settings.crm_schedule:
+        log.info("schedule_off")
+        stop.wait()
+        return
+    log.info("schedule_on")
+    while not stop.wait(PULSE_SECONDS):
+        with app.app_context():
+            keep(TIMETABLE, at=clock.now())
+
+
+if __name__ == "__main__":
+    main()

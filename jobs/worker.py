@@ -1,0 +1,60 @@
+"""``python -m jobs.worker QUEUE``: one worker process for one queue.
+
+One queue only: a worker on several pops with BLPOP and loses the job if it dies in between, while on a single one
+Redis keeps it in an intermediate list until the worker has begun.
+"""
+
+import logging
+import sys
+
+import structlog
+from flask import Flask
+from redis import Redis
+from rq import Queue, Worker
+from rq.job import Job
+
+from webapp import queue
+from webapp.config import Settings, load_settings
+from webapp.extensions import db
+from webapp.factory import create_app
+
+log = structlog.get_logger()
+
+
+class ApplicationWorker(Worker):
+    """An RQ worker whose jobs run inside the application.
+
+    The application is made once, in the parent, so that a job starts in milliseconds.
+    """
+
+    app: Flask
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        """Run the job in the forked child: its own context, its own database connections."""
+        with self.app.app_context():
+            db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
+            structlog.contextvars.bind_contextvars(job=job.func_name)
+            log.info("job_started")
+            succeeded = super().perform_job(job, queue)
+            log.info("job_ended", status="ok" if succeeded else "failed")
+            return succeeded
+
+
+def main(arguments: list[str]) -> None:
+    """Work on the queue named on the command line until told to stop."""
+    if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
+        raise SystemExit(f"usage: python -m jobs.worker {{{','.join(queue.QUEUES)}}}")
+    settings: Settings = load_settings()
+    app = create_app(settings)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    # RQ sets this connection's time-out to suit its own blocking reads.
+    connection = Redis.from_url(settings.redis_url)
+    worker = ApplicationWorker([queue.queue(arguments[0])], connection=connection, serializer=queue.SERIALIZER)
+    worker.app = app
+    with app.app_context():
+        db.engine.dispose()
+    worker.work(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
