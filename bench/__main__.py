@@ -1,0 +1,38 @@
+"""``python -m bench NAME [--size N] [--json]``: runs bench/NAME.py, which has ``run(size) -> Report``.
+
+Needs servers: DATABASE_ADMIN_URL, DATABASE_URL, DATABASE_OWNER_URL and REDIS_URL, as ``bin/bench`` sets them.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+
+import bench
+from bench.report import Report
+
+
+def main(arguments: list[str]) -> int:
+    """Run one benchmark and print its report."""
+    benchmarks = find_benchmarks()
+    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    parser.add_argument("name", choices=sorted(benchmarks))
+    parser.add_argument("--size", type=int, help="how many rows; each benchmark has its own default")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args(arguments)
+    run = benchmarks[given.name]
+    report = run(given.size) if given.size else run()
+    print(report.as_json() if given.json else report.as_table())
+    return 0
+
+
+def find_benchmarks() -> dict[str, Callable[..., Report]]:
+    """Every module of this package that can ``run``."""
+    names = [module.name for module in iter_modules(bench.__path__) if module.name != "__main__"]
+    modules = {name: import_module(f"bench.{name}") for name in names}
+    return {name: module.run for name, module in modules.items() if hasattr(module, "run")}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
