@@ -27,6 +27,8 @@ button.quiet { margin-top: .5rem; color: inherit; background: transparent; borde
 .alert { padding: .6rem .8rem; border-radius: 6px; color: var(--bad); background: var(--bad-page); }
 details { margin-top: 1.25rem; color: var(--soft); font-size: .875rem; }
 summary { cursor: pointer; }
+details p { margin: .5rem 0 0; }
+.card > p:last-child { margin-bottom: 0; }
 ul { margin: .5rem 0 0; padding-left: 1.1rem; }
 a { color: var(--accent); }
 .technical { color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
@@ -36,6 +38,7 @@ a { color: var(--accent); }
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  'img-src data:', // the blank icon, which spares a request for /favicon.ico
   "base-uri 'none'",
   "frame-ancestors 'none'",
 ].join('; ');

@@ -14,7 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.demo.conftest import ROOT, Visitor, IdentityProvider, claims_of, free_port, running_provider
+from tests.demo.conftest import ROOT, IdentityProvider, Visitor, claims_of, free_port, running_provider
 
 CAST = json.loads((ROOT / "demo" / "accounts.json").read_text(encoding="utf-8"))
 COMMERCIAL_NORD = next(a for a in CAST["accounts"] if a["username"] == "commercial.nord")
