@@ -1,0 +1,210 @@
+"""What bin/dev runs once everything is installed: the application, its servers, and its pretend world.
+
+Order: servers and pretend world, migrations, demo data, then web, workers and scheduler; « Prêt » once a page can be
+served. From then on whatever dies is started again, until Ctrl-C or SIGTERM ends everything that was started here.
+CRM_HOME/dev.json tells other programs where everything is, as long as it is there.
+"""
+
+import os
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from honcho.environ import parse_procfile
+
+from demo.console import Console
+from demo.embedded import Server, ServerError, start_postgres, start_redis
+from demo.home import PortTakenError, exclusively, is_free, open_home, port_of, read_json, write_json
+from demo.node import NODE
+from demo.processes import end_marked
+from demo.readiness import what_is_missing
+from demo.supervisor import Child, ChildDiedError, StopRequestedError, Supervisor
+from demo.surroundings import (
+    SERVERS_ADDRESSES,
+    environment,
+    for_application,
+    for_pretend_world,
+    needs_identity_provider,
+    needs_winleadplus,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+PROCFILE = ROOT / "Procfile"
+START_UP_PATIENCE = 120.0  # seconds, for a slow machine's first imports
+EMBEDDED = {"postgres": ("DATABASE_URL", start_postgres), "redis": ("REDIS_URL", start_redis)}
+
+
+class StartUpError(Exception):
+    """bin/dev cannot start; the message says why."""
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    home = open_home(Path(os.environ.get("CRM_HOME") or ROOT / ".local"))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusively(home / "dev.lock", wait=False))
+        except BlockingIOError:
+            return _refuse_a_second(home)
+        _end_leftovers(home)
+        return _run(home)
+
+
+def _refuse_a_second(home: Path) -> int:
+    known = read_json(home / "dev.json")
+    where = f" at {known['url']} (pid {known['pids']['supervisor']})" if known else ", and is not ready yet"
+    print(
+        f"bin/dev already runs for {home}{where}.\n"
+        "Stop it first, or give this one a place of its own: CRM_HOME=.local-2 PORT=8001 bin/dev",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _end_leftovers(home: Path) -> None:
+    """End what an earlier bin/dev, itself killed, could not."""
+    (home / "dev.json").unlink(missing_ok=True)
+    mark = read_json(home / "dev.run.json").get("mark")
+    if mark and (ended := end_marked(mark)):
+        print(f"Ended {len(ended)} processes that an earlier bin/dev left behind", file=sys.stderr)
+
+
+def _run(home: Path) -> int:
+    mark = secrets.token_hex(8)
+    write_json(home / "dev.run.json", {"mark": mark})
+    console = Console(home / "dev.log", width=12)
+    development = Development(home, os.environ, Supervisor(console, mark), console)
+    try:
+        development.start()
+        development.keep_running()
+    except StopRequestedError:
+        console.say("Stopping")
+        return 0
+    except (StartUpError, ServerError, PortTakenError, ChildDiedError) as error:
+        console.say(f"bin/dev: {error}")
+        return 1
+    finally:
+        development.stop()
+
+
+class Development:
+    """One run of bin/dev."""
+
+    def __init__(self, home: Path, given: Mapping[str, str], supervisor: Supervisor, console: Console) -> None:
+        self._home = home
+        self._given = {name: value for name, value in given.items() if value != ""}
+        self._supervisor = supervisor
+        self._console = console
+        self._servers: dict[str, Server] = {}
+        self._ports: dict[str, int] = {}
+        self._environment: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Bring everything up. Raises StartUpError, ServerError, PortTakenError or ChildDiedError."""
+        began = time.monotonic()
+        self._check_port()
+        self._start_servers()
+        self._choose_ports()
+        self._environment = environment(self._home, self._given, self._servers, self._ports)
+        self._start_pretend_world()
+        self._prepare_database()
+        self._start_application()
+        self._wait_until_ready()
+        self._supervisor.is_starting = False
+        self._tell_others()
+        self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
+        self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
+
+    def keep_running(self) -> None:
+        """Start again whatever dies, until somebody asks us to stop (StopRequestedError)."""
+        while True:
+            was_restarted = self._supervisor.turn(1.0)
+            if self._start_servers() or was_restarted:
+                self._tell_others()
+
+    def stop(self) -> None:
+        """End everything that this run started: what uses the servers before the servers."""
+        (self._home / "dev.json").unlink(missing_ok=True)
+        self._supervisor.stop()
+        for server in reversed(self._servers.values()):
+            server.stop()
+
+    def _check_port(self) -> None:
+        host, port = self._given.get("HOST", "127.0.0.1"), int(self._given.get("PORT", "8000"))
+        if not is_free(port, host):
+            raise StartUpError(
+                f"port {port} on {host} is already in use. "
+                "End what uses it, or choose another one, say: PORT=8001 bin/dev"
+            )
+
+    def _start_servers(self) -> bool:
+        """Start the embedded servers that are needed and do not run; tell whether one was started."""
+        started = False
+        for name, (address, start) in EMBEDDED.items():
+            server = self._servers.get(name)
+            if address not in self._given and not (server and server.is_running()):
+                self._servers[name] = start(self._home)
+                started = True
+        return started
+
+    def _choose_ports(self) -> None:
+        """The provider's port may not move: users are known by its address."""
+        if needs_identity_provider(self._given):
+            self._ports["identity"] = port_of(self._home, "identity", may_move=False)
+        if needs_winleadplus(self._given):
+            self._ports["winleadplus"] = port_of(self._home, "winleadplus", may_move=True)
+
+    def _start_pretend_world(self) -> None:
+        outside = for_pretend_world(self._environment, self._ports)
+        commands = {
+            "identity": [str(NODE), "demo/identity_provider/server.js"],
+            "winleadplus": [sys.executable, "-m", "demo.winleadplus_api"],
+        }
+        for name in self._ports:
+            self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
+
+    def _prepare_database(self) -> None:
+        migrate = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+        self._supervisor.run(Child("migrations", migrate, self._environment))
+        seed = [sys.executable, "-m", "demo.seed"]
+        self._supervisor.run(Child("seed", seed, for_application(self._environment)))
+
+    def _start_application(self) -> None:
+        ours = for_application(self._environment)
+        for name, command in parse_procfile(PROCFILE.read_text(encoding="utf-8")).processes.items():
+            self._supervisor.start(Child(name, shlex.split(command), ours))
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_UP_PATIENCE
+        while missing := what_is_missing(self._environment):
+            if time.monotonic() > deadline:
+                raise StartUpError(f"gave up after {START_UP_PATIENCE:.0f} s: {missing}")
+            self._supervisor.turn(0.2)
+
+    def _tell_others(self) -> None:
+        known = self._environment
+        pids = {name: child.pid for name, child in self._supervisor.children.items() if child.is_running()}
+        pids |= {name: server.pid for name, server in self._servers.items()} | {"supervisor": os.getpid()}
+        api = known.get("EXTERNAL_API_URL") or known["WINLEADPLUS_API_URL"]
+        write_json(
+            self._home / "dev.json",
+            {
+                "url": known["PUBLIC_URL"],
+                "public_url": known["PUBLIC_URL"],
+                **{name.lower(): known[name] for name in SERVERS_ADDRESSES},
+                **{name: known[name] for name in SERVERS_ADDRESSES},
+                "oidc_issuer": known["OIDC_ISSUER"],
+                "winleadplus_url": api.removesuffix("/api/prospects"),
+                "external_api_url": api,
+                "home": str(self._home),
+                "pids": pids,
+            },
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The environment that bin/dev gives to the processes it starts: what was set outside first, our own servers else."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from demo.embedded import Server, database_url, redis_url
+from demo.home import secrets_of
+
+Environment = dict[str, str]
+
+OWNERS_ADDRESS = "DATABASE_OWNER_URL"
+SERVERS_ADDRESSES = ["DATABASE_URL", OWNERS_ADDRESS, "REDIS_URL"]
+
+
+def needs_identity_provider(given: Mapping[str, str]) -> bool:
+    return "OIDC_ISSUER" not in given
+
+
+def needs_winleadplus(given: Mapping[str, str]) -> bool:
+    return "EXTERNAL_API_URL" not in given and "WINLEADPLUS_API_URL" not in given
+
+
+def environment(
+    home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
+) -> Environment:
+    """The whole of it, with the owner's address, which only migrations should get.
+
+    `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus),
+    as far as they are needed.
+    """
+    found = {name: value for name, value in given.items() if value != ""}
+    for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
+        found = defaults | found
+    found.setdefault(OWNERS_ADDRESS, found["DATABASE_URL"])
+    programs = Path(sys.executable).parent
+    return found | {
+        "CRM_HOME": str(home),
+        "PATH": f"{programs}{os.pathsep}{found.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def for_application(everything: Environment) -> Environment:
+    """What web, workers and scheduler get: they never migrate."""
+    return {name: value for name, value in everything.items() if name != OWNERS_ADDRESS}
+
+
+def for_pretend_world(everything: Environment, ports: Mapping[str, int]) -> Environment:
+    """What the pretend servers get: they stand outside, and have no business in our database."""
+    outside = {name: value for name, value in everything.items() if name not in SERVERS_ADDRESSES}
+    return outside | {f"{name.upper()}_PORT": str(port) for name, port in ports.items()}
+
+
+def _ours(home: Path) -> Environment:
+    kept = secrets_of(home)
+    return {name: kept[name] for name in ("SECRET_KEY", "CRM_DATA_KEYS", "WINLEADPLUS_CLIENT_SECRET")} | {
+        "OIDC_CLIENT_ID": "crm",
+        "WINLEADPLUS_CLIENT_ID": "crm-sync",
+    }
+
+
+def _addresses(home: Path, servers: Mapping[str, Server]) -> Environment:
+    found = {}
+    if postgres := servers.get("postgres"):
+        found["DATABASE_URL"] = database_url(home, postgres, "crm_app")
+        found[OWNERS_ADDRESS] = database_url(home, postgres, "crm_owner")
+    if redis := servers.get("redis"):
+        found["REDIS_URL"] = redis_url(home, redis)
+    return found
+
+
+def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
+    found = {}
+    if port := ports.get("identity"):
+        found["OIDC_ISSUER"] = f"http://127.0.0.1:{port}/realms/crm"
+        found["OIDC_CLIENT_SECRET"] = secrets_of(home)["OIDC_CLIENT_SECRET"]
+    if port := ports.get("winleadplus"):
+        found["EXTERNAL_API_URL"] = f"http://127.0.0.1:{port}/api/prospects"
+    return found
+
+
+def _web(given: Mapping[str, str]) -> Environment:
+    host, port = given.get("HOST", "127.0.0.1"), given.get("PORT", "8000")
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  # compared, not bound
+    return {"HOST": host, "PORT": port, "PUBLIC_URL": f"http://{reachable}:{port}"}

@@ -1,0 +1,32 @@
+"""How gunicorn serves the application; `gunicorn --config gunicorn.conf.py wsgi:app`."""
+
+import os
+from pathlib import Path
+
+_is_production = os.environ.get("CRM_ENV") == "production"
+_host = os.environ.get("HOST") or "127.0.0.1"
+_port = os.environ.get("PORT") or "8000"
+_memory = Path("/dev/shm")  # noqa: S108  # gunicorn's heartbeat files, which must not wait for a disk
+
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+# Threads, since a request mostly waits for PostgreSQL; several processes, since Python uses one core each.
+worker_class = "gthread"
+threads = 4
+workers = int(os.environ.get("WEB_CONCURRENCY") or (4 if _is_production else 2))
+# Each process opens its own connections: none is shared across a fork.
+preload_app = False
+max_requests = 0
+
+timeout = 60  # seconds without a heartbeat before a worker is taken for dead
+graceful_timeout = 30 if _is_production else 3
+keepalive = 5
+worker_tmp_dir = str(_memory) if _memory.is_dir() else None
+
+# The application logs requests itself, as JSON and without personal data.
+accesslog = None
+errorlog = "-"
+loglevel = "info" if _is_production else "warning"
+control_socket_disable = True  # nobody administers gunicorn but its supervisor
+
+reload = os.environ.get("CRM_RELOAD") == "on"  # for whoever edits: bin/dev then picks changes up
