@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Flask
 from flask_babel import Babel
 from flask_session.defaults import Defaults
+from jinja2 import StrictUndefined
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
@@ -30,6 +31,8 @@ def create_app(settings: Settings) -> Flask:
     queue.use(redis)
 
     app = Flask(__name__, static_folder=str(STATIC), static_url_path="/static")
+    app.jinja_env.undefined = StrictUndefined  # a name that a view forgot is a fault, not a blank
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["settings"] = settings
     app.config.update(_flask_config(settings, redis))
     db.init_app(app)

@@ -16,6 +16,7 @@ from webapp.config import Settings
 from webapp.errors import ForbiddenError
 from webapp.extensions import db, htmx
 from webapp.models.identity import Role, User
+from webapp.models.organisations import Organisation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +30,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_let_in)
     app.after_request(_set_headers)
     app.teardown_request(lambda _error: tenancy.enter_organisation(None))
-    app.context_processor(lambda: {"current_user": g.get("user")})
+    app.context_processor(lambda: {"current_user": g.get("user"), "organisation_name": g.get("organisation_name")})
 
 
 def public(view: Callable[P, R]) -> Callable[P, R]:
@@ -96,7 +97,15 @@ def _user_of_session() -> User | None:
         return None
     tenancy.enter_organisation(organisation_id)
     structlog.contextvars.bind_contextvars(user_id=str(user_id), organisation_id=str(organisation_id))
-    return db.session.scalar(select(User).where(User.id == user_id))
+    found = db.session.execute(
+        select(User, Organisation.name)
+        .join(Organisation, Organisation.id == User.organisation_id)
+        .where(User.id == user_id)
+    ).first()
+    if found is None:
+        return None
+    user, g.organisation_name = found
+    return user
 
 
 def _to_sign_in() -> BaseResponse:

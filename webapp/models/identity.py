@@ -51,6 +51,17 @@ class User(OrganisationScoped, Identified, Timestamped, Base):
         """First name and last name, or the e-mail of an account without a name."""
         return f"{self.first_name} {self.last_name}".strip() or self.email or "Compte sans nom"
 
+    @property
+    def initials(self) -> str:
+        """One or two letters that stand for a portrait."""
+        names = [name for name in (self.first_name, self.last_name) if name] or [self.full_name]
+        return "".join(name[0] for name in names).upper()
+
+    @property
+    def role_label(self) -> str:
+        """The word for the highest role held, or nothing."""
+        return next((role.label for role in (Role.ADMIN, Role.MANAGER, Role.COMMERCIAL) if self.has_role(role)), "")
+
     def has_role(self, *roles: Role) -> bool:
         """Whether the user holds at least one of ``roles``."""
         return any(role.value in self.roles for role in roles)

@@ -2,12 +2,15 @@
 
 from flask import Flask
 
-from webapp.views import health, sign_in
+from webapp.views import errors, formats, health, layout, sign_in
 
 BLUEPRINTS = (health.bp, sign_in.bp)
 
 
 def init_app(app: Flask) -> None:
-    """Register every blueprint."""
+    """Register every blueprint, and what all pages share."""
+    layout.init_app(app)
+    formats.init_app(app)
+    errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

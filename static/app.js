@@ -1,0 +1,156 @@
+// What HTML and HTMX do not do by themselves. The pages' side of the agreement:
+//   data-row-nav on a table   ↑ ↓ Home End move between the rows' first links; a click on a row opens its link
+//   data-testid="search"      / focuses it; ↓ in it goes to the first row
+//   data-menu on <details>    closes on Escape and on a click elsewhere
+//   data-open-dialog="id"     opens that <dialog>
+//   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
+//   data-hide="id"            puts back what a reveal replaced: see clients/_iban.html
+(() => {
+  const TOAST_LIFE = { success: 6000, info: 6000, warning: 12000 }; // milliseconds; errors stay until closed
+  const INTERACTIVE = "a, button, input, select, textarea, label, summary, dialog";
+
+  // --- every write under HTMX carries the token; a server out of reach is said, and nothing is lost ---
+  document.addEventListener("htmx:config:request", (event) => {
+    const token = document.querySelector('meta[name="csrf-token"]');
+    if (token) event.detail.ctx.request.headers["X-CSRFToken"] = token.content;
+  });
+
+  document.addEventListener("htmx:error", (event) => {
+    const ctx = event.detail.ctx;
+    if (!ctx || ctx.response || event.detail.error?.name === "AbortError") return;
+    const template = document.getElementById("toast-unreachable");
+    const region = document.getElementById("toasts");
+    if (!region.querySelector("[data-unreachable]")) {
+      region.append(template.content.cloneNode(true));
+      region.lastElementChild.dataset.unreachable = "";
+    }
+  });
+
+  // --- toasts ---
+  function letFade(toast) {
+    const life = TOAST_LIFE[toast.dataset.kind];
+    if (!life) return;
+    let timer;
+    const start = () => (timer = setTimeout(() => toast.remove(), life));
+    const stop = () => clearTimeout(timer);
+    toast.addEventListener("pointerenter", stop);
+    toast.addEventListener("focusin", stop);
+    toast.addEventListener("pointerleave", start);
+    toast.addEventListener("focusout", start);
+    start();
+  }
+
+  function watchToasts() {
+    const region = document.getElementById("toasts");
+    if (!region) return;
+    region.querySelectorAll('[data-testid="toast"]').forEach(letFade);
+    new MutationObserver((changes) => {
+      for (const change of changes) {
+        for (const node of change.addedNodes) if (node.dataset?.testid === "toast") letFade(node);
+      }
+    }).observe(region, { childList: true });
+  }
+
+  // --- tables by keyboard and by a click anywhere in the row ---
+  const rowLinks = (table) => [...table.querySelectorAll("tbody tr")].map((row) => row.querySelector("a[href]")).filter(Boolean);
+
+  function moveInTable(event, table) {
+    const links = rowLinks(table);
+    const here = links.indexOf(event.target.closest("tr")?.querySelector("a[href]"));
+    const next = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: links.length - 1 }[event.key];
+    if (next === undefined || !links.length) return;
+    event.preventDefault();
+    if (next < 0) document.querySelector('[data-testid="search"]')?.focus();
+    else links[Math.min(next, links.length - 1)].focus();
+  }
+
+  function openRow(event) {
+    const row = event.target.closest("[data-row-nav] tbody tr");
+    if (!row || event.target.closest(INTERACTIVE) || getSelection().toString()) return;
+    const link = row.querySelector("a[href]");
+    if (!link) return;
+    if (event.ctrlKey || event.metaKey || event.button === 1) window.open(link.href, "_blank", "noopener");
+    else link.click();
+  }
+
+  const isTyping = (element) => element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName);
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const table = event.target.closest?.("[data-row-nav]");
+    const search = document.querySelector('[data-testid="search"]');
+    if (event.key === "Escape") closeMenus(null);
+    else if (table && !isTyping(event.target)) moveInTable(event, table);
+    else if (event.key === "ArrowDown" && event.target === search) {
+      const first = rowLinks(document)[0];
+      if (first?.closest("[data-row-nav]")) {
+        event.preventDefault();
+        first.focus();
+      }
+    }
+    if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+    if (event.key === "/" && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === "?") document.getElementById("clavier")?.showModal();
+  });
+
+  // --- menus, dialogs, theme, dismissals ---
+  function closeMenus(except) {
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      if (menu === except) continue;
+      const hadFocus = menu.contains(document.activeElement);
+      menu.open = false;
+      if (hadFocus) menu.querySelector("summary").focus();
+    }
+  }
+
+  function showTheme() {
+    for (const button of document.querySelectorAll("[data-theme-value]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.themeValue === window.theme.chosen()));
+    }
+  }
+
+  function hideRevealed(button) {
+    const place = document.getElementById(button.dataset.hide);
+    const template = place.querySelector("template");
+    place.replaceChildren(template.content.cloneNode(true));
+    window.htmx.process(place);
+    place.querySelector("button")?.focus();
+  }
+
+  document.addEventListener("click", (event) => {
+    closeMenus(event.target.closest("details[data-menu]"));
+    const button = event.target.closest("button");
+    if (button?.dataset.dismiss === "toast") button.closest('[data-testid="toast"]').remove();
+    else if (button?.dataset.openDialog) {
+      closeMenus(null);
+      document.getElementById(button.dataset.openDialog).showModal();
+    } else if (button?.dataset.themeValue) {
+      window.theme.choose(button.dataset.themeValue);
+      showTheme();
+    } else if (button?.dataset.hide) hideRevealed(button);
+    else openRow(event);
+  });
+  document.addEventListener("auxclick", (event) => event.button === 1 && openRow(event));
+
+  // --- a form that was sent is not sent twice; coming back to the page frees it again ---
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button || event.target.method === "dialog" || event.defaultPrevented) return;
+    button.setAttribute("aria-busy", "true");
+    setTimeout(() => (button.disabled = true)); // after the browser has read the button's own value
+  });
+  addEventListener("pageshow", () => {
+    for (const button of document.querySelectorAll("button[aria-busy]")) {
+      button.removeAttribute("aria-busy");
+      button.disabled = false;
+    }
+  });
+
+  // Scripts are deferred: the page is there.
+  watchToasts();
+  showTheme();
+  document.querySelector("[data-focus]")?.focus();
+})();

@@ -1,0 +1,71 @@
+"""Refusals and faults, as the user sees them: a page, or under HTMX a toast that leaves the page as it was."""
+
+from flask import Flask, Response, g, make_response, render_template
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as BaseResponse
+
+from webapp.errors import DomainError
+from webapp.extensions import db
+from webapp.views.layout import is_fragment_request, toast
+
+SENTENCES = {
+    400: "La demande n’a pas pu être comprise.",
+    403: "Vous n’avez pas accès à cette page.",
+    404: "Cette page n’existe pas ou plus.",
+    405: "Cette action n’est pas possible ici.",
+    413: "Ce que vous envoyez est trop volumineux.",
+    429: "Trop de demandes en peu de temps. Attendez une minute, puis recommencez.",
+    503: "Le service est momentanément indisponible. Réessayez dans un instant.",
+}
+TITLES = {403: "Accès refusé", 404: "Page introuvable", 429: "Un instant…", 503: "Service indisponible"}
+STALE_PAGE = "Cette page est restée ouverte trop longtemps. Rechargez-la, puis recommencez."
+
+
+def init_app(app: Flask) -> None:
+    """Answer every refusal and fault of the application."""
+    app.register_error_handler(DomainError, _refuse)
+    app.register_error_handler(CSRFError, lambda _error: _answer(400, STALE_PAGE))
+    app.register_error_handler(RateLimitExceeded, lambda _error: _answer(429, SENTENCES[429]))
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(InternalServerError, _apologise)
+
+
+def _refuse(error: DomainError) -> Response:
+    return _answer(error.status, error.message)
+
+
+def _answer_http(error: HTTPException) -> BaseResponse:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()  # a redirect that was raised
+    response = _answer(status, SENTENCES.get(status, SENTENCES[400]))
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _apologise(_error: InternalServerError) -> Response:
+    """A bug: nothing of the request stays. Flask has logged it, under the request's id that the user is given."""
+    db.session.rollback()
+    return _answer(
+        500,
+        "Une erreur est survenue de notre côté. Rien n’a été enregistré à moitié. "
+        f"Si elle se répète, donnez cette référence\u202f: {g.get('request_id', '')[:12]}",
+    )
+
+
+def _answer(status: int, message: str) -> Response:
+    if is_fragment_request():
+        toast("error", message)
+        # The toast rides along (webapp/views/layout.py); the target and the address stay as they are.
+        response = make_response("", status, {"HX-Reswap": "none", "HX-Push-Url": "false"})
+        response.mimetype = "text/html"
+        return response
+    # The shell needs the user and the database; where either may be missing, the page stands alone.
+    layout = "layouts/base.html" if g.get("user") and status < 500 else "layouts/bare.html"
+    title = TITLES.get(status, "Erreur inattendue" if status >= 500 else "Demande refusée")
+    page = render_template("errors/page.html", layout=layout, status=status, title=title, message=message)
+    return make_response(page, status)
