@@ -147,6 +147,8 @@ class Development:
         for name, (address, start) in EMBEDDED.items():
             server = self._servers.get(name)
             if address not in self._given and not (server and server.is_running()):
+                if server:
+                    self._console.line("system", f"{name} died; starting it again")
                 self._servers[name] = start(self._home)
                 started = True
         return started
