@@ -1,7 +1,7 @@
 """What bin/dev runs once everything is installed: the application, its servers, and its pretend world.
 
-Order: servers and pretend world, migrations, demo data, then web, workers and scheduler; « Prêt » once a page can be
-served. From then on whatever dies is started again, until Ctrl-C or SIGTERM ends everything that was started here.
+Order: servers and pretend world, migrations and demo data, the web server, and once it serves a page the workers and
+the scheduler (which would only slow it down before), then « Prêt ». From then on whatever dies is started again, until Ctrl-C or SIGTERM ends everything that was started here.
 CRM_HOME/dev.json tells other programs where everything is, as long as it is there.
 """
 
@@ -111,9 +111,12 @@ class Development:
         self._choose_ports()
         self._environment = environment(self._home, self._given, self._servers, self._ports)
         self._start_pretend_world()
-        self._prepare_database()
-        self._start_application()
+        self._supervisor.run(Child("prepare", [sys.executable, "-m", "demo.prepare"], self._environment))
+        web, *others = self._application()
+        self._supervisor.start(web)
         self._wait_until_ready()
+        for child in others:
+            self._supervisor.start(child)
         self._supervisor.is_starting = False
         self._tell_others()
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
@@ -169,16 +172,11 @@ class Development:
         for name in self._ports:
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
 
-    def _prepare_database(self) -> None:
-        migrate = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-        self._supervisor.run(Child("migrations", migrate, self._environment))
-        seed = [sys.executable, "-m", "demo.seed"]
-        self._supervisor.run(Child("seed", seed, for_application(self._environment)))
-
-    def _start_application(self) -> None:
+    def _application(self) -> list[Child]:
+        """The processes that production runs too, the web server first."""
         ours = for_application(self._environment)
-        for name, command in parse_procfile(PROCFILE.read_text(encoding="utf-8")).processes.items():
-            self._supervisor.start(Child(name, shlex.split(command), ours))
+        processes = parse_procfile(PROCFILE.read_text(encoding="utf-8")).processes
+        return [Child(name, shlex.split(command), ours) for name, command in processes.items()]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_UP_PATIENCE
