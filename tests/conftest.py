@@ -20,10 +20,13 @@ from webapp import clock, crypto, tenancy
 from webapp.config import Settings, load_settings
 from webapp.extensions import db, limiter
 from webapp.factory import create_app
+from webapp.gateways.identity import Tokens
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
+from webapp.sessions import keep_tokens
 
+USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", expires_in=3600)
 HTMX = {"HX-Request": "true"}
 TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
@@ -162,6 +165,7 @@ def sign_in(app: Flask) -> SignIn:
         with client.session_transaction() as browser_session:
             browser_session["user_id"] = str(user.id)
             browser_session["organisation_id"] = str(user.organisation_id)
+            keep_tokens(browser_session, USER_TOKENS, at=clock.now())
         return client
 
     return client_of

@@ -4,7 +4,6 @@ from flask_htmx import HTMX
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
-from flask_session import Session
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
@@ -14,5 +13,4 @@ db = SQLAlchemy(metadata=Base.metadata, disable_autonaming=True)
 migrate = Migrate()
 htmx = HTMX()
 csrf = CSRFProtect()
-sessions = Session()
 limiter = Limiter(get_remote_address, default_limits=[], headers_enabled=True)

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from flask import Flask
 from flask_babel import Babel
-from flask_session.defaults import Defaults
 from jinja2 import StrictUndefined
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from webapp import cli, clock, crypto, queue, security, tenancy, views
+from webapp import cli, clock, crypto, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
-from webapp.extensions import csrf, db, htmx, limiter, migrate, sessions
-from webapp.logs import configure_logging
+from webapp.extensions import csrf, db, htmx, limiter, migrate
+from webapp.gateways import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"
@@ -24,9 +23,10 @@ POOL_SIZE = 5
 
 def create_app(settings: Settings) -> Flask:
     """Make the application for these settings. Connects to nothing until the first request."""
-    configure_logging(settings)
+    logs.configure(settings)
     clock.start_at(settings.crm_now)
     crypto.use(settings.keyring)
+    identity.use(settings)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
 
@@ -39,11 +39,14 @@ def create_app(settings: Settings) -> Flask:
     tenancy.scope_session(db.session.session_factory.class_)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), compare_type=True)
     htmx.init_app(app)
+    logs.init_app(app)
+    sessions.init_app(app, redis)
+    security.init_app(
+        app
+    )  # the gate stands before CSRF and limits: whose session ended is sent to sign in, not refused
     csrf.init_app(app)
-    sessions.init_app(app)
     limiter.init_app(app)
     Babel(app, default_locale="fr", default_timezone="Europe/Paris")
-    security.init_app(app)
     views.init_app(app)
     cli.init_app(app)
     _put_behind(app, settings)
@@ -59,12 +62,11 @@ def _flask_config(settings: Settings, redis: Redis) -> dict[str, object]:
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_pre_ping": True,
+            "hide_parameters": True,  # values of a failing statement are personal data
             "pool_size": POOL_SIZE,
             "connect_args": {"connect_timeout": 5, "application_name": "crm"},
         },
-        "SESSION_TYPE": "redis",
         "SESSION_REDIS": redis,
-        "SESSION_SERIALIZATION_FORMAT": Defaults.SESSION_SERIALIZATION_FORMAT,
         "SESSION_PERMANENT": True,
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
         "SESSION_REFRESH_EACH_REQUEST": False,

@@ -1,41 +1,47 @@
-"""Who is asking, and what may a browser do with our pages: the gate before every view, the headers after it."""
+"""Who may ask, and what a browser may do with our pages: the gate before every view, the headers after it."""
 
 import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
 
-import structlog
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
-from sqlalchemy import select
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp import tenancy
+from webapp import sessions, tenancy
 from webapp.config import Settings
 from webapp.errors import ForbiddenError
-from webapp.extensions import db, htmx
+from webapp.extensions import htmx
+from webapp.gateways.identity import SessionEndedError
 from webapp.models.identity import Role, User
-from webapp.models.organisations import Organisation
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _PUBLIC = "_is_public"
+_ROLELESS = "_needs_no_role"
+LONGEST_NEXT = 2000
 
 
 def init_app(app: Flask) -> None:
     """Put the gate and the headers on every request."""
-    app.before_request(_name_request)
     app.before_request(_let_in)
     app.after_request(_set_headers)
     app.teardown_request(lambda _error: tenancy.enter_organisation(None))
-    app.context_processor(lambda: {"current_user": g.get("user"), "organisation_name": g.get("organisation_name")})
+    app.context_processor(lambda: {"current_user": g.get("user")})
+    app.register_error_handler(SessionEndedError, lambda _error: to_sign_in())
 
 
 def public(view: Callable[P, R]) -> Callable[P, R]:
     """Mark a view that answers without sign-in (health, sign-in itself, webhooks)."""
     setattr(view, _PUBLIC, True)
+    return view
+
+
+def roleless(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for anybody signed in, even without a role in the CRM (sign-out)."""
+    setattr(view, _ROLELESS, True)
     return view
 
 
@@ -60,66 +66,55 @@ def current_user() -> User:
     return user
 
 
+def fresh_access_token() -> str:
+    """The signed-in user's access token, fit to be passed on; see ``sessions.fresh_access_token``."""
+    return sessions.fresh_access_token()
+
+
 def safe_next(target: str | None) -> str:
     """``target`` if it is a path on this site, else the home page."""
-    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or "\\" in target:
+    if not target or len(target) > LONGEST_NEXT or not target.startswith("/") or target.startswith("//"):
         return "/"
-    parts = urlsplit(target)
-    return "/" if parts.scheme or parts.netloc or any(ord(character) < 32 for character in target) else target
-
-
-def _name_request() -> None:
-    g.request_id = uuid4().hex
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    # Browsers drop control characters and read a backslash as a slash: « /\t/evil.example » leaves the site.
+    if "\\" in target or any(ord(character) < 32 for character in target):
+        return "/"
+    return target
 
 
 def _let_in() -> BaseResponse | None:
-    """Find the user of the session and work for their organisation; send anybody else to sign in."""
-    view = None
-    if request.endpoint:
-        view = current_app.view_functions.get(request.endpoint)
+    """Find the user of the session and work for their organisation; send anybody else to sign in.
+
+    Runs before the CSRF check, so that a session that has ended leads to the sign-in and not to an error.
+    """
+    if isinstance(request.routing_exception, SecurityError):
+        return Response("Cette adresse n’est pas celle du CRM.", status=400, mimetype="text/plain")
+    view = current_app.view_functions.get(request.endpoint or "")
     if request.endpoint == "static" or getattr(view, _PUBLIC, False):
         return None
-    user = _user_of_session()
+    sessions.require_reachable()
+    user = sessions.signed_in_user()
     if user is None:
-        return _to_sign_in()
+        return to_sign_in() if view else None  # nothing at this address: the 404 needs no sign-in
     g.user = user
-    if not user.roles:
+    if not user.roles and not getattr(view, _ROLELESS, False):
         raise ForbiddenError("Votre compte n’a pas encore de rôle dans le CRM. Demandez-le à un administrateur.")
     return None
 
 
-def _user_of_session() -> User | None:
-    try:
-        user_id, organisation_id = UUID(session["user_id"]), UUID(session["organisation_id"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    tenancy.enter_organisation(organisation_id)
-    structlog.contextvars.bind_contextvars(user_id=str(user_id), organisation_id=str(organisation_id))
-    found = db.session.execute(
-        select(User, Organisation.name)
-        .join(Organisation, Organisation.id == User.organisation_id)
-        .where(User.id == user_id)
-    ).first()
-    if found is None:
-        return None
-    user, g.organisation_name = found
-    return user
+def to_sign_in() -> BaseResponse:
+    """To the sign-in page and back; an HTMX swap becomes a whole page, at the page the person is on.
 
-
-def _to_sign_in() -> BaseResponse:
-    """To the sign-in page and back; an HTMX swap becomes a whole page, at the page the person is on."""
+    htmx 4 obeys HX-Redirect whatever the status.
+    """
     if htmx:
         here = urlsplit(htmx.current_url or "")
         back = here.path + (f"?{here.query}" if here.query else "")
         return Response(status=401, headers={"HX-Redirect": url_for("sign_in.start", next=safe_next(back))})
     back = request.full_path.rstrip("?") if request.method == "GET" else "/"
-    return redirect(url_for("sign_in.start", next=safe_next(back)))
+    return redirect(url_for("sign_in.start", next=safe_next(back)), code=303)
 
 
 def _set_headers(response: Response) -> Response:
-
     settings: Settings = current_app.extensions["settings"]
     headers = response.headers
     headers.setdefault("Content-Security-Policy", content_security_policy(settings))

@@ -1,0 +1,391 @@
+"""The identity provider (OpenID Connect: Keycloak, or the pretend one): sign-in, refresh, sign-out, service token.
+
+What a person may do comes from the access token, verified against the provider's keys; who they are comes from
+the ID token. Tokens live by the provider's clock, so their age is measured on the wall clock and is not moved by
+CRM_NOW.
+"""
+
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx2
+import structlog
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import InvalidClaimError, InvalidKeyIdError, JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+
+from webapp.config import Settings
+from webapp.errors import DomainError, ForbiddenError, UnavailableError
+
+log = structlog.get_logger()
+
+SCOPE = "openid profile email"
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+TIMEOUT = httpx2.Timeout(5.0, connect=3.0)
+CLOCK_SKEW = 30
+"""Seconds by which our clock and the provider's may differ."""
+METADATA_LIFE = 3600.0
+"""Seconds after which addresses and keys are asked for again: a key that was withdrawn stops being trusted."""
+UNKNOWN_KEY_PAUSE = 30.0
+"""Seconds between two fetches of keys for an unknown key id, so that forged tokens do not become traffic."""
+SERVICE_TOKEN_MARGIN = 60.0
+"""Seconds before its end from which a service token is no longer handed out."""
+
+_REGISTRY = JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class SignInError(DomainError):
+    """The provider's answer cannot be trusted or used; signing in again may help."""
+
+    status = 400
+
+
+class SessionEndedError(DomainError):
+    """The provider no longer lets this session go on: signed out elsewhere, expired, or the account was closed."""
+
+    status = 401
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the provider handed out. ``expires_in`` is the access token's life in seconds from now."""
+
+    access_token: str
+    refresh_token: str | None
+    id_token: str | None
+    expires_in: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a token speaks of. ``email`` is in lower case; ``roles`` are all that the token names, known or not."""
+
+    issuer: str
+    subject: str
+    email: str | None
+    email_verified: bool
+    first_name: str
+    last_name: str
+    roles: frozenset[str]
+    organisation: str | None
+
+
+def use(settings: Settings) -> None:
+    """Set the process's provider, once, at start-up. Connects to nothing."""
+    global _provider
+    _provider = _Provider(settings)
+
+
+def authorization_address(*, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
+    """Where to send the browser to sign in (authorization code with PKCE S256). Raises UnavailableError."""
+    provider = _current()
+    with provider.client() as client:
+        address, _state = client.create_authorization_url(
+            provider.metadata()["authorization_endpoint"],
+            redirect_uri=redirect_uri,
+            state=state,
+            nonce=nonce,
+            code_verifier=verifier,
+        )
+    return str(address)
+
+
+def redeem(code: str, *, redirect_uri: str, nonce: str, verifier: str) -> tuple[Tokens, Identity]:
+    """Exchange the code for tokens, and verify them. Raises SignInError or UnavailableError."""
+    provider = _current()
+    with _refusals(SignInError("La connexion n’a pas abouti : la demande a expiré ou a déjà servi.")):
+        tokens = provider.fetch(
+            grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier
+        )
+        person = provider.verified_id_token(tokens, nonce=nonce)
+        rights = provider.verified_access_token(tokens.access_token)
+        if person["sub"] != rights["sub"]:
+            raise InvalidClaimError("sub")
+        return tokens, provider.identity_of({**rights, **person}, rights)
+
+
+def refresh(refresh_token: str) -> tuple[Tokens, Identity]:
+    """Fresh tokens, and what the access token now says. Raises SessionEndedError or UnavailableError.
+
+    The new tokens carry the old refresh token where the provider sent no new one.
+    """
+    provider = _current()
+    with _refusals(SessionEndedError("Votre session a pris fin. Connectez-vous de nouveau.")):
+        tokens = provider.fetch(grant_type="refresh_token", refresh_token=refresh_token)
+        rights = provider.verified_access_token(tokens.access_token)
+        return tokens, provider.identity_of(rights, rights)
+
+
+def sign_out_address(*, id_token: str | None, back_to: str) -> str | None:
+    """Where the browser ends the session at the provider; None where the provider offers no such place.
+
+    Raises UnavailableError.
+    """
+    provider = _current()
+    endpoint = provider.metadata().get("end_session_endpoint")
+    if not endpoint:
+        return None
+    query = {"client_id": provider.settings.oidc_client_id, "post_logout_redirect_uri": back_to}
+    if id_token:
+        query["id_token_hint"] = id_token
+    return f"{endpoint}?{urlencode(query)}"
+
+
+def service_token() -> str:
+    """An access token of the service account that reads WinLeadPlus, kept until shortly before its end.
+
+    Raises ForbiddenError where the provider refuses the account, UnavailableError where it does not answer.
+    """
+    return _current().service_token()
+
+
+class _Provider:
+    """The provider as this process knows it: its addresses, its keys, and the service account's token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._metadata = _Cached(self._discover)
+        self._keys = _Cached(self._fetch_keys)
+        self._service_token = ""
+        self._service_token_until = 0.0
+        self._lock = threading.Lock()
+
+    def client(self, **credentials: str) -> OAuth2Client:
+        """An Authlib client; each call has its own, since it remembers tokens."""
+        return OAuth2Client(
+            client_id=credentials.get("client_id", self.settings.oidc_client_id),
+            client_secret=credentials.get("client_secret", self.settings.oidc_client_secret),
+            scope=SCOPE,
+            code_challenge_method="S256",
+            timeout=TIMEOUT,
+            verify=_certificates(),
+        )
+
+    def metadata(self) -> Mapping[str, Any]:
+        """The provider's discovery document."""
+        found: Mapping[str, Any] = self._metadata.get(max_age=METADATA_LIFE)
+        return found
+
+    def fetch(self, **grant: str) -> Tokens:
+        """Ask the token endpoint for a grant. Raises OAuthError where it refuses."""
+        with _outages(), self.client() as client:
+            answer = client.fetch_token(self.metadata()["token_endpoint"], **grant)
+            return Tokens(
+                access_token=answer["access_token"],
+                refresh_token=answer.get("refresh_token") or grant.get("refresh_token"),
+                id_token=answer.get("id_token"),
+                expires_in=int(answer.get("expires_in", 60)),
+            )
+
+    def verified_id_token(self, tokens: Tokens, *, nonce: str) -> dict[str, Any]:
+        """The ID token's claims. Raises JoseError on any that does not hold."""
+        token = self._decode(tokens.id_token or "")
+        claims = CodeIDToken(
+            token.claims,
+            token.header,
+            options={
+                "iss": {"essential": True, "value": self.metadata()["issuer"]},
+                "aud": {"essential": True, "value": self.settings.oidc_client_id},
+                "nonce": {"essential": True, "value": nonce},
+                "typ": {"values": ["ID"]},
+            },
+            params={"nonce": nonce, "client_id": self.settings.oidc_client_id, "access_token": tokens.access_token},
+        )
+        claims.validate(leeway=CLOCK_SKEW)
+        return dict(claims)
+
+    def verified_access_token(self, access_token: str) -> dict[str, Any]:
+        """The access token's claims. Raises JoseError on any that does not hold.
+
+        By default Keycloak names the client as ``azp`` and does not put it into ``aud``: either will do.
+        """
+        claims = self._decode(access_token).claims
+        jwt.JWTClaimsRegistry(
+            leeway=CLOCK_SKEW,
+            iss={"essential": True, "value": self.metadata()["issuer"]},
+            exp={"essential": True},
+            sub={"essential": True},
+            typ={"values": ["Bearer"]},
+        ).validate(claims)
+        client = self.settings.oidc_client_id
+        if client != claims.get("azp") and client not in _listed(claims.get("aud")):
+            raise InvalidClaimError("aud")
+        return claims
+
+    def identity_of(self, person: Mapping[str, Any], rights: Mapping[str, Any]) -> Identity:
+        """The identity that verified claims describe. Raises SignInError where they make no sense."""
+        subject = person["sub"]
+        if not subject or len(subject) > 255:
+            raise InvalidClaimError("sub")
+        return Identity(
+            issuer=self.metadata()["issuer"],
+            subject=subject,
+            email=_clean(person.get("email"), 320).lower() or None,
+            email_verified=person.get("email_verified") is True,
+            first_name=_clean(person.get("given_name"), 100),
+            last_name=_clean(person.get("family_name"), 100),
+            roles=_roles(rights, self.settings.oidc_client_id),
+            organisation=_one_organisation(rights.get("organisation") or person.get("organisation")),
+        )
+
+    def service_token(self) -> str:
+        """See the function of the same name."""
+        with self._lock:
+            if time.monotonic() >= self._service_token_until:
+                self._renew_service_token()
+            return self._service_token
+
+    def _renew_service_token(self) -> None:
+        credentials = {
+            "client_id": self.settings.winleadplus_client_id,
+            "client_secret": self.settings.winleadplus_client_secret,
+        }
+        asked_at = time.monotonic()
+        try:
+            with _outages(), self.client(**credentials) as client:
+                answer = client.fetch_token(
+                    self.metadata()["token_endpoint"], grant_type="client_credentials", scope=None
+                )
+                self._service_token = answer["access_token"]
+                self._service_token_until = asked_at + int(answer.get("expires_in", 0)) - SERVICE_TOKEN_MARGIN
+        except OAuthError as error:
+            log.error("service_account_refused", exc_type=error.error)  # noqa: TRY400  the code says it all
+            raise ForbiddenError(
+                "Le fournisseur d’identité refuse le compte de service de la synchronisation."
+            ) from None
+
+    def _decode(self, token: str) -> jwt.Token:
+        keys: KeySet = self._keys.get(max_age=METADATA_LIFE)
+        try:
+            return jwt.decode(token, keys, registry=_REGISTRY)
+        except InvalidKeyIdError:
+            return jwt.decode(token, self._keys.get(max_age=UNKNOWN_KEY_PAUSE), registry=_REGISTRY)
+
+    def _discover(self) -> dict[str, Any]:
+        found = self._get_json(f"{self.settings.oidc_issuer}/.well-known/openid-configuration")
+        if found["issuer"].rstrip("/") != self.settings.oidc_issuer:
+            raise ValueError("the provider gives itself another name than OIDC_ISSUER")
+        return found | {name: str(found[name]) for name in ENDPOINTS}
+
+    def _fetch_keys(self) -> KeySet:
+        return KeySet.import_key_set(self._get_json(self.metadata()["jwks_uri"]))  # type: ignore[arg-type]
+
+    def _get_json(self, address: str) -> dict[str, Any]:
+        with self.client() as client:
+            response = client.get(address, withhold_token=True)
+            response.raise_for_status()
+            found: dict[str, Any] = response.json()
+            return found
+
+
+class _Cached:
+    """A value fetched when first needed, and again once it is older than the caller accepts.
+
+    When fetching it again fails, the former value goes on serving: an outage at the provider is no reason to
+    distrust keys that were good a moment ago.
+    """
+
+    def __init__(self, fetch: Callable[[], Any]) -> None:
+        self._fetch = fetch
+        self._value: Any = None
+        self._fetched_at = 0.0
+        self._lock = threading.Lock()
+
+    def get(self, *, max_age: float) -> Any:
+        """The value, at most ``max_age`` seconds old unless the provider is down. Raises UnavailableError."""
+        with self._lock:
+            if self._value is None or time.monotonic() - self._fetched_at > max_age:
+                try:
+                    with _outages():
+                        self._value = self._fetch()
+                except UnavailableError:
+                    if self._value is None:
+                        raise
+                self._fetched_at = time.monotonic()
+            return self._value
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """Turn whatever keeps the provider from answering as it should into UnavailableError."""
+    try:
+        yield
+    except (httpx2.HTTPError, httpx2.InvalidURL, KeyError, TypeError, ValueError) as error:
+        log.warning("identity_provider_unavailable", exc_type=type(error).__name__)
+        raise UnavailableError(
+            "Le service de connexion ne répond pas pour le moment. Réessayez dans quelques instants."
+        ) from None
+
+
+@contextmanager
+def _refusals(refusal: DomainError) -> Iterator[None]:
+    """Raise ``refusal`` where the provider says no or its tokens do not hold.
+
+    A provider that does not know **us** is no fault of the user's: that is an outage, told to the log.
+    """
+    try:
+        yield
+    except OAuthError as error:
+        log.warning("identity_provider_refused", exc_type=error.error)
+        if error.error in ("invalid_client", "unauthorized_client", "temporarily_unavailable", "server_error"):
+            raise UnavailableError("La connexion est impossible pour le moment : le CRM n’est pas reconnu.") from None
+        raise refusal from None
+    except (JoseError, ValueError) as error:
+        log.warning("token_refused", exc_type=type(error).__name__)
+        raise refusal from None
+
+
+def _roles(claims: Mapping[str, Any], client_id: str) -> frozenset[str]:
+    access = _object(claims.get("resource_access"))
+    named = [_object(claims.get("realm_access")).get("roles"), _object(access.get(client_id)).get("roles")]
+    return frozenset(role for roles in named for role in _listed(roles))
+
+
+def _one_organisation(claim: object) -> str | None:
+    named = _listed(claim)
+    if len(named) > 1:
+        raise SignInError("Votre compte est rattaché à plusieurs organisations. Demandez à votre administrateur.")
+    return named[0] if named else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: object) -> list[str]:
+    """The texts in a claim that may hold one or several."""
+    values = value if isinstance(value, list) else [value]
+    return [text for text in values if isinstance(text, str) and text]
+
+
+def _clean(value: object, length: int) -> str:
+    """A text of the provider's as a column takes it: no control characters, not too long."""
+    return _CONTROL_CHARACTERS.sub(" ", value).strip()[:length] if isinstance(value, str) else ""
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The machine's trusted certificates, read once: reading them costs more than the call."""
+    return ssl.create_default_context()
+
+
+_provider: _Provider | None = None
+
+
+def _current() -> _Provider:
+    if _provider is None:
+        raise RuntimeError("the identity provider is not set: create_app() sets it")
+    return _provider
