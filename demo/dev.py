@@ -1,8 +1,9 @@
 """What bin/dev runs once everything is installed: the application, its servers, and its pretend world.
 
 Order: servers and pretend world, migrations and demo data, the web server, and once it serves a page the workers and
-the scheduler (which would only slow it down before), then « Prêt ». From then on whatever dies is started again, until Ctrl-C or SIGTERM ends everything that was started here.
-CRM_HOME/dev.json tells other programs where everything is, as long as it is there.
+the scheduler (which would only slow it down before), then « Prêt ». From then on whatever dies is started again, until
+Ctrl-C or SIGTERM ends everything that was started here. CRM_HOME/dev.json tells other programs where everything is, as
+long as it is there.
 """
 
 import os

@@ -93,7 +93,7 @@ def _for_tests(servers: Servers) -> dict[str, str]:
         "CRM_TEST_DATABASE_URL": servers.database_url,
         "CRM_TEST_DATABASE_OWNER_URL": servers.database_owner_url,
         "CRM_TEST_DATABASE_ADMIN_URL": servers.database_admin_url,
-        "CRM_TEST_REDIS_URL": servers.redis_url,
+        "CRM_TEST_REDIS_URL": servers.redis_url.removesuffix("/0"),  # each process adds a database of its own
     }
 
 
