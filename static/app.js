@@ -3,8 +3,8 @@
 //   data-testid="search"      / focuses it; ↓ in it goes to the first row
 //   data-menu on <details>    closes on Escape and on a click elsewhere
 //   data-open-dialog="id"     opens that <dialog>
+//   data-focus                has the focus when the page opens; a field in error has it rather
 //   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
-//   data-hide="id"            puts back what a reveal replaced: see clients/_iban.html
 (() => {
   const TOAST_LIFE = { success: 6000, info: 6000, warning: 12000 }; // milliseconds; errors stay until closed
   const INTERACTIVE = "a, button, input, select, textarea, label, summary, dialog";
@@ -112,14 +112,6 @@
     }
   }
 
-  function hideRevealed(button) {
-    const place = document.getElementById(button.dataset.hide);
-    const template = place.querySelector("template");
-    place.replaceChildren(template.content.cloneNode(true));
-    window.htmx.process(place);
-    place.querySelector("button")?.focus();
-  }
-
   document.addEventListener("click", (event) => {
     closeMenus(event.target.closest("details[data-menu]"));
     const button = event.target.closest("button");
@@ -130,8 +122,7 @@
     } else if (button?.dataset.themeValue) {
       window.theme.choose(button.dataset.themeValue);
       showTheme();
-    } else if (button?.dataset.hide) hideRevealed(button);
-    else openRow(event);
+    } else openRow(event);
   });
   document.addEventListener("auxclick", (event) => event.button === 1 && openRow(event));
 
@@ -152,5 +143,5 @@
   // Scripts are deferred: the page is there.
   watchToasts();
   showTheme();
-  document.querySelector("[data-focus]")?.focus();
+  (document.querySelector("[aria-invalid=true]") ?? document.querySelector("[data-focus]"))?.focus();
 })();

@@ -5,9 +5,10 @@ from enum import StrEnum
 
 from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.models.base import Base, Identified, Timestamped
+from webapp.models.organisations import Organisation
 from webapp.tenancy import OrganisationScoped
 
 
@@ -45,6 +46,8 @@ class User(OrganisationScoped, Identified, Timestamped, Base):
     last_name: Mapped[str] = mapped_column(String(100), default="")
     roles: Mapped[list[str]] = mapped_column(ARRAY(String(32)), default=list, server_default="{}")
     last_seen_at: Mapped[datetime | None]
+
+    organisation: Mapped[Organisation] = relationship(viewonly=True)
 
     @property
     def full_name(self) -> str:

@@ -33,6 +33,7 @@ _OVERSEAS = {
 }
 
 _FRENCH_IBAN = re.compile(r"FR[0-9]{12}[0-9A-Z]{11}[0-9]{2}", re.ASCII)
+_FRENCH_POSTCODE = re.compile(r"[0-9]{5}", re.ASCII)
 _SPACES_AND_DASHES = re.compile(r"[\s-]+")
 
 
@@ -89,6 +90,17 @@ def normalise_phone(text: str, region: str = "FR") -> str:
     raise InvalidInputError(
         "Le numéro de téléphone n’est pas valide. Exemples\u202f: 06 39 98 12 34, +32 470 12 34 56", field="phone"
     )
+
+
+def normalise_postcode(text: str, country: str = "FR") -> str:
+    """The postcode in capitals, spaces single; five digits in France. Raises InvalidInputError."""
+    postcode = clean_text(text).upper()
+    if country != "FR":
+        if len(postcode) <= 20:
+            return postcode
+    elif _FRENCH_POSTCODE.fullmatch(compact := postcode.replace(" ", "")):
+        return compact
+    raise InvalidInputError("Le code postal n’est pas valide\u202f: cinq chiffres en France.", field="postcode")
 
 
 def check_iban(text: str) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import joinedload
 
 from webapp import tenancy
 from webapp.errors import ForbiddenError
@@ -71,8 +72,8 @@ def renew(user_id: UUID, identity: Identity, *, default_organisation: str, at: d
 
 
 def find_user(user_id: UUID) -> User | None:
-    """The user of the current organisation, or None."""
-    return db.session.scalar(select(User).where(User.id == user_id))
+    """The user of the current organisation, with that organisation, which every page names; or None."""
+    return db.session.scalar(select(User).where(User.id == user_id).options(joinedload(User.organisation)))
 
 
 def _key(identity: Identity) -> str:
