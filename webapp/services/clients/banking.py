@@ -1,0 +1,119 @@
+"""A client's bank accounts: adding one, and showing an IBAN in clear to those who may see it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp import crypto
+from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, iban_purpose, mask_iban
+from webapp.models.base import new_id
+from webapp.models.clients import Client
+from webapp.models.commercials import Commercial
+from webapp.models.identity import Role, User
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.contact import check_bic, check_iban, clean_text
+from webapp.transactions import transaction
+
+HOLDER_LENGTH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankDetails:
+    """An account as somebody wrote it down; only the IBAN is needed."""
+
+    iban: str
+    bic: str | None = None
+    holder: str | None = None
+
+    def normalised(self) -> "BankDetails":
+        """The same, checked and compact. Raises InvalidInputError, naming the field."""
+        holder = clean_text(self.holder or "")
+        if len(holder) > HOLDER_LENGTH:
+            raise InvalidInputError(f"C’est trop long\u202f: {HOLDER_LENGTH} caractères au plus.", field="holder")
+        return BankDetails(
+            iban=check_iban(self.iban), bic=check_bic(self.bic) if self.bic else None, holder=holder or None
+        )
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """Bank details in clear; never to be kept or logged."""
+
+    iban: str
+    bic: str | None
+
+
+def may_reveal(user: User, commercial: Commercial | None) -> bool:
+    """Whether ``user`` may see the bank details and identity card of a client of ``commercial``."""
+    own = commercial is not None and commercial.user_id == user.id
+    return own or user.has_role(Role.MANAGER, Role.ADMIN)
+
+
+def add_account(client: Client, details: BankDetails, *, by: User, at: datetime) -> bool:
+    """Add a (normalised) account within the caller's transaction; False if the client has that IBAN already.
+
+    The caller holds the client's row locked, so two people cannot add one account at once.
+    """
+    index = crypto.blind_index(details.iban, purpose=iban_purpose(client.organisation_id))
+    known = select(BankAccount.id).where(BankAccount.client_id == client.id, BankAccount.iban_index == index)
+    if db.session.scalar(known):
+        return False
+    account = BankAccount(
+        id=new_id(),
+        organisation_id=client.organisation_id,
+        client_id=client.id,
+        iban_index=index,
+        iban_masked=mask_iban(details.iban),
+        holder=details.holder,
+        created_at=at,
+    )
+    account.iban = crypto.seal(details.iban, place=account.place(client.organisation_id, account.id, "iban"))
+    if details.bic:
+        account.bic = crypto.seal(details.bic, place=account.place(client.organisation_id, account.id, "bic"))
+    event = TimelineEvent(
+        client_id=client.id,
+        kind=EventKind.IBAN_ADDED,
+        at=at,
+        user_id=by.id,
+        changes={"iban": [None, account.iban_masked]},
+    )
+    db.session.add_all([account, event])
+    return True
+
+
+def find_account(client_id: UUID, account_id: UUID) -> BankAccount:
+    """One account of the client. Raises NotFoundError."""
+    wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
+    account = db.session.scalar(wanted)
+    if account is None:
+        raise NotFoundError("Ce compte bancaire n’existe pas ou plus.")
+    return account
+
+
+def reveal(client_id: UUID, account_id: UUID, *, by: User, at: datetime) -> Revealed:
+    """The account in clear, for a manager, an admin or the client's own commercial; the timeline keeps who looked.
+
+    Raises NotFoundError, ForbiddenError.
+    """
+    with transaction():
+        account = find_account(client_id, account_id)
+        commercial = db.session.scalar(
+            select(Commercial).join(Client, Client.commercial_id == Commercial.id).where(Client.id == client_id)
+        )
+        if not may_reveal(by, commercial):
+            raise ForbiddenError(
+                "Seuls le commercial du client, un manager ou un administrateur peuvent voir cet IBAN."
+            )
+        event = TimelineEvent(
+            client_id=client_id,
+            kind=EventKind.IBAN_REVEALED,
+            at=at,
+            user_id=by.id,
+            changes={"iban": [None, account.iban_masked]},
+        )
+        db.session.add(event)
+        return Revealed(account.reveal_iban(), account.reveal_bic())

@@ -1,0 +1,130 @@
+"""Changing a client, without anybody overwriting what they have not seen."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp import clock
+from webapp.errors import DomainError, NotFoundError
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.commercials import Commercial
+from webapp.models.identity import User
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients.banking import BankDetails, add_account
+from webapp.services.clients.duplicates import refuse_similar
+from webapp.services.clients.fields import ClientFields, find_commercial
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
+
+
+class EditConflictError(DomainError):
+    """Somebody else changed the client meanwhile; ``theirs`` is how it stands now, at ``version``."""
+
+    def __init__(self, theirs: ClientFields, version: int) -> None:
+        super().__init__("Ce client a été modifié entre-temps.")
+        self.theirs = theirs
+        self.version = version
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that somebody else changed: what it was, theirs, and what you wrote (``mine``)."""
+
+    field: str
+    base: Any
+    theirs: Any
+    mine: Any
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether both changed it, and differently."""
+        return bool(self.mine not in (self.base, self.theirs))
+
+
+def find_client(client_id: UUID) -> Client:
+    """The client. Raises NotFoundError."""
+    client = db.session.scalar(select(Client).where(Client.id == client_id))
+    if client is None:
+        raise NotFoundError("Ce client n’existe pas ou plus.")
+    return client
+
+
+def edit_client(
+    client_id: UUID,
+    written: ClientFields,
+    *,
+    version: int,
+    bank: BankDetails | None,
+    confirmed: bool,
+    by: User,
+    at: datetime,
+) -> Client:
+    """Change a client that its editor saw at ``version``, and add a bank account if one is given.
+
+    Raises NotFoundError; InvalidInputError, naming the field; EditConflictError, before anything is written;
+    SimilarClientsError unless ``confirmed``, where the e-mail or telephone is new.
+    """
+    fields = written.normalised(today=at.astimezone(clock.PARIS).date())
+    bank = bank.normalised() if bank else None
+    with transaction():
+        client = _lock(client_id)
+        if client.version != version:
+            raise EditConflictError(ClientFields.of(client), client.version)
+        before = ClientFields.of(client)
+        changed = before.differing(fields)
+        if not confirmed:
+            refuse_similar(
+                email=fields.email if "email" in changed else None,
+                phone=fields.phone if "phone" in changed else None,
+                besides=client.id,
+            )
+        changes = {name: [getattr(before, name), getattr(fields, name)] for name in changed}
+        if "commercial_id" in changes:
+            changes["commercial"] = _commercial_names(changes.pop("commercial_id"))
+        for name in changed:
+            setattr(client, name, getattr(fields, name))
+        if changed:
+            told = {name: [_as_json(old), _as_json(new)] for name, (old, new) in changes.items()}
+            db.session.add(
+                TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_UPDATED, at=at, user_id=by.id, changes=told)
+            )
+        added = bank is not None and add_account(client, bank, by=by, at=at)
+        if changed or added:
+            client.version += 1
+            client.changed_at = at
+    return client
+
+
+def merge(base: ClientFields, mine: ClientFields, theirs: ClientFields) -> tuple[ClientFields, list[Difference]]:
+    """What I changed on top of ``theirs``, and what they changed since ``base``, for me to see before I save."""
+    my_changes = {name: getattr(mine, name) for name in base.differing(mine)}
+    differences = [
+        Difference(name, getattr(base, name), getattr(theirs, name), getattr(mine, name))
+        for name in base.differing(theirs)
+    ]
+    return replace(theirs, **my_changes), differences
+
+
+def _lock(client_id: UUID) -> Client:
+    client = db.session.scalar(
+        select(Client).where(Client.id == client_id).with_for_update().execution_options(populate_existing=True)
+    )
+    if client is None:
+        raise NotFoundError("Ce client n’existe pas ou plus.")
+    return client
+
+
+def _commercial_names(change: list[UUID | None]) -> list[str | None]:
+    """The timeline keeps names: it must still read well when a commercial has gone."""
+    old_id, new_id = change
+    old = db.session.get(Commercial, (current_organisation_id(), old_id)) if old_id else None
+    new = find_commercial(new_id) if new_id else None
+    return [old.full_name if old else None, new.full_name if new else None]
+
+
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value or None
