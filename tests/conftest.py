@@ -2,24 +2,31 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 from flask import Flask
+from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from itsdangerous import URLSafeTimedSerializer
 from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from werkzeug.test import TestResponse
 
-from tests import factories
+from tests import factories, probe
+from tests.provider import LocalProvider, running
 from webapp import clock, crypto, tenancy
 from webapp.config import Settings, load_settings
 from webapp.extensions import db, limiter
 from webapp.factory import create_app
+from webapp.gateways import identity
 from webapp.gateways.identity import Tokens
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
@@ -28,6 +35,7 @@ from webapp.sessions import keep_tokens
 
 USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", expires_in=3600)
 HTMX = {"HX-Request": "true"}
+CSRF_SECRET = "csrf-secret-of-the-session"
 TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
 
@@ -74,11 +82,28 @@ def database(settings: Settings) -> str:
     return name
 
 
+class Browser(FlaskClient):
+    """A test client whose requests begin without an organisation, and leave the test's own one as it was."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a request."""
+        with tenancy.organisation(None):  # type: ignore[arg-type]
+            return super().open(*args, **kwargs)
+
+    @contextmanager
+    def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:
+        """Look into the session, or alter it."""
+        with tenancy.organisation(None), super().session_transaction(*args, **kwargs) as browser_session:  # type: ignore[arg-type]
+            yield browser_session
+
+
 @pytest.fixture(scope="session")
 def app(settings: Settings, database: str) -> Iterator[Flask]:
     """The application on the test database, migrated."""
     app = create_app(settings)
     app.config["TESTING"] = True
+    app.register_blueprint(probe.bp)
+    app.test_client_class = Browser
     with app.app_context():
         upgrade()
     yield app
@@ -156,13 +181,20 @@ def organisation_id(cast: Cast) -> UUID:
 SignIn = Callable[[User], FlaskClient]
 
 
+def _csrf_token(app: Flask) -> str:
+    """What ``csrf_token()`` puts into the pages of a session that keeps CSRF_SECRET."""
+    return str(URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token").dumps(CSRF_SECRET))
+
+
 @pytest.fixture
 def sign_in(app: Flask) -> SignIn:
-    """A browser, signed in as the user, without the trip to the identity provider."""
+    """A browser, signed in as the user, without the trip to the identity provider; it sends the CSRF token."""
 
     def client_of(user: User) -> FlaskClient:
         client = app.test_client()
+        client.environ_base["HTTP_X_CSRFTOKEN"] = _csrf_token(app)
         with client.session_transaction() as browser_session:
+            browser_session["csrf_token"] = CSRF_SECRET
             browser_session["user_id"] = str(user.id)
             browser_session["organisation_id"] = str(user.organisation_id)
             keep_tokens(browser_session, USER_TOKENS, at=clock.now())
@@ -199,6 +231,18 @@ def outsider_client(cast: Cast, sign_in: SignIn) -> FlaskClient:
 def stranger(app: Flask, app_context: Flask) -> FlaskClient:
     """A browser that has not signed in."""
     return app.test_client()
+
+
+@pytest.fixture
+def provider(app: Flask, settings: Settings) -> Iterator[LocalProvider]:
+    """An identity provider that answers, in the place of the one that nobody listens at."""
+    with running() as provider:
+        ours = settings.model_copy(update={"oidc_issuer": provider.issuer})
+        app.extensions["settings"] = ours
+        identity.use(ours)
+        yield provider
+    app.extensions["settings"] = settings
+    identity.use(settings)
 
 
 @pytest.fixture(autouse=True)
