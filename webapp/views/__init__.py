@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from webapp.views import errors, formats, health, layout, sign_in
+from webapp.views import errors, formats, health, layout, sign_in, synchronisations
 
-BLUEPRINTS = (health.bp, sign_in.bp)
+BLUEPRINTS = (health.bp, sign_in.bp, synchronisations.bp)
 
 
 def init_app(app: Flask) -> None:

@@ -17,7 +17,7 @@ from webapp import crypto, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.winleadplus import RunPhase, RunStatus, RunTrigger, SyncRun
+from webapp.models.winleadplus import RunPhase, RunStatus, RunTrigger, SyncRun, WinLeadPlusConfig
 from webapp.queue import enqueue_after_commit
 from webapp.transactions import transaction
 
@@ -32,6 +32,10 @@ MAX_ATTEMPTS = 4
 
 JOB = "jobs.winleadplus.synchronise"
 INTERRUPTED = "La synchronisation a été interrompue plusieurs fois et a été arrêtée. Relancez-la."
+
+
+class SwitchedOffError(DomainError):
+    """The organisation takes no part in WinLeadPlus."""
 
 
 class LeaseLostError(DomainError):
@@ -63,8 +67,11 @@ def start(
     """Start a run of the current organisation, or join the one that is running.
 
     ``by`` is the user's id, ``user_token`` their access token, kept encrypted until the run has used it. Returns the
-    run's id and whether it is a new one. With ``enqueue=False`` the caller works on it in this process.
+    run's id and whether it is a new one. With ``enqueue=False`` the caller works on it in this process. Raises
+    SwitchedOffError.
     """
+    if db.session.scalar(select(WinLeadPlusConfig.enabled)) is False:  # without a row, the default is on
+        raise SwitchedOffError("La synchronisation WinLeadPlus est désactivée pour votre organisation.")
     organisation_id = tenancy.current_organisation_id()
     run_id = new_id()
     sealed = crypto.seal(user_token, place=_token_place(organisation_id, run_id)) if user_token else None

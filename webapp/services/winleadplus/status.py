@@ -1,0 +1,144 @@
+"""What pages tell about synchronisations: how fresh the clients are, the last runs, and what these left. No writes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import joinedload, undefer
+
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem, SyncRun, WinLeadPlusConfig
+from webapp.services.winleadplus.timing import next_due
+
+RUNS_SHOWN = 6
+ITEMS_SHOWN = 50
+
+PROBLEMS = (ItemKind.CONFLICT, ItemKind.ERROR, ItemKind.WARNING)
+"""What a person may want to look at, or to end."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A page of runs, newest first. ``before`` continues it, None on the last page."""
+
+    rows: Sequence[SyncRun]
+    before: UUID | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How the current organisation stands with WinLeadPlus.
+
+    An organisation without a configuration has the default one. ``next_at`` is None while nothing is scheduled,
+    ``last_success_at`` while no run but a simulation has succeeded.
+    """
+
+    is_enabled: bool
+    next_at: datetime | None
+    last_success_at: datetime | None
+    runs: Runs
+
+    @property
+    def running(self) -> SyncRun | None:
+        """The run under way: there is one at most, and it is the newest."""
+        return next((run for run in self.runs.rows if not run.is_finished), None)
+
+    @property
+    def last_ended(self) -> SyncRun | None:
+        """The newest run that came to its end and was no simulation."""
+        return next((run for run in self.runs.rows if run.is_finished and not run.dry_run), None)
+
+
+def overview(*, at: datetime, before: UUID | None = None) -> Overview:
+    """All that the panel shows, in two statements whatever the number of runs; ``before`` as in ``list_runs``."""
+    last_success = (
+        select(SyncRun.finished_at)
+        .where(SyncRun.status == RunStatus.SUCCESS, SyncRun.dry_run.is_(False))
+        .order_by(SyncRun.started_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = db.session.execute(select(WinLeadPlusConfig, last_success)).first()
+    config, last_success_at = found if found is not None else (None, None)
+    return Overview(
+        is_enabled=config is None or config.enabled,
+        next_at=next_due(config, at=at) if config else None,
+        last_success_at=last_success_at,
+        runs=list_runs(before=before),
+    )
+
+
+def list_runs(*, before: UUID | None = None) -> Runs:
+    """The runs older than the run ``before``, or the newest ones; ``requested_by`` is loaded with them."""
+    newest_first = (SyncRun.started_at.desc(), SyncRun.id.desc())
+    statement = select(SyncRun).options(joinedload(SyncRun.requested_by)).order_by(*newest_first).limit(RUNS_SHOWN + 1)
+    if before is not None:
+        started_at = select(SyncRun.started_at).where(SyncRun.id == before).scalar_subquery()
+        statement = statement.where(tuple_(SyncRun.started_at, SyncRun.id) < tuple_(started_at, before))
+    rows = db.session.scalars(statement).all()
+    shown = rows[:RUNS_SHOWN]
+    return Runs(shown, before=shown[-1].id if len(rows) > RUNS_SHOWN else None)
+
+
+def sentence(run: SyncRun) -> str:
+    """How an ended run went, in a sentence; for one that failed, why."""
+    if run.status is RunStatus.FAILED:
+        return run.error or "La synchronisation a échoué."
+    if run.dry_run:
+        parts = [f"{run.created} à créer", f"{run.updated} à mettre à jour", _counted(run.skipped, "ignoré")]
+    else:
+        parts = [_counted(run.created, "créé"), f"{run.updated} mis à jour", _counted(run.skipped, "ignoré")]
+    parts += [f"{run.errors} en erreur"] if run.errors else []
+    parts += [f"{run.conflicts} à rattacher"] if run.conflicts else []
+    told = f"{'Simulation' if run.dry_run else 'Sync'} terminée : {', '.join(parts)}"
+    return f"{told}. {run.error}" if run.error else told
+
+
+def _counted(number: int, participle: str) -> str:
+    return f"{number} {participle}" if number == 1 else f"{number} {participle}s"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A page of what a run did or would do, by prospect. ``after`` continues it, None on the last page.
+
+    ``candidates`` holds, by id, the clients that the conflicts among them may be linked to.
+    """
+
+    rows: Sequence[SyncItem]
+    after: UUID | None
+    candidates: Mapping[UUID, Client]
+
+
+def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None = None) -> Items:
+    """The run's items of these kinds, ITEMS_SHOWN at a time, after the item ``after``."""
+    by_prospect = (SyncItem.external_id, SyncItem.kind)  # the order of the unique index: a page reads its own rows
+    statement = (
+        select(SyncItem)
+        .options(undefer(SyncItem.before), undefer(SyncItem.after))
+        .where(SyncItem.run_id == run_id, SyncItem.kind.in_(kinds))
+        .order_by(*by_prospect)
+        .limit(ITEMS_SHOWN + 1)
+    )
+    last = find_item(run_id, after) if after else None
+    if last is not None:
+        statement = statement.where(tuple_(*by_prospect) > tuple_(last.external_id, last.kind.value))
+    rows = db.session.scalars(statement).all()
+    shown = rows[:ITEMS_SHOWN]
+    return Items(shown, after=shown[-1].id if len(rows) > ITEMS_SHOWN else None, candidates=find_candidates(shown))
+
+
+def find_item(run_id: UUID, item_id: UUID) -> SyncItem | None:
+    """An item of a run of the current organisation."""
+    return db.session.scalar(select(SyncItem).where(SyncItem.id == item_id, SyncItem.run_id == run_id))
+
+
+def find_candidates(items: Collection[SyncItem]) -> Mapping[UUID, Client]:
+    """The clients that these items name as candidates, by id; those deleted since are missing."""
+    ids = {client_id for item in items for client_id in item.candidate_ids}
+    if not ids:
+        return {}
+    return {client.id: client for client in db.session.scalars(select(Client).where(Client.id.in_(ids)))}

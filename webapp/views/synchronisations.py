@@ -1,0 +1,136 @@
+"""Synchronisations with WinLeadPlus: started, followed and looked into from the clients page.
+
+Each address also answers without HTMX, as a page of its own or by a redirect, so that nothing here needs a script.
+"""
+
+import json
+from uuid import UUID
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import NotFoundError
+from webapp.extensions import limiter
+from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncRun
+from webapp.security import current_user, fresh_access_token
+from webapp.services.winleadplus import runs, status
+from webapp.views.layout import Kind, is_fragment_request, toast
+
+bp = Blueprint("synchronisations", __name__, url_prefix="/synchronisations")
+
+START_LIMIT = "10 per minute"
+TOAST_KINDS: dict[RunStatus, Kind] = {
+    RunStatus.SUCCESS: "success",
+    RunStatus.PARTIAL: "warning",
+    RunStatus.FAILED: "error",
+}
+FILTERS: dict[str, tuple[ItemKind, ...]] = {
+    "a-traiter": status.PROBLEMS,
+    "crees": (ItemKind.CREATED,),
+    "modifies": (ItemKind.UPDATED,),
+    "ignores": (ItemKind.SKIPPED,),
+}
+REFRESH_CLIENTS = json.dumps({"clients:refresh": {"target": "body"}})
+"""The list of clients listens for this event and fetches its present view again."""
+
+
+def _requester() -> str:
+    return f"user:{g.user.id}"
+
+
+@bp.post("")
+@limiter.limit(START_LIMIT, key_func=_requester)
+def create() -> ResponseReturnValue:
+    """Start a synchronisation (``essai=1``: a dry run), or join the one under way."""
+    run_id, _is_new = runs.start(
+        trigger=RunTrigger.MANUAL,
+        by=current_user().id,
+        user_token=fresh_access_token(),
+        dry_run=request.form.get("essai") == "1",
+        at=clock.now(),
+    )
+    address = url_for("synchronisations.show", run_id=run_id)
+    if not is_fragment_request():
+        return redirect(address, 303)
+    response = _follow(_find_run(run_id))
+    response.status_code = 202
+    response.headers["Location"] = address
+    return response
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The panel of the clients page; with ``avant``, further rows of its list of runs."""
+    before = _uuid_or_none("avant")
+    if before and is_fragment_request():
+        return render_template("synchronisations/_run_rows.html", runs=status.list_runs(before=before))
+    now = clock.now()
+    sync = status.overview(at=now, before=before)
+    template = "synchronisations/_panel.html" if is_fragment_request() else "synchronisations/index.html"
+    return render_template(template, sync=sync, now=now)
+
+
+@bp.get("/<uuid:run_id>")
+def show(run_id: UUID) -> ResponseReturnValue:
+    """How far a run is; at its end, the sentence that says how it went."""
+    run = _find_run(run_id)
+    if is_fragment_request():
+        return _follow(run)
+    return render_template("synchronisations/show.html", run=run, sentence=status.sentence(run))
+
+
+def _follow(run: SyncRun) -> Response:
+    """The progress, and once the run has ended whatever on the page depends on it."""
+    if not run.is_finished:
+        return make_response(render_template("synchronisations/_started.html", run=run))
+    now, sentence = clock.now(), status.sentence(run)
+    toast(TOAST_KINDS[run.status], sentence)
+    sync = status.overview(at=now)
+    page = render_template("synchronisations/_ended.html", run=run, sentence=sentence, sync=sync, now=now)
+    return make_response(page, {} if run.dry_run else {"HX-Trigger": REFRESH_CLIENTS})
+
+
+@bp.get("/<uuid:run_id>/elements")
+def list_items(run_id: UUID) -> ResponseReturnValue:
+    """What a run did, or would do, prospect by prospect (``genre``, ``apres``)."""
+    run = _find_run(run_id)
+    counts = _counts(run)
+    chosen = request.args.get("genre", "")
+    kind = chosen if chosen in FILTERS else _first_filled(run, counts)
+    items = status.list_items(run_id, kinds=FILTERS[kind], after=_uuid_or_none("apres"))
+    template = "synchronisations/items.html"
+    if is_fragment_request():
+        template = "synchronisations/_item_rows.html" if "apres" in request.args else "synchronisations/_items.html"
+    return render_template(template, run=run, items=items, kind=kind, counts=counts)
+
+
+def _counts(run: SyncRun) -> dict[str, int]:
+    """How many prospects stand behind each filter."""
+    return {
+        "a-traiter": run.conflicts + run.errors + run.warnings,
+        "crees": run.created,
+        "modifies": run.updated,
+        "ignores": run.skipped,
+    }
+
+
+def _first_filled(run: SyncRun, counts: dict[str, int]) -> str:
+    """What one wants to see first: of a simulation its plan, of a run what it left to do."""
+    wanted = ("crees", "modifies", "a-traiter") if run.dry_run else ("a-traiter", "crees", "modifies")
+    return next((kind for kind in wanted if counts[kind]), wanted[0])
+
+
+def _find_run(run_id: UUID) -> SyncRun:
+    run = runs.find_run(run_id)
+    if run is None:
+        raise NotFoundError("Cette synchronisation n’existe pas ou plus.")
+    return run
+
+
+def _uuid_or_none(name: str) -> UUID | None:
+    """A query value that is no UUID is ignored."""
+    try:
+        return UUID(request.args.get(name, ""))
+    except ValueError:
+        return None
