@@ -1,0 +1,1 @@
+"""Clients: finding, listing, creating and changing them."""
