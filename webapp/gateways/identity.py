@@ -276,7 +276,7 @@ class _Provider:
 
     def _discover(self) -> dict[str, Any]:
         found = self._get_json(f"{self.settings.oidc_issuer}/.well-known/openid-configuration")
-        if found["issuer"].rstrip("/") != self.settings.oidc_issuer:
+        if str(found["issuer"]).rstrip("/") != self.settings.oidc_issuer:
             raise ValueError("the provider gives itself another name than OIDC_ISSUER")
         return found | {name: str(found[name]) for name in ENDPOINTS}
 
@@ -284,11 +284,11 @@ class _Provider:
         return KeySet.import_key_set(self._get_json(self.metadata()["jwks_uri"]))  # type: ignore[arg-type]
 
     def _get_json(self, address: str) -> dict[str, Any]:
-        with self.client() as client:
-            response = client.get(address, withhold_token=True)
-            response.raise_for_status()
-            found: dict[str, Any] = response.json()
-            return found
+        response = httpx2.get(address, timeout=TIMEOUT, verify=_certificates()).raise_for_status()
+        found = response.json()
+        if not isinstance(found, dict):
+            raise ValueError("the provider's answer is not an object")
+        return found
 
 
 class _Cached:
@@ -323,7 +323,7 @@ def _outages() -> Iterator[None]:
     """Turn whatever keeps the provider from answering as it should into UnavailableError."""
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, KeyError, TypeError, ValueError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, JoseError, KeyError, ValueError) as error:
         log.warning("identity_provider_unavailable", exc_type=type(error).__name__)
         raise UnavailableError(
             "Le service de connexion ne répond pas pour le moment. Réessayez dans quelques instants."
