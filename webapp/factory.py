@@ -13,7 +13,7 @@ from whitenoise import WhiteNoise
 from webapp import cli, clock, crypto, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
-from webapp.gateways import identity
+from webapp.gateways import identity, winleadplus
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"
@@ -27,6 +27,7 @@ def create_app(settings: Settings) -> Flask:
     clock.start_at(settings.crm_now)
     crypto.use(settings.keyring)
     identity.use(settings)
+    winleadplus.use(settings)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
 
