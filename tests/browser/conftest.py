@@ -1,0 +1,122 @@
+"""One running product and one Chromium for all browser tests; a context, with its cookies, per person."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from tests.browser.world import REDIS_DATABASE, World
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+DESK = {"width": 1366, "height": 768}
+DATABASE = "crm_browser"
+expect.set_options(timeout=10_000)
+
+SignIn = Callable[..., Page]
+Shot = Callable[[Page, str], None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them are browser tests, for one and the same process."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The product, running."""
+    owner_url = make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"])
+    admin = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
+    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+        owner = sql.Identifier(owner_url.username or "")
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), owner))
+    named = [
+        make_url(os.environ[name]).set(database=DATABASE).render_as_string(hide_password=False)
+        for name in ("CRM_TEST_DATABASE_URL", "CRM_TEST_DATABASE_OWNER_URL")
+    ]
+    redis_url = make_url(os.environ["CRM_TEST_REDIS_URL"]).set(database=str(REDIS_DATABASE))
+    running = World(tmp_path_factory.mktemp("world"), *named, redis_url.render_as_string(hide_password=False))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def first_morning(world: World) -> World:
+    """The product as it is before anybody has used it."""
+    world.reset()
+    return world
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's Chromium, or Playwright's own."""
+    with sync_playwright() as playwright:
+        path = os.environ.get("CRM_CHROMIUM") or None
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def sign_in(world: World, chromium: Browser) -> Iterator[SignIn]:
+    """Sign somebody in through the provider's form; their page, on the clients unless ``at`` says otherwise.
+
+    What the browser itself complains about (a script that failed, a rule of the content security policy) fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def page_of(username: str, *, at: str = "/clients", **options: object) -> Page:
+        context = chromium.new_context(
+            **{"viewport": DESK, "locale": "fr-FR", "timezone_id": "Europe/Paris", "base_url": world.url} | options  # type: ignore[arg-type]
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(at)
+        fill_sign_in(page, username)
+        return page
+
+    yield page_of
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def fill_sign_in(page: Page, username: str) -> None:
+    """Type a demo account into the provider's form and send it."""
+    page.locator("input[name=username]").fill(username)
+    page.locator("input[name=password]").fill("demo")
+    page.locator("[type=submit]").click()
+
+
+@pytest.fixture
+def shot() -> Shot:
+    """Save a picture for whoever wants to look: in CRM_SCREENSHOTS, if set."""
+    folder = os.environ.get("CRM_SCREENSHOTS")
+
+    def save(page: Page, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return save

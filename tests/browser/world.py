@@ -1,0 +1,135 @@
+"""The product as ``bin/dev`` runs it, on a database of its own, and what a test may do to it from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+from psycopg import sql
+from redis import Redis
+from sqlalchemy.engine import make_url
+
+from demo.home import is_free
+
+ROOT = Path(__file__).resolve().parents[2]
+START_PATIENCE = 90.0
+PATIENCE = 15.0
+REDIS_DATABASE = 15  # the last one: processes of pytest count up from 0
+PORTS = range(14_000, 15_000)
+
+
+def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
+    """What ``condition`` returns as soon as that is true. Fails the test when it never is."""
+    deadline = time.monotonic() + within
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"still not so after {within:.0f} s"
+        time.sleep(0.1)
+
+
+class World:
+    """A running product."""
+
+    def __init__(self, home: Path, database_url: str, owner_url: str, redis_url: str) -> None:
+        self.home = home
+        self.owner_url = make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self.redis_url = redis_url
+        port = next(port for port in PORTS if is_free(port))
+        self.url = f"http://127.0.0.1:{port}"
+        self._environment = os.environ | {
+            "CRM_HOME": str(home),
+            "PORT": str(port),
+            "DATABASE_URL": database_url,
+            "DATABASE_OWNER_URL": owner_url,
+            "REDIS_URL": redis_url,
+            "DEMO_PROSPECTS": "250",
+            "WEB_CONCURRENCY": "1",
+        }
+        self._log = home / "output.log"
+
+    def start(self) -> None:
+        """Start everything and wait until a page can be served."""
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "demo.dev"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_PATIENCE
+        while not (self.home / "dev.json").is_file():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError("the product did not start:\n" + self._log.read_text()[-4000:])
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What dev.json tells now."""
+        found: dict[str, Any] = json.loads((self.home / "dev.json").read_text())
+        return found
+
+    def reset(self) -> None:
+        """The first morning: only the demo data, nobody signed in, WinLeadPlus well and unchanged."""
+        self.switch_winleadplus_on()
+        self.winleadplus(reset=True, mode="ok")
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            names = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            ).fetchall()
+            tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
+            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+        Redis.from_url(self.redis_url).flushdb()
+        subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self._environment, check=True)
+
+    def winleadplus(self, **order: object) -> None:
+        """Tell the pretend WinLeadPlus how to behave."""
+        httpx.post(f"{self.known['winleadplus_url']}/_control", json=order).raise_for_status()
+
+    def switch_winleadplus_off(self) -> None:
+        """End its process."""
+        process = psutil.Process(self.known["pids"]["winleadplus"])
+        process.terminate()
+        process.wait(PATIENCE)
+
+    def switch_winleadplus_on(self) -> None:
+        """Start its process again, unless it runs."""
+        if "winleadplus" not in self.known["pids"] or not _answers(f"{self.known['winleadplus_url']}/_control"):
+            os.kill(self.known["pids"]["supervisor"], signal.SIGUSR1)
+        eventually(lambda: _answers(f"{self.known['winleadplus_url']}/_control"))
+
+    def kill_worker(self) -> None:
+        """kill -9 of the sync worker and of whatever it forked."""
+        worker = psutil.Process(self.known["pids"]["worker-sync"])
+        for process in [worker, *worker.children(recursive=True)]:
+            process.kill()
+
+    @contextmanager
+    def database(self) -> Iterator[psycopg.Connection]:
+        """A connection as the owner, to look behind the pages."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            yield connection
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
