@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
@@ -22,10 +23,17 @@ class Console:
     """
 
     def __init__(self, log: Path, width: int) -> None:
-        self._outputs = (_Unhurried(), log.open("w", encoding="utf-8"))
+        self._log = log.open("w", encoding="utf-8")
+        self._outputs = (_Unhurried(), self._log)
         self._printers = [Printer(output, width=width) for output in self._outputs]
         self._colours: Iterator[str] = get_colours()
         self._colour_of: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.close()
 
     def line(self, name: str, text: str) -> None:
         """One line of a process."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 from honcho.environ import parse_procfile
 
@@ -22,7 +23,7 @@ from demo.embedded import Server, ServerError, start_postgres, start_redis
 from demo.home import PortTakenError, exclusively, is_free, open_home, port_of, read_json, write_json
 from demo.node import NODE
 from demo.processes import end_marked
-from demo.readiness import what_is_missing
+from demo.readiness import checks
 from demo.supervisor import Child, ChildDiedError, StopRequestedError, Supervisor
 from demo.surroundings import (
     SERVERS_ADDRESSES,
@@ -77,19 +78,19 @@ def _end_leftovers(home: Path) -> None:
 def _run(home: Path) -> int:
     mark = secrets.token_hex(8)
     write_json(home / "dev.run.json", {"mark": mark})
-    console = Console(home / "dev.log", width=12)
-    development = Development(home, os.environ, Supervisor(console, mark), console)
-    try:
-        development.start()
-        development.keep_running()
-    except StopRequestedError:
-        console.say("Stopping")
-        return 0
-    except (StartUpError, ServerError, PortTakenError, ChildDiedError) as error:
-        console.say(f"bin/dev: {error}")
-        return 1
-    finally:
-        development.stop()
+    with Console(home / "dev.log", width=12) as console, Supervisor(console, mark) as supervisor:
+        development = Development(home, os.environ, supervisor, console)
+        try:
+            development.start()
+            development.keep_running()
+        except StopRequestedError:
+            console.say("Stopping")
+            return 0
+        except (StartUpError, ServerError, PortTakenError, ChildDiedError) as error:
+            console.say(f"bin/dev: {error}")
+            return 1
+        finally:
+            development.stop()
 
 
 class Development:
@@ -123,7 +124,7 @@ class Development:
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
         self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
 
-    def keep_running(self) -> None:
+    def keep_running(self) -> NoReturn:
         """Start again whatever dies, until somebody asks us to stop (StopRequestedError)."""
         while True:
             was_restarted = self._supervisor.turn(1.0)
@@ -181,10 +182,11 @@ class Development:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_UP_PATIENCE
-        while missing := what_is_missing(self._environment):
-            if time.monotonic() > deadline:
-                raise StartUpError(f"gave up after {START_UP_PATIENCE:.0f} s: {missing}")
-            self._supervisor.turn(0.2)
+        for check in checks(self._environment):
+            while fault := check.fault():
+                if time.monotonic() > deadline:
+                    raise StartUpError(f"gave up after {START_UP_PATIENCE:.0f} s: {fault}")
+                self._supervisor.rest(0.2)
 
     def _tell_others(self) -> None:
         known = self._environment

@@ -1,34 +1,43 @@
 """Whether what was started can be used yet."""
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 
-def what_is_missing(environment: Mapping[str, str]) -> str | None:
-    """The first thing that does not answer as it should, None once a page can be served."""
+@dataclass(frozen=True)
+class Check:
+    """One thing that must answer before a start counts as done."""
+
+    name: str
+    address: str
+    good: Container[int]
+    host: str | None = None
+
+    def fault(self) -> str | None:
+        """What is wrong with it, None when it answers as it should."""
+        status = _status(self.address, self.host)
+        return None if status in self.good else f"{self.name} ({self.address}: {status or 'no answer'})"
+
+
+def checks(environment: Mapping[str, str]) -> list[Check]:
+    """In order, the last one being that a page can be served; real servers elsewhere are not waited for."""
     web = f"http://{_reachable(environment['HOST'])}:{environment['PORT']}"
     host = urlsplit(environment["PUBLIC_URL"]).netloc
     issuer = environment["OIDC_ISSUER"]
-    checks = [
-        ("the web server", f"{web}/sante/vivant", range(200, 201)),
-        ("the identity provider", f"{issuer}/.well-known/openid-configuration", range(200, 201)),
-        ("WinLeadPlus", environment.get("EXTERNAL_API_URL") or environment["WINLEADPLUS_API_URL"], range(200, 500)),
-        ("the clients page", f"{web}/clients", range(200, 400)),  # a redirect to the sign-in
+    winleadplus = environment.get("EXTERNAL_API_URL") or environment["WINLEADPLUS_API_URL"]
+    wanted = [
+        Check("the web server", f"{web}/sante/vivant", {200}, host),
+        Check("the identity provider", f"{issuer}/.well-known/openid-configuration", {200}),
+        Check("WinLeadPlus", winleadplus, range(200, 500)),  # it refuses us, having no token
+        Check("the clients page", f"{web}/clients", range(200, 400), host),  # it redirects to the sign-in
     ]
-    for name, address, good in checks:
-        if _is_ours(address) and (status := _status(address, host if address.startswith(web) else None)) not in good:
-            return f"{name} ({address}: {status or 'no answer'})"
-    return None
+    return [check for check in wanted if urlsplit(check.address).hostname in {"127.0.0.1", "::1", environment["HOST"]}]
 
 
 def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  # compared, not bound
-
-
-def _is_ours(address: str) -> bool:
-    """Real servers elsewhere are not what a start waits for."""
-    return urlsplit(address).scheme == "http"
 
 
 def _status(address: str, host: str | None) -> int | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Self
 
 from demo.console import Console
 from demo.processes import RUN_MARK, die_with_parent, end_marked
@@ -66,6 +67,10 @@ class Child:
         if self.process is not None:
             self.process.send_signal(signum)
 
+    def close(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+
     def outcome(self) -> str:
         code = self.returncode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -83,14 +88,28 @@ class Supervisor:
         self._errand: Child | None = None
         self._asked_to_stop = False
         self._selector = selectors.DefaultSelector()
+        self._wake_pipe = os.pipe()
+
+    def __enter__(self) -> Self:
         self._listen_to_signals()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        signal.set_wakeup_fd(-1)
+        for child in self.children.values():
+            child.close()
+        for descriptor in self._wake_pipe:
+            os.close(descriptor)
+        self._selector.close()
 
     def _listen_to_signals(self) -> None:
-        wake, alarm = os.pipe()
-        os.set_blocking(wake, False)
-        os.set_blocking(alarm, False)
-        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
-        self._selector.register(wake, selectors.EVENT_READ, lambda: _read(wake))
+        """The number of a signal, written into a pipe as it arrives, wakes a `select` without a race."""
+        reading, writing = self._wake_pipe
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._selector.register(reading, selectors.EVENT_READ, lambda: _read(reading))
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(stop, self._ask_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # its arrival alone wakes the loop
@@ -136,6 +155,12 @@ class Supervisor:
         for child in due:
             self._spawn(child)
         return bool(due)
+
+    def rest(self, seconds: float) -> None:
+        """Deal with whatever happens for so long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.turn(left)
 
     def stop(self) -> None:
         """Ask everything to end, ask again, insist. A second SIGTERM makes an RQ worker leave its job at once."""
