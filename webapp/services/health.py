@@ -1,0 +1,101 @@
+"""Whether this process can serve: its database, its Redis, the schema it expects, and the scheduler's pulse."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from alembic.script import ScriptDirectory
+from redis import Redis, RedisError
+from sqlalchemy.engine import make_url
+
+PATIENCE_SECONDS = 2
+LATE_AFTER = timedelta(minutes=5)
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Each part in one word. ``scheduler_age`` is in seconds, None where no tick was ever taken or none is read."""
+
+    database: str
+    redis: str
+    migrations: str
+    scheduler: str
+    scheduler_age: int | None
+
+    @property
+    def can_serve(self) -> bool:
+        """Pages need the database, its present schema and sessions; they do without the scheduler."""
+        return (self.database, self.redis) == ("ok", "ok") and self.migrations in ("ok", "ahead")
+
+    @property
+    def status(self) -> str:
+        """ok, degraded (it serves, and somebody should look) or failed."""
+        if not self.can_serve:
+            return "failed"
+        return "ok" if self.scheduler in ("ok", "off") else "degraded"
+
+
+def check(*, database_url: str, redis_url: str, schedule_is_on: bool, at: datetime) -> Readiness:
+    """Look at every part, within a few seconds, on connections of its own: a full pool says nothing of the server."""
+    redis = _redis_state(redis_url)
+    try:
+        revision, last_tick = _ask_database(database_url)
+    except psycopg.errors.UndefinedTable:
+        return Readiness("ok", redis, "missing", "unknown", None)
+    except psycopg.Error:
+        return Readiness("failed", redis, "unknown", "unknown", None)
+    age = int((at - last_tick).total_seconds()) if last_tick else None
+    return Readiness(
+        "ok", redis, migrations_state(revision, known_revisions()), _scheduler_state(age, is_on=schedule_is_on), age
+    )
+
+
+def _redis_state(url: str) -> str:
+    redis = Redis.from_url(url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
+    try:
+        redis.ping()
+    except RedisError:
+        return "failed"
+    finally:
+        redis.close()
+    return "ok"
+
+
+def _ask_database(url: str) -> tuple[str | None, datetime | None]:
+    """The schema's revision, and when the last tick was taken."""
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    options = f"-c statement_timeout={PATIENCE_SECONDS * 1000}"
+    with psycopg.connect(address, connect_timeout=PATIENCE_SECONDS, options=options) as connection:
+        row = connection.execute(
+            "SELECT (SELECT version_num FROM alembic_version), (SELECT max(taken_at) FROM schedule_ticks)"
+        ).fetchone()
+    return row if row else (None, None)
+
+
+def migrations_state(revision: str | None, known: list[str]) -> str:
+    """How the database's revision stands to those that this code knows, the newest first.
+
+    « ahead » is well: while a new version is rolled out, the old one serves on the new schema.
+    """
+    if revision is None:
+        return "missing"
+    if revision not in known:
+        return "ahead"
+    return "ok" if revision == known[0] else "behind"
+
+
+@cache
+def known_revisions() -> list[str]:
+    """The revisions that this code knows, the newest first."""
+    return [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+
+
+def _scheduler_state(age: int | None, *, is_on: bool) -> str:
+    if not is_on:
+        return "off"
+    if age is None:
+        return "never"
+    return "ok" if age <= LATE_AFTER.total_seconds() else "late"
