@@ -43,7 +43,7 @@ def clean_text(text: str) -> str:
     NUL, control characters, lone surrogates and invisible marks of direction are left out: PostgreSQL refuses the
     first and third, and the last turn a name around on the page.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable() and unicodedata.is_normalized("NFC", text):
         return " ".join(text.split())
     kept = (
         character
