@@ -1,5 +1,7 @@
 """One factory per model. Rows land in the current session, flushed."""
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -10,11 +12,15 @@ from webapp import crypto, tenancy
 from webapp.extensions import db
 from webapp.models.banking import BankAccount, iban_purpose, mask_iban
 from webapp.models.base import new_id
+from webapp.models.charges import Charge
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial, Team, TeamLeader
-from webapp.models.contracts import Contract, ContractLine, ContractStatus
+from webapp.models.contracts import Contract, ContractLine, ContractStatus, PaymentMethod
 from webapp.models.identity import User
 from webapp.models.organisations import Company, Organisation
+from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.preferences import PreferenceSchema, ValueType
+from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.models.winleadplus import WinLeadPlusConfig
 
 ISSUER = "http://127.0.0.1:9/realms/crm"
@@ -104,6 +110,72 @@ class ContractLineFactory(_Factory):
 
     position = factory.Sequence(lambda n: n)
     label = "Électricité verte"
+
+
+class ProviderAccountFactory(_Factory):
+    class Meta:
+        model = ProviderAccount
+
+    company_id = factory.LazyFunction(lambda: default_company().id)
+    provider = Provider.SANDBOX
+
+
+class SavedPaymentMethodFactory(_Factory):
+    """Needs ``client_id`` and ``provider_account_id``."""
+
+    class Meta:
+        model = SavedPaymentMethod
+
+    method = PaymentMethod.CARD
+    method_reference = factory.Sequence(lambda n: f"pm_{n}")
+    label = "Visa •••• 4242"
+
+
+class SubscriptionFactory(_Factory):
+    """An active monthly subscription without lines, next charged on its anchor date; needs ``client_id``."""
+
+    class Meta:
+        model = Subscription
+
+    company_id = factory.LazyFunction(lambda: default_company().id)
+    status = SubscriptionStatus.ACTIVE
+    frequency = Frequency.MONTHLY
+    anchor_date = date(2026, 1, 31)
+
+
+class SubscriptionLineFactory(_Factory):
+    class Meta:
+        model = SubscriptionLine
+
+    position = factory.Sequence(lambda n: n)
+    label = "Coffret découverte"
+    unit_price = Decimal("20.00")
+    vat_rate = Decimal(20)
+
+
+class ChargeFactory(_Factory):
+    """Needs ``subscription_id`` and ``client_id``; one of 24 € with tax for cycle 0 unless said otherwise."""
+
+    class Meta:
+        model = Charge
+
+    company_id = factory.LazyFunction(lambda: default_company().id)
+    cycle_no = 0
+    reference = factory.Sequence(lambda n: f"charge-{n}")
+    due_on = date(2026, 1, 31)
+    period_start = date(2026, 1, 31)
+    period_end = date(2026, 2, 28)
+    amount_before_tax = Decimal("20.00")
+    amount = Decimal("24.00")
+
+
+class PreferenceSchemaFactory(_Factory):
+    class Meta:
+        model = PreferenceSchema
+
+    code = factory.Sequence(lambda n: f"champ-{n}")
+    label = "Un champ"
+    value_type = ValueType.STRING
 
 
 class WinLeadPlusConfigFactory(_Factory):

@@ -2,13 +2,19 @@
 
 from webapp.models import (  # noqa: F401  registration is the point of the import
     banking,
+    charges,
     clients,
     commercials,
     contracts,
     identity,
+    invoices,
     organisations,
+    outbox,
+    payments,
+    preferences,
     products,
     schedule,
+    subscriptions,
     timeline,
     winleadplus,
 )

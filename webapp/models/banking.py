@@ -4,6 +4,7 @@ from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
+from dateutil.relativedelta import relativedelta
 from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -70,7 +71,10 @@ class MandateStatus(StrEnum):
 
 
 class Mandate(OrganisationScoped, Identified, Timestamped, Base):
-    """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company."""
+    """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company.
+
+    ``last_used_on`` is the date of the last collection presented under it.
+    """
 
     __tablename__ = "mandates"
     __table_args__ = (
@@ -94,4 +98,11 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     umr: Mapped[str | None] = mapped_column(String(35))
     status: Mapped[MandateStatus] = mapped_column(stored_enum(MandateStatus))
     signed_on: Mapped[date | None]
+    last_used_on: Mapped[date | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+
+    def is_usable(self, on: date) -> bool:
+        """Whether money may be collected under it on that day: complete, and not idle for 36 months (SEPA rulebook)."""
+        if self.status is not MandateStatus.ACTIVE or self.umr is None or self.signed_on is None:
+            return False
+        return (self.last_used_on or self.signed_on) + relativedelta(months=36) > on

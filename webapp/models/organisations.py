@@ -1,8 +1,9 @@
 """Organisations (tenants) and their companies."""
 
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.models.base import Base, Identified, Timestamped, new_id
@@ -20,7 +21,7 @@ class Organisation(Timestamped, Base):
 
 
 class Company(OrganisationScoped, Identified, Timestamped, Base):
-    """A legal entity (société) selling within an organisation."""
+    """A legal entity (société) selling within an organisation. What the law wants on an invoice is kept here."""
 
     __tablename__ = "companies"
     __table_args__ = (
@@ -34,5 +35,16 @@ class Company(OrganisationScoped, Identified, Timestamped, Base):
 
     name: Mapped[str] = mapped_column(String(200))
     siren: Mapped[str | None] = mapped_column(String(9))
+    vat_number: Mapped[str | None] = mapped_column(String(20))
+    legal_form: Mapped[str | None] = mapped_column(String(100))
+    share_capital: Mapped[Decimal | None] = mapped_column(Numeric(16, 2))
+    registry_city: Mapped[str | None] = mapped_column(String(100))
+    address_line1: Mapped[str | None] = mapped_column(String(200))
+    address_line2: Mapped[str | None] = mapped_column(String(200))
+    postcode: Mapped[str | None] = mapped_column(String(20))
+    city: Mapped[str | None] = mapped_column(String(100))
+    country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
+    email: Mapped[str | None] = mapped_column(String(320))
+    phone: Mapped[str | None] = mapped_column(String(20))
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     is_default: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -25,6 +25,15 @@ class EventKind(StrEnum):
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
+    SUBSCRIPTION_CREATED = "subscription_created"
+    SUBSCRIPTION_ACTIVATED = "subscription_activated"
+    SUBSCRIPTION_CHANGED = "subscription_changed"
+    SUBSCRIPTION_PAUSED = "subscription_paused"
+    SUBSCRIPTION_RESUMED = "subscription_resumed"
+    SUBSCRIPTION_PAST_DUE = "subscription_past_due"
+    SUBSCRIPTION_RECOVERED = "subscription_recovered"
+    SUBSCRIPTION_CANCELED = "subscription_canceled"
+    SUBSCRIPTION_EXPIRED = "subscription_expired"
 
     @property
     def label(self) -> str:
@@ -38,6 +47,15 @@ class EventKind(StrEnum):
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",
+            "subscription_created": "Abonnement créé",
+            "subscription_activated": "Abonnement activé",
+            "subscription_changed": "Abonnement modifié",
+            "subscription_paused": "Abonnement suspendu",
+            "subscription_resumed": "Abonnement repris",
+            "subscription_past_due": "Abonnement impayé",
+            "subscription_recovered": "Abonnement régularisé",
+            "subscription_canceled": "Abonnement résilié",
+            "subscription_expired": "Abonnement échu",
         }[self.value]
 
 

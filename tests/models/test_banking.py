@@ -1,0 +1,31 @@
+"""Which mandates may be used."""
+
+from datetime import date
+
+import pytest
+
+from webapp.models.banking import Mandate, MandateStatus
+
+TODAY = date(2026, 11, 20)
+
+
+def _mandate(**values: object) -> Mandate:
+    return Mandate(**{"status": MandateStatus.ACTIVE, "umr": "RUM-1", "signed_on": date(2026, 1, 5)} | values)
+
+
+def test_a_complete_mandate_is_usable() -> None:
+    assert _mandate().is_usable(TODAY)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"status": MandateStatus.DECLARED}, {"status": MandateStatus.REVOKED}, {"umr": None}, {"signed_on": None}],
+)
+def test_an_incomplete_or_revoked_one_is_not(values: dict[str, object]) -> None:
+    assert not _mandate(**values).is_usable(TODAY)
+
+
+def test_a_mandate_idle_for_36_months_is_not_usable_any_more() -> None:
+    assert _mandate(signed_on=date(2023, 11, 21)).is_usable(TODAY)
+    assert not _mandate(signed_on=date(2023, 11, 20)).is_usable(TODAY)
+    assert _mandate(signed_on=date(2020, 1, 1), last_used_on=date(2025, 1, 1)).is_usable(TODAY)

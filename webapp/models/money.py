@@ -1,0 +1,63 @@
+"""Amounts: Decimal with two places, rounded once, half up; VAT per rate, on totals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+CENT = Decimal("0.01")
+VAT_RATES = tuple(Decimal(rate) for rate in ("0", "2.1", "5.5", "8.5", "10", "20"))
+"""The rates of France and its overseas departments, in percent."""
+
+
+def cents(amount: Decimal) -> Decimal:
+    """The amount rounded to two places, half up (away from zero)."""
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def line_amount(quantity: Decimal, unit_price: Decimal, discount: Decimal = Decimal(0)) -> Decimal:
+    """What one line costs before tax: quantity times price, rounded, less the discount of the whole line."""
+    return cents(quantity * unit_price) - cents(discount)
+
+
+@dataclass(frozen=True)
+class VatShare:
+    """What one rate contributes: ``base`` before tax and the ``tax`` on it. ``rate`` is in percent."""
+
+    rate: Decimal
+    base: Decimal
+    tax: Decimal
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A document's totals. ``with_tax`` is the sum of the bases and of the taxes, each rounded once per rate."""
+
+    shares: tuple[VatShare, ...]
+
+    @property
+    def before_tax(self) -> Decimal:
+        """The sum of the bases."""
+        return sum((share.base for share in self.shares), Decimal("0.00"))
+
+    @property
+    def tax(self) -> Decimal:
+        """The sum of the taxes."""
+        return sum((share.tax for share in self.shares), Decimal("0.00"))
+
+    @property
+    def with_tax(self) -> Decimal:
+        """What is to be paid."""
+        return self.before_tax + self.tax
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The shares as text, to be frozen with a charge or an invoice."""
+        return [{"rate": str(share.rate), "base": str(share.base), "tax": str(share.tax)} for share in self.shares]
+
+
+def totals(amounts: Iterable[tuple[Decimal, Decimal]]) -> Totals:
+    """Total ``(VAT rate, amount before tax)`` pairs: VAT is computed on each rate's sum, half up, lowest rate first."""
+    bases: dict[Decimal, Decimal] = {}
+    for rate, amount in amounts:
+        bases[rate.normalize()] = bases.get(rate.normalize(), Decimal("0.00")) + cents(amount)
+    return Totals(tuple(VatShare(rate + 0, base, cents(base * rate / 100)) for rate, base in sorted(bases.items())))

@@ -1,0 +1,282 @@
+"""Subscriptions (abonnements): recurring sales, their lines and their history."""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, and_, text
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp import clock
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.clients import Client, Source
+from webapp.models.contracts import PaymentMethod
+from webapp.models.identity import User
+from webapp.models.money import line_amount
+from webapp.tenancy import OrganisationScoped
+
+
+class Frequency(StrEnum):
+    """How often a subscription is charged."""
+
+    WEEKLY = "weekly"
+    BIWEEKLY = "biweekly"
+    MONTHLY = "monthly"
+    BIMONTHLY = "bimonthly"
+    QUARTERLY = "quarterly"
+    ANNUAL = "annual"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "weekly": "Hebdomadaire",
+            "biweekly": "Toutes les deux semaines",
+            "monthly": "Mensuel",
+            "bimonthly": "Tous les deux mois",
+            "quarterly": "Trimestriel",
+            "annual": "Annuel",
+        }[self.value]
+
+    @property
+    def per_year(self) -> int:
+        """Charges in a year of 52 weeks or 12 months: what the monthly recurring revenue is normalised by."""
+        return {"weekly": 52, "biweekly": 26, "monthly": 12, "bimonthly": 6, "quarterly": 4, "annual": 1}[self.value]
+
+
+class SubscriptionStatus(StrEnum):
+    """Where a subscription stands; see TRANSITIONS."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    PAST_DUE = "past_due"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "pending": "En attente",
+            "active": "Actif",
+            "paused": "Suspendu",
+            "past_due": "Impayé",
+            "canceled": "Résilié",
+            "expired": "Échu",
+        }[self.value]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing leads out of this state."""
+        return not TRANSITIONS[self]
+
+    @property
+    def counts_in_mrr(self) -> bool:
+        """Whether its recurring amount is revenue: an unpaid subscription counts until it ends."""
+        return self in RECURRING
+
+
+TRANSITIONS: dict[SubscriptionStatus, frozenset[SubscriptionStatus]] = {
+    SubscriptionStatus.PENDING: frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED}),
+    SubscriptionStatus.ACTIVE: frozenset(
+        {
+            SubscriptionStatus.PAUSED,
+            SubscriptionStatus.PAST_DUE,
+            SubscriptionStatus.CANCELED,
+            SubscriptionStatus.EXPIRED,
+        }
+    ),
+    SubscriptionStatus.PAUSED: frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED}),
+    SubscriptionStatus.PAST_DUE: frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED}),
+    SubscriptionStatus.CANCELED: frozenset(),
+    SubscriptionStatus.EXPIRED: frozenset(),
+}
+
+SCHEDULED = frozenset({SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
+"""States in which cycles fall due. Those of an unpaid subscription are skipped, and said so, by the charge engine."""
+RECURRING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
+"""States whose recurring amounts are monthly recurring revenue."""
+
+
+class Subscription(OrganisationScoped, Identified, Timestamped, Base):
+    """A recurring sale to a client.
+
+    Schedule: cycle n falls due at ``charge_time`` in ``timezone`` on ``anchor_date`` + n × period, always computed from
+    the anchor. ``cycle_no`` is the next cycle to charge; ``next_charge_on`` (local date) and ``next_charge_at``
+    (instant) are when. Both are empty where nothing falls due by itself: paused, ended, or at the end of its life.
+    Retries of a refused charge live on the charge, apart from the schedule.
+
+    ``current_period_start`` and ``current_period_end`` are those of the last charged cycle, the end excluded.
+    ``ends_on`` is the last day of its life, where it has one: no cycle falls due later. ``cancels_on`` is set while it
+    is to be canceled at the end of its period, on that day; ``resume_on`` while it is paused until that day.
+
+    Money is collected by ``provider_account_id`` from ``saved_method_id`` (what the provider keeps: card, its own
+    mandate) or from ``mandate_id`` (our mandate, for bank files). ``recurring_amount`` is the sum of the lines, before
+    tax, per cycle; ``annual_amount`` is it times the cycles of a year, so that no figure needs a rounding of its own.
+    ``version`` moves with every change by a person, so that two people cannot overwrite each other.
+    """
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        tenant_key("company_id", "companies", ondelete="RESTRICT"),
+        tenant_key("client_id", "clients", ondelete="RESTRICT"),
+        tenant_key("contract_id", "contracts", ondelete="SET NULL"),
+        tenant_key("provider_account_id", "provider_accounts", ondelete="SET NULL"),
+        tenant_key("saved_method_id", "saved_payment_methods", ondelete="SET NULL"),
+        tenant_key("mandate_id", "mandates", ondelete="SET NULL"),
+        CheckConstraint(
+            "next_charge_at IS NULL OR status IN ('pending', 'active', 'past_due')", name="only_scheduled_fall_due"
+        ),
+        CheckConstraint("(next_charge_at IS NULL) = (next_charge_on IS NULL)", name="next_charge_is_whole"),
+        CheckConstraint("recurring_amount >= 0", name="amount_is_positive"),
+        # What is paid leaves the index's front: finding the next due ones costs the same however many there are.
+        Index(
+            "ix_subscriptions_due",
+            "organisation_id",
+            "next_charge_at",
+            "id",
+            postgresql_where=text("next_charge_at IS NOT NULL"),
+        ),
+        Index("ix_subscriptions_status", "organisation_id", "status", "id"),
+        Index("ix_subscriptions_client", "organisation_id", "client_id", "id"),
+        Index("ix_subscriptions_contract", "organisation_id", "contract_id"),
+        Index("ix_subscriptions_resume", "resume_on", postgresql_where=text("resume_on IS NOT NULL")),
+        Index("ix_subscriptions_cancel", "cancels_on", postgresql_where=text("cancels_on IS NOT NULL")),
+        Index(
+            "ix_subscriptions_end",
+            "ends_on",
+            postgresql_where=text("ends_on IS NOT NULL AND status = 'active'"),
+        ),
+    )
+
+    company_id: Mapped[UUID]
+    client_id: Mapped[UUID]
+    contract_id: Mapped[UUID | None]
+    status: Mapped[SubscriptionStatus] = mapped_column(
+        stored_enum(SubscriptionStatus), default=SubscriptionStatus.PENDING
+    )
+    frequency: Mapped[Frequency] = mapped_column(stored_enum(Frequency))
+    anchor_date: Mapped[date]
+    charge_time: Mapped[time] = mapped_column(default=time(0), server_default="00:00")
+    timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris", server_default="Europe/Paris")
+    cycle_no: Mapped[int] = mapped_column(default=0, server_default="0")
+    next_charge_on: Mapped[date | None]
+    next_charge_at: Mapped[datetime | None]
+    current_period_start: Mapped[date | None]
+    current_period_end: Mapped[date | None]
+    cancels_on: Mapped[date | None]
+    ends_on: Mapped[date | None]
+    resume_on: Mapped[date | None]
+    currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
+    recurring_amount: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
+    payment_method: Mapped[PaymentMethod | None] = mapped_column(stored_enum(PaymentMethod))
+    provider_account_id: Mapped[UUID | None]
+    saved_method_id: Mapped[UUID | None]
+    mandate_id: Mapped[UUID | None]
+    source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+    changed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    annual_amount: Mapped[Decimal] = mapped_column(
+        Numeric(16, 2),
+        Computed(
+            "recurring_amount * CASE frequency WHEN 'weekly' THEN 52 WHEN 'biweekly' THEN 26 WHEN 'monthly' THEN 12"
+            " WHEN 'bimonthly' THEN 6 WHEN 'quarterly' THEN 4 WHEN 'annual' THEN 1 END",
+            persisted=True,
+        ),
+    )
+
+    client: Mapped[Client] = relationship(
+        primaryjoin=lambda: and_(
+            Subscription.organisation_id == Client.organisation_id, foreign(Subscription.client_id) == Client.id
+        ),
+        viewonly=True,
+    )
+    lines: Mapped[list["SubscriptionLine"]] = relationship(
+        primaryjoin=lambda: and_(
+            Subscription.organisation_id == SubscriptionLine.organisation_id,
+            Subscription.id == foreign(SubscriptionLine.subscription_id),
+        ),
+        order_by="SubscriptionLine.position",
+        viewonly=True,
+    )
+
+    def can_become(self, status: SubscriptionStatus) -> bool:
+        """Whether the table of transitions leads from the present state to ``status``."""
+        return status in TRANSITIONS[self.status]
+
+    @property
+    def cancel_at_period_end(self) -> bool:
+        """Whether it lives on only until the end of its period."""
+        return self.cancels_on is not None
+
+
+class SubscriptionLine(OrganisationScoped, Identified, Base):
+    """What is sold each cycle. ``unit_price`` is before tax; ``vat_rate`` in percent.
+
+    ``discount`` is the recurring discount of the whole line, before tax, per cycle.
+    """
+
+    __tablename__ = "subscription_lines"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "subscription_id", "position"),
+        CheckConstraint("quantity > 0 AND unit_price >= 0 AND discount >= 0", name="amounts_are_positive"),
+        tenant_key("subscription_id", "subscriptions"),
+        tenant_key("product_id", "products", ondelete="SET NULL"),
+    )
+
+    subscription_id: Mapped[UUID]
+    position: Mapped[int]
+    product_id: Mapped[UUID | None]
+    label: Mapped[str] = mapped_column(String(200))
+    quantity: Mapped[Decimal] = mapped_column(Numeric(12, 3), default=Decimal(1), server_default="1")
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(14, 4))
+    vat_rate: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal(20), server_default="20")
+    discount: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
+
+    @property
+    def amount(self) -> Decimal:
+        """What the line costs per cycle, before tax, net of its discount."""
+        return line_amount(self.quantity, self.unit_price, self.discount)
+
+
+class SubscriptionHistory(OrganisationScoped, Identified, Base):
+    """One change of a subscription: old → new, when, who, why. Only ever added to.
+
+    ``old_status`` is empty for the creation, and equals ``new_status`` where something else changed, which ``changes``
+    tells (field → ``[old, new]``). ``annual_before`` and ``annual_after`` are the recurring revenue of a year before
+    and after (0 in a state that does not count): movements of the MRR are sums over these rows.
+    """
+
+    __tablename__ = "subscription_history"
+    __table_args__ = (
+        Index("ix_subscription_history_subscription", "organisation_id", "subscription_id", "at", "id"),
+        Index(
+            "ix_subscription_history_revenue",
+            "organisation_id",
+            "at",
+            postgresql_where=text("annual_before <> annual_after"),
+        ),
+        tenant_key("subscription_id", "subscriptions"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    subscription_id: Mapped[UUID]
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+    user_id: Mapped[UUID | None]
+    old_status: Mapped[SubscriptionStatus | None] = mapped_column(stored_enum(SubscriptionStatus))
+    new_status: Mapped[SubscriptionStatus] = mapped_column(stored_enum(SubscriptionStatus))
+    reason: Mapped[str | None] = mapped_column(Text)
+    changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    annual_before: Mapped[Decimal] = mapped_column(Numeric(16, 2), default=Decimal(0), server_default="0")
+    annual_after: Mapped[Decimal] = mapped_column(Numeric(16, 2), default=Decimal(0), server_default="0")
+
+    user: Mapped[User | None] = relationship(
+        primaryjoin=lambda: and_(
+            SubscriptionHistory.organisation_id == User.organisation_id,
+            foreign(SubscriptionHistory.user_id) == User.id,
+        ),
+        viewonly=True,
+    )
