@@ -1,14 +1,17 @@
 """How values read on a French page: the filters of the templates."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
 import phonenumbers
+from babel import Locale
 from babel.numbers import format_currency, format_decimal
 from flask import Flask
 
 from webapp.clock import PARIS
+from webapp.models.clients import Client, ClientStatus
 
 LOCALE = "fr_FR"
 NOTHING = "—"
@@ -16,7 +19,21 @@ NOTHING = "—"
 
 def init_app(app: Flask) -> None:
     """Make every filter known to the templates, under its own name."""
-    for each in (phone, day, moment, ago, upcoming, duration, money, quantity, iban):
+    for each in (
+        phone,
+        day,
+        moment,
+        ago,
+        upcoming,
+        duration,
+        money,
+        whole,
+        quantity,
+        iban,
+        field_label,
+        field_value,
+        address_lines,
+    ):
         app.add_template_filter(each)
 
 
@@ -77,6 +94,11 @@ def money(amount: Decimal | None, currency: str = "EUR") -> str:
     return NOTHING if amount is None else format_currency(amount, currency, locale=LOCALE)
 
 
+def whole(number: int) -> str:
+    """A whole number in groups of three: 10 000."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def quantity(value: Decimal) -> str:
     """A number without needless zeros: 1 · 2,5."""
     return format_decimal(value.normalize(), locale=LOCALE)
@@ -85,3 +107,67 @@ def quantity(value: Decimal) -> str:
 def iban(value: str) -> str:
     """A compact IBAN in groups of four."""
     return " ".join(value[start : start + 4] for start in range(0, len(value), 4))
+
+
+def field_label(name: str) -> str:
+    """The word on the screen for a column of a client."""
+    return FIELD_LABELS.get(name, name)
+
+
+def field_value(value: object, field: str) -> str:
+    """A value of a client's ``field``, as the timeline or a form holds it."""
+    if value in (None, ""):
+        return "vide"
+    if isinstance(value, ClientStatus):
+        return value.label
+    if isinstance(value, date):
+        return day(value)
+    shown = _SHOWN.get(field)
+    return shown(str(value)) if shown else str(value)
+
+
+def address_lines(client: Client) -> list[str]:
+    """A postal address, line by line; the country only where it is not France."""
+    town = f"{client.postcode or ''} {client.city or ''}".strip()
+    country = country_name(client.country) if client.country != "FR" else None
+    lines = [client.address_line1, client.address_line2, town]
+    written = [line for line in lines if line]
+    return [*written, country] if country and written else written
+
+
+def country_name(code: str) -> str:
+    """The French name of a country (ISO 3166 alpha-2)."""
+    return str(_COUNTRY_NAMES.get(code, code))
+
+
+_STATUS_LABELS: dict[str, str] = {each.value: each.label for each in ClientStatus}
+_COUNTRY_NAMES = Locale("fr").territories
+
+FIELD_LABELS = {
+    "status": "Statut",
+    "commercial": "Commercial",
+    "commercial_id": "Commercial",
+    "civility": "Civilité",
+    "last_name": "Nom",
+    "first_name": "Prénom",
+    "birth_date": "Date de naissance",
+    "email": "E-mail",
+    "phone": "Téléphone",
+    "address_line1": "Adresse",
+    "address_line2": "Complément d’adresse",
+    "postcode": "Code postal",
+    "city": "Ville",
+    "country": "Pays",
+    "iban": "IBAN",
+    "bic": "BIC",
+    "identity_card": "Pièce d’identité",
+}
+
+_SHOWN: dict[str, Callable[[str], str]] = {
+    "status": lambda value: _STATUS_LABELS.get(value, value),
+    "birth_date": lambda value: "/".join(reversed(value.split("-"))),
+    "phone": phone,
+    "country": country_name,
+}
+
+FILTERS = (phone, day, moment, ago, upcoming, duration, money, quantity, iban, field_label, field_value, address_lines)

@@ -11,6 +11,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.clients import Civility, Client, ClientStatus
 from webapp.models.commercials import Commercial
+from webapp.models.identity import User
 from webapp.services.contact import clean_text, normalise_email, normalise_phone, normalise_postcode
 
 OLDEST_BIRTH = date(1900, 1, 1)
@@ -85,3 +86,8 @@ def find_commercial(commercial_id: UUID, *, present: UUID | None = None) -> Comm
     if commercial is None or not (commercial.is_active or commercial.id == present):
         raise InvalidInputError("Ce commercial n’est pas disponible.", field="commercial_id")
     return commercial
+
+
+def find_own_commercial(user: User) -> UUID | None:
+    """The commercial that ``user`` is, to whom a client they create is given unless they say otherwise."""
+    return db.session.scalar(select(Commercial.id).where(Commercial.user_id == user.id, Commercial.is_active))
