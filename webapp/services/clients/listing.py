@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
@@ -72,7 +72,7 @@ class Sort(StrEnum):
         return self.ascending if self.is_descending else Sort(f"-{self.value}")
 
 
-WITHOUT_COMMERCIAL = "sans-commercial"
+WITHOUT_COMMERCIAL: Final = "sans-commercial"
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _row(found: Row[*tuple[Any, ...]]) -> ClientRow:
     )
 
 
-def list_commercials() -> list[tuple[UUID, str]]:
+def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
     commercials = db.session.scalars(select(Commercial).order_by(Commercial.name_key, Commercial.id))
     return [(commercial.id, commercial.full_name) for commercial in commercials]
