@@ -13,40 +13,45 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from webapp.crypto import Keyring
 
 SECRETS = ("SECRET_KEY", "CRM_DATA_KEYS", "OIDC_CLIENT_SECRET", "WINLEADPLUS_CLIENT_SECRET")
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "password", "dev", "demo", "test", "default", "example")
+ALIASES = {"EXTERNAL_API_URL": ("WINLEADPLUS_API_URL",)}
+LOOPBACK = ["127.0.0.1", "localhost"]
 
 
 class ConfigurationError(Exception):
     """The environment does not add up; the message names the variable and says what is wrong with it."""
 
 
-class Settings(BaseSettings):
-    """Everything the environment decides. Field names in lower case are the variables' names."""
+class Settings(BaseModel):
+    """Everything the environment decides. A field's name in capitals is the variable's.
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    Secrets stay out of its repr, and values out of its errors: both end up in logs.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     crm_env: Literal["development", "production", "test"] = "development"
     crm_home: Path = Path(".local")
     host: str = "127.0.0.1"
     port: int = 8000
-    database_url: str
-    database_owner_url: str | None = None
-    redis_url: str
-    secret_key: str = Field(min_length=32)
-    crm_data_keys: str
+    database_url: str = Field(repr=False)
+    database_owner_url: str | None = Field(default=None, repr=False)
+    redis_url: str = Field(repr=False)
+    secret_key: str = Field(min_length=32, repr=False)
+    crm_data_keys: str = Field(repr=False)
     public_url: str = ""
     trusted_hosts: str = ""
     oidc_issuer: str
     oidc_client_id: str = "crm"
-    oidc_client_secret: str
+    oidc_client_secret: str = Field(repr=False)
     winleadplus_client_id: str = "crm-sync"
-    winleadplus_client_secret: str
-    external_api_url: str = Field(validation_alias=AliasChoices("EXTERNAL_API_URL", "WINLEADPLUS_API_URL"))
+    winleadplus_client_secret: str = Field(repr=False)
+    external_api_url: str
     winleadplus_allow_private: bool = False
     crm_organisation: str = "demo"
     crm_schedule: bool = True
@@ -80,11 +85,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> "Settings":
-        if self.is_production:
-            if self.crm_now is not None:
-                raise ValueError("CRM_NOW moves the clock: it is refused in production")
-            if not self.public_url.startswith("https://"):
-                raise ValueError("PUBLIC_URL must be an https address in production")
+        faults = []
+        if self.is_production and self.crm_now is not None:
+            faults.append("CRM_NOW: moves the clock, and is refused in production")
+        if self.is_production and not self.public_url.startswith("https://"):
+            faults.append("PUBLIC_URL: must be an https address in production")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     @property
@@ -99,10 +106,10 @@ class Settings(BaseSettings):
 
     @property
     def hosts(self) -> list[str]:
-        """Host names that requests may carry; anything else is refused."""
+        """Host names that requests may carry; anything else is refused. Loopback is how health is asked on the spot."""
         named = [host.strip() for host in self.trusted_hosts.split(",") if host.strip()]
         own = urlsplit(self.base_url).hostname or self.host
-        return named or [own] + ([] if self.is_production else ["127.0.0.1", "localhost"])
+        return named or list(dict.fromkeys([own, *LOOPBACK]))
 
     @property
     def keyring(self) -> Keyring:
@@ -116,40 +123,55 @@ class Settings(BaseSettings):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the settings. Raises ConfigurationError naming every variable at fault."""
+    """Read and check the settings. Raises ConfigurationError naming every variable at fault.
+
+    An empty variable counts as absent: compose files set those that nobody filled in.
+    """
     given = {name: value for name, value in (os.environ if environ is None else environ).items() if value != ""}
-    if given.get("CRM_ENV", "development") == "production":
-        _refuse_missing_secrets(given)
-    else:
+    in_production = given.get("CRM_ENV") == "production"
+    if not in_production:
         given = {**_from_home(Path(given.get("CRM_HOME", ".local"))), **given}
+    faults = _secrets_at_fault(given) if in_production else []
     try:
-        return Settings(**_by_field(given))
+        settings = Settings(**_by_field(given))
     except ValidationError as error:
-        faults = "; ".join(f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        raise ConfigurationError(f"{faults}. In development, start bin/dev or set the variable.") from error
+        faults += [_describe(fault["loc"], fault["msg"]) for fault in error.errors(include_input=False)]
+    if faults:
+        advice = "" if in_production else " In development, start bin/dev or set the variable."
+        raise ConfigurationError(f"{'; '.join(faults)}.{advice}")
+    return settings
 
 
 def _by_field(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name in Settings.model_fields:
-        aliases = ["EXTERNAL_API_URL", "WINLEADPLUS_API_URL"] if name == "external_api_url" else [name.upper()]
-        found = next((environ[alias] for alias in aliases if alias in environ), None)
+    for field in Settings.model_fields:
+        names = (field.upper(), *ALIASES.get(field.upper(), ()))
+        found = next((environ[name] for name in names if name in environ), None)
         if found is not None:
-            values[name] = found
+            values[field] = found
     return values
 
 
-def _variable(location: tuple[int | str, ...]) -> str:
-    return str(location[0]).upper() if location else "settings"
+def _describe(location: tuple[int | str, ...], message: str) -> str:
+    """A fault, with the variable's name in front; what concerns several says it itself."""
+    message = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {message}" if location else message
 
 
-def _refuse_missing_secrets(environ: Mapping[str, str]) -> None:
-    for name in SECRETS:
-        value = environ.get(name, "")
-        if not value:
-            raise ConfigurationError(f"{name} is missing: production has no default for it.")
-        if value.lower() in {"changeme", "change-me", "secret", "dev", "demo", "default"} or value.startswith("${"):
-            raise ConfigurationError(f"{name} still has a placeholder value.")
+def _secrets_at_fault(environ: Mapping[str, str]) -> list[str]:
+    """Secrets that stand there, and are no secrets. A missing one is named like any other missing variable."""
+    found = {name: [environ.get(name, "")] for name in SECRETS}
+    found["CRM_DATA_KEYS"] = [key.rpartition(":")[2] for key in environ.get("CRM_DATA_KEYS", "").split(",")]
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL"):
+        found[name] = [urlsplit(environ.get(name, "")).password or ""]
+    return [
+        f"{name} still has a placeholder value" for name, values in found.items() if any(map(_is_placeholder, values))
+    ]
+
+
+def _is_placeholder(secret: str) -> bool:
+    """What example files hold: a well-known word, « ${…} » or « <…> » left as it was, one character repeated."""
+    return secret.lower() in PLACEHOLDERS or secret.startswith(("${", "<")) or (secret != "" and len(set(secret)) <= 2)
 
 
 def _from_home(home: Path) -> dict[str, str]:

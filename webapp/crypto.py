@@ -40,6 +40,8 @@ class Keyring:
             key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
             if not key_id or len(key_id) > 16 or len(key) != 32:
                 raise ValueError("each data key is written id:base64url of 32 bytes")
+            if key_id in keys:
+                raise ValueError(f"data key {key_id} stands there twice")
             keys[key_id] = key
         return cls(keys)
 
@@ -52,14 +54,14 @@ class Keyring:
 
     def decrypt(self, ciphertext: bytes, *, place: str) -> bytes:
         """Open what was encrypted for ``place``. Raises DecryptionError."""
-        length = ciphertext[0]
+        length = int.from_bytes(ciphertext[:1], "big")
         key = self.keys.get(ciphertext[1 : 1 + length].decode("ascii", "replace"))
         if key is None:
             raise DecryptionError("unknown data key")
         nonce, sealed = ciphertext[1 + length :][:NONCE_BYTES], ciphertext[1 + length + NONCE_BYTES :]
         try:
             return AESGCM(key).decrypt(nonce, sealed, place.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut so short that no nonce is left
             raise DecryptionError("ciphertext does not belong here or was altered") from error
 
     def blind_index(self, value: str, *, purpose: str) -> bytes:
