@@ -60,6 +60,15 @@ def first_morning(world: World) -> World:
     return world
 
 
+@pytest.fixture
+def synced(world: World) -> World:
+    """The product after a first synchronisation, whatever tests came before; WinLeadPlus is well."""
+    world.switch_winleadplus_on()
+    world.winleadplus(mode="ok")
+    world.synchronise_once()
+    return world
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, or Playwright's own."""
@@ -74,7 +83,7 @@ def chromium() -> Iterator[Browser]:
 def sign_in(world: World, chromium: Browser) -> Iterator[SignIn]:
     """Sign somebody in through the provider's form; their page, on the clients unless ``at`` says otherwise.
 
-    What the browser itself complains about (a script that failed, a rule of the content security policy) fails the test.
+    What the browser itself complains about (a script that failed, a rule of its policy) fails the test.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []

@@ -65,10 +65,8 @@ def index() -> ResponseReturnValue:
     before = _uuid_or_none("avant")
     if before and is_fragment_request():
         return render_template("synchronisations/_run_rows.html", runs=status.list_runs(before=before))
-    now = clock.now()
-    sync = status.overview(at=now, before=before)
     template = "synchronisations/_panel.html" if is_fragment_request() else "synchronisations/index.html"
-    return render_template(template, sync=sync, now=now)
+    return render_template(template, sync=status.overview(at=clock.now(), before=before))
 
 
 @bp.get("/<uuid:run_id>")
@@ -84,10 +82,10 @@ def _follow(run: SyncRun) -> Response:
     """The progress, and once the run has ended whatever on the page depends on it."""
     if not run.is_finished:
         return make_response(render_template("synchronisations/_started.html", run=run))
-    now, sentence = clock.now(), status.sentence(run)
+    sentence = status.sentence(run)
     toast(TOAST_KINDS[run.status], sentence)
-    sync = status.overview(at=now)
-    page = render_template("synchronisations/_ended.html", run=run, sentence=sentence, sync=sync, now=now)
+    sync = status.overview(at=clock.now())
+    page = render_template("synchronisations/_ended.html", run=run, sentence=sentence, sync=sync)
     return make_response(page, {} if run.dry_run else {"HX-Trigger": REFRESH_CLIENTS})
 
 

@@ -30,12 +30,13 @@ class Runs:
 
 @dataclass(frozen=True)
 class Overview:
-    """How the current organisation stands with WinLeadPlus.
+    """How the current organisation stands with WinLeadPlus at the instant ``at``.
 
     An organisation without a configuration has the default one. ``next_at`` is None while nothing is scheduled,
     ``last_success_at`` while no run but a simulation has succeeded.
     """
 
+    at: datetime
     is_enabled: bool
     next_at: datetime | None
     last_success_at: datetime | None
@@ -64,6 +65,7 @@ def overview(*, at: datetime, before: UUID | None = None) -> Overview:
     found = db.session.execute(select(WinLeadPlusConfig, last_success)).first()
     config, last_success_at = found if found is not None else (None, None)
     return Overview(
+        at=at,
         is_enabled=config is None or config.enabled,
         next_at=next_due(config, at=at) if config else None,
         last_success_at=last_success_at,
