@@ -1,0 +1,153 @@
+"""The clients page: one address per view of the list, with and without HTMX."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, TypeVar
+from uuid import UUID
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from webapp import clock
+from webapp.models.clients import ClientStatus
+from webapp.services.clients import listing
+from webapp.services.clients.listing import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.winleadplus import status
+from webapp.views.layout import is_fragment_request
+
+T = TypeVar("T")
+
+bp = Blueprint("clients", __name__)
+
+EVERY_SOURCE = "tous"
+
+
+class Column(NamedTuple):
+    """A heading of the table; ``sort`` is the order that a first click on it gives."""
+
+    label: str
+    css_class: str = ""
+    sort: Sort | None = None
+
+
+COLUMNS = (
+    Column("Nom", sort=Sort.NAME),
+    Column("E-mail", "wide-only"),
+    Column("Téléphone"),
+    Column("Ville", "wide-only", Sort.CITY),
+    Column("Commercial", "wide-only"),
+    Column("Statut"),
+    Column("Contrats", "num wide-only", Sort.CONTRACTS_DESCENDING),
+    Column("Modifié", "wide-only", Sort.CHANGED_DESCENDING),
+)
+
+
+class Heading(NamedTuple):
+    """A column as the present view shows it: ``direction`` is aria-sort's word, None where it is not the order."""
+
+    label: str
+    css_class: str
+    key: str | None
+    address: str | None
+    direction: str | None
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """The clients page, until there is a dashboard."""
+    return redirect(url_for("clients.index"))
+
+
+@bp.get("/clients")
+def index() -> ResponseReturnValue:
+    """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
+    view, exact = _read_view(request.args), request.args.get("total") == "exact"
+    shown = listing.list_clients(view, exact=exact)
+    values = _list_values(view, shown, exact=exact)
+    if not is_fragment_request():
+        return render_template("clients/list.html", **values, **_page_values(view))
+    response = make_response(render_template("clients/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#clients-filters":
+        response.headers["HX-Push-Url"] = _address(view)  # without the filters that filter nothing
+    return response
+
+
+def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
+    commercial = arguments.get("commercial", "")
+    return ClientsView(
+        search=" ".join(arguments.get("q", "").split()),
+        source=_read(SourceFilter, arguments.get("source")),
+        status=_read(ClientStatus, arguments.get("statut")),
+        commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else _read(UUID, commercial),
+        sort=_read(Sort, arguments.get("tri")) or Sort.NAME,
+        cursor=arguments.get("apres", ""),
+    )
+
+
+def _read(kind: Callable[[str], T], text: str | None) -> T | None:
+    try:
+        return kind(text or "")
+    except ValueError:
+        return None
+
+
+def _address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
+    """The address of a view with ``changes``; what is as by default is left out."""
+    shown = replace(view, **changes)
+    query: dict[str, Any] = {
+        "q": shown.search,
+        "source": shown.source,
+        "statut": shown.status,
+        "commercial": shown.commercial,
+        "tri": shown.sort if shown.sort is not Sort.NAME else None,
+        "apres": shown.cursor,
+        "total": "exact" if exact else None,
+    }
+    return url_for("clients.index", **{name: value for name, value in query.items() if value})
+
+
+def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> dict[str, Any]:
+    page = shown.page
+
+    def page_address(cursor: str | None) -> str | None:
+        return None if cursor is None else _address(view, exact=exact, cursor=cursor)
+
+    return {
+        "view": view,
+        "rows": page.rows,
+        "total": shown.total,
+        "headings": [_heading(column, view) for column in COLUMNS],
+        "here": _address(view, exact=exact),
+        "first_page": page_address("") if page.previous_cursor else None,
+        "previous_page": page_address(page.previous_cursor),
+        "next_page": page_address(page.next_cursor),
+        "exact_total": _address(view, exact=True) if shown.total.is_capped else None,
+    }
+
+
+def _heading(column: Column, view: ClientsView) -> Heading:
+    if column.sort is None:
+        return Heading(column.label, column.css_class, key=None, address=None, direction=None)
+    is_current = column.sort.ascending is view.sort.ascending
+    direction: Literal["ascending", "descending"] = "descending" if view.sort.is_descending else "ascending"
+    return Heading(
+        column.label,
+        column.css_class,
+        key=column.sort.ascending,
+        address=_address(view, sort=view.sort.reverse if is_current else column.sort, cursor=""),
+        direction=direction if is_current else None,
+    )
+
+
+def _page_values(view: ClientsView) -> dict[str, Any]:
+    return {
+        "sources": [(EVERY_SOURCE, "Toutes les sources"), *((each.value, each.label) for each in SourceFilter)],
+        "statuses": [("", "Tous les statuts"), *((each.value, each.label) for each in ClientStatus)],
+        "commercials": [
+            ("", "Tous les commerciaux"),
+            (WITHOUT_COMMERCIAL, "Sans commercial"),
+            *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
+        ],
+        "sync": status.overview(at=clock.now()),
+    }
