@@ -2,6 +2,7 @@
 //   data-row-nav on a table   ↑ ↓ Home End move between the rows' first links; a click on a row opens its link
 //   data-testid="search"      / focuses it; ↓ in it goes to the first row
 //   data-menu on <details>    closes on Escape and on a click elsewhere
+//   data-close="id"           takes that element away; focus goes to data-back-to="id"
 //   data-open-dialog="id"     opens that <dialog>
 //   data-focus                has the focus when the page opens; a field in error has it rather
 //   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
@@ -40,13 +41,24 @@
     start();
   }
 
+  // What is said again (every second, while a server is down) stands there once.
+  function dropTwins(region, toast) {
+    for (const other of region.querySelectorAll('[data-testid="toast"]')) {
+      if (other !== toast && other.textContent === toast.textContent) other.remove();
+    }
+  }
+
   function watchToasts() {
     const region = document.getElementById("toasts");
     if (!region) return;
     region.querySelectorAll('[data-testid="toast"]').forEach(letFade);
     new MutationObserver((changes) => {
       for (const change of changes) {
-        for (const node of change.addedNodes) if (node.dataset?.testid === "toast") letFade(node);
+        for (const node of change.addedNodes) {
+          if (node.dataset?.testid !== "toast") continue;
+          dropTwins(region, node);
+          letFade(node);
+        }
       }
     }).observe(region, { childList: true });
   }
@@ -116,7 +128,10 @@
     closeMenus(event.target.closest("details[data-menu]"));
     const button = event.target.closest("button");
     if (button?.dataset.dismiss === "toast") button.closest('[data-testid="toast"]').remove();
-    else if (button?.dataset.openDialog) {
+    else if (button?.dataset.close) {
+      document.getElementById(button.dataset.close).remove();
+      document.getElementById(button.dataset.backTo)?.focus();
+    } else if (button?.dataset.openDialog) {
       closeMenus(null);
       document.getElementById(button.dataset.openDialog).showModal();
     } else if (button?.dataset.themeValue) {

@@ -97,10 +97,10 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     chosen = request.args.get("genre", "")
     kind = chosen if chosen in FILTERS else _first_filled(run, counts)
     items = status.list_items(run_id, kinds=FILTERS[kind], after=_uuid_or_none("apres"))
-    template = "synchronisations/items.html"
-    if is_fragment_request():
+    template, is_fragment = "synchronisations/items.html", is_fragment_request()
+    if is_fragment:
         template = "synchronisations/_item_rows.html" if "apres" in request.args else "synchronisations/_items.html"
-    return render_template(template, run=run, items=items, kind=kind, counts=counts)
+    return render_template(template, run=run, items=items, kind=kind, counts=counts, can_close=is_fragment)
 
 
 def _counts(run: SyncRun) -> dict[str, int]:
