@@ -16,6 +16,7 @@ from webapp import clock
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
+from webapp.services import outbox
 from webapp.services.schedule import take_tick
 from webapp.services.winleadplus import runs, timing
 
@@ -36,6 +37,7 @@ TIMETABLE = (
     # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
     Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+    Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
 )
 
 

@@ -14,10 +14,13 @@ from webapp.transactions import after_commit
 
 # One queue per worker process: a worker on several queues loses the job if it dies while popping.
 # The timeout in seconds ends a job that hangs; its row is then found by the sweeper.
-QUEUES = {"sync": 3 * 60 * 60}
+QUEUES = {"sync": 3 * 60 * 60, "outbox": 10 * 60}
 
 SERIALIZER = JSONSerializer
 """Pickle would be code execution for whoever can write to Redis."""
+
+LONGEST_SILENCE = 60
+"""Seconds after which a bell that was rung once and never heard may be rung again."""
 
 _redis: Redis | None = None
 
@@ -30,16 +33,42 @@ def use(redis: Redis) -> None:
 
 def queue(name: str) -> Queue:
     """The queue called ``name``, speaking JSON."""
+    return Queue(name, connection=_connection(), serializer=SERIALIZER, default_timeout=QUEUES[name])
+
+
+def _connection() -> Redis:
     if _redis is None:
         raise RuntimeError("Redis is not set: create_app() sets it")
-    return Queue(name, connection=_redis, serializer=SERIALIZER, default_timeout=QUEUES[name])
+    return _redis
 
 
 def enqueue_after_commit(job: str, *ids: object, on: str) -> None:
-    """Ring for ``job`` ("jobs.module.function") on queue ``on`` once the transaction has committed."""
+    """Ring for ``job`` (``jobs.<module>.<function>``) on queue ``on`` once the transaction has committed."""
     after_commit(partial(_enqueue, job, on, [str(value) for value in ids]))
 
 
 def _enqueue(job: str, on: str, ids: list[str]) -> None:
     # Results and failures live in PostgreSQL; Redis need not remember them for long.
     queue(on).enqueue(job, *ids, result_ttl=0, failure_ttl=24 * 60 * 60)
+
+
+def enqueue_once_after_commit(job: str, *ids: object, on: str) -> None:
+    """Ring as ``enqueue_after_commit`` does, unless the same bell rings already.
+
+    For jobs that do whatever there is to do, and say ``heard`` before they look: a thousand changes ring once.
+    """
+    after_commit(partial(_enqueue_once, job, on, [str(value) for value in ids]))
+
+
+def heard(job: str, *ids: object) -> None:
+    """The job is about to look: what happens from now on rings again."""
+    _connection().delete(_bell(job, [str(value) for value in ids]))
+
+
+def _enqueue_once(job: str, on: str, ids: list[str]) -> None:
+    if _connection().set(_bell(job, ids), 1, nx=True, ex=LONGEST_SILENCE):
+        _enqueue(job, on, ids)
+
+
+def _bell(job: str, ids: list[str]) -> str:
+    return ":".join(["bell", job, *ids])

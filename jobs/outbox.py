@@ -1,0 +1,11 @@
+"""Outbox jobs."""
+
+from uuid import UUID
+
+from webapp import clock
+from webapp.services import outbox
+
+
+def deliver(organisation_id: str) -> None:
+    """Deliver what an organisation's subscribers have not heard yet."""
+    outbox.deliver(UUID(organisation_id), at=clock.now())

@@ -1,0 +1,135 @@
+"""The outbox: what happened is written with the change it tells of, and delivered inside the application afterwards.
+
+At least once, in no promised order, to each subscriber on its own: a subscriber keeps its own unique key and does
+nothing the second time. What it writes and the note that it was delivered commit together, so that only a subscriber
+that reaches outside PostgreSQL can ever see an event twice.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from webapp import queue, tenancy
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.outbox import OutboxDelivery, OutboxEvent, OutboxKind
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
+
+log = structlog.get_logger()
+
+Subscriber = Callable[[OutboxEvent], object]
+
+SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {}
+"""Who listens to what, by dotted name ("webapp.services.module.function"), so that nobody imports in a circle.
+
+A subscriber hears what happens from the deployment that lists it on; what came before stays undelivered to it.
+"""
+
+JOB = "jobs.outbox.deliver"
+FIRST_WAIT = timedelta(seconds=10)
+LONGEST_WAIT = timedelta(hours=1)
+PATIENCE = timedelta(seconds=10)
+"""How long a delivery may be due before the sweeper thinks that its bell was not heard."""
+
+
+def emit(kind: OutboxKind, subject_id: UUID, *, at: datetime, payload: dict[str, Any] | None = None) -> None:
+    """Write that something happened, in the caller's transaction, and ring for its delivery after the commit.
+
+    ``payload`` holds ids and plain values, never personal data.
+    """
+    subscribers = SUBSCRIBERS.get(kind, ())
+    with transaction():
+        event_id = new_id()
+        db.session.add(
+            OutboxEvent(id=event_id, kind=kind, subject_id=subject_id, payload=payload or {}, occurred_at=at)
+        )
+        if subscribers:
+            db.session.flush()
+            db.session.add_all(
+                OutboxDelivery(event_id=event_id, subscriber=subscriber, next_attempt_at=at)
+                for subscriber in subscribers
+            )
+            queue.enqueue_once_after_commit(JOB, current_organisation_id(), on="outbox")
+
+
+def deliver(organisation_id: UUID, *, at: datetime) -> int:
+    """Deliver what is due at ``at`` in the organisation, each in a transaction of its own; returns how many succeeded.
+
+    Several may run at once: a delivery that another one holds is passed over.
+    """
+    queue.heard(JOB, organisation_id)
+    succeeded = 0
+    with tenancy.organisation(organisation_id):
+        while (is_delivered := _deliver_next(at)) is not None:
+            succeeded += is_delivered
+    return succeeded
+
+
+def _deliver_next(at: datetime) -> bool | None:
+    """Deliver one; None when none is left that is due."""
+    with transaction():
+        found = db.session.execute(
+            select(OutboxDelivery, OutboxEvent)
+            .join(
+                OutboxEvent,
+                (OutboxEvent.organisation_id == OutboxDelivery.organisation_id)
+                & (OutboxEvent.id == OutboxDelivery.event_id),
+            )
+            .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at)
+            .order_by(OutboxDelivery.next_attempt_at, OutboxDelivery.event_id)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=OutboxDelivery)
+        ).first()
+        if found is None:
+            return None
+        delivery, event = found
+        delivery.attempts += 1
+        try:
+            with db.session.begin_nested():  # what a failing subscriber wrote goes, the note of its failure stays
+                _resolve(delivery.subscriber)(event)
+        except Exception as error:
+            log.exception("outbox_delivery_failed", subscriber=delivery.subscriber, event_id=str(delivery.event_id))
+            delivery.error = f"{type(error).__name__}: {error}"[:500]
+            delivery.next_attempt_at = at + min(FIRST_WAIT * 2 ** min(delivery.attempts - 1, 20), LONGEST_WAIT)
+            return False
+        delivery.delivered_at, delivery.error = at, None
+        return True
+
+
+def _resolve(name: str) -> Subscriber:
+    module, _, function = name.rpartition(".")
+    subscriber: Subscriber = getattr(import_module(module), function)
+    return subscriber
+
+
+def sweep(*, at: datetime) -> int:
+    """Ring again for every organisation with deliveries that nobody made in time; returns how many organisations."""
+    with tenancy.across_organisations():
+        waiting = db.session.scalars(
+            select(OutboxDelivery.organisation_id)
+            .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at - PATIENCE)
+            .distinct()
+        ).all()
+    for organisation_id in waiting:
+        queue.enqueue_once_after_commit(JOB, organisation_id, on="outbox")
+    return len(waiting)
+
+
+def list_events(subject_id: UUID, *, limit: int = 50) -> list[OutboxEvent]:
+    """What happened to a subject, the latest first, each with its deliveries."""
+    return list(
+        db.session.scalars(
+            select(OutboxEvent)
+            .where(OutboxEvent.subject_id == subject_id)
+            .order_by(OutboxEvent.id.desc())
+            .limit(limit)
+            .options(selectinload(OutboxEvent.deliveries))
+        )
+    )
