@@ -15,6 +15,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     products,
     schedule,
     subscriptions,
+    tallies,
     timeline,
     winleadplus,
 )

@@ -79,6 +79,13 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
             postgresql_where=text("commercial_id IS NULL AND commercial_external_id IS NOT NULL"),
         ),
         Index(
+            "ix_clients_lacks_contact",
+            "organisation_id",
+            "name_key",
+            "id",
+            postgresql_where=text("email IS NULL AND phone IS NULL"),
+        ),
+        Index(
             "ix_clients_search",
             "search_text",
             postgresql_using="gin",

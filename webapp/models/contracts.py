@@ -6,14 +6,24 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, and_
+from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, Uuid, and_, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from webapp import clock
 from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
-from webapp.models.clients import Source
+from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
+from webapp.models.organisations import Company
 from webapp.tenancy import OrganisationScoped
+
+# What the sort keys hold where there is no date: such contracts come last, newest or soonest first.
+NEVER_SIGNED = date(1, 1, 1)
+NEVER_ENDING = date(9999, 12, 31)
+
+# The list of contracts sorts by these; behind each filter, by signature.
+SORT_COLUMNS = ("signed_key", "ends_key", "amount_key")
+FILTER_COLUMNS = ("commercial_id", "company_id", "status", "source")
 
 
 class ContractStatus(StrEnum):
@@ -58,14 +68,29 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
     ``status_raw`` keeps an upstream status that we have no word for; the page shows it as it is.
     ``amount`` is in ``currency``, as WinLeadPlus gives it. ``signed_on`` is the date of signature in Paris.
     ``missing_since`` flags a contract that vanished upstream.
+
+    Triggers keep ``product_ids`` (what its lines sell) and ``has_mandate`` (its client holds an active one); whoever
+    writes the right products at once spares the trigger a write. Figures count contracts through
+    ``models/tallies.py``, which triggers keep too.
     """
 
     __tablename__ = "contracts"
     __table_args__ = (
         UniqueConstraint("organisation_id", "reference"),
         Index("ix_contracts_client", "organisation_id", "client_id"),
-        Index("ix_contracts_commercial", "organisation_id", "commercial_id", "signed_on"),
-        Index("ix_contracts_signed", "organisation_id", "signed_on", "id"),
+        *(Index(f"ix_contracts_{sort}", "organisation_id", sort, "id") for sort in SORT_COLUMNS),
+        *(
+            Index(f"ix_contracts_{filtered}_signed_key", "organisation_id", filtered, "signed_key", "id")
+            for filtered in FILTER_COLUMNS
+        ),
+        Index("ix_contracts_product_ids", "product_ids", postgresql_using="gin"),
+        Index(
+            "ix_contracts_lacks_mandate",
+            "organisation_id",
+            "signed_key",
+            "id",
+            postgresql_where=text("lacks_mandate"),
+        ),
         tenant_key("client_id", "clients"),
         tenant_key("company_id", "companies"),
         tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
@@ -97,7 +122,34 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
     signed_on: Mapped[date | None] = mapped_column(
         Computed("(timezone('Europe/Paris', signed_at))::date", persisted=True)
     )
+    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default=list, server_default="{}")
+    has_mandate: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    lacks_mandate: Mapped[bool] = mapped_column(
+        Computed(
+            "coalesce(payment_method = 'sepa', false) AND status IN ('pending', 'active') AND NOT has_mandate",
+            persisted=True,
+        )
+    )
+    signed_key: Mapped[date] = mapped_column(
+        Computed("coalesce((timezone('Europe/Paris', signed_at))::date, '0001-01-01'::date)", persisted=True)
+    )
+    ends_key: Mapped[date] = mapped_column(Computed("coalesce(ends_on, '9999-12-31'::date)", persisted=True))
+    amount_key: Mapped[Decimal] = mapped_column(
+        Numeric(14, 2), Computed("coalesce(amount, 0::numeric)", persisted=True)
+    )
 
+    client: Mapped[Client] = relationship(
+        primaryjoin=lambda: and_(
+            Contract.organisation_id == Client.organisation_id, foreign(Contract.client_id) == Client.id
+        ),
+        viewonly=True,
+    )
+    company: Mapped[Company] = relationship(
+        primaryjoin=lambda: and_(
+            Contract.organisation_id == Company.organisation_id, foreign(Contract.company_id) == Company.id
+        ),
+        viewonly=True,
+    )
     lines: Mapped[list["ContractLine"]] = relationship(
         primaryjoin=lambda: and_(
             Contract.organisation_id == ContractLine.organisation_id,
