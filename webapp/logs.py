@@ -50,21 +50,32 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*ours, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*ours, structlog.stdlib.add_logger_name, withhold_arguments],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
+    logging.raiseExceptions = False  # the complaint about a line that cannot be written quotes its arguments
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Stderr(logging.Handler):
+    """Writes to stderr as it is at the moment: whoever replaces it (a test, a supervisor) gets the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
 
 
 def init_app(app: Flask) -> None:
