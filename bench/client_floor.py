@@ -1,0 +1,92 @@
+"""The application with one more address, /plancher: the clients page at its floor.
+
+The same gunicorn, the same session read, the same SQL (recorded once from the page itself, then sent through bare
+psycopg), the same template with the same values but for the rows, which are those that psycopg brought.
+"""
+
+import threading
+from typing import Any, NamedTuple
+
+import psycopg
+from flask import current_app, g, render_template, request, session
+from psycopg.rows import dict_row
+from sqlalchemy import event
+
+from bench.databases import dsn
+from webapp.config import load_settings
+from webapp.extensions import db
+from webapp.factory import create_app
+from webapp.models.clients import ClientStatus, Source, full_name
+from webapp.security import public
+from webapp.services.clients import listing
+from webapp.sessions import signed_in_user
+from webapp.views import clients
+
+
+class Recording(NamedTuple):
+    """What a view of the page sent to PostgreSQL, and what it gave its template."""
+
+    statements: list[tuple[str, Any]]
+    user: Any
+    values: dict[str, Any]
+
+
+app = create_app(load_settings())
+recordings: dict[bytes, Recording] = {}
+local = threading.local()
+
+
+@app.get("/plancher")
+@public
+def floor() -> str:
+    """The page as ``/clients`` would show it."""
+    if "user_id" not in session:
+        raise RuntimeError("the bench is not signed in")
+    recording = recordings.get(request.query_string) or _record()
+    g.user = recording.user
+    for statement, parameters in recording.statements:
+        found = _connection().execute(statement, parameters).fetchall()
+    rows = [_row(values) for values in found[: listing.PAGE_SIZE]]  # the page is what the last statement brings
+    return render_template("clients/list.html", **{**recording.values, "rows": rows})
+
+
+def _record() -> Recording:
+    """Send the page's statements the application's way, once, and keep what they were."""
+    user = signed_in_user()
+    statements: list[tuple[str, Any]] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        statements.append((statement, parameters))
+
+    view, exact = clients._read_view(request.args), request.args.get("total") == "exact"
+    event.listen(db.engine, "before_cursor_execute", keep)
+    shown = listing.list_clients(view, exact=exact)
+    event.remove(db.engine, "before_cursor_execute", keep)
+    values = {**clients._list_values(view, shown, exact=exact), **clients._page_values(view)}
+    g.user = user
+    render_template("clients/list.html", **values)  # loads what the template reads of the user and the runs
+    db.session.expunge_all()
+    return recordings.setdefault(request.query_string, Recording(statements, user, values))
+
+
+def _connection() -> psycopg.Connection[dict[str, Any]]:
+    if not hasattr(local, "connection"):
+        url = dsn(current_app.extensions["settings"].database_url)
+        local.connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+    connection: psycopg.Connection[dict[str, Any]] = local.connection
+    return connection
+
+
+def _row(values: dict[str, Any]) -> listing.ClientRow:
+    return listing.ClientRow(
+        id=values["id"],
+        name=full_name(values["last_name"], values["first_name"]),
+        source=values["source"] and Source(values["source"]),
+        email=values["email"],
+        phone=values["phone"],
+        city=values["city"],
+        status=ClientStatus(values["status"]),
+        contracts_count=values["contracts_count"],
+        changed_at=values["changed_at"],
+        commercial=f"{values['first_name_1']} {values['last_name_1']}" if values["first_name_1"] else None,
+    )

@@ -1,0 +1,203 @@
+"""The clients page at a million clients: each view's time against its floor, and against ten thousand clients.
+
+Requests for the page, for its floor (bench/client_floor.py) and for the same view of a small organisation take turns,
+so that whatever else the machine does touches all three alike.
+"""
+
+import http.client
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psycopg
+
+from bench.client_data import ORGANISATION, USER, make_clients
+from bench.databases import dsn, open_database, settings_of
+from bench.report import Line, Report
+from webapp import clock
+from webapp.factory import create_app
+from webapp.gateways.identity import Tokens
+from webapp.services import keyset
+from webapp.services.clients.listing import Sort
+from webapp.sessions import keep_tokens
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = 10_000
+WARM_UP = 10
+REQUESTS = 100
+RATIO_LIMIT = 2.0
+GROWTH_LIMIT = 1.5
+PAGE_LIMIT = 40.0
+SEARCH_LIMIT = 60.0
+PATIENCE = 30
+
+
+def run(size: int = 1_000_000) -> Report:
+    """Measure every view at ``size``, and at SMALL for the growth."""
+    with ExitStack() as stack:
+        large = stack.enter_context(_serve(size))
+        small = stack.enter_context(_serve(SMALL)) if size > SMALL else None
+        lines = [_measure(name, large, small) for name in large.views]
+    return Report(
+        "clients",
+        size,
+        lines,
+        [
+            f"value and floor: p50 of {REQUESTS} requests that took turns; small: p50 with {SMALL:,} clients",
+            f"{os.cpu_count()} cores, loopback, gunicorn gthread 1 × 4, whole pages of 50 rows",
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running gunicorn: where it listens, what to send along, and the views that its data can show."""
+
+    port: int
+    cookie: str
+    views: dict[str, str]
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection that is kept from request to request, as browsers do."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+
+@contextmanager
+def _serve(size: int) -> Iterator[Server]:
+    """The application on ``size`` clients, with somebody signed in."""
+    _say(f"{size:,} clients: preparing")
+    environment = open_database(
+        f"bench_clients_{size}",
+        fill=lambda owner: make_clients(owner, size, _say),
+        is_full=f"SELECT count(*) = {size} FROM clients",
+    )
+    port = _free_port()
+    environment |= {"PORT": str(port), "WEB_CONCURRENCY": "1", "PYTHONPATH": str(ROOT)}
+    cookie = _sign_in(environment)
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "bench.client_floor:app"]
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
+        try:
+            _wait_for(port)
+            yield Server(port, cookie, _views(environment["DATABASE_URL"], size))
+        finally:
+            process.terminate()
+
+
+def _views(database_url: str, size: int) -> dict[str, str]:
+    """Each view's query string by its name."""
+    with psycopg.connect(dsn(database_url)) as connection:
+        by_size = connection.execute(
+            "SELECT commercial_id FROM clients WHERE commercial_id IS NOT NULL GROUP BY 1 ORDER BY count(*)"
+        ).fetchall()
+        middle = connection.execute(
+            "SELECT name_key, id FROM clients WHERE organisation_id = %s ORDER BY name_key, id OFFSET %s LIMIT 1",
+            [ORGANISATION, size // 2],
+        ).fetchone() or ("", ORGANISATION)
+    smallest, largest = by_size[0][0], by_size[-1][0]
+    deep = keyset.encode(keyset.Position(*middle), sort=Sort.NAME)
+    views: dict[str, dict[str, object]] = {
+        "first page": {},
+        "deep page": {"apres": deep},
+        **{f"sort {sort}": {"tri": sort} for sort in Sort if sort is not Sort.NAME},
+        **{f"source {source}": {"source": source} for source in ("crm", "winleadplus", "woocommerce")},
+        **{f"status {status}": {"statut": status} for status in ("active", "prospect", "inactive")},
+        "commercial, 0.1 %": {"commercial": smallest},
+        "commercial, largest": {"commercial": largest},
+        "no commercial": {"commercial": "sans-commercial"},
+        "crm, last changed": {"source": "crm", "tri": "-modification"},
+        "prospects, most contracts": {"statut": "prospect", "tri": "-contrats"},
+        "commercial, 0.1 %, by town": {"commercial": smallest, "tri": "-ville"},
+        "source and status": {"source": "crm", "statut": "inactive"},
+        "search two words": {"q": "martin jean"},
+        "search surname": {"q": "martin"},
+        "search first name": {"q": "marie"},
+        "search e-mail fragment": {"q": "jmartin1"},
+        "search telephone digits": {"q": "06 39 98 1"},
+        "search telephone +33": {"q": "+33 6 39 98"},
+        "search reference": {"q": "ct00004"},
+        "search one letter": {"q": "m"},
+        "search common fragment": {"q": "example.org"},
+        "search and filter": {"q": "dubois", "source": "winleadplus", "tri": "-modification"},
+    }
+    return {name: urlencode(query) for name, query in views.items()}
+
+
+def _measure(name: str, large: Server, small: Server | None) -> Line:
+    connections = {"value": large.connect(), "floor": large.connect()}
+    paths = {"value": f"/clients?{large.views[name]}", "floor": f"/plancher?{large.views[name]}"}
+    cookies = {"value": large.cookie, "floor": large.cookie}
+    if small:
+        connections["small"] = small.connect()
+        paths["small"], cookies["small"] = f"/clients?{small.views[name]}", small.cookie
+    times: dict[str, list[float]] = {each: [] for each in connections}
+    for turn in range(WARM_UP + REQUESTS):
+        for each, connection in connections.items():
+            elapsed = _request(connection, paths[each], cookies[each])
+            if turn >= WARM_UP:
+                times[each].append(elapsed)
+    middle = {each: statistics.median(found) for each, found in times.items()}
+    details = {"p95": statistics.quantiles(times["value"], n=20)[-1]}
+    limits = {"p95": SEARCH_LIMIT if name.startswith("search") else PAGE_LIMIT}
+    if small:
+        details |= {"small": middle["small"], "growth": middle["value"] / middle["small"]}
+        limits |= {"growth": GROWTH_LIMIT}
+    _say(name)
+    return Line(name, middle["value"], middle["floor"], limit=RATIO_LIMIT, details=details, detail_limits=limits)
+
+
+def _request(connection: http.client.HTTPConnection, path: str, cookie: str) -> float:
+    """Milliseconds until the whole page was there."""
+    start = time.perf_counter()
+    connection.request("GET", path, headers={"Cookie": cookie})
+    response = connection.getresponse()
+    body = response.read()
+    elapsed = (time.perf_counter() - start) * 1000
+    if response.status != 200 or b"clients-list" not in body:
+        raise RuntimeError(f"{path} answered {response.status}: {body[:500]!r}")
+    return elapsed
+
+
+def _sign_in(environment: dict[str, str]) -> str:
+    """A session in Redis, as signing in makes it. Returns the cookie."""
+    app = create_app(settings_of(environment))
+    browser = app.test_client()
+    with app.app_context(), browser.session_transaction() as session:
+        session["user_id"], session["organisation_id"] = str(USER), str(ORGANISATION)
+        a_day = int(timedelta(days=1).total_seconds())
+        keep_tokens(session, Tokens("access", "refresh", "id", expires_in=a_day), at=clock.now())
+    name = app.config["SESSION_COOKIE_NAME"]
+    cookie = browser.get_cookie(name)
+    return f"{name}={cookie.value if cookie else ''}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
