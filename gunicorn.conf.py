@@ -9,6 +9,8 @@ _port = os.environ.get("PORT") or "8000"
 _memory = Path("/dev/shm")  # noqa: S108  # gunicorn's heartbeat files, which must not wait for a disk
 
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+if _door := os.environ.get("CRM_LISTENING"):  # bin/dev listens already, and hands the socket down
+    bind = f"fd://{_door}"
 
 # Threads, since a request mostly waits for PostgreSQL; several processes, since Python uses one core each.
 worker_class = "gthread"

@@ -6,9 +6,11 @@ Ctrl-C or SIGTERM ends everything that was started here. CRM_HOME/dev.json tells
 long as it is there.
 """
 
+import errno
 import os
 import secrets
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -20,7 +22,7 @@ from honcho.environ import parse_procfile
 
 from demo.console import Console
 from demo.embedded import Server, ServerError, start_postgres, start_redis
-from demo.home import PortTakenError, exclusively, is_free, open_home, port_of, read_json, write_json
+from demo.home import PortTakenError, exclusively, listen, open_home, port_of, read_json, write_json
 from demo.node import NODE
 from demo.processes import end_marked
 from demo.readiness import checks
@@ -104,17 +106,20 @@ class Development:
         self._servers: dict[str, Server] = {}
         self._ports: dict[str, int] = {}
         self._environment: dict[str, str] = {}
+        self._door: socket.socket | None = None
 
     def start(self) -> None:
         """Bring everything up. Raises StartUpError, ServerError, PortTakenError or ChildDiedError."""
         began = time.monotonic()
-        self._check_port()
+        self._door = self._listen()
         self._start_servers()
         self._choose_ports()
         self._environment = environment(self._home, self._given, self._servers, self._ports)
         self._start_pretend_world()
         self._supervisor.run(Child("prepare", [sys.executable, "-m", "demo.prepare"], self._environment))
         web, *others = self._application()
+        web.inherited = (self._door.fileno(),)
+        web.environment |= {"CRM_LISTENING": str(self._door.fileno())}
         self._supervisor.start(web)
         self._wait_until_ready()
         for child in others:
@@ -135,16 +140,25 @@ class Development:
         """End everything that this run started: what uses the servers before the servers."""
         (self._home / "dev.json").unlink(missing_ok=True)
         self._supervisor.stop()
+        if self._door:
+            self._door.close()
         for server in reversed(self._servers.values()):
             server.stop()
 
-    def _check_port(self) -> None:
-        host, port = self._given.get("HOST", "127.0.0.1"), int(self._given.get("PORT", "8000"))
-        if not is_free(port, host):
+    def _listen(self) -> socket.socket:
+        """Take the port at once and keep it: while the web server starts, or starts again, visitors wait in line."""
+        host, port = self._given.get("HOST", "127.0.0.1"), self._given.get("PORT", "8000")
+        try:
+            return listen(int(port), host)
+        except ValueError:
+            raise StartUpError(f"PORT is not a number: {port}") from None
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise StartUpError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
             raise StartUpError(
                 f"port {port} on {host} is already in use. "
                 "End what uses it, or choose another one, say: PORT=8001 bin/dev"
-            )
+            ) from None
 
     def _start_servers(self) -> bool:
         """Start the embedded servers that are needed and do not run; tell whether one was started."""
@@ -176,9 +190,10 @@ class Development:
 
     def _application(self) -> list[Child]:
         """The processes that production runs too, the web server first."""
-        ours = for_application(self._environment)
         processes = parse_procfile(PROCFILE.read_text(encoding="utf-8")).processes
-        return [Child(name, shlex.split(command), ours) for name, command in processes.items()]
+        return [
+            Child(name, shlex.split(command), for_application(self._environment)) for name, command in processes.items()
+        ]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_UP_PATIENCE

@@ -17,6 +17,7 @@ from typing import Any
 
 # Below the range from which the kernel takes ports for outgoing connections, so that none of those is in the way.
 PORTS = range(15_000, 32_000)
+BACKLOG = 2048  # connections that may wait while a server starts
 
 
 class PortTakenError(Exception):
@@ -112,11 +113,22 @@ def _choose_port(avoid: set[int]) -> int:
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError:
-            return False
+    try:
+        listen(port, host).close()
+    except OSError:
+        return False
     return True
+
+
+def listen(port: int, host: str) -> socket.socket:
+    """A listening socket. Raises OSError, above all for a port in use."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    server = socket.socket(family, kind, protocol)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(address)
+        server.listen(BACKLOG)
+    except OSError:
+        server.close()
+        raise
+    return server

@@ -42,7 +42,7 @@ def _reachable(host: str) -> str:
 
 def _status(address: str, host: str | None) -> int | None:
     url = urlsplit(address)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=2)
     try:
         connection.request("GET", url.path, headers={"Host": host} if host else {})
         return connection.getresponse().status

@@ -44,6 +44,8 @@ class Child:
     name: str
     command: list[str]
     environment: dict[str, str]
+    inherited: tuple[int, ...] = ()
+    """Descriptors that it gets from us, open."""
     is_outside: bool = False
     """It plays somebody else's server: who ends it wants it off, so it stays off."""
     process: subprocess.Popen[bytes] | None = None
@@ -186,6 +188,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            pass_fds=child.inherited,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  # we have no threads
         )

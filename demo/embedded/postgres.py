@@ -61,6 +61,8 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
 
 def _bring_up(home: Path, data: Path, recipe: Recipe) -> Server:
     found = _find(data)
+    if not found:
+        _open_the_way(data)
     server = claim(home, recipe, *found) if found else launch(home, recipe)
     if server.owned:
         create_database(home, server, DATABASE)
@@ -96,6 +98,7 @@ def _create_cluster(home: Path, data: Path, durable: bool) -> None:
     password.touch(mode=0o600)
     password.write_text(secrets_of(home)["POSTGRES_PASSWORD"])
     _hand_over(fresh, password)
+    _open_the_way(fresh)
     try:
         _initdb(fresh, password, durable)
     finally:
@@ -125,11 +128,15 @@ def _as_account() -> dict[str, Any]:
 
 
 def _hand_over(*paths: Path) -> None:
-    """Give paths to the account, and let it pass through (not list) the folders above: the clone may be in /root."""
     if account := _account():
         for path in paths:
             os.chown(path, account.pw_uid, account.pw_gid)
-        for folder in {*paths[0].parents, *PROGRAMS.parents}:
+
+
+def _open_the_way(data: Path) -> None:
+    """Let the account pass through (not list) the folders above data and programs: the clone may be in /root."""
+    if _account():
+        for folder in {*data.parents, *PROGRAMS.parents}:
             mode = folder.stat().st_mode
             if not mode & 0o001:
                 print(f"Letting PostgreSQL's account pass through {folder} (chmod o+x)", file=sys.stderr)

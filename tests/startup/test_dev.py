@@ -19,8 +19,6 @@ from demo.processes import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.xdist_group("bin/dev")
-
 
 @dataclass
 class Run:
@@ -72,19 +70,14 @@ def _begin(home: Path, port: int) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
 def port() -> int:
     return next(port for port in PORTS if is_free(port))
 
 
 @pytest.fixture(scope="module")
-def dev(home: Path, port: int) -> Iterator[Run]:
-    with _begin(home, port) as process:
-        run = Run(home, port, process)
+def dev(shared_home: Path, port: int) -> Iterator[Run]:
+    with _begin(shared_home, port) as process:
+        run = Run(shared_home, port, process)
         assert run.wait_for("Prêt") == f"Prêt : http://127.0.0.1:{port}"
         yield run
         process.terminate()
@@ -99,9 +92,8 @@ def test_a_page_leads_to_the_sign_in(dev: Run) -> None:
 
 def test_others_learn_where_everything_is(dev: Run) -> None:
     known = dev.known()
-    assert {"web", "worker-sync", "scheduler", "identity", "winleadplus", "postgres", "redis", "supervisor"} == set(
-        known["pids"]
-    )
+    around = {"identity", "winleadplus", "postgres", "redis", "supervisor"}
+    assert {"web", "worker-sync", "worker-outbox", "scheduler"} | around == set(known["pids"])
     assert all(is_alive(pid) for pid in known["pids"].values())
     assert known["DATABASE_URL"] == known["database_url"]
     assert (dev.home / "dev.json").stat().st_mode & 0o777 == 0o600

@@ -22,11 +22,6 @@ start(Path(sys.argv[1]), durable=False); print('up', flush=True); time.sleep(600
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def servers(home: Path) -> Iterator[Servers]:
     servers = start(home, durable=False)
     yield servers
@@ -126,8 +121,8 @@ def test_an_initdb_that_was_cut_short_is_done_again(home: Path) -> None:
     servers.stop()
 
 
-def test_two_homes_run_side_by_side(tmp_path: Path, servers: Servers) -> None:
-    neighbour = start(tmp_path / "neighbour", durable=False)
+def test_two_homes_run_side_by_side(shared_home: Path, servers: Servers) -> None:
+    neighbour = start(shared_home, durable=False)
     assert _answer(neighbour)
     assert _answer(servers)
     neighbour.stop()

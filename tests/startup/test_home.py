@@ -12,18 +12,12 @@ from demo.home import (
     PortTakenError,
     exclusively,
     is_free,
-    open_home,
     port_of,
     read_json,
     secrets_of,
     write_json,
 )
 from webapp.crypto import Keyring
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return open_home(tmp_path / "home")
 
 
 @pytest.fixture

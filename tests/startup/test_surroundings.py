@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from demo.embedded import Server
-from demo.home import open_home
 from demo.surroundings import (
     environment,
     for_application,
@@ -20,11 +19,6 @@ SERVERS = {
     "redis": Server("redis", 2, 15002, owned=True, goodbye=signal.SIGTERM),
 }
 PORTS = {"identity": 15003, "winleadplus": 15004}
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return open_home(tmp_path / "home")
 
 
 def test_everything_has_a_default(home: Path) -> None:
