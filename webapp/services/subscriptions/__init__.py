@@ -1,0 +1,1 @@
+"""Subscriptions: their schedule, life, lines, list and figures."""
