@@ -28,6 +28,11 @@ class TeamLeader(OrganisationScoped, Base):
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
+def full_name(first_name: str, last_name: str, email: str | None, external_id: str | None) -> str:
+    """How pages name a commercial: first name and last name, else the e-mail, else the foreign id."""
+    return f"{first_name} {last_name}".strip() or email or external_id or "Commercial sans nom"
+
+
 class Commercial(OrganisationScoped, Identified, Timestamped, Base):
     """A sales rep (apporteur). May exist before the account does: the first sign-in joins the two.
 
@@ -57,5 +62,5 @@ class Commercial(OrganisationScoped, Identified, Timestamped, Base):
 
     @property
     def full_name(self) -> str:
-        """First name and last name, else the e-mail, else the foreign id."""
-        return f"{self.first_name} {self.last_name}".strip() or self.email or self.external_id or "Commercial sans nom"
+        """See the function of this name."""
+        return full_name(self.first_name, self.last_name, self.email, self.external_id)

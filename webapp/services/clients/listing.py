@@ -16,14 +16,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.clients import Client, ClientStatus, Source, full_name
+from webapp.models import clients, commercials
+from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
 from webapp.services import keyset
-from webapp.services.clients.search import Term, terms_of
+from webapp.services.clients.search import Term, find_terms
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
-SEARCH_LENGTH = 200
 
 
 class SourceFilter(StrEnum):
@@ -129,6 +129,8 @@ class Listing(NamedTuple):
     total: Count
 
 
+# Columns, not entities: rows to read need no identity map. Those that make a commercial's name come last.
+_COMMERCIAL = (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
 _COLUMNS = (
     Client.id,
     Client.last_name,
@@ -140,6 +142,8 @@ _COLUMNS = (
     Client.status,
     Client.contracts_count,
     Client.changed_at,
+    Client.commercial_id,
+    *_COMMERCIAL,
 )
 
 # What each order sorts by, and how a cursor holds it.
@@ -156,7 +160,7 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
 
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
     """
-    terms = _find_terms(view.search)
+    terms = find_terms(view.search)
     total = _count(view, terms, exact=exact)
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
     page = _find_page(view, terms, position, is_scarce=bool(terms) and total.number < COUNT_CAP)
@@ -165,13 +169,7 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
 
 def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     """How many clients a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
-    return _count(view, _find_terms(view.search), exact=exact)
-
-
-def _find_terms(search: str) -> list[Term]:
-    """The search's terms; PostgreSQL folds the text as it folded the clients'."""
-    readable = "".join(character if character.isprintable() else " " for character in search[:SEARCH_LENGTH]).strip()
-    return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
+    return _count(view, find_terms(view.search), exact=exact)
 
 
 def _count(view: ClientsView, terms: list[Term], *, exact: bool) -> Count:
@@ -222,9 +220,7 @@ def _page_statement(
     key, _ = _KEYS[view.sort.ascending]
     is_descending = view.sort.is_descending != bool(position and position.is_backward)
     order = [column.desc() if is_descending else column.asc() for column in _order(view, key, is_scarce=is_scarce)]
-    statement: Select[*tuple[Any, ...]] = select(*_COLUMNS, key.label("sort_key"), Commercial).outerjoin(
-        Client.commercial
-    )
+    statement: Select[*tuple[Any, ...]] = select(key, *_COLUMNS).outerjoin(Client.commercial)
     statement = statement.where(*_conditions(view, terms)).order_by(*order).limit(PAGE_SIZE + 1)
     if position is None:
         return statement
@@ -256,25 +252,29 @@ def _page(
 
 
 def _cursor(view: ClientsView, row: Row[*tuple[Any, ...]], *, is_backward: bool = False) -> str:
-    return keyset.encode(keyset.Position(row.sort_key, row.id, is_backward), sort=view.sort)
+    return keyset.encode(keyset.Position(row[0], row.id, is_backward), sort=view.sort)
 
 
 def _row(found: Row[*tuple[Any, ...]]) -> ClientRow:
     return ClientRow(
         id=found.id,
-        name=full_name(found.last_name, found.first_name),
+        name=clients.full_name(found.last_name, found.first_name),
         source=found.source,
         email=found.email,
         phone=found.phone,
         city=found.city,
-        commercial=found.Commercial.full_name if found.Commercial else None,
+        commercial=_commercial_name(found) if found.commercial_id else None,
         status=found.status,
         contracts_count=found.contracts_count,
         changed_at=found.changed_at,
     )
 
 
+def _commercial_name(found: Row[*tuple[Any, ...]]) -> str:
+    return commercials.full_name(*found[-len(_COMMERCIAL) :])
+
+
 def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
-    commercials = db.session.scalars(select(Commercial).order_by(Commercial.name_key, Commercial.id))
-    return [(commercial.id, commercial.full_name) for commercial in commercials]
+    statement = select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id)
+    return [(found.id, _commercial_name(found)) for found in db.session.execute(statement)]

@@ -6,12 +6,24 @@ spaces), so that there is one rule for both.
 
 import re
 
+from sqlalchemy import func, select
+
+from webapp.extensions import db
+
 # Digits in groups are taken for a telephone: "06 39 98", "06.39.98", "+33 (0)6 39", "0033 6 39".
 _GROUPED_DIGITS = re.compile(r"(?<!\S)(?:\+\s?)?\d+(?:[\s./]+(?:\(0\))?[\s./]*\d+|\(0\)\s?\d+)*(?!\S)")
 _FRAGMENT_LENGTH = 3
 MAX_TERMS = 8
 
+SEARCH_LENGTH = 200
+
 Term = tuple[str, ...]
+
+
+def find_terms(search: str) -> list[Term]:
+    """The search's terms; PostgreSQL folds the text as it folded the clients'."""
+    readable = "".join(character if character.isprintable() else " " for character in search[:SEARCH_LENGTH]).strip()
+    return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
 
 
 def terms_of(folded: str) -> list[Term]:
