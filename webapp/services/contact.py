@@ -20,7 +20,6 @@ PHONE_INPUT_LENGTH = 40
 _PLAIN_EMAIL = re.compile(
     r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII
 )
-_LOCAL_PART_LENGTH = 64
 
 _FRENCH_PHONE = re.compile(r"(?:0|(?:\+|00)?330?)?([1-9][0-9]{8})", re.ASCII)
 _PHONE_PUNCTUATION = str.maketrans("", "", " \u00a0\u202f\u2009.-–/()")
@@ -61,7 +60,7 @@ def normalise_email(text: str) -> str:
     email = text.strip().lower()
     if len(email) > EMAIL_LENGTH:
         raise InvalidInputError("L’adresse e-mail est trop longue.", field="email")
-    if _PLAIN_EMAIL.fullmatch(email) and email.index("@") <= _LOCAL_PART_LENGTH:
+    if _PLAIN_EMAIL.fullmatch(email):
         return email
     try:
         return validate_email(email, check_deliverability=False).normalized.lower()

@@ -111,7 +111,7 @@ def _form_page(
     client: Client | None,
     *,
     similar: Sequence[SimilarClient] = (),
-    differences: Sequence[Difference] = (),
+    differences: Sequence[Difference] | None = None,
 ) -> str:
     return render_template("clients/form.html", form=form, client=client, similar=similar, differences=differences)
 

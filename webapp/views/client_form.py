@@ -46,11 +46,11 @@ def _clean(value: str | None) -> str:
     return clean_text(value or "")
 
 
-def _countries() -> list[tuple[str, str]]:
-    """France first, the others by name."""
+def _countries() -> dict[str, str]:
+    """Names by code, France first."""
     others = phonenumbers.SUPPORTED_REGIONS - {"FR"}
     by_name = sorted(others, key=lambda code: unicodedata.normalize("NFKD", formats.country_name(code)))
-    return [(code, formats.country_name(code)) for code in ("FR", *by_name)]
+    return {code: formats.country_name(code) for code in ("FR", *by_name)}
 
 
 COUNTRIES = _countries()
@@ -60,7 +60,7 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A client's fields, and optionally a bank account to add."""
 
     civility = SelectField(
-        "Civilité", choices=[("", "—"), *((each.value, each.value) for each in Civility)], coerce=_choose(Civility)
+        "Civilité", choices={"": "—"} | {each.value: each.value for each in Civility}, coerce=_choose(Civility)
     )
     last_name = _text("Nom", LENGTHS["last_name"])
     first_name = _text("Prénom", LENGTHS["first_name"])
@@ -73,7 +73,7 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     city = _text("Ville", LENGTHS["city"])
     country = SelectField("Pays", default="FR")
     status = SelectField(
-        "Statut", choices=[(each.value, each.label) for each in ClientStatus], coerce=ClientStatus, default="prospect"
+        "Statut", choices={each.value: each.label for each in ClientStatus}, coerce=ClientStatus, default="prospect"
     )
     commercial_id = SelectField("Commercial", coerce=_choose(UUID))
     iban = _text("IBAN", 60)
@@ -85,10 +85,9 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     def offer_choices(self, present: ClientFields) -> None:
         """Fill the selects, with the present values even where they are no longer offered."""
-        codes = {code for code, _ in COUNTRIES} | {None}
-        self.country.choices = COUNTRIES + [(code, code) for code in {present.country} - codes]
+        self.country.choices = COUNTRIES | {present.country: formats.country_name(present.country)}
         commercials = list_commercials(including=present.commercial_id)
-        self.commercial_id.choices = [("", "Aucun"), *((str(each.id), each.full_name) for each in commercials)]
+        self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
 
     def written(self) -> ClientFields:
         """What stands in the form."""
@@ -103,8 +102,8 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     def show(self, fields: ClientFields, *, version: int) -> None:
         """Put ``fields`` into the form, as what its editor starts from."""
         self._fill(fields)
-        self.version.process(None, version)
-        self.base.process(None, _to_json(fields))
+        self._put("version", version)
+        self._put("base", _to_json(fields))
 
     def show_merged(self, theirs: ClientFields, *, version: int) -> list[Difference]:
         """Start over from ``theirs``, keeping what was changed here; gives what the other person changed."""
@@ -116,8 +115,12 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     def _fill(self, fields: ClientFields) -> None:
         for name in ClientFields.__dataclass_fields__:
-            self[name].process(None, getattr(fields, name))
-        self.phone.process(None, formats.phone(fields.phone) if fields.phone else None)
+            self._put(name, getattr(fields, name))
+        self._put("phone", formats.phone(fields.phone) if fields.phone else None)
+
+    def _put(self, name: str, value: object) -> None:
+        self[name].process(None, value)
+        self[name].raw_data = None  # else dates and numbers show what the browser sent
 
     def show_refusal(self, error: InvalidInputError) -> None:
         """Stand the service's refusal beside its field."""
