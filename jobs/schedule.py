@@ -18,6 +18,7 @@ from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.services import outbox
 from webapp.services.schedule import take_tick
+from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
 
 log = structlog.get_logger()
@@ -38,6 +39,9 @@ TIMETABLE = (
     Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
+    # Days begin at different instants in different zones: looked at often, done once.
+    Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
+    Entry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),
 )
 
 

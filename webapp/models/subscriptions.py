@@ -116,7 +116,7 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Base):
     Money is collected by ``provider_account_id`` from ``saved_method_id`` (what the provider keeps: card, its own
     mandate) or from ``mandate_id`` (our mandate, for bank files). ``recurring_amount`` is the sum of the lines, before
     tax, per cycle; ``annual_amount`` is it times the cycles of a year, so that no figure needs a rounding of its own.
-    ``version`` moves with every change by a person, so that two people cannot overwrite each other.
+    ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     """
 
     __tablename__ = "subscriptions"
@@ -206,6 +206,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Base):
     def can_become(self, status: SubscriptionStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
         return status in TRANSITIONS[self.status]
+
+    @property
+    def revenue_per_year(self) -> Decimal:
+        """What it brings in a year, before tax, in its present state: twelve times its part in the MRR."""
+        return self.recurring_amount * self.frequency.per_year if self.status.counts_in_mrr else Decimal(0)
 
     @property
     def cancel_at_period_end(self) -> bool:
