@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,7 +132,7 @@ def check_endpoint(address: str) -> None:
 
 def stream_prospects(
     endpoint: str, *, token: str, patience: Patience, while_waiting: Callable[[], None] = lambda: None
-) -> Iterator[list[Element]]:
+) -> Generator[list[Element], None, None]:
     """The prospects, as they arrive, in lists of raw elements.
 
     Until the first ones, faults of the network, 5xx and 429 are retried within ``patience.budget``; afterwards
@@ -170,7 +170,7 @@ def _pause_before_retry(error: Exception, deadline: float, patience: Patience) -
 
 def _read(
     endpoint: str, token: str, patience: Patience, deadline: float, while_waiting: Callable[[], None]
-) -> Iterator[list[Element]]:
+) -> Generator[list[Element], None, None]:
     """One attempt. Raises _FaultError before the first element was handed out, CutOffError after it."""
     reader = ArrayReader()
     has_handed_out = False

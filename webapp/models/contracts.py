@@ -91,6 +91,12 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
             "id",
             postgresql_where=text("lacks_mandate"),
         ),
+        Index(
+            "ix_contracts_awaiting_commercial",
+            "organisation_id",
+            "commercial_external_id",
+            postgresql_where=text("commercial_id IS NULL AND commercial_external_id IS NOT NULL"),
+        ),
         tenant_key("client_id", "clients"),
         tenant_key("company_id", "companies"),
         tenant_key("commercial_id", "commercials", ondelete="SET NULL"),

@@ -152,7 +152,7 @@ class SyncItem(OrganisationScoped, Identified, Base):
         Index(
             "ix_sync_items_open",
             "organisation_id",
-            "run_id",
+            "external_id",
             postgresql_where=text("resolved_at IS NULL AND kind IN ('error', 'conflict', 'warning')"),
         ),
         tenant_key("run_id", "sync_runs"),
@@ -179,7 +179,8 @@ class SyncMapping(OrganisationScoped, Base):
     """Which client a prospect became, and what it looked like upstream when last applied.
 
     ``hash`` (16 bytes) is that of the raw prospect and our mapping rules; empty where the prospect must be
-    looked at again. ``snapshot`` is the normalised prospect, encrypted.
+    looked at again. ``fingerprint`` is that of its text as it came, which is quicker to tell. ``snapshot`` is the
+    normalised prospect, encrypted.
     """
 
     __tablename__ = "sync_mappings"
@@ -193,6 +194,7 @@ class SyncMapping(OrganisationScoped, Base):
     client_id: Mapped[UUID]
     run_id: Mapped[UUID | None]
     hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     snapshot: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     synced_at: Mapped[datetime] = mapped_column(default=clock.now)
     missing_since: Mapped[datetime | None]

@@ -125,6 +125,11 @@ class Prospect:
     unread: frozenset[str]
 
     @property
+    def commercial_key(self) -> str | None:
+        """What the commercial is known by: a Keycloak id, else an e-mail."""
+        return self.commercial or (self.representative.email if self.representative else None)
+
+    @property
     def label(self) -> str:
         """Last name first, as the lists show it."""
         return f"{self.last_name} {self.first_name}".strip()

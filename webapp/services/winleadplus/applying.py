@@ -1,0 +1,321 @@
+"""Applies a batch of prospects in one transaction: read, decide, write. A bad row costs itself only."""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy import exc, text
+
+from webapp.extensions import db
+from webapp.models.winleadplus import ItemKind
+from webapp.services.winleadplus import payload, planning, standing
+from webapp.services.winleadplus.commercials import Directory
+from webapp.services.winleadplus.payload import Prospect, RejectedProspectError
+from webapp.services.winleadplus.planning import Claims, Plan, Rules
+from webapp.services.winleadplus.products import Catalogue
+from webapp.services.winleadplus.standing import Standing
+from webapp.services.winleadplus.writing import Author, Digests, Rows
+from webapp.transactions import transaction
+
+log = structlog.get_logger()
+
+PAYLOAD_LIMIT = 512 * 1024
+"""Characters of a raw prospect beyond which an item does not keep it."""
+SKIPPED_ITEMS = 1000
+"""How many prospects without contract a run names; it counts them all."""
+
+REFUSED_BY_DATABASE = "Ce prospect n’a pas pu être enregistré. Prévenez votre administrateur si cela persiste."
+UNREADABLE = "Ce prospect n’a pas pu être lu. Prévenez votre administrateur si cela persiste."
+
+_COUNTED = (ItemKind.CREATED, ItemKind.UPDATED, ItemKind.SKIPPED, ItemKind.ERROR, ItemKind.CONFLICT)
+_DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError, exc.DataError, exc.IntegrityError)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A raw prospect that is new or has changed. ``fault`` says why it could not even be told from the others."""
+
+    external_id: str
+    value: Any
+    text: str
+    digests: Digests
+    fault: str | None = None
+    label: str = ""
+
+
+Tally = Counter[ItemKind]
+"""How many prospects came to what; a prospect with warnings counts as WARNING, too."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of one prospect."""
+
+    incoming: Incoming
+    kind: ItemKind
+    label: str
+    reason: str | None = None
+    plan: Plan | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether something was left out of a client that the prospect has, or gets."""
+        is_kept = self.kind in (ItemKind.CREATED, ItemKind.UPDATED) or (self.plan and self.plan.snapshot is not None)
+        return bool(self.warnings and is_kept)
+
+
+@dataclass(slots=True)
+class Applier:
+    """Applies batches for one run. ``save`` is called within each transaction with what the batch came to.
+
+    ``is_resumed``: an earlier process has worked on the run, any prospect may have items of it already.
+    """
+
+    author: Author
+    rules: Rules
+    is_dry_run: bool = False
+    is_resumed: bool = False
+    save: Callable[[Tally], None] = lambda _tally: None
+    directory: Directory = field(default_factory=Directory)
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    claims: Claims = field(default_factory=Claims)
+    has_open_items: bool = True
+    mapped: int = 0
+    """Prospects that came to have a client by this run."""
+    _skipped_items: int = 0
+
+    def apply(self, batch: list[Incoming], seen_before: Collection[str] = ()) -> None:
+        """Apply the batch. ``seen_before`` are those that the run has counted already: they came twice.
+
+        Should the database refuse a value, the batch is halved until the row at fault stands alone, as an error.
+        """
+        read = [_read(incoming) for incoming in batch]
+        prospects = [prospect for _, prospect in read if prospect is not None]
+        if not self.is_dry_run:
+            self._make_known(prospects)
+        self._apply_read(read, seen_before)
+
+    def _make_known(self, prospects: list[Prospect]) -> None:
+        self.directory.ensure(prospect.representative for prospect in prospects if prospect.representative)
+        self.catalogue.ensure(
+            line for prospect in prospects for contract in prospect.contracts for line in contract.lines
+        )
+
+    def _apply_read(self, read: "list[_Read]", seen_before: Collection[str]) -> None:
+        try:
+            with transaction():
+                tally, mapped, skipped_items = self._attempt(read, seen_before)
+                self.save(tally)
+        except _DATA_ERRORS as error:
+            log.warning("sync_batch_refused", count=len(read), exc_type=type(error).__name__)
+            if len(read) > 1:
+                middle = len(read) // 2
+                self._apply_read(read[:middle], seen_before)
+                self._apply_read(read[middle:], seen_before)
+            elif isinstance(read[0][0], _Outcome):
+                raise
+            else:
+                refused = _Outcome(read[0][0], ItemKind.ERROR, _label_of(read[0]), REFUSED_BY_DATABASE)
+                self._apply_read([(refused, None)], seen_before)
+        else:
+            self.mapped += mapped
+            self._skipped_items += skipped_items
+
+    def _attempt(self, read: "list[_Read]", seen_before: Collection[str]) -> tuple[Tally, int, int]:
+        prospects = [prospect for _, prospect in read if prospect is not None]
+        found = standing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
+        # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
+        claims = self.claims if self.is_dry_run else Claims()
+        plans = planning.plan_all(prospects, found, claims, self.rules)
+        outcomes = _outcomes(read, plans)
+        rows = Rows(self.author, self.directory, self.catalogue)
+        tally, redone = self._count(outcomes, seen_before)
+        skipped_items = 0
+        for outcome in outcomes:
+            self._add_rows(rows, outcome, found)
+            skipped_items += self._add_items(rows, outcome, redone.get(outcome.incoming.external_id, frozenset()))
+        if self.is_dry_run:
+            rows.write_items()
+        else:
+            rows.write()
+            self._forget_errors(outcomes)
+            self._supersede_items(outcomes)
+        mapped = sum(
+            outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED) and outcome.incoming.external_id not in found.mappings
+            for outcome in outcomes
+        )
+        return tally, mapped, skipped_items
+
+    # ---- Rows
+
+    def _add_rows(self, rows: Rows, outcome: _Outcome, found: Standing) -> None:
+        """The rows of the prospect's client; a dry run only completes what the plan tells."""
+        plan, digests = outcome.plan, outcome.incoming.digests
+        if plan is None or plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
+            return
+        if self.is_dry_run:
+            current = found.clients[plan.client_id]["commercial_id"] if plan.client_id else None
+            rows.complete_changes(plan, current)
+        elif plan.kind is ItemKind.CREATED:
+            plan.client_id = rows.add_created(plan, digests)
+        elif plan.kind is ItemKind.UPDATED:
+            rows.add_updated(plan, digests, found)
+        elif plan.snapshot is not None:
+            rows.add_refreshed(plan, digests, found)
+
+    def _add_items(self, rows: Rows, outcome: _Outcome, earlier: Collection[ItemKind]) -> int:
+        """What the run says about the prospect. Returns how many « ignoré » were named."""
+        incoming, plan, kind = outcome.incoming, outcome.plan, outcome.kind
+        is_told_already = ItemKind.CREATED in earlier or ItemKind.UPDATED in earlier
+        names_skipped = kind is ItemKind.SKIPPED and outcome.reason is not None
+        if names_skipped and self._skipped_items + len(rows.items) >= SKIPPED_ITEMS:
+            names_skipped = False
+        if (
+            kind in (ItemKind.ERROR, ItemKind.CONFLICT)
+            or names_skipped
+            or (kind in (ItemKind.CREATED, ItemKind.UPDATED) and not is_told_already)
+        ):
+            keeps_image = plan is not None and (kind is ItemKind.UPDATED or self.is_dry_run)
+            keeps_payload = kind in (ItemKind.ERROR, ItemKind.CONFLICT) and len(incoming.text) <= PAYLOAD_LIMIT
+            rows.add_item(
+                kind,
+                incoming.external_id,
+                label=outcome.label,
+                reason=outcome.reason,
+                client_id=plan.client_id if plan else None,
+                candidates=tuple(plan.candidates) if plan else (),
+                changes=plan.changes if plan and keeps_image else None,
+                payload=incoming.text if keeps_payload else None,
+            )
+        if outcome.is_warned:
+            rows.add_item(
+                ItemKind.WARNING,
+                incoming.external_id,
+                label=outcome.label,
+                reason=" ".join(outcome.warnings),
+                client_id=plan.client_id if plan else None,
+            )
+        return int(names_skipped)
+
+    # ---- Counts
+
+    def _count(
+        self, outcomes: list[_Outcome], seen_before: Collection[str]
+    ) -> tuple[Tally, dict[str, frozenset[ItemKind]]]:
+        """What the batch adds to the run's counts, and the items it already has on prospects that come again.
+
+        A prospect counts once, by its last row; one that was created or updated in this run stays that.
+        """
+        tally: Tally = Counter()
+        again = [
+            outcome.incoming.external_id
+            for outcome in outcomes
+            if self.is_resumed or outcome.incoming.external_id in seen_before
+        ]
+        redone = self._take_back_items(again)
+        for outcome in outcomes:
+            external_id = outcome.incoming.external_id
+            earlier = redone.get(external_id, frozenset())
+            if external_id in seen_before and not earlier & set(_COUNTED):
+                tally[ItemKind.SKIPPED] -= 1
+            for kind in earlier - {ItemKind.CREATED, ItemKind.UPDATED}:
+                tally[kind] -= 1
+            if not earlier & {ItemKind.CREATED, ItemKind.UPDATED} or outcome.kind is ItemKind.ERROR:
+                tally[outcome.kind] += 1
+            tally[ItemKind.WARNING] += outcome.is_warned
+        return tally, redone
+
+    def _take_back_items(self, external_ids: Collection[str]) -> dict[str, frozenset[ItemKind]]:
+        """The kinds of items of this run on these prospects; those but « créé » and « mis à jour » are deleted."""
+        kinds: dict[str, frozenset[ItemKind]] = {}
+        if not external_ids:
+            return kinds
+        parameters = {
+            "organisation_id": self.author.organisation_id,
+            "run_id": self.author.run_id,
+            "external_ids": list(external_ids),
+        }
+        for external_id, kind in db.session.execute(_ITEM_KINDS, parameters):
+            kinds[external_id] = kinds.get(external_id, frozenset()) | {ItemKind(kind)}
+        db.session.execute(_DELETE_ITEMS, parameters)
+        return kinds
+
+    # ---- Traces in other tables
+
+    def _forget_errors(self, outcomes: list[_Outcome]) -> None:
+        """A known prospect in error loses its digests, so that it is tried again however little it changes."""
+        external_ids = [
+            outcome.incoming.external_id
+            for outcome in outcomes
+            if outcome.kind is ItemKind.ERROR and outcome.incoming.external_id[0] != "#"
+        ]
+        if external_ids:
+            parameters = {"organisation_id": self.author.organisation_id, "external_ids": external_ids}
+            db.session.execute(_FORGET, parameters)
+
+    def _supersede_items(self, outcomes: list[_Outcome]) -> None:
+        """What earlier runs left open about these prospects is settled, or said anew by this run."""
+        if not self.has_open_items:
+            return
+        parameters = {
+            "organisation_id": self.author.organisation_id,
+            "run_id": self.author.run_id,
+            "external_ids": [outcome.incoming.external_id for outcome in outcomes],
+            "at": self.author.at,
+        }
+        db.session.execute(_SUPERSEDE, parameters)
+
+
+_Read = tuple[Incoming | _Outcome, Prospect | None]
+"""A row that was read, or the outcome of one that is refused already."""
+
+
+def _read(incoming: Incoming) -> _Read:
+    if incoming.fault is not None:
+        return _Outcome(incoming, ItemKind.ERROR, incoming.label, incoming.fault), None
+    try:
+        return incoming, payload.read(incoming.value)
+    except RejectedProspectError as error:
+        return _Outcome(incoming, ItemKind.ERROR, error.label, error.reason), None
+    except Exception as error:
+        # A row that we did not foresee is our bug, and costs that row, not the run.
+        log.error("sync_row_unreadable", exc_type=type(error).__name__)  # noqa: TRY400  the values are personal
+        return _Outcome(incoming, ItemKind.ERROR, incoming.label, UNREADABLE), None
+
+
+def _outcomes(read: list[_Read], plans: list[Plan]) -> list[_Outcome]:
+    remaining = iter(plans)
+    return [row if isinstance(row, _Outcome) else _outcome(row, next(remaining)) for row, _ in read]
+
+
+def _outcome(incoming: Incoming, plan: Plan) -> _Outcome:
+    prospect = plan.prospect
+    return _Outcome(incoming, plan.kind, prospect.label, plan.reason, plan, prospect.warnings)
+
+
+def _label_of(read: _Read) -> str:
+    prospect = read[1]
+    return prospect.label if prospect else ""
+
+
+_ITEM_KINDS = text(
+    """SELECT external_id, kind FROM sync_items
+    WHERE organisation_id = :organisation_id AND run_id = :run_id AND external_id = ANY(:external_ids)"""
+)
+_DELETE_ITEMS = text(
+    """DELETE FROM sync_items WHERE organisation_id = :organisation_id AND run_id = :run_id
+      AND external_id = ANY(:external_ids) AND kind NOT IN ('created', 'updated')"""
+)
+_FORGET = text(
+    """UPDATE sync_mappings SET hash = NULL, fingerprint = NULL
+    WHERE organisation_id = :organisation_id AND external_id = ANY(:external_ids)"""
+)
+_SUPERSEDE = text(
+    """UPDATE sync_items SET resolved_at = :at
+    WHERE organisation_id = :organisation_id AND external_id = ANY(:external_ids) AND resolved_at IS NULL
+      AND kind IN ('error', 'conflict', 'warning') AND run_id <> :run_id"""
+)

@@ -1,0 +1,157 @@
+"""Which commercial a prospect belongs to: by Keycloak id, else by e-mail, else made; and those known only later."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.commercials import Commercial
+from webapp.models.identity import User
+from webapp.services.winleadplus.payload import Prospect, Representative
+from webapp.transactions import transaction
+
+
+class Directory:
+    """The organisation's commercials, as a run knows them. There are few, so they are held in memory."""
+
+    def __init__(self) -> None:
+        self._by_external_id: dict[str, UUID] = {}
+        self._by_email: dict[str, UUID] = {}
+        self._names: dict[UUID, str] = {}
+        for commercial in db.session.scalars(select(Commercial).order_by(Commercial.created_at, Commercial.id)):
+            self._remember(commercial)
+
+    def id_of(self, prospect: Prospect) -> UUID | None:
+        """The prospect's commercial, if known."""
+        if prospect.commercial is not None and prospect.commercial in self._by_external_id:
+            return self._by_external_id[prospect.commercial]
+        someone = prospect.representative
+        if someone is None or someone.email is None or prospect.commercial not in (None, someone.external_id):
+            return None
+        return self._by_email.get(someone.email)
+
+    def name_of(self, commercial_id: UUID | None) -> str | None:
+        """What pages show."""
+        return self._names.get(commercial_id) if commercial_id else None
+
+    def ensure(self, representatives: Iterable[Representative]) -> None:
+        """Make those commercials known that are not yet, in a transaction of its own; a later crash does no harm."""
+        unknown = {someone for someone in representatives if not self._knows(someone)}
+        if not unknown:
+            return
+        with transaction():
+            for commercial in _find(unknown):
+                self._remember(commercial)
+            for someone in unknown:
+                if not self._knows(someone):
+                    self._adopt_or_create(someone)
+
+    def _knows(self, someone: Representative) -> bool:
+        if someone.external_id is not None:
+            return someone.external_id in self._by_external_id
+        return someone.email in self._by_email
+
+    def _remember(self, commercial: Commercial) -> None:
+        if commercial.external_id:
+            self._by_external_id[commercial.external_id] = commercial.id
+        if commercial.email:
+            self._by_email.setdefault(commercial.email.lower(), commercial.id)
+        self._names[commercial.id] = commercial.full_name
+
+    def _adopt_or_create(self, someone: Representative) -> None:
+        known = self._by_email.get(someone.email) if someone.email else None
+        if known is None:
+            self._remember(_create(someone))
+        elif someone.external_id is not None:
+            db.session.execute(
+                update(Commercial)
+                .where(Commercial.id == known, Commercial.external_id.is_(None))
+                .values(external_id=someone.external_id)
+            )
+            self._by_external_id[someone.external_id] = known
+
+
+def _find(representatives: Collection[Representative]) -> Iterable[Commercial]:
+    external_ids = [someone.external_id for someone in representatives if someone.external_id]
+    emails = [someone.email for someone in representatives if someone.email]
+    return db.session.scalars(
+        select(Commercial)
+        .where(or_(Commercial.external_id.in_(external_ids), func.lower(Commercial.email).in_(emails)))
+        .execution_options(populate_existing=True)
+    )
+
+
+def _create(someone: Representative) -> Commercial:
+    """The commercial, and an account announced ahead for their first sign-in, unless they have one."""
+    values = {
+        "organisation_id": tenancy.current_organisation_id(),
+        "id": new_id(),
+        "external_id": someone.external_id,
+        "email": someone.email,
+        "first_name": someone.first_name,
+        "last_name": someone.last_name,
+        "user_id": _account_of(someone),
+    }
+    statement = insert(Commercial).values(values)
+    statement = statement.on_conflict_do_update(  # made at sign-in meanwhile
+        index_elements=["organisation_id", "external_id"],
+        set_={"email": func.coalesce(Commercial.email, statement.excluded.email)},
+    )
+    return db.session.scalars(statement.returning(Commercial), execution_options={"populate_existing": True}).one()
+
+
+def _account_of(someone: Representative) -> UUID:
+    matches = [User.subject == someone.external_id] if someone.external_id else []
+    if someone.email:
+        matches.append((func.lower(User.email) == someone.email) & (User.email_verified | User.issuer.is_(None)))
+    taken = select(Commercial.user_id).where(Commercial.user_id.is_not(None))
+    user_id = db.session.scalar(
+        select(User.id).where(or_(*matches), User.id.not_in(taken)).order_by(User.issuer.nulls_last()).limit(1)
+    )
+    if user_id is not None:
+        return user_id
+    user = User(
+        id=new_id(),
+        subject=someone.external_id,
+        email=someone.email,
+        first_name=someone.first_name,
+        last_name=someone.last_name,
+    )
+    db.session.add(user)
+    db.session.flush()
+    return user.id
+
+
+_LINK_CLIENTS = text(
+    """WITH linked AS (
+        UPDATE clients SET commercial_id = k.id, commercial_external_id = NULL, changed_at = :at, version = version + 1
+        FROM commercials k
+        WHERE k.organisation_id = :organisation_id AND clients.organisation_id = k.organisation_id
+          AND clients.commercial_id IS NULL AND clients.commercial_external_id = k.external_id
+        RETURNING clients.id, trim(k.first_name || ' ' || k.last_name) AS name
+    )
+    INSERT INTO timeline_events (organisation_id, id, client_id, kind, at, changes)
+    SELECT :organisation_id, gen_random_uuid(), id, 'client_synced', :at,
+           jsonb_build_object('commercial', jsonb_build_array(NULL, name))
+    FROM linked"""
+)
+_LINK_CONTRACTS = text(
+    """UPDATE contracts SET commercial_id = k.id, commercial_external_id = NULL
+    FROM commercials k
+    WHERE k.organisation_id = :organisation_id AND contracts.organisation_id = k.organisation_id
+      AND contracts.commercial_id IS NULL AND contracts.commercial_external_id = k.external_id"""
+)
+
+
+def link_awaiting(*, at: datetime) -> int:
+    """Link clients and contracts that wait for a commercial who is known by now. Returns the number of clients."""
+    parameters = {"organisation_id": tenancy.current_organisation_id(), "at": at}
+    with transaction():
+        db.session.execute(_LINK_CONTRACTS, parameters)
+        linked: int = db.session.execute(_LINK_CLIENTS, parameters).rowcount  # type: ignore[attr-defined]
+    return linked
