@@ -94,11 +94,9 @@
     if (event.key === "Escape") closeMenus(null);
     else if (table && !isTyping(event.target)) moveInTable(event, table);
     else if (event.key === "ArrowDown" && event.target === search) {
-      const first = rowLinks(document)[0];
-      if (first?.closest("[data-row-nav]")) {
-        event.preventDefault();
-        first.focus();
-      }
+      event.preventDefault();
+      const list = document.querySelector("[data-row-nav]");
+      if (list) rowLinks(list)[0]?.focus();
     }
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
     if (event.key === "/" && search) {
