@@ -23,6 +23,8 @@ def test_without_a_role_there_is_a_clear_page_and_a_way_out(world: World, sign_i
     expect(page.get_by_text("n’a pas encore de rôle")).to_be_visible()
     expect(page.get_by_test_id("client-row")).to_have_count(0)
     shot(page, "no-role")
+    page.get_by_role("button", name="Se déconnecter").click()
+    expect(page).not_to_have_url(re.compile("/clients"))
 
 
 def test_another_organisation_sees_none_of_it(synced: World, sign_in: SignIn, shot: Shot) -> None:

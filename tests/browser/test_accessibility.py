@@ -63,7 +63,9 @@ def test_a_client_and_its_form(synced: World, sign_in: SignIn, shot: Shot, schem
 def test_refusals(world: World, sign_in: SignIn, shot: Shot, scheme: Scheme) -> None:
     page = sign_in("sans.role", color_scheme=scheme)
     assert findings(page) == []
+    page.context.clear_cookies()
     page.goto("/connexion/retour?error=access_denied&state=unknown")
+    expect(page.get_by_role("heading", name="Connexion impossible")).to_be_visible()
     assert findings(page) == []
     shot(page, f"sign-in-error-{scheme}")
 

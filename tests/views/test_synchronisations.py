@@ -183,7 +183,7 @@ def test_a_simulation_leaves_the_clients_alone_and_opens_its_plan(client: FlaskC
     run = make_run(dry_run=True, created=3)
     answer = client.get(f"/synchronisations/{run.id}", headers=HTMX)
     assert "HX-Trigger" not in answer.headers
-    assert f'hx-get="/synchronisations/{run.id}/elements" hx-trigger="load"' in answer.text
+    assert re.search(rf'hx-get="/synchronisations/{run.id}/elements"\s+hx-trigger="load"', answer.text)
 
 
 def test_while_a_run_is_under_way_the_button_turns(client: FlaskClient) -> None:
@@ -294,7 +294,7 @@ def test_what_a_run_left_to_do_is_listed_with_its_reason(client: FlaskClient) ->
     run = make_run(RunStatus.PARTIAL, errors=1)
     make_item(run, external_id="4711", reason="Le prospect n’a ni nom ni prénom.")
     page = client.get(f"/synchronisations/{run.id}/elements", headers=HTMX).text
-    assert 'data-external-id="4711" data-kind="error"' in page
+    assert re.search(r'data-external-id="4711"\s+data-kind="error"', page)
     assert "Le prospect n’a ni nom ni prénom." in page
 
 
@@ -313,7 +313,7 @@ def test_items_come_page_by_page_each_once(client: FlaskClient) -> None:
     assert set(seen) == made
 
 
-@pytest.mark.parametrize("query", ["genre=quatsch", "apres=quatsch", f"apres={uuid4()}", "genre=crees&apres="])
+@pytest.mark.parametrize("query", ["genre=quatsch", "apres=quatsch", "apres=098c3cee-e943-41c6-9a45-2c94998542d4", "genre=crees&apres="])
 def test_bad_query_values_are_ignored(client: FlaskClient, query: str) -> None:
     run = make_run(errors=1)
     make_item(run)

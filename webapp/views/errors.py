@@ -64,8 +64,10 @@ def _answer(status: int, message: str) -> Response:
         response = make_response("", status, {"HX-Reswap": "none", "HX-Push-Url": "false"})
         response.mimetype = "text/html"
         return response
-    # The shell needs the user and the database; where either may be missing, the page stands alone.
-    layout = "layouts/base.html" if g.get("user") and status < 500 else "layouts/bare.html"
+    # The shell needs the user and the database; where either may be missing, the page stands alone. So it does for
+    # somebody without a role, to whom every page of the shell is closed.
+    user = g.get("user")
+    layout = "layouts/base.html" if user and user.roles and status < 500 else "layouts/bare.html"
     title = TITLES.get(status, "Erreur inattendue" if status >= 500 else "Demande refusée")
     page = render_template("errors/page.html", layout=layout, status=status, title=title, message=message)
     return make_response(page, status)

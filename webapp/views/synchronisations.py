@@ -14,7 +14,7 @@ from webapp.errors import NotFoundError
 from webapp.extensions import limiter
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncRun
 from webapp.security import current_user, fresh_access_token
-from webapp.services.winleadplus import runs, status
+from webapp.services.winleadplus import images, runs, status
 from webapp.views.layout import Kind, is_fragment_request, toast
 
 bp = Blueprint("synchronisations", __name__, url_prefix="/synchronisations")
@@ -62,7 +62,7 @@ def create() -> ResponseReturnValue:
 @bp.get("")
 def index() -> ResponseReturnValue:
     """The panel of the clients page; with ``avant``, further rows of its list of runs."""
-    before = _uuid_or_none("avant")
+    before = _read_uuid(request.args.get("avant"))
     if before and is_fragment_request():
         return render_template("synchronisations/_run_rows.html", runs=status.list_runs(before=before))
     template = "synchronisations/_panel.html" if is_fragment_request() else "synchronisations/index.html"
@@ -96,11 +96,12 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     counts = _counts(run)
     chosen = request.args.get("genre", "")
     kind = chosen if chosen in FILTERS else _first_filled(run, counts)
-    items = status.list_items(run_id, kinds=FILTERS[kind], after=_uuid_or_none("apres"))
+    shown = status.list_items(run_id, kinds=FILTERS[kind], after=_read_uuid(request.args.get("apres")))
     template, is_fragment = "synchronisations/items.html", is_fragment_request()
     if is_fragment:
         template = "synchronisations/_item_rows.html" if "apres" in request.args else "synchronisations/_items.html"
-    return render_template(template, run=run, items=items, kind=kind, counts=counts, can_close=is_fragment)
+    values = {"run": run, "items": shown, "kind": kind, "counts": counts, "can_close": is_fragment}
+    return render_template(template, changes_of=images.changes_of, **values)
 
 
 def _counts(run: SyncRun) -> dict[str, int]:
@@ -126,9 +127,9 @@ def _find_run(run_id: UUID) -> SyncRun:
     return run
 
 
-def _uuid_or_none(name: str) -> UUID | None:
-    """A query value that is no UUID is ignored."""
+def _read_uuid(text: str | None) -> UUID | None:
+    """What is no UUID is as if it were not there."""
     try:
-        return UUID(request.args.get(name, ""))
+        return UUID(text or "")
     except ValueError:
         return None

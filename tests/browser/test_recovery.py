@@ -1,0 +1,52 @@
+"""kill -9 in the middle of a synchronisation, seen from the page."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import SignIn
+from tests.browser.test_story import synchronise
+from tests.browser.world import World
+
+TWO_MINUTES = 120_000  # milliseconds: the promise; the lease (45 s) and the sweeper's pace (15 s) stay within it
+
+OUTCOME = """
+SELECT 'client', concat_ws('|', last_name, first_name, email, phone, city, source, contracts_count, contract_references)
+  FROM clients
+UNION ALL SELECT 'contract', concat_ws('|', reference, status, amount, starts_on, source) FROM contracts
+UNION ALL SELECT 'line', concat_ws('|', c.reference, l.position, l.label, l.unit_price)
+  FROM contract_lines l JOIN contracts c ON c.organisation_id = l.organisation_id AND c.id = l.contract_id
+UNION ALL SELECT 'account', iban_masked FROM bank_accounts
+UNION ALL SELECT 'mapping', external_id FROM sync_mappings
+UNION ALL SELECT 'event', kind FROM timeline_events
+UNION ALL SELECT 'item', concat_ws('|', external_id, kind, reason) FROM sync_items
+UNION ALL SELECT 'run', concat_ws('|', status, created, updated, skipped, errors, warnings, conflicts) FROM sync_runs
+ORDER BY 1, 2
+"""
+
+
+def outcome(world: World) -> list[tuple[str, str]]:
+    """Everything that a synchronisation leaves behind, less ids and instants."""
+    with world.database() as connection:
+        return connection.execute(OUTCOME).fetchall()  # type: ignore[return-value]
+
+
+def test_a_run_whose_worker_is_killed_ends_as_if_nothing_had_happened(first_morning: World, sign_in: SignIn) -> None:
+    world = first_morning
+    world.synchronise_once()
+    undisturbed = outcome(world)
+    world.reset()
+
+    world.winleadplus(mode="slow")
+    page = sign_in("commercial.nord")
+    page.get_by_test_id("sync-button").click()
+    progress = page.get_by_test_id("sync-progress")
+    expect(progress).to_have_attribute("data-created", re.compile("[1-9]"))
+    world.winleadplus(mode="ok")
+    world.kill_worker()
+
+    expect(progress).to_have_attribute("data-status", "success", timeout=TWO_MINUTES)
+    expect(page.get_by_test_id("toast")).to_contain_text("Sync terminée : 250 créés, 0 mis à jour, 0 ignorés")
+    assert outcome(world) == undisturbed
+    synchronise(page)
+    expect(page.get_by_test_id("toast").last).to_contain_text("0 créés, 0 mis à jour, 250 ignorés")
