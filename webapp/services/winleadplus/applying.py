@@ -99,6 +99,20 @@ class Applier:
             self._make_known(prospects)
         self._apply_read(read, seen_before)
 
+    def apply_one(self, incoming: Incoming) -> Plan:
+        """Apply one prospect on a person's behalf, in the caller's transaction, and write no item about it.
+
+        Returns the plan that was followed. Raises RejectedProspectError.
+        """
+        prospect = payload.read(incoming.value)
+        self._make_known([prospect])
+        found = standing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
+        (plan,) = planning.plan_all([prospect], found, Claims(), self.rules)
+        rows = Rows(self.author, self.directory, self.catalogue)
+        self._add_rows(rows, _outcome(incoming, plan), found)
+        rows.write()
+        return plan
+
     def _make_known(self, prospects: list[Prospect]) -> None:
         self.directory.ensure(prospect.representative for prospect in prospects if prospect.representative)
         self.catalogue.ensure(

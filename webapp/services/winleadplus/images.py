@@ -3,14 +3,17 @@
 A key is a client's column, ``iban``, ``commercial``, or ``contract.REFERENCE.column``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from webapp import crypto
-from webapp.models.banking import mask_iban
+from webapp.clock import PARIS
+from webapp.models.banking import MandateStatus, mask_iban
 from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.winleadplus import SyncItem
@@ -84,9 +87,19 @@ def place_of(organisation_id: UUID, table_column: str, row_id: object) -> str:
     return f"{organisation_id}|{table_column}|{row_id}"
 
 
-def without_secrets(changes: Changes) -> dict[str, list[Any]]:
-    """The same as ``[before, after]``, fit for the timeline: no IBAN, BIC or identity card in clear."""
-    return {key: [_shown(key, before), _shown(key, after)] for key, (before, after) in changes.items()}
+def for_timeline(changes: Changes) -> dict[str, list[Any]]:
+    """The same as ``[before, after]``, with no IBAN, BIC or identity card in clear.
+
+    Columns of the client keep their names; what a page has no name for gets its words here.
+    """
+    told: dict[str, list[Any]] = {}
+    for key, values in changes.items():
+        kind, _, number = key.partition("#")
+        if kind in LABELS:
+            told[kind if number in ("", "0") else label_of(key)] = [_shown(key, value) for value in values]
+        else:
+            told[label_of(key)] = [_worded(key, value) for value in values]
+    return told
 
 
 def changes_of(item: SyncItem) -> list[Change]:
@@ -99,7 +112,8 @@ def changes_of(item: SyncItem) -> list[Change]:
 def label_of(key: str) -> str:
     """The field's name on the screen."""
     if not key.startswith("contract."):
-        return LABELS.get(key.partition("#")[0], key)
+        name, _, number = key.partition("#")
+        return LABELS.get(name, name) + (f" {int(number) + 1}" if number not in ("", "0") else "")
     reference, _, column = key.removeprefix("contract.").rpartition(".")
     return f"Contrat {reference}\u202f: {CONTRACT_LABELS.get(column, column)}"
 
@@ -131,13 +145,34 @@ def _worded(key: str, value: Any) -> str | None:
     shown = _shown(key, value)
     if shown is None or shown in ("", []):
         return None
-    column = key.rpartition(".")[2]
-    if column == "status":
-        return (ContractStatus(shown) if key.startswith("contract.") else ClientStatus(shown)).label
-    if column == "payment_method":
-        return PaymentMethod(shown).label
-    if column == "lines":
-        return ", ".join(f"{line['label']} {line['unit_price'] or ''}".strip() for line in shown)
-    if column == "mandate":
-        return "déclaré"
-    return str(shown)
+    word = _WORDS.get(key.partition("#")[0] if key in LABELS or "#" in key else f"contract.{key.rpartition('.')[2]}")
+    return word(shown) if word else str(shown)
+
+
+def _day(shown: str) -> str:
+    instant = datetime.fromisoformat(shown)
+    local = instant.astimezone(PARIS) if instant.tzinfo else instant
+    return local.strftime("%d/%m/%Y")
+
+
+def _euros(shown: str) -> str:
+    return f"{shown}\u202f€".replace(".", ",")
+
+
+def _lines(shown: list[dict[str, Any]]) -> str:
+    return ", ".join(
+        f"{line['label']} ({_euros(line['unit_price'])})" if line["unit_price"] else line["label"] for line in shown
+    )
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "status": lambda shown: ClientStatus(shown).label,
+    "mandate": lambda shown: MandateStatus(shown).label,
+    "contract.status": lambda shown: ContractStatus(shown).label,
+    "contract.payment_method": lambda shown: PaymentMethod(shown).label,
+    "contract.amount": _euros,
+    "contract.signed_at": _day,
+    "contract.validated_at": _day,
+    "contract.starts_on": _day,
+    "contract.lines": _lines,
+}

@@ -144,7 +144,7 @@ class Rows:
         if plan.is_first_link:
             self._add_mapping(plan.prospect, client_id, plan.snapshot, digests)
         else:
-            self._change_mapping(plan, client_id, digests, self.author.run_id)
+            self._change_mapping(plan, client_id, digests, self._counting_run)
 
     def add_refreshed(self, plan: Plan, digests: Digests, standing: Standing) -> None:
         """A prospect that differs in nothing that we keep: only its digests and snapshot are renewed."""
@@ -327,7 +327,12 @@ class Rows:
     # ---- Mapping, timeline
 
     def _add_mapping(self, prospect: Prospect, client_id: UUID, snapshot: object, digests: Digests) -> None:
-        self.mappings.append(self._mapping(prospect, client_id, snapshot, digests, self.author.run_id))
+        self.mappings.append(self._mapping(prospect, client_id, snapshot, digests, self._counting_run))
+
+    @property
+    def _counting_run(self) -> UUID | None:
+        """The run that counts what is written: none where a person ended an item of it."""
+        return None if self.author.by else self.author.run_id
 
     def _change_mapping(self, plan: Plan, client_id: UUID, digests: Digests, run_id: UUID | None) -> None:
         self.mapping_changes.append(self._mapping(plan.prospect, client_id, plan.snapshot, digests, run_id))
@@ -348,7 +353,7 @@ class Rows:
         )
 
     def _tell(self, plan: Plan, client_id: UUID) -> None:
-        told = images.without_secrets(
+        told = images.for_timeline(
             {key: change for key, change in plan.changes.items() if not key.endswith(".missing_since")}
         )
         if plan.is_first_link:
