@@ -1,0 +1,89 @@
+"""Changing a living subscription: its lines, its means of payment, its last day. What is charged already stays."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import delete
+
+from webapp.errors import DomainError, InvalidInputError
+from webapp.extensions import db
+from webapp.models.identity import User
+from webapp.models.subscriptions import Subscription, SubscriptionLine
+from webapp.services.subscriptions import history, means, scheduling
+from webapp.services.subscriptions.creation import set_lines, set_means
+from webapp.services.subscriptions.fields import LineFields, check_lines
+from webapp.services.subscriptions.lifecycle import find_for_update
+from webapp.transactions import transaction
+
+
+class EditConflictError(DomainError):
+    """Somebody else changed the subscription meanwhile; nothing was written."""
+
+
+class EndedError(DomainError):
+    """The subscription has ended: nothing about it changes any more."""
+
+
+def replace_lines(
+    subscription_id: UUID, lines: Sequence[LineFields], *, version: int, by: User | None, at: datetime
+) -> Subscription:
+    """Sell ``lines`` from the next cycle on.
+
+    Raises NotFoundError, EditConflictError, EndedError; InvalidInputError, naming the field.
+    """
+    with _editing(subscription_id, version) as subscription:
+        checked = check_lines(lines)
+        before, old_amount = subscription.revenue_per_year, subscription.recurring_amount
+        db.session.execute(delete(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id))
+        set_lines(subscription, checked)
+        changes = {"recurring_amount": [str(old_amount), str(subscription.recurring_amount)]}
+        history.record_change(subscription, changes=changes, before=before, by=by, at=at)
+        db.session.expire(subscription, ["lines"])
+    return subscription
+
+
+def change_payment(
+    subscription_id: UUID, payment: means.PaymentFields, *, version: int, by: User | None, at: datetime
+) -> Subscription:
+    """Have it paid by other means from now on.
+
+    Raises NotFoundError, EditConflictError, EndedError; InvalidInputError, naming the field.
+    """
+    with _editing(subscription_id, version) as subscription:
+        paid_by = means.find_means(payment, client_id=subscription.client_id, company_id=subscription.company_id)
+        old = subscription.payment_method
+        set_means(subscription, paid_by)
+        changes = {"payment_method": [old.label if old else None, paid_by.method.label if paid_by.method else None]}
+        history.record_change(subscription, changes=changes, by=by, at=at)
+    return subscription
+
+
+def change_end(
+    subscription_id: UUID, ends_on: date | None, *, version: int, by: User | None, at: datetime
+) -> Subscription:
+    """Let its life end after ``ends_on``, or go on without an end.
+
+    Raises NotFoundError, EditConflictError, EndedError; InvalidInputError for a day that has passed.
+    """
+    with _editing(subscription_id, version) as subscription:
+        if ends_on is not None and ends_on < scheduling.local_date(at, subscription.timezone):
+            raise InvalidInputError("Le dernier jour ne peut pas être dans le passé.", field="ends_on")
+        old, subscription.ends_on = subscription.ends_on, ends_on
+        scheduling.schedule(subscription, subscription.cycle_no)
+        changes = {"ends_on": [old.isoformat() if old else None, ends_on.isoformat() if ends_on else None]}
+        history.record_change(subscription, changes=changes, by=by, at=at)
+    return subscription
+
+
+@contextmanager
+def _editing(subscription_id: UUID, version: int) -> Iterator[Subscription]:
+    """The subscription, locked, as its editor saw it."""
+    with transaction():
+        subscription = find_for_update(subscription_id)
+        if subscription.version != version:
+            raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: rechargez la page.")
+        if subscription.status.is_final:
+            raise EndedError(f"Un abonnement {subscription.status.label.lower()} ne se modifie plus.")
+        yield subscription

@@ -1,0 +1,171 @@
+"""What a person may write about a subscription, checked, with a sentence for each fault."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, time
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from dateutil.relativedelta import relativedelta
+from sqlalchemy import select
+
+from webapp.errors import InvalidInputError
+from webapp.extensions import db
+from webapp.models.clients import Source
+from webapp.models.money import VAT_RATES, line_amount
+from webapp.models.products import Product
+from webapp.models.subscriptions import Frequency
+from webapp.services.contact import clean_text
+from webapp.services.subscriptions.means import PaymentFields
+
+MAX_LINES = 50
+LABEL_LENGTH = 200
+LARGEST_QUANTITY = Decimal(100_000)
+LARGEST_PRICE = Decimal(10_000_000)
+FURTHEST_START = relativedelta(years=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineFields:
+    """A line as written. ``unit_price`` and ``discount`` (of the whole line, per cycle) are before tax."""
+
+    label: str = ""
+    unit_price: Decimal | None = None
+    quantity: Decimal | None = Decimal(1)
+    vat_rate: Decimal | None = Decimal(20)
+    discount: Decimal | None = None
+    product_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedLine:
+    """A line in the form in which it is kept."""
+
+    label: str
+    unit_price: Decimal
+    quantity: Decimal
+    vat_rate: Decimal
+    discount: Decimal
+    product_id: UUID | None
+
+    @property
+    def amount(self) -> Decimal:
+        """What it costs per cycle, before tax, net of its discount."""
+        return line_amount(self.quantity, self.unit_price, self.discount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionFields:
+    """A new subscription as written; the company defaults to the organisation's, the currency to the company's."""
+
+    client_id: UUID
+    frequency: str
+    anchor_date: date | None
+    lines: Sequence[LineFields]
+    company_id: UUID | None = None
+    contract_id: UUID | None = None
+    currency: str | None = None
+    ends_on: date | None = None
+    charge_time: time = time(0)
+    timezone: str = "Europe/Paris"
+    payment: PaymentFields = field(default_factory=PaymentFields)
+    source: Source | None = None
+
+
+def check_frequency(written: str) -> Frequency:
+    """The frequency of that name. Raises InvalidInputError."""
+    if written not in set(Frequency):
+        raise InvalidInputError("Cette fréquence n’existe pas.", field="frequency")
+    return Frequency(written)
+
+
+def check_timezone(written: str) -> str:
+    """The zone of that name. Raises InvalidInputError."""
+    if written not in available_timezones():
+        raise InvalidInputError("Ce fuseau horaire n’existe pas.", field="timezone")
+    return written
+
+
+def check_dates(anchor: date | None, ends_on: date | None, *, today: date, is_imported: bool) -> date:
+    """The anchor, if it and the last day make sense; only an import may bring one that has passed.
+
+    Raises InvalidInputError.
+    """
+    if anchor is None:
+        raise InvalidInputError("Indiquez la date de la première échéance.", field="anchor_date")
+    if anchor < today and not is_imported:
+        raise InvalidInputError("La première échéance ne peut pas être dans le passé.", field="anchor_date")
+    if anchor > today + FURTHEST_START:
+        raise InvalidInputError("La première échéance est à plus de cinq ans.", field="anchor_date")
+    if ends_on is not None and ends_on < anchor:
+        raise InvalidInputError("Le dernier jour précède la première échéance.", field="ends_on")
+    return anchor
+
+
+def check_lines(lines: Sequence[LineFields]) -> list[CheckedLine]:
+    """The lines as they are kept. Raises InvalidInputError, naming the field (« lines-0-unit_price »)."""
+    if not lines:
+        raise InvalidInputError("Un abonnement a au moins une ligne.", field="lines")
+    if len(lines) > MAX_LINES:
+        raise InvalidInputError(f"Un abonnement a au plus {MAX_LINES} lignes.", field="lines")
+    products = _names_of({line.product_id for line in lines if line.product_id})
+    return [
+        _check_line(replace(line, label=line.label or products.get(line.product_id, "")), position, products)
+        for position, line in enumerate(lines)
+    ]
+
+
+def _names_of(product_ids: set[UUID]) -> dict[UUID | None, str]:
+    if not product_ids:
+        return {}
+    found = db.session.execute(select(Product.id, Product.name).where(Product.id.in_(product_ids)))
+    return {row.id: row.name for row in found}
+
+
+def _check_line(line: LineFields, position: int, products: dict[UUID | None, str]) -> CheckedLine:
+    here = f"lines-{position}"
+    if line.product_id is not None and line.product_id not in products:
+        raise InvalidInputError("Ce produit n’existe pas ou plus.", field=f"{here}-product_id")
+    label = _check_label(line.label, f"{here}-label")
+    unit_price = _check_number(line.unit_price, f"{here}-unit_price", LARGEST_PRICE, places=4)
+    quantity = _check_number(line.quantity, f"{here}-quantity", LARGEST_QUANTITY, places=3)
+    if quantity == 0:
+        raise InvalidInputError("La quantité doit être supérieure à zéro.", field=f"{here}-quantity")
+    if line.vat_rate is None or line.vat_rate not in VAT_RATES:
+        raise InvalidInputError("Ce taux de TVA n’existe pas.", field=f"{here}-vat_rate")
+    discount = _check_number(line.discount or Decimal(0), f"{here}-discount", LARGEST_PRICE, places=2)
+    if discount > line_amount(quantity, unit_price):
+        raise InvalidInputError("La remise dépasse le montant de la ligne.", field=f"{here}-discount")
+    return CheckedLine(
+        label=label,
+        unit_price=unit_price,
+        quantity=quantity,
+        vat_rate=line.vat_rate,
+        discount=discount,
+        product_id=line.product_id,
+    )
+
+
+def _check_label(written: str, field: str) -> str:
+    label = clean_text(written)
+    if not label:
+        raise InvalidInputError("Indiquez ce que la ligne vend.", field=field)
+    if len(label) > LABEL_LENGTH:
+        raise InvalidInputError(f"C’est trop long\u202f: {LABEL_LENGTH} caractères au plus.", field=field)
+    return label
+
+
+def _check_number(number: Decimal | None, field: str, largest: Decimal, *, places: int) -> Decimal:
+    if number is None:
+        missing = "Indiquez le prix de la ligne." if field.endswith("unit_price") else "Indiquez un nombre."
+        raise InvalidInputError(missing, field=field)
+    if not number.is_finite():
+        raise InvalidInputError("Ce n’est pas un nombre.", field=field)
+    if number < 0:
+        raise InvalidInputError("Ce nombre ne peut pas être négatif.", field=field)
+    if number > largest:
+        raise InvalidInputError("Ce nombre est trop grand.", field=field)
+    if number != round(number, places):
+        raise InvalidInputError(f"Pas plus de {places} chiffres après la virgule.", field=field)
+    return number
