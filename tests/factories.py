@@ -21,6 +21,7 @@ from webapp.models.organisations import Company, Organisation
 from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.products import Product
 from webapp.models.winleadplus import WinLeadPlusConfig
 
 ISSUER = "http://127.0.0.1:9/realms/crm"
@@ -176,6 +177,13 @@ class PreferenceSchemaFactory(_Factory):
     code = factory.Sequence(lambda n: f"champ-{n}")
     label = "Un champ"
     value_type = ValueType.STRING
+
+
+class ProductFactory(_Factory):
+    class Meta:
+        model = Product
+
+    name = factory.Sequence(lambda n: f"Produit {n}")
 
 
 class WinLeadPlusConfigFactory(_Factory):

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from webapp.views import client, clients, errors, formats, health, layout, sign_in, synchronisations
+from webapp.views import client, clients, contracts, errors, formats, health, layout, sign_in, synchronisations
 
-BLUEPRINTS = (health.bp, sign_in.bp, client.bp, clients.bp, synchronisations.bp)
+BLUEPRINTS = (health.bp, sign_in.bp, client.bp, clients.bp, contracts.bp, synchronisations.bp)
 
 
 def init_app(app: Flask) -> None:

@@ -1,13 +1,14 @@
 """How values read on a French page: the filters of the templates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
 import phonenumbers
 from babel import Locale
-from babel.numbers import format_currency, format_decimal
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
 
 from webapp.clock import PARIS
@@ -28,6 +29,9 @@ def init_app(app: Flask) -> None:
         duration,
         money,
         whole,
+        amounts,
+        percent,
+        month,
         quantity,
         iban,
         field_label,
@@ -94,6 +98,29 @@ def money(amount: Decimal | None, currency: str = "EUR") -> str:
     return NOTHING if amount is None else format_currency(amount, currency, locale=LOCALE)
 
 
+def amounts(values: Mapping[str, Decimal]) -> str:
+    """Amounts by currency, which are never added up: 1 234,50 € + 80,00 CHF."""
+    shown = [money(amount, currency) for currency, amount in sorted(values.items(), key=_euros_first) if amount]
+    return " + ".join(shown) or money(Decimal(0))
+
+
+def _euros_first(item: tuple[str, Decimal]) -> tuple[bool, str]:
+    return item[0] != "EUR", item[0]
+
+
+def percent(ratio: Decimal | float | None, *, signed: bool = False) -> str:
+    """A ratio: 12,5 %, with its sign where it is a change; over nothing, it is nothing."""
+    if ratio is None:
+        return NOTHING
+    text = format_percent(ratio, "#,##0.# %", locale=LOCALE)
+    return f"+{text}" if signed and ratio > 0 else text
+
+
+def month(value: date) -> str:
+    """A month: novembre 2026."""
+    return format_date(value, "MMMM y", locale=LOCALE)
+
+
 def whole(number: int) -> str:
     """A whole number in groups of three: 10 000."""
     return f"{number:,}".replace(",", "\u202f")
@@ -140,6 +167,11 @@ def country_name(code: str) -> str:
     return str(_COUNTRY_NAMES.get(code, code))
 
 
+def _written_day(value: str) -> str:
+    """An ISO date as it is written in France."""
+    return "/".join(reversed(value.split("-")))
+
+
 _STATUS_LABELS: dict[str, str] = {each.value: each.label for each in ClientStatus}
 _COUNTRY_NAMES = Locale("fr").territories
 
@@ -161,11 +193,22 @@ FIELD_LABELS = {
     "iban": "IBAN",
     "bic": "BIC",
     "identity_card": "Pièce d’identité",
+    "subscription_status": "Statut de l’abonnement",
+    "reason": "Motif",
+    "resume_on": "Reprise prévue",
+    "cancels_on": "Résiliation prévue",
+    "ends_on": "Dernier jour",
+    "skipped_cycles": "Échéances non prélevées",
+    "recurring_amount": "Montant par échéance",
+    "payment_method": "Mode de paiement",
 }
 
 _SHOWN: dict[str, Callable[[str], str]] = {
     "status": lambda value: _STATUS_LABELS.get(value, value),
-    "birth_date": lambda value: "/".join(reversed(value.split("-"))),
+    "birth_date": _written_day,
+    "resume_on": _written_day,
+    "cancels_on": _written_day,
+    "ends_on": _written_day,
     "phone": phone,
     "country": country_name,
 }

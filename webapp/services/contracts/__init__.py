@@ -1,0 +1,1 @@
+"""Contracts: which there are, and how many."""

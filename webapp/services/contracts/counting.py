@@ -1,0 +1,168 @@
+"""How many contracts a view holds, and for how much: in all, or by commercial, company, product, status or month.
+
+Whole months are read from the tallies, which are exact at every moment (models/tallies.py); the days of a period that
+fill no month, and what tallies do not tell apart, from the contracts themselves. A list's total comes from here, and
+so does every number that links to a list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Date, Select, Uuid, case, cast, func, literal, null, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY, array
+
+from webapp.extensions import db
+from webapp.models.contracts import Contract, ContractStatus
+from webapp.models.tallies import ContractTally
+from webapp.services.contracts.search import search_conditions
+from webapp.services.contracts.selection import (
+    DAY,
+    NO_PRODUCT,
+    ContractsView,
+    row_conditions,
+    shared_conditions,
+)
+
+
+class Axis(StrEnum):
+    """What contracts are told apart by."""
+
+    COMMERCIAL = "commercial"
+    COMPANY = "company"
+    PRODUCT = "product"
+    STATUS = "status"
+    MONTH = "month"
+
+
+Key = UUID | date | ContractStatus | None
+"""What stands for a group: an id, the first day of a month, a status; None for contracts that have none."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of contracts, and what they amount to by currency."""
+
+    contracts: int = 0
+    amounts: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __add__(self, other: "Figure") -> "Figure":
+        currencies = self.amounts.keys() | other.amounts.keys()
+        amounts = {
+            each: self.amounts.get(each, Decimal(0)) + other.amounts.get(each, Decimal(0)) for each in currencies
+        }
+        return Figure(self.contracts + other.contracts, amounts)
+
+
+NONE = Figure()
+
+
+def count_by(view: ContractsView, axis: Axis) -> dict[Key, Figure]:
+    """The contracts of a view by ``axis``; groups without any are absent.
+
+    By product, a contract counts for each of its products.
+    """
+    figures: dict[Key, Figure] = {}
+    for key, currency, contracts, amount in db.session.execute(_statement(view, axis)):
+        figures[key] = figures.get(key, NONE) + Figure(contracts, {currency: amount} if amount else {})
+    return {key: figure for key, figure in figures.items() if figure.contracts}
+
+
+def count(view: ContractsView) -> Figure:
+    """All contracts of a view."""
+    return sum(count_by(view, Axis.MONTH).values(), NONE)
+
+
+def is_tallied(view: ContractsView) -> bool:
+    """Whether whole months of the view are read from tallies."""
+    return not (view.search or view.source or view.ends_since or view.ends_until)
+
+
+def is_quick(view: ContractsView) -> bool:
+    """Whether tallies alone tell the number."""
+    return is_tallied(view) and not _split(view).edges
+
+
+class _Split(NamedTuple):
+    """A view as whole months, where it holds any, and as the periods of days around them."""
+
+    months: ContractsView | None
+    edges: list[ContractsView]
+
+
+def _split(view: ContractsView) -> _Split:
+    since = _month_after(view.since - DAY) if view.since else None
+    until = view.until + DAY - timedelta(days=(view.until + DAY).day) if view.until else None
+    if view.is_undated or (since, until) == (view.since, view.until):
+        return _Split(view, [])
+    if since and until and since > until:
+        return _Split(None, [view])
+    edges = []
+    if view.since and since and view.since < since:
+        edges.append(replace(view, until=since - DAY))
+    if view.until and until and until < view.until:
+        edges.append(replace(view, since=until + DAY))
+    return _Split(replace(view, since=since, until=until), edges)
+
+
+def _month_after(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def _statement(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
+    if not is_tallied(view):
+        return _summed([_of_contracts(view, axis)])
+    months, edges = _split(view)
+    parts = [_of_contracts(edge, axis) for edge in edges]
+    return _summed([_of_tallies(months, axis), *parts] if months else parts)
+
+
+def _summed(parts: list[Select[*tuple[Any, ...]]]) -> Select[*tuple[Any, ...]]:
+    facts = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
+    key, currency, contracts, amount = facts.c
+    return select(key, currency, func.sum(contracts), func.sum(amount)).group_by(key, currency)
+
+
+def _of_tallies(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
+    of_product = axis is Axis.PRODUCT or view.product is not None
+    conditions = [*shared_conditions(view, ContractTally), ContractTally.by_product.is_(of_product)]
+    if view.product:
+        conditions.append(ContractTally.product_id == (None if view.product == NO_PRODUCT else view.product))
+    if view.is_undated:
+        conditions.append(ContractTally.month.is_(None))
+    if view.since:
+        conditions.append(ContractTally.month >= view.since)
+    if view.until:
+        conditions.append(ContractTally.month <= view.until)
+    key = _TALLY_KEYS[axis].label("key")
+    return select(key, ContractTally.currency, ContractTally.contracts, ContractTally.amount).where(*conditions)
+
+
+def _of_contracts(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
+    key = _CONTRACT_KEYS[axis].label("key")
+    if axis is Axis.PRODUCT and view.product:
+        key = literal(None if view.product == NO_PRODUCT else view.product, Uuid()).label("key")
+    conditions = [*row_conditions(view), *search_conditions(view.search)]
+    return select(key, Contract.currency, literal(1), Contract.amount).where(*conditions)
+
+
+_TALLY_KEYS: dict[Axis, ColumnElement[Any]] = {
+    Axis.COMMERCIAL: ContractTally.commercial_id.expression,
+    Axis.COMPANY: ContractTally.company_id.expression,
+    Axis.PRODUCT: ContractTally.product_id.expression,
+    Axis.STATUS: ContractTally.status.expression,
+    Axis.MONTH: ContractTally.month.expression,
+}
+
+_NO_PRODUCT_IDS = cast(array([null()]), ARRAY(Uuid()))
+_CONTRACT_KEYS: dict[Axis, ColumnElement[Any]] = {
+    Axis.COMMERCIAL: Contract.commercial_id.expression,
+    Axis.COMPANY: Contract.company_id.expression,
+    Axis.PRODUCT: func.unnest(case((Contract.product_ids == [], _NO_PRODUCT_IDS), else_=Contract.product_ids)),
+    Axis.STATUS: Contract.status.expression,
+    Axis.MONTH: cast(func.date_trunc("month", Contract.signed_on), Date),
+}

@@ -1,0 +1,236 @@
+"""The list of contracts: which, in what order, and how many.
+
+Every sort has an index, that of signature behind each filter too (webapp/models/contracts.py), so that a page is read
+by walking an index from the cursor on.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from webapp.extensions import db
+from webapp.models import clients, commercials
+from webapp.models.clients import Client, Source
+from webapp.models.commercials import Commercial, Team
+from webapp.models.contracts import Contract, ContractStatus
+from webapp.models.organisations import Company
+from webapp.models.products import Product
+from webapp.services import keyset
+from webapp.services.contracts import counting
+from webapp.services.contracts.search import search_conditions
+from webapp.services.contracts.selection import NOBODY, ContractsView, Sort, row_conditions
+
+PAGE_SIZE = 50
+COUNT_CAP = 10_000
+
+
+class ContractRow(NamedTuple):
+    """A line of the list. ``status_label`` is upstream's word where we have none of our own."""
+
+    id: UUID
+    reference: str
+    client_id: UUID
+    client: str
+    source: Source | None
+    status: ContractStatus
+    status_label: str
+    products: list[str]
+    amount: Decimal | None
+    currency: str
+    commercial_id: UUID | None
+    commercial: str | None
+    signed_on: date | None
+    starts_on: date | None
+    ends_on: date | None
+
+
+class Total(NamedTuple):
+    """How many contracts match, at least ``number`` when it ``is_capped``; amounts by currency where they are known."""
+
+    number: int
+    is_capped: bool
+    amounts: Mapping[str, Decimal] | None
+
+
+class Page(NamedTuple):
+    """Rows in order, with the cursors of the pages around them; None where there is no such page."""
+
+    rows: list[ContractRow]
+    next_cursor: str | None
+    previous_cursor: str | None
+
+
+class Listing(NamedTuple):
+    """The page that a view asks for, and how many contracts the view holds in all."""
+
+    page: Page
+    total: Total
+
+
+class Choices(NamedTuple):
+    """What the filters offer, by id and name."""
+
+    teams: list[tuple[UUID, str]]
+    commercials: list[tuple[UUID, str]]
+    companies: list[tuple[UUID, str]]
+    products: list[tuple[UUID, str]]
+
+
+# Columns, not entities: rows to read need no identity map. Those that make a commercial's name come last.
+_COMMERCIAL = (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
+_COLUMNS = (
+    Contract.id,
+    Contract.reference,
+    Contract.client_id,
+    Contract.source,
+    Contract.status,
+    Contract.status_raw,
+    Contract.product_ids,
+    Contract.amount,
+    Contract.currency,
+    Contract.commercial_id,
+    Contract.signed_on,
+    Contract.starts_on,
+    Contract.ends_on,
+    Client.last_name.label("client_last_name"),
+    Client.first_name.label("client_first_name"),
+)
+
+# What each order sorts by, and how a cursor holds it.
+_KEYS: dict[Sort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
+    Sort.SIGNED: (Contract.signed_key, date),
+    Sort.AMOUNT: (Contract.amount_key, Decimal),
+    Sort.ENDS: (Contract.ends_key, date),
+}
+
+
+def list_contracts(view: ContractsView, *, exact: bool = False) -> Listing:
+    """The contracts of a view, a page of them, and their number; ``exact`` counts beyond COUNT_CAP.
+
+    A cursor that is none, was made for another sort, or leads past the last row gives the first page.
+    """
+    total = count_contracts(view, exact=exact)
+    conditions = [*row_conditions(view), *search_conditions(view.search)]
+    position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
+    return Listing(_find_page(view, conditions, position, is_scarce=_is_scarce(view, total)), total)
+
+
+def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:
+    """How many contracts a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
+    if exact or counting.is_quick(view):
+        figure = counting.count(view)
+        return Total(figure.contracts, False, figure.amounts)
+    matches = select(literal(1)).select_from(Contract).where(*row_conditions(view), *search_conditions(view.search))
+    capped = select(func.count()).select_from(matches.limit(COUNT_CAP + 1).subquery())
+    number = db.session.execute(capped).scalar_one()
+    return Total(min(number, COUNT_CAP), number > COUNT_CAP, None)
+
+
+def _is_scarce(view: ContractsView, total: Total) -> bool:
+    """Whether matches should be found before they are sorted, rather than met while walking the sort's index."""
+    return bool(view.search or view.product) and total.number < COUNT_CAP
+
+
+def _find_page(
+    view: ContractsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None, *, is_scarce: bool
+) -> Page:
+    found = db.session.execute(_page_statement(view, conditions, position, is_scarce=is_scarce)).all()
+    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    if position is None:
+        return _page(view, found, has_next=has_more)
+    if not found or (position.is_backward and len(found) < PAGE_SIZE):
+        return _find_page(view, conditions, None, is_scarce=is_scarce)  # rows went since: start over, not show a stump
+    if position.is_backward:
+        return _page(view, found[::-1], has_next=True, has_previous=has_more)
+    return _page(view, found, has_next=has_more, has_previous=True)
+
+
+def _page_statement(
+    view: ContractsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None, *, is_scarce: bool
+) -> Select[*tuple[Any, ...]]:
+    key, _ = _KEYS[view.sort.ascending]
+    is_descending = view.sort.is_descending != bool(position and position.is_backward)
+    order = [column.desc() if is_descending else column.asc() for column in _order(view, key, is_scarce=is_scarce)]
+    statement: Select[*tuple[Any, ...]] = (
+        select(*_COLUMNS, key.label("sort_key"), *_COMMERCIAL).join(Contract.client).outerjoin(Contract.commercial)
+    )
+    statement = statement.where(*conditions).order_by(*order).limit(PAGE_SIZE + 1)
+    if position is None:
+        return statement
+    here, there = tuple_(key, Contract.id), tuple_(literal(position.key, key.type), literal(position.id))
+    return statement.where(here < there if is_descending else here > there)
+
+
+def _order(view: ContractsView, key: InstrumentedAttribute[Any], *, is_scarce: bool) -> list[ColumnElement[Any]]:
+    """The sort key and the id, written so that the planner takes the index meant for the view.
+
+    As in the list of clients: no index has ``greatest(key)``, and a filter on NULL is no constant to the planner.
+    """
+    if is_scarce:
+        return [func.greatest(key), Contract.id.expression]
+    leading: list[ColumnElement[Any]] = []
+    if view.sold_by == (NOBODY,):
+        leading = [Contract.commercial_id.expression]
+    elif view.source and view.source.stored is None:
+        leading = [Contract.source.expression]
+    return [*leading, key.expression, Contract.id.expression]
+
+
+def _page(
+    view: ContractsView, found: Sequence[Row[*tuple[Any, ...]]], *, has_next: bool, has_previous: bool = False
+) -> Page:
+    sold = {product_id for each in found for product_id in each.product_ids}
+    names = dict(_named(select(Product.id, Product.name).where(Product.id.in_(sold))))
+    return Page(
+        rows=[_row(each, names) for each in found],
+        next_cursor=_cursor(view, found[-1]) if has_next else None,
+        previous_cursor=_cursor(view, found[0], is_backward=True) if has_previous else None,
+    )
+
+
+def _cursor(view: ContractsView, row: Row[*tuple[Any, ...]], *, is_backward: bool = False) -> str:
+    return keyset.encode(keyset.Position(row.sort_key, row.id, is_backward), sort=view.sort)
+
+
+def _row(found: Row[*tuple[Any, ...]], product_names: Mapping[UUID, str]) -> ContractRow:
+    return ContractRow(
+        id=found.id,
+        reference=found.reference,
+        client_id=found.client_id,
+        client=clients.full_name(found.client_last_name, found.client_first_name),
+        source=found.source,
+        status=found.status,
+        status_label=found.status_raw or found.status.label,
+        products=sorted(product_names[each] for each in found.product_ids if each in product_names),
+        amount=found.amount,
+        currency=found.currency,
+        commercial_id=found.commercial_id,
+        commercial=_commercial_name(found) if found.commercial_id else None,
+        signed_on=found.signed_on,
+        starts_on=found.starts_on,
+        ends_on=found.ends_on,
+    )
+
+
+def _commercial_name(found: Row[*tuple[Any, ...]]) -> str:
+    return commercials.full_name(*found[-len(_COMMERCIAL) :])
+
+
+def list_choices() -> Choices:
+    """What the filters offer, by name; those who left too, since contracts may still be theirs."""
+    found = db.session.execute(select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id))
+    return Choices(
+        teams=_named(select(Team.id, Team.name).order_by(Team.name)),
+        commercials=[(each.id, _commercial_name(each)) for each in found],
+        companies=_named(select(Company.id, Company.name).order_by(Company.name)),
+        products=_named(select(Product.id, Product.name).order_by(Product.name_key)),
+    )
+
+
+def _named(statement: Select[UUID, str]) -> list[tuple[UUID, str]]:
+    return [(row_id, name) for row_id, name in db.session.execute(statement)]

@@ -1,0 +1,203 @@
+"""The list of contracts: one address per view, which numbers everywhere link to."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from flask import Blueprint, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from webapp.models.contracts import ContractStatus
+from webapp.services.clients.listing import SourceFilter
+from webapp.services.contracts import listing
+from webapp.services.contracts.selection import (
+    NO_PRODUCT,
+    NOBODY,
+    SIGNED,
+    ContractsView,
+    OfTeam,
+    Seller,
+    Sort,
+)
+from webapp.views.formats import day
+from webapp.views.layout import is_fragment_request
+from webapp.views.lists import Column, heading, read, read_day
+
+bp = Blueprint("contracts", __name__)
+
+TEAM = "equipe-"
+UNDATED = "sans-date"
+WITHOUT = "sans"
+STATUSES = [
+    ("", "Tous les statuts"),
+    (SIGNED, "Signés (ni brouillons ni annulés)"),
+    *((each.value, each.label) for each in ContractStatus),
+]
+SOURCES = [("", "Toutes les sources"), *((each.value, each.label) for each in SourceFilter)]
+COLUMNS = (
+    Column("Référence"),
+    Column("Client"),
+    Column("Produit", "wide-only"),
+    Column("Statut"),
+    Column("Montant", "num", Sort.AMOUNT_DESCENDING),
+    Column("Commercial", "wide-only"),
+    Column("Signature", "wide-only", Sort.SIGNED_DESCENDING),
+    Column("Fin", "wide-only", Sort.ENDS),
+)
+
+
+class Chip(NamedTuple):
+    """A filter that no control of the form shows: what it says, what it adds to the query, and how to do without."""
+
+    text: str
+    query: list[tuple[str, str]]
+    address_without: str
+
+
+@bp.get("/contrats")
+def index() -> ResponseReturnValue:
+    """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
+    view, problem = _read_view(request.args)
+    exact = request.args.get("total") == "exact"
+    shown = listing.list_contracts(view, exact=exact)
+    values = {**_list_values(view, shown, exact=exact), "problem": problem}
+    if not is_fragment_request():
+        return render_template("contracts/list.html", **values, **_form_values(view))
+    response = make_response(render_template("contracts/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#contracts-filters":
+        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    return response
+
+
+@bp.app_template_filter("contracts_address")
+def exact_address(view: ContractsView) -> str:
+    """Where a number leads: the list behind it, counted exactly."""
+    return address(view, exact=True)
+
+
+def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
+    """The address of a view with ``changes``; what is as by default is left out."""
+    shown = replace(view, **changes)
+    query: dict[str, Any] = {
+        "q": shown.search,
+        "statut": shown.status,
+        "commercial": [_seller_word(seller) for seller in shown.sold_by],
+        "societe": shown.company,
+        "produit": shown.product,
+        "source": shown.source,
+        "signature": UNDATED if shown.is_undated else None,
+        "du": shown.since,
+        "au": shown.until,
+        "fin_du": shown.ends_since,
+        "fin_au": shown.ends_until,
+        "mandat": WITHOUT if shown.lacks_mandate else None,
+        "tri": shown.sort if shown.sort is not Sort.SIGNED_DESCENDING else None,
+        "apres": shown.cursor,
+        "total": "exact" if exact else None,
+    }
+    return url_for("contracts.index", **{name: value for name, value in query.items() if value})
+
+
+def _read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None]:
+    """The view that an address asks for; with a sentence where its dates contradict each other."""
+    product, status = arguments.get("produit"), arguments.get("statut")
+    sellers = [_read_seller(word) for word in arguments.getlist("commercial")]
+    view = ContractsView(
+        search=" ".join(arguments.get("q", "").split()),
+        status=SIGNED if status == SIGNED else read(ContractStatus, status),
+        sold_by=tuple(seller for seller in dict.fromkeys(sellers) if seller),
+        company=read(UUID, arguments.get("societe")),
+        product=NO_PRODUCT if product == NO_PRODUCT else read(UUID, product),
+        source=read(SourceFilter, arguments.get("source")),
+        since=read_day(arguments.get("du")),
+        until=read_day(arguments.get("au")),
+        is_undated=arguments.get("signature") == UNDATED,
+        ends_since=read_day(arguments.get("fin_du")),
+        ends_until=read_day(arguments.get("fin_au")),
+        lacks_mandate=arguments.get("mandat") == WITHOUT,
+        sort=read(Sort, arguments.get("tri")) or Sort.SIGNED_DESCENDING,
+        cursor=arguments.get("apres", ""),
+    )
+    if view.is_undated:
+        view = replace(view, since=None, until=None)
+    if view.since and view.until and view.until < view.since:
+        problem = (
+            f"La fin de la période ({day(view.until)}) précède son début ({day(view.since)})\u202f: dates ignorées."
+        )
+        return replace(view, since=None, until=None), problem
+    return view, None
+
+
+def _read_seller(word: str) -> Seller | None:
+    if word == NOBODY:
+        return NOBODY
+    if word.startswith(TEAM):
+        team_id = read(UUID, word.removeprefix(TEAM))
+        return OfTeam(team_id) if team_id else None
+    return read(UUID, word)
+
+
+def _seller_word(seller: Seller) -> str:
+    return f"{TEAM}{seller.id}" if isinstance(seller, OfTeam) else str(seller)
+
+
+def _list_values(view: ContractsView, shown: listing.Listing, *, exact: bool) -> dict[str, Any]:
+    page = shown.page
+
+    def page_address(cursor: str | None) -> str | None:
+        return None if cursor is None else address(view, exact=exact, cursor=cursor)
+
+    return {
+        "view": view,
+        "rows": page.rows,
+        "total": shown.total,
+        "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
+        "first_page": page_address("") if page.previous_cursor else None,
+        "previous_page": page_address(page.previous_cursor),
+        "next_page": page_address(page.next_cursor),
+        "exact_total": address(view, exact=True) if shown.total.is_capped else None,
+    }
+
+
+def _in_order(view: ContractsView) -> Callable[[Any], str]:
+    return lambda sort: address(view, sort=sort, cursor="")
+
+
+def _form_values(view: ContractsView) -> dict[str, Any]:
+    choices = listing.list_choices()
+    sellers = [
+        ("", "Tous les commerciaux"),
+        (NOBODY, "Sans commercial"),
+        *((_seller_word(OfTeam(team_id)), f"Équipe\u202f: {name}") for team_id, name in choices.teams),
+        *((str(commercial_id), name) for commercial_id, name in choices.commercials),
+    ]
+    names = dict(sellers)
+    return {
+        "statuses": STATUSES,
+        "sources": SOURCES,
+        "sellers": sellers,
+        "sold_by": [_seller_word(seller) for seller in view.sold_by],
+        "companies": [("", "Toutes les sociétés"), *((str(each), name) for each, name in choices.companies)],
+        "products": [
+            ("", "Tous les produits"),
+            (NO_PRODUCT, "Sans produit"),
+            *((str(each), name) for each, name in choices.products),
+        ],
+        "chips": list(_chips(view, names)),
+    }
+
+
+def _chips(view: ContractsView, seller_names: dict[str, str]) -> Iterator[Chip]:
+    if len(view.sold_by) > 1:
+        words = [_seller_word(seller) for seller in view.sold_by]
+        text = ", ".join(seller_names.get(word, "commercial inconnu") for word in words)
+        yield Chip(text, [("commercial", word) for word in words], address(view, sold_by=(), cursor=""))
+    if view.ends_since or view.ends_until:
+        bounds = [("fin_du", "à partir du", view.ends_since), ("fin_au", "jusqu’au", view.ends_until)]
+        text = "Se terminant " + " ".join(f"{word} {day(limit)}" for _, word, limit in bounds if limit)
+        query = [(name, str(limit)) for name, _, limit in bounds if limit]
+        yield Chip(text, query, address(view, ends_since=None, ends_until=None, cursor=""))
+    if view.lacks_mandate:
+        yield Chip("Sans mandat actif", [("mandat", WITHOUT)], address(view, lacks_mandate=False, cursor=""))

@@ -1,0 +1,58 @@
+"""What lists with filters, orders and pages have in common."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import NamedTuple, TypeVar
+
+from webapp.services.keyset import Order
+
+T = TypeVar("T")
+
+YEARS = range(1900, 2200)
+"""Dates outside are slips of the keyboard."""
+
+
+class Column(NamedTuple):
+    """A heading of a table; ``sort`` is the order that a first click on it gives."""
+
+    label: str
+    css_class: str = ""
+    sort: Order | None = None
+
+
+class Heading(NamedTuple):
+    """A column as the present view shows it: ``direction`` is aria-sort's word, None where it is not the order."""
+
+    label: str
+    css_class: str
+    key: str | None
+    address: str | None
+    direction: str | None
+
+
+def heading(column: Column, current: Order, address_of: Callable[[Order], str]) -> Heading:
+    """The heading of a column while the list is in the order ``current``; ``address_of`` gives the list in another."""
+    if column.sort is None:
+        return Heading(column.label, column.css_class, key=None, address=None, direction=None)
+    is_current = column.sort.ascending == current.ascending
+    return Heading(
+        column.label,
+        column.css_class,
+        key=column.sort.ascending.value,
+        address=address_of(current.reverse if is_current else column.sort),
+        direction=("descending" if current.is_descending else "ascending") if is_current else None,
+    )
+
+
+def read(kind: Callable[[str], T], text: str | None) -> T | None:
+    """What an address says, or None where it cannot be read."""
+    try:
+        return kind(text or "")
+    except ValueError:
+        return None
+
+
+def read_day(text: str | None) -> date | None:
+    """A date that an address says (2026-11-20), or None where it cannot be read or lies beyond any calendar of ours."""
+    day = read(date.fromisoformat, text)
+    return day if day and day.year in YEARS else None
