@@ -222,5 +222,5 @@ def _end_of_space(text: str, position: int) -> int:
 
 
 def _refusal_of(start: str) -> Exception:
-    is_json = start[0] in '"-0123456789' or start.startswith(("true", "false", "null"))
+    is_json = start[0] in '{"-0123456789' or start.startswith(("true", "false", "null"))
     return NotAnArrayError() if is_json else NotJSONError()
