@@ -43,7 +43,7 @@ def list_similar(*, email: str | None, phone: str | None, besides: UUID | None =
     return [SimilarClient(each.id, each.full_name, each.email, each.phone, each.city) for each in found]
 
 
-def refuse_similar(*, email: str | None, phone: str | None, besides: UUID | None = None) -> None:
-    """Raise SimilarClientsError if there are any."""
-    if similar := list_similar(email=email, phone=phone, besides=besides):
+def refuse_similar(*, email: str | None, phone: str | None) -> None:
+    """Raise SimilarClientsError if there are any; a client's own new e-mail or telephone is not in its row yet."""
+    if similar := list_similar(email=email, phone=phone):
         raise SimilarClientsError(similar)

@@ -80,7 +80,6 @@ def edit_client(
             refuse_similar(
                 email=fields.email if "email" in changed else None,
                 phone=fields.phone if "phone" in changed else None,
-                besides=client.id,
             )
         changes = {name: [getattr(before, name), getattr(fields, name)] for name in changed}
         if "commercial_id" in changes:
