@@ -19,6 +19,11 @@ from webapp.models.identity import Role, User
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class NoRoleError(ForbiddenError):
+    """The account is known, and may do nothing in the CRM yet."""
+
+
 _PUBLIC = "_is_public"
 _ROLELESS = "_needs_no_role"
 LONGEST_NEXT = 2000
@@ -97,7 +102,8 @@ def _let_in() -> BaseResponse | None:
         return to_sign_in() if view else None  # nothing at this address: the 404 needs no sign-in
     g.user = user
     if not user.roles and not getattr(view, _ROLELESS, False):
-        raise ForbiddenError("Votre compte n’a pas encore de rôle dans le CRM. Demandez-le à un administrateur.")
+        refusal = ForbiddenError if htmx else NoRoleError  # the page is for a page, a swap gets the toast
+        raise refusal("Votre compte n’a pas encore de rôle dans le CRM. Demandez-le à un administrateur.")
     return None
 
 

@@ -23,7 +23,6 @@ from redis import Redis, RedisError
 from redis.exceptions import LockError
 
 from webapp import clock, crypto, tenancy
-from webapp.config import Settings
 from webapp.errors import DomainError, UnavailableError
 from webapp.gateways import identity as provider
 from webapp.models.identity import User
@@ -58,9 +57,8 @@ class SessionInterface(RedisSessionInterface):  # type: ignore[misc]
 
     def __init__(self, app: Flask, client: Redis) -> None:
         super().__init__(app, client=client, key_prefix="session:", sid_length=32, serialization_format="msgpack")
-        self.serializer.decode = (
-            self.serializer.decoder.decode
-        )  # pickle would be code execution for who writes to Redis
+        # Pickle would be code execution for whoever can write to Redis.
+        self.serializer.decode = self.serializer.decoder.decode
 
     def open_session(self, app: Flask, request: Request) -> RedisSession:
         try:
@@ -182,10 +180,9 @@ def _renewed(*, beyond: datetime) -> _Kept:
 
 
 def _refresh(refresh_token: str, id_token: str | None) -> _Kept:
-    settings: Settings = current_app.extensions["settings"]
     at = clock.now()
     tokens, person = provider.refresh(refresh_token)
-    identity.renew(UUID(session["user_id"]), person, default_organisation=settings.crm_organisation, at=at)
+    identity.renew(UUID(session["user_id"]), person, at=at)
     return keep_tokens(session, replace(tokens, id_token=tokens.id_token or id_token), at=at)
 
 

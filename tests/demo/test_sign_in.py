@@ -68,7 +68,7 @@ def sign_in(browser: httpx.Client, crm: str, username: str, page: str = "/sonde?
 
 
 def sign_out(browser: httpx.Client, crm: str) -> httpx.Response:
-    token = re.search(r'name="csrf-token" content="([^"]+)"', browser.get(f"{crm}/nulle-part").text)
+    token = re.search(r'name="csrf.token" (?:content|value)="([^"]+)"', browser.get(f"{crm}/nulle-part").text)
     assert token
     return browser.post(f"{crm}/deconnexion", data={"csrf_token": token[1]})
 

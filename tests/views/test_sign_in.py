@@ -18,6 +18,7 @@ from tests.provider import LocalProvider
 from webapp import clock
 from webapp.config import Settings
 from webapp.extensions import db
+from webapp.gateways import identity
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
 from webapp.views import sign_in as pages
@@ -195,9 +196,14 @@ def test_a_provider_that_goes_down_meanwhile_becomes_a_page(browser: FlaskClient
     refused(finish(browser, state), 503, "ne répond pas")
 
 
-def test_an_unknown_organisation_becomes_a_page(browser: FlaskClient, provider: LocalProvider) -> None:
+def test_an_unknown_organisation_becomes_a_page_that_lets_one_be_somebody_else(
+    browser: FlaskClient, provider: LocalProvider
+) -> None:
     provider.access_claims = {"organisation": "nowhere"}
-    refused(sign_in(browser, provider), 403, "ne connaît pas")
+    page = sign_in(browser, provider)
+    refused(page, 403, "ne connaît pas")
+    assert 'href="/connexion?next=/sonde&amp;autre-compte=1"' in page.text
+    assert "prompt=login" in browser.get("/connexion?next=/sonde&autre-compte=1").location
 
 
 def test_without_a_role_there_is_a_page_and_a_way_out(browser: FlaskClient, provider: LocalProvider) -> None:
@@ -206,8 +212,11 @@ def test_without_a_role_there_is_a_page_and_a_way_out(browser: FlaskClient, prov
     page = browser.get("/sonde")
     assert page.status_code == 403
     assert "pas encore de rôle" in page.text
-    assert "Se déconnecter" in page.text
-    assert browser.post("/deconnexion", data={"csrf_token": csrf_token(page)}).status_code == 303
+    assert "Camille Roux" in page.text
+    swap = browser.get("/sonde", headers=HTMX)
+    assert (swap.status_code, swap.headers["HX-Reswap"]) == (403, "none")
+    token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    assert browser.post("/deconnexion", data={"csrf_token": token}).status_code == 303
 
 
 def test_sign_ins_are_paced(browser: FlaskClient, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +280,10 @@ def test_a_foreign_current_url_leads_to_our_own_path_only(stranger: FlaskClient)
     assert away.headers["HX-Redirect"] == "/connexion?next=/"
 
 
-def test_the_session_outlives_a_short_outage_of_the_provider(signed_in: FlaskClient, provider: LocalProvider) -> None:
+def test_the_session_outlives_a_short_outage_of_the_provider(
+    signed_in: FlaskClient, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "OUTAGE_PAUSE", 0.0)
     provider.refusal = (503, "down")
     minutes_pass(6)
     assert signed_in.get("/sonde").status_code == 200
@@ -284,12 +296,26 @@ def test_the_session_outlives_a_short_outage_of_the_provider(signed_in: FlaskCli
     assert provider.hits["token"] == 3
 
 
-def test_the_session_does_not_outlive_a_long_outage(signed_in: FlaskClient, provider: LocalProvider) -> None:
+def test_the_session_does_not_outlive_a_long_outage(
+    signed_in: FlaskClient, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "OUTAGE_PAUSE", 0.0)
     provider.refusal = (503, "down")
     minutes_pass(36)
     assert signed_in.get("/sonde").status_code == 503
     provider.refusal = None
     assert signed_in.get("/sonde").status_code == 200  # nobody was signed out by it
+
+
+def test_a_provider_that_is_down_is_not_asked_by_every_session(
+    signed_in: FlaskClient, provider: LocalProvider, app: Flask
+) -> None:
+    other = app.test_client()
+    sign_in(other, provider)
+    provider.refusal = (503, "down")
+    minutes_pass(6)
+    assert [browser.get("/sonde").status_code for browser in (signed_in, other)] == [200, 200]
+    assert provider.hits["token"] == 3  # two sign-ins, and one refresh for both
 
 
 def test_the_token_to_pass_on_has_a_minute_to_live(signed_in: FlaskClient, provider: LocalProvider) -> None:

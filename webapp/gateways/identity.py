@@ -40,6 +40,9 @@ METADATA_LIFE = 3600.0
 """Seconds after which addresses and keys are asked for again: a key that was withdrawn stops being trusted."""
 UNKNOWN_KEY_PAUSE = 30.0
 """Seconds between two fetches of keys for an unknown key id, so that forged tokens do not become traffic."""
+OUTAGE_PAUSE = 10.0
+"""Seconds for which a provider that did not answer is asked for no refresh."""
+OUTAGE = "Le service de connexion ne répond pas pour le moment. Réessayez dans quelques instants."
 SERVICE_TOKEN_MARGIN = 60.0
 """Seconds before its end from which a service token is no longer handed out."""
 
@@ -89,9 +92,13 @@ def use(settings: Settings) -> None:
     _provider = _Provider(settings)
 
 
-def authorization_address(*, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
-    """Where to send the browser to sign in (authorization code with PKCE S256). Raises UnavailableError."""
+def authorization_address(*, redirect_uri: str, state: str, nonce: str, verifier: str, anew: bool = False) -> str:
+    """Where to send the browser to sign in (authorization code with PKCE S256). Raises UnavailableError.
+
+    ``anew`` asks for the password even of somebody whom the provider knows, so that they may be somebody else.
+    """
     provider = _current()
+    prompt = {"prompt": "login"} if anew else {}
     with provider.client() as client:
         address, _state = client.create_authorization_url(
             provider.metadata()["authorization_endpoint"],
@@ -99,6 +106,7 @@ def authorization_address(*, redirect_uri: str, state: str, nonce: str, verifier
             state=state,
             nonce=nonce,
             code_verifier=verifier,
+            **prompt,
         )
     return str(address)
 
@@ -124,7 +132,7 @@ def refresh(refresh_token: str) -> tuple[Tokens, Identity]:
     """
     provider = _current()
     with _refusals(SessionEndedError("Votre session a pris fin. Connectez-vous de nouveau.")):
-        tokens = provider.fetch(grant_type="refresh_token", refresh_token=refresh_token)
+        tokens = provider.refresh(refresh_token)
         rights = provider.verified_access_token(tokens.access_token)
         return tokens, provider.identity_of(rights, rights)
 
@@ -161,14 +169,18 @@ class _Provider:
         self._keys = _Cached(self._fetch_keys)
         self._service_token = ""
         self._service_token_until = 0.0
+        self._rests_until = 0.0
         self._lock = threading.Lock()
 
-    def client(self, **credentials: str) -> OAuth2Client:
-        """An Authlib client; each call has its own, since it remembers tokens."""
+    def client(self, *, as_service: bool = False) -> OAuth2Client:
+        """An Authlib client, ours or the service account's; each call has its own, since it remembers tokens."""
+        ours = self.settings.oidc_client_id, self.settings.oidc_client_secret
+        services = self.settings.winleadplus_client_id, self.settings.winleadplus_client_secret
+        client_id, client_secret = services if as_service else ours
         return OAuth2Client(
-            client_id=credentials.get("client_id", self.settings.oidc_client_id),
-            client_secret=credentials.get("client_secret", self.settings.oidc_client_secret),
-            scope=SCOPE,
+            client_id=client_id,
+            client_secret=client_secret,
+            scope=None if as_service else SCOPE,
             code_challenge_method="S256",
             timeout=TIMEOUT,
             verify=_certificates(),
@@ -179,16 +191,29 @@ class _Provider:
         found: Mapping[str, Any] = self._metadata.get(max_age=METADATA_LIFE)
         return found
 
-    def fetch(self, **grant: str) -> Tokens:
+    def fetch(self, *, as_service: bool = False, **grant: str) -> Tokens:
         """Ask the token endpoint for a grant. Raises OAuthError where it refuses."""
-        with _outages(), self.client() as client:
+        with _outages(), self.client(as_service=as_service) as client:
             answer = client.fetch_token(self.metadata()["token_endpoint"], **grant)
             return Tokens(
-                access_token=answer["access_token"],
+                access_token=str(answer["access_token"]),
                 refresh_token=answer.get("refresh_token") or grant.get("refresh_token"),
                 id_token=answer.get("id_token"),
-                expires_in=int(answer.get("expires_in", 60)),
+                expires_in=int(answer.get("expires_in") or 60),
             )
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """As ``fetch``; a provider that did not answer is left alone for a moment, and is down meanwhile.
+
+        Otherwise every request of every session would wait for a time-out of its own.
+        """
+        if time.monotonic() < self._rests_until:
+            raise UnavailableError(OUTAGE)
+        try:
+            return self.fetch(grant_type="refresh_token", refresh_token=refresh_token)
+        except UnavailableError:
+            self._rests_until = time.monotonic() + OUTAGE_PAUSE
+            raise
 
     def verified_id_token(self, tokens: Tokens, *, nonce: str) -> dict[str, Any]:
         """The ID token's claims. Raises JoseError on any that does not hold."""
@@ -202,7 +227,7 @@ class _Provider:
                 "nonce": {"essential": True, "value": nonce},
                 "typ": {"values": ["ID"]},
             },
-            params={"nonce": nonce, "client_id": self.settings.oidc_client_id, "access_token": tokens.access_token},
+            params={"client_id": self.settings.oidc_client_id, "access_token": tokens.access_token},
         )
         claims.validate(leeway=CLOCK_SKEW)
         return dict(claims)
@@ -249,23 +274,16 @@ class _Provider:
             return self._service_token
 
     def _renew_service_token(self) -> None:
-        credentials = {
-            "client_id": self.settings.winleadplus_client_id,
-            "client_secret": self.settings.winleadplus_client_secret,
-        }
         asked_at = time.monotonic()
         try:
-            with _outages(), self.client(**credentials) as client:
-                answer = client.fetch_token(
-                    self.metadata()["token_endpoint"], grant_type="client_credentials", scope=None
-                )
-                self._service_token = answer["access_token"]
-                self._service_token_until = asked_at + int(answer.get("expires_in", 0)) - SERVICE_TOKEN_MARGIN
+            tokens = self.fetch(as_service=True, grant_type="client_credentials")
         except OAuthError as error:
             log.error("service_account_refused", exc_type=error.error)  # noqa: TRY400  the code says it all
             raise ForbiddenError(
                 "Le fournisseur d’identité refuse le compte de service de la synchronisation."
             ) from None
+        self._service_token = tokens.access_token
+        self._service_token_until = asked_at + tokens.expires_in - SERVICE_TOKEN_MARGIN
 
     def _decode(self, token: str) -> jwt.Token:
         keys: KeySet = self._keys.get(max_age=METADATA_LIFE)
@@ -325,9 +343,7 @@ def _outages() -> Iterator[None]:
         yield
     except (httpx2.HTTPError, httpx2.InvalidURL, JoseError, KeyError, ValueError) as error:
         log.warning("identity_provider_unavailable", exc_type=type(error).__name__)
-        raise UnavailableError(
-            "Le service de connexion ne répond pas pour le moment. Réessayez dans quelques instants."
-        ) from None
+        raise UnavailableError(OUTAGE) from None
 
 
 @contextmanager

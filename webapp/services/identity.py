@@ -56,19 +56,18 @@ def sign_in(identity: Identity, *, default_organisation: str, at: datetime) -> U
     return user
 
 
-def renew(user_id: UUID, identity: Identity, *, default_organisation: str, at: datetime) -> None:
-    """Take over what a refreshed token says of the user, in the current organisation.
+def renew(user_id: UUID, identity: Identity, *, at: datetime) -> None:
+    """Take over the roles that a refreshed token gives the user, in the current organisation.
 
-    Raises SessionEndedError where it now speaks of somebody else or of another organisation.
+    Raises SessionEndedError where it now speaks of somebody else or names another organisation.
     """
     with transaction():
-        user = db.session.scalar(select(User).where(User.id == user_id))
-        organisation_id = _organisation_id(identity.organisation or default_organisation)
+        user = find_user(user_id)
         if user is None or (user.issuer, user.subject) != (identity.issuer, identity.subject):
             raise SessionEndedError("Votre session a pris fin. Connectez-vous de nouveau.")
-        if user.organisation_id != organisation_id:
+        if identity.organisation and user.organisation_id != _organisation_id(identity.organisation):
             raise SessionEndedError("Votre compte a changé d’organisation. Connectez-vous de nouveau.")
-        _bring_up_to_date(user, identity, at=at)
+        _take_roles(user, identity, at=at)
 
 
 def find_user(user_id: UUID) -> User | None:
@@ -121,9 +120,11 @@ def _create(identity: Identity) -> User:
 def _bring_up_to_date(user: User, identity: Identity, *, at: datetime) -> None:
     user.email, user.email_verified = identity.email, identity.email_verified
     user.first_name, user.last_name = identity.first_name, identity.last_name
-    roles = sorted(identity.roles & KNOWN_ROLES)
-    if user.roles != roles:
-        user.roles = roles
+    _take_roles(user, identity, at=at)
+
+
+def _take_roles(user: User, identity: Identity, *, at: datetime) -> None:
+    user.roles = sorted(identity.roles & KNOWN_ROLES)
     user.last_seen_at = at
 
 

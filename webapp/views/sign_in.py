@@ -12,7 +12,7 @@ from webapp.config import Settings
 from webapp.errors import DomainError, ForbiddenError, UnavailableError
 from webapp.extensions import limiter
 from webapp.gateways import identity as provider
-from webapp.security import public, roleless, safe_next
+from webapp.security import NoRoleError, public, roleless, safe_next
 from webapp.services import identity
 
 bp = Blueprint("sign_in", __name__)
@@ -37,7 +37,7 @@ class Attempt(NamedTuple):
 @public
 @limiter.limit(PACE)
 def start() -> Response | tuple[str, int]:
-    """Send the browser to the provider, to come back to ``next``."""
+    """Send the browser to the provider, to come back to ``next``; with ``autre-compte``, as somebody else."""
     sessions.require_reachable()
     target = safe_next(request.args.get("next"))
     state = secrets.token_urlsafe(24)
@@ -46,7 +46,11 @@ def start() -> Response | tuple[str, int]:
         if sessions.signed_in_user():
             return redirect(target)
         address = provider.authorization_address(
-            redirect_uri=_redirect_uri(), state=state, nonce=attempt.nonce, verifier=attempt.verifier
+            redirect_uri=_redirect_uri(),
+            state=state,
+            nonce=attempt.nonce,
+            verifier=attempt.verifier,
+            anew="autre-compte" in request.args,
         )
     except UnavailableError as error:
         return _try_again(error, target)
@@ -93,6 +97,12 @@ def ended() -> str:
     return render_template("sign_in/ended.html")
 
 
+@bp.app_errorhandler(NoRoleError)
+def _explain_roles(error: NoRoleError) -> tuple[str, int]:
+    """Everything is closed to this account: say so, and offer the way out."""
+    return render_template("sign_in/no_role.html", message=error.message), error.status
+
+
 def _sign_in(attempt: Attempt) -> None:
     """Redeem the code and begin the session. Raises DomainError with a sentence for the page."""
     _refuse_errors()
@@ -130,7 +140,8 @@ def _take_attempt(state: str) -> Attempt | None:
 
 
 def _try_again(error: DomainError, target: str) -> tuple[str, int]:
-    return render_template("sign_in/failed.html", message=error.message, next=target), error.status
+    page = render_template("sign_in/failed.html", message=error.message, next=target, status=error.status)
+    return page, error.status
 
 
 def _redirect_uri() -> str:
