@@ -19,6 +19,7 @@ WRAPPER_LIMIT = 1024 * 1024
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _STRUCTURE = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _SCALAR_END = re.compile(r"[,\]]")
+_BEHIND_SCALAR = frozenset(",] \t\r\n")  # without it, 1 may be the beginning of 12 or of 1.5
 _decoder = json.JSONDecoder(strict=False)  # control characters inside strings are for the cleaning of names
 
 
@@ -76,7 +77,7 @@ class ArrayReader:
                 value, end = _decoder.raw_decode(self._text, start)
             except (ValueError, RecursionError):
                 end = -1
-            if end < 0 or (end == len(self._text) and self._text[end - 1] not in '}]"'):
+            if end < 0 or (self._text[end - 1] not in '}]"' and self._text[end : end + 1] not in _BEHIND_SCALAR):
                 yield from self._set_aside(start)
                 return
             self._position = end
