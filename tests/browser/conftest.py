@@ -33,6 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Under a failure stands what the product itself said went wrong."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("world")
+    if running and report.failed:
+        report.sections.append(("the product's log", running.complaints()))
+    return report
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The product, running."""
@@ -103,6 +113,7 @@ def sign_in(world: World, chromium: Browser) -> Iterator[SignIn]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(at)
         fill_sign_in(page, username)
+        page.wait_for_url(f"{world.url}/**")
         return page
 
     yield page_of

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,11 @@ class World:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(5)
+
+    def complaints(self) -> str:
+        """The last lines of its log that tell of a fault."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if re.search('"level": "error"|Traceback|Error:|died', line)][-5:])
 
     @property
     def known(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The sync on the page: started by a click, followed to its end, and looked into afterwards."""
 
 import html
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -8,12 +9,15 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
+from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
 from tests.queries import recorded_queries
 from webapp import clock, queue
 from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.clients import Client
 from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, RunTrigger, SyncItem, SyncRun, WinLeadPlusConfig
-from webapp.services.winleadplus import status
+from webapp.services.winleadplus import images, status
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)  # twelve o'clock in Paris
 pytestmark = pytest.mark.usefixtures("cast")
@@ -313,7 +317,9 @@ def test_items_come_page_by_page_each_once(client: FlaskClient) -> None:
     assert set(seen) == made
 
 
-@pytest.mark.parametrize("query", ["genre=quatsch", "apres=quatsch", "apres=098c3cee-e943-41c6-9a45-2c94998542d4", "genre=crees&apres="])
+@pytest.mark.parametrize(
+    "query", ["genre=quatsch", "apres=quatsch", "apres=098c3cee-e943-41c6-9a45-2c94998542d4", "genre=crees&apres="]
+)
 def test_bad_query_values_are_ignored(client: FlaskClient, query: str) -> None:
     run = make_run(errors=1)
     make_item(run)
@@ -327,3 +333,129 @@ def test_a_hostile_name_stays_text(client: FlaskClient) -> None:
     page = client.get(f"/synchronisations/{run.id}/elements", headers=HTMX).text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+# --- what a person ends ---
+
+PROSPECT = {
+    "idProspect": 4711,
+    "nom": "MARCHAND",
+    "prenom": "Jeanne",
+    "email": "jeanne.marchand@example.org",
+    "contrats": [{"id": 1, "titre": "8100001TEL", "statut": "Validé", "montant": 39.9}],
+}
+
+
+def make_open_item(run: SyncRun, kind: ItemKind = ItemKind.CONFLICT, **values: object) -> SyncItem:
+    item_id = new_id()
+    payload = images.seal(
+        json.dumps(PROSPECT),
+        organisation_id=run.organisation_id,
+        table_column="sync_items.payload",
+        row_id=item_id,
+    )
+    return make_item(run, kind, id=item_id, external_id="4711", payload=payload, **values)
+
+
+def address_of(item: SyncItem, action: str) -> str:
+    return f"/synchronisations/{item.run_id}/elements/{item.id}/{action}"
+
+
+def test_a_conflict_offers_its_candidates_and_a_new_client(client: FlaskClient) -> None:
+    candidate = factories.ClientFactory(last_name="MARCHAND", first_name="Jean", city="Lille")
+    run = make_run(RunStatus.PARTIAL, conflicts=1)
+    item = make_open_item(run, candidate_ids=[candidate.id])
+    page = client.get(f"/synchronisations/{run.id}/elements", headers=HTMX).text
+    assert f"Rattacher à MARCHAND Jean ({candidate.email}, Lille)" in text_of(page)
+    assert address_of(item, "rattacher") in page
+    assert address_of(item, "creer") in page
+
+
+def test_linking_ends_the_conflict_and_refreshes_the_clients(client: FlaskClient) -> None:
+    candidate = factories.ClientFactory(email=None)
+    item = make_open_item(make_run(RunStatus.PARTIAL, conflicts=1), candidate_ids=[candidate.id])
+    answer = client.post(address_of(item, "rattacher"), data={"client": str(candidate.id)}, headers=HTMX)
+    assert toasts(answer.text) == [("success", "Prospect rattaché.")]
+    assert "clients:refresh" in answer.headers["HX-Trigger"]
+    assert "Traité le" in answer.text
+    assert "Rattacher à" not in answer.text
+    db.session.refresh(candidate)
+    assert candidate.email == "jeanne.marchand@example.org"
+
+
+def test_linking_without_naming_a_client_is_refused(client: FlaskClient) -> None:
+    item = make_open_item(make_run(RunStatus.PARTIAL, conflicts=1))
+    assert client.post(address_of(item, "rattacher"), data={"client": "quatsch"}, headers=HTMX).status_code == 422
+
+
+def test_creating_ends_the_conflict_with_a_client_of_its_own(client: FlaskClient) -> None:
+    other = factories.ClientFactory(email="jeanne.marchand@example.org")
+    item = make_open_item(make_run(RunStatus.PARTIAL, conflicts=1), candidate_ids=[other.id])
+    assert client.post(address_of(item, "creer"), headers=HTMX).status_code == 200
+    assert db.session.query(Client).filter_by(email="jeanne.marchand@example.org").count() == 2
+
+
+def test_trying_again_imports_what_can_be_imported_now(client: FlaskClient) -> None:
+    item = make_open_item(make_run(RunStatus.PARTIAL, errors=1), ItemKind.ERROR)
+    answer = client.post(address_of(item, "reessayer"), headers=HTMX)
+    assert toasts(answer.text) == [("success", "Prospect importé.")]
+    assert db.session.query(Client).filter_by(last_name="MARCHAND").count() == 1
+
+
+def test_without_script_ending_an_item_leads_back_to_the_list(client: FlaskClient) -> None:
+    item = make_open_item(make_run(RunStatus.PARTIAL, errors=1), ItemKind.ERROR)
+    answer = client.post(address_of(item, "reessayer"))
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/synchronisations/{item.run_id}/elements")
+
+
+def test_what_was_ended_cannot_be_ended_again(client: FlaskClient) -> None:
+    item = make_open_item(make_run(RunStatus.PARTIAL, errors=1), ItemKind.ERROR)
+    client.post(address_of(item, "reessayer"), headers=HTMX)
+    again = client.post(address_of(item, "reessayer"), headers=HTMX)
+    assert again.status_code == 409
+    assert toasts(again.text) == [("error", "Cet élément a déjà été traité.")]
+
+
+def test_a_simulation_offers_nothing_to_end(client: FlaskClient) -> None:
+    run = make_run(dry_run=True, errors=1)
+    make_open_item(run, ItemKind.ERROR)
+    assert "Réessayer" not in client.get(f"/synchronisations/{run.id}/elements", headers=HTMX).text
+
+
+@pytest.mark.parametrize("action", ["rattacher", "creer", "reessayer"])
+def test_an_outsider_cannot_end_anything(client: FlaskClient, outsider_client: FlaskClient, action: str) -> None:
+    run, elsewhere = make_run(RunStatus.PARTIAL, errors=1), make_run(RunStatus.PARTIAL, errors=1)
+    item = make_open_item(run)
+    data = {"client": str(uuid4())}
+    assert outsider_client.post(address_of(item, action), data=data, headers=HTMX).status_code == 404
+    misplaced = f"/synchronisations/{elsewhere.id}/elements/{item.id}/{action}"
+    assert client.post(misplaced, data=data, headers=HTMX).status_code == 404
+
+
+def test_candidates_cost_one_query_however_many(client: FlaskClient) -> None:
+    run = make_run(RunStatus.PARTIAL, conflicts=10)
+    address = f"/synchronisations/{run.id}/elements"
+    make_item(run, ItemKind.CONFLICT, candidate_ids=[factories.ClientFactory().id])
+    with recorded_queries() as few:
+        client.get(address, headers=HTMX)
+    for _ in range(10):
+        make_item(run, ItemKind.CONFLICT, candidate_ids=[factories.ClientFactory().id for _ in range(3)])
+    with recorded_queries() as many:
+        client.get(address, headers=HTMX)
+    assert len(few) == len(many) == 4  # the user, the run, its items, their candidates
+
+
+def test_changes_are_told_field_by_field_and_ibans_stay_masked(client: FlaskClient) -> None:
+    run, item_id = make_run(dry_run=True, updated=1), new_id()
+
+    def sealed(column: str, value: dict[str, str]) -> bytes:
+        where = {"organisation_id": run.organisation_id, "table_column": f"sync_items.{column}", "row_id": item_id}
+        return images.seal(value, **where)  # type: ignore[arg-type]
+
+    before = sealed("before", {"city": "Lille"})
+    after = sealed("after", {"city": "Roubaix", "iban": "FR1420041010050500013M02606"})
+    make_item(run, ItemKind.UPDATED, id=item_id, before=before, after=after)
+    page = text_of(client.get(f"/synchronisations/{run.id}/elements", headers=HTMX).text)
+    assert "Ville Lille → Roubaix" in page
+    assert "IBAN FR•• •••• 2606" in page
+    assert "FR1420041010" not in page

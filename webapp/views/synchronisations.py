@@ -10,11 +10,11 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
-from webapp.errors import NotFoundError
+from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
-from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncRun
+from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
-from webapp.services.winleadplus import images, runs, status
+from webapp.services.winleadplus import images, items, runs, status
 from webapp.views.layout import Kind, is_fragment_request, toast
 
 bp = Blueprint("synchronisations", __name__, url_prefix="/synchronisations")
@@ -102,6 +102,49 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
         template = "synchronisations/_item_rows.html" if "apres" in request.args else "synchronisations/_items.html"
     values = {"run": run, "items": shown, "kind": kind, "counts": counts, "can_close": is_fragment}
     return render_template(template, changes_of=images.changes_of, **values)
+
+
+@bp.post("/<uuid:run_id>/elements/<uuid:item_id>/rattacher")
+def link_item(run_id: UUID, item_id: UUID) -> ResponseReturnValue:
+    """End a conflict: the prospect is the client ``client``."""
+    client_id = _read_uuid(request.form.get("client"))
+    if client_id is None:
+        raise InvalidInputError("Choisissez le client auquel rattacher ce prospect.")
+    item = _find_item(run_id, item_id)
+    items.link(item.id, client_id, by=current_user().id, at=clock.now())
+    return _show_ended(item, "Prospect rattaché.")
+
+
+@bp.post("/<uuid:run_id>/elements/<uuid:item_id>/creer")
+def create_client(run_id: UUID, item_id: UUID) -> ResponseReturnValue:
+    """End a conflict: the prospect is a client of its own."""
+    item = _find_item(run_id, item_id)
+    items.create(item.id, by=current_user().id, at=clock.now())
+    return _show_ended(item, "Client créé.")
+
+
+@bp.post("/<uuid:run_id>/elements/<uuid:item_id>/reessayer")
+def retry_item(run_id: UUID, item_id: UUID) -> ResponseReturnValue:
+    """Try a prospect that ended in error once more."""
+    item = _find_item(run_id, item_id)
+    client_id = items.retry(item.id, by=current_user().id, at=clock.now())
+    return _show_ended(item, "Prospect importé." if client_id else "Prospect ignoré : il n’a aucun contrat.")
+
+
+def _find_item(run_id: UUID, item_id: UUID) -> SyncItem:
+    item = status.find_item(run_id, item_id)
+    if item is None:
+        raise NotFoundError("Ce prospect n’est pas dans cette synchronisation.")
+    return item
+
+
+def _show_ended(item: SyncItem, told: str) -> ResponseReturnValue:
+    toast("success", told)
+    if not is_fragment_request():
+        return redirect(url_for("synchronisations.list_items", run_id=item.run_id), 303)
+    values = {"item": _find_item(item.run_id, item.id), "run": _find_run(item.run_id), "is_ended": True}
+    page = render_template("synchronisations/_item.html", changes_of=images.changes_of, candidates={}, **values)
+    return make_response(page, {"HX-Trigger": REFRESH_CLIENTS})
 
 
 def _counts(run: SyncRun) -> dict[str, int]:

@@ -135,7 +135,8 @@ def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None 
 
 def find_item(run_id: UUID, item_id: UUID) -> SyncItem | None:
     """An item of a run of the current organisation."""
-    return db.session.scalar(select(SyncItem).where(SyncItem.id == item_id, SyncItem.run_id == run_id))
+    found = select(SyncItem).where(SyncItem.id == item_id, SyncItem.run_id == run_id)
+    return db.session.scalar(found.execution_options(populate_existing=True))
 
 
 def find_candidates(items: Collection[SyncItem]) -> Mapping[UUID, Client]:
