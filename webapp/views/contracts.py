@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, make_response, render_template, request, url_for
@@ -23,7 +23,7 @@ from webapp.services.contracts.selection import (
 )
 from webapp.views.formats import day
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Column, heading, read, read_day
+from webapp.views.lists import Chip, Column, heading, read, read_day
 
 bp = Blueprint("contracts", __name__)
 
@@ -46,14 +46,6 @@ COLUMNS = (
     Column("Signature", "wide-only", Sort.SIGNED_DESCENDING),
     Column("Fin", "wide-only", Sort.ENDS),
 )
-
-
-class Chip(NamedTuple):
-    """A filter that no control of the form shows: what it says, what it adds to the query, and how to do without."""
-
-    text: str
-    query: list[tuple[str, str]]
-    address_without: str
 
 
 @bp.get("/contrats")

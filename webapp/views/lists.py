@@ -30,6 +30,14 @@ class Heading(NamedTuple):
     direction: str | None
 
 
+class Chip(NamedTuple):
+    """A filter that no control of the form shows: what it says, what it adds to the query, and how to do without."""
+
+    text: str
+    query: list[tuple[str, str]]
+    address_without: str
+
+
 def heading(column: Column, current: Order, address_of: Callable[[Order], str]) -> Heading:
     """The heading of a column while the list is in the order ``current``; ``address_of`` gives the list in another."""
     if column.sort is None:

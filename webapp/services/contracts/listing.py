@@ -47,6 +47,7 @@ class ContractRow(NamedTuple):
     signed_on: date | None
     starts_on: date | None
     ends_on: date | None
+    withdrawal_day: int | None
 
 
 class Total(NamedTuple):
@@ -97,6 +98,7 @@ _COLUMNS = (
     Contract.signed_on,
     Contract.starts_on,
     Contract.ends_on,
+    Contract.withdrawal_day,
     Client.last_name.label("client_last_name"),
     Client.first_name.label("client_first_name"),
 )
@@ -214,6 +216,7 @@ def _row(found: Row[*tuple[Any, ...]], product_names: Mapping[UUID, str]) -> Con
         signed_on=found.signed_on,
         starts_on=found.starts_on,
         ends_on=found.ends_on,
+        withdrawal_day=found.withdrawal_day,
     )
 
 

@@ -1,0 +1,1 @@
+"""Commercials, and the teams that they are in."""

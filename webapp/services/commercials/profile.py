@@ -1,0 +1,86 @@
+"""Everything about one commercial, for its page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from webapp.errors import NotFoundError
+from webapp.extensions import db
+from webapp.models.commercials import Commercial, Team
+from webapp.models.contracts import Contract
+from webapp.services.contracts.counting import Axis, count_by
+from webapp.services.contracts.selection import ContractsView, OfTeam
+from webapp.services.figures.breakdowns import Breakdown, Number, by_month, by_status, number, signed_within
+from webapp.services.figures.period import Period
+from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, portfolio
+
+DOCUMENTS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The place in the team by contracts signed in a period; equals share a place."""
+
+    place: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A commercial's figures. ``rank`` is None without a team."""
+
+    portfolio: ClientsNumber
+    signed: Number
+    before: Number
+    months: Breakdown
+    statuses: Breakdown
+    rank: Rank | None
+
+
+def find_commercial(commercial_id: UUID) -> Commercial:
+    """A commercial of the current organisation. Raises NotFoundError."""
+    commercial = db.session.scalar(select(Commercial).where(Commercial.id == commercial_id))
+    if commercial is None:
+        raise NotFoundError("Ce commercial n’existe pas ou plus.")
+    return commercial
+
+
+def find_team(commercial: Commercial) -> Team | None:
+    """The commercial's team."""
+    return db.session.scalar(select(Team).where(Team.id == commercial.team_id)) if commercial.team_id else None
+
+
+def find_overview(commercial: Commercial, period: Period, *, today: date) -> Overview:
+    """The commercial's figures for a period; by month over the year that ends today."""
+    base = ContractsView(sold_by=(commercial.id,))
+    return Overview(
+        portfolio=portfolio(commercial.id, count_portfolios()),
+        signed=number(signed_within(base, period)),
+        before=number(signed_within(base, period.previous)),
+        months=by_month(base, until=today),
+        statuses=by_status(base),
+        rank=_find_rank(commercial, period),
+    )
+
+
+def _find_rank(commercial: Commercial, period: Period) -> Rank | None:
+    if commercial.team_id is None:
+        return None
+    team = signed_within(ContractsView(sold_by=(OfTeam(commercial.team_id),)), period)
+    figures = count_by(team, Axis.COMMERCIAL)
+    own = figures[commercial.id].contracts if commercial.id in figures else 0
+    members = db.session.scalars(select(Commercial.id).where(Commercial.team_id == commercial.team_id)).all()
+    return Rank(1 + sum(figure.contracts > own for figure in figures.values()), len(members))
+
+
+def list_documents(commercial_id: UUID) -> Sequence[Contract]:
+    """The commercial's contracts that came with documents, the newest DOCUMENTS_SHOWN."""
+    has_documents = or_(Contract.document_url.is_not(None), Contract.audit_trail_url.is_not(None))
+    statement = select(Contract).where(Contract.commercial_id == commercial_id, has_documents)
+    statement = statement.options(joinedload(Contract.client))
+    newest_first = (Contract.signed_key.desc(), Contract.id.desc())
+    return db.session.scalars(statement.order_by(*newest_first).limit(DOCUMENTS_SHOWN)).all()

@@ -1,0 +1,74 @@
+"""Periods of figures: a month, a quarter, a year, or any days; each has one before it to compare with."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Self
+
+from dateutil.relativedelta import relativedelta
+
+from webapp.errors import InvalidInputError
+
+DAY = timedelta(days=1)
+
+
+class Span(StrEnum):
+    """How long a period is, as the address says it."""
+
+    MONTH = "mois"
+    QUARTER = "trimestre"
+    YEAR = "annee"
+    CUSTOM = "libre"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"mois": "Mois", "trimestre": "Trimestre", "annee": "Année", "libre": "Dates choisies"}[self.value]
+
+
+_MONTHS = {Span.MONTH: 1, Span.QUARTER: 3, Span.YEAR: 12}
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from ``since`` to ``until``, both included."""
+
+    span: Span
+    since: date
+    until: date
+
+    @classmethod
+    def around(cls, day: date, span: Span = Span.MONTH) -> Self:
+        """The month, quarter or year that ``day`` is in."""
+        months = _MONTHS[span]
+        first = date(day.year, (day.month - 1) // months * months + 1, 1)
+        return cls(span, first, first + relativedelta(months=months) - DAY)
+
+    @classmethod
+    def between(cls, since: date, until: date) -> Self:
+        """Any days. Raises InvalidInputError where the end precedes the start."""
+        if until < since:
+            raise InvalidInputError(
+                f"La fin de la période ({until:%d/%m/%Y}) précède son début ({since:%d/%m/%Y}).", field="au"
+            )
+        return cls(Span.CUSTOM, since, until)
+
+    @property
+    def previous(self) -> "Period":
+        """The period before; of days, as many before."""
+        if self.span is Span.CUSTOM:
+            return Period.between(self.since - (self.until - self.since) - DAY, self.since - DAY)
+        return Period.around(self.since - DAY, self.span)
+
+    @property
+    def next(self) -> "Period":
+        """The period after; of days, as many after."""
+        if self.span is Span.CUSTOM:
+            return Period.between(self.until + DAY, self.until + (self.until - self.since) + DAY)
+        return Period.around(self.until + DAY, self.span)
+
+
+def last_months(day: date, months: int = 12) -> Period:
+    """The month of ``day`` and those before it, ``months`` in all."""
+    until = Period.around(day).until
+    return Period.between(until + DAY - relativedelta(months=months), until)
