@@ -56,13 +56,21 @@ def servers_for(purpose: str) -> Iterator[Servers]:
     with ExitStack() as stack:
         if purpose == "bench":
             mine = open_home(home / "bench")
-            stack.enter_context(exclusively(mine / "in-use.lock"))
+            _wait_for_turn(mine, stack)
             servers = start(mine)
         else:
             mine = _enter_free_folder(home, stack)
             servers = _start_disposable(mine)
         stack.callback(servers.stop)
         yield servers
+
+
+def _wait_for_turn(mine: Path, stack: ExitStack) -> None:
+    try:
+        stack.enter_context(exclusively(mine / "in-use.lock", wait=False))
+    except BlockingIOError:
+        print("Waiting for another benchmark to end", file=sys.stderr)
+        stack.enter_context(exclusively(mine / "in-use.lock"))
 
 
 def _enter_free_folder(home: Path, stack: ExitStack) -> Path:
