@@ -4,6 +4,7 @@ Needs servers: DATABASE_ADMIN_URL, DATABASE_URL, DATABASE_OWNER_URL and REDIS_UR
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", type=int, help="how many rows; each benchmark has its own default")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, and so stops the servers it started
     run = benchmarks[given.name]
     report = run(given.size) if given.size else run()
     print(report.as_json() if given.json else report.as_table())

@@ -88,5 +88,7 @@ def _row(values: dict[str, Any]) -> listing.ClientRow:
         status=ClientStatus(values["status"]),
         contracts_count=values["contracts_count"],
         changed_at=values["changed_at"],
-        commercial=f"{values['first_name_1']} {values['last_name_1']}" if values["commercial_id"] else None,
+        commercial=f"{values['commercial_first_name']} {values['commercial_last_name']}"
+        if values["commercial_id"]
+        else None,
     )

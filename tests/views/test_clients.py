@@ -226,8 +226,8 @@ def test_the_queries_of_a_page_do_not_grow_with_its_rows(client: FlaskClient, ca
         client.get("/clients")
     with recorded_queries() as fragment:
         client.get("/clients", headers=HTMX)
-    assert len(many) == len(few) <= 8, many  # the user, their organisation, the page, its count, commercials, syncs
-    assert len(fragment) == 3, fragment  # the user, the page, its count
+    assert len(many) == len(few) <= 6, many  # the user, the list, the commercials, the synchronisations
+    assert len(fragment) == 2, fragment  # the user, the list
 
 
 def test_an_unknown_commercial_finds_nobody(client: FlaskClient) -> None:

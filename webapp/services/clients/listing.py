@@ -4,14 +4,15 @@ Every sort has an index, on its own and behind each filter (webapp/models/client
 view is read by walking an index from the cursor on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp import tenancy
@@ -21,6 +22,11 @@ from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
 from webapp.services import keyset
 from webapp.services.clients.search import Term, find_terms
+
+Statement = Select[*tuple[Any, ...]]
+Found = Row[*tuple[Any, ...]]
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
+Conditions = list[ColumnElement[bool]]
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
@@ -77,19 +83,24 @@ WITHOUT_COMMERCIAL: Final = "sans-commercial"
 
 @dataclass(frozen=True)
 class ClientsView:
-    """What the list shows: a search, filters (None lets all through), an order, and where the page starts."""
+    """What the list shows: a search, filters (None lets all through), an order, and where the page starts.
+
+    ``team``: of its present commercials. ``lacks_contact``: without e-mail and telephone.
+    """
 
     search: str = ""
     source: SourceFilter | None = None
     status: ClientStatus | None = None
     commercial: UUID | Literal["sans-commercial"] | None = None
+    team: UUID | None = None
+    lacks_contact: bool = False
     sort: Sort = Sort.NAME
     cursor: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves clients out."""
-        return bool(self.search or self.source or self.status or self.commercial)
+        return replace(self, sort=Sort.NAME, cursor="") != ClientsView()
 
 
 class ClientRow(NamedTuple):
@@ -129,8 +140,11 @@ class Listing(NamedTuple):
     total: Count
 
 
-# Columns, not entities: rows to read need no identity map. Those that make a commercial's name come last.
-_COMMERCIAL = (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
+# Columns, not entities: rows to read need no identity map.
+_COMMERCIAL = tuple(
+    column.label(f"commercial_{column.key}")
+    for column in (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
+)
 _COLUMNS = (
     Client.id,
     Client.last_name,
@@ -161,33 +175,105 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
     """
     terms = find_terms(view.search)
-    total = _count(view, terms, exact=exact)
+    conditions = _conditions(view, terms)
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
-    page = _find_page(view, terms, position, is_scarce=bool(terms) and total.number < COUNT_CAP)
-    return Listing(page, total)
+    if terms:
+        found = _read(view, position, partial(_gathering, view, conditions))
+        if found.total.number <= COUNT_CAP:
+            return found
+    found = _read(view, position, partial(_walking, view, conditions, exact))
+    is_capped = found.total.number > COUNT_CAP and not exact
+    return found._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else found
 
 
 def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     """How many clients a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
-    return _count(view, find_terms(view.search), exact=exact)
-
-
-def _count(view: ClientsView, terms: list[Term], *, exact: bool) -> Count:
-    matches = select(literal(1)).select_from(Client).where(*_conditions(view, terms))
-    if not exact:
-        matches = matches.limit(COUNT_CAP + 1)
-    number = db.session.execute(select(func.count()).select_from(matches.subquery())).scalar_one()
+    number = db.session.execute(select(_number_of(_conditions(view, find_terms(view.search)), exact))).scalar_one()
     is_capped = number > COUNT_CAP and not exact
     return Count(COUNT_CAP if is_capped else number, is_capped)
 
 
-def _conditions(view: ClientsView, terms: list[Term]) -> list[ColumnElement[bool]]:
-    """What a client must meet. Names the organisation: the session's criterion does not reach a count's subquery."""
+def _read(
+    view: ClientsView, position: keyset.Position | None, statement: Callable[[keyset.Position | None], Statement]
+) -> Listing:
+    """The page at ``position``; the first one where rows went since, rather than nothing or a stump."""
+    found = db.session.execute(statement(position)).all()
+    rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
+    if position and (not rows or (position.is_backward and len(rows) < PAGE_SIZE)):
+        return _read(view, None, statement)
+    is_backward = position is not None and position.is_backward
+    page = _page(
+        view,
+        rows[::-1] if is_backward else rows,
+        has_next=has_more or is_backward,
+        has_previous=has_more if is_backward else position is not None,
+    )
+    return Listing(page, Count(rows[0].total if rows else 0, is_capped=False))
+
+
+def _walking(view: ClientsView, conditions: Conditions, exact: bool, position: keyset.Position | None) -> Statement:
+    """Walk the sort's index, from ``position`` on, until the page is full.
+
+    A filter on NULL is no constant in the planner's eyes: led by its column, the order is that of the filter's index.
+    """
+    key, _ = _KEYS[view.sort.ascending]
+    leading = [column for column, value in _filters(view)[:1] if value is None]
+    statement = select(key, *_COLUMNS, _number_of(conditions, exact).label("total")).outerjoin(Client.commercial)
+    return _cut(view, statement.where(*conditions), [*leading, key, Client.id], position)
+
+
+def _gathering(view: ClientsView, conditions: Conditions, position: keyset.Position | None) -> Statement:
+    """Gather the search's matches, one more than COUNT_CAP at most, and sort them; ``total`` is their number.
+
+    Walking would be slow where matches lie together: whoever looks for « martin » by name would wait until the walk
+    arrives at M, and the planner does not know that it is far.
+    """
+    key, _ = _KEYS[view.sort.ascending]
+    matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte("matches")
+    total = select(func.count()).select_from(matches).scalar_subquery()
+    page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], position).subquery()
+    shown = select(key, *_COLUMNS, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
+    return _cut(view, shown.where(_is_ours()), [key, Client.id], position)
+
+
+def _cut(
+    view: ClientsView, statement: Statement, order: Sequence[Column], position: keyset.Position | None
+) -> Statement:
+    """The statement in ``order``, which ends with the sort key and the id, from ``position`` on, a page and a row."""
+    is_descending = view.sort.is_descending != bool(position and position.is_backward)
+    if position:
+        here, there = tuple_(*order[-2:]), tuple_(literal(position.key, order[-2].type), literal(position.id))
+        statement = statement.where(here < there if is_descending else here > there)
+    return statement.order_by(*(each.desc() if is_descending else each for each in order)).limit(PAGE_SIZE + 1)
+
+
+def _number_of(conditions: Conditions, exact: bool) -> ScalarSelect[int]:
+    matches = select(literal(1)).select_from(Client).where(*conditions)
+    counted = matches if exact else matches.limit(COUNT_CAP + 1)
+    return select(func.count()).select_from(counted.subquery()).scalar_subquery()
+
+
+def _conditions(view: ClientsView, terms: list[Term]) -> Conditions:
+    """What a client must meet."""
     return [
-        Client.organisation_id == tenancy.current_organisation_id(),
+        _is_ours(),
         *(column == value for column, value in _filters(view)),
+        *([_in_team(view.team)] if view.team else []),
+        *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
         *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
     ]
+
+
+def _in_team(team_id: UUID) -> ColumnElement[bool]:
+    """Its few commercials are looked up first: as plain values they let the planner use an index."""
+    return Client.commercial_id.in_(
+        db.session.scalars(select(Commercial.id).where(Commercial.team_id == team_id)).all()
+    )
+
+
+def _is_ours() -> ColumnElement[bool]:
+    """Named here, since the session's criterion does not reach every subquery."""
+    return Client.organisation_id == tenancy.current_organisation_id()
 
 
 def _filters(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:
@@ -202,48 +288,7 @@ def _filters(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:
     return filters
 
 
-def _find_page(view: ClientsView, terms: list[Term], position: keyset.Position | None, *, is_scarce: bool) -> Page:
-    found = db.session.execute(_page_statement(view, terms, position, is_scarce=is_scarce)).all()
-    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    if position is None:
-        return _page(view, found, has_next=has_more)
-    if not found or (position.is_backward and len(found) < PAGE_SIZE):
-        return _find_page(view, terms, None, is_scarce=is_scarce)  # rows went since: start over, not show a stump
-    if position.is_backward:
-        return _page(view, found[::-1], has_next=True, has_previous=has_more)
-    return _page(view, found, has_next=has_more, has_previous=True)
-
-
-def _page_statement(
-    view: ClientsView, terms: list[Term], position: keyset.Position | None, *, is_scarce: bool
-) -> Select[*tuple[Any, ...]]:
-    key, _ = _KEYS[view.sort.ascending]
-    is_descending = view.sort.is_descending != bool(position and position.is_backward)
-    order = [column.desc() if is_descending else column.asc() for column in _order(view, key, is_scarce=is_scarce)]
-    statement: Select[*tuple[Any, ...]] = select(key, *_COLUMNS).outerjoin(Client.commercial)
-    statement = statement.where(*_conditions(view, terms)).order_by(*order).limit(PAGE_SIZE + 1)
-    if position is None:
-        return statement
-    here, there = tuple_(key, Client.id), tuple_(literal(position.key, key.type), literal(position.id))
-    return statement.where(here < there if is_descending else here > there)
-
-
-def _order(view: ClientsView, key: InstrumentedAttribute[Any], *, is_scarce: bool) -> list[ColumnElement[Any]]:
-    """The sort key and the id, written so that the planner takes the index meant for the view.
-
-    A scarce search must not walk the sort's index in hope of matches: whoever looks for « martin » by name would
-    wait until it arrives at M. No index has ``greatest(key)``, so the matches are found first, then sorted.
-    A filter on NULL is no constant in the planner's eyes: led by its column, the filter's index gives the order.
-    """
-    if is_scarce:
-        return [func.greatest(key), Client.id.expression]
-    leading = [column.expression for column, value in _filters(view)[:1] if value is None]
-    return [*leading, key.expression, Client.id.expression]
-
-
-def _page(
-    view: ClientsView, found: Sequence[Row[*tuple[Any, ...]]], *, has_next: bool, has_previous: bool = False
-) -> Page:
+def _page(view: ClientsView, found: Sequence[Found], *, has_next: bool, has_previous: bool) -> Page:
     return Page(
         rows=[_row(each) for each in found],
         next_cursor=_cursor(view, found[-1]) if has_next else None,
@@ -251,11 +296,11 @@ def _page(
     )
 
 
-def _cursor(view: ClientsView, row: Row[*tuple[Any, ...]], *, is_backward: bool = False) -> str:
-    return keyset.encode(keyset.Position(row[0], row.id, is_backward), sort=view.sort)
+def _cursor(view: ClientsView, found: Found, *, is_backward: bool = False) -> str:
+    return keyset.encode(keyset.Position(found[0], found.id, is_backward), sort=view.sort)
 
 
-def _row(found: Row[*tuple[Any, ...]]) -> ClientRow:
+def _row(found: Found) -> ClientRow:
     return ClientRow(
         id=found.id,
         name=clients.full_name(found.last_name, found.first_name),
@@ -270,8 +315,10 @@ def _row(found: Row[*tuple[Any, ...]]) -> ClientRow:
     )
 
 
-def _commercial_name(found: Row[*tuple[Any, ...]]) -> str:
-    return commercials.full_name(*found[-len(_COMMERCIAL) :])
+def _commercial_name(found: Found) -> str:
+    return commercials.full_name(
+        found.commercial_first_name, found.commercial_last_name, found.commercial_email, found.commercial_external_id
+    )
 
 
 def list_all_commercials() -> list[tuple[UUID, str]]:
