@@ -13,7 +13,7 @@ import orjson
 
 from webapp import crypto
 from webapp.clock import PARIS
-from webapp.models.banking import MandateStatus, mask_iban
+from webapp.models.banking import mask_iban
 from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.winleadplus import SyncItem
@@ -167,7 +167,6 @@ def _lines(shown: list[dict[str, Any]]) -> str:
 
 _WORDS: dict[str, Callable[[Any], str]] = {
     "status": lambda shown: ClientStatus(shown).label,
-    "mandate": lambda shown: MandateStatus(shown).label,
     "contract.status": lambda shown: ContractStatus(shown).label,
     "contract.payment_method": lambda shown: PaymentMethod(shown).label,
     "contract.amount": _euros,

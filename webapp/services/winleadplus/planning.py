@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from webapp import crypto
-from webapp.models.banking import iban_purpose
+from webapp.models.banking import MandateStatus, iban_purpose
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import images
 from webapp.services.winleadplus.images import Changes
@@ -271,7 +271,7 @@ def _complete_account(plan: Plan, account: Account, row: Json, before: Json | No
         plan.changes[f"bic#{number}"] = (before["bic"] if before else None, account.bic)
     if account.has_mandate and not row["has_mandate"] and not (before and before["has_mandate"]):
         plan.mandates.append(row["id"])
-        plan.changes[f"mandate#{number}"] = (None, "declared")
+        plan.changes[f"mandate#{number}"] = (None, MandateStatus.DECLARED.label)
 
 
 def _change_contracts(plan: Plan, standing: Standing, new: Json, old: Json | None) -> None:
