@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp import crypto, tenancy
@@ -89,7 +89,8 @@ def start(
                 requested_by_id=by,
                 user_token=sealed,
             )
-            .on_conflict_do_nothing(index_elements=["organisation_id"], index_where=SyncRun.status == RunStatus.RUNNING)
+            # The index's own words: a bound parameter would not be recognised in a generic plan.
+            .on_conflict_do_nothing(index_elements=["organisation_id"], index_where=text("status = 'running'"))
             .returning(SyncRun.id)
         )
         if inserted is not None:
