@@ -1,0 +1,191 @@
+"""The subscriptions page: which subscriptions, in what order, how many, and what they bring in a month."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models.clients import Client, full_name
+from webapp.models.money import cents
+from webapp.models.subscriptions import RECURRING, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.services import keyset
+from webapp.services.clients.search import Term, terms_of
+
+PAGE_SIZE = 50
+SEARCH_LENGTH = 200
+WITHOUT_COMMERCIAL = "sans-commercial"
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The key, in a cursor, of those with nothing due: they come last."""
+
+
+class Sort(StrEnum):
+    """The orders of the list, as the address says them."""
+
+    NEWEST = "-creation"
+    NEXT_CHARGE = "echeance"
+
+
+@dataclass(frozen=True)
+class SubscriptionsView:
+    """What the list shows: a search over clients, filters (None lets all through), an order, where the page starts."""
+
+    search: str = ""
+    status: SubscriptionStatus | None = None
+    frequency: Frequency | None = None
+    commercial: UUID | Literal["sans-commercial"] | None = None
+    client_id: UUID | None = None
+    contract_id: UUID | None = None
+    sort: Sort = Sort.NEWEST
+    cursor: str = ""
+
+
+class SubscriptionRow(NamedTuple):
+    """A line of the list. ``lines`` is what it sells, ``amount`` before tax per cycle."""
+
+    id: UUID
+    client_id: UUID
+    client: str
+    lines: str
+    status: SubscriptionStatus
+    frequency: Frequency
+    amount: Decimal
+    currency: str
+    next_charge_on: date | None
+    cancels_on: date | None
+
+
+class Totals(NamedTuple):
+    """How many subscriptions a view holds, and their monthly recurring revenue before tax, per currency."""
+
+    number: int
+    mrr: dict[str, Decimal]
+
+
+class Listing(NamedTuple):
+    """A page of a view, the cursor of the next one if there is one, and the totals of the whole view."""
+
+    rows: list[SubscriptionRow]
+    next_cursor: str | None
+    totals: Totals
+
+
+def list_subscriptions(view: SubscriptionsView) -> Listing:
+    """The subscriptions of a view. A cursor that is none, or was made for another order, gives the first page."""
+    conditions = _conditions(view)
+    found = _page(view, conditions, keyset.decode(view.cursor, sort=view.sort, kind=datetime))
+    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    next_cursor = None
+    if has_more:
+        position = keyset.Position(found[-1].next_charge_at or NEVER, found[-1].id)
+        next_cursor = keyset.encode(position, sort=view.sort)
+    return Listing([_row(each) for each in found], next_cursor, _totals(conditions))
+
+
+def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
+    conditions = [
+        Subscription.organisation_id == tenancy.current_organisation_id(),
+        Client.organisation_id == Subscription.organisation_id,
+        Client.id == Subscription.client_id,
+    ]
+    if view.commercial == WITHOUT_COMMERCIAL:
+        conditions.append(Client.commercial_id.is_(None))
+    elif view.commercial is not None:
+        conditions.append(Client.commercial_id == view.commercial)
+    for column, value in (
+        (Subscription.status, view.status),
+        (Subscription.frequency, view.frequency),
+        (Subscription.client_id, view.client_id),
+        (Subscription.contract_id, view.contract_id),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    return conditions + [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in _terms(view.search)]
+
+
+def _terms(search: str) -> list[Term]:
+    readable = "".join(character if character.isprintable() else " " for character in search[:SEARCH_LENGTH]).strip()
+    return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
+
+
+def _page(
+    view: SubscriptionsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None
+) -> list[Row[*tuple[Any, ...]]]:
+    """One row more than a page has, from the position on."""
+    wanted = PAGE_SIZE + 1
+    statement = _statement(conditions)
+    if view.sort is Sort.NEWEST:
+        if position is not None:
+            statement = statement.where(Subscription.id < position.id)
+        return list(db.session.execute(statement.order_by(Subscription.id.desc()).limit(wanted)))
+    # Those with a date walk the index of what is due; those without one follow, by id.
+    found: list[Row[*tuple[Any, ...]]] = []
+    without = statement.where(Subscription.next_charge_at.is_(None))
+    if position is not None and position.key == NEVER:
+        without = without.where(Subscription.id > position.id)
+    else:
+        due = statement.where(Subscription.next_charge_at.is_not(None))
+        if position is not None:
+            here = tuple_(Subscription.next_charge_at, Subscription.id)
+            due = due.where(here > tuple_(literal(position.key), literal(position.id)))
+        found = list(db.session.execute(due.order_by(Subscription.next_charge_at, Subscription.id).limit(wanted)))
+    if len(found) < wanted:
+        found += db.session.execute(without.order_by(Subscription.id).limit(wanted - len(found)))
+    return found
+
+
+def _statement(conditions: list[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    labels = (
+        select(func.string_agg(SubscriptionLine.label, literal(", ")).label("labels"))
+        .where(
+            SubscriptionLine.organisation_id == Subscription.organisation_id,
+            SubscriptionLine.subscription_id == Subscription.id,
+        )
+        .correlate(Subscription)
+        .scalar_subquery()
+    )
+    return select(
+        Subscription.id,
+        Subscription.client_id,
+        Client.last_name,
+        Client.first_name,
+        labels.label("labels"),
+        Subscription.status,
+        Subscription.frequency,
+        Subscription.recurring_amount,
+        Subscription.currency,
+        Subscription.next_charge_on,
+        Subscription.next_charge_at,
+        Subscription.cancels_on,
+    ).where(*conditions)
+
+
+def _row(found: Row[*tuple[Any, ...]]) -> SubscriptionRow:
+    return SubscriptionRow(
+        id=found.id,
+        client_id=found.client_id,
+        client=full_name(found.last_name, found.first_name),
+        lines=found.labels or "",
+        status=found.status,
+        frequency=found.frequency,
+        amount=found.recurring_amount,
+        currency=found.currency,
+        next_charge_on=found.next_charge_on,
+        cancels_on=found.cancels_on,
+    )
+
+
+def _totals(conditions: list[ColumnElement[bool]]) -> Totals:
+    recurring = func.sum(Subscription.annual_amount).filter(Subscription.status.in_(RECURRING))
+    rows = db.session.execute(
+        select(Subscription.currency, func.count().label("number"), func.coalesce(recurring, 0).label("yearly"))
+        .where(*conditions)
+        .group_by(Subscription.currency)
+        .order_by(Subscription.currency)
+    ).all()
+    return Totals(sum(row.number for row in rows), {row.currency: cents(row.yearly / 12) for row in rows if row.yearly})
