@@ -2,15 +2,42 @@
 
 from flask import Flask
 
-from webapp.views import client, clients, contracts, errors, formats, health, layout, sign_in, synchronisations
+from webapp.views import (
+    client,
+    clients,
+    commercials,
+    contracts,
+    dashboard,
+    errors,
+    figures,
+    formats,
+    health,
+    layout,
+    sign_in,
+    statistics,
+    synchronisations,
+    teams,
+)
 
-BLUEPRINTS = (health.bp, sign_in.bp, client.bp, clients.bp, contracts.bp, synchronisations.bp)
+BLUEPRINTS = (
+    health.bp,
+    sign_in.bp,
+    dashboard.bp,
+    client.bp,
+    clients.bp,
+    contracts.bp,
+    commercials.bp,
+    statistics.bp,
+    teams.bp,
+    synchronisations.bp,
+)
 
 
 def init_app(app: Flask) -> None:
     """Register every blueprint, and what all pages share."""
     layout.init_app(app)
     formats.init_app(app)
+    figures.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -1,11 +1,11 @@
 """The clients page: one address per view of the list, with and without HTMX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -13,14 +13,17 @@ from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.services.clients import listing
 from webapp.services.clients.listing import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.commercials import teams
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
+from webapp.views.lists import Chip
 
 T = TypeVar("T")
 
 bp = Blueprint("clients", __name__)
 
 EVERY_SOURCE = "tous"
+WITHOUT_CONTACT = "sans"
 
 
 class Column(NamedTuple):
@@ -53,12 +56,6 @@ class Heading(NamedTuple):
     direction: str | None
 
 
-@bp.get("/")
-def home() -> ResponseReturnValue:
-    """The clients page, until there is a dashboard."""
-    return redirect(url_for("clients.index"))
-
-
 @bp.get("/clients")
 def index() -> ResponseReturnValue:
     """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
@@ -80,6 +77,8 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
         source=_read(SourceFilter, arguments.get("source")),
         status=_read(ClientStatus, arguments.get("statut")),
         commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else _read(UUID, commercial),
+        team=_read(UUID, arguments.get("equipe")),
+        lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
         sort=_read(Sort, arguments.get("tri")) or Sort.NAME,
         cursor=arguments.get("apres", ""),
     )
@@ -92,6 +91,12 @@ def _read(kind: Callable[[str], T], text: str | None) -> T | None:
         return None
 
 
+@bp.app_template_filter("clients_address")
+def exact_address(view: ClientsView) -> str:
+    """Where a number leads: the list behind it, counted exactly."""
+    return _address(view, exact=True)
+
+
 def _address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
     shown = replace(view, **changes)
@@ -100,6 +105,8 @@ def _address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "source": shown.source,
         "statut": shown.status,
         "commercial": shown.commercial,
+        "equipe": shown.team,
+        "contact": WITHOUT_CONTACT if shown.lacks_contact else None,
         "tri": shown.sort if shown.sort is not Sort.NAME else None,
         "apres": shown.cursor,
         "total": "exact" if exact else None,
@@ -149,5 +156,15 @@ def _page_values(view: ClientsView) -> dict[str, Any]:
             (WITHOUT_COMMERCIAL, "Sans commercial"),
             *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
         ],
+        "chips": list(_chips(view)),
         "sync": status.overview(at=clock.now()),
     }
+
+
+def _chips(view: ClientsView) -> Iterator[Chip]:
+    """The filters that only a number's link sets."""
+    if view.team:
+        name = teams.find_name(view.team) or "inconnue"
+        yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], _address(view, team=None, cursor=""))
+    if view.lacks_contact:
+        yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], _address(view, lacks_contact=False, cursor=""))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -15,6 +16,7 @@ from webapp.models.contracts import Contract
 from webapp.services.contracts.counting import Axis, count_by
 from webapp.services.contracts.selection import ContractsView, OfTeam
 from webapp.services.figures.breakdowns import Breakdown, Number, by_month, by_status, number, signed_within
+from webapp.services.figures.kpi import change
 from webapp.services.figures.period import Period
 from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, portfolio
 
@@ -39,6 +41,11 @@ class Overview:
     months: Breakdown
     statuses: Breakdown
     rank: Rank | None
+
+    @property
+    def change(self) -> Decimal | None:
+        """By what part the number of contracts changed since the period before; None where that had none."""
+        return change(self.signed, self.before)
 
 
 def find_commercial(commercial_id: UUID) -> Commercial:

@@ -68,7 +68,7 @@ def count_by(view: ContractsView, axis: Axis) -> dict[Key, Figure]:
     """
     figures: dict[Key, Figure] = {}
     for key, currency, contracts, amount in db.session.execute(_statement(view, axis)):
-        figures[key] = figures.get(key, NONE) + Figure(contracts, {currency: amount} if amount else {})
+        figures[key] = figures.get(key, NONE) + Figure(int(contracts), {currency: amount} if amount else {})
     return {key: figure for key, figure in figures.items() if figure.contracts}
 
 

@@ -135,4 +135,4 @@ def _lines(
 
 def _names(model: type[Product | Company], keys: Collection[Key]) -> dict[Any, str]:
     named = select(model.id, model.name).where(model.id.in_([key for key in keys if key]))
-    return dict(db.session.execute(named).tuples().all())
+    return dict(iter(db.session.execute(named)))

@@ -48,7 +48,7 @@ def figures_scope(user: User) -> Scope:
     teams = _list_led_teams(user) if user.has_role(Role.MANAGER) else {}
     own = Commercial.user_id == user.id
     found = db.session.execute(select(Commercial.id, Commercial.team_id).where(or_(own, Commercial.team_id.in_(teams))))
-    members = dict(found.tuples().all())
+    members = dict(iter(found))
     sellers: dict[Seller, str] = {OfTeam(team_id): name for team_id, name in teams.items()}
     sellers |= {commercial_id: "Vos chiffres" for commercial_id, team_id in members.items() if team_id not in teams}
     return Scope(sellers=sellers, members=members)

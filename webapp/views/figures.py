@@ -1,0 +1,121 @@
+"""What pages of figures have in common: the period in their address, and charts as data for static/charts.js."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import Flask, url_for
+from werkzeug.datastructures import MultiDict
+
+from webapp.errors import InvalidInputError
+from webapp.services.figures.breakdowns import Breakdown
+from webapp.services.figures.period import Period, Span
+from webapp.views import formats
+from webapp.views.lists import YEARS, read, read_day
+
+Measure = Literal["contracts", "amount"]
+ORDINALS = {1: "1er", 2: "2e", 3: "3e", 4: "4e"}
+CURRENCY = "EUR"
+"""What charts draw amounts in; the tables beside them have the others too."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A period that one may go to."""
+
+    label: str
+    address: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class PeriodBar:
+    """The period that a page shows, those that one may go to, and what was wrong with the one asked for.
+
+    ``action`` and ``hidden`` are for the form of any days.
+    """
+
+    period: Period
+    spans: list[Choice]
+    previous: Choice | None
+    next: Choice | None
+    action: str
+    hidden: dict[str, str]
+    problem: str | None
+
+
+def init_app(app: Flask) -> None:
+    """Make the filters known to the templates."""
+    app.add_template_filter(chart_data)
+    app.add_template_filter(period_name)
+    app.add_template_filter(period_query)
+
+
+def read_period(
+    arguments: MultiDict[str, str], endpoint: str, *, today: date, default: Span = Span.MONTH, **kept: Any
+) -> PeriodBar:
+    """The period that an address asks for; ``kept`` is what else the page's address says."""
+    since, until = read_day(arguments.get("du")), read_day(arguments.get("au"))
+    asked = read(Span, arguments.get("periode")) or (Span.CUSTOM if since and until else default)
+    period, problem = Period.around(since or today, default if asked is Span.CUSTOM else asked), None
+    if asked is Span.CUSTOM and since and until:
+        try:
+            period = Period.between(since, until)
+        except InvalidInputError as error:
+            period, problem = Period.around(today, default), error.message
+
+    def choice(label: str, other: Period, *, is_current: bool = False) -> Choice:
+        return Choice(label, url_for(endpoint, **kept, **period_query(other)), is_current)
+
+    def neighbour(label: str, other: Period) -> Choice | None:
+        return choice(label, other) if {other.since.year, other.until.year} <= set(YEARS) else None
+
+    here = url_for(endpoint, **kept)
+    spans = [
+        choice(
+            span.label, Period.around(min(period.until, max(period.since, today)), span), is_current=span is period.span
+        )
+        for span in (Span.MONTH, Span.QUARTER, Span.YEAR)
+    ]
+    return PeriodBar(
+        period,
+        spans,
+        neighbour("Période précédente", period.previous),
+        neighbour("Période suivante", period.next),
+        urlsplit(here).path,
+        {**dict(parse_qsl(urlsplit(here).query)), "periode": Span.CUSTOM},
+        problem,
+    )
+
+
+def period_query(period: Period) -> dict[str, Any]:
+    """How an address says a period."""
+    query = {"periode": period.span.value, "du": str(period.since)}
+    return query | ({"au": str(period.until)} if period.span is Span.CUSTOM else {})
+
+
+def period_name(period: Period) -> str:
+    """A period in words: novembre 2026 · 4e trimestre 2026 · 2026 · du 05/11/2026 au 20/11/2026."""
+    if period.span is Span.MONTH:
+        return formats.month(period.since)
+    if period.span is Span.QUARTER:
+        return f"{ORDINALS[(period.since.month + 2) // 3]} trimestre {period.since.year}"
+    if period.span is Span.YEAR:
+        return str(period.since.year)
+    return f"du {formats.day(period.since)} au {formats.day(period.until)}"
+
+
+def chart_data(breakdown: Breakdown, measure: Measure, shape: Literal["columns", "bars"] = "columns") -> str:
+    """What static/charts.js draws: columns along time, bars for things with names."""
+    content: dict[str, Any] = {
+        "shape": shape,
+        "unit": CURRENCY if measure == "amount" else "contrats",
+        "labels": [line.label for line in breakdown.lines],
+        "values": [
+            line.number.contracts if measure == "contracts" else float(line.number.amounts.get(CURRENCY, 0))
+            for line in breakdown.lines
+        ],
+    }
+    return json.dumps(content, ensure_ascii=False)
