@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Shot, SignIn
+from tests.browser.conftest import DESK, Shot, SignIn
 from tests.browser.world import World
 
 LONG = 30_000  # milliseconds; a synchronisation is quick, the machine may not be
@@ -160,5 +160,17 @@ def test_hostile_prospects_cost_themselves_only_and_their_reasons_can_be_read(
     expect(page.get_by_test_id("toast")).to_have_attribute("data-kind", "warning")
     page.get_by_test_id("sync-progress").get_by_role("link", name="Voir le détail").click()
     expect(page.get_by_test_id("sync-item").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= DESK["width"]  # whatever is in a name
     shot(page, "sync-items")
     synced.winleadplus(mode="ok")
+
+
+def test_whoever_comes_back_to_the_page_finds_its_freshness_up_to_date(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord")
+    synchronise(page)
+    freshness = page.locator("#sync-freshness")
+    expect(freshness).to_contain_text("dernière réussie à l’instant")
+    with synced.database() as connection:
+        connection.execute("UPDATE sync_runs SET finished_at = finished_at - interval '2 hours'")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(freshness).to_contain_text("dernière réussie il y a 2 h")
