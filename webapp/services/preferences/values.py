@@ -1,0 +1,201 @@
+"""The values that subscriptions have, from which cycle on, and what they were before."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import joinedload
+
+from webapp.errors import InvalidInputError
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.identity import User
+from webapp.models.preferences import PreferenceChange, PreferenceSchema, PreferenceValue, Scalar
+from webapp.models.subscriptions import Subscription
+from webapp.services.preferences.checking import check_value, fits, refusal
+from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change
+from webapp.services.preferences.schemas import list_schemas
+from webapp.services.subscriptions import scheduling
+from webapp.services.subscriptions.editing import EndedError
+from webapp.services.subscriptions.lifecycle import find_for_update
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
+
+LAST_CYCLE = 2**31 - 1
+
+Snapshot = dict[str, dict[str, Any]]
+"""A frozen copy: code → label and value, as they were."""
+
+
+@dataclass(frozen=True)
+class EffectiveValue:
+    """What holds for a cycle: the subscription's own value, else the field's default.
+
+    ``is_outdated`` says that the field's choices have changed since; ``is_missing`` that a required one has none.
+    """
+
+    schema: PreferenceSchema
+    value: Scalar | None
+    is_default: bool
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the value is no longer one that could be chosen."""
+        return not fits(self.schema, self.value)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a value is required and there is none."""
+        return self.schema.required and self.value is None
+
+
+def set_values(subscription_id: UUID, written: Mapping[str, Scalar | None], *, by: User | None, at: datetime) -> int:
+    """Set the values of the fields named in ``written`` (code → value; None or "" for none).
+
+    Returns the cycle from which they hold: the one in preparation before the company's cut-off, the next one after it.
+    A value written again for the same cycle replaces the first; both stay in the history. Raises NotFoundError,
+    EndedError; InvalidInputError (field « preference-<code> »), in which case nothing is written.
+    """
+    with transaction():
+        subscription = find_for_update(subscription_id)
+        if subscription.status.is_final:
+            raise EndedError(f"Un abonnement {subscription.status.label.lower()} ne se modifie plus.")
+        schemas = {schema.code: schema for schema in list_schemas()}
+        values = {schemas[code]: _checked(schemas[code], value) for code, value in _known(written, schemas)}
+        cycle = first_cycle_for_change(subscription, find_cut_off(subscription.company_id), at=at)
+        latest = _own_values({subscription.id: LAST_CYCLE})
+        for schema, value in values.items():
+            old = latest.get((subscription.id, schema.id))
+            if old != value:
+                _write(subscription, schema, old, value, cycle, by=by, at=at)
+    return cycle
+
+
+def _known(
+    written: Mapping[str, Scalar | None], schemas: Mapping[str, PreferenceSchema]
+) -> Iterable[tuple[str, Scalar | None]]:
+    for code, value in written.items():
+        if code not in schemas:
+            raise InvalidInputError(f"La préférence «\u00a0{code}\u00a0» n’existe pas.", field=f"preference-{code}")
+        yield code, value
+
+
+def _checked(schema: PreferenceSchema, written: Scalar | None) -> Scalar | None:
+    value = check_value(schema, written)
+    if value is None and schema.required and schema.default is None:
+        raise refusal(schema, f"Indiquez une valeur pour «\u00a0{schema.label}\u00a0».")
+    return value
+
+
+def _write(
+    subscription: Subscription,
+    schema: PreferenceSchema,
+    old: Scalar | None,
+    new: Scalar | None,
+    cycle: int,
+    *,
+    by: User | None,
+    at: datetime,
+) -> None:
+    # A cut-off that was moved may have left a value for a later cycle: the last word holds from its cycle on.
+    db.session.execute(
+        delete(PreferenceValue).where(
+            PreferenceValue.subscription_id == subscription.id,
+            PreferenceValue.schema_id == schema.id,
+            PreferenceValue.effective_from_cycle > cycle,
+        )
+    )
+    row = insert(PreferenceValue).values(
+        organisation_id=current_organisation_id(),
+        id=new_id(),
+        subscription_id=subscription.id,
+        schema_id=schema.id,
+        effective_from_cycle=cycle,
+        value=new,
+        changed_at=at,
+    )
+    db.session.execute(
+        row.on_conflict_do_update(
+            index_elements=["organisation_id", "subscription_id", "schema_id", "effective_from_cycle"],
+            set_={"value": row.excluded.value, "changed_at": row.excluded.changed_at},
+        )
+    )
+    db.session.add(
+        PreferenceChange(
+            subscription_id=subscription.id,
+            schema_id=schema.id,
+            effective_from_cycle=cycle,
+            old_value=old,
+            new_value=new,
+            at=at,
+            user_id=by.id if by else None,
+        )
+    )
+
+
+def list_effective(subscription: Subscription, *, cycle: int) -> list[EffectiveValue]:
+    """What holds for a cycle, for every field that is asked for, in their order."""
+    own = _own_values({subscription.id: cycle})
+    return [_effective(schema, own.get((subscription.id, schema.id))) for schema in list_schemas()]
+
+
+def list_effective_on(subscription: Subscription, day: date) -> list[EffectiveValue]:
+    """What holds on a day: for the cycle whose period it falls into."""
+    following = scheduling.first_cycle_from(subscription.anchor_date, subscription.frequency, day)
+    is_first_day = scheduling.due_date(subscription.anchor_date, subscription.frequency, following) == day
+    return list_effective(subscription, cycle=following if is_first_day else max(0, following - 1))
+
+
+def take_snapshots(cycles: Mapping[UUID, int]) -> dict[UUID, Snapshot]:
+    """Frozen copies of what holds for a cycle of each subscription (id → cycle), in two queries however many."""
+    schemas, own = list_schemas(), _own_values(cycles)
+    return {
+        subscription_id: {
+            schema.code: {
+                "label": schema.label,
+                "value": _effective(schema, own.get((subscription_id, schema.id))).value,
+            }
+            for schema in schemas
+        }
+        for subscription_id in cycles
+    }
+
+
+def _effective(schema: PreferenceSchema, own: Scalar | None) -> EffectiveValue:
+    return EffectiveValue(schema, schema.default if own is None else own, is_default=own is None)
+
+
+def _own_values(cycles: Mapping[UUID, int]) -> dict[tuple[UUID, UUID], Scalar | None]:
+    """(subscription, field) → the latest value that holds for the cycle of each subscription."""
+    rows = db.session.execute(
+        select(
+            PreferenceValue.subscription_id,
+            PreferenceValue.schema_id,
+            PreferenceValue.effective_from_cycle,
+            PreferenceValue.value,
+        )
+        .where(PreferenceValue.subscription_id.in_(cycles))
+        .order_by(PreferenceValue.effective_from_cycle)
+    )
+    return {
+        (row.subscription_id, row.schema_id): row.value
+        for row in rows
+        if row.effective_from_cycle <= cycles[row.subscription_id]
+    }
+
+
+def list_changes(subscription_id: UUID, *, limit: int = 100) -> list[PreferenceChange]:
+    """The history of a subscription's values, the latest first, with the field and who changed it."""
+    return list(
+        db.session.scalars(
+            select(PreferenceChange)
+            .where(PreferenceChange.subscription_id == subscription_id)
+            .order_by(PreferenceChange.at.desc(), PreferenceChange.id.desc())
+            .limit(limit)
+            .options(joinedload(PreferenceChange.schema), joinedload(PreferenceChange.user))
+        )
+    )
