@@ -1,0 +1,1 @@
+"""Payment providers: one protocol, one module per provider."""

@@ -1,0 +1,197 @@
+"""What every payment provider can do for us, in our words. Each module beside this one speaks to one of them.
+
+Rules that callers may rely on, whichever provider it is:
+
+- ``create_payment`` may be called again with the same request: the provider collects at most once per idempotency key,
+  for as long as ``honoured_key_age``. Whatever goes wrong on the way, it answers with an outcome and never raises; a
+  result that nobody knows is UNKNOWN, never refused.
+- ``find_payment`` reads and changes nothing. None means that the provider has no such payment *now*: a request that is
+  still under way may yet become one, until ``longest_delay`` after it was sent.
+- All of them block, for at most some 20 seconds, and may be called from several threads at once.
+- No method writes to our database, and none is called inside a transaction.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from webapp.models.charges import RefusalClass
+
+
+class PaymentState(StrEnum):
+    """What became of a payment, as far as the provider knows."""
+
+    SUCCEEDED = "succeeded"
+    PROCESSING = "processing"
+    REFUSED = "refused"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    CANCELED = "canceled"
+    REVERSED = "reversed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class PaymentMetadata:
+    """Our ids, which the provider keeps with the payment: the way back from its object to our rows."""
+
+    organisation_id: UUID
+    charge_id: UUID
+    attempt_id: UUID
+    subscription_id: UUID
+    cycle_no: int
+
+    def as_text(self) -> dict[str, str]:
+        """The form in which they travel."""
+        return {
+            "organisation": str(self.organisation_id),
+            "charge": str(self.charge_id),
+            "attempt": str(self.attempt_id),
+            "subscription": str(self.subscription_id),
+            "cycle": str(self.cycle_no),
+        }
+
+
+@dataclass(frozen=True)
+class PaymentRequest:
+    """Collect ``amount`` (above zero) from a method that the provider keeps, without the client at hand.
+
+    ``idempotency_key`` is the attempt's own (``ChargeAttempt.idempotency_key``). ``method_reference`` and
+    ``customer_reference`` are those of the saved method; a bank file takes the mandate's id instead.
+    ``statement_text`` is what the client reads on the bank statement. ``collect_on`` is the charge's due date, which
+    only bank files look at.
+    """
+
+    idempotency_key: str
+    amount: Decimal
+    currency: str
+    method_reference: str
+    customer_reference: str
+    metadata: PaymentMetadata
+    statement_text: str
+    collect_on: date
+
+    @property
+    def attempt_id(self) -> UUID:
+        """The attempt that this is."""
+        return self.metadata.attempt_id
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Money given back, as the provider tells it. ``amount`` is positive."""
+
+    external_id: str
+    amount: Decimal
+    happened_at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PaymentOutcome:
+    """What the provider says about a payment.
+
+    ``occurred_at`` is when it happened there: for SUCCEEDED and REVERSED the capture, for REFUSED the refusal; a
+    reversal has its own ``reversed_at`` and ``reversal_reason``. ``amount`` is what was captured, to be compared with
+    what was asked. ``code`` and ``message`` are the provider's words. ``refunds`` are all that it knows of.
+    ``is_replay`` marks an UNKNOWN that the provider merely remembers for this key (a stored 5xx): sending again brings
+    the same, so only looking up helps.
+    """
+
+    state: PaymentState
+    provider_payment_id: str | None = None
+    refusal_class: RefusalClass | None = None
+    code: str | None = None
+    message: str | None = None
+    occurred_at: datetime | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    authentication_url: str | None = None
+    reversed_at: datetime | None = None
+    reversal_reason: str | None = None
+    refunds: tuple[Refund, ...] = ()
+    is_replay: bool = False
+
+
+@dataclass(frozen=True)
+class ProviderEvent:
+    """What a webhook announces. It only says where to look: the payment itself is fetched again."""
+
+    event_id: str
+    kind: str
+    attempt_id: UUID | None = None
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class KnownPayment:
+    """One line of what the provider says happened, for the daily reconciliation."""
+
+    attempt_id: UUID | None
+    outcome: PaymentOutcome
+
+
+class ProviderError(Exception):
+    """The provider could not do what was asked; the message is for logs and for the page of those who look after it."""
+
+
+class ProviderUnreachableError(ProviderError):
+    """It did not answer, or answered that it cannot now. Nothing is known; asking again later makes sense."""
+
+
+class ProviderRejectedError(ProviderError):
+    """It understood and said no (a payment that cannot be refunded, keys that it does not know). Nothing was done."""
+
+
+class BadSignatureError(ProviderError):
+    """A webhook that the provider did not sign, or not lately."""
+
+
+class UnreadableWebhookError(ProviderError):
+    """A webhook that was signed all right and makes no sense to us."""
+
+
+class Provider(Protocol):
+    """One account with one provider."""
+
+    honoured_key_age: timedelta
+    """How long after its first use an idempotency key may be sent again (shorter than the provider's own limit)."""
+
+    longest_delay: timedelta
+    """How late the provider may still commit a request that looked lost."""
+
+    def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
+        """Ask for the money. Never raises for what the provider or the network does."""
+        ...
+
+    def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
+        """What became of an attempt, by the provider's id where we know it, else by our metadata.
+
+        None where it has no such payment. Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
+
+    def cancel(self, provider_payment_id: str) -> PaymentOutcome:
+        """Call off a payment that is not captured yet, and tell what became of it: it may have been captured meanwhile.
+
+        Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
+
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
+        """Give ``amount`` of a captured payment back. Raises ProviderUnreachableError, ProviderRejectedError."""
+        ...
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
+        """What a webhook's raw body announces. Raises BadSignatureError, UnreadableWebhookError."""
+        ...
+
+    def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
+        """Every payment that was made or changed in the interval.
+
+        Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
