@@ -24,10 +24,12 @@ from demo.console import Console
 from demo.embedded import Server, ServerError, start_postgres, start_redis
 from demo.home import PortTakenError, exclusively, listen, open_home, port_of, read_json, write_json
 from demo.node import NODE
+from demo.preparation import is_prepared
 from demo.processes import end_marked
 from demo.readiness import checks
 from demo.supervisor import Child, ChildDiedError, StopRequestedError, Supervisor
 from demo.surroundings import (
+    OWNERS_ADDRESS,
     SERVERS_ADDRESSES,
     environment,
     for_application,
@@ -116,7 +118,8 @@ class Development:
         self._choose_ports()
         self._environment = environment(self._home, self._given, self._servers, self._ports)
         self._start_pretend_world()
-        self._supervisor.run(Child("prepare", [sys.executable, "-m", "demo.prepare"], self._environment))
+        if not is_prepared(self._environment[OWNERS_ADDRESS]):
+            self._supervisor.run(Child("prepare", [sys.executable, "-m", "demo.prepare"], self._environment))
         web, *others = self._application()
         web.inherited = (self._door.fileno(),)
         web.environment |= {"CRM_LISTENING": str(self._door.fileno())}
