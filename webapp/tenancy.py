@@ -8,11 +8,13 @@ are not reached by this: they name organisation_id themselves.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, event
 from sqlalchemy.orm import (
+    LoaderCriteriaOption,
     Mapped,
     ORMExecuteState,
     Session,
@@ -73,15 +75,19 @@ def across_organisations() -> Iterator[None]:
 def _narrow_statement(state: ORMExecuteState) -> None:
     if _across.get() or state.is_column_load or state.is_relationship_load:
         return  # relationships follow composite keys, which stay within the organisation
-    if not any(issubclass(mapper.class_, OrganisationScoped) for mapper in state.all_mappers):
-        return
-    organisation_id = current_organisation_id()
-    state.statement = state.statement.options(
-        with_loader_criteria(
-            OrganisationScoped,
-            lambda cls: cls.organisation_id == organisation_id,
-            include_aliases=True,
-        )
+    organisation_id = _current.get()
+    if organisation_id is not None:
+        if state.is_select or state.is_update or state.is_delete:
+            state.statement = state.statement.options(_criterion(organisation_id))
+    elif any(issubclass(mapper.class_, OrganisationScoped) for mapper in state.all_mappers):
+        raise NoOrganisationError("no organisation is set")
+
+
+@lru_cache(maxsize=1024)
+def _criterion(organisation_id: UUID) -> LoaderCriteriaOption:
+    """Narrows tenant tables, and no other; kept, since making one costs more than many a query."""
+    return with_loader_criteria(
+        OrganisationScoped, lambda cls: cls.organisation_id == organisation_id, include_aliases=True
     )
 
 

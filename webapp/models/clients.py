@@ -66,7 +66,14 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
         tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
         *(Index(f"ix_clients_{sort}", "organisation_id", sort, "id") for sort in SORT_COLUMNS),
         *(
-            Index(f"ix_clients_{filtered}_{sort}", "organisation_id", filtered, sort, "id")
+            Index(
+                f"ix_clients_{filtered}_{sort}",
+                *("organisation_id", filtered, sort, "id"),
+                # Several filters together are counted in the index of one of them.
+                postgresql_include=[other for other in FILTER_COLUMNS if other != filtered]
+                if sort == SORT_COLUMNS[0]
+                else [],
+            )
             for filtered in FILTER_COLUMNS
             for sort in SORT_COLUMNS
         ),

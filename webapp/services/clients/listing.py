@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp import tenancy
@@ -177,11 +177,13 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
     terms = find_terms(view.search)
     conditions = _conditions(view, terms)
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
+    number = _number_of(conditions, exact)
     if terms:
         found = _read(view, position, partial(_gathering, view, conditions))
         if found.total.number <= COUNT_CAP:
             return found
-    found = _read(view, position, partial(_walking, view, conditions, exact))
+        number = number if exact else literal(found.total.number)
+    found = _read(view, position, partial(_walking, view, conditions, number))
     is_capped = found.total.number > COUNT_CAP and not exact
     return found._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else found
 
@@ -211,14 +213,16 @@ def _read(
     return Listing(page, Count(rows[0].total if rows else 0, is_capped=False))
 
 
-def _walking(view: ClientsView, conditions: Conditions, exact: bool, position: keyset.Position | None) -> Statement:
+def _walking(
+    view: ClientsView, conditions: Conditions, number: ColumnElement[int], position: keyset.Position | None
+) -> Statement:
     """Walk the sort's index, from ``position`` on, until the page is full.
 
     A filter on NULL is no constant in the planner's eyes: led by its column, the order is that of the filter's index.
     """
     key, _ = _KEYS[view.sort.ascending]
     leading = [column for column, value in _filters(view)[:1] if value is None]
-    statement = select(key, *_COLUMNS, _number_of(conditions, exact).label("total")).outerjoin(Client.commercial)
+    statement = select(key, *_COLUMNS, number.label("total")).outerjoin(Client.commercial)
     return _cut(view, statement.where(*conditions), [*leading, key, Client.id], position)
 
 
@@ -247,7 +251,7 @@ def _cut(
     return statement.order_by(*(each.desc() if is_descending else each for each in order)).limit(PAGE_SIZE + 1)
 
 
-def _number_of(conditions: Conditions, exact: bool) -> ScalarSelect[int]:
+def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     matches = select(literal(1)).select_from(Client).where(*conditions)
     counted = matches if exact else matches.limit(COUNT_CAP + 1)
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
