@@ -107,7 +107,7 @@ class Applier:
         prospect = payload.read(incoming.value)
         self._make_known([prospect])
         found = standing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
-        (plan,) = planning.plan_all([prospect], found, Claims(), self.rules)
+        (plan,) = planning.plan_all([prospect], found, Claims(), self.rules, self.directory)
         rows = Rows(self.author, self.directory, self.catalogue)
         self._add_rows(rows, _outcome(incoming, plan), found)
         rows.write()
@@ -144,7 +144,7 @@ class Applier:
         found = standing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
         claims = self.claims if self.is_dry_run else Claims()
-        plans = planning.plan_all(prospects, found, claims, self.rules)
+        plans = planning.plan_all(prospects, found, claims, self.rules, self.directory)
         outcomes = _outcomes(read, plans)
         rows = Rows(self.author, self.directory, self.catalogue)
         tally, redone = self._count(outcomes, seen_before)
@@ -172,8 +172,8 @@ class Applier:
         if plan is None or plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
             return
         if self.is_dry_run:
-            current = found.clients[plan.client_id]["commercial_id"] if plan.client_id else None
-            rows.complete_changes(plan, current)
+            if plan.kind is ItemKind.CREATED:
+                plan.changes = planning.changes_of_new(plan.prospect, self.directory)
         elif plan.kind is ItemKind.CREATED:
             plan.client_id = rows.add_created(plan, digests)
         elif plan.kind is ItemKind.UPDATED:

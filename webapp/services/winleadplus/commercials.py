@@ -35,9 +35,22 @@ class Directory:
             return None
         return self._by_email.get(someone.email)
 
+    def commercial_of(self, prospect: Prospect) -> tuple[UUID | None, str | None]:
+        """The commercial's id; of one unknown as yet, the Keycloak id to wait for."""
+        commercial_id = self.id_of(prospect)
+        return commercial_id, None if commercial_id else prospect.commercial
+
     def name_of(self, commercial_id: UUID | None) -> str | None:
         """What pages show."""
         return self._names.get(commercial_id) if commercial_id else None
+
+    def name_for(self, prospect: Prospect) -> str | None:
+        """The name of the prospect's commercial; of one unknown as yet, what WinLeadPlus says of them."""
+        known = self.name_of(self.id_of(prospect))
+        someone = prospect.representative
+        if known is None and someone is not None and prospect.commercial in (None, someone.external_id):
+            known = f"{someone.first_name} {someone.last_name}".strip()
+        return known or prospect.commercial_key
 
     def ensure(self, representatives: Iterable[Representative]) -> None:
         """Make those commercials known that are not yet, in a transaction of its own; a later crash does no harm."""

@@ -15,6 +15,7 @@ from webapp import crypto
 from webapp.models.banking import MandateStatus, iban_purpose
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import images
+from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.images import Changes
 from webapp.services.winleadplus.payload import Account, Prospect, ProspectContract
 from webapp.services.winleadplus.standing import Standing
@@ -89,18 +90,25 @@ class Claims:
     clients: set[UUID] = field(default_factory=set)
 
 
-def plan_all(prospects: Iterable[Prospect], standing: Standing, claims: Claims, rules: Rules) -> list[Plan]:
+def plan_all(
+    prospects: Iterable[Prospect], standing: Standing, claims: Claims, rules: Rules, directory: Directory
+) -> list[Plan]:
     """One plan per prospect, in their order."""
-    return [_plan(prospect, standing, claims, rules) for prospect in prospects]
+    plans = []
+    for prospect in prospects:
+        plan = _plan(prospect, standing, claims, rules)
+        if plan.kind is ItemKind.UPDATED:
+            _fill_changes(plan, standing, rules, directory)
+        plans.append(plan)
+    return plans
 
 
 def _plan(prospect: Prospect, standing: Standing, claims: Claims, rules: Rules) -> Plan:
     mapping = standing.mappings.get(prospect.external_id)
     if mapping is not None:
         plan = Plan(ItemKind.UPDATED, prospect, client_id=mapping.client_id)
-        old = _open_snapshot(mapping.snapshot, prospect, rules)
     else:
-        plan, old = _plan_unmapped(prospect, standing, claims, rules), None
+        plan = _plan_unmapped(prospect, standing, claims, rules)
     if plan.kind in (ItemKind.SKIPPED, ItemKind.CONFLICT):
         return plan
     owner: object = plan.client_id or prospect.external_id
@@ -109,11 +117,8 @@ def _plan(prospect: Prospect, standing: Standing, claims: Claims, rules: Rules) 
         reason = f"La référence de contrat {borrowed} appartient déjà à un autre client."
         return Plan(ItemKind.ERROR, prospect, reason=reason, client_id=mapping.client_id if mapping else None)
     claims.references.update((contract.reference, owner) for contract in prospect.contracts)
-    if plan.client_id is None:
-        _fill_new(plan)
-    else:
+    if plan.client_id is not None:
         claims.clients.add(plan.client_id)
-        _fill_changes(plan, standing, old, rules)
     return plan
 
 
@@ -130,7 +135,8 @@ def _plan_unmapped(prospect: Prospect, standing: Standing, claims: Claims, rules
         return Plan(ItemKind.CONFLICT, prospect, reason=reason, candidates=candidates)
     if candidates:
         return Plan(ItemKind.UPDATED, prospect, client_id=candidates[0], is_first_link=True)
-    return Plan(ItemKind.CREATED, prospect)
+    contracts = [ContractPlan(None, contract) for contract in prospect.contracts]
+    return Plan(ItemKind.CREATED, prospect, contracts=contracts, accounts=list(prospect.accounts))
 
 
 def _borrowed_reference(prospect: Prospect, owner: object, standing: Standing, claims: Claims) -> str | None:
@@ -142,16 +148,11 @@ def _borrowed_reference(prospect: Prospect, owner: object, standing: Standing, c
     return None
 
 
-def _fill_new(plan: Plan) -> None:
-    prospect = plan.prospect
-    plan.contracts = [ContractPlan(None, contract) for contract in prospect.contracts]
-    plan.accounts = list(prospect.accounts)
-
-
-def changes_of_new(plan: Plan) -> Changes:
+def changes_of_new(prospect: Prospect, directory: Directory) -> Changes:
     """What a dry run tells of a prospect that would become a new client."""
-    prospect = plan.prospect
     changes: Changes = {name: (None, getattr(prospect, name)) for name in CLIENT_FIELDS if getattr(prospect, name)}
+    if prospect.commercial_key:
+        changes["commercial"] = (None, directory.name_for(prospect))
     if prospect.identity_card:
         changes["identity_card"] = (None, prospect.identity_card)
     for contract in prospect.contracts:
@@ -169,11 +170,12 @@ def _changes_of_new_contract(contract: ProspectContract) -> Changes:
 # ---- Changes of a client that exists
 
 
-def _open_snapshot(sealed: bytes | None, prospect: Prospect, rules: Rules) -> Json | None:
-    if sealed is None:
+def _last_snapshot(prospect: Prospect, standing: Standing, rules: Rules) -> Json | None:
+    mapping = standing.mappings.get(prospect.external_id)
+    if mapping is None or mapping.snapshot is None:
         return None
     snapshot: Json = images.unseal(
-        sealed, organisation_id=rules.organisation_id, table_column=SNAPSHOT, row_id=prospect.external_id
+        mapping.snapshot, organisation_id=rules.organisation_id, table_column=SNAPSHOT, row_id=prospect.external_id
     )
     return snapshot
 
@@ -188,12 +190,14 @@ def snapshot_of(prospect: Prospect) -> Json:
     return snapshot
 
 
-def _fill_changes(plan: Plan, standing: Standing, old: Json | None, rules: Rules) -> None:
+def _fill_changes(plan: Plan, standing: Standing, rules: Rules, directory: Directory) -> None:
+    old = _last_snapshot(plan.prospect, standing, rules)
     new: Json = orjson.loads(orjson.dumps(snapshot_of(plan.prospect), default=str))
     _keep_unread(new, old or {}, plan.prospect.unread)
     plan.snapshot = new
     client = standing.clients[plan.client_id] if plan.client_id else {}
     _change_client(plan, client, new, old)
+    _change_commercial(plan, client, new, old, directory)
     _change_identity_card(plan, client, new, old, rules)
     _change_accounts(plan, standing, old, rules)
     _change_contracts(plan, standing, new, old)
@@ -231,9 +235,16 @@ def _change_client(plan: Plan, client: Json, new: Json, old: Json | None) -> Non
         if _is_due(name, new, old, client[name]) and client[name] != value:
             plan.values[name] = value
             plan.changes[name] = (client[name], value)
-    awaited = client["commercial_id"] or client["commercial_external_id"]
-    if _is_due("commercial", new, old, awaited):
-        plan.values["commercial"] = new["commercial"]  # applying finds out who that is
+
+
+def _change_commercial(plan: Plan, client: Json, new: Json, old: Json | None, directory: Directory) -> None:
+    if not _is_due("commercial", new, old, client["commercial_id"] or client["commercial_external_id"]):
+        return
+    values = dict(zip(("commercial_id", "commercial_external_id"), directory.commercial_of(plan.prospect), strict=True))
+    if any(client[name] != value for name, value in values.items()):
+        plan.values |= values
+        before = directory.name_of(client["commercial_id"]) or client["commercial_external_id"]
+        plan.changes["commercial"] = (before, directory.name_for(plan.prospect))
 
 
 def _change_identity_card(plan: Plan, client: Json, new: Json, old: Json | None, rules: Rules) -> None:

@@ -24,7 +24,6 @@ from webapp.services.winleadplus.planning import (
     SNAPSHOT,
     ContractPlan,
     Plan,
-    changes_of_new,
     snapshot_of,
 )
 from webapp.services.winleadplus.products import Catalogue
@@ -107,7 +106,7 @@ class Rows:
     def add_created(self, plan: Plan, digests: Digests) -> UUID:
         """A new client with all that hangs on it. Returns its id."""
         author, prospect, client_id = self.author, plan.prospect, new_id()
-        commercial_id, awaited = self._commercial_of(prospect)
+        commercial_id, awaited = self.directory.commercial_of(prospect)
         references = sorted(contract.reference for contract in prospect.contracts)
         self.clients.append(
             (
@@ -130,7 +129,7 @@ class Rows:
         return client_id
 
     def add_updated(self, plan: Plan, digests: Digests, standing: Standing) -> None:
-        """What changes about a client that exists; the plan's ``changes`` are completed."""
+        """What changes about a client that exists."""
         client_id = plan.client_id
         assert client_id is not None  # noqa: S101  for mypy: plans that update name their client
         self._change_client(plan, standing.clients[client_id])
@@ -185,38 +184,13 @@ class Rows:
             )
         )
 
-    def complete_changes(self, plan: Plan, current_commercial: UUID | None = None) -> None:
-        """Say in the plan's changes what a dry run would otherwise leave to writing: new clients, commercials."""
-        if plan.kind is ItemKind.CREATED:
-            plan.changes = changes_of_new(plan)
-        if plan.kind is ItemKind.CREATED or "commercial" in plan.values:
-            after = self._name_of_commercial(plan.prospect)
-            before = self.directory.name_of(current_commercial)
-            if before != after:
-                plan.changes["commercial"] = (before, after)
-
     # ---- Parts of a client
-
-    def _commercial_of(self, prospect: Prospect) -> tuple[UUID | None, str | None]:
-        """The commercial's id, else the Keycloak id to wait for."""
-        commercial_id = self.directory.id_of(prospect)
-        return commercial_id, None if commercial_id else prospect.commercial
-
-    def _name_of_commercial(self, prospect: Prospect) -> str | None:
-        known = self.directory.name_of(self.directory.id_of(prospect))
-        someone = prospect.representative
-        if known is None and someone is not None and prospect.commercial in (None, someone.external_id):
-            known = f"{someone.first_name} {someone.last_name}".strip()
-        return known or prospect.commercial_key
 
     def _change_client(self, plan: Plan, client: dict[str, Any]) -> None:
         values = {**client, **plan.values}
-        if "commercial" in plan.values:
-            self.complete_changes(plan, client["commercial_id"])
-            values["commercial_id"], values["commercial_external_id"] = self._commercial_of(plan.prospect)
         if "identity_card" in plan.values:
             values["identity_card"] = self._sealed_card(plan.values["identity_card"], client["id"])
-        if not (plan.changes or plan.values):
+        if not plan.changes:
             return
         values["version"] = client["version"] + 1
         values["changed_at"] = self.author.at
@@ -261,7 +235,7 @@ class Rows:
                     client_id,
                     author.company_id,
                     author.currency,
-                    *self._commercial_of(prospect),
+                    *self.directory.commercial_of(prospect),
                     contract.reference,
                     *(getattr(contract, name) for name in CONTRACT_FIELDS),
                     sorted({product for product in products if product is not None}),
