@@ -1,6 +1,7 @@
 """One running product and one Chromium for all browser tests; a context, with its cookies, per person."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ FLAGS = (
 ).split()
 DESK = {"width": 1366, "height": 768}
 DATABASE = "crm_browser"
+LONG = 30_000  # milliseconds; a synchronisation is quick, the machine may not be
 expect.set_options(timeout=10_000)
 
 SignIn = Callable[..., Page]
@@ -70,15 +72,6 @@ def first_morning(world: World) -> World:
     return world
 
 
-@pytest.fixture
-def synced(world: World) -> World:
-    """The product after a first synchronisation, whatever tests came before; WinLeadPlus is well."""
-    world.switch_winleadplus_on()
-    world.winleadplus(mode="ok")
-    world.synchronise_once()
-    return world
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, or Playwright's own."""
@@ -127,6 +120,24 @@ def fill_sign_in(page: Page, username: str) -> None:
     page.locator("input[name=username]").fill(username)
     page.locator("input[name=password]").fill("demo")
     page.locator("[type=submit]").click()
+
+
+def synchronise(page: Page, *, end: str = "success", within: int = LONG) -> None:
+    """Click « Sync WinLeadPlus » and wait for the end."""
+    page.get_by_test_id("sync-button").click()
+    progress = page.get_by_test_id("sync-progress")
+    expect(progress).to_have_attribute("data-status", re.compile(f"running|{end}"))
+    expect(progress).to_have_attribute("data-status", end, timeout=within)
+
+
+@pytest.fixture
+def synced(world: World, sign_in: SignIn) -> World:
+    """The product after a first synchronisation, whatever tests came before; WinLeadPlus is well."""
+    world.switch_winleadplus_on()
+    world.winleadplus(mode="ok")
+    if not world.has_prospects():
+        synchronise(sign_in("admin"))
+    return world
 
 
 @pytest.fixture

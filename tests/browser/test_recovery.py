@@ -4,8 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SignIn
-from tests.browser.test_story import synchronise
+from tests.browser.conftest import SignIn, synchronise
 from tests.browser.world import World
 
 TWO_MINUTES = 120_000  # milliseconds: the promise; the lease (45 s) and the sweeper's pace (15 s) stay within it
@@ -33,7 +32,7 @@ def outcome(world: World) -> list[tuple[str, str]]:
 
 def test_a_run_whose_worker_is_killed_ends_as_if_nothing_had_happened(first_morning: World, sign_in: SignIn) -> None:
     world = first_morning
-    world.synchronise_once()
+    synchronise(sign_in("commercial.nord"))
     undisturbed = outcome(world)
     world.reset()
 

@@ -4,18 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, Shot, SignIn
+from tests.browser.conftest import DESK, LONG, Shot, SignIn, synchronise
 from tests.browser.world import World
-
-LONG = 30_000  # milliseconds; a synchronisation is quick, the machine may not be
-
-
-def synchronise(page: Page, *, end: str = "success", within: int = LONG) -> None:
-    """Click « Sync WinLeadPlus » and wait for the end."""
-    page.get_by_test_id("sync-button").click()
-    progress = page.get_by_test_id("sync-progress")
-    expect(progress).to_have_attribute("data-status", re.compile(f"running|{end}"))
-    expect(progress).to_have_attribute("data-status", end, timeout=within)
 
 
 def exact_count(page: Page, query: str = "") -> int:

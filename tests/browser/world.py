@@ -105,13 +105,10 @@ class World:
         Redis.from_url(self.redis_url).flushdb()
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self._environment, check=True)
 
-    def synchronise_once(self) -> None:
-        """Bring the prospects in, unless they are there."""
+    def has_prospects(self) -> bool:
+        """Whether a synchronisation has brought clients in."""
         with self.database() as connection:
-            row = connection.execute("SELECT count(*) FROM clients WHERE source = 'WinLeadPlus'").fetchone()
-        if row == (0,):
-            command = [sys.executable, "-m", "flask", "--app", "wsgi", "winleadplus", "sync", "--organisation", "demo"]
-            subprocess.run(command, cwd=ROOT, env=self._environment, check=True)
+            return connection.execute("SELECT FROM clients WHERE source = 'WinLeadPlus' LIMIT 1").fetchone() is not None
 
     def winleadplus(self, **order: object) -> None:
         """Tell the pretend WinLeadPlus how to behave."""
