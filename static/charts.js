@@ -25,7 +25,7 @@
     const size = { beginAtZero: true, grid, border: { display: false }, ticks: { ...ticks, precision: 0, maxTicksLimit: 5, callback: (value) => compact.format(value) } };
     return {
       type: "bar",
-      data: { labels, datasets: [{ data: values, backgroundColor: colour("--tblr-primary"), borderRadius: 3, maxBarThickness: 28 }] },
+      data: { labels, datasets: [{ data: values, backgroundColor: colour("--tblr-primary"), borderRadius: 3, maxBarThickness: 24 }] },
       options: {
         indexAxis: isBars ? "y" : "x",
         animation: isStill ? false : { duration: 250 },
@@ -38,8 +38,10 @@
 
   function drawAll() {
     for (const canvas of document.querySelectorAll("canvas[data-chart]")) {
+      const data = JSON.parse(canvas.dataset.chart);
       Chart.getChart(canvas)?.destroy();
-      new Chart(canvas, configuration(JSON.parse(canvas.dataset.chart)));
+      if (data.shape === "bars") canvas.parentElement.style.height = `${Math.min(data.labels.length, LONGEST) * 22 + 40}px`;
+      new Chart(canvas, configuration(data));
     }
   }
 

@@ -10,6 +10,7 @@ from flask import Flask, url_for
 from werkzeug.datastructures import MultiDict
 
 from webapp.errors import InvalidInputError
+from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.figures.breakdowns import Breakdown
 from webapp.services.figures.period import Period, Span
 from webapp.views import formats
@@ -17,8 +18,6 @@ from webapp.views.lists import YEARS, read, read_day
 
 Measure = Literal["contracts", "amount"]
 ORDINALS = {1: "1er", 2: "2e", 3: "3e", 4: "4e"}
-CURRENCY = "EUR"
-"""What charts draw amounts in; the tables beside them have the others too."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,10 @@ def chart_data(breakdown: Breakdown, measure: Measure, shape: Literal["columns",
     """What static/charts.js draws: columns along time, bars for things with names."""
     content: dict[str, Any] = {
         "shape": shape,
-        "unit": CURRENCY if measure == "amount" else "contrats",
+        "unit": MAIN_CURRENCY if measure == "amount" else "contrats",
         "labels": [line.label for line in breakdown.lines],
         "values": [
-            line.number.contracts if measure == "contracts" else float(line.number.amounts.get(CURRENCY, 0))
+            line.number.contracts if measure == "contracts" else float(line.number.amounts.get(MAIN_CURRENCY, 0))
             for line in breakdown.lines
         ],
     }

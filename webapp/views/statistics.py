@@ -15,6 +15,7 @@ from webapp.errors import ForbiddenError, NotFoundError
 from webapp.models.contracts import ContractStatus
 from webapp.security import current_user
 from webapp.services.commercials.profile import find_commercial
+from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.contracts.selection import ContractsView
 from webapp.services.figures import breakdowns
 from webapp.services.figures.breakdowns import Kind
@@ -22,7 +23,7 @@ from webapp.services.figures.kpi import contracts_per_commercial
 from webapp.services.figures.period import Period, Span
 from webapp.services.figures.risks import find_risks
 from webapp.services.figures.scope import Scope, figures_scope
-from webapp.views.figures import CURRENCY, PeriodBar, read_period
+from webapp.views.figures import PeriodBar, read_period
 from webapp.views.lists import read
 from webapp.views.spreadsheets import Cell, csv_file
 
@@ -94,7 +95,7 @@ def save_kpi() -> Response:
             (
                 row.name,
                 row.signed.contracts,
-                row.signed.amounts.get(CURRENCY, Decimal(0)),
+                row.signed.amounts.get(MAIN_CURRENCY, Decimal(0)),
                 row.before.contracts,
                 row.undated.contracts,
                 row.portfolio.clients,
@@ -112,7 +113,7 @@ def save(kind: str) -> Response:
         raise NotFoundError()
     period = _read_bar().period
     breakdown = breakdowns.break_down(known, _read_base(figures_scope(current_user())), period)
-    currencies = sorted({CURRENCY}.union(*(line.number.amounts for line in breakdown.lines)))
+    currencies = sorted({MAIN_CURRENCY}.union(*(line.number.amounts for line in breakdown.lines)))
     return csv_file(
         f"{known}-{period.since}-{period.until}.csv",
         [breakdown.heading, "Contrats", *(f"Montant ({currency})" for currency in currencies)],

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -61,14 +60,14 @@ def find_team(commercial: Commercial) -> Team | None:
     return db.session.scalar(select(Team).where(Team.id == commercial.team_id)) if commercial.team_id else None
 
 
-def find_overview(commercial: Commercial, period: Period, *, today: date) -> Overview:
-    """The commercial's figures for a period; by month over the year that ends today."""
+def find_overview(commercial: Commercial, period: Period) -> Overview:
+    """The commercial's figures for a period; by month over the year that ends with it."""
     base = ContractsView(sold_by=(commercial.id,))
     return Overview(
         portfolio=portfolio(commercial.id, count_portfolios()),
         signed=number(signed_within(base, period)),
         before=number(signed_within(base, period.previous)),
-        months=by_month(base, until=today),
+        months=by_month(base, until=period.until),
         statuses=by_status(base),
         rank=_find_rank(commercial, period),
     )

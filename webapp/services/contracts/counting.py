@@ -60,6 +60,9 @@ class Figure:
 
 NONE = Figure()
 
+MAIN_CURRENCY = "EUR"
+"""What charts draw and rankings compare amounts in; tables show the others too."""
+
 
 def count_by(view: ContractsView, axis: Axis) -> dict[Key, Figure]:
     """The contracts of a view by ``axis``; groups without any are absent.

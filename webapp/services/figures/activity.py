@@ -10,7 +10,7 @@ from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.timeline import TimelineEvent
 
-FEED_SIZE = 12
+FEED_SIZE = 8
 PAGE_SIZE = 50
 
 

@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.contracts import ContractStatus
 from webapp.models.organisations import Company
 from webapp.models.products import Product
-from webapp.services.contracts.counting import NONE, Axis, Figure, Key, count, count_by
+from webapp.services.contracts.counting import MAIN_CURRENCY, NONE, Axis, Figure, Key, count, count_by
 from webapp.services.contracts.selection import NO_PRODUCT, SIGNED, ContractsView
 from webapp.services.figures.period import Period, last_months
 
@@ -68,6 +68,11 @@ class Breakdown:
     lines: list[Line]
     total: Number
 
+    @property
+    def by_amount(self) -> "Breakdown":
+        """The same, the largest amount (in euros) first."""
+        return replace(self, lines=sorted(self.lines, key=lambda line: -line.number.amounts.get(MAIN_CURRENCY, 0)))
+
 
 def by_month(base: ContractsView, *, until: date) -> Breakdown:
     """The signed contracts of ``base`` over twelve months, the last being that of ``until``."""
@@ -109,10 +114,12 @@ def by_status(base: ContractsView) -> Breakdown:
 
 
 def break_down(kind: Kind, base: ContractsView, period: Period) -> Breakdown:
-    """What was signed in a period, by ``kind``; by month, over the twelve that end with it."""
+    """What was signed in a period, by ``kind``: by month, over the twelve that end with it; by status, all there is."""
     if kind is Kind.MONTHS:
         return by_month(base, until=period.until)
-    by = {Kind.PRODUCTS: by_product, Kind.COMPANIES: by_company, Kind.STATUSES: by_status}[kind]
+    if kind is Kind.STATUSES:
+        return by_status(base)
+    by = by_product if kind is Kind.PRODUCTS else by_company
     return by(signed_within(base, period))
 
 
