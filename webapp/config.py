@@ -17,7 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from webapp.crypto import Keyring
 
-SECRETS = ("SECRET_KEY", "CRM_DATA_KEYS", "OIDC_CLIENT_SECRET", "WINLEADPLUS_CLIENT_SECRET")
+SECRETS = (
+    "SECRET_KEY",
+    "CRM_DATA_KEYS",
+    "OIDC_CLIENT_SECRET",
+    "WINLEADPLUS_CLIENT_SECRET",
+    "PAYMENT_SANDBOX_SECRET",
+)
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "password", "dev", "demo", "test", "default", "example")
 ALIASES = {"EXTERNAL_API_URL": ("WINLEADPLUS_API_URL",)}
 LOOPBACK = ["127.0.0.1", "localhost"]
@@ -53,6 +59,9 @@ class Settings(BaseModel):
     winleadplus_client_secret: str = Field(repr=False)
     external_api_url: str
     winleadplus_allow_private: bool = False
+    payment_sandbox_url: str = ""
+    payment_sandbox_secret: str = Field(default="", repr=False)
+    stripe_api_url: str = ""
     crm_organisation: str = "demo"
     crm_schedule: bool = True
     crm_now: datetime | None = None
@@ -76,7 +85,7 @@ class Settings(BaseModel):
             return "postgresql+psycopg://" + value.partition("://")[2]
         return value
 
-    @field_validator("external_api_url", "oidc_issuer", "public_url")
+    @field_validator("external_api_url", "oidc_issuer", "public_url", "payment_sandbox_url", "stripe_api_url")
     @classmethod
     def _is_web_address(cls, value: str) -> str:
         if value and urlsplit(value).scheme not in ("http", "https"):
@@ -86,6 +95,8 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _production_is_strict(self) -> "Settings":
         faults = []
+        if self.payment_sandbox_url and len(self.payment_sandbox_secret) < 16:
+            faults.append("PAYMENT_SANDBOX_SECRET: at least 16 characters are needed with PAYMENT_SANDBOX_URL")
         if self.is_production and self.crm_now is not None:
             faults.append("CRM_NOW: moves the clock, and is refused in production")
         if self.is_production and not self.public_url.startswith("https://"):

@@ -14,6 +14,7 @@ from webapp import cli, clock, crypto, logs, queue, security, sessions, tenancy,
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
 from webapp.gateways import identity, winleadplus
+from webapp.gateways.payments import registry as payment_providers
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> Flask:
     crypto.use(settings.keyring)
     identity.use(settings)
     winleadplus.use(settings)
+    payment_providers.use(settings)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
 
