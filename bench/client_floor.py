@@ -1,7 +1,8 @@
 """The application with one more address, /plancher: the clients page at its floor.
 
-The same gunicorn, the same session read, the same SQL (recorded once from the page itself, then sent through bare
-psycopg), the same template with the same values but for the rows, which are those that psycopg brought.
+The same gunicorn, the same session read, the page's own SQL (the list with its number, the choices of the filters,
+the synchronisations' panel; not the look-up of the user) recorded once and then sent through bare psycopg, and the
+same template with the same values, but for the rows, which are those that psycopg brought.
 """
 
 import threading
@@ -27,6 +28,7 @@ class Recording(NamedTuple):
     """What a view of the page sent to PostgreSQL, and what it gave its template."""
 
     statements: list[tuple[str, Any]]
+    list_statement: int
     user: Any
     values: dict[str, Any]
 
@@ -44,9 +46,8 @@ def floor() -> str:
         raise RuntimeError("the bench is not signed in")
     recording = recordings.get(request.query_string) or _record()
     g.user = recording.user
-    for statement, parameters in recording.statements:
-        found = _connection().execute(statement, parameters).fetchall()
-    rows = [_row(values) for values in found[: listing.PAGE_SIZE]]  # the page is what the last statement brings
+    found = [_connection().execute(*statement).fetchall() for statement in recording.statements]
+    rows = [_row(values) for values in found[recording.list_statement][: listing.PAGE_SIZE]]
     return render_template("clients/list.html", **{**recording.values, "rows": rows})
 
 
@@ -61,12 +62,13 @@ def _record() -> Recording:
     view, exact = clients._read_view(request.args), request.args.get("total") == "exact"
     event.listen(db.engine, "before_cursor_execute", keep)
     shown = listing.list_clients(view, exact=exact)
-    event.remove(db.engine, "before_cursor_execute", keep)
+    list_statement = len(statements) - 1
     values = {**clients._list_values(view, shown, exact=exact), **clients._page_values(view)}
+    event.remove(db.engine, "before_cursor_execute", keep)
     g.user = user
     render_template("clients/list.html", **values)  # loads what the template reads of the user and the runs
     db.session.expunge_all()
-    return recordings.setdefault(request.query_string, Recording(statements, user, values))
+    return recordings.setdefault(request.query_string, Recording(statements, list_statement, user, values))
 
 
 def _connection() -> psycopg.Connection[dict[str, Any]]:
