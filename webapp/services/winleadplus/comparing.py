@@ -1,26 +1,26 @@
 """Telling, before anything dearer, which prospects have not changed since they were last applied."""
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
 
 from webapp import tenancy
-from webapp.extensions import db
+from webapp.services.winleadplus.copying import driver_connection
 from webapp.services.winleadplus.payload import MAPPING_VERSION
 
 DIGEST_BYTES = 16
 
 _VERSION = f"mapping {MAPPING_VERSION}\n".encode()
+_VERSION_MARK = bytes([MAPPING_VERSION])
 
 
 def fingerprint_of(raw: str) -> bytes:
     """Of the text as it came: equal means unchanged, at a quarter of the price of the hash. Different means nothing."""
-    return sha256(_VERSION + raw.encode("utf-8", "surrogatepass")).digest()[:DIGEST_BYTES]
+    return _VERSION_MARK + sha256(raw.encode("utf-8", "surrogatepass")).digest()[: DIGEST_BYTES - 1]
 
 
 def hash_of(value: object) -> bytes:
@@ -32,32 +32,40 @@ def hash_of(value: object) -> bytes:
     return sha256(_VERSION + canonical).digest()[:DIGEST_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A mapping, as far as it takes to compare."""
+class Known(NamedTuple):
+    """A mapping, as far as it takes to compare. ``is_counted``: the present run has applied it already."""
 
+    external_id: str
     fingerprint: bytes | None
     hash: bytes | None
-    run_id: UUID | None
+    is_counted: bool
     is_missing: bool
+
+    def is_plainly(self, fingerprint: bytes) -> bool:
+        """Whether it is unchanged, and nothing else is to be done about it: the short way for nearly all."""
+        return self.fingerprint == fingerprint and not self.is_counted and not self.is_missing
 
     def is_still(self, value: object, fingerprint: bytes) -> bool:
         """Whether the prospect is what it was when it was last applied; one in error has no hash and never is."""
         return self.hash is not None and (self.fingerprint == fingerprint or self.hash == hash_of(value))
 
 
-_KNOWN = text(
-    """SELECT external_id, fingerprint, hash, run_id, missing_since IS NOT NULL
-    FROM sync_mappings WHERE organisation_id = :organisation_id AND external_id = ANY(:external_ids)"""
-)
+_KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s, false), missing_since IS NOT NULL
+    FROM sync_mappings WHERE organisation_id = %(organisation_id)s AND external_id = ANY(%(external_ids)s)"""
 
 
-def find_known(external_ids: Collection[str]) -> dict[str, Known]:
+def find_known(external_ids: Collection[str], *, run_id: UUID) -> dict[str, Known]:
     """The mappings of these prospects, by external id."""
-    rows = db.session.execute(
-        _KNOWN, {"organisation_id": tenancy.current_organisation_id(), "external_ids": list(external_ids)}
+    cursor = driver_connection().cursor(binary=True)
+    cursor.execute(
+        _KNOWN,
+        {
+            "organisation_id": tenancy.current_organisation_id(),
+            "run_id": run_id,
+            "external_ids": list(external_ids),
+        },
     )
-    return {row[0]: Known(row[1], row[2], row[3], row[4]) for row in rows}
+    return {row[0]: Known._make(row) for row in cursor.fetchall()}
 
 
 class Seen:
@@ -66,12 +74,17 @@ class Seen:
     def __init__(self) -> None:
         self._blocks: dict[int, int] = {}
 
-    def add(self, number: int) -> bool:
-        """Put ``number`` in; whether it was new."""
-        block, bit = number >> 6, 1 << (number & 63)
-        bits = self._blocks.get(block, 0)
-        self._blocks[block] = bits | bit
-        return not bits & bit
+    def add_all(self, numbers: Iterable[int]) -> set[int]:
+        """Put the numbers in, one after another. Returns the places of those that were in already."""
+        blocks, again = self._blocks, set()
+        for place, number in enumerate(numbers):
+            block, bit = number >> 6, 1 << (number & 63)
+            bits = blocks.get(block, 0)
+            if bits & bit:
+                again.add(place)
+            else:
+                blocks[block] = bits | bit
+        return again
 
     def __contains__(self, number: int) -> bool:
         return bool(self._blocks.get(number >> 6, 0) >> (number & 63) & 1)

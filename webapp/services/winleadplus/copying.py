@@ -15,7 +15,7 @@ def copy_rows(table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
     if not rows:
         return
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _listed(columns))
-    with _connection().cursor().copy(statement) as copy:
+    with driver_connection().cursor().copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -26,7 +26,7 @@ def update_rows(table: str, key: Sequence[str], columns: Sequence[str], rows: Se
         return
     changes = f"changed_{table}"
     names = {"table": sql.Identifier(table), "changes": sql.Identifier(changes)}
-    connection = _connection()
+    connection = driver_connection()
     connection.execute(
         sql.SQL("CREATE TEMPORARY TABLE {changes} AS SELECT {columns} FROM {table} WITH NO DATA").format(
             columns=_listed([*key, *columns]), **names
@@ -49,8 +49,8 @@ def update_rows(table: str, key: Sequence[str], columns: Sequence[str], rows: Se
     connection.execute(sql.SQL("DROP TABLE {changes}").format(**names))
 
 
-def _connection() -> Connection[Any]:
-    """psycopg's connection, on which the session's transaction is open."""
+def driver_connection() -> Connection[Any]:
+    """psycopg's connection, on which the session's transaction is open: for COPY, and for many plain rows."""
     connection: Connection[Any] = db.session.connection().connection.driver_connection  # type: ignore[assignment]
     return connection
 

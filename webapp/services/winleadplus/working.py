@@ -66,7 +66,8 @@ class Work:
     seen_before: set[str] = field(default_factory=set)
     returned: list[str] = field(default_factory=list)
     batch: int = FIRST_BATCH
-    weight: int = 0
+    raw_weight: int = 0
+    pending_weight: int = 0
     saved_at: float = field(default_factory=time.monotonic)
     renewed_at: float = field(default_factory=time.monotonic)
 
@@ -95,11 +96,12 @@ class Work:
     def take(self, elements: list[Element]) -> None:
         """Further prospects: compared and applied once there are enough, or have waited long enough."""
         self.raw += elements
-        self.weight += sum(len(element.text) for element in elements)
-        if len(self.raw) >= self.batch or self.weight > HEAVY or self._is_progress_due():
+        self.raw_weight += sum(len(element.text) for element in elements)
+        if len(self.raw) >= self.batch or self.raw_weight > HEAVY or self._is_progress_due():
             self._compare_raw()
-            if len(self.pending) >= self.batch or self.weight > HEAVY or self._is_progress_due():
+            if len(self.pending) >= self.batch or self.pending_weight > HEAVY or self._is_progress_due():
                 self._apply_pending()
+            self.batch = min(2 * self.batch, BATCH)
 
     def _is_progress_due(self) -> bool:
         return time.monotonic() - self.saved_at >= PROGRESS_SECONDS
@@ -112,48 +114,54 @@ class Work:
 
     def _compare_raw(self) -> None:
         """Count what has not changed, and set the rest aside to be applied."""
-        numbered = [self._numbered(element) for element in self.raw]
-        self.raw = []
+        told = self._told_apart()
+        repeated = self.seen.add_all([int(external_id) for external_id, _ in told])
         with transaction():
-            known = find_known([external_id for external_id, number, _ in numbered if number >= 0])
-        for external_id, number, element in numbered:
-            if number < 0:
-                self.pending[external_id] = _faulty(external_id, element)
+            known = find_known([external_id for external_id, _ in told], run_id=self.lease.run_id)
+        unchanged = 0
+        for place, (external_id, element) in enumerate(told):
+            mapping, fingerprint = known.get(external_id), fingerprint_of(element.text)
+            if mapping is not None and mapping.is_plainly(fingerprint) and place not in repeated:
+                unchanged += 1
             else:
-                self._compare(external_id, number, element, known.get(external_id))
+                self._compare(external_id, element, mapping, fingerprint, is_repeated=place in repeated)
+        self.counts[ItemKind.SKIPPED] += unchanged
+        self.mapped += unchanged
 
-    def _numbered(self, element: Element) -> tuple[str, int, Element]:
-        """With its id, as text and as a number; with its place in the answer, and -1, where it has none."""
-        self.position += 1
-        try:
-            external_id = external_id_of(element.value)
-        except RejectedProspectError:
-            return f"#{self.position}", -1, element
-        return external_id, int(external_id), element
+    def _told_apart(self) -> list[tuple[str, Element]]:
+        """The raw prospects with their ids; those that have none go to the pending ones, to become errors."""
+        raw, self.raw, self.raw_weight = self.raw, [], 0
+        told = []
+        for element in raw:
+            self.position += 1
+            try:
+                told.append((external_id_of(element.value), element))
+            except RejectedProspectError as error:
+                external_id = f"#{self.position}"
+                self.pending[external_id] = _faulty(external_id, element, error)
+        return told
 
-    def _compare(self, external_id: str, number: int, element: Element, known: Known | None) -> None:
-        is_repeated = not self.seen.add(number)
+    def _compare(
+        self, external_id: str, element: Element, mapping: Known | None, fingerprint: bytes, *, is_repeated: bool
+    ) -> None:
         if is_repeated and self.pending.pop(external_id, None) is not None:
             is_repeated = external_id in self.seen_before  # the earlier row was not counted yet: this one is instead
-        elif known is not None and not is_repeated:
+        elif mapping is not None and not is_repeated:
             self.mapped += 1
-            if known.is_missing:
-                self.returned.append(external_id)
-        fingerprint = fingerprint_of(element.text)
-        if known is not None and known.is_still(element.value, fingerprint):
-            if not is_repeated and known.run_id != self.lease.run_id:
-                self.counts[ItemKind.SKIPPED] += 1
+            self.returned += [external_id] if mapping.is_missing else []
+        if mapping is not None and mapping.is_still(element.value, fingerprint):
+            self.counts[ItemKind.SKIPPED] += not (is_repeated or mapping.is_counted)
             return
         if is_repeated:
             self.seen_before.add(external_id)
         digests = Digests(hash_of(element.value), fingerprint)
         self.pending[external_id] = Incoming(external_id, element.value, element.text, digests)
+        self.pending_weight += len(element.text)
 
     def _apply_pending(self) -> None:
         batch, self.pending = list(self.pending.values()), {}
         seen_before, self.seen_before = self.seen_before, set()
-        self.weight = 0
-        self.batch = min(2 * self.batch, BATCH)
+        self.pending_weight = 0
         self.applier.author.at = clock.now()
         if batch:
             self.applier.apply(batch, seen_before)
@@ -239,15 +247,10 @@ class Work:
         return page[-1] if page else None
 
 
-def _faulty(external_id: str, element: Element) -> Incoming:
+def _faulty(external_id: str, element: Element, error: RejectedProspectError) -> Incoming:
     """A row that cannot be told from others, with the reason."""
-    reason, label = FAULTS.get(element.fault or ""), ""
-    if reason is None:
-        try:
-            external_id_of(element.value)
-        except RejectedProspectError as error:
-            reason, label = error.reason, error.label
-    return Incoming(external_id, None, element.text, NO_DIGESTS, reason, label)
+    reason = FAULTS[element.fault] if element.fault else error.reason
+    return Incoming(external_id, None, element.text, NO_DIGESTS, reason, error.label)
 
 
 def _open(run_id: UUID) -> tuple[ColumnElement[bool], ...]:
