@@ -17,6 +17,8 @@ from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.services import outbox
+from webapp.services.charges import runs as charge_runs
+from webapp.services.charges import sweeping
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -39,6 +41,8 @@ TIMETABLE = (
     Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
+    Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
+    Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
     Entry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),

@@ -133,6 +133,7 @@ class Attention(StrEnum):
     """Why a charge is on the list of those that need a person."""
 
     NO_PAYMENT_METHOD = "no_payment_method"
+    BY_HAND = "by_hand"
     UNKNOWN = "unknown"
     REFUSED = "refused"
     AUTHENTICATION = "authentication"
@@ -144,6 +145,7 @@ class Attention(StrEnum):
         """The words on the screen."""
         return {
             "no_payment_method": "Aucun moyen de paiement utilisable",
+            "by_hand": "Paiement attendu du client (virement, chèque)",
             "unknown": "Résultat inconnu depuis plus d’une heure",
             "refused": "Refusé définitivement",
             "authentication": "Le client n’a pas donné son accord",

@@ -1,0 +1,15 @@
+"""Charge jobs."""
+
+from uuid import UUID
+
+from webapp.services.charges import runs, sweeping
+
+
+def run(organisation_id: str, run_id: str) -> None:
+    """Carry out a run of the charge engine, or share in it."""
+    runs.carry_out(UUID(organisation_id), UUID(run_id))
+
+
+def sweep(organisation_id: str) -> None:
+    """Look up and take up what waits apart from the schedule."""
+    sweeping.sweep(UUID(organisation_id))

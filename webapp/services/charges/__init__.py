@@ -1,0 +1,1 @@
+"""The charge engine: claim, call, record, in that order, so that kill -9 anywhere neither doubles nor forgets."""

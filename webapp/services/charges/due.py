@@ -1,0 +1,151 @@
+"""Which cycles the engine takes up, and what a charge for one of them is made of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, select
+
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.charges import Attention, Charge, ChargeStatus
+from webapp.models.contracts import PaymentMethod
+from webapp.models.money import totals
+from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.services.subscriptions import scheduling
+from webapp.services.subscriptions.means import DEBITED, Means
+
+PAST_DUE = "L’abonnement est impayé\u202f: cette échéance n’est pas prélevée."
+NOT_BEGUN = "Le premier prélèvement n’est pas payé\u202f: cette échéance n’est pas prélevée."
+
+REFUSED_BEFORE = frozenset(
+    {
+        ChargeStatus.SCHEDULED,
+        ChargeStatus.RETRYING,
+        ChargeStatus.AUTHENTICATING,
+        ChargeStatus.FAILED,
+        ChargeStatus.CANCELED,
+        ChargeStatus.SKIPPED,
+    }
+)
+"""States of an earlier charge that keep a subscription from beginning: it is asked for one cycle at a time."""
+
+
+def lock_due(*, before: datetime, limit: int) -> list[Subscription]:
+    """Lock subscriptions of the current organisation whose next cycle is due and not taken yet, the longest due first.
+
+    What another worker holds is passed over.
+    """
+    is_taken = exists().where(
+        Charge.organisation_id == Subscription.organisation_id,
+        Charge.subscription_id == Subscription.id,
+        Charge.cycle_no == Subscription.cycle_no,
+    )
+    statement = scheduling.due_statement(before=before, limit=limit).where(~is_taken)
+    locked = statement.with_for_update(skip_locked=True, of=Subscription).execution_options(populate_existing=True)
+    return list(db.session.scalars(locked))
+
+
+def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
+    """The pending ones among ``subscriptions`` whose first charge was not paid: nothing more is asked of them."""
+    pending = [each.id for each in subscriptions if each.status is SubscriptionStatus.PENDING]
+    if not pending:
+        return set()
+    statement = select(Charge.subscription_id).where(
+        Charge.subscription_id.in_(pending), Charge.status.in_(REFUSED_BEFORE)
+    )
+    return set(db.session.scalars(statement))
+
+
+def load_lines(subscriptions: Sequence[Subscription]) -> dict[UUID, list[SubscriptionLine]]:
+    """The lines of each subscription, in their order, in one query."""
+    lines: dict[UUID, list[SubscriptionLine]] = {each.id: [] for each in subscriptions}
+    for line in db.session.scalars(
+        select(SubscriptionLine)
+        .where(SubscriptionLine.subscription_id.in_(lines))
+        .order_by(SubscriptionLine.subscription_id, SubscriptionLine.position)
+    ):
+        lines[line.subscription_id].append(line)
+    return lines
+
+
+def reference_of(subscription: Subscription) -> str:
+    """The readable reference of its next charge: the subscription and the instant at which the cycle fell due."""
+    return f"{subscription.id}:{subscription.next_charge_at:%Y-%m-%dT%H:%MZ}"
+
+
+def charge_for(
+    subscription: Subscription, lines: Sequence[SubscriptionLine], paid_by: Means, *, is_begun: bool, at: datetime
+) -> dict[str, Any]:
+    """The columns of the charge of its next cycle, amounts frozen, in the state in which it is to be kept:
+
+    SENDING where the provider is to be asked; SKIPPED; else SCHEDULED, with ``attention`` where a person is needed, and
+    without where nothing is to be paid.
+    """
+    cycle = subscription.cycle_no
+    due_on = subscription.next_charge_on or scheduling.due_of(subscription, cycle).on
+    period = scheduling.period_of(subscription.anchor_date, subscription.frequency, cycle)
+    total = totals((line.vat_rate, line.amount) for line in lines)
+    status, attention, explanation = _stand(subscription, total.with_tax, paid_by, is_begun=is_begun, at=at)
+    return {
+        "organisation_id": subscription.organisation_id,
+        "id": new_id(),
+        "subscription_id": subscription.id,
+        "cycle_no": cycle,
+        "client_id": subscription.client_id,
+        "company_id": subscription.company_id,
+        "reference": reference_of(subscription),
+        "due_on": due_on,
+        "period_start": period.start,
+        "period_end": period.end,
+        "amount_before_tax": total.before_tax,
+        "vat": total.as_json(),
+        "amount": total.with_tax,
+        "currency": subscription.currency,
+        "lines": [_frozen(line) for line in lines],
+        "payment_method": subscription.payment_method,
+        "provider_account_id": subscription.provider_account_id,
+        "status": status,
+        "attention": attention,
+        "attention_at": at if attention else None,
+        "explanation": explanation,
+        "settled_at": at if status.is_settled else None,
+        "created_at": at,
+    }
+
+
+def _stand(
+    subscription: Subscription, amount: Decimal, paid_by: Means, *, is_begun: bool, at: datetime
+) -> tuple[ChargeStatus, Attention | None, str | None]:
+    if subscription.status is SubscriptionStatus.PAST_DUE:
+        return ChargeStatus.SKIPPED, None, PAST_DUE
+    if not is_begun:
+        return ChargeStatus.SKIPPED, None, NOT_BEGUN
+    if amount == 0:
+        return ChargeStatus.SCHEDULED, None, None
+    obstacle = paid_by.obstacle(scheduling.local_date(at, subscription.timezone))
+    if obstacle is not None:
+        return ChargeStatus.SCHEDULED, Attention.NO_PAYMENT_METHOD, obstacle
+    if paid_by.method not in DEBITED:
+        return ChargeStatus.SCHEDULED, Attention.BY_HAND, awaited(paid_by.method)
+    return ChargeStatus.SENDING, None, None
+
+
+def awaited(method: PaymentMethod | None) -> str:
+    """Why a charge that the client pays without us is on a person's list."""
+    how = method.label.lower() if method else "ses propres moyens"
+    return f"Le client paie par {how}\u202f: notez le paiement quand il arrive."
+
+
+def _frozen(line: SubscriptionLine) -> dict[str, Any]:
+    return {
+        "label": line.label,
+        "product_id": str(line.product_id) if line.product_id else None,
+        "quantity": str(line.quantity),
+        "unit_price": str(line.unit_price),
+        "discount": str(line.discount),
+        "vat_rate": str(line.vat_rate),
+        "amount": str(line.amount),
+    }

@@ -1,0 +1,397 @@
+"""Recording: what a provider says becomes state, ledger, invoice, schedule and event, in one transaction.
+
+A worker records what it claimed, under its fence. A webhook, or a person who looks, comes without a claim: the lock on
+the charge and the state of its attempt tell whether there is still something to record. Order does not matter, and
+hearing the same twice changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select, func, select, update
+
+from webapp.errors import NotFoundError
+from webapp.extensions import db
+from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, Provider
+from webapp.models.banking import Mandate
+from webapp.models.base import new_id
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, RefusalClass
+from webapp.models.payments import Milestone, Payment, PaymentKind, ProviderAccount
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services.charges import claiming, invoicing, retries, settling
+from webapp.services.charges.claiming import OPEN_ATTEMPTS, Claim
+from webapp.transactions import transaction
+
+log = structlog.get_logger()
+
+MOST_SENDS = 6
+"""A request that was lost so often is not sent again by itself."""
+REPLAYED = "replayed"
+"""The provider merely repeats a fault that it remembers for this key: only looking up helps."""
+CAPTURED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED})
+MONEY_MOVED = frozenset({PaymentState.SUCCEEDED, PaymentState.REVERSED})
+
+Listener = Callable[[Counter[ChargeStatus]], object]
+Row = TypeVar("Row", Charge, ChargeAttempt, Subscription, ProviderAccount)
+
+TWICE = "Ce cycle a été payé deux fois\u202f: remboursez l’un des paiements."
+REFUNDED = "Remboursé chez le prestataire\u202f: établissez un avoir."
+OTHER_AMOUNT = "Le prestataire a encaissé {amount} {currency}, et non le montant demandé."
+LOST = "Le prestataire ne connaît pas ce paiement, et sa clé n’est plus honorée\u202f: décidez."
+NOT_KNOWN = "Le résultat n’est pas connu\u202f: le prestataire est interrogé régulièrement."
+CALLED_OFF = "Le paiement a été annulé chez le prestataire."
+
+
+class Patience(NamedTuple):
+    """How long a provider honours a key, and how late it may still commit a request that looked lost."""
+
+    honoured_key_age: timedelta
+    longest_delay: timedelta
+
+    @classmethod
+    def of(cls, provider: Provider) -> "Patience":
+        """The provider's own."""
+        return cls(provider.honoured_key_age, provider.longest_delay)
+
+
+NOTHING_DELAYED = Patience(timedelta(0), timedelta(0))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a claim. A look-up that found nothing has no outcome."""
+
+    claim: Claim
+    outcome: PaymentOutcome | None
+    patience: Patience
+
+
+@dataclass
+class Recorded:
+    """What was recorded: how many charges stand where now, and what is to be sent again."""
+
+    statuses: Counter[ChargeStatus] = field(default_factory=Counter)
+    again: list[Claim] = field(default_factory=list)
+
+
+class _Rows(NamedTuple):
+    charge: Charge
+    attempt: ChargeAttempt
+    subscription: Subscription
+    account: ProviderAccount
+
+
+def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | None = None) -> Recorded:
+    """Record what came of a batch of claims of the current organisation, in one transaction.
+
+    Where somebody else took the charge over meanwhile, only money is recorded: that it moved is a fact, whoever saw it.
+    ``on_progress`` hears in the same transaction how many charges came to stand where.
+    """
+    recorded = Recorded()
+    with transaction():
+        rows = _lock([result.claim.request.attempt_id for result in results])
+        for result in results:
+            found = rows[result.claim.request.attempt_id]
+            if found.charge.fence != result.claim.fence:
+                log.warning("charge_fence_lost", charge_id=str(found.charge.id))
+                if result.outcome is not None and result.outcome.state in MONEY_MOVED:
+                    _apply_uninvited(found, result.outcome, at=at)
+                continue
+            if result.outcome is None:
+                recorded.again += _not_found(found, result.patience, at=at)
+            else:
+                _apply(found, result.outcome, at=at)
+            recorded.statuses[found.charge.status] += 1
+        _note_mandates(rows.values())
+        if on_progress is not None:
+            on_progress(recorded.statuses)
+    return recorded
+
+
+def apply_outcome(attempt_id: UUID, outcome: PaymentOutcome, *, at: datetime) -> ChargeStatus:
+    """Record what a provider says about an attempt, whoever heard it (webhook, reconciliation, a person who looked).
+
+    Returns where the charge stands now. While a worker has it in hand, what is not final is left to that worker.
+    Raises NotFoundError for an attempt that is not the organisation's.
+    """
+    with transaction():
+        found = _lock([attempt_id]).get(attempt_id)
+        if found is None:
+            raise NotFoundError("Cette tentative n’existe pas ou plus.")
+        is_held = found.charge.lease_until is not None and found.charge.lease_until > at
+        if not is_held or outcome.state not in (PaymentState.UNKNOWN, PaymentState.PROCESSING):
+            _apply_uninvited(found, outcome, at=at)
+            _note_mandates([found])
+        return found.charge.status
+
+
+def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
+    """The rows behind the attempts. Charges are locked before subscriptions, each in order: no two wait in a circle."""
+    owners = select(ChargeAttempt.charge_id).where(ChargeAttempt.id.in_(attempt_ids))
+    charges = _by_id(select(Charge).where(Charge.id.in_(owners)).order_by(Charge.id).with_for_update())
+    wanted = {charge.subscription_id for charge in charges.values()}
+    subscriptions = _by_id(
+        select(Subscription).where(Subscription.id.in_(wanted)).order_by(Subscription.id).with_for_update()
+    )
+    attempts = _by_id(select(ChargeAttempt).where(ChargeAttempt.id.in_(attempt_ids)))
+    wanted = {attempt.provider_account_id for attempt in attempts.values()}
+    accounts = _by_id(select(ProviderAccount).where(ProviderAccount.id.in_(wanted)))
+    rows = {}
+    for attempt in attempts.values():
+        charge = charges[attempt.charge_id]
+        subscription, account = subscriptions[charge.subscription_id], accounts[attempt.provider_account_id]
+        rows[attempt.id] = _Rows(charge, attempt, subscription, account)
+    return rows
+
+
+def _by_id(statement: Select[Row]) -> dict[UUID, Row]:
+    return {row.id: row for row in db.session.scalars(statement.execution_options(populate_existing=True))}
+
+
+def _apply_uninvited(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    """Apply what was not claimed; a worker that had the charge in hand finds its fence moved where that settled it."""
+    was_held = found.charge.lease_until is not None
+    _apply(found, outcome, at=at)
+    if was_held and found.charge.lease_until is None:
+        found.charge.fence += 1
+
+
+def _apply(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    """Bring the rows to what the provider says. What is recorded already, or contradicts money, changes nothing."""
+    attempt = found.attempt
+    attempt.provider_payment_id = outcome.provider_payment_id or attempt.provider_payment_id
+    if outcome.state in MONEY_MOVED:
+        _captured(found, outcome, at=at)
+        if outcome.state is PaymentState.REVERSED:
+            _reversed(found, outcome, at=at)
+        _refunded(found, outcome, at=at)
+    elif attempt.status in OPEN_ATTEMPTS:
+        attempt.provider_code, attempt.provider_message = outcome.code, outcome.message
+        if outcome.is_replay:
+            attempt.provider_code = REPLAYED
+        _STEPS[_state_of(outcome, attempt)](found, outcome, at)
+
+
+def _state_of(outcome: PaymentOutcome, attempt: ChargeAttempt) -> PaymentState:
+    """The state to act upon.
+
+    A refusal without a payment, of a request that was sent before, says nothing about the first sending. A refusal that
+    asks for the client's authentication leaves a payment that the client may still approve.
+    """
+    if outcome.state is PaymentState.REFUSED and outcome.provider_payment_id is None and attempt.sends > 1:
+        return PaymentState.UNKNOWN
+    wants_client = outcome.refusal_class is RefusalClass.AUTHENTICATION and outcome.authentication_url is not None
+    return PaymentState.AUTHENTICATION_REQUIRED if wants_client else outcome.state
+
+
+def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    charge, attempt = found.charge, found.attempt
+    if attempt.status in CAPTURED:
+        return
+    was_processing = attempt.status is AttemptStatus.PROCESSING
+    attempt.status, attempt.settled_at, attempt.refusal = AttemptStatus.SUCCEEDED, at, None
+    payment = _movement(found, PaymentKind.CAPTURE, outcome.amount or attempt.amount, outcome.occurred_at or at, at=at)
+    payment.currency = outcome.currency or attempt.currency
+    if not charge.can_become(ChargeStatus.SUCCEEDED):  # somebody noted another payment meanwhile
+        settling.set_attention(charge, Attention.MISMATCH, at=at)
+        charge.explanation = TWICE
+        return
+    may_be_told = was_processing and found.account.ship_at is Milestone.PROCESSING
+    settling.settle_paid(charge, found.subscription, payment, at=at, is_told=may_be_told and settling.was_told(charge))
+    if (payment.amount, payment.currency) != (charge.amount, charge.currency):
+        settling.set_attention(charge, Attention.MISMATCH, at=at)
+        charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
+
+
+def _movement(
+    found: _Rows,
+    kind: PaymentKind,
+    amount: Decimal,
+    happened_at: datetime,
+    *,
+    at: datetime,
+    external_id: str | None = None,
+    reason: str | None = None,
+) -> Payment:
+    """Add a row to the ledger."""
+    payment = Payment(
+        id=new_id(),
+        company_id=found.charge.company_id,
+        client_id=found.charge.client_id,
+        charge_id=found.charge.id,
+        attempt_id=found.attempt.id,
+        kind=kind,
+        amount=amount,
+        currency=found.attempt.currency,
+        method=found.charge.payment_method,
+        provider=found.attempt.provider,
+        external_id=external_id or found.attempt.provider_payment_id or "",
+        reason=reason,
+        happened_at=happened_at,
+        recorded_at=at,
+    )
+    db.session.add(payment)
+    return payment
+
+
+def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    charge, attempt = found.charge, found.attempt
+    if attempt.status is AttemptStatus.REVERSED:
+        return
+    attempt.status, attempt.settled_at = AttemptStatus.REVERSED, at
+    attempt.provider_message = outcome.reversal_reason
+    payment = _movement(
+        found,
+        PaymentKind.REVERSAL,
+        -(outcome.amount or attempt.amount),
+        outcome.reversed_at or at,
+        at=at,
+        reason=outcome.reversal_reason,
+    )
+    payment.currency = outcome.currency or attempt.currency
+    db.session.flush()
+    remains = settling.balance_of(charge)
+    if charge.status is ChargeStatus.SUCCEEDED and remains < charge.amount:
+        settling.settle_reversed(charge, payment, reason=outcome.reversal_reason, at=at)
+
+
+def _refunded(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    """Refunds that were made at the provider: each is in the ledger once, and a person makes the credit note."""
+    if not outcome.refunds:
+        return
+    known = set(
+        db.session.scalars(
+            select(Payment.external_id).where(
+                Payment.attempt_id == found.attempt.id, Payment.kind == PaymentKind.REFUND
+            )
+        )
+    )
+    for refund in outcome.refunds:
+        if refund.external_id in known:
+            continue
+        _movement(
+            found,
+            PaymentKind.REFUND,
+            -refund.amount,
+            refund.happened_at,
+            at=at,
+            external_id=refund.external_id,
+            reason=refund.reason or None,
+        )
+        settling.set_attention(found.charge, Attention.MISMATCH, at=at)
+        found.charge.explanation = REFUNDED
+
+
+def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    charge, attempt, account = found.charge, found.attempt, found.account
+    attempt.status = AttemptStatus.PROCESSING
+    _wait(found, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
+    if account.invoice_at is Milestone.PROCESSING:
+        invoicing.draft(charge, None, at=at)
+    if account.ship_at is Milestone.PROCESSING and not settling.was_told(charge):
+        settling.tell_charged(charge, Milestone.PROCESSING, at=at)
+
+
+def _authenticating(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    found.attempt.status = AttemptStatus.AUTHENTICATING
+    found.attempt.authentication_url = outcome.authentication_url or found.attempt.authentication_url
+    found.charge.first_refused_at = found.charge.first_refused_at or at
+    _wait(found, ChargeStatus.AUTHENTICATING, Attention.AUTHENTICATION, at=at)
+
+
+def _unknown(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    """Nothing new. What the provider has said before still stands."""
+    attempt = found.attempt
+    if attempt.status in (AttemptStatus.PROCESSING, AttemptStatus.AUTHENTICATING):
+        attention = Attention.UNKNOWN if attempt.status is AttemptStatus.PROCESSING else Attention.AUTHENTICATION
+        _wait(found, found.charge.status, attention, at=at)
+        return
+    attempt.status = AttemptStatus.UNKNOWN
+    _wait(found, ChargeStatus.UNKNOWN, Attention.UNKNOWN, at=at)
+    found.charge.explanation = NOT_KNOWN
+
+
+def _wait(found: _Rows, status: ChargeStatus, attention: Attention, *, at: datetime) -> None:
+    """Let go of the charge until the next look; it is on the list for a person if it has waited for long."""
+    charge = found.charge
+    settling.move(charge, status, at=at)
+    settling.advance(charge, found.subscription)
+    charge.next_attempt_at = retries.next_look(found.attempt, at=at)
+    is_overdue = retries.is_overdue(charge, found.attempt, at=at)
+    settling.set_attention(charge, attention if is_overdue else None, at=at)
+
+
+def _refused(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    attempt = found.attempt
+    refusal = outcome.refusal_class or RefusalClass.HARD
+    attempt.status, attempt.refusal, attempt.settled_at = AttemptStatus.REFUSED, refusal, at
+    settling.settle_refused(found.charge, found.subscription, refusal, message=outcome.message, at=at)
+
+
+def _called_off(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    found.attempt.status, found.attempt.settled_at = AttemptStatus.CANCELED, at
+    settling.advance(found.charge, found.subscription)
+    settling.leave_to_person(found.charge, found.subscription, Attention.REFUSED, CALLED_OFF, at=at)
+
+
+_STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = {
+    PaymentState.PROCESSING: _processing,
+    PaymentState.AUTHENTICATION_REQUIRED: _authenticating,
+    PaymentState.UNKNOWN: _unknown,
+    PaymentState.REFUSED: _refused,
+    PaymentState.CANCELED: _called_off,
+}
+
+
+def _not_found(found: _Rows, patience: Patience, *, at: datetime) -> list[Claim]:
+    """The provider has no such payment: it is sent again with its key, or waited for, or left to a person."""
+    if _may_send_again(found, patience, at=at):
+        settling.set_attention(found.charge, None, at=at)
+        return [claiming.claim_resending(found.charge, found.attempt, at=at)]
+    _unknown(found, PaymentOutcome(PaymentState.UNKNOWN), at)
+    if found.charge.status is not ChargeStatus.UNKNOWN:
+        settling.set_attention(found.charge, Attention.MISMATCH, at=at)
+    elif is_lost(found.attempt, patience, at=at):
+        found.charge.explanation = LOST
+    return []
+
+
+def _may_send_again(found: _Rows, patience: Patience, *, at: datetime) -> bool:
+    attempt = found.attempt
+    first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
+    return (
+        attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN)
+        and last + patience.longest_delay <= at < first + patience.honoured_key_age
+        and attempt.sends < MOST_SENDS
+        and attempt.provider_code != REPLAYED
+        and (attempt.saved_method_id or attempt.mandate_id) is not None
+        and found.subscription.status is not SubscriptionStatus.CANCELED
+    )
+
+
+def is_lost(attempt: ChargeAttempt, patience: Patience, *, at: datetime) -> bool:
+    """Whether a payment that the provider does not know can no longer come into being, nor be sent again."""
+    first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
+    return at >= max(first + patience.honoured_key_age, last + patience.longest_delay)
+
+
+def _note_mandates(rows: Iterable[_Rows]) -> None:
+    """A mandate lives on by being used (36 months without a collection end it)."""
+    used: dict[date, set[UUID]] = {}
+    for found in rows:
+        is_presented = found.attempt.status in CAPTURED or found.attempt.status is AttemptStatus.PROCESSING
+        if found.attempt.mandate_id is not None and is_presented:
+            used.setdefault(found.charge.due_on, set()).add(found.attempt.mandate_id)
+    for day, mandate_ids in used.items():
+        db.session.execute(
+            update(Mandate)
+            .where(Mandate.id.in_(mandate_ids), func.coalesce(Mandate.last_used_on, day) <= day)
+            .values(last_used_on=day)
+            .execution_options(synchronize_session=False)
+        )

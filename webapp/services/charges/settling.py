@@ -1,0 +1,200 @@
+"""What follows from a charge's fate, for the charge, its subscription, the ledger and those who listen.
+
+Everything here is written in the caller's transaction, on rows that the caller has locked.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, select
+
+from webapp.extensions import db
+from webapp.models.charges import Attention, Charge, ChargeStatus, RefusalClass
+from webapp.models.identity import User
+from webapp.models.outbox import OutboxEvent, OutboxKind
+from webapp.models.payments import Milestone, Payment
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services import outbox
+from webapp.services.charges import invoicing, retries
+from webapp.services.subscriptions import lifecycle, scheduling
+
+USED_UP = "Toutes les tentatives ont été refusées."
+REFUSED = "Le prestataire a refusé ce paiement définitivement."
+OWED = frozenset({ChargeStatus.FAILED, ChargeStatus.REVERSED})
+"""States in which the client still owes what the charge asked for."""
+
+
+class ChargeStateError(RuntimeError):
+    """The table of transitions does not lead there: a bug."""
+
+
+def move(charge: Charge, status: ChargeStatus, *, at: datetime) -> None:
+    """Bring the charge into ``status`` and let go of it. Raises ChargeStateError."""
+    if status is not charge.status and not charge.can_become(status):
+        raise ChargeStateError(f"{charge.status} does not become {status}")
+    charge.status = status
+    charge.lease_until = charge.next_attempt_at = charge.explanation = None
+    charge.settled_at = at if status.is_settled else None
+
+
+def settle_unasked(
+    charge_ids: Sequence[UUID], subscriptions: Mapping[UUID, Subscription], *, at: datetime
+) -> Counter[ChargeStatus]:
+    """Charges that no provider is asked for: their cycle is taken all the same; a free one is paid at once.
+
+    Returns how many stand where.
+    """
+    charges = list(db.session.scalars(select(Charge).where(Charge.id.in_(charge_ids)))) if charge_ids else []
+    for charge in charges:
+        subscription = subscriptions[charge.subscription_id]
+        if charge.status is ChargeStatus.SCHEDULED and charge.attention is None:
+            settle_paid(charge, subscription, None, at=at)
+            continue
+        if charge.attention is Attention.BY_HAND:
+            invoicing.draft(charge, None, at=at)
+        advance(charge, subscription)
+    return Counter(charge.status for charge in charges)
+
+
+def advance(charge: Charge, subscription: Subscription) -> None:
+    """The charge's cycle is taken, whatever became of it: the next one is up, at its own date."""
+    if subscription.cycle_no == charge.cycle_no:
+        scheduling.advance(subscription)
+
+
+def settle_paid(
+    charge: Charge,
+    subscription: Subscription,
+    payment: Payment | None,
+    *,
+    at: datetime,
+    by: User | None = None,
+    is_told: bool = False,
+) -> None:
+    """The money is there, or none was asked: the cycle is paid for, invoiced and told of, the subscription goes on.
+
+    ``payment`` is the new row of the ledger that pays it, None where it is free. ``is_told`` where the provider's
+    setting released shipping before the payment was confirmed.
+    """
+    move(charge, ChargeStatus.SUCCEEDED, at=at)
+    set_attention(charge, None, at=at)
+    advance(charge, subscription)
+    if subscription.current_period_start is None or charge.period_start >= subscription.current_period_start:
+        subscription.current_period_start = charge.period_start
+        subscription.current_period_end = charge.period_end
+    invoicing.draft(charge, payment, at=at)
+    if not is_told:
+        tell_charged(charge, Milestone.SUCCEEDED, at=at)
+    if subscription.status is SubscriptionStatus.PENDING or (
+        subscription.status is SubscriptionStatus.PAST_DUE and not _owes(subscription, besides=charge)
+    ):
+        lifecycle.mark_paid(subscription.id, at=at, by=by)
+
+
+def _owes(subscription: Subscription, *, besides: Charge) -> bool:
+    others = exists().where(
+        Charge.organisation_id == subscription.organisation_id,
+        Charge.subscription_id == subscription.id,
+        Charge.id != besides.id,
+        Charge.status.in_(OWED),
+    )
+    return bool(db.session.scalar(select(others)))
+
+
+def go_on_if_clear(charge: Charge, subscription: Subscription, *, at: datetime, by: User | None) -> None:
+    """A debt was given up: an unpaid subscription that owes nothing else goes on."""
+    if subscription.status is SubscriptionStatus.PAST_DUE and not _owes(subscription, besides=charge):
+        lifecycle.mark_paid(subscription.id, at=at, by=by)
+
+
+def settle_refused(
+    charge: Charge, subscription: Subscription, refusal: RefusalClass, *, message: str | None, at: datetime
+) -> None:
+    """The provider said no: another attempt has its day, or a person is needed and the subscription is unpaid."""
+    charge.first_refused_at = charge.first_refused_at or at
+    advance(charge, subscription)
+    retry_at = retries.next_attempt(charge, refusal, timezone=subscription.timezone, at=at)
+    if retry_at is not None:
+        move(charge, ChargeStatus.RETRYING, at=at)
+        set_attention(charge, None, at=at)
+        charge.next_attempt_at = retry_at
+        charge.explanation = message
+    else:
+        is_used_up = refusal in (RefusalClass.SOFT, RefusalClass.TECHNICAL)
+        attention = Attention.AUTHENTICATION if refusal is RefusalClass.AUTHENTICATION else Attention.REFUSED
+        leave_to_person(charge, subscription, attention, USED_UP if is_used_up else message or REFUSED, at=at)
+    payload = {"refusal": refusal.value, "retry_at": retry_at.isoformat() if retry_at else None}
+    _tell(OutboxKind.SUBSCRIPTION_CHARGE_FAILED, charge, payload, at=at)
+
+
+def leave_to_person(
+    charge: Charge, subscription: Subscription, attention: Attention, explanation: str, *, at: datetime
+) -> None:
+    """Nothing more happens by itself: the charge is on the list, and what was refused makes its subscription unpaid."""
+    is_waiting = charge.status in (ChargeStatus.SCHEDULED, ChargeStatus.FAILED, ChargeStatus.REVERSED)
+    move(charge, charge.status if is_waiting else ChargeStatus.FAILED, at=at)
+    charge.explanation = explanation
+    set_attention(charge, attention, at=at)
+    if charge.status is ChargeStatus.FAILED and subscription.status is SubscriptionStatus.ACTIVE:
+        lifecycle.mark_past_due(subscription.id, reason=explanation[: lifecycle.REASON_LENGTH], at=at)
+
+
+def balance_of(charge: Charge) -> Decimal:
+    """What the ledger holds for the charge: captures less what went back."""
+    statement = select(func.coalesce(func.sum(Payment.amount), 0)).where(Payment.charge_id == charge.id)
+    return Decimal(db.session.execute(statement).scalar_one())
+
+
+def settle_reversed(charge: Charge, payment: Payment, *, reason: str | None, at: datetime) -> None:
+    """The money went back: the invoice is unpaid again, and a person decides what follows."""
+    move(charge, ChargeStatus.REVERSED, at=at)
+    charge.explanation = reason
+    set_attention(charge, Attention.REVERSED, at=at)
+    invoicing.take_back(charge, payment, at=at)
+    _tell(OutboxKind.CHARGE_REVERSED, charge, {}, at=at)
+
+
+def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) -> None:
+    """Put the charge on the list for a person, since ``at`` unless it is there already; or take it off."""
+    if attention is None:
+        charge.attention = charge.attention_at = None
+    elif charge.attention is not attention:
+        charge.attention, charge.attention_at = attention, at
+
+
+def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
+    """Tell that the cycle was charged."""
+    _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
+
+
+def was_told(charge: Charge) -> bool:
+    """Whether that was told before: an asynchronous payment may release shipping before it is confirmed."""
+    return bool(
+        db.session.scalar(
+            select(
+                exists().where(
+                    OutboxEvent.organisation_id == charge.organisation_id,
+                    OutboxEvent.subject_id == charge.subscription_id,
+                    OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED,
+                    OutboxEvent.payload["charge_id"].astext == str(charge.id),
+                )
+            )
+        )
+    )
+
+
+def _tell(kind: OutboxKind, charge: Charge, more: dict[str, Any], *, at: datetime) -> None:
+    payload = {
+        "charge_id": str(charge.id),
+        "client_id": str(charge.client_id),
+        "company_id": str(charge.company_id),
+        "cycle_no": charge.cycle_no,
+        "due_on": charge.due_on.isoformat(),
+        "amount": str(charge.amount),
+        "currency": charge.currency,
+    }
+    outbox.emit(kind, charge.subscription_id, at=at, payload=payload | more)
