@@ -14,6 +14,7 @@ from webapp import cli, clock, crypto, logs, queue, security, sessions, tenancy,
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
 from webapp.gateways import identity, winleadplus
+from webapp.gateways.payments import pacing
 from webapp.gateways.payments import registry as payment_providers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> Flask:
     payment_providers.use(settings)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
+    pacing.use(redis)
 
     app = Flask(__name__, static_folder=str(STATIC), static_url_path="/static")
     app.jinja_env.undefined = StrictUndefined  # a name that a view forgot is a fault, not a blank

@@ -1,0 +1,1 @@
+"""Invoices: drafted with the charge, numbered afterwards, settled by the ledger, printed on demand."""
