@@ -136,6 +136,18 @@ def test_waiting_never_exceeds_an_hour(cast: Cast, failing: None) -> None:
     assert _delivery("write").next_attempt_at == NOON + outbox.LONGEST_WAIT
 
 
+def test_a_delivery_that_another_worker_holds_is_passed_over(committed: None) -> None:
+    cast = factories.make_cast(Cast)
+    organisation_id = cast.organisation.id
+    outbox.emit(CHARGED, SUBJECT, at=NOON)
+    held = select(OutboxDelivery.event_id).where(OutboxDelivery.organisation_id == organisation_id).with_for_update()
+    with db.engine.connect() as other_worker:
+        assert len(other_worker.execute(held).all()) == 2
+        assert outbox.deliver(organisation_id, at=NOON) == 0
+    assert outbox.deliver(organisation_id, at=NOON) == 2
+    assert len(heard) == 1
+
+
 def test_the_sweeper_rings_for_what_redis_forgot(cast: Cast) -> None:
     outbox.emit(CHARGED, SUBJECT, at=NOON)
     queue.queue("outbox").connection.flushdb()

@@ -277,3 +277,14 @@ def test_one_failure_does_not_stop_the_timetable(cast: Cast, monkeypatch: pytest
     db.session.commit()
     assert lifecycle.resume_due(at=NOON) == 1
     assert db.session.scalar(select(Subscription.status).where(Subscription.id == broken.id)) is PAUSED
+
+
+def test_the_timetable_passes_over_what_somebody_is_working_on(committed: None) -> None:
+    factories.make_cast(Cast)
+    subscription = _subscription(PAUSED, resume_on=NOON.date())
+    held = select(Subscription.id).where(Subscription.id == subscription.id).with_for_update()
+    with db.engine.connect() as somebody:
+        somebody.execute(held.execution_options(populate_existing=True))
+        assert lifecycle.resume_due(at=NOON) == 0
+    assert lifecycle.resume_due(at=NOON) == 1
+    assert lifecycle.find_subscription(subscription.id).status is ACTIVE

@@ -77,6 +77,12 @@ def test_a_second_subscription_is_expansion_and_the_end_of_one_of_two_is_contrac
     assert (_movements(15, 25).contraction, _movements(15, 25).churn) == (Decimal("50.00"), ZERO)
 
 
+def test_parts_that_are_no_whole_cents_still_add_up(cast: Cast) -> None:
+    for day in (0, 10):
+        _begin("0.10", _day(day), frequency="weekly")  # 0.4333… a month
+    assert _movements(5, 15) == Movements(*map(Decimal, ("0.43", "0.44", "0.00", "0.00", "0.00", "0.00", "0.87")))
+
+
 def test_an_unpaid_subscription_counts_until_it_ends(cast: Cast) -> None:
     subscription = _begin("100", _day(0))
     lifecycle.mark_past_due(subscription.id, reason="x", at=_day(10))
