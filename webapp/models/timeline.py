@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, and_
+from sqlalchemy import Index, Text, and_
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from webapp import clock
@@ -25,6 +25,15 @@ class EventKind(StrEnum):
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
+    CONTRACT_CREATED = "contract_created"
+    CONTRACT_UPDATED = "contract_updated"
+    DOCUMENT_ADDED = "document_added"
+    DOCUMENT_REMOVED = "document_removed"
+    NOTE = "note"
+    CALL = "call"
+    TASK_ADDED = "task_added"
+    TASK_DONE = "task_done"
+    TASK_REOPENED = "task_reopened"
     SUBSCRIPTION_CREATED = "subscription_created"
     SUBSCRIPTION_ACTIVATED = "subscription_activated"
     SUBSCRIPTION_CHANGED = "subscription_changed"
@@ -34,6 +43,7 @@ class EventKind(StrEnum):
     SUBSCRIPTION_RECOVERED = "subscription_recovered"
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_EXPIRED = "subscription_expired"
+    CHARGE_DECIDED = "charge_decided"
 
     @property
     def label(self) -> str:
@@ -47,6 +57,15 @@ class EventKind(StrEnum):
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",
+            "contract_created": "Contrat créé",
+            "contract_updated": "Contrat modifié",
+            "document_added": "Document ajouté",
+            "document_removed": "Document retiré",
+            "note": "Note",
+            "call": "Appel",
+            "task_added": "Tâche ajoutée",
+            "task_done": "Tâche faite",
+            "task_reopened": "Tâche rouverte",
             "subscription_created": "Abonnement créé",
             "subscription_activated": "Abonnement activé",
             "subscription_changed": "Abonnement modifié",
@@ -56,11 +75,15 @@ class EventKind(StrEnum):
             "subscription_recovered": "Abonnement régularisé",
             "subscription_canceled": "Abonnement résilié",
             "subscription_expired": "Abonnement échu",
+            "charge_decided": "Décision sur un prélèvement",
         }[self.value]
 
 
 class TimelineEvent(OrganisationScoped, Identified, Base):
-    """One event. ``changes`` maps a field to ``[old, new]``, never with an IBAN, card or token in clear."""
+    """One event. ``changes`` maps a field to ``[old, new]``, never with an IBAN, card or token in clear.
+
+    ``body`` is what a person wrote: a note, what was said on the telephone, a task; plain text, with line breaks.
+    """
 
     __tablename__ = "timeline_events"
     __table_args__ = (
@@ -76,6 +99,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     user_id: Mapped[UUID | None]
     run_id: Mapped[UUID | None]
     changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    body: Mapped[str | None] = mapped_column(Text)
 
     user: Mapped[User | None] = relationship(
         primaryjoin=lambda: and_(

@@ -11,8 +11,9 @@ from tests import factories
 from tests.services.charges.ledger import Ledger
 from tests.services.charges.world import World
 from webapp import clock
-from webapp.gateways.payments import protocol, registry
+from webapp.gateways.payments import protocol
 from webapp.models.payments import Provider
+from webapp.services.payments import accounts
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
         return found
 
-    monkeypatch.setattr(registry, "provider_for", provider_for)
+    monkeypatch.setattr(accounts, "provider_for", provider_for)
     return found
 
 

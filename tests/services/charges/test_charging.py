@@ -1,12 +1,29 @@
 """A cycle that falls due is charged once, recorded whole, and the next one has its date."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
+import pytest
+from sqlalchemy import select
+
+from tests.conftest import Cast
+from tests.queries import recorded_queries
 from tests.services.charges.world import World
-from webapp.models.charges import AttemptStatus, ChargeStatus
-from webapp.models.subscriptions import SubscriptionStatus
+from webapp import clock
+from webapp.extensions import db
+from webapp.models.charges import AttemptStatus, Attention, ChargeStatus
+from webapp.models.contracts import PaymentMethod
+from webapp.models.invoices import Invoice, InvoiceStatus
+from webapp.models.payments import Milestone, SavedPaymentMethod
+from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.models.winleadplus import RunStatus
+from webapp.services.charges import preview
+from webapp.services.charges.preview import Fate
+from webapp.services.subscriptions import lifecycle
+
+
+def _invoices() -> list[Invoice]:
+    return list(db.session.scalars(select(Invoice).order_by(Invoice.id)))
 
 
 def test_a_due_cycle_is_charged_and_recorded_whole(world: World) -> None:
@@ -19,9 +36,18 @@ def test_a_due_cycle_is_charged_and_recorded_whole(world: World) -> None:
     assert world.ledger.captures() == [(subscription.id, 0, Decimal("24.00"))]
     assert world.events() == ["subscription.charged"]
     assert (run.status, run.charged, run.total) == (RunStatus.SUCCESS, 1, 1)
+    (invoice,) = _invoices()
+    assert (invoice.charge_id, invoice.total, invoice.paid) == (charge.id, Decimal("24.00"), Decimal("24.00"))
     subscription = world.reload(subscription)
     assert (subscription.cycle_no, subscription.next_charge_on) == (1, date(2026, 2, 28))
     assert subscription.current_period_end == date(2026, 2, 28)
+
+
+def test_a_second_run_at_once_asks_for_nothing(world: World) -> None:
+    world.subscribe()
+    world.run()
+    assert world.run().total == 0
+    assert world.ledger.count_calls("create") == 1
 
 
 def test_the_first_payment_begins_a_pending_subscription(world: World) -> None:
@@ -29,3 +55,144 @@ def test_the_first_payment_begins_a_pending_subscription(world: World) -> None:
     world.run()
     assert world.reload(subscription).status is SubscriptionStatus.ACTIVE
     assert world.events() == ["subscription.charged", "subscription.activated"]
+
+
+def test_a_refused_first_charge_leaves_the_subscription_pending_and_asks_for_no_other_cycle(world: World) -> None:
+    subscription = world.subscribe(status=SubscriptionStatus.PENDING, frequency=Frequency.WEEKLY)
+    world.ledger.behave("soft")
+    world.run()
+    world.wait(days=8)
+    world.run()
+    assert world.reload(subscription).status is SubscriptionStatus.PENDING
+    assert [charge.status for charge in world.charges()] == [ChargeStatus.FAILED, ChargeStatus.SKIPPED]
+
+
+def test_a_late_run_charges_every_cycle_that_fell_due_and_moves_no_date(world: World) -> None:
+    subscription = world.subscribe()
+    world.move_to(datetime.fromisoformat("2026-04-02T10:00+02:00"))
+    world.run()
+    assert [charge.due_on for charge in world.charges()] == [
+        date(2026, 1, 31),
+        date(2026, 2, 28),
+        date(2026, 3, 31),
+    ]
+    assert world.reload(subscription).next_charge_on == date(2026, 4, 30)
+    assert len(world.ledger.captures()) == 3
+
+
+def test_nothing_to_pay_is_paid_without_asking_anybody(world: World) -> None:
+    subscription = world.subscribe("0.00", status=SubscriptionStatus.PENDING)
+    world.run()
+    assert world.charge().status is ChargeStatus.SUCCEEDED
+    assert world.ledger.count_calls("create") == 0
+    assert world.payments() == []
+    assert [invoice.total for invoice in _invoices()] == [Decimal("0.00")]
+    assert world.reload(subscription).status is SubscriptionStatus.ACTIVE
+
+
+def test_without_means_of_payment_nothing_is_attempted_and_a_person_is_told_why(world: World) -> None:
+    subscription = world.subscribe(saved_method_id=None)
+    run = world.run()
+    charge = world.charge()
+    assert (charge.status, charge.attention) == (ChargeStatus.SCHEDULED, Attention.NO_PAYMENT_METHOD)
+    assert charge.explanation == "Aucune carte n’est enregistrée pour ce client."
+    assert (run.skipped, run.status, world.attempts()) == (1, RunStatus.SUCCESS, [])
+    assert world.reload(subscription).cycle_no == 1
+
+
+def test_who_pays_by_transfer_is_invoiced_and_awaited(world: World) -> None:
+    world.subscribe(payment_method=PaymentMethod.TRANSFER, saved_method_id=None)
+    world.run()
+    charge, (invoice,) = world.charge(), _invoices()
+    assert (charge.status, charge.attention) == (ChargeStatus.SCHEDULED, Attention.BY_HAND)
+    assert (invoice.charge_id, invoice.paid) == (charge.id, Decimal(0))
+
+
+def test_an_unpaid_subscription_accrues_nothing_and_says_so(world: World) -> None:
+    subscription = world.subscribe(status=SubscriptionStatus.PAST_DUE)
+    world.run()
+    charge = world.charge()
+    assert charge.status is ChargeStatus.SKIPPED
+    assert charge.explanation == "L’abonnement est impayé\u202f: cette échéance n’est pas prélevée."
+    assert world.reload(subscription).next_charge_on == date(2026, 2, 28)
+
+
+def test_a_paused_subscription_is_not_charged_nor_is_it_afterwards_for_the_pause(world: World, cast: Cast) -> None:
+    subscription = world.subscribe()
+    lifecycle.pause(subscription.id, reason="Vacances", by=cast.admin, at=clock.now())
+    world.run()
+    world.move_to(datetime.fromisoformat("2026-03-15T10:00+01:00"))
+    lifecycle.resume(subscription.id, by=cast.admin, at=clock.now())
+    world.run()
+    assert world.charges() == []
+    assert world.reload(subscription).next_charge_on == date(2026, 3, 31)
+
+
+def test_what_is_confirmed_later_is_processing_until_then(world: World) -> None:
+    subscription = world.subscribe(frequency=Frequency.WEEKLY)
+    world.ledger.behave("process")
+    assert world.run().processing == 1
+    (attempt,) = world.attempts()
+    assert world.charge().status is ChargeStatus.PROCESSING
+    assert world.payments() == []
+    assert world.reload(subscription).cycle_no == 1, "the next cycle does not wait for the confirmation"
+    world.ledger.confirm(attempt.id)
+    world.wait(hours=1)
+    world.sweep()
+    assert world.charge().status is ChargeStatus.SUCCEEDED
+    assert len(world.payments()) == 1
+
+
+@pytest.mark.parametrize("milestone", list(Milestone))
+def test_the_account_says_which_moment_releases_shipping_and_makes_the_invoice(
+    world: World, milestone: Milestone
+) -> None:
+    world.account.ship_at = world.account.invoice_at = milestone
+    world.subscribe()
+    world.ledger.behave("process")
+    world.run()
+    is_early = milestone is Milestone.PROCESSING
+    assert world.events() == (["subscription.charged"] if is_early else [])
+    assert [invoice.status for invoice in _invoices()] == ([InvoiceStatus.DRAFT] if is_early else [])
+    world.ledger.confirm(world.attempts()[0].id)
+    world.wait(hours=1)
+    world.sweep()
+    assert world.events() == ["subscription.charged"]
+    assert [invoice.paid for invoice in _invoices()] == [Decimal("24.00")]
+
+
+def test_the_preview_tells_what_a_run_would_do(world: World) -> None:
+    world.subscribe("20.00")
+    world.subscribe("10.00")
+    world.subscribe("0.00")
+    world.subscribe(saved_method_id=None)
+    world.subscribe(payment_method=PaymentMethod.CHEQUE, saved_method_id=None)
+    world.subscribe(status=SubscriptionStatus.PAST_DUE)
+    world.subscribe(anchor=date(2026, 2, 1))
+    expired = world.subscribe()
+    db.session.get_one(SavedPaymentMethod, (expired.organisation_id, expired.saved_method_id)).expires_on = date(
+        2026, 1, 30
+    )
+    db.session.commit()
+    found = preview.preview(at=clock.now())
+    assert (found.count, found.amounts) == (2, {"EUR": Decimal("36.00")})
+    assert {group.fate: group.count for group in found.not_asked} == {
+        Fate.FREE: 1,
+        Fate.BY_HAND: 1,
+        Fate.NO_MEANS: 2,
+        Fate.SKIPPED: 1,
+    }
+    run = world.run()
+    assert run.charged == found.count + 1, "what is free is paid at once"
+    assert preview.preview(at=clock.now()).groups == []
+
+
+def test_the_next_cycles_of_many_cost_as_many_statements_as_those_of_few(world: World) -> None:
+    world.subscribe()
+    with recorded_queries() as few:
+        world.run()
+    for _ in range(20):
+        world.subscribe()
+    with recorded_queries() as many:
+        world.run()
+    assert len(many) <= len(few) + 25, "batches, however the calls happen to come back"

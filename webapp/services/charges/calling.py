@@ -15,12 +15,13 @@ from sqlalchemy.orm import undefer
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.gateways.payments import pacing, protocol, registry
+from webapp.gateways.payments import pacing, protocol
 from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, ProviderError
 from webapp.models.charges import RefusalClass
 from webapp.models.payments import ProviderAccount
 from webapp.services.charges.claiming import Claim, Task
 from webapp.services.charges.recording import NOTHING_DELAYED, Patience, Result
+from webapp.services.payments.accounts import provider_of
 
 log = structlog.get_logger()
 
@@ -76,15 +77,6 @@ def find_account(account_id: UUID) -> ProviderAccount:
     return db.session.scalars(statement.options(undefer(ProviderAccount.credentials))).one()
 
 
-def open_provider(account: ProviderAccount) -> protocol.Provider:
-    """The provider behind an account. Raises ProviderRejectedError where it is not set up."""
-    return registry.provider_for(
-        account.provider,
-        account.credentials_in_clear(),
-        longest_delay=timedelta(seconds=account.longest_delay_seconds),
-    )
-
-
 class _Account:
     """One account: its provider (none where it is not set up), its pace and its threads."""
 
@@ -92,7 +84,7 @@ class _Account:
         self._id, self._rate, self._fault = str(account.id), account.rate_per_second, ""
         self._provider: protocol.Provider | None = None
         try:
-            self._provider = open_provider(account)
+            self._provider = provider_of(account)
         except ProviderError as error:
             self._fault = NOT_SET_UP.format(reason=error)
             log.warning("provider_not_set_up", account_id=self._id)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -20,6 +20,7 @@ from webapp.services.subscriptions.means import DEBITED, Means
 PAST_DUE = "L’abonnement est impayé\u202f: cette échéance n’est pas prélevée."
 NOT_BEGUN = "Le premier prélèvement n’est pas payé\u202f: cette échéance n’est pas prélevée."
 
+UNDER_WAY = frozenset({ChargeStatus.SENDING, ChargeStatus.UNKNOWN, ChargeStatus.PROCESSING})
 REFUSED_BEFORE = frozenset(
     {
         ChargeStatus.SCHEDULED,
@@ -30,33 +31,49 @@ REFUSED_BEFORE = frozenset(
         ChargeStatus.SKIPPED,
     }
 )
-"""States of an earlier charge that keep a subscription from beginning: it is asked for one cycle at a time."""
+"""States of an earlier charge in which a pending subscription has not begun: its later cycles are skipped."""
 
 
 def lock_due(*, before: datetime, limit: int) -> list[Subscription]:
-    """Lock subscriptions of the current organisation whose next cycle is due and not taken yet, the longest due first.
+    """Lock subscriptions of the current organisation whose next cycle is due and free, the longest due first.
 
     What another worker holds is passed over.
     """
-    is_taken = exists().where(
-        Charge.organisation_id == Subscription.organisation_id,
-        Charge.subscription_id == Subscription.id,
-        Charge.cycle_no == Subscription.cycle_no,
-    )
-    statement = scheduling.due_statement(before=before, limit=limit).where(~is_taken)
+    statement = scheduling.due_statement(before=before, limit=limit).where(is_free())
     locked = statement.with_for_update(skip_locked=True, of=Subscription).execution_options(populate_existing=True)
     return list(db.session.scalars(locked))
 
 
+def is_free() -> ColumnElement[bool]:
+    """Whether a subscription's next cycle may be taken.
+
+    It may not while a charge holds it, and, before a subscription has begun, while the result of its first one is
+    awaited.
+    """
+    is_pending = Subscription.status == SubscriptionStatus.PENDING
+    return and_(
+        ~_has_charge(Charge.cycle_no == Subscription.cycle_no),
+        ~and_(is_pending, _has_charge(Charge.status.in_(UNDER_WAY))),
+    )
+
+
+def is_not_begun() -> ColumnElement[bool]:
+    """Whether a subscription is pending though it was charged: the charge was not paid, and nothing more is asked."""
+    return and_(Subscription.status == SubscriptionStatus.PENDING, _has_charge(Charge.status.in_(REFUSED_BEFORE)))
+
+
+def _has_charge(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
+        Charge.organisation_id == Subscription.organisation_id, Charge.subscription_id == Subscription.id, condition
+    )
+
+
 def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
-    """The pending ones among ``subscriptions`` whose first charge was not paid: nothing more is asked of them."""
+    """Those among ``subscriptions`` of which ``is_not_begun`` is true."""
     pending = [each.id for each in subscriptions if each.status is SubscriptionStatus.PENDING]
     if not pending:
         return set()
-    statement = select(Charge.subscription_id).where(
-        Charge.subscription_id.in_(pending), Charge.status.in_(REFUSED_BEFORE)
-    )
-    return set(db.session.scalars(statement))
+    return set(db.session.scalars(select(Subscription.id).where(Subscription.id.in_(pending), is_not_begun())))
 
 
 def load_lines(subscriptions: Sequence[Subscription]) -> dict[UUID, list[SubscriptionLine]]:

@@ -24,8 +24,9 @@ from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, RefusalClass
 from webapp.models.payments import Milestone, Payment, PaymentKind, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.services.charges import claiming, invoicing, retries, settling
+from webapp.services.charges import claiming, retries, settling
 from webapp.services.charges.claiming import OPEN_ATTEMPTS, Claim
+from webapp.services.invoices import drafting
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -108,6 +109,7 @@ def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | N
             else:
                 _apply(found, result.outcome, at=at)
             recorded.statuses[found.charge.status] += 1
+        _draft_invoices(rows.values(), at=at)
         _note_mandates(rows.values())
         if on_progress is not None:
             on_progress(recorded.statuses)
@@ -127,6 +129,7 @@ def apply_outcome(attempt_id: UUID, outcome: PaymentOutcome, *, at: datetime) ->
         is_held = found.charge.lease_until is not None and found.charge.lease_until > at
         if not is_held or outcome.state not in (PaymentState.UNKNOWN, PaymentState.PROCESSING):
             _apply_uninvited(found, outcome, at=at)
+            _draft_invoices([found], at=at)
             _note_mandates([found])
         return found.charge.status
 
@@ -203,7 +206,7 @@ def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         charge.explanation = TWICE
         return
     may_be_told = was_processing and found.account.ship_at is Milestone.PROCESSING
-    settling.settle_paid(charge, found.subscription, payment, at=at, is_told=may_be_told and settling.was_told(charge))
+    settling.settle_paid(charge, found.subscription, at=at, is_told=may_be_told and settling.was_told(charge))
     if (payment.amount, payment.currency) != (charge.amount, charge.currency):
         settling.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
@@ -258,7 +261,7 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     db.session.flush()
     remains = settling.balance_of(charge)
     if charge.status is ChargeStatus.SUCCEEDED and remains < charge.amount:
-        settling.settle_reversed(charge, payment, reason=outcome.reversal_reason, at=at)
+        settling.settle_reversed(charge, reason=outcome.reversal_reason, at=at)
 
 
 def _refunded(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
@@ -292,8 +295,6 @@ def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     charge, attempt, account = found.charge, found.attempt, found.account
     attempt.status = AttemptStatus.PROCESSING
     _wait(found, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
-    if account.invoice_at is Milestone.PROCESSING:
-        invoicing.draft(charge, None, at=at)
     if account.ship_at is Milestone.PROCESSING and not settling.was_told(charge):
         settling.tell_charged(charge, Milestone.PROCESSING, at=at)
 
@@ -379,6 +380,19 @@ def is_lost(attempt: ChargeAttempt, patience: Patience, *, at: datetime) -> bool
     """Whether a payment that the provider does not know can no longer come into being, nor be sent again."""
     first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
     return at >= max(first + patience.honoured_key_age, last + patience.longest_delay)
+
+
+def _draft_invoices(rows: Iterable[_Rows], *, at: datetime) -> None:
+    """Invoices of what is paid, or, where the provider's setting says so, as soon as the payment is under way."""
+    drafting.draft_for_charges(
+        [
+            found.charge
+            for found in rows
+            if found.charge.status in (ChargeStatus.SUCCEEDED, ChargeStatus.REVERSED)
+            or (found.charge.status is ChargeStatus.PROCESSING and found.account.invoice_at is Milestone.PROCESSING)
+        ],
+        at=at,
+    )
 
 
 def _note_mandates(rows: Iterable[_Rows]) -> None:

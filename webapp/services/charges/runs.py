@@ -198,7 +198,7 @@ def _close(run_id: UUID, status: RunStatus, *, at: datetime, error: str | None =
 
 def start_due_runs(*, at: datetime) -> int:
     """Start a run for every organisation with something to charge at ``at``; returns how many."""
-    waiting = scheduling.list_organisations_with_due(before=at)
+    waiting = list_organisations_waiting(at=at)
     for organisation_id in waiting:
         with tenancy.organisation(organisation_id):
             run_id, is_new = start(trigger=RunTrigger.SCHEDULED, at=at)
@@ -222,6 +222,14 @@ def ring_abandoned(*, at: datetime) -> int:
     return len(abandoned)
 
 
+def list_organisations_waiting(*, at: datetime) -> list[UUID]:
+    """The organisations in which a run would take something up at ``at``."""
+    taken_up = select(Charge.organisation_id).where(Charge.status.in_(TAKEN_UP), Charge.next_attempt_at <= at)
+    with tenancy.across_organisations():
+        retrying = db.session.scalars(taken_up.distinct()).all()
+    return sorted({*scheduling.list_organisations_with_due(before=at), *retrying})
+
+
 def find_run(run_id: UUID) -> ChargeRun | None:
     """A run of the current organisation, as it stands now."""
     return db.session.scalar(select(ChargeRun).where(ChargeRun.id == run_id).execution_options(populate_existing=True))
@@ -232,3 +240,24 @@ def list_runs(*, limit: int = 10) -> list[ChargeRun]:
     return list(
         db.session.scalars(select(ChargeRun).order_by(ChargeRun.started_at.desc(), ChargeRun.id.desc()).limit(limit))
     )
+
+
+def counts_of(run: ChargeRun) -> dict[str, int]:
+    """The counters of a run, by name."""
+    return {name: getattr(run, name) for name in ("total", "charged", "processing", "failed", "unknown", "skipped")}
+
+
+def sentence(run: ChargeRun) -> str:
+    """How a run went, in one sentence for a toast."""
+    if run.error:
+        return run.error
+    parts = [_counted(run.charged, "payé"), _counted(run.failed, "refusé")]
+    parts += [_counted(run.processing, "en traitement", "en traitement")] if run.processing else []
+    parts += [_counted(run.unknown, "inconnu")] if run.unknown else []
+    parts += [_counted(run.skipped, "non prélevé")] if run.skipped else []
+    return f"Prélèvements terminés\u202f: {', '.join(parts)}"
+
+
+def _counted(number: int, word: str, plural: str | None = None) -> str:
+    many = plural or " ".join(f"{part}s" if part != "non" else part for part in word.split())
+    return f"{number} {word if number < 2 else many}"

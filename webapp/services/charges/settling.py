@@ -19,7 +19,8 @@ from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Milestone, Payment
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import outbox
-from webapp.services.charges import invoicing, retries
+from webapp.services.charges import retries
+from webapp.services.invoices import drafting
 from webapp.services.subscriptions import lifecycle, scheduling
 
 USED_UP = "Toutes les tentatives ont été refusées."
@@ -52,12 +53,16 @@ def settle_unasked(
     for charge in charges:
         subscription = subscriptions[charge.subscription_id]
         if charge.status is ChargeStatus.SCHEDULED and charge.attention is None:
-            settle_paid(charge, subscription, None, at=at)
+            settle_paid(charge, subscription, at=at)
             continue
-        if charge.attention is Attention.BY_HAND:
-            invoicing.draft(charge, None, at=at)
         advance(charge, subscription)
+    drafting.draft_for_charges([charge for charge in charges if _is_invoiced(charge)], at=at)
     return Counter(charge.status for charge in charges)
+
+
+def _is_invoiced(charge: Charge) -> bool:
+    """A client who pays without us is sent the invoice to pay."""
+    return charge.status is ChargeStatus.SUCCEEDED or charge.attention is Attention.BY_HAND
 
 
 def advance(charge: Charge, subscription: Subscription) -> None:
@@ -67,18 +72,12 @@ def advance(charge: Charge, subscription: Subscription) -> None:
 
 
 def settle_paid(
-    charge: Charge,
-    subscription: Subscription,
-    payment: Payment | None,
-    *,
-    at: datetime,
-    by: User | None = None,
-    is_told: bool = False,
+    charge: Charge, subscription: Subscription, *, at: datetime, by: User | None = None, is_told: bool = False
 ) -> None:
-    """The money is there, or none was asked: the cycle is paid for, invoiced and told of, the subscription goes on.
+    """The money is there, or none was asked: the cycle is paid for and told of, and the subscription goes on.
 
-    ``payment`` is the new row of the ledger that pays it, None where it is free. ``is_told`` where the provider's
-    setting released shipping before the payment was confirmed.
+    The caller writes the ledger and drafts the invoice. ``is_told`` where the provider's setting released shipping
+    before the payment was confirmed.
     """
     move(charge, ChargeStatus.SUCCEEDED, at=at)
     set_attention(charge, None, at=at)
@@ -86,7 +85,6 @@ def settle_paid(
     if subscription.current_period_start is None or charge.period_start >= subscription.current_period_start:
         subscription.current_period_start = charge.period_start
         subscription.current_period_end = charge.period_end
-    invoicing.draft(charge, payment, at=at)
     if not is_told:
         tell_charged(charge, Milestone.SUCCEEDED, at=at)
     if subscription.status is SubscriptionStatus.PENDING or (
@@ -149,12 +147,11 @@ def balance_of(charge: Charge) -> Decimal:
     return Decimal(db.session.execute(statement).scalar_one())
 
 
-def settle_reversed(charge: Charge, payment: Payment, *, reason: str | None, at: datetime) -> None:
+def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None:
     """The money went back: the invoice is unpaid again, and a person decides what follows."""
     move(charge, ChargeStatus.REVERSED, at=at)
     charge.explanation = reason
     set_attention(charge, Attention.REVERSED, at=at)
-    invoicing.take_back(charge, payment, at=at)
     _tell(OutboxKind.CHARGE_REVERSED, charge, {}, at=at)
 
 

@@ -1,0 +1,85 @@
+"""``flask charges run`` and ``flask sweep``: what the schedule does, by hand, in this process."""
+
+import json
+import sys
+from collections import Counter
+from uuid import UUID
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+from sqlalchemy import select
+
+from webapp import clock, tenancy
+from webapp.extensions import db
+from webapp.models.charges import ChargeRun
+from webapp.models.organisations import Organisation
+from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.services import outbox
+from webapp.services.charges import runs, sweeping
+from webapp.services.winleadplus import runs as sync_runs
+
+EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
+
+charges = AppGroup("charges", help="Le moteur de prélèvement.")
+
+
+@charges.command("run")
+@click.option(
+    "--organisation", "slug", help="Une seule organisation (par défaut : toutes celles qui ont une échéance)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
+def run(slug: str | None, as_json: bool) -> None:
+    """Prélève ce qui est dû. Sortie : 0 tout est payé, 1 échec, 2 partiel."""
+    at = clock.now()
+    chosen = [_find_organisation(slug)] if slug else runs.list_organisations_waiting(at=at)
+    done = [_run(organisation_id) for organisation_id in chosen]
+    counts: Counter[str] = Counter()
+    for each in done:
+        counts.update(runs.counts_of(each))
+    worst = max((EXIT_CODES.get(each.status, 2) for each in done), key=[0, 2, 1].index, default=0)
+    if as_json:
+        click.echo(json.dumps({"runs": len(done), **counts}))
+    else:
+        click.echo("\n".join(runs.sentence(each) for each in done) or "Rien à prélever.")
+    sys.exit(worst)
+
+
+def _run(organisation_id: UUID) -> ChargeRun:
+    with tenancy.organisation(organisation_id):
+        run_id, _ = runs.start(trigger=RunTrigger.COMMAND, at=clock.now(), enqueue=False)
+        runs.carry_out(organisation_id, run_id)
+        found = runs.find_run(run_id)
+        if found is None:
+            raise click.ClickException("Le passage a disparu.")
+        return found
+
+
+def _find_organisation(slug: str) -> UUID:
+    found = db.session.scalar(select(Organisation.id).where(Organisation.slug == slug))
+    if found is None:
+        raise click.ClickException(f"L’organisation « {slug} » n’existe pas.")
+    return found
+
+
+@click.command("sweep", help="Reprend ce qui attend : résultats inconnus, nouvelles tentatives, passages interrompus.")
+@click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
+def sweep(as_json: bool) -> None:
+    """Do what the sweepers do: charges here and now, the others by ringing their workers."""
+    at = clock.now()
+    counts: Counter[str] = Counter()
+    for organisation_id in sweeping.find_waiting(at=at):
+        counts.update({status.value: number for status, number in sweeping.sweep(organisation_id).items()})
+    result = {
+        "charges": dict(counts),
+        "charge_runs": runs.ring_abandoned(at=at),
+        "outbox": outbox.sweep(at=at),
+        "winleadplus": sync_runs.sweep(at=at),
+    }
+    click.echo(json.dumps(result) if as_json else f"Prélèvements repris : {sum(counts.values())}.")
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    app.cli.add_command(charges)
+    app.cli.add_command(sweep)

@@ -1,0 +1,198 @@
+"""What a run would do now: how many charges, for how much, through whom; and what it would not ask for, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, Subquery, and_, case, func, or_, select, text
+
+from webapp import clock, tenancy
+from webapp.extensions import db
+from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.charges import Charge
+from webapp.models.contracts import PaymentMethod
+from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.services.charges import due
+from webapp.services.charges.claiming import TAKEN_UP
+from webapp.services.subscriptions.means import DEBITED
+
+
+class Fate(StrEnum):
+    """What a run would do with a due cycle."""
+
+    ASKED = "asked"
+    FREE = "free"
+    BY_HAND = "by_hand"
+    NO_MEANS = "no_means"
+    SKIPPED = "skipped"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "asked": "À prélever",
+            "free": "Sans montant",
+            "by_hand": "Payé par le client (virement, chèque)",
+            "no_means": "Sans moyen de paiement utilisable",
+            "skipped": "Non prélevé (abonnement impayé)",
+        }[self.value]
+
+
+@dataclass(frozen=True)
+class Group:
+    """So many charges of one fate, through one provider, in one currency. ``amount`` is with tax."""
+
+    fate: Fate
+    provider: Provider | None
+    currency: str
+    count: int
+    amount: Decimal
+    is_retry: bool = False
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would take up at ``at``."""
+
+    at: datetime
+    groups: list[Group] = field(default_factory=list)
+
+    @property
+    def asked(self) -> list[Group]:
+        """What providers would be asked for, retries included."""
+        return [group for group in self.groups if group.fate is Fate.ASKED]
+
+    @property
+    def not_asked(self) -> list[Group]:
+        """What would be written down without asking anybody."""
+        return [group for group in self.groups if group.fate is not Fate.ASKED]
+
+    @property
+    def count(self) -> int:
+        """How many payments would be asked for."""
+        return sum(group.count for group in self.asked)
+
+    @property
+    def amounts(self) -> dict[str, Decimal]:
+        """For how much, by currency."""
+        sums: dict[str, Decimal] = {}
+        for group in self.asked:
+            sums[group.currency] = sums.get(group.currency, Decimal(0)) + group.amount
+        return sums
+
+
+def preview(*, at: datetime) -> Preview:
+    """What a run of the current organisation would take up at ``at``, in two queries however much it is."""
+    cycles: Sequence[Any] = db.session.execute(_due(at)).all()
+    retries: Sequence[Any] = db.session.execute(_retries(at)).all()
+    groups = [Group(Fate(row.fate), row.provider, row.currency, row.count, row.amount) for row in cycles]
+    groups += [Group(Fate.ASKED, row.provider, row.currency, row.count, row.amount, is_retry=True) for row in retries]
+    return Preview(at, sorted(groups, key=lambda group: (list(Fate).index(group.fate), group.provider or "")))
+
+
+def _due(at: datetime) -> Select[Any]:
+    """Counts and sums by fate, in the rules' own order (``due.charge_for`` decides one by one, by the same)."""
+    totals, today = _totals(at), at.astimezone(clock.PARIS).date()
+    amount = func.coalesce(totals.c.amount, 0)
+    has_saved = and_(
+        SavedPaymentMethod.revoked_at.is_(None),
+        or_(SavedPaymentMethod.expires_on.is_(None), SavedPaymentMethod.expires_on >= today),
+    )
+    has_mandate = and_(
+        Subscription.payment_method == PaymentMethod.SEPA,
+        Mandate.status == MandateStatus.ACTIVE,
+        Mandate.umr.is_not(None),
+        func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > today,
+        Mandate.signed_on.is_not(None),
+    )
+    has_means = and_(
+        ProviderAccount.is_active,
+        case((SavedPaymentMethod.id.is_not(None), has_saved), else_=has_mandate),
+    )
+    fate = case(
+        (or_(Subscription.status == SubscriptionStatus.PAST_DUE, due.is_not_begun()), Fate.SKIPPED.value),
+        (amount == 0, Fate.FREE.value),
+        (Subscription.payment_method.is_(None), Fate.NO_MEANS.value),
+        (Subscription.payment_method.not_in(DEBITED), Fate.BY_HAND.value),
+        (has_means, Fate.ASKED.value),
+        else_=Fate.NO_MEANS.value,
+    ).label("fate")
+    return (
+        select(
+            fate,
+            ProviderAccount.provider,
+            Subscription.currency,
+            func.count().label("count"),
+            func.sum(amount).label("amount"),
+        )
+        .select_from(Subscription)
+        .outerjoin(totals, totals.c.subscription_id == Subscription.id)
+        .outerjoin(SavedPaymentMethod, _same(SavedPaymentMethod, Subscription.saved_method_id))
+        .outerjoin(Mandate, _same(Mandate, Subscription.mandate_id))
+        .outerjoin(ProviderAccount, _same(ProviderAccount, Subscription.provider_account_id))
+        .where(*_is_due(at))
+        .group_by(fate, ProviderAccount.provider, Subscription.currency)
+    )
+
+
+def _is_due(at: datetime) -> list[Any]:
+    is_ours = Subscription.organisation_id == tenancy.current_organisation_id()
+    return [is_ours, Subscription.next_charge_at <= at, due.is_free()]
+
+
+def _same(model: Any, column: Any) -> Any:
+    return and_(model.organisation_id == Subscription.organisation_id, model.id == column)
+
+
+def _totals(at: datetime) -> Subquery:
+    """The amount with tax of each due subscription: VAT on each rate's sum, as ``models.money.totals`` has it."""
+    line = func.round(SubscriptionLine.quantity * SubscriptionLine.unit_price, 2) - SubscriptionLine.discount
+    base = func.sum(line)
+    by_rate = (
+        select(
+            SubscriptionLine.subscription_id,
+            (base + func.round(base * SubscriptionLine.vat_rate / 100, 2)).label("amount"),
+        )
+        .join(
+            Subscription,
+            and_(
+                Subscription.organisation_id == SubscriptionLine.organisation_id,
+                Subscription.id == SubscriptionLine.subscription_id,
+            ),
+        )
+        .where(*_is_due(at))
+        .group_by(SubscriptionLine.subscription_id, SubscriptionLine.vat_rate)
+        .subquery()
+    )
+    return (
+        select(by_rate.c.subscription_id, func.sum(by_rate.c.amount).label("amount"))
+        .group_by(by_rate.c.subscription_id)
+        .subquery()
+    )
+
+
+def _retries(at: datetime) -> Select[Any]:
+    columns: list[Any] = [
+        ProviderAccount.provider,
+        Charge.currency,
+        func.count().label("count"),
+        func.sum(Charge.amount).label("amount"),
+    ]
+    account = and_(
+        ProviderAccount.organisation_id == Charge.organisation_id, ProviderAccount.id == Charge.provider_account_id
+    )
+    return (
+        select(*columns)
+        .select_from(Charge)
+        .outerjoin(ProviderAccount, account)
+        .where(
+            Charge.organisation_id == tenancy.current_organisation_id(),
+            Charge.status.in_(TAKEN_UP),
+            Charge.next_attempt_at <= at,
+        )
+        .group_by(ProviderAccount.provider, Charge.currency)
+    )
