@@ -129,6 +129,7 @@ class Bank:
     """Every payment, by id. Lives in memory, and in a journal that a restart reads again."""
 
     secret: str
+    url: str = ""
     webhook_url: str = ""
     journal: Path | None = None
     behaviour: Behaviour = field(default_factory=Behaviour)

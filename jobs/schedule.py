@@ -20,6 +20,7 @@ from webapp.services import outbox
 from webapp.services.charges import runs as charge_runs
 from webapp.services.charges import sweeping
 from webapp.services.invoices import finalising
+from webapp.services.payments import webhooks
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -42,6 +43,7 @@ TIMETABLE = (
     Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
+    Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
     Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),

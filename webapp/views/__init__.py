@@ -3,6 +3,7 @@
 from flask import Flask
 
 from webapp.views import (
+    activities,
     client,
     clients,
     commercials,
@@ -17,6 +18,7 @@ from webapp.views import (
     statistics,
     synchronisations,
     teams,
+    webhooks,
 )
 
 BLUEPRINTS = (
@@ -24,12 +26,14 @@ BLUEPRINTS = (
     sign_in.bp,
     dashboard.bp,
     client.bp,
+    activities.bp,
     clients.bp,
     contracts.bp,
     commercials.bp,
     statistics.bp,
     teams.bp,
     synchronisations.bp,
+    webhooks.bp,
 )
 
 

@@ -122,8 +122,17 @@ class ProviderEvent:
 
     event_id: str
     kind: str
+    organisation_id: UUID | None = None
     attempt_id: UUID | None = None
     provider_payment_id: str | None = None
+
+
+def uuid_or_none(text: object) -> UUID | None:
+    """One of our ids as it comes back from outside; None for whatever is none."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -185,8 +194,12 @@ class Provider(Protocol):
         """Give ``amount`` of a captured payment back. Raises ProviderUnreachableError, ProviderRejectedError."""
         ...
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
-        """What a webhook's raw body announces. Raises BadSignatureError, UnreadableWebhookError."""
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
+        """What a webhook that arrives at ``at`` announces. Raises BadSignatureError, UnreadableWebhookError."""
+        ...
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """What a raw body announces whose signature was checked when it came. Raises UnreadableWebhookError."""
         ...
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:

@@ -58,3 +58,10 @@ def _make(kind: Provider, credentials: Mapping[str, str], longest_delay: timedel
             if not _sandbox_url:
                 raise protocol.ProviderRejectedError("PAYMENT_SANDBOX_URL is not set")
             return Sandbox(url=_sandbox_url, secret=_sandbox_secret, longest_delay=longest_delay)
+
+
+def close() -> None:
+    """Let go of every connection of this process."""
+    while _open:
+        _, provider = _open.popitem()
+        getattr(provider, "close", lambda: None)()

@@ -29,6 +29,7 @@ from webapp.gateways.payments.protocol import (
     ProviderUnreachableError,
     Refund,
     UnreadableWebhookError,
+    uuid_or_none,
 )
 from webapp.gateways.payments.refusals import class_of_card_code
 from webapp.models.charges import RefusalClass
@@ -54,6 +55,10 @@ class Sandbox:
             trust_env=False,
             verify=_certificates(),
         )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
         """See Provider."""
@@ -105,20 +110,23 @@ class Sandbox:
             )
         )
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
         """See Provider."""
         check_signature(headers.get(SIGNATURE_HEADER, ""), body, self._secret, at=at)
+        return self.read_event(body)
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """See Provider."""
         try:
             event = orjson.loads(body)
-            attempt = event["payment"]["metadata"].get("attempt")
-            return [
-                ProviderEvent(
-                    event_id=str(event["id"])[:255],
-                    kind=str(event["type"])[:100],
-                    attempt_id=_uuid(attempt),
-                    provider_payment_id=str(event["payment"]["id"]),
-                )
-            ]
+            metadata = event["payment"]["metadata"]
+            return ProviderEvent(
+                event_id=str(event["id"]),
+                kind=str(event["type"]),
+                organisation_id=uuid_or_none(metadata.get("organisation")),
+                attempt_id=uuid_or_none(metadata.get("attempt")),
+                provider_payment_id=str(event["payment"]["id"]),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
@@ -129,7 +137,7 @@ class Sandbox:
             params = {"since": _utc(since), "until": _utc(until), "after": after, "limit": str(PAGE)}
             page = self._ask("GET", "/payments", params=params)["payments"]
             for payment in page:
-                yield KnownPayment(_uuid(payment["metadata"].get("attempt")), _outcome(payment))
+                yield KnownPayment(uuid_or_none(payment["metadata"].get("attempt")), _outcome(payment))
             if len(page) < PAGE:
                 return
             after = page[-1]["id"]
@@ -212,10 +220,3 @@ def _refund(refund: Mapping[str, Any]) -> Refund:
 
 def _utc(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat()
-
-
-def _uuid(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

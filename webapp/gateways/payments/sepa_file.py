@@ -18,6 +18,7 @@ from webapp.gateways.payments.protocol import (
     ProviderEvent,
     ProviderRejectedError,
     Refund,
+    UnreadableWebhookError,
 )
 
 
@@ -51,9 +52,13 @@ class SepaFile:
         """See Provider."""
         raise ProviderRejectedError("a debit is paid back by a transfer")
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
         """See Provider."""
         raise BadSignatureError("banks send no webhooks")
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """See Provider."""
+        raise UnreadableWebhookError("banks send no webhooks")
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
         """See Provider."""

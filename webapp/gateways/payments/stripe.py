@@ -27,6 +27,7 @@ from webapp.gateways.payments.protocol import (
     ProviderUnreachableError,
     Refund,
     UnreadableWebhookError,
+    uuid_or_none,
 )
 from webapp.gateways.payments.refusals import class_of_card_code
 from webapp.models.charges import RefusalClass
@@ -130,21 +131,25 @@ class Stripe:
         )
         return _refund(made.to_dict())
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
         """See Provider."""
         _check_signature(headers.get(SIGNATURE_HEADER, ""), body, self._webhook_secret, at=at)
+        return self.read_event(body)
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """See Provider."""
         try:
             event = orjson.loads(body)
             subject = event["data"]["object"]
+            metadata = subject.get("metadata") or {}
             is_intent = subject.get("object") == "payment_intent"
-            return [
-                ProviderEvent(
-                    event_id=str(event["id"])[:255],
-                    kind=str(event["type"])[:100],
-                    attempt_id=_uuid((subject.get("metadata") or {}).get("attempt")),
-                    provider_payment_id=subject["id"] if is_intent else _id_of(subject.get("payment_intent")),
-                )
-            ]
+            return ProviderEvent(
+                event_id=str(event["id"]),
+                kind=str(event["type"]),
+                organisation_id=uuid_or_none(metadata.get("organisation")),
+                attempt_id=uuid_or_none(metadata.get("attempt")),
+                provider_payment_id=_id_of(subject if is_intent else subject.get("payment_intent")),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
@@ -174,7 +179,7 @@ class Stripe:
         return _asking(lambda: intents.retrieve(payment_id, {"expand": ["latest_charge"]})).to_dict()
 
     def _known(self, intent: dict[str, Any]) -> KnownPayment:
-        return KnownPayment(_uuid((intent.get("metadata") or {}).get("attempt")), self._outcome(intent))
+        return KnownPayment(uuid_or_none((intent.get("metadata") or {}).get("attempt")), self._outcome(intent))
 
     def _outcome(self, intent: dict[str, Any]) -> PaymentOutcome:
         """A PaymentIntent in our words. Raises ProviderUnreachableError on one that makes no sense."""
@@ -298,10 +303,3 @@ def _id_of(value: Any) -> str | None:
     """An id, whether the object was expanded or not."""
     found = value.get("id") if isinstance(value, dict) else value
     return str(found) if found else None
-
-
-def _uuid(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None
