@@ -15,11 +15,11 @@ from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeAttempt, ChargeRun
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent
-from webapp.models.payments import Payment, ProviderAccount
+from webapp.models.payments import Payment, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import runs, sweeping
-from webapp.services.subscriptions import scheduling
+from webapp.services.subscriptions import lifecycle, scheduling
 
 
 @dataclass
@@ -54,6 +54,16 @@ class World:
         scheduling.schedule(subscription, subscription.cycle_no)
         db.session.commit()
         return subscription
+
+    def cancel(self, subscription: Subscription) -> None:
+        """End it now."""
+        lifecycle.cancel(subscription.id, reason="Déménagement", by=None, at=clock.now())
+
+    def revoke_method(self, subscription: Subscription) -> None:
+        """The card that the provider keeps is revoked."""
+        key = (subscription.organisation_id, subscription.saved_method_id)
+        db.session.get_one(SavedPaymentMethod, key).revoked_at = clock.now()
+        db.session.commit()
 
     def run(self) -> ChargeRun:
         """What the schedule does every hour."""
