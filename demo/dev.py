@@ -35,6 +35,7 @@ from demo.surroundings import (
     for_application,
     for_pretend_world,
     needs_identity_provider,
+    needs_payment_provider,
     needs_winleadplus,
 )
 
@@ -181,12 +182,15 @@ class Development:
             self._ports["identity"] = port_of(self._home, "identity", may_move=False)
         if needs_winleadplus(self._given):
             self._ports["winleadplus"] = port_of(self._home, "winleadplus", may_move=True)
+        if needs_payment_provider(self._given):
+            self._ports["payment"] = port_of(self._home, "payment", may_move=True)
 
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
         commands = {
             "identity": [str(NODE), "demo/identity_provider/server.js"],
             "winleadplus": [sys.executable, "-m", "demo.winleadplus_api"],
+            "payment": [sys.executable, "-m", "demo.payment_provider"],
         }
         for name in self._ports:
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
@@ -221,6 +225,7 @@ class Development:
                 "oidc_issuer": known["OIDC_ISSUER"],
                 "winleadplus_url": api.removesuffix("/api/prospects"),
                 "external_api_url": api,
+                "payment_sandbox_url": known["PAYMENT_SANDBOX_URL"],
                 "home": str(self._home),
                 "pids": pids,
             },

@@ -77,6 +77,7 @@ def _new_secrets() -> dict[str, str]:
         "SECRET_KEY",
         "OIDC_CLIENT_SECRET",
         "WINLEADPLUS_CLIENT_SECRET",
+        "PAYMENT_SANDBOX_SECRET",
         "POSTGRES_PASSWORD",
         "CRM_OWNER_PASSWORD",
         "CRM_APP_PASSWORD",

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
+SEEDS = ("seed.py", "subscriptions.py", "accounts.json")
 STATE = """
     SELECT obj_description('alembic_version'::regclass),
            (SELECT string_agg(version_num, ',') FROM alembic_version),
@@ -40,7 +41,7 @@ def _proof(revision: object) -> str:
     """Of what was applied, and at which revision that left the database."""
     digest = hashlib.sha256()
     migrations = sorted((ROOT / "migrations").rglob("*.py"))
-    for path in [*migrations, ROOT / "demo" / "seed.py", ROOT / "demo" / "accounts.json"]:
+    for path in [*migrations, *(ROOT / "demo" / name for name in SEEDS)]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return f"prepared by {digest.hexdigest()} at {revision}"
 

@@ -31,6 +31,7 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
         Check("the web server", f"{web}/sante/vivant", {200}, host),
         Check("the identity provider", f"{issuer}/.well-known/openid-configuration", {200}),
         Check("WinLeadPlus", winleadplus, range(200, 500)),  # it refuses us, having no token
+        Check("the payment provider", f"{environment['PAYMENT_SANDBOX_URL']}/_control", {200}),
         Check("the clients page", f"{web}/clients", range(200, 400), host),  # it redirects to the sign-in
     ]
     return [check for check in wanted if urlsplit(check.address).hostname in {"127.0.0.1", "::1", environment["HOST"]}]

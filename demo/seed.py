@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from demo.subscriptions import add_subscriptions
 from webapp import crypto, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
@@ -75,6 +76,10 @@ def seed() -> None:
             commercials = _people([account for account in accounts if account["organisation"] == slug])
             db.session.add(WinLeadPlusConfig(enabled=slug == "demo"))
             _clients(count, random.Random(slug), commercials)
+    with tenancy.across_organisations():
+        demo = db.session.scalars(select(Organisation.id).where(Organisation.slug == "demo")).one()
+    with tenancy.organisation(demo):
+        add_subscriptions()
 
 
 def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:

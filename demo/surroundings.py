@@ -22,13 +22,17 @@ def needs_winleadplus(given: Mapping[str, str]) -> bool:
     return "EXTERNAL_API_URL" not in given and "WINLEADPLUS_API_URL" not in given
 
 
+def needs_payment_provider(given: Mapping[str, str]) -> bool:
+    return "PAYMENT_SANDBOX_URL" not in given
+
+
 def environment(
     home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
 ) -> Environment:
     """The whole of it, with the owner's address, which only migrations should get.
 
-    `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus),
-    as far as they are needed.
+    `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus,
+    payment), as far as they are needed.
     """
     found = {name: value for name, value in given.items() if value != ""}
     for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
@@ -78,6 +82,9 @@ def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
         found["OIDC_CLIENT_SECRET"] = secrets_of(home)["OIDC_CLIENT_SECRET"]
     if port := ports.get("winleadplus"):
         found["EXTERNAL_API_URL"] = f"http://127.0.0.1:{port}/api/prospects"
+    if port := ports.get("payment"):
+        found["PAYMENT_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
+        found["PAYMENT_SANDBOX_SECRET"] = secrets_of(home)["PAYMENT_SANDBOX_SECRET"]
     return found
 
 
