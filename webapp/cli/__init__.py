@@ -2,6 +2,10 @@
 
 from flask import Flask
 
+from webapp.cli import charges, winleadplus
+
 
 def init_app(app: Flask) -> None:
     """Register every command group."""
+    charges.init_app(app)
+    app.cli.add_command(winleadplus.group)

@@ -133,7 +133,7 @@ def check_endpoint(address: str) -> None:
 def stream_prospects(
     endpoint: str, *, token: str, patience: Patience, while_waiting: Callable[[], None] = lambda: None
 ) -> Generator[list[Element], None, None]:
-    """The prospects, as they arrive, in lists of raw elements.
+    """The prospects, as they arrive, in lists of raw elements; an empty one while a long element is under way.
 
     Until the first ones, faults of the network, 5xx and 429 are retried within ``patience.budget``; afterwards
     the body may take its time as long as data flows. ``while_waiting`` is called at least every 30 seconds. Raises
@@ -180,10 +180,10 @@ def _read(
             for block in response.iter_bytes():
                 while_waiting()
                 elements = _feed(reader, block)
-                if elements:
+                if elements or has_handed_out:
                     has_handed_out = True
                     yield elements
-                elif not has_handed_out and time.monotonic() > deadline:
+                elif time.monotonic() > deadline:
                     raise UnreachableError
     except httpx.HTTPError as error:
         if has_handed_out:

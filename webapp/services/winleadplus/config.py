@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -10,11 +11,17 @@ from webapp import tenancy
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.gateways import winleadplus
+from webapp.models.organisations import Organisation
 from webapp.models.winleadplus import WinLeadPlusConfig
 from webapp.transactions import transaction
 
 INTERVALS = range(5, 7 * 24 * 60 + 1)
 """Minutes between two scheduled runs."""
+
+
+def organisation_named(slug: str) -> UUID | None:
+    """The id of the organisation with that short name."""
+    return db.session.scalar(select(Organisation.id).where(Organisation.slug == slug))
 
 
 def find() -> WinLeadPlusConfig:

@@ -95,8 +95,16 @@ class Work:
 
     def take(self, elements: list[Element]) -> None:
         """Further prospects: compared and applied once there are enough, or have waited long enough."""
-        self.raw += elements
-        self.raw_weight += sum(len(element.text) for element in elements)
+        taken = 0
+        while taken < len(elements):
+            more = elements[taken : taken + self.batch]
+            taken += len(more)
+            self.raw += more
+            self.raw_weight += sum(len(element.text) for element in more)
+            self._advance()
+        self._advance()
+
+    def _advance(self) -> None:
         if len(self.raw) >= self.batch or self.raw_weight > HEAVY or self._is_progress_due():
             self._compare_raw()
             if len(self.pending) >= self.batch or self.pending_weight > HEAVY or self._is_progress_due():
