@@ -140,8 +140,9 @@ class TestPage:
         db.session.expunge_all()
         with recorded_queries() as queries:
             assert client.get(address).status_code == 200
-        # The user; the client; accounts; contracts, lines, commercials; events, their users.
-        assert len(queries) <= 8
+        # The user; the client; accounts; contracts, lines, commercials; tasks; events, their users; the snapshot;
+        # the place in the list, the client before and the one after.
+        assert len(queries) <= 13
 
     def test_the_timeline_goes_on_under_htmx_and_without(self, client: FlaskClient, subject: Client) -> None:
         for number in range(25):

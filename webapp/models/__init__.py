@@ -16,6 +16,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     schedule,
     subscriptions,
     tallies,
+    tasks,
     timeline,
     winleadplus,
 )

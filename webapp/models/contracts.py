@@ -14,6 +14,7 @@ from webapp import clock
 from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
+from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.tenancy import OrganisationScoped
 
@@ -176,6 +177,36 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
     def status_label(self) -> str:
         """The upstream word where we have none of our own, else ours."""
         return self.status_raw or self.status.label
+
+
+class ContractStatusChange(OrganisationScoped, Identified, Base):
+    """A contract went from one status to another: kept by a trigger on contracts, whatever writes them.
+
+    ``user_id`` is who did it by hand; empty where a synchronisation did.
+    """
+
+    __tablename__ = "contract_status_changes"
+    __table_args__ = (
+        Index("ix_contract_status_changes_contract", "organisation_id", "contract_id", "at", "id"),
+        tenant_key("contract_id", "contracts"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    contract_id: Mapped[UUID]
+    at: Mapped[datetime]
+    old_status: Mapped[ContractStatus] = mapped_column(stored_enum(ContractStatus))
+    old_status_raw: Mapped[str | None] = mapped_column(String(100))
+    new_status: Mapped[ContractStatus] = mapped_column(stored_enum(ContractStatus))
+    new_status_raw: Mapped[str | None] = mapped_column(String(100))
+    user_id: Mapped[UUID | None]
+
+    user: Mapped[User | None] = relationship(
+        primaryjoin=lambda: and_(
+            ContractStatusChange.organisation_id == User.organisation_id,
+            foreign(ContractStatusChange.user_id) == User.id,
+        ),
+        viewonly=True,
+    )
 
 
 class ContractLine(OrganisationScoped, Identified, Base):

@@ -11,32 +11,34 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.clients import banking, creation, editing, profile
+from webapp.services.clients import banking, creation, editing, timeline
 from webapp.services.clients.duplicates import SimilarClient, SimilarClientsError, list_similar
 from webapp.services.clients.editing import Difference, EditConflictError
 from webapp.services.clients.fields import ClientFields, find_own_commercial
+from webapp.services.clients.timeline import EventFilter
 from webapp.services.contact import normalise_email, normalise_phone
+from webapp.views import client_tabs
 from webapp.views.client_form import ClientForm
 from webapp.views.layout import is_fragment_request, toast
+from webapp.views.lists import read
 
 bp = Blueprint("client", __name__, url_prefix="/clients")
 
 REVEALS = "10 per minute; 100 per day"
-CHECKED = ("email", "phone", "postcode", "iban", "bic", "birth_date")
+CHECKED = ("email", "phone", "postcode", "delivery_postcode", "iban", "bic", "birth_date")
 
 Page = str | Response | tuple[str, int]
 
 
 @bp.get("/<uuid:client_id>")
 def show(client_id: UUID) -> Page:
-    """The client's page; under HTMX with ``?avant=``, the next part of its timeline."""
-    before = request.args.get("avant", type=UUID)
-    if before and is_fragment_request():
-        client = editing.find_client(client_id)
-        timeline = profile.list_events(client.id, before=before)
-        return render_template("clients/_events.html", client_id=client.id, timeline=timeline)
-    found = profile.find_profile(client_id, viewer=current_user(), before=before)
-    return render_template("clients/show.html", profile=found, revealed={})
+    """A tab of the client's page; under HTMX with ``?avant=``, the next part of its timeline."""
+    tab, before = client_tabs.asked_tab(), request.args.get("avant", type=UUID)
+    if not (before and is_fragment_request()):
+        return client_tabs.page(client_id, tab)
+    client, only = editing.find_client(client_id), read(EventFilter, request.args.get("genre"))
+    shown = timeline.list_events(client.id, only=only, before=before)
+    return render_template("clients/_events.html", client_id=client.id, timeline=shown, tab=tab, only=only)
 
 
 @bp.route("/nouveau", methods=["GET", "POST"])
@@ -87,13 +89,14 @@ def reveal_iban(client_id: UUID, account_id: UUID) -> Page:
     """The account with its IBAN in clear; the timeline tells who looked."""
     revealed = banking.reveal(client_id, account_id, by=current_user(), at=clock.now())
     if not is_fragment_request():
-        found = profile.find_profile(client_id, viewer=current_user())
-        return render_template("clients/show.html", profile=found, revealed={account_id: revealed})
+        return client_tabs.page(client_id, client_tabs.asked_tab(), revealed={account_id: revealed})
     return render_template(
         "clients/_revealed.html",
         account=banking.find_account(client_id, account_id),
         revealed=revealed,
-        timeline=profile.list_events(client_id),
+        timeline=timeline.list_events(client_id),
+        tab=client_tabs.Tab.OVERVIEW,
+        only=None,
     )
 
 

@@ -72,6 +72,11 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     postcode = _text("Code postal", 20)
     city = _text("Ville", LENGTHS["city"])
     country = SelectField("Pays", default="FR")
+    delivery_line1 = _text("Adresse", LENGTHS["delivery_line1"])
+    delivery_line2 = _text("Complément d’adresse", LENGTHS["delivery_line2"])
+    delivery_postcode = _text("Code postal", 20)
+    delivery_city = _text("Ville", LENGTHS["delivery_city"])
+    delivery_country = SelectField("Pays", default="FR")
     status = SelectField(
         "Statut", choices={each.value: each.label for each in ClientStatus}, coerce=ClientStatus, default="prospect"
     )
@@ -86,6 +91,9 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     def offer_choices(self, present: ClientFields) -> None:
         """Fill the selects, with the present values even where they are no longer offered."""
         self.country.choices = COUNTRIES | {present.country: formats.country_name(present.country)}
+        self.delivery_country.choices = COUNTRIES | {
+            present.delivery_country: formats.country_name(present.delivery_country)
+        }
         commercials = list_commercials(including=present.commercial_id)
         self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
 
@@ -146,6 +154,10 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     def validate_postcode(self, field: StringField) -> None:
         if field.data:
             _check(normalise_postcode, field.data, self.country.data)
+
+    def validate_delivery_postcode(self, field: StringField) -> None:
+        if field.data:
+            _check(normalise_postcode, field.data, self.delivery_country.data)
 
     def validate_iban(self, field: StringField) -> None:
         if field.data:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import UUID
 
 from flask import Blueprint, make_response, render_template, request, url_for
@@ -66,7 +67,7 @@ def index() -> ResponseReturnValue:
         return render_template("clients/list.html", **values, **_page_values(view))
     response = make_response(render_template("clients/_list.html", **values))
     if request.headers.get("HX-Source") == "form#clients-filters":
-        response.headers["HX-Push-Url"] = _address(view)  # without the filters that filter nothing
+        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
     return response
 
 
@@ -91,13 +92,18 @@ def _read(kind: Callable[[str], T], text: str | None) -> T | None:
         return None
 
 
+def view_of(query: str) -> ClientsView:
+    """The view whose address had this query string."""
+    return _read_view(MultiDict(parse_qsl(query)))
+
+
 @bp.app_template_filter("clients_address")
 def exact_address(view: ClientsView) -> str:
     """Where a number leads: the list behind it, counted exactly."""
-    return _address(view, exact=True)
+    return address(view, exact=True)
 
 
-def _address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
+def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
     shown = replace(view, **changes)
     query: dict[str, Any] = {
@@ -118,18 +124,20 @@ def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> d
     page = shown.page
 
     def page_address(cursor: str | None) -> str | None:
-        return None if cursor is None else _address(view, exact=exact, cursor=cursor)
+        return None if cursor is None else address(view, exact=exact, cursor=cursor)
 
+    here = address(view, exact=exact)
     return {
         "view": view,
         "rows": page.rows,
         "total": shown.total,
         "headings": [_heading(column, view) for column in COLUMNS],
-        "here": _address(view, exact=exact),
+        "here": here,
+        "from_here": f"?vue={quote(query, safe='')}" if (query := urlsplit(here).query) else "",
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
-        "exact_total": _address(view, exact=True) if shown.total.is_capped else None,
+        "exact_total": address(view, exact=True) if shown.total.is_capped else None,
     }
 
 
@@ -142,7 +150,7 @@ def _heading(column: Column, view: ClientsView) -> Heading:
         column.label,
         column.css_class,
         key=column.sort.ascending,
-        address=_address(view, sort=view.sort.reverse if is_current else column.sort, cursor=""),
+        address=address(view, sort=view.sort.reverse if is_current else column.sort, cursor=""),
         direction=direction if is_current else None,
     )
 
@@ -165,6 +173,6 @@ def _chips(view: ClientsView) -> Iterator[Chip]:
     """The filters that only a number's link sets."""
     if view.team:
         name = teams.find_name(view.team) or "inconnue"
-        yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], _address(view, team=None, cursor=""))
+        yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], address(view, team=None, cursor=""))
     if view.lacks_contact:
-        yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], _address(view, lacks_contact=False, cursor=""))
+        yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], address(view, lacks_contact=False, cursor=""))

@@ -37,6 +37,9 @@ def init_app(app: Flask) -> None:
         field_label,
         field_value,
         address_lines,
+        delivery_lines,
+        written_text,
+        file_size,
     ):
         app.add_template_filter(each)
 
@@ -155,11 +158,32 @@ def field_value(value: object, field: str) -> str:
 
 def address_lines(client: Client) -> list[str]:
     """A postal address, line by line; the country only where it is not France."""
-    town = f"{client.postcode or ''} {client.city or ''}".strip()
-    country = country_name(client.country) if client.country != "FR" else None
-    lines = [client.address_line1, client.address_line2, town]
-    written = [line for line in lines if line]
-    return [*written, country] if country and written else written
+    street = [client.address_line1, client.address_line2]
+    return _address(street, client.postcode, client.city, client.country)
+
+
+def delivery_lines(client: Client) -> list[str]:
+    """The delivery address, line by line; nothing where it is the main one."""
+    street = [client.delivery_line1, client.delivery_line2]
+    return _address(street, client.delivery_postcode, client.delivery_city, client.delivery_country)
+
+
+def _address(street: list[str | None], postcode: str | None, city: str | None, country: str) -> list[str]:
+    town = f"{postcode or ''} {city or ''}".strip()
+    written = [line for line in (*street, town) if line]
+    return [*written, country_name(country)] if country != "FR" and written else written
+
+
+def written_text(value: str) -> list[str]:
+    """What somebody wrote, line by line: a template puts the breaks."""
+    return value.split("\n")
+
+
+def file_size(size: int) -> str:
+    """A size in bytes: 12 ko · 3,4 Mo."""
+    if size < 1000 * 1000:
+        return f"{max(1, round(size / 1000))} ko"
+    return f"{format_decimal(round(size / 1e6, 1), locale=LOCALE)} Mo"
 
 
 def country_name(code: str) -> str:
@@ -190,6 +214,11 @@ FIELD_LABELS = {
     "postcode": "Code postal",
     "city": "Ville",
     "country": "Pays",
+    "delivery_line1": "Adresse de livraison",
+    "delivery_line2": "Complément d’adresse de livraison",
+    "delivery_postcode": "Code postal de livraison",
+    "delivery_city": "Ville de livraison",
+    "delivery_country": "Pays de livraison",
     "iban": "IBAN",
     "bic": "BIC",
     "identity_card": "Pièce d’identité",
@@ -211,6 +240,7 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "ends_on": _written_day,
     "phone": phone,
     "country": country_name,
+    "delivery_country": country_name,
 }
 
 FILTERS = (phone, day, moment, ago, upcoming, duration, money, quantity, iban, field_label, field_value, address_lines)

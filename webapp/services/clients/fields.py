@@ -15,7 +15,16 @@ from webapp.models.identity import User
 from webapp.services.contact import clean_text, normalise_email, normalise_phone, normalise_postcode
 
 OLDEST_BIRTH = date(1900, 1, 1)
-LENGTHS = {"last_name": 200, "first_name": 200, "address_line1": 200, "address_line2": 200, "city": 100}
+LENGTHS = {
+    "last_name": 200,
+    "first_name": 200,
+    "address_line1": 200,
+    "address_line2": 200,
+    "city": 100,
+    "delivery_line1": 200,
+    "delivery_line2": 200,
+    "delivery_city": 100,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,11 @@ class ClientFields:
     postcode: str | None = None
     city: str | None = None
     country: str = "FR"
+    delivery_line1: str | None = None
+    delivery_line2: str | None = None
+    delivery_postcode: str | None = None
+    delivery_city: str | None = None
+    delivery_country: str = "FR"
 
     @classmethod
     def of(cls, client: Client) -> "ClientFields":
@@ -62,7 +76,15 @@ class ClientFields:
             email=normalise_email(self.email) if self.email else None,
             phone=normalise_phone(self.phone) if self.phone else None,
             postcode=normalise_postcode(self.postcode, self.country) if self.postcode else None,
+            delivery_postcode=_delivery_postcode(self.delivery_postcode, self.delivery_country),
         )
+
+
+def _delivery_postcode(postcode: str | None, country: str) -> str | None:
+    try:
+        return normalise_postcode(postcode, country) if postcode else None
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, field="delivery_postcode") from error
 
 
 def check_birth_date(birth_date: date, *, today: date) -> date:

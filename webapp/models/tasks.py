@@ -1,0 +1,41 @@
+"""Tasks: what somebody means to do for a client, and by when."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import Index, String, and_, text
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp.models.base import Base, Identified, Timestamped, tenant_key
+from webapp.models.identity import User
+from webapp.tenancy import OrganisationScoped
+
+
+class Task(OrganisationScoped, Identified, Timestamped, Base):
+    """A task of ``user_id``, who wrote it down; open while ``done_at`` is empty. ``due_on`` is a day in Paris."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index(
+            "ix_tasks_open",
+            "organisation_id",
+            "client_id",
+            "due_on",
+            "id",
+            postgresql_where=text("done_at IS NULL"),
+        ),
+        Index("ix_tasks_client", "organisation_id", "client_id", "done_at"),
+        tenant_key("client_id", "clients"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    client_id: Mapped[UUID]
+    title: Mapped[str] = mapped_column(String(500))
+    due_on: Mapped[date]
+    user_id: Mapped[UUID | None]
+    done_at: Mapped[datetime | None]
+
+    user: Mapped[User | None] = relationship(
+        primaryjoin=lambda: and_(Task.organisation_id == User.organisation_id, foreign(Task.user_id) == User.id),
+        viewonly=True,
+    )

@@ -1,0 +1,68 @@
+"""How a client's contracts are paid: accounts, mandates, and what keeps money from being collected."""
+
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
+
+LIVING = (ContractStatus.PENDING, ContractStatus.ACTIVE)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A bank account with the mandates given on it."""
+
+    account: BankAccount
+    mandates: list[Mandate]
+
+
+def list_accounts(client_id: UUID) -> list[Account]:
+    """The client's accounts, the first written down first."""
+    rows = db.session.execute(
+        select(BankAccount, Mandate)
+        .outerjoin(
+            Mandate,
+            (Mandate.organisation_id == BankAccount.organisation_id) & (Mandate.bank_account_id == BankAccount.id),
+        )
+        .where(BankAccount.client_id == client_id)
+        .order_by(BankAccount.created_at, BankAccount.id, Mandate.created_at, Mandate.id)
+    ).all()
+    mandates: dict[BankAccount, list[Mandate]] = {}
+    for account, mandate in rows:
+        mandates.setdefault(account, []).extend([mandate] if mandate else [])
+    return [Account(account, given) for account, given in mandates.items()]
+
+
+def mandate_problem(mandate: Mandate, *, on: date) -> str | None:
+    """Why nothing can be collected under the mandate on that day, in a sentence; None where it can."""
+    if mandate.is_usable(on):
+        return None
+    if mandate.status is MandateStatus.DECLARED:
+        return "Déclaré par WinLeadPlus\u202f: à compléter (RUM et date de signature) avant de prélever."
+    if mandate.status is MandateStatus.REVOKED:
+        return "Révoqué\u202f: faites signer un nouveau mandat."
+    if mandate.umr is None or mandate.signed_on is None:
+        return "Incomplet\u202f: il manque la RUM ou la date de signature."
+    return "Sans prélèvement depuis 36 mois\u202f: un nouveau mandat est nécessaire."
+
+
+def debit_problem(contract: Contract, accounts: list[Account], *, on: date) -> str | None:
+    """What keeps the contract from being debited on that day, in a sentence; None where nothing does."""
+    if contract.payment_method is not PaymentMethod.SEPA or contract.status not in LIVING:
+        return None
+    if not accounts:
+        return "Aucun compte bancaire."
+    mandates = [mandate for account in accounts for mandate in account.mandates if _serves(mandate, contract)]
+    if not mandates:
+        return "Aucun mandat SEPA."
+    return None if any(mandate.is_usable(on) for mandate in mandates) else "Aucun mandat utilisable."
+
+
+def _serves(mandate: Mandate, contract: Contract) -> bool:
+    """A mandate is given to one creditor, the company; one that is only declared may name none."""
+    return mandate.company_id in (None, contract.company_id)

@@ -1,0 +1,85 @@
+"""A client's timeline, newest first, all of it or one kind of events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import selectinload
+
+from webapp.extensions import db
+from webapp.models.timeline import EventKind, TimelineEvent
+
+EVENTS_PER_PAGE = 20
+
+
+class EventFilter(StrEnum):
+    """Kinds of events, as the address says them."""
+
+    CHANGES = "modifications"
+    SYNCS = "synchronisations"
+    NOTES = "notes"
+    CALLS = "appels"
+    TASKS = "taches"
+    CONTRACTS = "contrats"
+    DOCUMENTS = "documents"
+    SUBSCRIPTIONS = "abonnements"
+    CHARGES = "prelevements"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"taches": "Tâches", "prelevements": "Prélèvements"}.get(self.value, self.value.capitalize())
+
+    @property
+    def kinds(self) -> Sequence[EventKind]:
+        """The events that it lets through; what has no filter of its own is a change."""
+        return [kind for kind in EventKind if _FILTERS.get(kind, EventFilter.CHANGES) is self]
+
+
+_KINDS = {
+    EventFilter.SYNCS: (
+        EventKind.CLIENT_IMPORTED,
+        EventKind.CLIENT_SYNCED,
+        EventKind.CLIENT_LINKED,
+        EventKind.CONTRACT_MISSING,
+    ),
+    EventFilter.NOTES: (EventKind.NOTE,),
+    EventFilter.CALLS: (EventKind.CALL,),
+    EventFilter.TASKS: (EventKind.TASK_ADDED, EventKind.TASK_DONE, EventKind.TASK_REOPENED),
+    EventFilter.CONTRACTS: (EventKind.CONTRACT_CREATED, EventKind.CONTRACT_UPDATED),
+    EventFilter.DOCUMENTS: (EventKind.DOCUMENT_ADDED, EventKind.DOCUMENT_REMOVED),
+    EventFilter.SUBSCRIPTIONS: tuple(kind for kind in EventKind if kind.value.startswith("subscription_")),
+    EventFilter.CHARGES: tuple(kind for kind in EventKind if kind.value.startswith("charge_")),
+}
+_FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Events, newest first; ``older`` names the last one where more follow."""
+
+    events: list[TimelineEvent]
+    older: UUID | None
+
+
+def list_events(client_id: UUID, *, only: EventFilter | None = None, before: UUID | None = None) -> Timeline:
+    """A page of the client's timeline, newest first, from the first or after the event ``before``."""
+    events = select(TimelineEvent).where(TimelineEvent.client_id == client_id)
+    if only:
+        events = events.where(TimelineEvent.kind.in_(only.kinds))
+    if before:
+        last = select(TimelineEvent.at, TimelineEvent.id).where(
+            TimelineEvent.client_id == client_id, TimelineEvent.id == before
+        )
+        events = events.where(tuple_(TimelineEvent.at, TimelineEvent.id) < last.scalar_subquery())
+    page = list(
+        db.session.scalars(
+            events.options(selectinload(TimelineEvent.user))
+            .order_by(TimelineEvent.at.desc(), TimelineEvent.id.desc())
+            .limit(EVENTS_PER_PAGE + 1)
+        )
+    )
+    shown = page[:EVENTS_PER_PAGE]
+    return Timeline(shown, shown[-1].id if len(page) > EVENTS_PER_PAGE else None)
