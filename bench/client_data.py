@@ -69,7 +69,7 @@ FROM (
          (%(first_names)s::text[])[1 + floor(%(first_names_count)s * random() ^ 1.3)::int] AS first_name,
          (%(surnames)s::text[])[1 + floor(%(surnames_count)s * random() ^ 1.6)::int] AS surname,
          (%(towns)s::text[])[1 + floor(%(towns_count)s * random() ^ 1.5)::int] AS town,
-         CASE WHEN random() < 0.85 THEN 1 + floor(3 * random() ^ 2)::int ELSE 0 END AS contracts,
+         CASE WHEN random() < 0.85 THEN 1 + floor(%(most)s * random() ^ %(bend)s::float8)::int ELSE 0 END AS contracts,
          CASE WHEN random() < 0.001 THEN %(commercials)s - 1
               WHEN random() < 0.95 THEN floor((%(commercials)s - 1) * random() ^ 2)::int END AS commercial
   FROM generate_series(%(start)s::int, %(stop)s::int) i
@@ -90,21 +90,37 @@ WHERE clients.organisation_id = %(organisation)s AND clients.contracts_count > 0
 """
 
 
-def make_clients(owner: psycopg.Connection, size: int, say: Callable[[str], None]) -> None:
-    """Fill the tables, which hold no client yet; ``owner`` owns them. A minute or two for a million."""
+def make_clients(
+    owner: psycopg.Connection,
+    size: int,
+    say: Callable[[str], None],
+    *,
+    make_contracts: Callable[[psycopg.Connection], None] | None = None,
+    most: int = 3,
+    bend: float = 2,
+) -> None:
+    """Fill the tables, which hold no client yet; ``owner`` owns them. A minute or two for a million.
+
+    ``make_contracts`` makes other contracts than ours from the clients' references. A client who has any has up to
+    ``most`` (no more than 4), the fewer the greater ``bend`` is.
+    """
     with owner.transaction():
         owner.execute("SELECT setseed(0.42)")
         _make_house(owner)
-        with _without_indexes(owner, "clients", "contracts"):
+        with without_indexes(owner, "clients", "contracts"):
             for start in range(1, size + 1, CHUNK):
                 stop = min(size, start + CHUNK - 1)
-                owner.execute(CLIENTS, _drawn_from() | {"start": start, "stop": stop})
+                owner.execute(CLIENTS, _drawn_from() | {"start": start, "stop": stop, "most": most, "bend": bend})
                 say(f"{stop:,} clients")
-            owner.execute(CONTRACTS, {"organisation": ORGANISATION})
+            (make_contracts or _make_contracts)(owner)
             say("contracts")
         say("indexes")
     owner.execute("VACUUM ANALYZE")
     say("vacuum")
+
+
+def _make_contracts(owner: psycopg.Connection) -> None:
+    owner.execute(CONTRACTS, {"organisation": ORGANISATION})
 
 
 def _make_house(owner: psycopg.Connection) -> None:
@@ -143,8 +159,8 @@ def _drawn_from() -> dict[str, object]:
 
 
 @contextmanager
-def _without_indexes(owner: psycopg.Connection, *tables: str) -> Iterator[None]:
-    """Indexes are quicker made whole, and the counts are right as they are written, so the triggers may rest."""
+def without_indexes(owner: psycopg.Connection, *tables: str) -> Iterator[None]:
+    """Indexes are quicker made whole, and what triggers would keep is right as it is written, so they may rest."""
     indexes = owner.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
         " WHERE indrelid = ANY(%s::regclass[]) AND NOT indisunique",

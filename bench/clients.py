@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
+from uuid import UUID
 
 import psycopg
 
@@ -168,12 +169,12 @@ def _request(connection: http.client.HTTPConnection, path: str, cookie: str) -> 
     return elapsed
 
 
-def _sign_in(environment: dict[str, str]) -> str:
+def _sign_in(environment: dict[str, str], user: UUID = USER) -> str:
     """A session in Redis, as signing in makes it. Returns the cookie."""
     app = create_app(settings_of(environment))
     browser = app.test_client()
     with app.app_context(), browser.session_transaction() as session:
-        session["user_id"], session["organisation_id"] = str(USER), str(ORGANISATION)
+        session["user_id"], session["organisation_id"] = str(user), str(ORGANISATION)
         a_day = int(timedelta(days=1).total_seconds())
         keep_tokens(session, Tokens("access", "refresh", "id", expires_in=a_day), at=clock.now())
     name = app.config["SESSION_COOKIE_NAME"]

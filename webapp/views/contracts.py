@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -27,6 +28,7 @@ from webapp.views.lists import Chip, Column, heading, read, read_day
 
 bp = Blueprint("contracts", __name__)
 
+PATH = "/contrats"
 TEAM = "equipe-"
 UNDATED = "sans-date"
 WITHOUT = "sans"
@@ -48,7 +50,7 @@ COLUMNS = (
 )
 
 
-@bp.get("/contrats")
+@bp.get(PATH)
 def index() -> ResponseReturnValue:
     """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
     view, problem = _read_view(request.args)
@@ -89,7 +91,8 @@ def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
         "apres": shown.cursor,
         "total": "exact" if exact else None,
     }
-    return url_for("contracts.index", **{name: value for name, value in query.items() if value})
+    given = {name: value for name, value in query.items() if value}
+    return f"{PATH}?{urlencode(given, doseq=True)}" if given else PATH  # a page of figures has hundreds: not by url_for
 
 
 def _read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None]:

@@ -1,0 +1,148 @@
+"""Pages about one thing and pages of figures, at a million clients and two million contracts.
+
+Requests for a page and for its floor (bench/page_floor.py) take turns, so that whatever else the machine does touches
+both alike.
+"""
+
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID
+
+import psycopg
+
+from bench.client_data import ORGANISATION
+from bench.clients import _free_port, _say, _sign_in, _wait_for
+from bench.databases import dsn, open_database
+from bench.page_data import ADMIN, MANAGER, TODAY, make_pages
+from bench.report import Line, Report
+
+ROOT = Path(__file__).resolve().parent.parent
+WARM_UP, REQUESTS = 10, 100
+RATIO_LIMIT = 2.0
+FIGURES_LIMIT = 150.0
+"""Milliseconds that 95 of 100 pages of figures take at most."""
+PATIENCE = 60
+
+
+def run(size: int = 1_000_000) -> Report:
+    """Measure every page at ``size`` clients."""
+    environment = open_database(
+        f"bench_pages_{size}",
+        fill=lambda owner: make_pages(owner, size, _say),
+        is_full=f"SELECT count(*) = {size} FROM clients",
+    )
+    with psycopg.connect(dsn(environment["DATABASE_URL"])) as connection:
+        row = connection.execute("SELECT count(*) FROM contracts").fetchone()
+        pages = _pages(connection)
+    with _serve(environment) as port:
+        cookies = {user: _sign_in(environment | {"PORT": str(port)}, user) for user in (ADMIN, MANAGER)}
+        lines = [_measure(port, name, page, cookies[user]) for name, (user, page) in pages.items()]
+    return Report(
+        "pages",
+        size,
+        lines,
+        [
+            f"{row[0] if row else 0:,} contracts; value and floor: p50 of {REQUESTS} requests that took turns",
+            f"{os.cpu_count()} cores, loopback, gunicorn gthread 1 × 4",
+        ],
+    )
+
+
+def _pages(connection: psycopg.Connection) -> dict[str, tuple[UUID, str]]:
+    """Who asks for which page, by the page's name."""
+    commercials = connection.execute(
+        "SELECT commercial_id FROM contracts WHERE commercial_id IS NOT NULL"
+        " GROUP BY 1 ORDER BY abs(count(*) - 50000) LIMIT 1"
+    ).fetchone()
+    clients = connection.execute(
+        "SELECT id FROM clients WHERE organisation_id = %s AND contracts_count = 4 LIMIT 1", [ORGANISATION]
+    ).fetchone()
+    commercial, client = (row[0] if row else ORGANISATION for row in (commercials, clients))
+    of_commercial = f"/commerciaux/{commercial}"
+    kpi = "/statistiques?onglet=commercial"
+    return {
+        "dashboard, month": (ADMIN, "/?periode=mois"),
+        "dashboard, year": (ADMIN, "/?periode=annee"),
+        "dashboard, any days": (ADMIN, "/?du=2026-01-15&au=2026-11-10"),
+        "dashboard of a team, year": (MANAGER, "/?periode=annee"),
+        "KPI, month": (ADMIN, kpi),
+        "KPI, year": (ADMIN, f"{kpi}&periode=annee"),
+        "KPI, any days": (ADMIN, f"{kpi}&du=2024-02-15&au=2026-11-10"),
+        "statistics, direction": (ADMIN, "/statistiques?periode=annee"),
+        "statistics, risks": (ADMIN, "/statistiques?onglet=risques"),
+        "statistics, risks of a team": (MANAGER, "/statistiques?onglet=risques"),
+        "commercials": (ADMIN, "/commerciaux"),
+        "commercial, overview": (ADMIN, of_commercial),
+        "commercial, contracts": (ADMIN, f"{of_commercial}?onglet=contrats"),
+        "commercial, activity": (ADMIN, f"{of_commercial}?onglet=activites"),
+        "commercial, documents": (ADMIN, f"{of_commercial}?onglet=documents"),
+        "client": (ADMIN, f"/clients/{client}"),
+        "contracts": (ADMIN, "/contrats"),
+        "contracts behind a number": (ADMIN, f"/contrats?statut=signes&commercial={commercial}&total=exact"),
+        "contracts of any days, exact": (ADMIN, "/contrats?statut=signes&du=2026-01-15&au=2026-11-10&total=exact"),
+        "contracts without mandate": (ADMIN, "/contrats?mandat=sans&total=exact"),
+        "contracts by a name": (ADMIN, "/contrats?q=martin+jean"),
+        "contracts by a reference": (ADMIN, "/contrats?q=ct0000123"),
+    }
+
+
+@contextmanager
+def _serve(environment: dict[str, str]) -> Iterator[int]:
+    """The application and the floor, at the port that this gives."""
+    port = _free_port()
+    environment = environment | {
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "1",
+        "PYTHONPATH": str(ROOT),
+        "CRM_NOW": f"{TODAY}T10:00:00Z",
+    }
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "bench.page_floor:app"]
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
+        try:
+            _wait_for(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _measure(port: int, name: str, page: str, cookie: str) -> Line:
+    connections = {each: http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for each in ("value", "floor")}
+    paths = {"value": page, "floor": f"/plancher?page={quote(page, safe='')}"}
+    times: dict[str, list[float]] = {each: [] for each in paths}
+    for turn in range(WARM_UP + REQUESTS):
+        for each, connection in connections.items():
+            elapsed = _request(connection, paths[each], cookie)
+            if turn >= WARM_UP:
+                times[each].append(elapsed)
+    value, floor = (statistics.median(times[each]) for each in ("value", "floor"))
+    p95 = statistics.quantiles(times["value"], n=20)[-1]
+    is_figures = name.startswith(("KPI", "statistics", "dashboard"))
+    _say(f"{name}: {value:.1f} / {floor:.1f}, p95 {p95:.1f}")
+    return Line(
+        name,
+        value,
+        floor,
+        limit=RATIO_LIMIT,
+        details={"p95": p95},
+        detail_limits={"p95": FIGURES_LIMIT} if is_figures else {},
+    )
+
+
+def _request(connection: http.client.HTTPConnection, path: str, cookie: str) -> float:
+    """Milliseconds until the whole page was there."""
+    start = time.perf_counter()
+    connection.request("GET", path, headers={"Cookie": cookie})
+    response = connection.getresponse()
+    body = response.read()
+    elapsed = (time.perf_counter() - start) * 1000
+    if response.status != 200 or b'id="contenu"' not in body:
+        raise RuntimeError(f"{path} answered {response.status}: {body[:500]!r}")
+    return elapsed
