@@ -86,6 +86,14 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
         ),
         Index("ix_contracts_product_ids", "product_ids", postgresql_using="gin"),
         Index(
+            "ix_contracts_documents",
+            "organisation_id",
+            "commercial_id",
+            "signed_key",
+            "id",
+            postgresql_where=text("document_url IS NOT NULL OR audit_trail_url IS NOT NULL"),
+        ),
+        Index(
             "ix_contracts_lacks_mandate",
             "organisation_id",
             "signed_key",

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Text, and_
+from sqlalchemy import Index, Text, and_, text
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from webapp import clock
@@ -88,6 +88,15 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     __tablename__ = "timeline_events"
     __table_args__ = (
         Index("ix_timeline_events_client", "organisation_id", "client_id", "at", "id"),
+        Index("ix_timeline_events_at", "organisation_id", "at", "id"),
+        Index(
+            "ix_timeline_events_user",
+            "organisation_id",
+            "user_id",
+            "at",
+            "id",
+            postgresql_where=text("user_id IS NOT NULL"),
+        ),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
         tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
