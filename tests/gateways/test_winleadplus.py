@@ -261,6 +261,11 @@ def test_a_cut_in_the_middle_hands_out_what_came_whole(upstream: Upstream, handl
     assert len(upstream.requests) == 1
 
 
+def test_a_list_that_came_whole_is_whole_however_the_connection_ends(upstream: Upstream) -> None:
+    upstream.handler = _raw(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[{"idProspect": 1}]')
+    assert _read(upstream) == [{"idProspect": 1}]
+
+
 def test_text_behind_the_list_is_reported_after_the_prospects(upstream: Upstream) -> None:
     upstream.body = b'[{"idProspect": 1}] et voila'
     with pytest.raises(TrailingTextError, match="suivie d’un texte illisible"):

@@ -186,9 +186,10 @@ def _read(
                 elif time.monotonic() > deadline:
                     raise UnreachableError
     except httpx.HTTPError as error:
-        if has_handed_out:
+        if not has_handed_out:
+            raise _FaultError from error
+        if not reader.is_complete:
             raise CutOffError from None
-        raise _FaultError from error
     _check_end(reader)
 
 

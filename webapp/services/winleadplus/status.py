@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import joinedload, undefer
 
 from webapp.extensions import db
@@ -115,8 +115,17 @@ class Items:
     candidates: Mapping[UUID, Client]
 
 
-def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None = None) -> Items:
-    """The run's items of these kinds, ITEMS_SHOWN at a time, after the item ``after``."""
+def count_open_conflicts(run_id: UUID) -> int:
+    """How many prospects of a run still wait for a person to link them, or to say that they are new."""
+    waiting = select(func.count()).select_from(SyncItem)
+    waiting = waiting.where(
+        SyncItem.run_id == run_id, SyncItem.kind == ItemKind.CONFLICT, SyncItem.resolved_at.is_(None)
+    )
+    return db.session.scalars(waiting).one()
+
+
+def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None = None, is_open: bool = False) -> Items:
+    """The run's items of these kinds, ITEMS_SHOWN at a time, after the item ``after``; those not ended, if so asked."""
     by_prospect = (SyncItem.external_id, SyncItem.kind)  # the order of the unique index: a page reads its own rows
     statement = (
         select(SyncItem)
@@ -125,6 +134,8 @@ def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None 
         .order_by(*by_prospect)
         .limit(ITEMS_SHOWN + 1)
     )
+    if is_open:
+        statement = statement.where(SyncItem.resolved_at.is_(None))
     last = find_item(run_id, after) if after else None
     if last is not None:
         statement = statement.where(tuple_(*by_prospect) > tuple_(last.external_id, last.kind.value))

@@ -188,6 +188,7 @@ class Work:
                 update(SyncMapping).where(SyncMapping.external_id.in_(self.returned)).values(missing_since=None)
             )
         self._save(counts, phase=RunPhase.APPLYING)
+        self.saved_at = time.monotonic()
         after_commit(lambda: self._keep(counts))
 
     def _keep(self, counts: Tally) -> None:
@@ -198,7 +199,7 @@ class Work:
         columns = {column: counts[kind] for kind, column in COLUMNS.items()}
         done = sum(number for kind, number in counts.items() if kind is not ItemKind.WARNING)
         runs.renew(self.lease, at=clock.now(), done=done, **columns, **progress)
-        self.saved_at = self.renewed_at = time.monotonic()
+        self.renewed_at = time.monotonic()
 
     # ---- End
 
