@@ -1,0 +1,227 @@
+"""Reading invoices: lists, one with its lines and payments, and what a client owes."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+from sqlalchemy.orm import joinedload, selectinload
+
+from webapp import tenancy
+from webapp.errors import NotFoundError
+from webapp.extensions import db
+from webapp.models.clients import Client, full_name
+from webapp.models.invoices import Allocation, Invoice, InvoiceStatus
+from webapp.models.organisations import Company
+from webapp.models.payments import Payment
+from webapp.services import keyset
+from webapp.services.clients.search import Term, terms_of
+from webapp.services.invoices.drafting import SERIES
+
+PAGE_SIZE = 50
+NOTHING = Decimal("0.00")
+SEARCH_LENGTH = 200
+_REFERENCE = re.compile(rf"(?:{SERIES})?[\s-]*0*([0-9]{{1,9}})", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class InvoicesView:
+    """What the list shows; None lets all through. ``search`` is a client's name or e-mail, or an invoice's number.
+
+    The latest come first: by due date where a status is asked for, else in the order in which they were made.
+    """
+
+    search: str = ""
+    status: InvoiceStatus | None = None
+    client_id: UUID | None = None
+    company_id: UUID | None = None
+    cursor: str = ""
+
+    @property
+    def sort(self) -> str:
+        """The order's name, which cursors carry."""
+        return "-echeance" if self.status else "-creation"
+
+
+class InvoiceRow(NamedTuple):
+    """A line of the list. ``balance`` is what remains to be paid; a draft has no ``reference`` and ``issued_on``."""
+
+    id: UUID
+    reference: str | None
+    status: InvoiceStatus
+    client_id: UUID
+    client: str
+    company: str
+    issued_on: date | None
+    due_on: date | None
+    total: Decimal
+    balance: Decimal
+    currency: str
+
+
+class Listing(NamedTuple):
+    """A page, and the cursor of the next one if there is one."""
+
+    rows: list[InvoiceRow]
+    next_cursor: str | None
+
+
+def list_invoices(view: InvoicesView) -> Listing:
+    """The invoices of a view. A cursor that is none, or was made for another order, gives the first page."""
+    key: Any = func.coalesce(Invoice.due_on, literal(date.min)) if view.status else Invoice.created_at
+    position = keyset.decode(view.cursor, sort=view.sort, kind=date if view.status else datetime)
+    statement = _statement().where(*_conditions(view)).limit(PAGE_SIZE + 1)
+    if view.status:
+        statement = statement.order_by(Invoice.due_on.desc(), Invoice.id.desc())
+        if position is not None:
+            statement = statement.where(tuple_(Invoice.due_on, Invoice.id) < tuple_(literal(position.key), position.id))
+    else:
+        statement = statement.order_by(Invoice.id.desc())
+        if position is not None:
+            statement = statement.where(Invoice.id < position.id)
+    found = db.session.execute(statement.add_columns(key.label("key"))).all()
+    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    next_cursor = keyset.encode(keyset.Position(found[-1].key, found[-1].id), sort=view.sort) if has_more else None
+    return Listing([_row(each) for each in found], next_cursor)
+
+
+def count_invoices(view: InvoicesView, *, at_most: int) -> int:
+    """How many invoices a view holds, counted up to ``at_most``."""
+    limited = _statement().where(*_conditions(view)).limit(at_most).subquery()
+    return db.session.execute(select(func.count()).select_from(limited)).scalar_one()
+
+
+def _statement() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Invoice.id,
+            Invoice.reference,
+            Invoice.status,
+            Invoice.client_id,
+            Client.last_name,
+            Client.first_name,
+            Company.name,
+            Invoice.issued_on,
+            Invoice.due_on,
+            Invoice.total,
+            Invoice.paid,
+            Invoice.currency,
+        )
+        .join(Client, (Client.organisation_id == Invoice.organisation_id) & (Client.id == Invoice.client_id))
+        .join(Company, (Company.organisation_id == Invoice.organisation_id) & (Company.id == Invoice.company_id))
+    )
+
+
+def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
+    organisation_id = tenancy.current_organisation_id()
+    conditions: list[ColumnElement[bool]] = [Invoice.organisation_id == organisation_id]
+    for column, value in (
+        (Invoice.status, view.status),
+        (Invoice.client_id, view.client_id),
+        (Invoice.company_id, view.company_id),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    readable = "".join(c if c.isprintable() else " " for c in view.search[:SEARCH_LENGTH]).strip()
+    if match := _REFERENCE.fullmatch(readable):
+        # Naming the companies lets the index of numbers answer.
+        companies = select(Company.id).where(Company.organisation_id == organisation_id)
+        conditions += [
+            Invoice.company_id.in_(companies),
+            Invoice.series == SERIES,
+            Invoice.number == int(match.group(1)),
+        ]
+    elif readable:
+        terms: list[Term] = terms_of(db.session.execute(select(func.fold(readable))).scalar_one())
+        conditions += [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
+    return conditions
+
+
+def _row(found: Row[*tuple[Any, ...]]) -> InvoiceRow:
+    return InvoiceRow(
+        id=found.id,
+        reference=found.reference,
+        status=found.status,
+        client_id=found.client_id,
+        client=full_name(found.last_name, found.first_name),
+        company=found.name,
+        issued_on=found.issued_on,
+        due_on=found.due_on,
+        total=found.total,
+        balance=found.total - found.paid,
+        currency=found.currency,
+    )
+
+
+def find_invoice(invoice_id: UUID) -> Invoice:
+    """An invoice of the current organisation, with its lines and client. Raises NotFoundError."""
+    statement = select(Invoice).where(Invoice.id == invoice_id)
+    invoice = db.session.scalar(statement.options(selectinload(Invoice.lines), joinedload(Invoice.client)))
+    if invoice is None:
+        raise NotFoundError("Cette facture n’existe pas ou plus.")
+    return invoice
+
+
+def find_invoice_of_charge(charge_id: UUID) -> Invoice | None:
+    """The invoice of a charge, if it has one."""
+    return db.session.scalar(select(Invoice).where(Invoice.charge_id == charge_id))
+
+
+class Settlement(NamedTuple):
+    """A movement of the ledger, and how much of it an invoice got."""
+
+    payment: Payment
+    amount: Decimal
+
+
+def list_settlements(invoice_id: UUID) -> list[Settlement]:
+    """What was paid and taken back on an invoice, in the order in which it happened."""
+    found = db.session.execute(
+        select(Payment, Allocation.amount)
+        .join(
+            Allocation,
+            (Allocation.organisation_id == Payment.organisation_id) & (Allocation.payment_id == Payment.id),
+        )
+        .where(Allocation.invoice_id == invoice_id)
+        .order_by(Payment.happened_at, Payment.id)
+    )
+    return [Settlement(payment, amount) for payment, amount in found]
+
+
+class Balance(NamedTuple):
+    """Where a client stands in one currency, with tax.
+
+    ``invoiced`` counts invoices that have their number or wait for it; ``received`` is the ledger, net of what went
+    back; ``owed`` is the unpaid part of invoices. ``invoiced - received`` differs from it by refunds without a credit
+    note, and by money in advance.
+    """
+
+    currency: str
+    invoiced: Decimal
+    received: Decimal
+    owed: Decimal
+
+
+def balances_of_client(client_id: UUID) -> list[Balance]:
+    """The client's balance in each currency; empty for a client without invoices or payments."""
+    unpaid = func.coalesce(func.sum(Invoice.total - Invoice.paid).filter(Invoice.status != InvoiceStatus.PAID), 0)
+    invoices = db.session.execute(
+        select(Invoice.currency, func.sum(Invoice.total).label("total"), unpaid.label("owed"))
+        .where(Invoice.client_id == client_id)
+        .group_by(Invoice.currency)
+    )
+    payments = db.session.execute(
+        select(Payment.currency, func.sum(Payment.amount).label("total"))
+        .where(Payment.client_id == client_id)
+        .group_by(Payment.currency)
+    )
+    balances: dict[str, Balance] = {}
+    for row in invoices:
+        balances[row.currency] = Balance(row.currency, row.total, NOTHING, row.owed)
+    for currency, received in payments:
+        known = balances.get(currency, Balance(currency, NOTHING, NOTHING, NOTHING))
+        balances[currency] = known._replace(received=received)
+    return [balances[currency] for currency in sorted(balances)]
