@@ -19,6 +19,7 @@ from webapp.factory import create_app
 from webapp.services import outbox
 from webapp.services.charges import runs as charge_runs
 from webapp.services.charges import sweeping
+from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.payments import webhooks
 from webapp.services.schedule import take_tick
@@ -50,6 +51,7 @@ TIMETABLE = (
     # Days begin at different instants in different zones: looked at often, done once.
     Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
     Entry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),
+    Entry("tallies-fold", timedelta(hours=1), tallies.fold_all),
 )
 
 

@@ -21,6 +21,8 @@ from tests.factories import (
 )
 from tests.queries import recorded_queries
 from webapp import clock
+from webapp.extensions import db
+from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 ROW = re.compile(
@@ -125,6 +127,19 @@ def test_a_period_that_makes_no_sense_is_told_or_ignored(
     answer = admin_client.get(f"{page}?{query}")
     assert answer.status_code == 200
     assert words in unescape(answer.text)
+
+
+def test_conflicts_lead_to_those_that_are_open(cast: Cast, admin_client: FlaskClient) -> None:
+    run = SyncRun(trigger=RunTrigger.MANUAL, status=RunStatus.PARTIAL, conflicts=3, finished_at=NOW)
+    db.session.add(run)
+    db.session.flush()
+    for number, resolved_at in enumerate((None, NOW, None)):
+        item = SyncItem(run_id=run.id, external_id=str(number), kind=ItemKind.CONFLICT, resolved_at=resolved_at)
+        db.session.add(item)
+    db.session.commit()
+    page = admin_client.get("/statistiques?onglet=risques").text
+    (link,) = re.findall(r'href="([^"]*genre=conflits)">2</a>', page)
+    assert admin_client.get(unescape(link)).text.count('data-testid="sync-item"') == 2
 
 
 @pytest.mark.parametrize("page", ["/statistiques?onglet=pertes", "/statistiques?onglet=%00"])

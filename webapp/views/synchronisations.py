@@ -25,11 +25,14 @@ TOAST_KINDS: dict[RunStatus, Kind] = {
     RunStatus.PARTIAL: "warning",
     RunStatus.FAILED: "error",
 }
+OPEN_CONFLICTS = "conflits"
+"""What a number of the statistics leads to: only offered to who comes from there."""
 FILTERS: dict[str, tuple[ItemKind, ...]] = {
     "a-traiter": status.PROBLEMS,
     "crees": (ItemKind.CREATED,),
     "modifies": (ItemKind.UPDATED,),
     "ignores": (ItemKind.SKIPPED,),
+    OPEN_CONFLICTS: (ItemKind.CONFLICT,),
 }
 REFRESH_CLIENTS = json.dumps({"clients:refresh": {"target": "body"}})
 """The list of clients listens for this event and fetches its present view again."""
@@ -96,7 +99,10 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     counts = _counts(run)
     chosen = request.args.get("genre", "")
     kind = chosen if chosen in FILTERS else _first_filled(run, counts)
-    shown = status.list_items(run_id, kinds=FILTERS[kind], after=_read_uuid(request.args.get("apres")))
+    is_open = kind == OPEN_CONFLICTS
+    if is_open:
+        counts[OPEN_CONFLICTS] = status.count_open_conflicts(run_id)
+    shown = status.list_items(run_id, kinds=FILTERS[kind], after=_read_uuid(request.args.get("apres")), is_open=is_open)
     template, is_fragment = "synchronisations/items.html", is_fragment_request()
     if is_fragment:
         template = "synchronisations/_item_rows.html" if "apres" in request.args else "synchronisations/_items.html"
@@ -154,6 +160,7 @@ def _counts(run: SyncRun) -> dict[str, int]:
         "crees": run.created,
         "modifies": run.updated,
         "ignores": run.skipped,
+        OPEN_CONFLICTS: 0,
     }
 
 

@@ -4,15 +4,16 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.models.contracts import ContractStatus
-from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem, SyncRun
+from webapp.models.winleadplus import RunStatus, SyncRun
 from webapp.services.contracts.selection import ContractsView
 from webapp.services.figures.breakdowns import Number, number
 from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, portfolio, portfolios_in
 from webapp.services.figures.scope import Scope
+from webapp.services.winleadplus.status import count_open_conflicts
 
 HORIZONS = (30, 60, 90)
 """Within how many days contracts end."""
@@ -65,8 +66,4 @@ def count_conflicts() -> Conflicts:
         .order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
         .limit(1)
     )
-    waiting = select(func.count()).select_from(SyncItem)
-    waiting = waiting.where(
-        SyncItem.run_id == run_id, SyncItem.kind == ItemKind.CONFLICT, SyncItem.resolved_at.is_(None)
-    )
-    return Conflicts(db.session.scalar(waiting) or 0, run_id)
+    return Conflicts(count_open_conflicts(run_id) if run_id else 0, run_id)

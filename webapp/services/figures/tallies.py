@@ -15,7 +15,10 @@ from webapp.models.organisations import Organisation
 from webapp.models.tallies import ClientTally, ContractTally
 from webapp.transactions import transaction
 
-_MEASURES: dict[type[ContractTally] | type[ClientTally], tuple[str, ...]] = {ContractTally: ("contracts", "amount"), ClientTally: ("clients",)}
+_MEASURES: dict[type[ContractTally] | type[ClientTally], tuple[str, ...]] = {
+    ContractTally: ("contracts", "amount"),
+    ClientTally: ("clients",),
+}
 
 
 def fold_all(*, at: datetime) -> int:
