@@ -182,6 +182,11 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     @property
+    def validated_on(self) -> date | None:
+        """The day of validation in Paris."""
+        return self.validated_at.astimezone(clock.PARIS).date() if self.validated_at else None
+
+    @property
     def status_label(self) -> str:
         """The upstream word where we have none of our own, else ours."""
         return self.status_raw or self.status.label

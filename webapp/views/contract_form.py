@@ -1,0 +1,137 @@
+"""The form of a contract: creation and change. The service checks; its refusals stand beside their fields."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    DateField,
+    Field,
+    FieldList,
+    Form,
+    FormField,
+    HiddenField,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import Optional
+from wtforms.widgets import TextInput
+
+from webapp.errors import InvalidInputError
+from webapp.models.contracts import ContractStatus, PaymentMethod
+from webapp.services.clients.fields import list_commercials
+from webapp.services.contact import clean_text
+from webapp.services.contracts.fields import ContractFields, LineFields, list_companies
+from webapp.services.winleadplus.values import UnreadableValueError, read_amount
+
+BLANK_LINES = 2
+
+
+def _choose(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """A select's value as ``kind``; the blank choice is None."""
+    return lambda value: kind(str(value)) if value else None
+
+
+class NumberField(Field):
+    """A number as it is written in France: « 1 234,50 ». ``step`` is what it is rounded to."""
+
+    widget = TextInput()
+
+    def __init__(self, label: str, step: str = "0.01", **options: Any) -> None:
+        super().__init__(label, **options)
+        self.step = Decimal(step)
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return f"{self.data.normalize():f}".replace(".", ",") if self.data is not None else ""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed; a blank is None."""
+        self.data = None
+        if valuelist and valuelist[0].strip():
+            try:
+                self.data = read_amount(valuelist[0].strip(), self.step)
+            except UnreadableValueError as error:
+                raise ValueError("Ce n’est pas un nombre. Exemple\u202f: 1234,50") from error
+
+
+class LineForm(Form):
+    """A line of a contract; one without anything in it is left out."""
+
+    label = StringField("Produit")
+    quantity = NumberField("Quantité", "0.001")
+    unit_price = NumberField("Prix unitaire", "0.0001")
+
+    def written(self) -> LineFields | None:
+        """What stands in the line."""
+        label = clean_text(self.label.data or "")
+        if not label and self.quantity.data is None and self.unit_price.data is None:
+            return None
+        quantity = Decimal(1) if self.quantity.data is None else self.quantity.data
+        return LineFields(label=label, quantity=quantity, unit_price=self.unit_price.data)
+
+
+class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """A contract's fields, its lines, and the version that its editor saw."""
+
+    reference = StringField("Référence")
+    status = SelectField("Statut", choices={each.value: each.label for each in ContractStatus}, coerce=ContractStatus)
+    company_id = SelectField("Société", coerce=_choose(UUID))
+    commercial_id = SelectField("Commercial à la signature", coerce=_choose(UUID))
+    contract_type = StringField("Type")
+    supplier = StringField("Fournisseur")
+    description = TextAreaField("Description")
+    amount = NumberField("Montant")
+    signed_on = DateField("Signature", [Optional()])
+    validated_on = DateField("Validation", [Optional()])
+    starts_on = DateField("Début", [Optional()])
+    ends_on = DateField("Fin", [Optional()])
+    payment_method = SelectField(
+        "Mode de paiement",
+        choices={"": "—"} | {each.value: each.label for each in PaymentMethod},
+        coerce=_choose(PaymentMethod),
+    )
+    withdrawal_day = IntegerField("Jour de prélèvement", [Optional()])
+    lines = FieldList(FormField(LineForm))
+    seen = HiddenField()
+
+    def offer_choices(self, *, commercial_id: UUID | None) -> None:
+        """Fill the selects; the present commercial is offered even after having left."""
+        self.company_id.choices = {str(each.id): each.name for each in list_companies()}
+        commercials = list_commercials(including=commercial_id)
+        self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+
+    def show(self, fields: ContractFields) -> None:
+        """Put ``fields`` into the form."""
+        for name in ContractFields.__dataclass_fields__:
+            if name != "lines":
+                self[name].process(None, getattr(fields, name))
+        for line in fields.lines:
+            self.lines.append_entry({"label": line.label, "quantity": line.quantity, "unit_price": line.unit_price})
+
+    def offer_blank_lines(self) -> None:
+        """Room for more lines, below those that there are."""
+        for _ in range(BLANK_LINES):
+            self.lines.append_entry({})
+
+    def remember(self, changed_at: datetime) -> None:
+        """The state that the editor has seen from now on."""
+        self.seen.process(None, changed_at.isoformat())
+        self.seen.raw_data = None
+
+    def written(self) -> ContractFields:
+        """What stands in the form."""
+        values = {name: self[name].data for name in ContractFields.__dataclass_fields__ if name != "lines"}
+        lines = (entry.form.written() for entry in self.lines)
+        return ContractFields(**values, lines=tuple(line for line in lines if line))
+
+    def show_refusal(self, error: InvalidInputError) -> None:
+        """Stand the service's refusal beside its field."""
+        field = getattr(self, error.field or "", self.reference)
+        field.errors = [*field.errors, error.message]
