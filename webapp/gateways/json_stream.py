@@ -23,6 +23,11 @@ _BEHIND_SCALAR = frozenset(",] \t\r\n")  # without it, 1 may be the beginning of
 _decoder = json.JSONDecoder(strict=False)  # control characters inside strings are for the cleaning of names
 
 
+def decode(text: str) -> Any:
+    """The value of an element's text, by the rules of this module. Raises ValueError or RecursionError."""
+    return _decoder.decode(text)
+
+
 class Element(NamedTuple):
     """One element of the array. ``value`` is None and ``fault`` says why when it could not be read."""
 

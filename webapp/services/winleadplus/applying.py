@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 import psycopg
 import structlog
 from sqlalchemy import exc, text
 
 from webapp.extensions import db
+from webapp.gateways.json_stream import decode
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import payload, planning, standing
 from webapp.services.winleadplus.commercials import Directory
+from webapp.services.winleadplus.comparing import hash_of
 from webapp.services.winleadplus.payload import Prospect, RejectedProspectError
 from webapp.services.winleadplus.planning import Claims, Plan, Rules
 from webapp.services.winleadplus.products import Catalogue
@@ -39,9 +40,8 @@ class Incoming:
     """A raw prospect that is new or has changed. ``fault`` says why it could not even be told from the others."""
 
     external_id: str
-    value: Any
     text: str
-    digests: Digests
+    fingerprint: bytes
     fault: str | None = None
     label: str = ""
 
@@ -50,11 +50,23 @@ Tally = Counter[ItemKind]
 """How many prospects came to what; a prospect with warnings counts as WARNING, too."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A prospect as read, or why it could not be."""
+
+    incoming: Incoming
+    prospect: Prospect | None = None
+    hash: bytes = b""
+    fault: str | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Outcome:
     """What became of one prospect."""
 
     incoming: Incoming
+    digests: Digests
     kind: ItemKind
     label: str
     reason: str | None = None
@@ -94,7 +106,7 @@ class Applier:
         Should the database refuse a value, the batch is halved until the row at fault stands alone, as an error.
         """
         read = [_read(incoming) for incoming in batch]
-        prospects = [prospect for _, prospect in read if prospect is not None]
+        prospects = [row.prospect for row in read if row.prospect is not None]
         if not self.is_dry_run:
             self._make_known(prospects)
         self._apply_read(read, seen_before)
@@ -104,12 +116,13 @@ class Applier:
 
         Returns the plan that was followed. Raises RejectedProspectError.
         """
-        prospect = payload.read(incoming.value)
+        value = decode(incoming.text)
+        prospect = payload.read(value)
         self._make_known([prospect])
         found = standing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
         (plan,) = planning.plan_all([prospect], found, Claims(), self.rules, self.directory)
         rows = Rows(self.author, self.directory, self.catalogue)
-        self._add_rows(rows, _outcome(incoming, plan), found)
+        self._add_rows(rows, plan, Digests(hash_of(value), incoming.fingerprint), found)
         rows.write()
         return plan
 
@@ -119,7 +132,7 @@ class Applier:
             line for prospect in prospects for contract in prospect.contracts for line in contract.lines
         )
 
-    def _apply_read(self, read: "list[_Read]", seen_before: Collection[str]) -> None:
+    def _apply_read(self, read: "list[_Row]", seen_before: Collection[str]) -> None:
         try:
             with transaction():
                 tally, mapped, skipped_items = self._attempt(read, seen_before)
@@ -130,17 +143,17 @@ class Applier:
                 middle = len(read) // 2
                 self._apply_read(read[:middle], seen_before)
                 self._apply_read(read[middle:], seen_before)
-            elif isinstance(read[0][0], _Outcome):
+            elif read[0].prospect is None:
                 raise
             else:
-                refused = _Outcome(read[0][0], ItemKind.ERROR, _label_of(read[0]), REFUSED_BY_DATABASE)
-                self._apply_read([(refused, None)], seen_before)
+                refused = _Row(read[0].incoming, label=read[0].prospect.label, fault=REFUSED_BY_DATABASE)
+                self._apply_read([refused], seen_before)
         else:
             self.mapped += mapped
             self._skipped_items += skipped_items
 
-    def _attempt(self, read: "list[_Read]", seen_before: Collection[str]) -> tuple[Tally, int, int]:
-        prospects = [prospect for _, prospect in read if prospect is not None]
+    def _attempt(self, read: "list[_Row]", seen_before: Collection[str]) -> tuple[Tally, int, int]:
+        prospects = [row.prospect for row in read if row.prospect is not None]
         found = standing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
         claims = self.claims if self.is_dry_run else Claims()
@@ -150,7 +163,8 @@ class Applier:
         tally, redone = self._count(outcomes, seen_before)
         skipped_items = 0
         for outcome in outcomes:
-            self._add_rows(rows, outcome, found)
+            if outcome.plan is not None:
+                self._add_rows(rows, outcome.plan, outcome.digests, found)
             skipped_items += self._add_items(rows, outcome, redone.get(outcome.incoming.external_id, frozenset()))
         if self.is_dry_run:
             rows.write_items()
@@ -166,10 +180,9 @@ class Applier:
 
     # ---- Rows
 
-    def _add_rows(self, rows: Rows, outcome: _Outcome, found: Standing) -> None:
+    def _add_rows(self, rows: Rows, plan: Plan, digests: Digests, found: Standing) -> None:
         """The rows of the prospect's client; a dry run only completes what the plan tells."""
-        plan, digests = outcome.plan, outcome.incoming.digests
-        if plan is None or plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
+        if plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
             return
         if self.is_dry_run:
             if plan.kind is ItemKind.CREATED:
@@ -284,36 +297,32 @@ class Applier:
         db.session.execute(_SUPERSEDE, parameters)
 
 
-_Read = tuple[Incoming | _Outcome, Prospect | None]
-"""A row that was read, or the outcome of one that is refused already."""
-
-
-def _read(incoming: Incoming) -> _Read:
+def _read(incoming: Incoming) -> _Row:
     if incoming.fault is not None:
-        return _Outcome(incoming, ItemKind.ERROR, incoming.label, incoming.fault), None
+        return _Row(incoming, fault=incoming.fault, label=incoming.label)
     try:
-        return incoming, payload.read(incoming.value)
+        value = decode(incoming.text)
+        return _Row(incoming, payload.read(value), hash_of(value))
     except RejectedProspectError as error:
-        return _Outcome(incoming, ItemKind.ERROR, error.label, error.reason), None
+        return _Row(incoming, fault=error.reason, label=error.label)
     except Exception as error:
         # A row that we did not foresee is our bug, and costs that row, not the run.
         log.error("sync_row_unreadable", exc_type=type(error).__name__)  # noqa: TRY400  the values are personal
-        return _Outcome(incoming, ItemKind.ERROR, incoming.label, UNREADABLE), None
+        return _Row(incoming, fault=UNREADABLE)
 
 
-def _outcomes(read: list[_Read], plans: list[Plan]) -> list[_Outcome]:
+def _outcomes(read: list[_Row], plans: list[Plan]) -> list[_Outcome]:
+    """What the plans, one for each row that has a prospect, make of the rows."""
     remaining = iter(plans)
-    return [row if isinstance(row, _Outcome) else _outcome(row, next(remaining)) for row, _ in read]
+    return [_outcome(row, next(remaining) if row.prospect else None) for row in read]
 
 
-def _outcome(incoming: Incoming, plan: Plan) -> _Outcome:
+def _outcome(row: _Row, plan: Plan | None) -> _Outcome:
+    digests = Digests(row.hash, row.incoming.fingerprint)
+    if plan is None:
+        return _Outcome(row.incoming, digests, ItemKind.ERROR, row.label, row.fault)
     prospect = plan.prospect
-    return _Outcome(incoming, plan.kind, prospect.label, plan.reason, plan, prospect.warnings)
-
-
-def _label_of(read: _Read) -> str:
-    prospect = read[1]
-    return prospect.label if prospect else ""
+    return _Outcome(row.incoming, digests, plan.kind, prospect.label, plan.reason, plan, prospect.warnings)
 
 
 _ITEM_KINDS = text(

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from webapp import tenancy
+from webapp.gateways.json_stream import decode
 from webapp.services.winleadplus.copying import driver_connection
 from webapp.services.winleadplus.payload import MAPPING_VERSION
 
@@ -45,9 +46,9 @@ class Known(NamedTuple):
         """Whether it is unchanged, and nothing else is to be done about it: the short way for nearly all."""
         return self.fingerprint == fingerprint and not self.is_counted and not self.is_missing
 
-    def is_still(self, value: object, fingerprint: bytes) -> bool:
+    def is_still(self, raw: str, fingerprint: bytes) -> bool:
         """Whether the prospect is what it was when it was last applied; one in error has no hash and never is."""
-        return self.hash is not None and (self.fingerprint == fingerprint or self.hash == hash_of(value))
+        return self.hash is not None and (self.fingerprint == fingerprint or self.hash == hash_of(decode(raw)))
 
 
 _KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s, false), missing_since IS NOT NULL

@@ -3,7 +3,6 @@
 They work from the raw prospect that the item keeps, encrypted, so that no new run is needed.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
@@ -14,15 +13,16 @@ from sqlalchemy.orm import undefer
 
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
+from webapp.gateways.json_stream import decode
 from webapp.models.clients import Client
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
 from webapp.services.winleadplus import config, images
 from webapp.services.winleadplus.applying import Applier, Incoming
-from webapp.services.winleadplus.comparing import fingerprint_of, hash_of
+from webapp.services.winleadplus.comparing import fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
 from webapp.services.winleadplus.planning import Plan, Rules
 from webapp.services.winleadplus.sellers import seller
-from webapp.services.winleadplus.writing import Author, Digests
+from webapp.services.winleadplus.writing import Author
 from webapp.transactions import transaction
 
 
@@ -95,8 +95,7 @@ def _open_item(item_id: UUID) -> tuple[SyncItem, Incoming]:
 
 def _incoming(text: str) -> Incoming:
     try:
-        value = json.loads(text, strict=False)
-        return Incoming(external_id_of(value), value, text, Digests(hash_of(value), fingerprint_of(text)))
+        return Incoming(external_id_of(decode(text)), text, fingerprint_of(text))
     except (ValueError, RecursionError):
         raise ItemRefusedError("Ce prospect n’est pas lisible (JSON non valide).") from None
     except RejectedProspectError as error:

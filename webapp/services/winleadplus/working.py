@@ -17,10 +17,9 @@ from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, SyncItem, S
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier, Incoming, Tally
 from webapp.services.winleadplus.commercials import link_awaiting
-from webapp.services.winleadplus.comparing import Known, Seen, find_known, fingerprint_of, hash_of
+from webapp.services.winleadplus.comparing import Known, Seen, find_known, fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
 from webapp.services.winleadplus.runs import Lease
-from webapp.services.winleadplus.writing import Digests
 from webapp.transactions import after_commit, transaction
 
 log = structlog.get_logger()
@@ -48,7 +47,6 @@ COLUMNS = {
     ItemKind.CONFLICT: "conflicts",
 }
 LOGGED = {kind: name for kind, name in COLUMNS.items() if name in ("created", "updated", "skipped", "errors")}
-NO_DIGESTS = Digests(b"", b"")
 
 
 @dataclass(slots=True)
@@ -61,7 +59,8 @@ class Work:
     counts: Tally = field(default_factory=Counter)
     position: int = 0
     mapped: int = 0
-    raw: list[Element] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     pending: dict[str, Incoming] = field(default_factory=dict)
     seen_before: set[str] = field(default_factory=set)
     returned: list[str] = field(default_factory=list)
@@ -99,13 +98,29 @@ class Work:
         while taken < len(elements):
             more = elements[taken : taken + self.batch]
             taken += len(more)
-            self.raw += more
-            self.raw_weight += sum(len(element.text) for element in more)
+            self._tell_apart(more)
             self._advance()
         self._advance()
 
+    def _tell_apart(self, elements: list[Element]) -> None:
+        """Keep ids and texts; those without an id go to the pending ones, to become errors.
+
+        What was decoded is let go, and decoded again for those that changed: a thousand nested objects held alive would
+        cost more, in passes of the garbage collector, than reading a few twice.
+        """
+        for element in elements:
+            self.position += 1
+            try:
+                self.ids.append(external_id_of(element.value))
+            except RejectedProspectError as error:
+                external_id = f"#{self.position}"
+                self.pending[external_id] = _faulty(external_id, element, error)
+            else:
+                self.texts.append(element.text)
+                self.raw_weight += len(element.text)
+
     def _advance(self) -> None:
-        if len(self.raw) >= self.batch or self.raw_weight > HEAVY or self._is_progress_due():
+        if len(self.ids) >= self.batch or self.raw_weight > HEAVY or self._is_progress_due():
             self._compare_raw()
             if len(self.pending) >= self.batch or self.pending_weight > HEAVY or self._is_progress_due():
                 self._apply_pending()
@@ -122,49 +137,35 @@ class Work:
 
     def _compare_raw(self) -> None:
         """Count what has not changed, and set the rest aside to be applied."""
-        told = self._told_apart()
-        repeated = self.seen.add_all([int(external_id) for external_id, _ in told])
+        ids, texts = self.ids, self.texts
+        self.ids, self.texts, self.raw_weight = [], [], 0
+        repeated = self.seen.add_all(map(int, ids))
         with transaction():
-            known = find_known([external_id for external_id, _ in told], run_id=self.lease.run_id)
+            known = find_known(ids, run_id=self.lease.run_id)
         unchanged = 0
-        for place, (external_id, element) in enumerate(told):
-            mapping, fingerprint = known.get(external_id), fingerprint_of(element.text)
+        for place, (external_id, text) in enumerate(zip(ids, texts, strict=True)):
+            mapping, fingerprint = known.get(external_id), fingerprint_of(text)
             if mapping is not None and mapping.is_plainly(fingerprint) and place not in repeated:
                 unchanged += 1
             else:
-                self._compare(external_id, element, mapping, fingerprint, is_repeated=place in repeated)
+                self._compare(Incoming(external_id, text, fingerprint), mapping, is_repeated=place in repeated)
         self.counts[ItemKind.SKIPPED] += unchanged
         self.mapped += unchanged
 
-    def _told_apart(self) -> list[tuple[str, Element]]:
-        """The raw prospects with their ids; those that have none go to the pending ones, to become errors."""
-        raw, self.raw, self.raw_weight = self.raw, [], 0
-        told = []
-        for element in raw:
-            self.position += 1
-            try:
-                told.append((external_id_of(element.value), element))
-            except RejectedProspectError as error:
-                external_id = f"#{self.position}"
-                self.pending[external_id] = _faulty(external_id, element, error)
-        return told
-
-    def _compare(
-        self, external_id: str, element: Element, mapping: Known | None, fingerprint: bytes, *, is_repeated: bool
-    ) -> None:
+    def _compare(self, incoming: Incoming, mapping: Known | None, *, is_repeated: bool) -> None:
+        external_id = incoming.external_id
         if is_repeated and self.pending.pop(external_id, None) is not None:
             is_repeated = external_id in self.seen_before  # the earlier row was not counted yet: this one is instead
         elif mapping is not None and not is_repeated:
             self.mapped += 1
             self.returned += [external_id] if mapping.is_missing else []
-        if mapping is not None and mapping.is_still(element.value, fingerprint):
+        if mapping is not None and mapping.is_still(incoming.text, incoming.fingerprint):
             self.counts[ItemKind.SKIPPED] += not (is_repeated or mapping.is_counted)
             return
         if is_repeated:
             self.seen_before.add(external_id)
-        digests = Digests(hash_of(element.value), fingerprint)
-        self.pending[external_id] = Incoming(external_id, element.value, element.text, digests)
-        self.pending_weight += len(element.text)
+        self.pending[external_id] = incoming
+        self.pending_weight += len(incoming.text)
 
     def _apply_pending(self) -> None:
         batch, self.pending = list(self.pending.values()), {}
@@ -259,7 +260,7 @@ class Work:
 def _faulty(external_id: str, element: Element, error: RejectedProspectError) -> Incoming:
     """A row that cannot be told from others, with the reason."""
     reason = FAULTS[element.fault] if element.fault else error.reason
-    return Incoming(external_id, None, element.text, NO_DIGESTS, reason, error.label)
+    return Incoming(external_id, element.text, b"", reason, error.label)
 
 
 def _open(run_id: UUID) -> tuple[ColumnElement[bool], ...]:
