@@ -9,6 +9,7 @@ SOFT_CARD_CODES = frozenset(
         "withdrawal_count_limit_exceeded",
         "do_not_honor",
         "generic_decline",
+        "card_declined",
         "call_issuer",
         "try_again_later",
         "approve_with_id",

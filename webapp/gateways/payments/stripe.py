@@ -67,12 +67,17 @@ class Stripe:
     ) -> None:
         self.longest_delay = longest_delay
         self._webhook_secret = webhook_secret
+        self._http = stripe.RequestsClient(timeout=(min(timeout, 5.0), timeout))
         self._client = StripeClient(
             api_key,
             base_addresses={"api": url} if url else None,
-            http_client=stripe.RequestsClient(timeout=(min(timeout, 5.0), timeout)),
+            http_client=self._http,
             max_network_retries=0,  # sending again is the engine's decision
         )
+
+    def close(self) -> None:
+        """Let go of the connections of this thread."""
+        self._http.close()  # type: ignore[no-untyped-call]
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
         """See Provider."""
@@ -109,7 +114,8 @@ class Stripe:
         matches = _asking(
             lambda: intents.search({"query": f"metadata['attempt']:'{attempt_id}'", "expand": ["data.latest_charge"]})
         )
-        return next((self._outcome(intent.to_dict()) for intent in matches.data), None)
+        best = max(matches.data, key=lambda intent: intent.status == "succeeded", default=None)
+        return self._outcome(best.to_dict()) if best else None
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
         """See Provider."""
@@ -244,8 +250,9 @@ def _pages(listed: Any) -> Iterator[dict[str, Any]]:
 
 def _refusal(error: stripe.StripeError) -> PaymentOutcome:
     """What an error says about the payment: only a card's refusal and a request that cannot be are definitive."""
-    intent = _intent_of(error)
-    code = getattr(error, "decline_code", None) or error.code
+    told = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
+    intent = told.get("payment_intent") or {}
+    code = told.get("decline_code") or error.code
     base = partial(PaymentOutcome, provider_payment_id=intent.get("id"), code=code, message=_words(error))
     if isinstance(error, stripe.CardError):
         kind = class_of_card_code(code)
@@ -256,11 +263,6 @@ def _refusal(error: stripe.StripeError) -> PaymentOutcome:
         return base(PaymentState.REFUSED, refusal_class=RefusalClass.HARD)
     is_replay = any(name.lower() == "idempotent-replayed" for name in error.headers or {})
     return base(PaymentState.UNKNOWN, is_replay=is_replay)
-
-
-def _intent_of(error: stripe.StripeError) -> dict[str, Any]:
-    body = error.json_body if isinstance(error.json_body, dict) else {}
-    return dict(body.get("error", {}).get("payment_intent") or {})
 
 
 def _words(error: stripe.StripeError) -> str:
