@@ -68,3 +68,8 @@ class User(OrganisationScoped, Identified, Timestamped, Base):
     def has_role(self, *roles: Role) -> bool:
         """Whether the user holds at least one of ``roles``."""
         return any(role.value in self.roles for role in roles)
+
+    @property
+    def handles_charges(self) -> bool:
+        """Whether the user may start charges, look into them and decide on them."""
+        return self.has_role(Role.MANAGER, Role.ADMIN)

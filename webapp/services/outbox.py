@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
 from webapp import queue, tenancy
@@ -133,3 +133,23 @@ def list_events(subject_id: UUID, *, limit: int = 50) -> list[OutboxEvent]:
             .options(selectinload(OutboxEvent.deliveries))
         )
     )
+
+
+def list_latest(*, before: UUID | None = None, limit: int = 50) -> list[OutboxEvent]:
+    """What happened in the current organisation, the latest first, each with its deliveries; ``before`` an event."""
+    statement = select(OutboxEvent).order_by(OutboxEvent.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(OutboxEvent.id < before)
+    return list(db.session.scalars(statement.options(selectinload(OutboxEvent.deliveries))))
+
+
+def count_undelivered() -> int:
+    """How many deliveries of the current organisation are still to be made."""
+    return db.session.execute(
+        select(func.count())
+        .select_from(OutboxDelivery)
+        .where(
+            OutboxDelivery.organisation_id == current_organisation_id(),
+            OutboxDelivery.delivered_at.is_(None),
+        )
+    ).scalar_one()

@@ -4,6 +4,7 @@ from flask import Flask
 
 from webapp.views import (
     activities,
+    charges,
     client,
     clients,
     commercials,
@@ -17,6 +18,9 @@ from webapp.views import (
     layout,
     sign_in,
     statistics,
+    subscription,
+    subscription_edit,
+    subscriptions,
     synchronisations,
     teams,
     webhooks,
@@ -33,6 +37,10 @@ BLUEPRINTS = (
     contracts.bp,
     commercials.bp,
     statistics.bp,
+    subscriptions.bp,
+    subscription.bp,
+    subscription_edit.bp,
+    charges.bp,
     teams.bp,
     synchronisations.bp,
     webhooks.bp,

@@ -39,10 +39,17 @@ class SubscriptionsView:
     status: SubscriptionStatus | None = None
     frequency: Frequency | None = None
     commercial: UUID | Literal["sans-commercial"] | None = None
+    company_id: UUID | None = None
     client_id: UUID | None = None
     contract_id: UUID | None = None
     sort: Sort = Sort.NEWEST
     cursor: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether a search or a filter leaves something out."""
+        filters = (self.status, self.frequency, self.commercial, self.company_id, self.client_id, self.contract_id)
+        return bool(self.search or any(filters))
 
 
 class SubscriptionRow(NamedTuple):
@@ -100,6 +107,7 @@ def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     for column, value in (
         (Subscription.status, view.status),
         (Subscription.frequency, view.frequency),
+        (Subscription.company_id, view.company_id),
         (Subscription.client_id, view.client_id),
         (Subscription.contract_id, view.contract_id),
     ):

@@ -1,0 +1,168 @@
+"""What the forms of a subscription send, as texts and as what the services take."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import zip_longest
+from uuid import UUID
+
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from webapp.errors import InvalidInputError
+from webapp.models.contracts import PaymentMethod
+from webapp.models.money import VAT_RATES
+from webapp.models.payments import SavedPaymentMethod
+from webapp.models.subscriptions import Subscription
+from webapp.services.subscriptions.fields import LineFields
+from webapp.services.subscriptions.means import PaymentFields
+from webapp.services.subscriptions.offering import PaymentOffer
+from webapp.views import formats
+from webapp.views.lists import read, read_day
+
+LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit")
+VAT_CHOICES = [(str(rate), f"{formats.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
+BY_CLIENT = (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE)
+NOT_A_NUMBER = Decimal("NaN")
+_NUMBER = re.compile(r"[+-]?\d{1,15}([.,]\d{1,15})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class WrittenLine:
+    """A line as it stands in the form."""
+
+    libelle: str = ""
+    quantite: str = "1"
+    prix: str = ""
+    tva: str = "20"
+    remise: str = ""
+    produit: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was written into it."""
+        return not (self.libelle.strip() or self.prix.strip() or self.produit)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and values, for hidden fields and addresses."""
+        return [(name, getattr(self, name)) for name in LINE_NAMES]
+
+    def fields(self) -> LineFields:
+        """What the service takes; what is no number is told by it."""
+        return LineFields(
+            label=self.libelle,
+            unit_price=read_number(self.prix),
+            quantity=read_number(self.quantite),
+            vat_rate=read_number(self.tva),
+            discount=read_number(self.remise),
+            product_id=read(UUID, self.produit),
+        )
+
+
+def read_number(text: str) -> Decimal | None:
+    """A number as it is written in France (« 1 234,50 »); None for nothing, NaN for what is no number."""
+    compact = re.sub(r"[\s\u00a0\u202f€]", "", text)
+    if not compact:
+        return None
+    return Decimal(compact.replace(",", ".")) if _NUMBER.fullmatch(compact) else NOT_A_NUMBER
+
+
+def asked_day(name: str, *, field: str) -> date | None:
+    """A date of the request's form; what is written and is none is refused, as the service's ``field``."""
+    written = request.form.get(name, "").strip()
+    day = read_day(written)
+    if written and day is None:
+        raise InvalidInputError("Indiquez une date valable.", field=field)
+    return day
+
+
+def read_lines(form: MultiDict[str, str]) -> list[WrittenLine]:
+    """The lines of a form, without the blank ones, so that a refusal's position is that of the line shown."""
+    rows = zip_longest(*(form.getlist(name) for name in LINE_NAMES), fillvalue="")
+    return [line for row in rows if not (line := WrittenLine(*row)).is_blank]
+
+
+def change_lines(lines: list[WrittenLine], order: str) -> list[WrittenLine]:
+    """The lines after « ajouter » or « retirer-2 »; as they are for any other word."""
+    if order == "ajouter":
+        return [*lines, WrittenLine()]
+    position = read(int, order.removeprefix("retirer-"))
+    return [line for index, line in enumerate(lines) if index != position]
+
+
+def written_lines(lines: Iterable[LineFields]) -> list[WrittenLine]:
+    """Lines as the form shows them."""
+    return [
+        WrittenLine(
+            libelle=line.label,
+            quantite=_plain(line.quantity),
+            prix=_plain(line.unit_price),
+            tva=_plain(line.vat_rate).replace(",", "."),  # as the choices have it
+            remise=_plain(line.discount or None),
+            produit=str(line.product_id or ""),
+        )
+        for line in lines
+    ]
+
+
+def lines_of(subscription: Subscription) -> list[WrittenLine]:
+    """The lines of a subscription as the form shows them."""
+    return written_lines(
+        LineFields(
+            label=line.label,
+            unit_price=line.unit_price,
+            quantity=line.quantity,
+            vat_rate=line.vat_rate,
+            discount=line.discount,
+            product_id=line.product_id,
+        )
+        for line in subscription.lines
+    )
+
+
+def _plain(number: Decimal | None) -> str:
+    """Without needless zeros, with a comma."""
+    return "" if number is None else f"{number.normalize():f}".replace(".", ",")
+
+
+def read_payment(word: str) -> PaymentFields:
+    """What a choice of ``payment_choices`` stands for."""
+    method, _, row = word.partition(":")
+    kind, _, row_id = row.partition(":")
+    found = read(UUID, row_id)
+    return PaymentFields(
+        method=method or None,
+        saved_method_id=found if kind == "moyen" else None,
+        mandate_id=found if kind == "mandat" else None,
+    )
+
+
+def payment_choices(offer: PaymentOffer) -> list[tuple[str, str]]:
+    """How a client can pay, as (word, text)."""
+    saved = [(_saved_word(each), f"{each.method.label}\u202f: {each.label or 'enregistré'}") for each in offer.saved]
+    mandates = [
+        (
+            f"{PaymentMethod.SEPA}:mandat:{each.id}",
+            f"{PaymentMethod.SEPA.label}\u202f: mandat {each.umr or 'déclaré, à compléter'}",
+        )
+        for each in offer.mandates
+    ]
+    return [("", "À choisir plus tard"), *saved, *mandates, *((each.value, each.label) for each in BY_CLIENT)]
+
+
+def payment_word(subscription: Subscription) -> str:
+    """The choice that stands for how a subscription is paid now."""
+    if subscription.payment_method is None:
+        return ""
+    if subscription.saved_method_id is not None:
+        return f"{subscription.payment_method}:moyen:{subscription.saved_method_id}"
+    if subscription.mandate_id is not None:
+        return f"{subscription.payment_method}:mandat:{subscription.mandate_id}"
+    return subscription.payment_method.value
+
+
+def _saved_word(saved: SavedPaymentMethod) -> str:
+    return f"{saved.method}:moyen:{saved.id}"
