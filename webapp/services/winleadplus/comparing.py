@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -33,6 +33,16 @@ def hash_of(value: object) -> bytes:
     return sha256(_VERSION + canonical).digest()[:DIGEST_BYTES]
 
 
+_PLAIN = """SELECT external_id, fingerprint FROM sync_mappings
+    WHERE organisation_id = %(organisation_id)s AND external_id = ANY(%(external_ids)s)
+      AND fingerprint IS NOT NULL AND missing_since IS NULL AND run_id IS DISTINCT FROM %(run_id)s"""
+
+
+def find_fingerprints(external_ids: Collection[str], *, run_id: UUID) -> dict[str, bytes]:
+    """The fingerprints of those prospects about which nothing is to be done if they are unchanged: nearly all."""
+    return dict(_fetch(_PLAIN, external_ids, run_id))
+
+
 class Known(NamedTuple):
     """A mapping, as far as it takes to compare. ``is_counted``: the present run has applied it already."""
 
@@ -41,10 +51,6 @@ class Known(NamedTuple):
     hash: bytes | None
     is_counted: bool
     is_missing: bool
-
-    def is_plainly(self, fingerprint: bytes) -> bool:
-        """Whether it is unchanged, and nothing else is to be done about it: the short way for nearly all."""
-        return self.fingerprint == fingerprint and not self.is_counted and not self.is_missing
 
     def is_still(self, raw: str, fingerprint: bytes) -> bool:
         """Whether the prospect is what it was when it was last applied; one in error has no hash and never is."""
@@ -57,16 +63,19 @@ _KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s,
 
 def find_known(external_ids: Collection[str], *, run_id: UUID) -> dict[str, Known]:
     """The mappings of these prospects, by external id."""
-    cursor = driver_connection().cursor(binary=True)
-    cursor.execute(
-        _KNOWN,
-        {
-            "organisation_id": tenancy.current_organisation_id(),
-            "run_id": run_id,
-            "external_ids": list(external_ids),
-        },
-    )
-    return {row[0]: Known._make(row) for row in cursor.fetchall()}
+    return {row[0]: Known._make(row) for row in _fetch(_KNOWN, external_ids, run_id)}
+
+
+def _fetch(statement: LiteralString, external_ids: Collection[str], run_id: UUID) -> list[Any]:
+    """By the driver alone: a thousand rows a time, a hundred times a second."""
+    if not external_ids:
+        return []
+    parameters = {
+        "organisation_id": tenancy.current_organisation_id(),
+        "run_id": run_id,
+        "external_ids": list(external_ids),
+    }
+    return driver_connection().cursor(binary=True).execute(statement, parameters).fetchall()
 
 
 class Seen:

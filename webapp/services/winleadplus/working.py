@@ -17,7 +17,7 @@ from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, SyncItem, S
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier, Incoming, Tally
 from webapp.services.winleadplus.commercials import link_awaiting
-from webapp.services.winleadplus.comparing import Known, Seen, find_known, fingerprint_of
+from webapp.services.winleadplus.comparing import Known, Seen, find_fingerprints, find_known, fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
 from webapp.services.winleadplus.runs import Lease
 from webapp.transactions import after_commit, transaction
@@ -140,17 +140,20 @@ class Work:
         ids, texts = self.ids, self.texts
         self.ids, self.texts, self.raw_weight = [], [], 0
         repeated = self.seen.add_all(map(int, ids))
+        fingerprints = [fingerprint_of(text) for text in texts]
         with transaction():
-            known = find_known(ids, run_id=self.lease.run_id)
-        unchanged = 0
-        for place, (external_id, text) in enumerate(zip(ids, texts, strict=True)):
-            mapping, fingerprint = known.get(external_id), fingerprint_of(text)
-            if mapping is not None and mapping.is_plainly(fingerprint) and place not in repeated:
-                unchanged += 1
-            else:
-                self._compare(Incoming(external_id, text, fingerprint), mapping, is_repeated=place in repeated)
-        self.counts[ItemKind.SKIPPED] += unchanged
-        self.mapped += unchanged
+            plain = find_fingerprints(ids, run_id=self.lease.run_id)
+            rest = [
+                place
+                for place, (external_id, fingerprint) in enumerate(zip(ids, fingerprints, strict=True))
+                if plain.get(external_id) != fingerprint or place in repeated
+            ]
+            known = find_known([ids[place] for place in rest], run_id=self.lease.run_id)
+        self.counts[ItemKind.SKIPPED] += len(ids) - len(rest)
+        self.mapped += len(ids) - len(rest)
+        for place in rest:
+            incoming = Incoming(ids[place], texts[place], fingerprints[place])
+            self._compare(incoming, known.get(ids[place]), is_repeated=place in repeated)
 
     def _compare(self, incoming: Incoming, mapping: Known | None, *, is_repeated: bool) -> None:
         external_id = incoming.external_id
