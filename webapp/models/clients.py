@@ -94,6 +94,12 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
             postgresql_where=text("email IS NULL AND phone IS NULL"),
         ),
         Index(
+            "ix_clients_city_key_search",
+            "city_key",
+            postgresql_using="gin",
+            postgresql_ops={"city_key": "gin_trgm_ops"},
+        ),
+        Index(
             "ix_clients_search",
             "search_text",
             postgresql_using="gin",

@@ -84,6 +84,12 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
             Index(f"ix_contracts_{filtered}_signed_key", "organisation_id", filtered, "signed_key", "id")
             for filtered in FILTER_COLUMNS
         ),
+        Index(
+            "ix_contracts_reference_key_search",
+            "reference_key",
+            postgresql_using="gin",
+            postgresql_ops={"reference_key": "gin_trgm_ops"},
+        ),
         Index("ix_contracts_product_ids", "product_ids", postgresql_using="gin"),
         Index(
             "ix_contracts_documents",
@@ -144,6 +150,9 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
             "coalesce(payment_method = 'sepa', false) AND status IN ('pending', 'active') AND NOT has_mandate",
             persisted=True,
         )
+    )
+    reference_key: Mapped[str] = mapped_column(
+        String(collation="C"), Computed("fold(reference)", persisted=True), deferred=True
     )
     signed_key: Mapped[date] = mapped_column(
         Computed("coalesce((timezone('Europe/Paris', signed_at))::date, '0001-01-01'::date)", persisted=True)

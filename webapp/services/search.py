@@ -1,0 +1,168 @@
+"""Search everywhere: clients, contracts and commercials by any fragment of what tells them, the best first.
+
+Candidates are gathered by trigram indexes, then ranked: what begins with the words before what merely holds them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models import clients, commercials
+from webapp.models.clients import Client, Source
+from webapp.models.commercials import Commercial
+from webapp.models.contracts import Contract
+from webapp.services.clients.search import SEARCH_LENGTH, Term, terms_of
+
+CLIENTS_SHOWN = 8
+OTHERS_SHOWN = 5
+GATHERED = 5000
+"""Beyond so many matches nobody finds theirs by rank alone: they type another letter."""
+FRAGMENT_LENGTH = 3
+
+
+class Hit(NamedTuple):
+    """Something found: how it is called, and what tells it from others of that name."""
+
+    id: UUID
+    title: str
+    detail: str
+    source: Source | None = None
+
+
+class Found(NamedTuple):
+    """What was found, or, where nothing was asked for (``is_recent``), what changed last."""
+
+    clients: Sequence[Hit]
+    contracts: Sequence[Hit]
+    commercials: Sequence[Hit]
+    is_recent: bool = False
+
+    @property
+    def number(self) -> int:
+        """How many hits are shown."""
+        return len(self.clients) + len(self.contracts) + len(self.commercials)
+
+
+def search_everywhere(typed: str) -> Found:
+    """The best hits for what was typed; case and accents do not matter, nor does the order of words."""
+    readable = "".join(each if each.isprintable() else " " for each in typed[:SEARCH_LENGTH]).strip()
+    folded = " ".join(db.session.execute(select(func.fold(readable))).scalar_one().split()) if readable else ""
+    terms = terms_of(folded)
+    if not terms:
+        return _find_recent()
+    found = _find_clients(folded, terms)
+    return Found(found, _find_contracts(folded, terms, [hit.id for hit in found]), _find_commercials(terms))
+
+
+def _find_recent() -> Found:
+    changed_last = _CLIENTS.order_by(Client.changed_at.desc(), Client.id.desc()).limit(CLIENTS_SHOWN)
+    signed_last = _CONTRACTS.order_by(Contract.signed_key.desc(), Contract.id.desc()).limit(OTHERS_SHOWN)
+    return Found(_client_hits(changed_last), _contract_hits(signed_last), [], is_recent=True)
+
+
+# Columns, not entities: rows to read need no identity map.
+_CLIENTS = select(Client.id, Client.last_name, Client.first_name, Client.email, Client.city, Client.source)
+_CONTRACTS = select(
+    Contract.id, Contract.reference, Contract.source, Client.last_name, Client.first_name, Client.city
+).join(Contract.client)
+
+
+def _find_clients(folded: str, terms: list[Term]) -> list[Hit]:
+    """Names that begin with the words are looked up apart: a fragment may have more matches than are gathered."""
+    ours = Client.organisation_id == tenancy.current_organisation_id()
+    begins = Client.name_key.like(_beginning(folded))
+    first = select(Client.id).where(ours, begins).order_by(Client.name_key).limit(CLIENTS_SHOWN)
+    is_wanted = Client.id.in_(first.subquery().select())
+    if len(folded) >= FRAGMENT_LENGTH:
+        matches = select(Client.id).where(ours, *(_client_matches(term) for term in terms)).limit(GATHERED)
+        is_wanted = Client.id.in_(first.subquery().select().union(matches.subquery().select()))
+    rank = case(
+        (Client.name_key == folded, 0),
+        (begins, 1),
+        (Client.search_text.like(f"% {_beginning(folded)}"), 2),
+        else_=3,
+    )
+    found = _CLIENTS.where(ours, is_wanted).order_by(rank, Client.changed_at.desc(), Client.id)
+    return _client_hits(found.limit(CLIENTS_SHOWN))
+
+
+def _client_matches(term: Term) -> ColumnElement[bool]:
+    return or_(
+        *(Client.search_text.like(pattern) for pattern in term),
+        *(Client.city_key.like(_at_start(pattern)) for pattern in term),
+    )
+
+
+def _find_contracts(folded: str, terms: list[Term], client_ids: list[UUID]) -> list[Hit]:
+    """By reference; then those of the clients that were found."""
+    ours = Contract.organisation_id == tenancy.current_organisation_id()
+    key = Contract.reference_key
+    matches = [or_(*(key.like(_at_start(pattern)) for pattern in term)) for term in terms]
+    gathered = select(Contract.id).where(ours, *matches).limit(GATHERED).subquery()
+    rank = case((key == folded, 0), (key.like(_beginning(folded)), 1), else_=2)
+    by_reference = _CONTRACTS.where(ours, Contract.id.in_(gathered.select()))
+    hits = _contract_hits(by_reference.order_by(rank, Contract.signed_key.desc(), Contract.id).limit(OTHERS_SHOWN))
+    if len(hits) == OTHERS_SHOWN or not client_ids:
+        return hits
+    of_clients = _CONTRACTS.where(
+        ours, Contract.client_id.in_(client_ids), Contract.id.not_in([hit.id for hit in hits])
+    )
+    newest = of_clients.order_by(Contract.signed_key.desc(), Contract.id).limit(OTHERS_SHOWN - len(hits))
+    return hits + _contract_hits(newest)
+
+
+def _find_commercials(terms: list[Term]) -> list[Hit]:
+    """Few enough to be looked through."""
+    text = literal(" ") + Commercial.name_key + " " + func.coalesce(func.fold(Commercial.email), "")
+    matches = and_(*(or_(*(text.like(pattern) for pattern in term)) for term in terms))
+    found = db.session.execute(
+        select(
+            Commercial.id,
+            Commercial.first_name,
+            Commercial.last_name,
+            Commercial.email,
+            Commercial.external_id,
+        )
+        .where(Commercial.organisation_id == tenancy.current_organisation_id(), matches)
+        .order_by(Commercial.is_active.desc(), Commercial.name_key, Commercial.id)
+        .limit(OTHERS_SHOWN)
+    )
+    return [Hit(each.id, commercials.full_name(*each[1:]), each.email or "") for each in found]
+
+
+def _client_hits(statement: Select[*tuple[object, ...]]) -> list[Hit]:
+    return [
+        Hit(
+            each.id,
+            clients.full_name(each.last_name, each.first_name),
+            " · ".join(filter(None, (each.email, each.city))),
+            each.source,
+        )
+        for each in db.session.execute(statement)
+    ]
+
+
+def _contract_hits(statement: Select[*tuple[object, ...]]) -> list[Hit]:
+    return [
+        Hit(
+            each.id,
+            each.reference,
+            " · ".join(filter(None, (clients.full_name(each.last_name, each.first_name), each.city))),
+            each.source,
+        )
+        for each in db.session.execute(statement)
+    ]
+
+
+def _beginning(folded: str) -> str:
+    escaped = folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"{escaped}%"
+
+
+def _at_start(pattern: str) -> str:
+    """Short words match at the start of a word; a key has no space before its first."""
+    return pattern.removeprefix("% ") if pattern.startswith("% ") else pattern
