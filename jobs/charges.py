@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from webapp.services.charges import runs, sweeping
+from webapp import clock
+from webapp.services.charges import reconciling, runs, sweeping
 
 
 def run(organisation_id: str, run_id: str) -> None:
@@ -13,3 +14,8 @@ def run(organisation_id: str, run_id: str) -> None:
 def sweep(organisation_id: str) -> None:
     """Look up and take up what waits apart from the schedule."""
     sweeping.sweep(UUID(organisation_id))
+
+
+def reconcile(organisation_id: str) -> None:
+    """Compare the last days with what the providers say happened."""
+    reconciling.reconcile(UUID(organisation_id), at=clock.now())

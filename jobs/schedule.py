@@ -17,11 +17,11 @@ from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.services import outbox
+from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
-from webapp.services.charges import sweeping
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
-from webapp.services.payments import webhooks
+from webapp.services.payments import notices, webhooks
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -45,9 +45,11 @@ TIMETABLE = (
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
+    Entry("sepa-notices", timedelta(hours=1), notices.announce_due),
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
     Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),
+    Entry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
     Entry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from webapp import clock
 from webapp.gateways.payments.protocol import (
@@ -136,9 +136,9 @@ class Ledger:
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
         """See Provider."""
-        rows = self._database().execute(
-            "SELECT attempt FROM payments WHERE created_at BETWEEN ? AND ?", (since.isoformat(), until.isoformat())
-        )
+        if self.mode == "down":
+            raise ProviderUnreachableError("down")
+        rows = self._database().execute("SELECT attempt FROM payments WHERE created_at <= ?", (until.isoformat(),))
         for row in rows.fetchall():
             found = self._find(UUID(row["attempt"]))
             if found is not None:
@@ -154,6 +154,28 @@ class Ledger:
         with self._database() as database:
             database.execute(
                 "UPDATE payments SET reversed = 1 WHERE attempt = ? AND state = 'succeeded'", (str(attempt_id),)
+            )
+
+    def peek(self, attempt_id: UUID) -> PaymentOutcome | None:
+        """How a payment stands, without anybody having asked."""
+        return self._find(attempt_id)
+
+    def waiting(self) -> list[UUID]:
+        """Payments that wait for a bank or for the client."""
+        statement = "SELECT attempt FROM payments WHERE state IN ('processing', 'authentication_required')"
+        return [UUID(row["attempt"]) for row in self._database().execute(statement)]
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._database().executescript("DELETE FROM payments; DELETE FROM calls")
+
+    def invent(self) -> None:
+        """A payment that nobody asked for."""
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO payments SELECT ?, 'x', subscription, 99, amount, state, NULL, created_at, visible_at, 0"
+                " FROM payments LIMIT 1",
+                (str(uuid4()),),
             )
 
     def captures(self) -> list[tuple[UUID, int, Decimal]]:

@@ -17,7 +17,7 @@ from webapp.models.charges import Attention, ChargeStatus
 from webapp.models.invoices import Invoice
 from webapp.models.payments import PaymentKind
 from webapp.models.subscriptions import SubscriptionStatus
-from webapp.services.charges import recording
+from webapp.services.charges import reconciling, recording
 
 SUCCEEDED = PaymentOutcome(PaymentState.SUCCEEDED, provider_payment_id="pay_1", amount=Decimal("24.00"), currency="EUR")
 REVERSED = replace(SUCCEEDED, state=PaymentState.REVERSED, reversal_reason="AM04")
@@ -111,6 +111,42 @@ def test_the_subscription_goes_on_only_once_all_that_it_owes_is_paid(world: Worl
     assert world.reload(subscription).status is SubscriptionStatus.PAST_DUE
     recording.apply_outcome(second, SUCCEEDED, at=clock.now())
     assert world.reload(subscription).status is SubscriptionStatus.ACTIVE
+
+
+def test_the_daily_reconciliation_records_what_no_webhook_told(world: World) -> None:
+    world.subscribe()
+    world.run()
+    world.ledger.reverse(world.attempts()[0].id)
+    world.wait(days=1)
+    found = reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert (found.recorded, found.missing, found.strange) == (1, 0, 0)
+    assert world.charge().status is ChargeStatus.REVERSED
+    assert reconciling.reconcile(world.organisation_id, at=clock.now()).recorded == 0
+
+
+def test_what_we_booked_and_the_provider_does_not_know_is_for_a_person(processing: World) -> None:
+    _told(processing, SUCCEEDED)
+    processing.ledger.forget()
+    processing.wait(days=1)
+    assert reconciling.reconcile(processing.organisation_id, at=clock.now()).missing == 1
+    charge = processing.charge()
+    assert (charge.attention, charge.explanation) == (Attention.MISMATCH, reconciling.NOT_THERE)
+
+
+def test_a_payment_that_is_none_of_ours_is_counted_and_changes_nothing(world: World) -> None:
+    world.subscribe()
+    world.run()
+    world.ledger.invent()
+    world.wait(days=1)
+    assert reconciling.reconcile(world.organisation_id, at=clock.now()).strange == 1
+
+
+def test_a_provider_that_is_down_is_reconciled_another_day(world: World) -> None:
+    world.subscribe()
+    world.run()
+    world.ledger.behave("down")
+    found = reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert (found.recorded, found.missing) == (0, 0)
 
 
 def test_an_outsider_finds_no_such_attempt(processing: World, cast: Cast) -> None:

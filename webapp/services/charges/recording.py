@@ -31,8 +31,6 @@ from webapp.transactions import transaction
 
 log = structlog.get_logger()
 
-MOST_SENDS = 6
-"""A request that was lost so often is not sent again by itself."""
 REPLAYED = "replayed"
 """The provider merely repeats a fault that it remembers for this key: only looking up helps."""
 CAPTURED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED})
@@ -369,7 +367,6 @@ def _may_send_again(found: _Rows, patience: Patience, *, at: datetime) -> bool:
     return (
         attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN)
         and last + patience.longest_delay <= at < first + patience.honoured_key_age
-        and attempt.sends < MOST_SENDS
         and attempt.provider_code != REPLAYED
         and (attempt.saved_method_id or attempt.mandate_id) is not None
         and found.subscription.status is not SubscriptionStatus.CANCELED
