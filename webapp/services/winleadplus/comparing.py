@@ -34,7 +34,7 @@ def hash_of(value: object) -> bytes:
 
 
 _PLAIN = """SELECT external_id, fingerprint FROM sync_mappings
-    WHERE organisation_id = %(organisation_id)s AND external_id = ANY(%(external_ids)s)
+    WHERE organisation_id = %(organisation_id)s AND external_id = ANY(string_to_array(%(external_ids)s, ','))
       AND fingerprint IS NOT NULL AND missing_since IS NULL AND run_id IS DISTINCT FROM %(run_id)s"""
 
 
@@ -58,7 +58,7 @@ class Known(NamedTuple):
 
 
 _KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s, false), missing_since IS NOT NULL
-    FROM sync_mappings WHERE organisation_id = %(organisation_id)s AND external_id = ANY(%(external_ids)s)"""
+    FROM sync_mappings WHERE organisation_id = %(organisation_id)s AND external_id = ANY(string_to_array(%(external_ids)s, ','))"""
 
 
 def find_known(external_ids: Collection[str], *, run_id: UUID) -> dict[str, Known]:
@@ -73,7 +73,7 @@ def _fetch(statement: LiteralString, external_ids: Collection[str], run_id: UUID
     parameters = {
         "organisation_id": tenancy.current_organisation_id(),
         "run_id": run_id,
-        "external_ids": list(external_ids),
+        "external_ids": ",".join(external_ids),  # they are digits; a thousand array elements take longer to send
     }
     return driver_connection().cursor(binary=True).execute(statement, parameters).fetchall()
 
