@@ -3,9 +3,14 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.payments import webhooks
+from webapp.services.payments import bank_files, webhooks
 
 
 def handle_webhooks(organisation_id: str) -> None:
     """Handle what an organisation's payment providers have told us."""
     webhooks.handle_due(UUID(organisation_id), at=clock.now())
+
+
+def settle_bank_file(organisation_id: str, file_id: str) -> None:
+    """Record what a confirmed bank file collected."""
+    bank_files.settle(UUID(organisation_id), UUID(file_id), at=clock.now())

@@ -21,7 +21,7 @@ from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
-from webapp.services.payments import notices, webhooks
+from webapp.services.payments import bank_files, notices, webhooks
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -45,6 +45,7 @@ TIMETABLE = (
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
+    Entry("bank-files-sweep", timedelta(minutes=1), bank_files.sweep),
     Entry("sepa-notices", timedelta(hours=1), notices.announce_due),
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),

@@ -1,0 +1,346 @@
+"""Bank files, from the notice to the return."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import Cast
+from webapp import tenancy
+from webapp.errors import InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.gateways.payments import sepa_file
+from webapp.gateways.payments.protocol import ProviderRejectedError
+from webapp.gateways.payments.sepa_file import SepaFile, end_to_end_id
+from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.base import new_id
+from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus
+from webapp.models.contracts import PaymentMethod
+from webapp.models.outbox import OutboxEvent, OutboxKind
+from webapp.models.payments import BankFile, BankFileStatus, Payment, Provider, ProviderAccount
+from webapp.services.payments import accounts, bank_files, notices, returns
+from webapp.services.payments.bank_files import BankFileStateError
+
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+COLLECTED_ON = date(2026, 12, 16)
+IBAN = "FR1420041010050500013M02606"
+NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{sepa_file.SCHEMA}"}
+
+MakeDebit = Callable[..., ChargeAttempt]
+
+
+@pytest.fixture
+def account(cast: Cast) -> ProviderAccount:
+    """The company's account for bank files."""
+    company = factories.default_company()
+    company.name = "Société d’essai & Cie"
+    return accounts.save_account(
+        company.id, Provider.SEPA_FILE, credentials={"iban": IBAN, "bic": "PSSTFRPPXXX"}, ics="FR72ZZZ123456"
+    )
+
+
+@pytest.fixture
+def make_debit(account: ProviderAccount) -> MakeDebit:
+    """A charge that waits for a bank file, under a signed mandate."""
+
+    def make(*, due_on: date = date(2026, 12, 1), signed_on: date = date(2026, 1, 2), **values: Any) -> ChargeAttempt:
+        client = factories.ClientFactory(
+            last_name="Durand", first_name="Léa", address_line1="1 rue de l’Église", postcode="59000", city="Lille"
+        )
+        mandate = Mandate(
+            id=new_id(),
+            client_id=client.id,
+            bank_account_id=factories.make_bank_account(client, IBAN).id,
+            company_id=account.company_id,
+            umr=f"RUM-{client.id.hex[-8:]}",
+            status=MandateStatus.ACTIVE,
+            signed_on=signed_on,
+        )
+        db.session.add(mandate)
+        subscription = factories.SubscriptionFactory(client_id=client.id, provider_account_id=account.id)
+        charge = factories.ChargeFactory(
+            subscription_id=subscription.id,
+            client_id=client.id,
+            provider_account_id=account.id,
+            payment_method=PaymentMethod.SEPA,
+            status=ChargeStatus.PROCESSING,
+            due_on=due_on,
+        )
+        attempt = ChargeAttempt(
+            id=new_id(),
+            charge_id=charge.id,
+            number=1,
+            provider_account_id=account.id,
+            provider=Provider.SEPA_FILE,
+            mandate_id=mandate.id,
+            amount=Decimal("24.00"),
+            status=AttemptStatus.PROCESSING,
+            **values,
+        )
+        db.session.add(attempt)
+        db.session.commit()
+        return attempt
+
+    return make
+
+
+def prepare(account: ProviderAccount) -> BankFile:
+    return bank_files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW)
+
+
+def confirm(file: BankFile) -> None:
+    later = NOW + timedelta(days=16)
+    bank_files.export_file(file.id, at=NOW)
+    bank_files.mark_sent(file.id, at=NOW)
+    bank_files.mark_confirmed(file.id, at=later)
+    bank_files.settle(file.organisation_id, file.id, at=later)
+
+
+def status_of(attempt: ChargeAttempt) -> tuple[AttemptStatus, ChargeStatus]:
+    db.session.expire_all()
+    charge = db.session.scalars(select(Charge).where(Charge.id == attempt.charge_id)).one()
+    return db.session.scalars(select(ChargeAttempt).where(ChargeAttempt.id == attempt.id)).one().status, charge.status
+
+
+def amounts() -> list[Decimal]:
+    return list(db.session.scalars(select(Payment.amount).order_by(Payment.id)))
+
+
+class TestNotices:
+    def subscription(self, account: ProviderAccount, **values: Any) -> Any:
+        client = factories.ClientFactory()
+        subscription = factories.SubscriptionFactory(client_id=client.id, provider_account_id=account.id, **values)
+        factories.SubscriptionLineFactory(subscription_id=subscription.id)
+        db.session.commit()
+        return subscription
+
+    def events(self) -> list[dict[str, Any]]:
+        kind = OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION
+        return [event.payload for event in db.session.scalars(select(OutboxEvent).where(kind))]
+
+    def test_a_debit_is_announced_fourteen_days_ahead_once(self, account: ProviderAccount) -> None:
+        due = {"next_charge_on": date(2026, 12, 15), "next_charge_at": NOW + timedelta(days=14)}
+        self.subscription(account, **due)
+        assert notices.announce_due(at=NOW - timedelta(days=1)) == 0
+        assert notices.announce_due(at=NOW) == 1
+        assert notices.announce_due(at=NOW + timedelta(hours=1)) == 0
+        [notice] = self.events()
+        assert (notice["due_on"], notice["collect_on"], notice["amount"]) == ("2026-12-15", "2026-12-15", "24.00")
+
+    def test_a_debit_announced_late_is_collected_later(self, account: ProviderAccount) -> None:
+        self.subscription(account, next_charge_on=date(2026, 12, 3), next_charge_at=NOW + timedelta(days=2))
+        notices.announce_due(at=NOW)
+        assert self.events()[0]["collect_on"] == "2026-12-15"
+
+    def test_cards_are_not_announced(self, cast: Cast, account: ProviderAccount) -> None:
+        other = factories.ProviderAccountFactory(provider=Provider.SANDBOX)
+        self.subscription(other, next_charge_on=date(2026, 12, 3), next_charge_at=NOW)
+        assert notices.announce_due(at=NOW) == 0
+
+
+class TestFile:
+    def test_it_follows_the_schema_and_says_who_pays_what(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        first, _ = make_debit(), make_debit()
+        file = prepare(account)
+        content = bank_files.export_file(file.id, at=NOW)
+        document = ElementTree.fromstring(content)  # noqa: S314  # our own file
+        assert document.findtext(".//p:GrpHdr/p:MsgId", "", NAMESPACE) == file.message_id
+        assert document.findtext(".//p:GrpHdr/p:CtrlSum", "", NAMESPACE) == "48.00"
+        assert document.findtext(".//p:ReqdColltnDt", "", NAMESPACE) == "2026-12-16"
+        assert document.findtext(".//p:GrpHdr/p:CreDtTm", "", NAMESPACE) == "2026-12-01T10:00:00"
+        debit = document.find(".//p:DrctDbtTxInf", NAMESPACE)
+        assert debit is not None
+        assert debit.findtext(".//p:EndToEndId", "", NAMESPACE) == end_to_end_id(first.id)
+        assert debit.findtext(".//p:Dbtr/p:Nm", "", NAMESPACE) == "Durand Lea"
+        address = debit.find(".//p:Dbtr/p:PstlAdr", NAMESPACE)
+        assert address is not None
+        assert [(each.tag.partition("}")[2], each.text) for each in address] == [
+            ("StrtNm", "1 rue de l'Eglise"),
+            ("PstCd", "59000"),
+            ("TwnNm", "Lille"),
+            ("Ctry", "FR"),
+        ]
+
+    def test_downloading_again_gives_the_same_bytes(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        make_debit()
+        file = prepare(account)
+        first = bank_files.export_file(file.id, at=NOW)
+        factories.default_company().name = "Un autre nom"
+        db.session.commit()
+        assert bank_files.export_file(file.id, at=NOW + timedelta(days=1)) == first
+
+    def test_identifiers_are_kept_before_the_export(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        attempt = make_debit()
+        file = prepare(account)
+        db.session.refresh(attempt)
+        assert (file.message_id[:3], file.content) == ("CRM", None)
+        assert attempt.end_to_end_id == end_to_end_id(attempt.id)
+        assert len(attempt.end_to_end_id or "") <= 35
+
+    def test_a_debit_is_in_one_file_only(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        make_debit()
+        prepare(account)
+        with pytest.raises(BankFileStateError):
+            prepare(account)
+
+    def test_what_was_announced_for_later_waits(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        make_debit()
+        make_debit(due_on=date(2026, 12, 20))
+        assert prepare(account).number_of_debits == 1
+        [left] = bank_files.list_waiting(account.id, at=NOW)
+        assert left.earliest == date(2026, 12, 20)
+
+    def test_a_mandate_that_slept_for_three_years_is_left_out(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit(signed_on=date(2023, 1, 1))
+        with pytest.raises(BankFileStateError):
+            prepare(account)
+
+    @pytest.mark.parametrize("day", [date(2026, 12, 1), date(2026, 12, 19), date(2026, 12, 25), date(2027, 3, 26)])
+    def test_banks_do_not_collect_on_every_day(
+        self, account: ProviderAccount, make_debit: MakeDebit, day: date
+    ) -> None:
+        make_debit()
+        with pytest.raises(InvalidInputError):
+            bank_files.prepare_file(account.id, collected_on=day, at=NOW)
+
+    def test_a_waiting_debit_can_be_withdrawn_and_one_in_a_file_cannot(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        withdrawn, filed = make_debit(), make_debit()
+        bank_files.withdraw(withdrawn.id, at=NOW)
+        assert status_of(withdrawn)[0] is AttemptStatus.CANCELED
+        assert prepare(account).number_of_debits == 1
+        with pytest.raises(BankFileStateError):
+            bank_files.withdraw(filed.id, at=NOW)
+
+    def test_another_organisation_finds_nothing(
+        self, cast: Cast, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        attempt = make_debit()
+        file = prepare(account)
+        with tenancy.organisation(cast.other_organisation.id):
+            for act in (
+                lambda: bank_files.export_file(file.id, at=NOW),
+                lambda: bank_files.mark_sent(file.id, at=NOW),
+                lambda: bank_files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW),
+                lambda: bank_files.withdraw(attempt.id, at=NOW),
+                lambda: returns.note_return(end_to_end_id(attempt.id), code="AC04", returned_on=NOW.date(), at=NOW),
+            ):
+                with pytest.raises(NotFoundError):
+                    act()
+            assert bank_files.list_files() == []
+
+
+class TestStates:
+    def test_prepared_sent_confirmed_and_no_way_back(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        attempt = make_debit()
+        file = prepare(account)
+        for act in (bank_files.mark_sent, bank_files.mark_confirmed):  # not exported, not sent
+            with pytest.raises(BankFileStateError):
+                act(file.id, at=NOW)
+        bank_files.export_file(file.id, at=NOW)
+        assert bank_files.mark_sent(file.id, at=NOW).status is BankFileStatus.SENT
+        for act in (bank_files.mark_sent, bank_files.mark_confirmed):  # twice; before the day
+            with pytest.raises(BankFileStateError):
+                act(file.id, at=NOW)
+        bank_files.mark_confirmed(file.id, at=NOW + timedelta(days=16))
+        assert bank_files.settle(file.organisation_id, file.id, at=NOW) == 1
+        assert bank_files.settle(file.organisation_id, file.id, at=NOW) == 0
+        assert status_of(attempt) == (AttemptStatus.SUCCEEDED, ChargeStatus.SUCCEEDED)
+        assert amounts() == [Decimal("24.00")]
+
+    def test_the_sweeper_finds_a_confirmed_file_that_was_not_settled(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit()
+        file = prepare(account)
+        bank_files.export_file(file.id, at=NOW)
+        bank_files.mark_sent(file.id, at=NOW)
+        confirmed_at = NOW + timedelta(days=16)
+        bank_files.mark_confirmed(file.id, at=confirmed_at)
+        assert bank_files.sweep(at=confirmed_at) == 0
+        assert bank_files.sweep(at=confirmed_at + timedelta(minutes=3)) == 1
+        bank_files.settle(file.organisation_id, file.id, at=confirmed_at)
+        assert bank_files.sweep(at=confirmed_at + timedelta(minutes=3)) == 0
+
+
+class TestReturns:
+    LATER = NOW + timedelta(days=20)
+
+    def test_before_the_confirmation_a_return_is_a_refusal(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        soft, hard = make_debit(), make_debit()
+        prepare(account)
+        returns.note_return(end_to_end_id(soft.id), code="am04", returned_on=NOW.date(), at=NOW)
+        returns.note_return(end_to_end_id(hard.id), code="AC04", returned_on=NOW.date(), at=NOW)
+        assert status_of(soft) == (AttemptStatus.REFUSED, ChargeStatus.RETRYING)
+        assert status_of(hard) == (AttemptStatus.REFUSED, ChargeStatus.FAILED)
+        assert amounts() == []
+
+    @pytest.mark.parametrize("is_settled", [True, False])
+    def test_afterwards_it_takes_the_money_back(
+        self, account: ProviderAccount, make_debit: MakeDebit, is_settled: bool
+    ) -> None:
+        attempt = make_debit()
+        file = prepare(account)
+        confirm(file) if is_settled else _confirm_without_settling(file)
+        reference = end_to_end_id(attempt.id)
+        returns.note_return(reference, code="MD06", returned_on=date(2026, 12, 18), at=self.LATER)
+        assert status_of(attempt) == (AttemptStatus.REVERSED, ChargeStatus.REVERSED)
+        assert amounts() == [Decimal("24.00"), Decimal("-24.00")]
+        with pytest.raises(returns.AlreadyReturnedError):
+            returns.note_return(reference, code="MD06", returned_on=date(2026, 12, 18), at=self.LATER)
+
+    @pytest.mark.parametrize("heading", ["EndToEndId;Code;Date", "\ufeffEnd-to-End ID,Code,Date,Montant"])
+    def test_a_list_is_read_line_by_line_and_twice_is_once(
+        self, account: ProviderAccount, make_debit: MakeDebit, heading: str
+    ) -> None:
+        attempt = make_debit()
+        confirm(prepare(account))
+        mark = ";" if ";" in heading else ","
+        rows = [
+            (end_to_end_id(attempt.id), "MD06", "18/12/2026"),
+            ("INCONNU", "MD06", "2026-12-18"),
+            (end_to_end_id(attempt.id), "ZZ99", "2026-12-18"),
+            (end_to_end_id(attempt.id), "MD06", "2026-02-30"),
+            (end_to_end_id(attempt.id), "MD06", "2027-12-18"),
+        ]
+        content = "\n".join([heading, *(mark.join(row) for row in rows)]).encode()
+        first = returns.import_returns(content, at=self.LATER)
+        assert [line.fault is None for line in first] == [True, False, False, False, False]
+        assert [line.number for line in first] == [2, 3, 4, 5, 6]
+        again = returns.import_returns(content, at=self.LATER)
+        assert again[0].fault == "Ce rejet est déjà noté."
+        assert amounts() == [Decimal("24.00"), Decimal("-24.00")]
+
+    @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"a;b\n1;2", b"EndToEndId;Code\nx;y", b'"'])
+    def test_what_is_no_list_is_refused_with_a_sentence(self, account: ProviderAccount, content: bytes) -> None:
+        with pytest.raises(InvalidInputError, match="liste de rejets"):
+            returns.import_returns(content, at=NOW)
+
+
+def _confirm_without_settling(file: BankFile) -> None:
+    bank_files.export_file(file.id, at=NOW)
+    bank_files.mark_sent(file.id, at=NOW)
+    bank_files.mark_confirmed(file.id, at=NOW + timedelta(days=16))
+
+
+def test_the_gateway_only_says_that_a_debit_waits() -> None:
+    gateway = SepaFile()
+    attempt_id = new_id()
+    found = gateway.find_payment(attempt_id)
+    assert found is not None
+    assert found.provider_payment_id == end_to_end_id(attempt_id)
+    with pytest.raises(ProviderRejectedError):
+        gateway.cancel("x")
+    assert list(gateway.list_payments(since=NOW, until=NOW)) == []
