@@ -2,7 +2,7 @@
 
 Memory holds one element and one block. An element that is not JSON, or is out of all proportion, costs itself
 only: reading goes on after its closing bracket. The array may be the whole document, or the value of ``data``
-in an object around it. Why not ijson: docs/adr/0020.
+in an object around it. Why not ijson: docs/adr/0022.
 """
 
 import codecs
