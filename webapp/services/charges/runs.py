@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import joinedload
 
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -236,9 +237,14 @@ def find_run(run_id: UUID) -> ChargeRun | None:
 
 
 def list_runs(*, limit: int = 10) -> list[ChargeRun]:
-    """The latest runs of the current organisation, newest first."""
+    """The latest runs of the current organisation, newest first, each with who started it."""
     return list(
-        db.session.scalars(select(ChargeRun).order_by(ChargeRun.started_at.desc(), ChargeRun.id.desc()).limit(limit))
+        db.session.scalars(
+            select(ChargeRun)
+            .order_by(ChargeRun.started_at.desc(), ChargeRun.id.desc())
+            .limit(limit)
+            .options(joinedload(ChargeRun.requested_by))
+        )
     )
 
 

@@ -1,0 +1,276 @@
+"""The pages of charges: started by a click, followed to the end, and decided on by a person. For managers alone."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import HTMX, Cast
+from tests.queries import recorded_queries
+from webapp import clock, queue
+from webapp.extensions import db
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus
+from webapp.models.outbox import OutboxKind
+from webapp.models.payments import Payment, Provider
+from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.services import outbox
+from webapp.services.subscriptions import scheduling
+
+NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)  # twelve o'clock in Paris
+pytestmark = pytest.mark.usefixtures("cast")
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(app_context: object) -> None:
+    clock.start_at(NOON)
+
+
+def make_due() -> None:
+    """A subscription of 20 € before tax, due since January, paid by a card at the pretend provider."""
+    client = factories.ClientFactory()
+    account = db.session.scalars(select(factories.ProviderAccount)).first() or factories.ProviderAccountFactory()
+    saved = factories.SavedPaymentMethodFactory(client_id=client.id, provider_account_id=account.id)
+    subscription = factories.SubscriptionFactory(
+        client_id=client.id,
+        recurring_amount=Decimal("20.00"),
+        payment_method=saved.method,
+        saved_method_id=saved.id,
+        provider_account_id=account.id,
+    )
+    factories.SubscriptionLineFactory(subscription_id=subscription.id)
+    scheduling.schedule(subscription, 0)
+    db.session.commit()
+
+
+def make_charge(status: ChargeStatus = ChargeStatus.FAILED, attention: Attention | None = Attention.REFUSED) -> Charge:
+    """A charge with a refused attempt."""
+    client = factories.ClientFactory()
+    account = db.session.scalars(select(factories.ProviderAccount)).first() or factories.ProviderAccountFactory()
+    subscription = factories.SubscriptionFactory(client_id=client.id)
+    charge: Charge = factories.ChargeFactory(
+        subscription_id=subscription.id,
+        client_id=client.id,
+        status=status,
+        attention=attention,
+        attention_at=NOON if attention else None,
+    )
+    db.session.add(
+        ChargeAttempt(
+            charge_id=charge.id,
+            number=1,
+            provider_account_id=account.id,
+            provider=Provider.SANDBOX,
+            amount=charge.amount,
+            status=AttemptStatus.REFUSED,
+            provider_message="stolen_card",
+        )
+    )
+    db.session.commit()
+    return charge
+
+
+def make_run(status: RunStatus, **values: Any) -> ChargeRun:
+    run = ChargeRun(trigger=RunTrigger.MANUAL, status=status, due_before=NOON, started_at=NOON, **values)
+    db.session.add(run)
+    db.session.commit()
+    return run
+
+
+def reload(charge: Charge) -> Charge:
+    statement = select(Charge).where(Charge.id == charge.id).execution_options(populate_existing=True)
+    return db.session.scalars(statement).one()
+
+
+def shown(page: str) -> list[str]:
+    return re.findall(r'data-testid="charge-row"\s+data-charge-id="([^"]+)"', page)
+
+
+# --- who ---
+
+
+@pytest.mark.parametrize("path", ["", "/a-traiter", "/evenements"])
+def test_a_commercial_gets_the_page_of_refusal(client: FlaskClient, path: str) -> None:
+    assert client.get(f"/prelevements{path}").status_code == 403
+    assert 'href="/prelevements"' not in client.get("/abonnements").text
+
+
+def test_a_commercial_starts_and_decides_nothing(client: FlaskClient) -> None:
+    charge = make_charge()
+    assert client.post("/prelevements/lancements").status_code == 403
+    assert client.post(f"/prelevements/{charge.id}/abandonner", data={"motif": "x"}).status_code == 403
+    assert db.session.query(ChargeRun).count() == 0
+    assert reload(charge).status is ChargeStatus.FAILED
+
+
+def test_an_outsider_finds_nothing_and_changes_nothing(outsider_client: FlaskClient) -> None:
+    charge, run = make_charge(), make_run(RunStatus.SUCCESS)
+    assert outsider_client.get(f"/prelevements/{charge.id}").status_code == 404
+    assert outsider_client.post(f"/prelevements/{charge.id}/abandonner", data={"motif": "x"}).status_code == 404
+    assert outsider_client.get(f"/prelevements/lancements/{run.id}").status_code == 404
+    assert shown(outsider_client.get("/prelevements").text) == []
+    assert shown(outsider_client.get("/prelevements/a-traiter").text) == []
+
+
+def test_events_are_for_admins(manager_client: FlaskClient, admin_client: FlaskClient) -> None:
+    outbox.emit(OutboxKind.SUBSCRIPTION_CREATED, uuid4(), at=NOON)
+    assert manager_client.get("/prelevements/evenements").status_code == 403
+    page = admin_client.get("/prelevements/evenements").text
+    assert 'data-kind="subscription.created"' in page
+    assert "Tout est remis" in page
+
+
+# --- the run ---
+
+
+def test_the_preview_says_how_many_how_much_and_through_whom(manager_client: FlaskClient) -> None:
+    make_due()
+    page = manager_client.get("/prelevements").text
+    assert re.search(r'data-testid="charges-preview"\s+data-count="1"', page)
+    assert "24,00\xa0€ TTC" in page
+    assert "Bac à sable" in page
+
+
+def test_a_click_starts_a_run_and_answers_with_its_progress(cast: Cast, manager_client: FlaskClient) -> None:
+    make_due()
+    answer = manager_client.post("/prelevements/lancements", headers=HTMX)
+    run = db.session.query(ChargeRun).one()
+    assert answer.status_code == 202
+    assert run.requested_by_id == cast.manager.id
+    assert f'hx-get="/prelevements/lancements/{run.id}"' in answer.text
+    assert re.search(r'data-testid="charges-progress"\s+data-status="running"', answer.text)
+    assert len(queue.queue("charges").jobs) == 1
+
+
+def test_a_second_click_joins_the_run_under_way(manager_client: FlaskClient, admin_client: FlaskClient) -> None:
+    manager_client.post("/prelevements/lancements", headers=HTMX)
+    admin_client.post("/prelevements/lancements", headers=HTMX)
+    assert db.session.query(ChargeRun).count() == 1
+
+
+def test_without_script_a_click_leads_to_the_page_of_the_run(manager_client: FlaskClient) -> None:
+    answer = manager_client.post("/prelevements/lancements")
+    run = db.session.query(ChargeRun).one()
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/prelevements/lancements/{run.id}")
+    assert "Actualiser" in manager_client.get(answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "kind"),
+    [
+        (RunStatus.SUCCESS, {"charged": 3}, "success"),
+        (RunStatus.PARTIAL, {"charged": 2, "failed": 1, "unknown": 1}, "warning"),
+        (RunStatus.FAILED, {"error": "Interrompu."}, "error"),
+    ],
+)
+def test_the_end_of_a_run_is_told_and_refreshes_the_page(
+    manager_client: FlaskClient, status: RunStatus, counts: dict[str, Any], kind: str
+) -> None:
+    run = make_run(status, **counts)
+    answer = manager_client.get(f"/prelevements/lancements/{run.id}", headers=HTMX)
+    assert re.search(rf'data-testid="toast"\s+data-kind="{kind}"', answer.text)
+    assert "every 1s" not in answer.text
+    assert "charges:refresh" in answer.headers["HX-Trigger"]
+    assert 'id="charges-situation"' in answer.text
+    assert f'data-charged="{counts.get("charged", 0)}"' in answer.text
+
+
+# --- the lists ---
+
+
+def test_charges_are_shown_by_state_with_the_providers_words(manager_client: FlaskClient) -> None:
+    refused, paid = make_charge(), make_charge(ChargeStatus.SUCCEEDED, None)
+    everything = manager_client.get("/prelevements").text
+    assert set(shown(everything)) == {str(refused.id), str(paid.id)}
+    assert "stolen_card" in everything
+    assert shown(manager_client.get("/prelevements?statut=failed", headers=HTMX).text) == [str(refused.id)]
+    assert len(shown(manager_client.get("/prelevements?statut=nul&client=x&du=y&apres=%00").text)) == 2
+
+
+def test_what_needs_a_person_is_listed_with_what_may_be_done(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    make_charge(ChargeStatus.SUCCEEDED, None)
+    page = manager_client.get("/prelevements/a-traiter").text
+    assert shown(page) == [str(charge.id)]
+    assert re.findall(r'data-action="([^"]+)"', page) == ["reessayer", "paye", "abandonner"]
+    assert shown(manager_client.get("/prelevements/a-traiter?motif=reversed").text) == []
+
+
+@pytest.mark.parametrize("path", ["", "/a-traiter"])
+def test_the_number_of_queries_does_not_grow_with_the_rows(manager_client: FlaskClient, path: str) -> None:
+    def queries() -> int:
+        db.session.commit()
+        with recorded_queries() as statements:
+            manager_client.get(f"/prelevements{path}")
+        return len(statements)
+
+    make_charge()
+    make_run(RunStatus.SUCCESS)
+    few = queries()
+    for _ in range(5):
+        make_charge()
+        make_run(RunStatus.SUCCESS)
+    assert queries() == few
+
+
+# --- decisions ---
+
+
+def test_a_payment_by_transfer_can_be_noted(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    assert 'name="mode"' in manager_client.get(f"/prelevements/{charge.id}?action=paye").text
+    answer = manager_client.post(f"/prelevements/{charge.id}/paye", data={"mode": "transfer", "date": "2026-11-19"})
+    assert answer.status_code == 303
+    assert reload(charge).status is ChargeStatus.SUCCEEDED
+    assert db.session.query(Payment).one().amount == Decimal("24.00")
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"mode": "troc", "date": "2026-11-19"}, "Choisissez comment"),
+        ({"mode": "transfer", "date": "hier"}, "Indiquez la date"),
+        ({"mode": "transfer", "date": "2026-11-21"}, "ne peut pas être à venir"),
+        ({"mode": "transfer", "date": "2020-01-01"}, "plus d’un an"),
+    ],
+)
+def test_a_payment_that_makes_no_sense_is_refused_at_its_field(
+    manager_client: FlaskClient, written: dict[str, str], sentence: str
+) -> None:
+    charge = make_charge()
+    answer = manager_client.post(f"/prelevements/{charge.id}/paye", data=written)
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    assert db.session.query(Payment).count() == 0
+
+
+def test_giving_up_needs_a_reason(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    assert manager_client.post(f"/prelevements/{charge.id}/abandonner", data={"motif": " "}).status_code == 422
+    assert reload(charge).status is ChargeStatus.FAILED
+    manager_client.post(f"/prelevements/{charge.id}/abandonner", data={"motif": "Geste commercial"})
+    assert reload(charge).status is ChargeStatus.CANCELED
+
+
+def test_trying_again_without_means_of_payment_is_refused_with_the_reason(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    answer = manager_client.post(f"/prelevements/{charge.id}/reessayer")
+    assert answer.status_code == 422
+    assert "Aucun mode de paiement" in answer.text
+    assert reload(charge).next_attempt_at is None
+
+
+def test_what_the_state_does_not_allow_is_refused_in_a_sentence(manager_client: FlaskClient) -> None:
+    charge = make_charge(ChargeStatus.SUCCEEDED, None)
+    assert "charge-action" not in manager_client.get(f"/prelevements/{charge.id}").text
+    answer = manager_client.post(f"/prelevements/{charge.id}/abandonner", data={"motif": "x"})
+    assert answer.status_code == 409
+    assert "ne permet pas cette action" in answer.text
+    assert manager_client.post(f"/prelevements/{charge.id}/exploser").status_code == 404
+    assert reload(charge).due_on == date(2026, 1, 31)
