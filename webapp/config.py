@@ -43,6 +43,7 @@ class Settings(BaseModel):
 
     crm_env: Literal["development", "production", "test"] = "development"
     crm_home: Path = Path(".local")
+    documents_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str = Field(repr=False)
@@ -109,6 +110,11 @@ class Settings(BaseModel):
     def is_production(self) -> bool:
         """Whether real money and real people are behind this process."""
         return self.crm_env == "production"
+
+    @property
+    def documents_folder(self) -> Path:
+        """Where documents of clients are kept; never under static/."""
+        return self.documents_dir or self.crm_home / "documents"
 
     @property
     def base_url(self) -> str:

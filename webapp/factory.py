@@ -13,7 +13,7 @@ from whitenoise import WhiteNoise
 from webapp import cli, clock, crypto, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
-from webapp.gateways import identity, winleadplus
+from webapp.gateways import document_store, identity, winleadplus
 from webapp.gateways.payments import pacing
 from webapp.gateways.payments import registry as payment_providers
 
@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> Flask:
     logs.configure(settings)
     clock.start_at(settings.crm_now)
     crypto.use(settings.keyring)
+    document_store.use(settings)
     identity.use(settings)
     winleadplus.use(settings)
     payment_providers.use(settings)

@@ -6,6 +6,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     clients,
     commercials,
     contracts,
+    documents,
     identity,
     invoices,
     organisations,

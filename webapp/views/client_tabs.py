@@ -10,11 +10,12 @@ from flask import render_template, request, url_for
 from webapp import clock
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.clients import activities, listing, payments, profile, timeline
+from webapp.services.clients import activities, documents, listing, payments, profile, timeline
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.views import clients
 from webapp.views.activity_form import ActivityForm
+from webapp.views.formats import file_size
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read
 
@@ -27,11 +28,12 @@ class Tab(StrEnum):
     OVERVIEW = "apercu"
     PAYMENTS = "paiements"
     ACTIVITIES = "activites"
+    DOCUMENTS = "documents"
 
     @property
     def label(self) -> str:
         """The word on the screen."""
-        return {"apercu": "Aperçu", "paiements": "Paiements", "activites": "Activités"}[self.value]
+        return {"apercu": "Aperçu", "activites": "Activités"}.get(self.value, self.value.capitalize())
 
 
 def asked_tab() -> Tab:
@@ -88,9 +90,22 @@ def _activities(client: Client) -> dict[str, Any]:
     }
 
 
+def _documents(client: Client) -> dict[str, Any]:
+    user = current_user()
+    return {
+        "documents": [(each, documents.may_remove(each, user)) for each in documents.list_documents(client.id)],
+        "contracts": documents.list_contracts_with_documents(client.id),
+        "accepted": ",".join(documents.KINDS),
+        "taken": documents.TAKEN,
+        "limit": file_size(documents.SIZE_LIMIT),
+        "problem": None,
+    }
+
+
 _FILLERS: dict[Tab, Callable[[Client], dict[str, Any]]] = {
     Tab.PAYMENTS: _payments,
     Tab.ACTIVITIES: _activities,
+    Tab.DOCUMENTS: _documents,
 }
 
 

@@ -1,6 +1,6 @@
 """Refusals and faults, as the user sees them: a page, or under HTMX a toast that leaves the page as it was."""
 
-from flask import Flask, Response, g, make_response, render_template
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -15,7 +15,6 @@ SENTENCES = {
     403: "Vous n’avez pas accès à cette page.",
     404: "Cette page n’existe pas ou plus.",
     405: "Cette action n’est pas possible ici.",
-    413: "Ce que vous envoyez est trop volumineux.",
     429: "Trop de demandes en peu de temps. Attendez une minute, puis recommencez.",
     503: "Le service est momentanément indisponible. Réessayez dans un instant.",
 }
@@ -40,11 +39,17 @@ def _answer_http(error: HTTPException) -> BaseResponse:
     status = error.code or 500
     if status < 400:
         return error.get_response()  # a redirect that was raised
-    response = _answer(status, SENTENCES.get(status, SENTENCES[400]))
+    response = _answer(status, _too_large() if status == 413 else SENTENCES.get(status, SENTENCES[400]))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
+
+
+def _too_large() -> str:
+    """A refusal of what is too large names the limit."""
+    megabytes = (request.max_content_length or 0) // 1_000_000
+    return f"Ce que vous envoyez est trop volumineux\u202f: {megabytes} Mo au plus."
 
 
 def _apologise(_error: InternalServerError) -> Response:

@@ -1,0 +1,204 @@
+"""Files of a client: what is taken, what is refused, and who gets them."""
+
+import html
+import io
+import re
+import stat
+import zipfile
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.conftest import Cast, SignIn
+from tests.factories import ClientFactory, ContractFactory
+from webapp import clock
+from webapp.extensions import db
+from webapp.gateways import document_store
+from webapp.models.clients import Client
+from webapp.models.documents import Document
+from webapp.models.timeline import TimelineEvent
+from webapp.services.clients.documents import SIZE_LIMIT, add_document
+
+PDF = b"%PDF-1.7\n%fiction\n"
+
+
+def _archive(member: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(member, "<x/>")
+    return content.getvalue()
+
+
+@pytest.fixture
+def subject(cast: Cast) -> Client:
+    """The client whose documents they are."""
+    client: Client = ClientFactory()
+    db.session.commit()
+    return client
+
+
+def _add(browser: FlaskClient, client: Client, content: bytes = PDF, name: str = "devis.pdf") -> TestResponse:
+    return browser.post(f"/clients/{client.id}/documents", data={"fichier": (io.BytesIO(content), name)})
+
+
+def _stored(app: Flask) -> int:
+    """How many files the store holds."""
+    folder = app.extensions["settings"].documents_folder
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def _address(document: Document) -> str:
+    return f"/clients/{document.client_id}/documents/{document.id}"
+
+
+def test_a_file_is_kept_and_served_as_a_download(client: FlaskClient, subject: Client, cast: Cast) -> None:
+    answer = _add(client, subject)
+    assert answer.status_code == 303
+    document = db.session.query(Document).one()
+    assert (document.name, document.size, document.user_id) == ("devis.pdf", len(PDF), cast.commercial.id)
+    assert "devis.pdf" in client.get(answer.location).text
+    served = client.get(_address(document))
+    assert served.data == PDF
+    served.close()
+    assert served.headers["Content-Disposition"] == "attachment; filename=devis.pdf"
+    assert served.headers["X-Content-Type-Options"] == "nosniff"
+    assert served.headers["Cache-Control"] == "private, no-store"
+    assert served.mimetype == "application/pdf"
+    assert "devis.pdf" in client.get(f"/clients/{subject.id}?onglet=activites&genre=documents").text
+
+
+def test_it_lies_outside_the_web_root_under_a_name_of_ours(app: Flask, client: FlaskClient, subject: Client) -> None:
+    _add(client, subject)
+    document = db.session.query(Document).one()
+    path = document_store.path_of(document.stored_as, organisation_id=document.organisation_id)
+    assert path.read_bytes() == PDF
+    assert "devis" not in str(path)
+    assert app.static_folder is not None
+    assert not path.is_relative_to(app.static_folder)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("photo.JPG", b"\xff\xd8\xff\xe0rest"),
+        ("scan.png", b"\x89PNG\r\n\x1a\nrest"),
+        ("lettre.docx", _archive("word/document.xml")),
+        ("liste.xlsx", _archive("xl/workbook.xml")),
+    ],
+)
+def test_the_kinds_that_are_taken(client: FlaskClient, subject: Client, name: str, content: bytes) -> None:
+    assert _add(client, subject, content, name).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (("devis.pdf", b"<script>alert(1)</script>"), "n’est pas ce que dit son nom"),
+        (("devis.pdf", b"MZ\x90\x00"), "n’est pas ce que dit son nom"),
+        (("lettre.docx", _archive("xl/workbook.xml")), "n’est pas ce que dit son nom"),
+        (("lettre.docx", b"PK\x03\x04cut"), "n’est pas ce que dit son nom"),
+        (("page.html", b"<html>"), "n’est pas accepté"),
+        (("virus.pdf.exe", PDF), "n’est pas accepté"),
+        (("sans", PDF), "n’est pas accepté"),
+        (("vide.pdf", b""), "vide"),
+        (("", b""), "Choisissez un fichier"),
+        (("lourd.pdf", PDF + bytes(SIZE_LIMIT)), "10 Mo au plus"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(
+    app: Flask, client: FlaskClient, subject: Client, file: tuple[str, bytes], said: str
+) -> None:
+    before, (name, content) = _stored(app), file
+    answer = _add(client, subject, content, name)
+    assert answer.status_code == 422
+    assert said in html.unescape(answer.text)
+    assert 'id="fichier-error"' in answer.text
+    assert db.session.query(Document).count() == db.session.query(TimelineEvent).count() == 0
+    assert _stored(app) == before
+
+
+def test_what_is_far_too_large_is_not_even_read(client: FlaskClient, subject: Client) -> None:
+    answer = _add(client, subject, bytes(SIZE_LIMIT + 200_000))
+    assert answer.status_code == 413
+    assert "10 Mo au plus" in answer.text
+
+
+def test_other_forms_stay_small(client: FlaskClient, subject: Client) -> None:
+    file = {"fichier": (io.BytesIO(bytes(2_000_000)), "x.pdf")}
+    answer = client.post(f"/clients/{subject.id}/activites", data=file)
+    assert answer.status_code == 413
+    assert "1 Mo au plus" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/devis.pdf", "devis.pdf"),
+        ("C:\\Users\\moi\\devis.pdf", "devis.pdf"),
+        ("/devis.pdf", "devis.pdf"),
+        ("de\u202evis\n.pdf", "devis .pdf"),
+        ("é" * 300 + ".pdf", "é" * 146 + ".pdf"),
+    ],
+)
+def test_a_path_in_a_name_is_only_a_name(cast: Cast, subject: Client, name: str, kept: str) -> None:
+    assert add_document(subject.id, name, PDF, by=cast.commercial, at=clock.now()).name == kept
+
+
+def test_what_came_with_contracts_is_listed(client: FlaskClient, subject: Client) -> None:
+    ContractFactory(
+        client_id=subject.id, reference="REF-7", document_url="/docs/7.pdf", audit_trail_url="https://p.example/7"
+    )
+    ContractFactory(client_id=subject.id, reference="REF-8")
+    db.session.commit()
+    page = client.get(f"/clients/{subject.id}?onglet=documents").text
+    tab = re.split('id="onglet"', page)[1]
+    assert "REF-7" in tab
+    assert "/docs/7.pdf" in tab
+    assert 'href="/docs/7.pdf"' not in tab
+    assert 'href="https://p.example/7"' in tab
+    assert "REF-8" not in tab
+
+
+def test_who_added_it_and_a_manager_may_take_it_away(
+    app: Flask, cast: Cast, sign_in: SignIn, client: FlaskClient, subject: Client
+) -> None:
+    before = _stored(app)
+    for browser in (client, sign_in(cast.manager)):
+        _add(client, subject)
+        address = _address(db.session.query(Document).one()) + "/retirer"
+        assert sign_in(cast.colleague).post(address).status_code == 403
+        assert browser.post(address).status_code == 303
+        assert db.session.query(Document).count() == 0
+        assert _stored(app) == before
+
+
+def test_a_file_that_is_gone_is_a_404(client: FlaskClient, subject: Client) -> None:
+    _add(client, subject)
+    document = db.session.query(Document).one()
+    document_store.drop(document.stored_as, organisation_id=document.organisation_id)
+    assert client.get(_address(document)).status_code == 404
+
+
+def test_an_outsider_finds_nothing(
+    app: Flask, client: FlaskClient, outsider_client: FlaskClient, subject: Client
+) -> None:
+    _add(client, subject)
+    document, before = db.session.query(Document).one(), _stored(app)
+    assert outsider_client.get(_address(document)).status_code == 404
+    assert outsider_client.post(_address(document) + "/retirer").status_code == 404
+    assert _add(outsider_client, subject).status_code == 404
+    assert _stored(app) == before
+    assert db.session.query(Document).count() == 1
+
+
+def test_a_document_belongs_to_its_client(client: FlaskClient, subject: Client) -> None:
+    _add(client, subject)
+    other: Client = ClientFactory()
+    db.session.commit()
+    document = db.session.query(Document).one()
+    assert client.get(f"/clients/{other.id}/documents/{document.id}").status_code == 404
+    assert client.get(f"/clients/{subject.id}/documents/{uuid4()}").status_code == 404

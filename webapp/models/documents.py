@@ -1,0 +1,35 @@
+"""Documents added to a client by hand. The row tells of the file; the file lies in the document store."""
+
+from uuid import UUID
+
+from sqlalchemy import Index, String, and_
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from webapp.models.base import Base, Identified, Timestamped, tenant_key
+from webapp.models.identity import User
+from webapp.tenancy import OrganisationScoped
+
+
+class Document(OrganisationScoped, Identified, Timestamped, Base):
+    """A file. ``name`` is what people call it; ``stored_as`` is its random name in the store; ``size`` in bytes."""
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        Index("ix_documents_client", "organisation_id", "client_id", "created_at"),
+        tenant_key("client_id", "clients"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    client_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(String(200))
+    content_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int]
+    stored_as: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[UUID | None]
+
+    user: Mapped[User | None] = relationship(
+        primaryjoin=lambda: and_(
+            Document.organisation_id == User.organisation_id, foreign(Document.user_id) == User.id
+        ),
+        viewonly=True,
+    )

@@ -1,0 +1,168 @@
+"""Documents of a client: what came with its contracts, and files added by hand."""
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.gateways import document_store
+from webapp.models.contracts import Contract
+from webapp.models.documents import Document
+from webapp.models.identity import Role, User
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients.editing import find_client
+from webapp.services.contact import clean_text
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import after_commit, transaction
+
+SIZE_LIMIT = 10_000_000
+"""Bytes."""
+NAME_LENGTH = 150
+SHOWN = 200
+
+
+class FileKind(NamedTuple):
+    """A kind of file that is taken, and how its content is known."""
+
+    content_type: str
+    is_kind: Callable[[bytes], bool]
+
+
+def _zip_holding(member: str) -> Callable[[bytes], bool]:
+    """Office files are archives; a member tells which. Only the list of members is read, nothing is unpacked."""
+
+    def is_kind(content: bytes) -> bool:
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                return member in archive.namelist()
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            return False
+
+    return is_kind
+
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_JPEG = FileKind("image/jpeg", lambda content: content.startswith(b"\xff\xd8\xff"))
+KINDS = {
+    ".pdf": FileKind("application/pdf", lambda content: content.startswith(b"%PDF-")),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".png": FileKind("image/png", lambda content: content.startswith(b"\x89PNG\r\n\x1a\n")),
+    ".docx": FileKind(f"{_OFFICE}.wordprocessingml.document", _zip_holding("word/document.xml")),
+    ".xlsx": FileKind(f"{_OFFICE}.spreadsheetml.sheet", _zip_holding("xl/workbook.xml")),
+}
+TAKEN = "PDF, JPEG, PNG, Word (docx) ou Excel (xlsx)"
+
+
+def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, at: datetime) -> Document:
+    """Keep a file with the client, under its own name without any path in it.
+
+    The file is written before the row: a crash in between leaves a file that nobody knows of, never a row without
+    its file. Raises NotFoundError; InvalidInputError, field ``file``.
+    """
+    name, kind = _checked(given_name, content)
+    organisation_id = current_organisation_id()
+    find_client(client_id)
+    stored_as = document_store.keep(content, organisation_id=organisation_id)
+    try:
+        with transaction():
+            document = Document(
+                client_id=client_id,
+                name=name,
+                content_type=kind.content_type,
+                size=len(content),
+                stored_as=stored_as,
+                user_id=by.id,
+                created_at=at,
+            )
+            db.session.add(document)
+            _tell(client_id, EventKind.DOCUMENT_ADDED, name, by=by, at=at)
+    except BaseException:
+        document_store.drop(stored_as, organisation_id=organisation_id)
+        raise
+    return document
+
+
+def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetime) -> Document:
+    """Take a document away, for who added it, a manager or an admin. Raises NotFoundError, ForbiddenError."""
+    with transaction():
+        document = find_document(client_id, document_id)
+        if not may_remove(document, by):
+            raise ForbiddenError(
+                "Seuls la personne qui l’a ajouté, un manager ou un administrateur peuvent le retirer."
+            )
+        stored_as, organisation_id = document.stored_as, document.organisation_id
+        db.session.delete(document)
+        _tell(client_id, EventKind.DOCUMENT_REMOVED, document.name, by=by, at=at)
+        after_commit(lambda: document_store.drop(stored_as, organisation_id=organisation_id))
+    return document
+
+
+def may_remove(document: Document, user: User) -> bool:
+    """Whether ``user`` may take the document away."""
+    return document.user_id == user.id or user.has_role(Role.MANAGER, Role.ADMIN)
+
+
+def find_document(client_id: UUID, document_id: UUID) -> Document:
+    """A document of the client. Raises NotFoundError."""
+    wanted = select(Document).where(Document.id == document_id, Document.client_id == client_id)
+    document = db.session.scalar(wanted)
+    if document is None:
+        raise NotFoundError("Ce document n’existe pas ou plus.")
+    return document
+
+
+def find_file(client_id: UUID, document_id: UUID) -> tuple[Document, Path]:
+    """A document of the client, and where its file lies. Raises NotFoundError."""
+    document = find_document(client_id, document_id)
+    path = document_store.path_of(document.stored_as, organisation_id=document.organisation_id)
+    if not path.is_file():
+        raise NotFoundError("Le fichier de ce document est introuvable.")
+    return document, path
+
+
+def list_documents(client_id: UUID) -> Sequence[Document]:
+    """The files added by hand, the newest first."""
+    statement = select(Document).where(Document.client_id == client_id).options(joinedload(Document.user))
+    return db.session.scalars(statement.order_by(Document.created_at.desc(), Document.id.desc()).limit(SHOWN)).all()
+
+
+def list_contracts_with_documents(client_id: UUID) -> Sequence[Contract]:
+    """The contracts that came with paths or links, the latest signed first."""
+    has_any = or_(Contract.document_url.is_not(None), Contract.audit_trail_url.is_not(None))
+    statement = select(Contract).where(Contract.client_id == client_id, has_any)
+    return db.session.scalars(statement.order_by(Contract.signed_key.desc(), Contract.id).limit(SHOWN)).all()
+
+
+def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
+    """The name without a path, and the kind that name and content agree on. Raises InvalidInputError."""
+    name = clean_text(PurePosixPath(given_name.replace("\\", "/")).name)
+    suffix = PurePosixPath(name).suffix.lower()
+    kind = KINDS.get(suffix)
+    if not name:
+        raise InvalidInputError("Choisissez un fichier.", field="file")
+    if kind is None:
+        raise InvalidInputError(f"Ce genre de fichier n’est pas accepté\u202f: {TAKEN}.", field="file")
+    if len(content) > SIZE_LIMIT:
+        raise InvalidInputError(f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000} Mo au plus.", field="file")
+    if not content:
+        raise InvalidInputError("Ce fichier est vide.", field="file")
+    if not kind.is_kind(content):
+        raise InvalidInputError(
+            f"Ce fichier n’est pas ce que dit son nom\u202f: son contenu n’est pas celui d’un {suffix}.", field="file"
+        )
+    return f"{name.removesuffix(suffix)[: NAME_LENGTH - len(suffix)]}{suffix}" if len(
+        name
+    ) > NAME_LENGTH else name, kind
+
+
+def _tell(client_id: UUID, kind: EventKind, name: str, *, by: User, at: datetime) -> None:
+    db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=name))
