@@ -25,7 +25,18 @@ WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanc
 def find_cut_off(company_id: UUID) -> CutOff:
     """The company's cut-off; the default one (Monday 12:00, Europe/Paris) where none was set."""
     found = db.session.scalar(select(CutOff).where(CutOff.company_id == company_id))
-    return found or CutOff(company_id=company_id, weekday=0, at=time(12), timezone="Europe/Paris", is_active=True)
+    return found or _default(company_id)
+
+
+def list_cut_offs() -> list[tuple[Company, CutOff]]:
+    """Each company of the organisation with its cut-off, the default company first."""
+    own = {cut_off.company_id: cut_off for cut_off in db.session.scalars(select(CutOff))}
+    companies = db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name))
+    return [(company, own.get(company.id) or _default(company.id)) for company in companies]
+
+
+def _default(company_id: UUID) -> CutOff:
+    return CutOff(company_id=company_id, weekday=0, at=time(12), timezone="Europe/Paris", is_active=True)
 
 
 def set_cut_off(company_id: UUID, *, weekday: int, at: time, timezone: str, is_active: bool) -> CutOff:
