@@ -10,7 +10,7 @@ from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.winleadplus import SyncMapping
 from webapp.services.winleadplus import images
-from webapp.services.winleadplus.planning import CLIENT_FIELDS, SNAPSHOT
+from webapp.services.winleadplus.plans import CLIENT_FIELDS, SNAPSHOT
 
 
 class Provenance(NamedTuple):

@@ -14,19 +14,21 @@ from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import payload, planning, standing
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.comparing import hash_of
+from webapp.services.winleadplus.differences import changes_of_new
 from webapp.services.winleadplus.payload import Prospect, RejectedProspectError
-from webapp.services.winleadplus.planning import Claims, Plan, Rules
+from webapp.services.winleadplus.plans import Claims, Plan, Rules
 from webapp.services.winleadplus.products import Catalogue
 from webapp.services.winleadplus.standing import Standing
 from webapp.services.winleadplus.writing import Author, Digests, Rows
-from webapp.transactions import transaction
+from webapp.transactions import after_commit, transaction
 
 log = structlog.get_logger()
 
 PAYLOAD_LIMIT = 512 * 1024
 """Characters of a raw prospect beyond which an item does not keep it."""
 SKIPPED_ITEMS = 1000
-"""How many prospects without contract a run names; it counts them all."""
+"""After so many, give or take a batch, a run counts prospects without contract and names them no more."""
+REASON_LIMIT = 2000
 
 REFUSED_BY_DATABASE = "Ce prospect n’a pas pu être enregistré. Prévenez votre administrateur si cela persiste."
 UNREADABLE = "Ce prospect n’a pas pu être lu. Prévenez votre administrateur si cela persiste."
@@ -98,7 +100,7 @@ class Applier:
     has_open_items: bool = True
     mapped: int = 0
     """Prospects that came to have a client by this run."""
-    _skipped_items: int = 0
+    _skipped: int = 0
 
     def apply(self, batch: list[Incoming], seen_before: Collection[str] = ()) -> None:
         """Apply the batch. ``seen_before`` are those that the run has counted already: they came twice.
@@ -135,8 +137,7 @@ class Applier:
     def _apply_read(self, read: "list[_Row]", seen_before: Collection[str]) -> None:
         try:
             with transaction():
-                tally, mapped, skipped_items = self._attempt(read, seen_before)
-                self.save(tally)
+                self.save(self._attempt(read, seen_before))
         except _DATA_ERRORS as error:
             log.warning("sync_batch_refused", count=len(read), exc_type=type(error).__name__)
             if len(read) > 1:
@@ -148,11 +149,8 @@ class Applier:
             else:
                 refused = _Row(read[0].incoming, label=read[0].prospect.label, fault=REFUSED_BY_DATABASE)
                 self._apply_read([refused], seen_before)
-        else:
-            self.mapped += mapped
-            self._skipped_items += skipped_items
 
-    def _attempt(self, read: "list[_Row]", seen_before: Collection[str]) -> tuple[Tally, int, int]:
+    def _attempt(self, read: "list[_Row]", seen_before: Collection[str]) -> Tally:
         prospects = [row.prospect for row in read if row.prospect is not None]
         found = standing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
@@ -161,11 +159,10 @@ class Applier:
         outcomes = _outcomes(read, plans)
         rows = Rows(self.author, self.directory, self.catalogue)
         tally, redone = self._count(outcomes, seen_before)
-        skipped_items = 0
         for outcome in outcomes:
             if outcome.plan is not None:
                 self._add_rows(rows, outcome.plan, outcome.digests, found)
-            skipped_items += self._add_items(rows, outcome, redone.get(outcome.incoming.external_id, frozenset()))
+            self._add_items(rows, outcome, redone.get(outcome.incoming.external_id, frozenset()))
         if self.is_dry_run:
             rows.write_items()
         else:
@@ -176,7 +173,12 @@ class Applier:
             outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED) and outcome.incoming.external_id not in found.mappings
             for outcome in outcomes
         )
-        return tally, mapped, skipped_items
+        after_commit(lambda: self._keep(mapped, tally[ItemKind.SKIPPED]))
+        return tally
+
+    def _keep(self, mapped: int, skipped: int) -> None:
+        self.mapped += mapped
+        self._skipped += skipped
 
     # ---- Rows
 
@@ -186,7 +188,7 @@ class Applier:
             return
         if self.is_dry_run:
             if plan.kind is ItemKind.CREATED:
-                plan.changes = planning.changes_of_new(plan.prospect, self.directory)
+                plan.changes = changes_of_new(plan.prospect, self.directory)
         elif plan.kind is ItemKind.CREATED:
             plan.client_id = rows.add_created(plan, digests)
         elif plan.kind is ItemKind.UPDATED:
@@ -194,39 +196,34 @@ class Applier:
         elif plan.snapshot is not None:
             rows.add_refreshed(plan, digests, found)
 
-    def _add_items(self, rows: Rows, outcome: _Outcome, earlier: Collection[ItemKind]) -> int:
-        """What the run says about the prospect. Returns how many « ignoré » were named."""
-        incoming, plan, kind = outcome.incoming, outcome.plan, outcome.kind
-        is_told_already = ItemKind.CREATED in earlier or ItemKind.UPDATED in earlier
-        names_skipped = kind is ItemKind.SKIPPED and outcome.reason is not None
-        if names_skipped and self._skipped_items + len(rows.items) >= SKIPPED_ITEMS:
-            names_skipped = False
-        if (
-            kind in (ItemKind.ERROR, ItemKind.CONFLICT)
-            or names_skipped
-            or (kind in (ItemKind.CREATED, ItemKind.UPDATED) and not is_told_already)
-        ):
-            keeps_image = plan is not None and (kind is ItemKind.UPDATED or self.is_dry_run)
-            keeps_payload = kind in (ItemKind.ERROR, ItemKind.CONFLICT) and len(incoming.text) <= PAYLOAD_LIMIT
+    def _add_items(self, rows: Rows, outcome: _Outcome, earlier: Collection[ItemKind]) -> None:
+        """What the run says about the prospect, beyond what its ``earlier`` items say."""
+        plan, client_id = outcome.plan, outcome.plan.client_id if outcome.plan else None
+        if self._is_told(outcome, earlier):
+            is_open = outcome.kind in (ItemKind.ERROR, ItemKind.CONFLICT)
+            keeps_image = outcome.kind is ItemKind.UPDATED or self.is_dry_run
             rows.add_item(
-                kind,
-                incoming.external_id,
+                outcome.kind,
+                outcome.incoming.external_id,
                 label=outcome.label,
                 reason=outcome.reason,
-                client_id=plan.client_id if plan else None,
-                candidates=tuple(plan.candidates) if plan else (),
+                client_id=client_id,
+                candidates=plan.candidates if plan else [],
                 changes=plan.changes if plan and keeps_image else None,
-                payload=incoming.text if keeps_payload else None,
+                payload=outcome.incoming.text if is_open and len(outcome.incoming.text) <= PAYLOAD_LIMIT else None,
             )
         if outcome.is_warned:
-            rows.add_item(
-                ItemKind.WARNING,
-                incoming.external_id,
-                label=outcome.label,
-                reason=" ".join(outcome.warnings),
-                client_id=plan.client_id if plan else None,
-            )
-        return int(names_skipped)
+            reason = " ".join(outcome.warnings)[:REASON_LIMIT]
+            external_id = outcome.incoming.external_id
+            rows.add_item(ItemKind.WARNING, external_id, label=outcome.label, reason=reason, client_id=client_id)
+
+    def _is_told(self, outcome: _Outcome, earlier: Collection[ItemKind]) -> bool:
+        """Whether it gets an item: « ignoré » for want of a contract only up to a number, « créé » only once."""
+        if outcome.kind is ItemKind.SKIPPED:
+            return outcome.reason is not None and self._skipped < SKIPPED_ITEMS
+        if outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED):
+            return ItemKind.CREATED not in earlier and ItemKind.UPDATED not in earlier
+        return True
 
     # ---- Counts
 

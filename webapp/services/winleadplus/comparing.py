@@ -58,7 +58,8 @@ class Known(NamedTuple):
 
 
 _KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s, false), missing_since IS NOT NULL
-    FROM sync_mappings WHERE organisation_id = %(organisation_id)s AND external_id = ANY(string_to_array(%(external_ids)s, ','))"""
+    FROM sync_mappings
+    WHERE organisation_id = %(organisation_id)s AND external_id = ANY(string_to_array(%(external_ids)s, ','))"""
 
 
 def find_known(external_ids: Collection[str], *, run_id: UUID) -> dict[str, Known]:

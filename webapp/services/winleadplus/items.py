@@ -20,7 +20,7 @@ from webapp.services.winleadplus import config, images
 from webapp.services.winleadplus.applying import Applier, Incoming
 from webapp.services.winleadplus.comparing import fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
-from webapp.services.winleadplus.planning import Plan, Rules
+from webapp.services.winleadplus.plans import Plan, Rules
 from webapp.services.winleadplus.sellers import seller
 from webapp.services.winleadplus.writing import Author
 from webapp.transactions import transaction

@@ -15,7 +15,7 @@ from webapp.extensions import db
 from webapp.gateways.json_stream import Element
 from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, SyncItem, SyncMapping
 from webapp.services.winleadplus import config, runs
-from webapp.services.winleadplus.applying import Applier, Incoming, Tally
+from webapp.services.winleadplus.applying import PAYLOAD_LIMIT, Applier, Incoming, Tally
 from webapp.services.winleadplus.commercials import link_awaiting
 from webapp.services.winleadplus.comparing import Known, Seen, find_fingerprints, find_known, fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
@@ -114,7 +114,8 @@ class Work:
                 self.ids.append(external_id_of(element.value))
             except RejectedProspectError as error:
                 external_id = f"#{self.position}"
-                self.pending[external_id] = _faulty(external_id, element, error)
+                self.pending[external_id] = faulty = _faulty(external_id, element, error)
+                self.pending_weight += len(faulty.text)
             else:
                 self.texts.append(element.text)
                 self.raw_weight += len(element.text)
@@ -263,7 +264,8 @@ class Work:
 def _faulty(external_id: str, element: Element, error: RejectedProspectError) -> Incoming:
     """A row that cannot be told from others, with the reason."""
     reason = FAULTS[element.fault] if element.fault else error.reason
-    return Incoming(external_id, element.text, b"", reason, error.label)
+    text = element.text if len(element.text) <= PAYLOAD_LIMIT else ""
+    return Incoming(external_id, text, b"", reason, error.label)
 
 
 def _open(run_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -1,5 +1,6 @@
 """Turns plans into rows, and writes the rows of a whole batch in a handful of statements."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,15 +18,9 @@ from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import images
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.copying import Row, copy_rows, update_rows
+from webapp.services.winleadplus.differences import snapshot_of
 from webapp.services.winleadplus.payload import Account, Line, Prospect
-from webapp.services.winleadplus.planning import (
-    CLIENT_FIELDS,
-    CONTRACT_FIELDS,
-    SNAPSHOT,
-    ContractPlan,
-    Plan,
-    snapshot_of,
-)
+from webapp.services.winleadplus.plans import CLIENT_FIELDS, CONTRACT_FIELDS, SNAPSHOT, ContractPlan, Plan
 from webapp.services.winleadplus.products import Catalogue
 from webapp.services.winleadplus.standing import Standing
 
@@ -158,7 +153,7 @@ class Rows:
         label: str,
         reason: str | None = None,
         client_id: UUID | None = None,
-        candidates: tuple[UUID, ...] = (),
+        candidates: Sequence[UUID] = (),
         changes: images.Changes | None = None,
         payload: str | None = None,
     ) -> None:
