@@ -82,9 +82,10 @@ def main() -> None:
         stop.wait()
         return
     log.info("schedule_on")
-    while not stop.wait(PULSE_SECONDS):
+    while not stop.is_set():
         with app.app_context():
             keep(TIMETABLE, at=clock.now())
+        stop.wait(PULSE_SECONDS)
 
 
 if __name__ == "__main__":
