@@ -1,0 +1,65 @@
+"""A client's page and the search everywhere, by keyboard."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Shot, SignIn
+from tests.browser.world import World
+
+
+def test_tabs_change_in_place_and_keep_the_focus(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    expect(page.get_by_test_id("contracts-table")).to_be_visible()
+    shot(page, "client-overview")
+    for tab in ("paiements", "activites", "documents"):
+        page.get_by_test_id(f"tab-{tab}").press("Enter")
+        expect(page.get_by_test_id(f"tab-{tab}")).to_have_attribute("aria-current", "page")
+        expect(page.get_by_test_id(f"tab-{tab}")).to_be_focused()
+        expect(page).to_have_url(re.compile(f"onglet={tab}"))
+        shot(page, f"client-{tab}")
+    page.go_back()
+    expect(page.get_by_test_id("tab-activites")).to_have_attribute("aria-current", "page")
+    first = page.locator("h1").inner_text()
+    page.get_by_test_id("next-client").click()
+    expect(page.locator("h1")).not_to_have_text(first)
+
+
+def test_a_task_is_written_down_and_ticked_off(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    page.get_by_test_id("tab-activites").click()
+    page.get_by_label("Tâche", exact=True).check()
+    page.get_by_label("Texte").fill("Envoyer le devis")
+    page.get_by_role("button", name="Ajouter").click()
+    expect(page.get_by_text("Indiquez l’échéance de la tâche.")).to_be_visible()
+    page.get_by_label("Échéance").fill("2099-01-31")
+    page.get_by_role("button", name="Ajouter").click()
+    expect(page.get_by_test_id("task")).to_contain_text("Pour le 31/01/2099")
+    expect(page.get_by_label("Texte")).to_have_value("")
+    shot(page, "client-task")
+    page.get_by_role("button", name="Fait").click()
+    expect(page.get_by_test_id("task-done")).to_contain_text("Envoyer le devis")
+
+
+def test_ctrl_k_finds_by_keyboard_alone(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    name = page.get_by_test_id("client-name").first.inner_text()
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Nom, e-mail")
+    expect(field).to_be_focused()
+    expect(page.get_by_text("Clients récents")).to_be_visible()
+    page.keyboard.type(name.lower())
+    hit = page.get_by_role("option").filter(has_text=name).first
+    expect(hit).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_attribute("aria-activedescendant", "recherche-option-1")
+    shot(page, "search")
+    page.keyboard.press("ArrowDown")
+    expect(hit).to_have_attribute("aria-selected", "false")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text(name)
+    page.get_by_test_id("contract-row").first.get_by_role("link").first.click()
+    expect(page.get_by_test_id("status-history")).to_be_visible()
+    shot(page, "contract")
