@@ -353,3 +353,23 @@ def test_a_preference_outside_its_choices_is_refused_at_its_field(client: FlaskC
     assert 'value="beaucoup"' in answer.text
     assert client.post(f"/abonnements/{subscription.id}/preferences", data={"preference-x": "1"}).status_code == 422
     assert db.session.query(PreferenceValue).count() == 0
+
+
+# --- on the client's page and the contract's ---
+
+
+def test_the_clients_page_shows_subscriptions_charges_and_what_is_owed(client: FlaskClient) -> None:
+    subscription = make()
+    factories.ChargeFactory(subscription_id=subscription.id, client_id=subscription.client_id)
+    db.session.commit()
+    overview = client.get(f"/clients/{subscription.client_id}").text
+    assert f'href="/abonnements/{subscription.id}"' in overview
+    assert f'href="/abonnements/nouveau?client={subscription.client_id}"' in overview
+    payments = client.get(f"/clients/{subscription.client_id}?onglet=paiements").text
+    assert 'data-testid="charge-row"' in payments
+
+
+def test_a_contracts_page_leads_to_a_new_subscription(client: FlaskClient) -> None:
+    contract = factories.ContractFactory(client_id=factories.ClientFactory().id)
+    db.session.commit()
+    assert f'href="/abonnements/nouveau?contrat={contract.id}"' in client.get(f"/contrats/{contract.id}").text

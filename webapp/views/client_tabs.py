@@ -10,9 +10,13 @@ from flask import render_template, request, url_for
 from webapp import clock
 from webapp.models.clients import Client
 from webapp.security import current_user
+from webapp.services.charges.listing import ChargesView, list_charges
 from webapp.services.clients import activities, documents, listing, payments, profile, timeline
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
+from webapp.services.invoices import listing as invoices
+from webapp.services.invoices.listing import InvoicesView
+from webapp.services.subscriptions.listing import list_of_client
 from webapp.views import clients
 from webapp.views.activity_form import ActivityForm
 from webapp.views.formats import file_size
@@ -20,6 +24,7 @@ from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read
 
 LONGEST_VIEW = 1000
+MONEY_ROWS = 12
 
 
 class Tab(StrEnum):
@@ -48,7 +53,8 @@ def page(client_id: UUID, tab: Tab, **given: Any) -> str:
     """
     if tab is Tab.OVERVIEW:
         found = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
-        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}}
+        sold = list_of_client(client_id)
+        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "subscriptions": sold}
     else:
         header = profile.find_header(client_id, viewer=current_user())
         values = {"header": header, **_FILLERS[tab](header.client)}
@@ -72,6 +78,9 @@ def _payments(client: Client) -> dict[str, Any]:
     return {
         "accounts": accounts,
         "revealed": {},
+        "charges": list_charges(ChargesView(client_id=client.id), size=MONEY_ROWS).charges,
+        "invoices": invoices.list_invoices(InvoicesView(client_id=client.id)).rows[:MONEY_ROWS],
+        "balances": invoices.balances_of_client(client.id),
         "contracts": [(each, payments.debit_problem(each, accounts, on=today)) for each in contracts],
         "problem_of": lambda mandate: payments.mandate_problem(mandate, on=today),
     }

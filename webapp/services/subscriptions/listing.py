@@ -94,6 +94,12 @@ def list_subscriptions(view: SubscriptionsView) -> Listing:
     return Listing([_row(each) for each in found], next_cursor, _totals(conditions))
 
 
+def list_of_client(client_id: UUID) -> list[SubscriptionRow]:
+    """The client's subscriptions, the newest first, up to a page of them."""
+    view = SubscriptionsView(client_id=client_id)
+    return [_row(each) for each in _page(view, _conditions(view), None)[:PAGE_SIZE]]
+
+
 def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     conditions = [
         Subscription.organisation_id == tenancy.current_organisation_id(),
