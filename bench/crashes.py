@@ -1,0 +1,51 @@
+"""kill -9 of real workers, before and after every commit and call, as often as one likes. Not a measure of time: what
+counts is that nothing is captured twice (doubles) and nothing forgotten (lost).
+"""
+
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from bench.databases import open_database, settings_of
+from bench.report import Line, Report
+from tests import factories
+from tests.services.charges.crash_loop import crash_warm, recover, subscribe, toll
+from tests.services.charges.crashing import MortalLedger
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.factory import create_app
+from webapp.services.payments import accounts
+
+WORKERS_PER_ROUND = 2
+SEED = 1
+
+
+def run(size: int = 200) -> Report:
+    """Start about ``size`` workers, each with a point to die at."""
+    app = create_app(settings_of(open_database("crm_bench_crashes", _leave_empty, "SELECT false")))
+    with app.app_context(), tempfile.TemporaryDirectory() as folder:
+        ledger = MortalLedger(Path(folder) / "provider.sqlite")
+        accounts.provider_for = lambda *_, **__: ledger  # type: ignore[assignment]
+        organisation = factories.OrganisationFactory()
+        tenancy.enter_organisation(organisation.id)
+        factories.CompanyFactory(is_default=True)
+        organisation_id, rounds, start = organisation.id, size // WORKERS_PER_ROUND, time.perf_counter()
+        expected = subscribe(rounds)
+        kills, at = crash_warm(organisation_id, ledger, rounds, random.Random(SEED))
+        recover(organisation_id, ledger, at)
+        found = toll(organisation_id, ledger, kills, expected)
+        db.session.remove()
+    counts = {"doubles": found.doubles, "lost": found.lost}
+    return Report(
+        "crashes",
+        size,
+        [Line("kills", found.kills, unit="", details=counts, detail_limits=dict.fromkeys(counts, 0))],
+        [f"{expected:,} charges, {time.perf_counter() - start:.0f} s"],
+    )
+
+
+def _leave_empty(_owner: psycopg.Connection) -> None:
+    """The loop makes its own rows."""
