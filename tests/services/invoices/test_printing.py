@@ -35,7 +35,9 @@ def invoice(cast: Cast, make_charge: MakeCharge) -> Invoice:
 
 def printed(invoice: Invoice) -> str:
     """The page's text, its special spaces made plain."""
-    return " ".join(printing.render(invoice).replace("\u00a0", " ").replace("\u202f", " ").replace("&nbsp;", " ").split())
+    return " ".join(
+        printing.render(invoice).replace("\u00a0", " ").replace("\u202f", " ").replace("&nbsp;", " ").split()
+    )
 
 
 def test_the_legal_mentions_are_there(invoice: Invoice) -> None:
