@@ -20,8 +20,8 @@ from webapp.models.identity import User
 from webapp.models.organisations import Company, Organisation
 from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.preferences import PreferenceSchema, ValueType
-from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.models.products import Product
+from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.models.winleadplus import WinLeadPlusConfig
 
 ISSUER = "http://127.0.0.1:9/realms/crm"
