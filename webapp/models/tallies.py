@@ -22,7 +22,8 @@ class ContractTally(OrganisationScoped, Base):
     """Contracts gained or lost (negative). ``month`` is the first day of that of signature, None without a date.
 
     Each contract stands in the rows without ``by_product`` once, and in those with it once for each product that it
-    sells, or with no ``product_id`` where it sells none. ``amount`` is in ``currency``.
+    sells, or with no ``product_id`` where it sells none; these tell neither companies nor missing mandates apart.
+    ``amount`` is in ``currency``.
     """
 
     __tablename__ = "contract_tallies"
@@ -33,7 +34,7 @@ class ContractTally(OrganisationScoped, Base):
     product_id: Mapped[UUID | None]
     month: Mapped[date | None]
     commercial_id: Mapped[UUID | None]
-    company_id: Mapped[UUID]
+    company_id: Mapped[UUID | None]
     status: Mapped[ContractStatus] = mapped_column(stored_enum(ContractStatus))
     lacks_mandate: Mapped[bool]
     currency: Mapped[str] = mapped_column(String(3))

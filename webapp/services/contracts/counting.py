@@ -69,20 +69,29 @@ def count_by(view: ContractsView, axis: Axis) -> dict[Key, Figure]:
 
     By product, a contract counts for each of its products.
     """
+    return {key: figure for key, figure in _figures(view, axis).items() if figure.contracts}
+
+
+def _figures(view: ContractsView, axis: Axis | None) -> dict[Key, Figure]:
     figures: dict[Key, Figure] = {}
     for key, currency, contracts, amount in db.session.execute(_statement(view, axis)):
         figures[key] = figures.get(key, NONE) + Figure(int(contracts), {currency: amount} if amount else {})
-    return {key: figure for key, figure in figures.items() if figure.contracts}
+    return figures
 
 
 def count(view: ContractsView) -> Figure:
     """All contracts of a view."""
-    return sum(count_by(view, Axis.MONTH).values(), NONE)
+    return sum(_figures(view, None).values(), NONE)
 
 
-def is_tallied(view: ContractsView) -> bool:
-    """Whether whole months of the view are read from tallies."""
-    return not (view.search or view.source or view.ends_since or view.ends_until)
+def is_tallied(view: ContractsView, axis: Axis | None = None) -> bool:
+    """Whether whole months of the view are read from tallies; those by product tell less apart."""
+    is_told_apart = not (view.search or view.source or view.ends_since or view.ends_until)
+    return is_told_apart and not (_is_by_product(view, axis) and (view.company or view.lacks_mandate))
+
+
+def _is_by_product(view: ContractsView, axis: Axis | None) -> bool:
+    return axis is Axis.PRODUCT or view.product is not None
 
 
 def is_quick(view: ContractsView) -> bool:
@@ -116,8 +125,8 @@ def _month_after(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-def _statement(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
-    if not is_tallied(view):
+def _statement(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ...]]:
+    if not is_tallied(view, axis):
         return _summed([_of_contracts(view, axis)])
     months, edges = _split(view)
     parts = [_of_contracts(edge, axis) for edge in edges]
@@ -130,9 +139,8 @@ def _summed(parts: list[Select[*tuple[Any, ...]]]) -> Select[*tuple[Any, ...]]:
     return select(key, currency, func.sum(contracts), func.sum(amount)).group_by(key, currency)
 
 
-def _of_tallies(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
-    of_product = axis is Axis.PRODUCT or view.product is not None
-    conditions = [*shared_conditions(view, ContractTally), ContractTally.by_product.is_(of_product)]
+def _of_tallies(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ...]]:
+    conditions = [*shared_conditions(view, ContractTally), ContractTally.by_product.is_(_is_by_product(view, axis))]
     if view.product:
         conditions.append(ContractTally.product_id == (None if view.product == NO_PRODUCT else view.product))
     if view.is_undated:
@@ -145,7 +153,7 @@ def _of_tallies(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
     return select(key, ContractTally.currency, ContractTally.contracts, ContractTally.amount).where(*conditions)
 
 
-def _of_contracts(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
+def _of_contracts(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ...]]:
     key = _CONTRACT_KEYS[axis].label("key")
     if axis is Axis.PRODUCT and view.product:
         key = literal(None if view.product == NO_PRODUCT else view.product, Uuid()).label("key")
@@ -153,7 +161,9 @@ def _of_contracts(view: ContractsView, axis: Axis) -> Select[*tuple[Any, ...]]:
     return select(key, Contract.currency, literal(1), Contract.amount).where(*conditions)
 
 
-_TALLY_KEYS: dict[Axis, ColumnElement[Any]] = {
+_ALL_ONE = cast(null(), Uuid())
+_TALLY_KEYS: dict[Axis | None, ColumnElement[Any]] = {
+    None: _ALL_ONE,
     Axis.COMMERCIAL: ContractTally.commercial_id.expression,
     Axis.COMPANY: ContractTally.company_id.expression,
     Axis.PRODUCT: ContractTally.product_id.expression,
@@ -162,7 +172,8 @@ _TALLY_KEYS: dict[Axis, ColumnElement[Any]] = {
 }
 
 _NO_PRODUCT_IDS = cast(array([null()]), ARRAY(Uuid()))
-_CONTRACT_KEYS: dict[Axis, ColumnElement[Any]] = {
+_CONTRACT_KEYS: dict[Axis | None, ColumnElement[Any]] = {
+    None: _ALL_ONE,
     Axis.COMMERCIAL: Contract.commercial_id.expression,
     Axis.COMPANY: Contract.company_id.expression,
     Axis.PRODUCT: func.unnest(case((Contract.product_ids == [], _NO_PRODUCT_IDS), else_=Contract.product_ids)),
