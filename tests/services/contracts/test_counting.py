@@ -182,3 +182,15 @@ def test_tallies_made_anew_say_the_same(cast: Cast, owner: Client) -> None:
     db.session.execute(delete(ContractTally))
     db.session.execute(text("SELECT rebuild_tallies(:id)"), {"id": cast.organisation.id})
     assert count_by(ContractsView(), Axis.COMMERCIAL) == before != {}
+
+
+def test_filters_that_tallies_by_product_do_not_tell_apart_are_counted_from_contracts(owner: Client) -> None:
+    product = ProductFactory()
+    for values in ({"payment_method": PaymentMethod.SEPA}, {"payment_method": PaymentMethod.CARD}):
+        ContractLineFactory(contract_id=sign(owner, date(2026, 9, 15), **values).id, product_id=product.id)
+    elsewhere = sign(owner, date(2026, 9, 15), company_id=CompanyFactory().id)
+    ContractLineFactory(contract_id=elsewhere.id, product_id=product.id)
+    assert number(product=product.id) == 3
+    assert number(product=product.id, company=elsewhere.company_id) == 1
+    assert number(product=product.id, lacks_mandate=True) == 1
+    assert count_by(ContractsView(company=elsewhere.company_id), Axis.PRODUCT) == {product.id: Figure(1)}
