@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, Response, session
 from flask.testing import FlaskClient
 from sqlalchemy import event
-from werkzeug.routing import Rule
+from werkzeug.routing import AnyConverter, BaseConverter, Rule
 
 from tests.conftest import HTMX, Cast, SignIn
 from webapp import security
@@ -15,7 +15,10 @@ from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 
-PUBLIC = {"static", "health.live", "health.ready", "sign_in.start", "sign_in.finish", "sign_in.ended"}
+SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event"}
+"""Called by machines: a signature over the body stands for session and CSRF token."""
+
+PUBLIC = {"static", "health.live", "health.ready", "sign_in.start", "sign_in.finish", "sign_in.ended"} | SIGNED
 """Whoever adds a view here says that strangers may see it."""
 
 ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}
@@ -23,13 +26,16 @@ ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}
 
 def address_of(rule: Rule, app: Flask) -> str:
     """The rule's address, with something of the right shape for each of its values."""
-    values = {
-        name: ALMOST.get(type(rule._converters[name]).__name__.removesuffix("Converter").lower(), "x")
-        for name in rule.arguments
-    }
+    values = {name: _almost(rule._converters[name]) for name in rule.arguments}
     with app.test_request_context():
         _domain, path = rule.build({name: str(value) for name, value in values.items()}) or ("", "")
     return path
+
+
+def _almost(converter: BaseConverter) -> object:
+    if isinstance(converter, AnyConverter):
+        return min(converter.items)
+    return ALMOST.get(type(converter).__name__.removesuffix("Converter").lower(), "x")
 
 
 def routes(app: Flask) -> list[tuple[str, str, str]]:
@@ -70,17 +76,17 @@ def test_no_view_answers_somebody_without_a_role(app: Flask, cast: Cast, sign_in
 
 def test_every_write_needs_the_csrf_token(app: Flask, admin_client: FlaskClient) -> None:
     for endpoint, method, address in routes(app):
-        if method != "GET":
+        if method != "GET" and endpoint not in SIGNED:
             answer = admin_client.open(address, method=method, headers={"X-CSRFToken": "forged"})
             assert answer.status_code == 400, endpoint
             assert "Rechargez" in answer.text, endpoint
 
 
-def test_another_organisations_ids_lead_nowhere(app: Flask, client: FlaskClient) -> None:
+def test_another_organisations_ids_lead_nowhere(app: Flask, admin_client: FlaskClient) -> None:
     """Every address with an id, given one that is not ours."""
     for endpoint, method, address in routes(app):
         if method == "GET" and str(ALMOST["uuid"]) in address:
-            assert client.get(address, follow_redirects=True).status_code == 404, endpoint
+            assert admin_client.get(address, follow_redirects=True).status_code == 404, endpoint
 
 
 def test_the_gate_costs_one_query_and_one_session_read(
