@@ -27,6 +27,10 @@ class Upstream:
         """Answer these prospects from now on."""
         self.status, self.handler, self.body = status, None, orjson.dumps(prospects)
 
+    def serve_text(self, text: str) -> None:
+        """Answer this from now on."""
+        self.status, self.handler, self.body = 200, None, text.encode()
+
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Write the answer to a request."""
         self.requests.append(dict(request.headers))

@@ -197,7 +197,7 @@ def test_ten_megabytes_in_one_string_cost_at_most_one_row(winleadplus: Upstream,
 
 def test_thousands_of_prospects_are_imported_and_skipped(winleadplus: Upstream, sync: Sync) -> None:
     """The way through every size of batch; bench/sync.py imports 100,000 and 1,000,000."""
-    number = 4_000
+    number = 2_000
     winleadplus.serve(list(prospects(number)))
     assert counts(sync()) == (number, 0, 0)
     assert db.session.scalar(select(func.count()).select_from(Client)) == number
@@ -212,4 +212,4 @@ def test_a_hundred_thousand_prospects_are_read_to_the_last(winleadplus: Upstream
     winleadplus.body = b"[" + b",".join(many) + b"," + orjson.dumps(first(100_000)) + b"]"
     run = sync()
     assert (run.status, counts(run), run.done) == (RunStatus.SUCCESS, (1, 0, 99_999), 100_000)
-    assert 1000 <= len(items(run, ItemKind.SKIPPED)) <= 2000
+    assert 1000 <= len(items(run, ItemKind.SKIPPED)) < 5000

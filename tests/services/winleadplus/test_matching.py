@@ -16,6 +16,7 @@ from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Source
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem
+from webapp.services.winleadplus import config, standing
 from webapp.services.winleadplus import items as open_items
 from webapp.services.winleadplus.items import ItemRefusedError, ItemSettledError
 
@@ -242,3 +243,31 @@ def test_retrying_a_prospect_that_is_now_ignored_ends_it(cast: Cast, winleadplus
     (item,) = items(run, ItemKind.SKIPPED)
     with pytest.raises(ItemRefusedError, match="relancez"):
         open_items.retry(item.id, by=cast.commercial.id, at=clock.now())
+
+
+def test_retrying_what_is_now_to_be_ignored_ends_it_without_a_client(
+    cast: Cast, winleadplus: Upstream, sync: Sync
+) -> None:
+    config.change(import_without_contracts=True)
+    for _ in range(2):
+        factories.ClientFactory(email="twice@example.org")
+    db.session.commit()
+    winleadplus.serve([first(1, email="twice@example.org", contrats=[])])
+    (item,) = items(sync(), ItemKind.CONFLICT)
+    config.change(import_without_contracts=False)
+    assert open_items.retry(item.id, by=cast.commercial.id, at=clock.now()) is None
+    db.session.refresh(item)
+    assert (item.resolved_at is None, item.client_id) == (False, None)
+
+
+def test_a_prospect_that_a_run_writes_at_the_same_moment_is_left_to_it(
+    cast: Cast, winleadplus: Upstream, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, one, _ = _conflict(winleadplus, sync)
+    open_items.link(item.id, one, by=cast.commercial.id, at=clock.now())
+    item.resolved_at = None
+    db.session.commit()
+    monkeypatch.setattr(standing, "load", lambda *_: standing.Standing())
+    with pytest.raises(ItemRefusedError, match="vient d’être traité ailleurs"):
+        open_items.create(item.id, by=cast.commercial.id, at=clock.now())
+    assert client_of(1).id == one

@@ -12,7 +12,7 @@ from tests.services.winleadplus.raw import contract as raw_contract
 from tests.upstream import Upstream
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
-from webapp.models.clients import Source
+from webapp.models.clients import ClientStatus, Source
 from webapp.models.contracts import ContractStatus
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncMapping
 from webapp.services.winleadplus import images
@@ -93,6 +93,34 @@ def test_a_value_broken_upstream_empties_nothing(winleadplus: Upstream, sync: Sy
     assert client_of(1).phone == "+33639980252"
     assert contract("1WNC").amount == Decimal("2.20")
     winleadplus.serve([first(1, telephone="0639980252")])
+    assert counts(sync()) == (0, 0, 1)
+
+
+def test_a_broken_price_or_offer_leaves_the_lines_as_they_are(winleadplus: Upstream, sync: Sync) -> None:
+    winleadplus.serve([first(1)])
+    sync()
+    for lines in ([{"nom": "Télécâble Sat", "prix_base": "gratuit"}], [{"nom": ["?"], "prix_base": 2.2}]):
+        winleadplus.serve([first(1, abonnements=lines)])
+        assert counts(sync()) == (0, 0, 1)
+    assert [(line.label, line.unit_price) for line in lines_of("1WNC")] == [("Télécâble Sat", Decimal("2.2000"))]
+
+
+def test_numbers_beyond_what_the_quick_way_can_hash_are_compared_too(winleadplus: Upstream, sync: Sync) -> None:
+    winleadplus.serve_text(f'[{{"idProspect": 1, "nom": "X", "contrats": [{{"titre": "R"}}], "n": {2**80}}}]')
+    assert counts(sync()) == (1, 0, 0)
+    winleadplus.serve_text(f'[{{"nom": "X", "idProspect": 1, "contrats": [{{"titre": "R"}}], "n": {2**80}}}]')
+    assert counts(sync()) == (0, 0, 1)
+
+
+def test_a_contract_that_lost_its_reference_is_not_taken_for_vanished(winleadplus: Upstream, sync: Sync) -> None:
+    winleadplus.serve([first(1)])
+    sync()
+    for unusable in (raw_contract(""), raw_contract("1WNC", statut=["?"])):
+        winleadplus.serve([first(1, contrats=[unusable])])
+        assert counts(sync()) == (0, 0, 1)
+        assert (contract("1WNC").missing_since, contract("1WNC").status) == (None, ContractStatus.ACTIVE)
+        assert client_of(1).status is ClientStatus.ACTIVE
+    winleadplus.serve([first(1)])
     assert counts(sync()) == (0, 0, 1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import undefer
@@ -121,7 +122,7 @@ def _apply(item: SyncItem, incoming: Incoming, decided: Mapping[str, UUID | None
         plan = Applier(author, rules).apply_one(incoming)
     except RejectedProspectError as error:
         raise ItemRefusedError(error.reason) from None
-    except IntegrityError:
+    except (IntegrityError, psycopg.IntegrityError):  # a run has written it since we looked
         raise ItemRefusedError("Ce prospect vient d’être traité ailleurs. Rechargez la page.") from None
     if plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
         raise ItemRefusedError(plan.reason or item.reason or "")

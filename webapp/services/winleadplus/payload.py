@@ -329,6 +329,8 @@ def _contracts(raw: dict[str, Any], has_iban: bool, notes: _Notes) -> tuple[tupl
         if reference in found:
             notes.warn(f"Contrat {reference} donné deux fois\u202f: le dernier compte.")
         found[reference] = _contract(reference, entry, lines, has_iban, notes)
+    if "contracts" in notes.unread or any(name.endswith(".status") for name in notes.unread):
+        notes.unread.add("status")  # the client's follows from its contracts
     return tuple(found.values()), bool(sold)
 
 

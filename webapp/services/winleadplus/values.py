@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from uuid import UUID
 
@@ -63,10 +63,7 @@ def read_amount(value: object, step: Decimal = CENT) -> Decimal | None:
         value = _plain_number(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableValueError
-    try:
-        amount = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation as error:
-        raise UnreadableValueError from error
+    amount = Decimal(repr(value) if isinstance(value, float) else value)
     if not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
         raise UnreadableValueError
     return amount.quantize(step, ROUND_HALF_UP)
