@@ -27,7 +27,24 @@ class ContractTally(OrganisationScoped, Base):
     """
 
     __tablename__ = "contract_tallies"
-    __table_args__ = (Index("ix_contract_tallies_month", "organisation_id", "by_product", "month"),)
+    __table_args__ = (
+        Index(
+            "ix_contract_tallies_month",
+            "organisation_id",
+            "by_product",
+            "month",
+            postgresql_include=[
+                "product_id",
+                "commercial_id",
+                "company_id",
+                "status",
+                "lacks_mandate",
+                "currency",
+                "contracts",
+                "amount",
+            ],
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     by_product: Mapped[bool]
