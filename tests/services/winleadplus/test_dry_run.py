@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from sqlalchemy import text
 
 from demo.hostile_prospects import hostile_rows
@@ -13,7 +14,7 @@ from tests.services.winleadplus.raw import IBAN, contract, first, second
 from tests.upstream import Upstream
 from webapp.extensions import db
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncRun
-from webapp.services.winleadplus import config, images
+from webapp.services.winleadplus import config, images, working
 from webapp.services.winleadplus.images import Change
 
 NARROW = "\u202f"
@@ -82,14 +83,16 @@ def test_the_plan_tells_field_by_field(winleadplus: Upstream, sync: Sync) -> Non
     ]
 
 
-def test_the_plan_is_what_the_run_then_does(winleadplus: Upstream, sync: Sync) -> None:
+def test_the_plan_is_what_the_run_then_does(winleadplus: Upstream, sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "FIRST_BATCH", 10)
+    monkeypatch.setattr(working, "BATCH", 20)
     winleadplus.serve([first(1), *prospects(10)])
     sync()
     factories.ClientFactory(email="shared@example.org")
     for _ in range(2):
         factories.ClientFactory(email="twice@example.org")
     db.session.commit()
-    filler = [first(300 + number) for number in range(120)]
+    filler = [first(300 + number) for number in range(60)]
     winleadplus.serve(
         [
             *prospects(12, changed={3: 1}),

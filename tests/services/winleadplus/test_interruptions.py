@@ -68,6 +68,10 @@ def _yesterday() -> list[Any]:
     return [first(1, contrats=[contract("A"), contract("B", montant=5)]), first(2), first(3), *prospects(20)]
 
 
+def _healthy() -> list[Any]:
+    return [first(200 + number) for number in range(20)]
+
+
 def _today() -> list[Any]:
     """Of everything a bit: new, changed, vanished, linked, in conflict, in error, warned, ignored, repeated."""
     return [
@@ -84,7 +88,7 @@ def _today() -> list[Any]:
         first(54, email="a@@b"),
         second(55),
         first(56, contrats=[]),
-        *(first(200 + number) for number in range(20)),
+        *_healthy(),
     ]
 
 
@@ -230,6 +234,46 @@ def test_a_process_that_lost_its_lease_writes_nothing_more(
     monkeypatch.setattr(runs, "claim", lambda *_, **__: stale)
     carry_out(world.organisation_id, run_id)
     assert world.left() == undisturbed
+
+
+def test_what_upstream_mends_between_two_processes_is_not_told(new_world: Worlds, winleadplus: Upstream) -> None:
+    world = new_world()
+    run_id = world.start()
+    assert _carry_out_until(world, run_id, 12)
+    interrupted = world.run(run_id)
+    assert interrupted.errors + interrupted.conflicts > 0
+    winleadplus.serve([row for row in _today() if row in (*_yesterday(), *_healthy())])
+    _resume(world, run_id)
+    run = world.run(run_id)
+    assert (run.status, run.errors, run.conflicts) == (RunStatus.SUCCESS, 0, 0)
+    assert not [item for item in world.left()["items"] if item[1] in ("error", "conflict") and item[4]]
+
+
+def test_an_overtaken_process_undoes_its_batch(
+    app: Flask, new_world: Worlds, undisturbed: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    run_id = world.start()
+    look_up = working.find_fingerprints
+
+    def be_overtaken(*args: Any, **kwargs: Any) -> dict[str, bytes]:
+        found = look_up(*args, **kwargs)
+        monkeypatch.setattr(working, "find_fingerprints", look_up)
+        clock.start_at(clock.now() + LATER)
+        other = threading.Thread(target=_in_context, args=(app, world, run_id))
+        other.start()
+        other.join(60)
+        return found
+
+    monkeypatch.setattr(working, "find_fingerprints", be_overtaken)
+    carry_out(world.organisation_id, run_id)
+    assert world.run(run_id).fence == 2
+    assert world.left() == undisturbed
+
+
+def _in_context(app: Flask, world: World, run_id: UUID) -> None:
+    with app.app_context():
+        carry_out(world.organisation_id, run_id)
 
 
 def test_a_resumed_run_uses_the_service_account(new_world: Worlds, winleadplus: Upstream) -> None:

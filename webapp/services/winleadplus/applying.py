@@ -167,7 +167,6 @@ class Applier:
             rows.write_items()
         else:
             rows.write()
-            self._forget_errors(outcomes)
             self._supersede_items(outcomes)
         mapped = sum(
             outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED) and outcome.incoming.external_id not in found.mappings
@@ -268,19 +267,6 @@ class Applier:
         db.session.execute(_DELETE_ITEMS, parameters)
         return kinds
 
-    # ---- Traces in other tables
-
-    def _forget_errors(self, outcomes: list[_Outcome]) -> None:
-        """A known prospect in error loses its digests, so that it is tried again however little it changes."""
-        external_ids = [
-            outcome.incoming.external_id
-            for outcome in outcomes
-            if outcome.kind is ItemKind.ERROR and outcome.incoming.external_id[0] != "#"
-        ]
-        if external_ids:
-            parameters = {"organisation_id": self.author.organisation_id, "external_ids": external_ids}
-            db.session.execute(_FORGET, parameters)
-
     def _supersede_items(self, outcomes: list[_Outcome]) -> None:
         """What earlier runs left open about these prospects is settled, or said anew by this run."""
         if not self.has_open_items:
@@ -329,10 +315,6 @@ _ITEM_KINDS = text(
 _DELETE_ITEMS = text(
     """DELETE FROM sync_items WHERE organisation_id = :organisation_id AND run_id = :run_id
       AND external_id = ANY(:external_ids) AND kind NOT IN ('created', 'updated')"""
-)
-_FORGET = text(
-    """UPDATE sync_mappings SET hash = NULL, fingerprint = NULL
-    WHERE organisation_id = :organisation_id AND external_id = ANY(:external_ids)"""
 )
 _SUPERSEDE = text(
     """UPDATE sync_items SET resolved_at = :at

@@ -53,8 +53,8 @@ class Known(NamedTuple):
     is_missing: bool
 
     def is_still(self, raw: str, fingerprint: bytes) -> bool:
-        """Whether the prospect is what it was when it was last applied; one in error has no hash and never is."""
-        return self.hash is not None and (self.fingerprint == fingerprint or self.hash == hash_of(decode(raw)))
+        """Whether the prospect is what it was when it was last applied; what was refused never was."""
+        return self.fingerprint == fingerprint or self.hash == hash_of(decode(raw))
 
 
 _KNOWN = """SELECT external_id, fingerprint, hash, coalesce(run_id = %(run_id)s, false), missing_since IS NOT NULL
