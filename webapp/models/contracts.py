@@ -24,7 +24,7 @@ NEVER_ENDING = date(9999, 12, 31)
 
 # The list of contracts sorts by these; behind each filter, by signature. What days are counted by stands in the index.
 SORT_COLUMNS = {
-    "signed_key": ["commercial_id", "company_id", "status", "currency", "amount"],
+    "signed_key": ["commercial_id", "company_id", "status", "currency", "amount", "product_ids"],
     "ends_key": ["commercial_id", "status", "currency", "amount"],
     "amount_key": [],
 }
