@@ -16,6 +16,7 @@ from webapp.models.base import new_id
 from webapp.models.commercials import Commercial
 from webapp.models.identity import Role, User
 from webapp.models.organisations import Organisation
+from webapp.services.winleadplus.commercials import link_awaiting
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ def sign_in(identity: Identity, *, default_organisation: str, at: datetime) -> U
             user = user or _take_over_announced(identity) or _create(identity)
             _bring_up_to_date(user, identity, at=at)
             if user.has_role(Role.COMMERCIAL):
-                _become_commercial(user)
+                _become_commercial(user, at=at)
             db.session.flush()
     return user
 
@@ -128,8 +129,11 @@ def _take_roles(user: User, identity: Identity, *, at: datetime) -> None:
     user.last_seen_at = at
 
 
-def _become_commercial(user: User) -> None:
-    """Join the user to the commercial that the sync or an import made, once; where there is none, make one."""
+def _become_commercial(user: User, *, at: datetime) -> None:
+    """Join the user to the commercial that the sync or an import made, once; where there is none, make one.
+
+    Clients that WinLeadPlus gave to this commercial before anybody knew them become theirs.
+    """
     db.session.flush()
     if db.session.scalar(select(Commercial.id).where(Commercial.user_id == user.id)):
         return
@@ -141,6 +145,8 @@ def _become_commercial(user: User) -> None:
     else:
         commercial.user_id = user.id
         commercial.external_id = commercial.external_id or _external_id(user)
+    db.session.flush()
+    link_awaiting(at=at)
 
 
 def _only_unclaimed(match: ColumnElement[bool]) -> Commercial | None:

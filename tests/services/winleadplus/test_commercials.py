@@ -10,9 +10,11 @@ from tests.services.winleadplus.raw import OTHER_REP, REP, first, second
 from tests.upstream import Upstream
 from webapp import clock
 from webapp.extensions import db
+from webapp.gateways.identity import Identity
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
 from webapp.models.winleadplus import ItemKind
+from webapp.services import identity
 from webapp.services.winleadplus import images
 from webapp.services.winleadplus.commercials import link_awaiting
 
@@ -97,6 +99,20 @@ def test_an_awaited_commercial_who_signs_in_is_linked(winleadplus: Upstream, syn
     db.session.expire_all()
     assert client_of(1).commercial_id == signed_in.id
     assert link_awaiting(at=clock.now()) == 0
+
+
+def test_an_awaited_commercials_first_sign_in_makes_the_clients_theirs(
+    cast: Cast, winleadplus: Upstream, sync: Sync
+) -> None:
+    winleadplus.serve([first(1, commercialId=REP)])
+    sync()
+    person = Identity(
+        "https://idp.example", REP, "rep@example.org", True, "Rep", "Résentant", frozenset(["commercial"]), None
+    )
+    identity.sign_in(person, default_organisation=cast.organisation.slug, at=clock.now())
+    db.session.expire_all()
+    assert client_of(1).commercial_id == contract("1WNC").commercial_id == _commercial(REP).id
+    assert events(client_of(1).id)[-1] == ("client_synced", {"commercial": [None, "Rep Résentant"]})
 
 
 def test_a_later_payload_that_names_them_in_the_same_answer_links_at_once(winleadplus: Upstream, sync: Sync) -> None:
