@@ -146,6 +146,24 @@ def test_an_older_fence_does_not_overwrite_what_a_newer_one_found(world: World) 
     assert (world.charge().status, world.charge().fence) == (ChargeStatus.UNKNOWN, fence)
 
 
+def test_a_look_up_that_a_worker_has_in_hand_is_left_to_it(world: World) -> None:
+    world.subscribe()
+    world.ledger.behave("timeout")
+    world.run()
+    world.wait(minutes=1)
+    assert len(claiming.claim_look_ups(limit=10, at=clock.now()).claims) == 1
+    assert claiming.claim_look_ups(limit=10, at=clock.now()).is_empty
+    world.wait(minutes=4)
+    assert len(claiming.claim_look_ups(limit=10, at=clock.now()).claims) == 1, "its lease has run out"
+
+
+def test_what_a_worker_has_in_hand_does_not_hide_what_is_due_behind_it(world: World) -> None:
+    for _ in range(3):
+        world.subscribe()
+    claimed = [claiming.claim_due(before=clock.now(), limit=1, at=clock.now()) for _ in range(4)]
+    assert [len(each.claims) for each in claimed] == [1, 1, 1, 0]
+
+
 def test_a_call_that_comes_up_after_its_lease_is_not_made(world: World) -> None:
     world.subscribe()
     ((claim,), _) = claiming.claim_due(before=clock.now(), limit=10, at=clock.now())
