@@ -53,7 +53,7 @@ def test_a_client_and_its_form(synced: World, sign_in: SignIn, shot: Shot, schem
     assert findings(page) == []
     shot(page, f"client-{scheme}")
     page.goto("/clients/nouveau")
-    page.get_by_label("E-mail").fill("quatsch")
+    page.get_by_label("E-mail", exact=True).fill("quatsch")
     page.locator("main form [type=submit]").last.click()
     expect(page.locator("[aria-invalid=true]").first).to_be_visible()
     assert findings(page) == []

@@ -16,6 +16,7 @@ import pytest
 
 from demo.home import PORTS, is_free
 from demo.processes import is_alive
+from webapp.queue import QUEUES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,8 +93,9 @@ def test_a_page_leads_to_the_sign_in(dev: Run) -> None:
 
 def test_others_learn_where_everything_is(dev: Run) -> None:
     known = dev.known()
-    around = {"identity", "winleadplus", "postgres", "redis", "supervisor"}
-    assert {"web", "worker-sync", "worker-outbox", "scheduler"} | around == set(known["pids"])
+    around = {"identity", "winleadplus", "payment", "postgres", "redis", "supervisor"}
+    workers = {f"worker-{name}" for name in QUEUES}
+    assert {"web", "scheduler"} | workers | around == set(known["pids"])
     assert all(is_alive(pid) for pid in known["pids"].values())
     assert known["DATABASE_URL"] == known["database_url"]
     assert (dev.home / "dev.json").stat().st_mode & 0o777 == 0o600

@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from tests.conftest import Cast, SignIn
 from tests.factories import ClientFactory, ContractFactory
@@ -41,7 +42,13 @@ def subject(cast: Cast) -> Client:
 
 
 def _add(browser: FlaskClient, client: Client, content: bytes = PDF, name: str = "devis.pdf") -> TestResponse:
-    return browser.post(f"/clients/{client.id}/documents", data={"fichier": (io.BytesIO(content), name)})
+    return _send(browser, f"/clients/{client.id}/documents", content, name)
+
+
+def _send(browser: FlaskClient, address: str, content: bytes, name: str) -> TestResponse:
+    """Encoded here: the test browser would put a large form into a temporary file, and leave it open."""
+    boundary, body = encode_multipart({"fichier": FileStorage(io.BytesIO(content), name)})
+    return browser.post(address, data=body, content_type=f"multipart/form-data; boundary={boundary}")
 
 
 def _stored(app: Flask) -> int:
@@ -128,8 +135,7 @@ def test_what_is_far_too_large_is_not_even_read(client: FlaskClient, subject: Cl
 
 
 def test_other_forms_stay_small(client: FlaskClient, subject: Client) -> None:
-    file = {"fichier": (io.BytesIO(bytes(2_000_000)), "x.pdf")}
-    answer = client.post(f"/clients/{subject.id}/activites", data=file)
+    answer = _send(client, f"/clients/{subject.id}/activites", bytes(2_000_000), "x.pdf")
     assert answer.status_code == 413
     assert "1 Mo au plus" in answer.text
 
