@@ -51,7 +51,11 @@ LOGGED = {kind: name for kind, name in COLUMNS.items() if name in ("created", "u
 
 @dataclass(slots=True)
 class Work:
-    """What a process holds in memory of the run that it works on: bounded, but for two words a hundred prospects."""
+    """What a process holds in memory of the run that it works on: bounded, but for some bits per prospect seen.
+
+    ``ids`` and ``texts`` wait to be compared, ``pending`` to be applied. ``seen_before`` are those pending that the run
+    has counted already. ``mapped`` counts the mappings met, to tell whether any was missing.
+    """
 
     lease: Lease
     applier: Applier
