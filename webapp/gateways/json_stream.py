@@ -92,6 +92,9 @@ class ArrayReader:
 
     def _next_start(self) -> int | None:
         """Where the next element begins; None at the end of the array or of the text."""
+        if self._text.startswith(",{", self._position):  # as compact JSON goes on: the short way
+            self._position += 1
+            return self._position
         start = _end_of_space(self._text, self._position)
         while self._text.startswith(",", start):
             start = _end_of_space(self._text, start + 1)
