@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint, and_, text
+from sqlalchemy import CheckConstraint, ColumnElement, Index, Numeric, String, Text, UniqueConstraint, and_, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
@@ -356,6 +356,15 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
     last_sent_at: Mapped[datetime | None]
     sends: Mapped[int] = mapped_column(default=0, server_default="0")
     settled_at: Mapped[datetime | None]
+
+    @staticmethod
+    def waits_for_file() -> ColumnElement[bool]:
+        """Those that are to be collected by a bank file, and are in none yet."""
+        return and_(
+            ChargeAttempt.provider == Provider.SEPA_FILE,
+            ChargeAttempt.status == AttemptStatus.PROCESSING,
+            ChargeAttempt.bank_file_id.is_(None),
+        )
 
     @property
     def idempotency_key(self) -> str:

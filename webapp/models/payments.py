@@ -27,6 +27,11 @@ class Provider(StrEnum):
         """The words on the screen."""
         return {"sandbox": "Bac à sable", "stripe": "Stripe", "sepa_file": "Fichier SEPA"}[self.value]
 
+    @property
+    def is_online(self) -> bool:
+        """Whether it is called, and calls back; a bank file goes through a person's hands."""
+        return self is not Provider.SEPA_FILE
+
 
 class Milestone(StrEnum):
     """The moment of a payment that something waits for, since some providers confirm days after they accept."""
@@ -182,6 +187,20 @@ class Payment(OrganisationScoped, Identified, Base):
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class WebhookState(StrEnum):
+    """How far a webhook has come. A failed one is tried again ever more seldom, until a person closes it."""
+
+    WAITING = "waiting"
+    FAILED = "failed"
+    HANDLED = "handled"
+    CLOSED = "closed"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"waiting": "À traiter", "failed": "En échec", "handled": "Traitée", "closed": "Classée"}[self.value]
+
+
 class WebhookEvent(OrganisationScoped, Identified, Base):
     """What a provider told us, verified, kept as it came (``body`` is sealed), handled later by a job.
 
@@ -213,6 +232,13 @@ class WebhookEvent(OrganisationScoped, Identified, Base):
         ),
         viewonly=True,
     )
+
+    @property
+    def state(self) -> WebhookState:
+        """How far it has come."""
+        if self.handled_at is None:
+            return WebhookState.FAILED if self.error else WebhookState.WAITING
+        return WebhookState.CLOSED if self.error else WebhookState.HANDLED
 
     @staticmethod
     def place(organisation_id: UUID, event_id: UUID) -> str:

@@ -23,7 +23,7 @@ from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeSt
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import BankFile, BankFileStatus, Payment, Provider, ProviderAccount
-from webapp.services.payments import accounts, bank_files, notices, returns
+from webapp.services.payments import accounts, bank_files, listing, notices, returns
 from webapp.services.payments.bank_files import BankFileStateError
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -142,8 +142,90 @@ class TestNotices:
         self.subscription(other, next_charge_on=date(2026, 12, 3), next_charge_at=NOW)
         assert notices.announce_due(at=NOW) == 0
 
+    def test_what_waits_unannounced_is_announced_once(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        make_debit()
+        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).debits] == [False]
+        assert self.events() == []
+        assert notices.announce_due(at=NOW) == 1
+        assert notices.announce_due(at=NOW) == 0
+        [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).debits
+        assert (waiting.is_announced, waiting.earliest) == (True, date(2026, 12, 15))
+
+    def test_an_announcement_stands_where_no_file_comes_of_it(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit()
+        with pytest.raises(BankFileStateError):
+            bank_files.prepare_file(account.id, collected_on=date(2026, 12, 2), at=NOW)
+        assert [event["collect_on"] for event in self.events()] == ["2026-12-15"]
+
+
+class TestWaiting:
+    def test_in_short_it_says_how_many_how_much_and_from_when(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        [before] = listing.list_bank_accounts(at=NOW)
+        assert (before.number, before.collect_on) == (0, date(2026, 12, 2))
+        make_debit()
+        make_debit(due_on=date(2026, 12, 24))
+        [waiting] = listing.list_bank_accounts(at=NOW)
+        assert (waiting.number, waiting.total) == (2, Decimal("48.00"))
+        assert waiting.collect_on == date(2026, 12, 24)
+
+    def test_the_first_day_for_all_is_one_on_which_banks_work(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit(due_on=date(2026, 12, 25))
+        [waiting] = listing.list_bank_accounts(at=NOW)
+        assert waiting.collect_on == date(2026, 12, 28)
+
+    def test_an_account_out_of_use_is_shown_as_long_as_something_waits(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        account.is_active = False
+        db.session.commit()
+        assert listing.list_bank_accounts(at=NOW) == []
+        make_debit()
+        assert len(listing.list_bank_accounts(at=NOW)) == 1
+
+    def test_each_says_what_keeps_it_out(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        made = [make_debit(), make_debit(signed_on=date(2023, 1, 1)), make_debit()]
+        made[2].mandate_id = None
+        db.session.commit()
+        notices.announce_due(at=NOW)
+        problems = [each.problem for each in listing.list_waiting(account.id, at=NOW).debits]
+        assert problems[0] is None
+        assert "36 mois" in (problems[1] or "")
+        assert "Aucun mandat" in (problems[2] or "")
+
+    def test_it_is_read_page_by_page(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        days = [date(2026, 12, day) for day in (3, 1, 2)]
+        for day in days:
+            make_debit(due_on=day)
+        first = listing.list_waiting(account.id, at=NOW, size=2)
+        rest = listing.list_waiting(account.id, at=NOW, size=2, cursor=first.next_cursor)
+        assert [each.charge.due_on for each in (*first.debits, *rest.debits)] == sorted(days)
+        assert rest.next_cursor is None
+
 
 class TestFile:
+    def test_one_that_nobody_has_can_be_taken_apart(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        attempt = make_debit()
+        file = prepare(account)
+        with pytest.raises(BankFileStateError):
+            bank_files.read_content(file.id)
+        bank_files.take_apart(file.id)
+        assert listing.list_files() == []
+        with pytest.raises(NotFoundError):
+            bank_files.take_apart(file.id)
+        with pytest.raises(NotFoundError):
+            returns.note_return(end_to_end_id(attempt.id), code="AC04", returned_on=NOW.date(), at=NOW)
+        again = prepare(account)
+        content = bank_files.export_file(again.id, at=NOW)
+        assert bank_files.read_content(again.id)[1] == content
+        with pytest.raises(BankFileStateError):
+            bank_files.take_apart(again.id)
+
     def test_it_follows_the_schema_and_says_who_pays_what(
         self, account: ProviderAccount, make_debit: MakeDebit
     ) -> None:
@@ -194,7 +276,7 @@ class TestFile:
         make_debit()
         make_debit(due_on=date(2026, 12, 20))
         assert prepare(account).number_of_debits == 1
-        [left] = bank_files.list_waiting(account.id, at=NOW)
+        [left] = listing.list_waiting(account.id, at=NOW).debits
         assert left.earliest == date(2026, 12, 20)
 
     def test_a_mandate_that_slept_for_three_years_is_left_out(
@@ -230,6 +312,8 @@ class TestFile:
         with tenancy.organisation(cast.other_organisation.id):
             for act in (
                 lambda: bank_files.export_file(file.id, at=NOW),
+                lambda: bank_files.read_content(file.id),
+                lambda: bank_files.take_apart(file.id),
                 lambda: bank_files.mark_sent(file.id, at=NOW),
                 lambda: bank_files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW),
                 lambda: bank_files.withdraw(attempt.id, at=NOW),
@@ -237,7 +321,7 @@ class TestFile:
             ):
                 with pytest.raises(NotFoundError):
                     act()
-            assert bank_files.list_files() == []
+            assert listing.list_files() == []
 
 
 class TestStates:
@@ -310,7 +394,7 @@ class TestReturns:
         mark = ";" if ";" in heading else ","
         rows = [
             (end_to_end_id(attempt.id), "MD06", "18/12/2026"),
-            ("INCONNU", "MD06", "2026-12-18"),
+            ("INCON\0NU", "MD06", "2026-12-18"),
             (end_to_end_id(attempt.id), "ZZ99", "2026-12-18"),
             (end_to_end_id(attempt.id), "MD06", "2026-02-30"),
             (end_to_end_id(attempt.id), "MD06", "2027-12-18"),

@@ -13,13 +13,15 @@ from tests import factories
 from tests.conftest import Cast
 from tests.gateways.payments.conftest import NOW, SECRET
 from tests.services.payments.conftest import MakeAttempt, capture, event_about
-from webapp import tenancy
+from webapp import queue, tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.gateways.payments.sandbox import SIGNATURE_HEADER, sign
 from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
-from webapp.models.payments import Payment, PaymentKind, Provider, ProviderAccount, WebhookEvent
-from webapp.services.payments import webhooks
+from webapp.models.payments import Payment, PaymentKind, Provider, ProviderAccount, WebhookEvent, WebhookState
+from webapp.services.payments import listing, webhooks
+from webapp.services.payments.listing import EventsView
+from webapp.services.payments.webhooks import WebhookStateError
 
 
 def receive(event: Any, *, at: Any = NOW, **values: Any) -> None:
@@ -30,6 +32,10 @@ def receive(event: Any, *, at: Any = NOW, **values: Any) -> None:
 def kept() -> list[WebhookEvent]:
     db.session.expire_all()
     return list(db.session.scalars(select(WebhookEvent).order_by(WebhookEvent.id)))
+
+
+def failed() -> list[WebhookEvent]:
+    return listing.list_events(EventsView(state=WebhookState.FAILED)).events
 
 
 def charge_of(attempt: ChargeAttempt) -> Charge:
@@ -83,7 +89,7 @@ def test_an_unknown_payment_stays_on_the_list_and_is_tried_again_ever_later(
     at = NOW
     for _ in range(3):
         assert webhooks.handle_due(cast.organisation.id, at=at) == 0
-        [event] = webhooks.list_open_events()
+        [event] = failed()
         db.session.refresh(event)
         waits.append(event.next_attempt_at - at)
         at = event.next_attempt_at
@@ -94,11 +100,55 @@ def test_an_unknown_payment_stays_on_the_list_and_is_tried_again_ever_later(
 def test_a_person_closes_what_cannot_be_handled(cast: Cast, account: ProviderAccount) -> None:
     receive(event_about("pay_of_somebody", uuid4()))
     webhooks.handle_due(cast.organisation.id, at=NOW)
-    [event] = webhooks.list_open_events()
+    [event] = failed()
     with tenancy.organisation(cast.other_organisation.id), pytest.raises(NotFoundError):
         webhooks.close_event(event.id, at=NOW)
     webhooks.close_event(event.id, at=NOW)
-    assert webhooks.list_open_events() == []
+    webhooks.close_event(event.id, at=NOW + timedelta(hours=1))
+    assert failed() == []
+    assert [(each.state, each.handled_at) for each in kept()] == [(WebhookState.CLOSED, NOW)]
+
+
+def test_what_was_not_tried_yet_is_not_closed(cast: Cast, account: ProviderAccount) -> None:
+    receive(event_about("pay_1", uuid4()))
+    with pytest.raises(WebhookStateError):
+        webhooks.close_event(kept()[0].id, at=NOW)
+    assert kept()[0].state is WebhookState.WAITING
+
+
+def test_a_person_has_it_tried_again_at_once(cast: Cast, bank: Bank, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt()
+    receive(event_about(capture(bank, attempt), attempt.id))
+    bank.order({"mode": "down"})
+    for _ in range(3):
+        webhooks.handle_due(cast.organisation.id, at=kept()[0].next_attempt_at)
+    bank.order({"mode": "ok"})
+    soon = NOW + timedelta(minutes=1)
+    assert webhooks.handle_due(cast.organisation.id, at=soon) == 0
+    [event] = failed()
+    assert event.error is not None
+    assert event.error.startswith("Le prestataire n’a pas répondu")
+    with tenancy.organisation(cast.other_organisation.id), pytest.raises(NotFoundError):
+        webhooks.retry_event(event.id, at=soon)
+    rung = len(queue.queue("payments").jobs)
+    webhooks.retry_event(event.id, at=soon)
+    assert len(queue.queue("payments").jobs) == rung + 1
+    assert webhooks.handle_due(cast.organisation.id, at=soon) == 1
+    with pytest.raises(WebhookStateError):
+        webhooks.retry_event(event.id, at=soon)
+
+
+def test_what_a_bug_says_stays_in_the_log(
+    cast: Cast, make_attempt: MakeAttempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Mme Dupont, FR14 2004 …")
+
+    receive(event_about("pay_1", make_attempt().id))
+    monkeypatch.setattr(webhooks, "_bring_in", fail)
+    webhooks.handle_due(cast.organisation.id, at=NOW)
+    [event] = failed()
+    assert event.error == "Erreur inattendue (RuntimeError)\u202f: elle est dans le journal."
 
 
 def test_a_payment_without_our_metadata_is_found_by_the_providers_id(
@@ -126,7 +176,7 @@ def test_a_signed_one_that_makes_no_sense_is_kept_for_a_person(
 ) -> None:
     receive(body)
     webhooks.handle_due(cast.organisation.id, at=NOW)
-    assert [event.error for event in webhooks.list_open_events()] == [webhooks.UNREADABLE]
+    assert [event.error for event in failed()] == [webhooks.UNREADABLE]
 
 
 def test_a_nul_in_an_event_is_left_out(cast: Cast, account: ProviderAccount) -> None:

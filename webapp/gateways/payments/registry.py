@@ -28,6 +28,11 @@ def use(settings: Settings) -> None:
     _stripe_url = settings.stripe_api_url
 
 
+def is_offered(kind: Provider) -> bool:
+    """Whether accounts with it can be opened here: the sandbox only where the environment names one."""
+    return kind is not Provider.SANDBOX or bool(_sandbox_url)
+
+
 def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
     """The provider behind an account. Raises ProviderRejectedError where credentials or addresses are missing."""
     if missing := [name for name in CREDENTIALS[kind] if not credentials.get(name)]:

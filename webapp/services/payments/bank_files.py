@@ -2,17 +2,14 @@
 
 A person hands the file to the bank and says so: prepared, sent, confirmed. What the bank sends back later is noted
 one by one or read from a list (see ``returns``). MsgId and EndToEndIds are kept before the export, the bytes with the
-first one: downloading again gives the same file.
+first one: downloading again gives the same file. A file that was not exported yet can be taken apart again.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 from uuid import UUID
 
-from dateutil.easter import easter
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import undefer
 
 from webapp import clock, crypto, queue, tenancy
@@ -25,10 +22,11 @@ from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.clients import Client
 from webapp.models.organisations import Company
-from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import BankFile, BankFileStatus, Provider, ProviderAccount
 from webapp.services.charges import recording
-from webapp.services.payments.notices import announce_attempt
+from webapp.services.payments import listing, notices
+from webapp.services.payments.banking_days import is_banking_day
+from webapp.services.payments.listing import Waiting
 from webapp.transactions import transaction
 
 JOB = "jobs.payments.settle_bank_file"
@@ -36,71 +34,12 @@ LARGEST_FILE = 10_000
 PATIENCE = timedelta(minutes=2)
 """How long a confirmed file may be unsettled before the sweeper thinks that its bell was not heard."""
 SWEPT_FOR = timedelta(days=7)
+GONE = "Ce fichier n’existe pas ou plus."
 TOO_LATE = "La date de prélèvement doit être au moins demain, un jour ouvré des banques."
 
 
 class BankFileStateError(DomainError):
     """The file's state does not allow this."""
-
-
-class Waiting(NamedTuple):
-    """A debit that is in no file yet. ``earliest`` is the first day on which it may be collected."""
-
-    attempt: ChargeAttempt
-    charge: Charge
-    mandate: Mandate | None
-    earliest: date
-
-
-def list_waiting(account_id: UUID, *, at: datetime) -> list[Waiting]:
-    """The debits of an account that wait for a file, the earliest due first. One that was not announced is, now."""
-    with transaction():
-        waiting = _waiting(account_id, at=at)
-    return sorted(waiting, key=lambda each: (each.charge.due_on, each.attempt.id))
-
-
-def _waiting(account_id: UUID, *, at: datetime) -> list[Waiting]:
-    """With their charges locked, in the order in which the charge engine locks them: none is settled meanwhile."""
-    found = db.session.execute(
-        select(ChargeAttempt, Charge, Mandate)
-        .join(
-            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
-        )
-        .outerjoin(
-            Mandate,
-            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
-        )
-        .where(
-            ChargeAttempt.provider_account_id == account_id,
-            ChargeAttempt.provider == Provider.SEPA_FILE,
-            ChargeAttempt.status == AttemptStatus.PROCESSING,
-            ChargeAttempt.bank_file_id.is_(None),
-        )
-        .order_by(Charge.id)
-        .limit(LARGEST_FILE)
-        .with_for_update(of=Charge)
-        .execution_options(populate_existing=True)
-    ).all()
-    announced = _announced([charge for _, charge, _ in found])
-    waiting = []
-    for attempt, charge, mandate in found:
-        earliest = announced.get((charge.subscription_id, charge.cycle_no)) or announce_attempt(charge, attempt, at=at)
-        waiting.append(Waiting(attempt, charge, mandate, max(earliest, charge.due_on)))
-    return waiting
-
-
-def _announced(charges: Sequence[Charge]) -> dict[tuple[UUID, int], date]:
-    """The day from which each cycle may be collected, as it was announced."""
-    events = db.session.scalars(
-        select(OutboxEvent).where(
-            OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
-            OutboxEvent.subject_id.in_({charge.subscription_id for charge in charges}),
-        )
-    )
-    return {
-        (event.subject_id, event.payload["cycle_no"]): date.fromisoformat(event.payload["collect_on"])
-        for event in events
-    }
 
 
 def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankFile:
@@ -111,13 +50,10 @@ def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankF
     """
     if collected_on <= at.astimezone(clock.PARIS).date() or not is_banking_day(collected_on):
         raise InvalidInputError(TOO_LATE, field="collected_on")
+    notices.announce_waiting(at=at)  # by itself: what is announced stands, even where no file comes of it
     with transaction():
         _lock_account(account_id)
-        debits = [
-            each
-            for each in _waiting(account_id, at=at)
-            if each.earliest <= collected_on and each.mandate and each.mandate.is_usable(collected_on)
-        ]
+        debits = [each for each in _waiting(account_id, at=at) if each.may_be_collected(collected_on)]
         if not debits:
             raise BankFileStateError("Aucun prélèvement ne peut être présenté à cette date.")
         file_id = new_id()
@@ -138,12 +74,17 @@ def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankF
     return file
 
 
-def is_banking_day(day: date) -> bool:
-    """Whether the banks of TARGET settle on that day."""
-    sunday = easter(day.year)
-    closed = {(1, 1), (5, 1), (12, 25), (12, 26)}
-    movable = {sunday - timedelta(days=2), sunday + timedelta(days=1)}
-    return day.weekday() < 5 and (day.month, day.day) not in closed and day not in movable
+def _waiting(account_id: UUID, *, at: datetime) -> list[Waiting]:
+    """With their charges locked, in the order in which the charge engine locks them: none is settled meanwhile."""
+    found = db.session.execute(
+        listing.select_waiting()
+        .where(ChargeAttempt.provider_account_id == account_id)
+        .order_by(Charge.id)
+        .limit(LARGEST_FILE)
+        .with_for_update(of=Charge)
+        .execution_options(populate_existing=True)
+    )
+    return [Waiting.read(*row, at=at) for row in found]
 
 
 def _lock_account(account_id: UUID) -> ProviderAccount:
@@ -157,13 +98,27 @@ def _lock_account(account_id: UUID) -> ProviderAccount:
     return account
 
 
+def take_apart(file_id: UUID) -> None:
+    """Undo a file whose bytes nobody has: its debits wait again. Raises NotFoundError, BankFileStateError."""
+    with transaction():
+        file = _lock(file_id)
+        if file.exported_at is not None:
+            raise BankFileStateError("Ce fichier a été généré\u202f: il a pu être transmis, et ne se défait plus.")
+        db.session.execute(
+            update(ChargeAttempt)
+            .where(ChargeAttempt.bank_file_id == file.id)
+            .values(bank_file_id=None, end_to_end_id=None)
+            .execution_options(synchronize_session=False)
+        )
+        db.session.delete(file)
+
+
 def export_file(file_id: UUID, *, at: datetime) -> bytes:
     """The file's bytes: made at the first export, the same ever after. Raises NotFoundError, BankFileStateError."""
     with transaction():
         file = _lock(file_id)
-        place = BankFile.place(file.organisation_id, file.id)
         if file.content is not None:
-            return crypto.keyring().decrypt(file.content, place=place)
+            return _opened(file)
         try:
             content = build_file(
                 _creditor(file.provider_account_id),
@@ -176,9 +131,23 @@ def export_file(file_id: UUID, *, at: datetime) -> bytes:
             raise BankFileStateError(
                 f"Ce fichier ne respecte pas le format des banques\u202f: {error}"[:500]
             ) from error
-        file.content = crypto.keyring().encrypt(content, place=place)
+        file.content = crypto.keyring().encrypt(content, place=BankFile.place(file.organisation_id, file.id))
         file.exported_at = at
     return content
+
+
+def read_content(file_id: UUID) -> tuple[BankFile, bytes]:
+    """An exported file with its bytes. Raises NotFoundError, BankFileStateError for one that was not exported yet."""
+    file = db.session.scalar(select(BankFile).where(BankFile.id == file_id).options(undefer(BankFile.content)))
+    if file is None:
+        raise NotFoundError(GONE)
+    if file.content is None:
+        raise BankFileStateError("Ce fichier n’est pas encore généré.")
+    return file, _opened(file)
+
+
+def _opened(file: BankFile) -> bytes:
+    return crypto.keyring().decrypt(file.content or b"", place=BankFile.place(file.organisation_id, file.id))
 
 
 def _creditor(account_id: UUID) -> Creditor:
@@ -237,7 +206,7 @@ def mark_sent(file_id: UUID, *, at: datetime) -> BankFile:
     with transaction():
         file = _lock(file_id)
         if file.status is not BankFileStatus.PREPARED or file.exported_at is None:
-            raise BankFileStateError("Téléchargez d’abord le fichier\u202f: il n’est transmis qu’une fois.")
+            raise BankFileStateError("Générez d’abord le fichier\u202f: il n’est transmis qu’une fois.")
         file.status, file.sent_at = BankFileStatus.SENT, at
     return file
 
@@ -329,10 +298,5 @@ def _lock(file_id: UUID) -> BankFile:
         .execution_options(populate_existing=True)
     )
     if file is None:
-        raise NotFoundError("Ce fichier n’existe pas ou plus.")
+        raise NotFoundError(GONE)
     return file
-
-
-def list_files(*, limit: int = 50) -> list[BankFile]:
-    """The files of the organisation, the latest first."""
-    return list(db.session.scalars(select(BankFile).order_by(BankFile.id.desc()).limit(limit)))

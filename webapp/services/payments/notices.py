@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Date, ScalarSelect, cast, func, select
 
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -25,7 +25,10 @@ BATCH = 500
 
 
 def announce_due(*, at: datetime) -> int:
-    """Announce every debit by bank file that falls due within the notice period; returns how many notices."""
+    """Announce every debit by bank file that falls due within the notice period, and those that wait unannounced.
+
+    Returns how many notices.
+    """
     today = at.astimezone(clock.PARIS).date()
     with tenancy.across_organisations():
         organisations = db.session.scalars(
@@ -38,6 +41,7 @@ def announce_due(*, at: datetime) -> int:
         with tenancy.organisation(organisation_id):
             while done := _announce_batch(today, at=at):
                 announced += done
+            announced += announce_waiting(at=at)
     return announced
 
 
@@ -87,14 +91,52 @@ def _amounts(subscription_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     return {subscription_id: totals(pairs).with_tax for subscription_id, pairs in lines.items()}
 
 
-def announce_attempt(charge: Charge, attempt: ChargeAttempt, *, at: datetime) -> date:
-    """Announce a debit that nobody announced in time; the first day on which it may be collected."""
-    return _announce(charge.subscription_id, charge.cycle_no, charge.due_on, attempt.amount, attempt.currency, at=at)
+def announce_waiting(*, at: datetime) -> int:
+    """Announce what waits for a bank file and nobody announced in time; returns how many notices."""
+    announced = 0
+    while done := _announce_waiting_batch(at=at):
+        announced += done
+    return announced
+
+
+def _announce_waiting_batch(*, at: datetime) -> int:
+    """Read once more under the lock: what another one announced in the meantime is known by then."""
+    unannounced = (
+        select(Charge, ChargeAttempt)
+        .join(
+            ChargeAttempt,
+            (ChargeAttempt.organisation_id == Charge.organisation_id) & (ChargeAttempt.charge_id == Charge.id),
+        )
+        .where(ChargeAttempt.waits_for_file(), collection_day().is_(None))
+    )
+    with transaction():
+        locked = db.session.scalars(
+            unannounced.order_by(Charge.id).limit(BATCH).with_for_update(of=Charge, skip_locked=True)
+        ).all()
+        found = db.session.execute(unannounced.where(Charge.id.in_([charge.id for charge in locked]))).all()
+        for charge, attempt in found:
+            _announce(charge.subscription_id, charge.cycle_no, charge.due_on, attempt.amount, attempt.currency, at=at)
+    return len(found)
+
+
+def collection_day() -> ScalarSelect[date]:
+    """In a statement on charges: from which day the cycle may be collected, as it was announced; NULL if it was not."""
+    return (
+        select(cast(func.max(OutboxEvent.payload["collect_on"].astext), Date))
+        .where(
+            OutboxEvent.organisation_id == Charge.organisation_id,
+            OutboxEvent.subject_id == Charge.subscription_id,
+            OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
+            OutboxEvent.payload["cycle_no"].as_integer() == Charge.cycle_no,
+        )
+        .correlate(Charge)
+        .scalar_subquery()
+    )
 
 
 def _announce(
     subscription_id: UUID, cycle_no: int, due_on: date, amount: Decimal, currency: str, *, at: datetime
-) -> date:
+) -> None:
     collect_on = max(due_on, at.astimezone(clock.PARIS).date() + NOTICE)
     payload = {
         "cycle_no": cycle_no,
@@ -104,4 +146,3 @@ def _announce(
         "currency": currency,
     }
     outbox.emit(OutboxKind.SEPA_PRENOTIFICATION, subscription_id, at=at, payload=payload)
-    return collect_on

@@ -17,9 +17,11 @@ from webapp.gateways.payments.refusals import SEPA_CODES, class_of_sepa_code
 from webapp.models.charges import AttemptStatus, ChargeAttempt
 from webapp.models.payments import BankFile, BankFileStatus
 from webapp.services.charges import recording
+from webapp.services.contact import clean_text
 from webapp.transactions import transaction
 
-LARGEST_LIST = 20_000
+LARGEST_LIST = 2_000
+"""Lines: they are noted one after the other while somebody waits."""
 COLUMNS = ("endtoendid", "code", "date")
 _UNREADABLE = "Ce fichier n’est pas une liste de rejets\u202f: colonnes attendues EndToEndId, Code, Date."
 _DAYS = (("%Y-%m-%d", re.compile(r"\d{4}-\d{2}-\d{2}")), ("%d/%m/%Y", re.compile(r"\d{2}/\d{2}/\d{4}")))
@@ -48,7 +50,7 @@ def note_return(end_to_end_id: str, *, code: str, returned_on: date, at: datetim
     if returned_on > at.astimezone(clock.PARIS).date():
         raise InvalidInputError("La date du rejet est dans le futur.", field="returned_on")
     with transaction():
-        attempt, file = _find(end_to_end_id.strip())
+        attempt, file = _find(clean_text(end_to_end_id))
         if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
             raise AlreadyReturnedError("Ce rejet est déjà noté.")
         recording.apply_outcome(attempt.id, _outcome(attempt, file, code, returned_on), at=at)
@@ -93,7 +95,7 @@ def import_returns(content: bytes, *, at: datetime) -> list[ReturnedLine]:
     """
     lines = []
     for number, row in enumerate(_rows(content), start=2):
-        reference = (row.get("endtoendid") or "").strip()[:40]
+        reference = clean_text(row.get("endtoendid") or "")[:40]
         try:
             day = _day(row.get("date") or "")
             note_return(reference, code=row.get("code") or "", returned_on=day, at=at)
@@ -119,7 +121,7 @@ def _rows(content: bytes) -> list[dict[str, str]]:
     except csv.Error as error:
         raise InvalidInputError(_UNREADABLE, field="file") from error
     if len(rows) > LARGEST_LIST:
-        raise InvalidInputError(f"Cette liste dépasse {LARGEST_LIST} lignes.", field="file")
+        raise InvalidInputError(f"Cette liste dépasse {LARGEST_LIST} lignes\u202f: découpez-la.", field="file")
     return rows
 
 

@@ -22,7 +22,7 @@ from webapp.extensions import db
 from webapp.gateways.payments import protocol
 from webapp.models.base import new_id
 from webapp.models.charges import ChargeAttempt
-from webapp.models.payments import Provider, ProviderAccount, WebhookEvent
+from webapp.models.payments import Provider, ProviderAccount, WebhookEvent, WebhookState
 from webapp.services.charges import recording
 from webapp.services.payments.accounts import provider_of
 from webapp.transactions import transaction
@@ -45,6 +45,10 @@ class UnsignedWebhookError(DomainError):
     """None of our accounts has signed this."""
 
     status = 401
+
+
+class WebhookStateError(DomainError):
+    """The event's state does not allow this."""
 
 
 def receive(
@@ -201,13 +205,25 @@ def _lock(event_id: UUID) -> WebhookEvent:
 
 def _put_off(event_id: UUID, error: Exception, *, at: datetime) -> None:
     """Note why the event is not handled, and when to try again."""
-    words = error.message if isinstance(error, DomainError) else f"{type(error).__name__}: {error}"
     with transaction():
         event = _lock(event_id)
         if event.handled_at is None:
             event.attempts += 1
-            event.error = words.replace("\0", "")[:500]
+            event.error = _storable(_words(error), 500)
             event.next_attempt_at = at + min(FIRST_WAIT * 2 ** min(event.attempts - 1, 20), LONGEST_WAIT)
+
+
+def _words(error: Exception) -> str:
+    """Why, for the page. What a bug says may hold anything, so that only the log has it."""
+    match error:
+        case DomainError():
+            return error.message
+        case protocol.ProviderUnreachableError():
+            return f"Le prestataire n’a pas répondu\u202f: {error}"
+        case protocol.ProviderError():
+            return f"Le prestataire a refusé\u202f: {error}"
+        case _:
+            return f"Erreur inattendue ({type(error).__name__})\u202f: elle est dans le journal."
 
 
 def sweep(*, at: datetime) -> int:
@@ -223,22 +239,29 @@ def sweep(*, at: datetime) -> int:
     return len(waiting)
 
 
-def list_open_events(*, limit: int = 50) -> list[WebhookEvent]:
-    """Events that could not be handled so far, the latest first: the list for a person."""
-    return list(
-        db.session.scalars(
-            select(WebhookEvent)
-            .where(WebhookEvent.handled_at.is_(None), WebhookEvent.error.is_not(None))
-            .order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
-            .limit(limit)
-        )
-    )
+def retry_event(event_id: UUID, *, at: datetime) -> None:
+    """Have the event handled once more, now. Raises NotFoundError, WebhookStateError where it is done."""
+    with transaction():
+        event = _find(event_id)
+        if event.handled_at is not None:
+            raise WebhookStateError("Cette notification est déjà traitée.")
+        event.next_attempt_at = at
+        queue.enqueue_once_after_commit(JOB, event.organisation_id, on="payments")
 
 
 def close_event(event_id: UUID, *, at: datetime) -> None:
-    """A person has seen to it: the event is tried no more, and keeps its error. Raises NotFoundError."""
+    """A person has seen to it: it is tried no more, and keeps its error. Raises NotFoundError, WebhookStateError."""
     with transaction():
-        event = db.session.scalar(select(WebhookEvent).where(WebhookEvent.id == event_id).with_for_update())
-        if event is None:
-            raise NotFoundError
+        event = _find(event_id)
+        if event.state is WebhookState.WAITING:
+            raise WebhookStateError("Cette notification n’a pas encore été traitée\u202f: attendez un instant.")
         event.handled_at = event.handled_at or at
+
+
+def _find(event_id: UUID) -> WebhookEvent:
+    """The event, locked."""
+    statement = select(WebhookEvent).where(WebhookEvent.id == event_id).with_for_update()
+    event = db.session.scalar(statement.execution_options(populate_existing=True))
+    if event is None:
+        raise NotFoundError("Cette notification n’existe pas ou plus.")
+    return event
