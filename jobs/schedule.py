@@ -44,6 +44,7 @@ TIMETABLE = (
     Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
+    Entry("outbox-prune", timedelta(minutes=10), outbox.prune),
     Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
     Entry("bank-files-sweep", timedelta(minutes=1), bank_files.sweep),
     Entry("sepa-notices", timedelta(hours=1), notices.announce_due),

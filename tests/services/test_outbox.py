@@ -168,3 +168,35 @@ def test_another_organisations_events_stay_with_it(cast: Cast) -> None:
     assert outbox.deliver(cast.other_organisation.id, at=NOON) == 0
     with tenancy.organisation(cast.other_organisation.id):
         assert outbox.list_events(SUBJECT) == []
+
+
+def test_what_was_delivered_long_ago_goes_with_its_deliveries(cast: Cast) -> None:
+    outbox.emit(CHARGED, SUBJECT, at=NOON)
+    outbox.emit(OutboxKind.SUBSCRIPTION_PAUSED, SUBJECT, at=NOON)
+    outbox.deliver(cast.organisation.id, at=NOON)
+    later = NOON + outbox.KEPT
+    outbox.emit(CHARGED, SUBJECT, at=later)
+    outbox.deliver(cast.organisation.id, at=later)
+    tenancy.enter_organisation(None)
+    assert outbox.prune(at=later) == 0
+    assert outbox.prune(at=later + timedelta(seconds=1)) == 2
+    tenancy.enter_organisation(cast.organisation.id)
+    assert [event.occurred_at for event in outbox.list_events(SUBJECT)] == [later]
+    assert {each.event_id for each in db.session.scalars(select(OutboxDelivery))} == {
+        event.id for event in outbox.list_events(SUBJECT)
+    }
+
+
+def test_what_somebody_has_not_heard_stays_however_old(cast: Cast, failing: None) -> None:
+    outbox.emit(CHARGED, SUBJECT, at=NOON)
+    outbox.deliver(cast.organisation.id, at=NOON)
+    assert outbox.prune(at=NOON + 2 * outbox.KEPT) == 0
+    assert len(outbox.list_events(SUBJECT)) == 1
+
+
+def test_pruning_is_done_little_by_little(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PRUNED_AT_ONCE", 2)
+    for hour in range(3):
+        outbox.emit(OutboxKind.SUBSCRIPTION_PAUSED, SUBJECT, at=NOON + timedelta(hours=hour))
+    late = NOON + 2 * outbox.KEPT
+    assert [outbox.prune(at=late) for _ in range(3)] == [2, 1, 0]

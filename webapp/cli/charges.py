@@ -17,6 +17,8 @@ from webapp.models.organisations import Organisation
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.charges import runs, sweeping
+from webapp.services.invoices import finalising
+from webapp.services.payments import bank_files, webhooks
 from webapp.services.winleadplus import runs as sync_runs
 
 EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
@@ -62,7 +64,9 @@ def _find_organisation(slug: str) -> UUID:
     return found
 
 
-@click.command("sweep", help="Reprend ce qui attend : résultats inconnus, nouvelles tentatives, passages interrompus.")
+@click.command(
+    "sweep", help="Reprend ce qui attend : prélèvements, notifications, fichiers bancaires, factures, synchronisations."
+)
 @click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
 def sweep(as_json: bool) -> None:
     """Do what the sweepers do: charges here and now, the others by ringing their workers."""
@@ -74,6 +78,9 @@ def sweep(as_json: bool) -> None:
         "charges": dict(counts),
         "charge_runs": runs.ring_abandoned(at=at),
         "outbox": outbox.sweep(at=at),
+        "webhooks": webhooks.sweep(at=at),
+        "bank_files": bank_files.sweep(at=at),
+        "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
     }
     click.echo(json.dumps(result) if as_json else f"Prélèvements repris : {sum(counts.values())}.")
