@@ -1,5 +1,6 @@
 """Teams: an admin says who is in them and who leads them, and figures follow."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,8 @@ from tests.conftest import Cast
 from tests.factories import CommercialFactory, TeamFactory
 from webapp.extensions import db
 from webapp.models.commercials import Commercial, Team, TeamLeader
+from webapp.services.commercials import teams
+from webapp.services.commercials.teams import TeamExistsError
 from webapp.services.figures.scope import figures_scope
 
 
@@ -58,8 +61,27 @@ def test_a_name_that_will_not_do_is_told_beside_it(
     assert page.status_code in (409, 422)
     assert words in page.text
     assert 'aria-describedby="team-problem"' in page.text
+
+
+@pytest.mark.parametrize("name", ["   ", "x" * 101, "NORD", "Nord"])
+def test_a_team_that_cannot_be_called_so_keeps_what_was_ticked(
+    cast: Cast, admin_client: FlaskClient, name: str
+) -> None:
     other = TeamFactory(name="Ouest")
-    assert words in admin_client.post(f"/equipes/{other.id}", data={"name": name}).text
+    db.session.commit()
+    ticked = {"name": name, "membre": str(cast.sales_rep.id), "responsable": str(cast.manager.id)}
+    page = admin_client.post(f"/equipes/{other.id}", data=ticked)
+    assert page.status_code in (409, 422)
+    form = page.text.split(f'id="equipe-{other.id}"')[1].split("</section>")[0]
+    assert f'aria-describedby="problem-{other.id}"' in form
+    assert len(re.findall("checked", form)) == 2
+    assert team_of(cast.sales_rep) != other.id
+
+
+def test_the_same_name_given_twice_at_once_is_refused(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teams, "_refuse_taken", lambda *_args, **_names: None)  # neither saw the other
+    with pytest.raises(TeamExistsError):
+        teams.create_team("Nord", by=cast.admin)
 
 
 def test_ids_of_nobody_here_are_passed_over(cast: Cast, admin_client: FlaskClient) -> None:

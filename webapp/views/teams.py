@@ -1,18 +1,28 @@
 """Teams: an admin says who belongs to which, and who leads it."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import DomainError
+from webapp.errors import DomainError, InvalidInputError
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
 from webapp.services.commercials import teams
+from webapp.services.commercials.teams import TeamExistsError
 from webapp.views.layout import toast
 from webapp.views.lists import read
 
 bp = Blueprint("teams", __name__, url_prefix="/equipes")
+
+
+class TeamForm(NamedTuple):
+    """Who was ticked in the form of a team."""
+
+    team_id: UUID
+    members: set[UUID]
+    leaders: set[UUID]
 
 
 @bp.get("")
@@ -26,11 +36,10 @@ def index() -> ResponseReturnValue:
 @requires(Role.ADMIN)
 def create() -> ResponseReturnValue:
     """Make a team."""
-    name = request.form.get("name", "")
     try:
-        team = teams.create_team(name, by=current_user())
+        team = teams.create_team(request.form.get("name", ""), by=current_user())
     except DomainError as error:
-        return _page(problem=error.message, typed=name), error.status
+        return _page(problem=error), error.status
     toast("success", f"Équipe « {team.name} » créée.")
     return redirect(url_for("teams.index", _anchor=f"equipe-{team.id}"), 303)
 
@@ -39,13 +48,13 @@ def create() -> ResponseReturnValue:
 @requires(Role.ADMIN)
 def change(team_id: UUID) -> ResponseReturnValue:
     """Say what a team is called, who is in it and who leads it."""
-    team = teams.change_team(
-        team_id,
-        name=request.form.get("name", ""),
-        members=_read_ids("membre"),
-        leaders=_read_ids("responsable"),
-        by=current_user(),
-    )
+    members, leaders = _read_ids("membre"), _read_ids("responsable")
+    try:
+        team = teams.change_team(
+            team_id, name=request.form.get("name", ""), members=members, leaders=leaders, by=current_user()
+        )
+    except (InvalidInputError, TeamExistsError) as error:
+        return _page(problem=error, refused=TeamForm(team_id, members, leaders)), error.status
     toast("success", f"Équipe « {team.name} » enregistrée.")
     return redirect(url_for("teams.index", _anchor=f"equipe-{team_id}"), 303)
 
@@ -59,9 +68,15 @@ def delete(team_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("teams.index"), 303)
 
 
-def _page(problem: str | None = None, typed: str = "") -> str:
+def _page(problem: DomainError | None = None, refused: TeamForm | None = None) -> str:
+    """All teams; ``problem`` stands in the form that was ``refused``, as filled in, else in that of a new team."""
     return render_template(
-        "teams/list.html", teams=teams.list_teams(), people=teams.list_people(), problem=problem, typed=typed
+        "teams/list.html",
+        teams=teams.list_teams(),
+        people=teams.list_people(),
+        problem=problem,
+        refused=refused,
+        typed=request.form.get("name", ""),
     )
 
 

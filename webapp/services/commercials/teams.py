@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -17,6 +18,7 @@ from webapp.transactions import transaction
 log = structlog.get_logger()
 
 NAME_LENGTH = 100
+TAKEN = "Une équipe porte déjà ce nom."
 
 
 class TeamExistsError(DomainError):
@@ -79,9 +81,8 @@ def find_name(team_id: UUID) -> str | None:
 def create_team(name: str, *, by: User) -> Team:
     """Make a team. Raises InvalidInputError for a name that is none, TeamExistsError for one that is taken."""
     with transaction():
-        team = Team(id=new_id(), name=_checked(name))
-        _refuse_taken(team.name, by_other_than=team.id)
-        db.session.add(team)
+        team = Team(id=new_id())
+        _give_name(team, name)
         log.info("team_created", team_id=str(team.id), by=str(by.id))
     return team
 
@@ -94,8 +95,7 @@ def change_team(team_id: UUID, *, name: str, members: Collection[UUID], leaders:
     """
     with transaction():
         team = _find_for_update(team_id)
-        team.name = _checked(name)
-        _refuse_taken(team.name, by_other_than=team_id)
+        _give_name(team, name)
         db.session.execute(update(Commercial).where(Commercial.team_id == team_id).values(team_id=None))
         db.session.execute(update(Commercial).where(Commercial.id.in_(members)).values(team_id=team_id))
         db.session.execute(delete(TeamLeader).where(TeamLeader.team_id == team_id))
@@ -120,6 +120,18 @@ def _find_for_update(team_id: UUID) -> Team:
     return team
 
 
+def _give_name(team: Team, name: str) -> None:
+    cleaned = _checked(name)
+    # Looked up before it is given: the lookup would write it first, and meet the constraint there.
+    _refuse_taken(cleaned, by_other_than=team.id)
+    try:
+        with db.session.begin_nested():
+            team.name = cleaned
+            db.session.add(team)
+    except IntegrityError as error:  # somebody gave it to another team since we looked
+        raise TeamExistsError(TAKEN, field="name") from error
+
+
 def _checked(name: str) -> str:
     cleaned = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
     if not cleaned:
@@ -132,4 +144,4 @@ def _checked(name: str) -> str:
 def _refuse_taken(name: str, *, by_other_than: UUID) -> None:
     taken = select(Team.id).where(func.fold(Team.name) == func.fold(name), Team.id != by_other_than)
     if db.session.scalar(taken.limit(1)):
-        raise TeamExistsError("Une équipe porte déjà ce nom.", field="name")
+        raise TeamExistsError(TAKEN, field="name")
