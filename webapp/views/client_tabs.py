@@ -70,7 +70,7 @@ def page(client_id: UUID, tab: Tab, **given: Any) -> str:
     }
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
-    return render_template("clients/show.html", **values, **_around(client_id, came_from))
+    return render_template("clients/show.html", **values, **_around(values["client"], came_from))
 
 
 def _payments(client: Client) -> dict[str, Any]:
@@ -118,10 +118,10 @@ _FILLERS: dict[Tab, Callable[[Client], dict[str, Any]]] = {
 }
 
 
-def _around(client_id: UUID, came_from: str) -> dict[str, Any]:
+def _around(client: Client, came_from: str) -> dict[str, Any]:
     """The way back to the list that one came from (else all of it), and to the clients before and after in it."""
     view = clients.view_of(came_from)
-    neighbours: Neighbours = listing.find_neighbours(view, client_id)
+    neighbours: Neighbours = listing.find_neighbours(view, client)
 
     def address(neighbour: UUID | None) -> str | None:
         return url_for("client.show", client_id=neighbour, vue=came_from or None) if neighbour else None

@@ -25,14 +25,15 @@ def show() -> ResponseReturnValue:
     bar = read_period(request.args, "dashboard.show", today=today)
     scope = figures_scope(user)
     signed = breakdowns.signed_within(scope.view, bar.period)
+    companies = breakdowns.by_company(signed)
     return render_template(
         "dashboard/show.html",
         bar=bar,
         scope=scope,
         kpi=contracts_per_commercial(scope, bar.period),
         months=breakdowns.by_month(scope.view, until=bar.period.until),
-        products=breakdowns.by_product(signed),
-        companies=breakdowns.by_company(signed),
+        products=breakdowns.by_product(signed, total=companies.total),
+        companies=companies,
         feed=activity.list_activities(limit=activity.FEED_SIZE),
         sync=status.overview(at=now),
         now=now,

@@ -55,13 +55,14 @@ def show() -> ResponseReturnValue:
 
 def _direction(scope: Scope, period: Period) -> dict[str, Any]:
     signed = breakdowns.signed_within(scope.view, period)
+    companies = breakdowns.by_company(signed)
     return {
         "active": breakdowns.number(replace(scope.view, status=ContractStatus.ACTIVE)),
-        "signed": breakdowns.number(signed),
+        "signed": companies.total,
         "before": breakdowns.number(breakdowns.signed_within(scope.view, period.previous)),
         "months": breakdowns.by_month(scope.view, until=period.until),
-        "products": breakdowns.by_product(signed),
-        "companies": breakdowns.by_company(signed),
+        "products": breakdowns.by_product(signed, total=companies.total),
+        "companies": companies,
     }
 
 

@@ -105,7 +105,17 @@ def test_whole_months_are_read_from_the_tallies_alone(owner: Client) -> None:
     assert not is_quick(ContractsView(search="ref"))
     db.session.execute(delete(ContractTally))
     assert number(since=date(2026, 9, 1), until=date(2026, 9, 30)) == 0
-    assert number(since=date(2026, 9, 2), until=date(2026, 9, 29)) == 1
+    assert number(since=date(2026, 9, 14), until=date(2026, 9, 16)) == 1
+
+
+def test_every_period_holds_its_days_and_no_others(owner: Client) -> None:
+    days = [date(2026, month, day) for month in (8, 9, 10) for day in (1, 2, 15, 16, 17, 29, 30)]
+    for day in days:
+        sign(owner, day, amount=Decimal(3))
+    for first, since in enumerate(days):
+        for last, until in enumerate(days[first:], start=1):
+            found = count(ContractsView(since=since, until=until))
+            assert found == Figure(last, {"EUR": Decimal(3 * last)}), (since, until)
 
 
 def test_a_contract_counts_for_each_of_its_products_once(owner: Client) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
@@ -151,7 +151,7 @@ _COMMERCIAL = tuple(
     column.label(f"commercial_{column.key}")
     for column in (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
 )
-_COLUMNS = (
+_COLUMNS: tuple[Column, ...] = (
     Client.id,
     Client.last_name,
     Client.first_name,
@@ -201,23 +201,28 @@ def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     return Count(COUNT_CAP if is_capped else number, is_capped)
 
 
-def find_neighbours(view: ClientsView, client_id: UUID) -> Neighbours:
+def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     """Who comes before and after a client in the view's order, whether the view still holds the client or not."""
     key, _ = _KEYS[view.sort.ascending]
-    here = db.session.execute(select(key).where(Client.id == client_id)).scalar()
-    if here is None:
-        return Neighbours(None, None)
+    sides = [keyset.Position(getattr(client, key.key), client.id, is_backward) for is_backward in (True, False)]
     terms = find_terms(view.search)
     conditions = _conditions(view, terms)
+    found = _nearest(sides, partial(_gathering, view, conditions, columns=[Client.id])) if terms else {}
+    if not terms or any(each.total > COUNT_CAP for each in found.values()):
+        found = _nearest(sides, partial(_walking, view, conditions, literal(0), columns=[Client.id]))
+    previous, following = found.get(True), found.get(False)
+    return Neighbours(previous.id if previous else None, following.id if following else None)
 
-    def find(is_backward: bool) -> UUID | None:
-        position = keyset.Position(here, client_id, is_backward)
-        found = db.session.execute(_gathering(view, conditions, position).limit(1)).first() if terms else None
-        if not terms or (found and found.total > COUNT_CAP):
-            found = db.session.execute(_walking(view, conditions, literal(0), position).limit(1)).first()
-        return found.id if found else None
 
-    return Neighbours(previous=find(True), next=find(False))
+def _nearest(
+    sides: Sequence[keyset.Position], statement: Callable[[keyset.Position | None], Statement]
+) -> dict[bool, Found]:
+    """The first row beyond each of the positions, by whether that is backward; both in one statement."""
+    parts = [(literal(side.is_backward), statement(side).limit(1).subquery().c) for side in sides]
+    found = db.session.execute(
+        union_all(*(select(is_backward.label("is_backward"), part.id, part.total) for is_backward, part in parts))
+    )
+    return {each.is_backward: each for each in found}
 
 
 def _read(
@@ -239,7 +244,11 @@ def _read(
 
 
 def _walking(
-    view: ClientsView, conditions: Conditions, number: ColumnElement[int], position: keyset.Position | None
+    view: ClientsView,
+    conditions: Conditions,
+    number: ColumnElement[int],
+    position: keyset.Position | None,
+    columns: Sequence[Column] = _COLUMNS,
 ) -> Statement:
     """Walk the sort's index, from ``position`` on, until the page is full.
 
@@ -247,21 +256,26 @@ def _walking(
     """
     key, _ = _KEYS[view.sort.ascending]
     leading = [column for column, value in _filters(view)[:1] if value is None]
-    statement = select(key, *_COLUMNS, number.label("total")).outerjoin(Client.commercial)
+    statement = select(key, *columns, number.label("total")).outerjoin(Client.commercial)
     return _cut(view, statement.where(*conditions), [*leading, key, Client.id], position)
 
 
-def _gathering(view: ClientsView, conditions: Conditions, position: keyset.Position | None) -> Statement:
+def _gathering(
+    view: ClientsView,
+    conditions: Conditions,
+    position: keyset.Position | None,
+    columns: Sequence[Column] = _COLUMNS,
+) -> Statement:
     """Gather the search's matches, one more than COUNT_CAP at most, and sort them; ``total`` is their number.
 
     Walking would be slow where matches lie together: whoever looks for « martin » by name would wait until the walk
     arrives at M, and the planner does not know that it is far.
     """
     key, _ = _KEYS[view.sort.ascending]
-    matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte("matches")
+    matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte()
     total = select(func.count()).select_from(matches).scalar_subquery()
     page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], position).subquery()
-    shown = select(key, *_COLUMNS, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
+    shown = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
     return _cut(view, shown, [key, Client.id], position)
 
 

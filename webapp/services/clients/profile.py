@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload, undefer
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from webapp import crypto
 from webapp.errors import NotFoundError
@@ -97,7 +97,7 @@ def list_contracts(client_id: UUID) -> list[Contract]:
         db.session.scalars(
             select(Contract)
             .where(Contract.client_id == client_id)
-            .options(selectinload(Contract.lines), selectinload(Contract.commercial))
+            .options(selectinload(Contract.lines), joinedload(Contract.commercial))
             .order_by(Contract.signed_on.desc().nulls_last(), Contract.reference)
         )
     )

@@ -99,26 +99,49 @@ def is_quick(view: ContractsView) -> bool:
     return is_tallied(view) and not _split(view).edges
 
 
+class _Edge(NamedTuple):
+    """Days of a month that the period takes in part: added, or taken away from the whole month (``sign`` is -1)."""
+
+    days: ContractsView
+    sign: int
+
+
 class _Split(NamedTuple):
-    """A view as whole months, where it holds any, and as the periods of days around them."""
+    """A view as whole months, where it holds any, and the days that these leave out or have too many."""
 
     months: ContractsView | None
-    edges: list[ContractsView]
+    edges: list[_Edge]
 
 
 def _split(view: ContractsView) -> _Split:
-    since = _month_after(view.since - DAY) if view.since else None
-    until = view.until + DAY - timedelta(days=(view.until + DAY).day) if view.until else None
-    if view.is_undated or (since, until) == (view.since, view.until):
+    if view.is_undated:
         return _Split(view, [])
-    if since and until and since > until:
-        return _Split(None, [view])
-    edges = []
-    if view.since and since and view.since < since:
-        edges.append(replace(view, until=since - DAY))
-    if view.until and until and until < view.until:
-        edges.append(replace(view, since=until + DAY))
+    since, before = _first_month(view, view.since) if view.since else (None, [])
+    until, behind = _last_month(view, view.until) if view.until else (None, [])
+    edges = before + behind
+    if since and until and (since > until or _days(view) < sum(_days(edge.days) for edge in edges)):
+        return _Split(None, [_Edge(view, 1)])
     return _Split(replace(view, since=since, until=until), edges)
+
+
+def _days(view: ContractsView) -> int:
+    return (view.until - view.since).days + 1 if view.since and view.until else 0
+
+
+def _first_month(view: ContractsView, since: date) -> tuple[date, list[_Edge]]:
+    """The day from which whole months are taken, and what then is missing or too much: whichever is fewer days."""
+    first, after = since.replace(day=1), _month_after(since)
+    if since - first < after - since:
+        return first, [_Edge(replace(view, since=first, until=since - DAY), -1)] if since > first else []
+    return after, [_Edge(replace(view, until=after - DAY), 1)]
+
+
+def _last_month(view: ContractsView, until: date) -> tuple[date, list[_Edge]]:
+    """The same for the day up to which they are."""
+    first, last = until.replace(day=1), _month_after(until) - DAY
+    if last - until <= until - first:
+        return last, [_Edge(replace(view, since=until + DAY, until=last), -1)] if until < last else []
+    return first - DAY, [_Edge(replace(view, since=first), 1)]
 
 
 def _month_after(day: date) -> date:
@@ -129,7 +152,7 @@ def _statement(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ...
     if not is_tallied(view, axis):
         return _summed([_of_contracts(view, axis)])
     months, edges = _split(view)
-    parts = [_of_contracts(edge, axis) for edge in edges]
+    parts = [_of_contracts(edge.days, axis, sign=edge.sign) for edge in edges]
     return _summed([_of_tallies(months, axis), *parts] if months else parts)
 
 
@@ -153,12 +176,12 @@ def _of_tallies(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ..
     return select(key, ContractTally.currency, ContractTally.contracts, ContractTally.amount).where(*conditions)
 
 
-def _of_contracts(view: ContractsView, axis: Axis | None) -> Select[*tuple[Any, ...]]:
+def _of_contracts(view: ContractsView, axis: Axis | None, *, sign: int = 1) -> Select[*tuple[Any, ...]]:
     key = _CONTRACT_KEYS[axis].label("key")
     if axis is Axis.PRODUCT and view.product:
         key = literal(None if view.product == NO_PRODUCT else view.product, Uuid()).label("key")
     conditions = [*row_conditions(view), *search_conditions(view.search)]
-    return select(key, Contract.currency, literal(1), Contract.amount).where(*conditions)
+    return select(key, Contract.currency, literal(sign), Contract.amount * sign).where(*conditions)
 
 
 _ALL_ONE = cast(null(), Uuid())

@@ -87,12 +87,15 @@ def by_month(base: ContractsView, *, until: date) -> Breakdown:
     return Breakdown(Kind.MONTHS, "Mois de signature", lines, _sum(view, figures))
 
 
-def by_product(base: ContractsView) -> Breakdown:
-    """The contracts of ``base`` by product; one of several products stands in the line of each."""
+def by_product(base: ContractsView, *, total: Number | None = None) -> Breakdown:
+    """The contracts of ``base`` by product; one of several products stands in the line of each.
+
+    ``total`` is their number, where the caller has it.
+    """
     figures = count_by(base, Axis.PRODUCT)
     names = {**_names(Product, figures), None: "Sans produit"}
     lines = _lines(figures, names, lambda key: replace(base, product=key or NO_PRODUCT))
-    return Breakdown(Kind.PRODUCTS, "Produit", lines, number(base))
+    return Breakdown(Kind.PRODUCTS, "Produit", lines, total or number(base))
 
 
 def by_company(base: ContractsView) -> Breakdown:
