@@ -20,8 +20,8 @@ class NotFoundError(DomainError):
 
     status = 404
 
-    def __init__(self, message: str = "Cette page n’existe pas ou plus.") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "Cette page n’existe pas ou plus.", *, field: str | None = None) -> None:
+        super().__init__(message, field=field)
 
 
 class ForbiddenError(DomainError):

@@ -1,7 +1,9 @@
 """Every template renders, with every name that it uses defined, and none carries script or style of its own."""
 
 import html
+import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -9,7 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import StrictUndefined
-from sqlalchemy import select
+from sqlalchemy import select, update
+from werkzeug.datastructures import FileStorage
 
 from tests.conftest import HTMX, Cast, SignIn
 from tests.factories import (
@@ -20,20 +23,23 @@ from tests.factories import (
     ProviderAccountFactory,
     SubscriptionFactory,
     SubscriptionLineFactory,
+    default_company,
     make_bank_account,
 )
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.banking import BankAccount
+from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeRun, ChargeStatus
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract
 from webapp.models.invoices import Invoice
-from webapp.models.payments import Provider
+from webapp.models.payments import BankFile, BankFileStatus, Provider, WebhookEvent
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
 from webapp.services.invoices import drafting
+from webapp.services.payments.accounts import save_account
 from webapp.services.subscriptions import scheduling
 
 FOLDER = Path(__file__).parents[2] / "webapp" / "templates"
@@ -55,7 +61,7 @@ def subject(cast: Cast) -> Client:
     return client
 
 
-def _visit_everything(app: Flask, browser: FlaskClient, ids: dict[str, UUID]) -> None:
+def _visit_everything(app: Flask, browser: FlaskClient, ids: Mapping[str, UUID | str]) -> None:
     """Every page that can be got with these ids, with its tabs and its actions' forms, whole and as a fragment."""
     with app.test_request_context():
         addresses = [
@@ -132,6 +138,48 @@ def _make_charge_runs() -> tuple[UUID, UUID]:
     return ended.id, running.id
 
 
+def _make_files(client: Client) -> dict[str, UUID]:
+    """An account for bank files, one debit that waits for a file and one in a file that is being settled; a webhook."""
+    company = default_company()
+    keys = {"iban": "FR1420041010050500013M02606", "bic": "PSSTFRPPXXX"}
+    account = save_account(company.id, Provider.SEPA_FILE, credentials=keys, ics="FR72ZZZ123456")
+    sent = {"message_id": "M1", "status": BankFileStatus.CONFIRMED, "exported_at": clock.now()}
+    file = BankFile(id=new_id(), provider_account_id=account.id, collected_on=clock.today(), **sent)
+    event = WebhookEvent(provider_account_id=account.id, event_id="evt_1", body=b"", error="Inconnu")
+    db.session.add_all([file, event])
+    db.session.flush()
+    for cycle_no, file_id in enumerate((None, file.id)):
+        subscription = SubscriptionFactory(client_id=client.id)
+        charge = ChargeFactory(
+            subscription_id=subscription.id,
+            client_id=client.id,
+            cycle_no=cycle_no,
+            status=ChargeStatus.PROCESSING,
+        )
+        attempt = ChargeAttempt(
+            charge_id=charge.id,
+            number=1,
+            provider_account_id=account.id,
+            provider=Provider.SEPA_FILE,
+            bank_file_id=file_id,
+            amount=charge.amount,
+            status=AttemptStatus.PROCESSING,
+        )
+        db.session.add(attempt)
+    db.session.commit()
+    return {"file_id": file.id, "company_id": company.id}
+
+
+def _visit_bank_files(browser: FlaskClient, file_id: UUID) -> None:
+    address = f"/prelevements/fichiers/{file_id}"
+    assert "every 1s" in browser.get(address, headers=HTMX).text
+    db.session.execute(update(ChargeAttempt).values(status=AttemptStatus.SUCCEEDED))
+    db.session.commit()
+    assert "every 1s" not in browser.get(address, headers=HTMX).text
+    rows = FileStorage(io.BytesIO(b"EndToEndId;Code;Date\nX;AC04;2026-01-01"), "rejets.csv")
+    assert browser.post("/prelevements/fichiers/retours/liste", data={"liste": rows}).status_code == 200
+
+
 def test_every_template_is_rendered_by_a_visit(
     app: Flask, cast: Cast, sign_in: SignIn, stranger: FlaskClient, subject: Client
 ) -> None:
@@ -140,7 +188,8 @@ def test_every_template_is_rendered_by_a_visit(
     assert app.jinja_env.cache is not None
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
-    ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject)
+    ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
+    words = {"word": "fichier-sepa"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}
     steps |= {"libelle": "Coffret", "quantite": 1, "prix": "12,50", "tva": 20, "remise": "", "produit": "", "fin": ""}
     for step in (1, 2, 3, 4):
@@ -150,10 +199,11 @@ def test_every_template_is_rendered_by_a_visit(
         admin_client.get(f"/prelevements/lancements/{run_id}", headers=HTMX)
     admin_client.post("/prelevements/lancements", headers=HTMX)
     for run_id in _make_runs():
-        _visit_everything(app, admin_client, ids | {"run_id": run_id})
+        _visit_everything(app, admin_client, ids | words | {"run_id": run_id})
         admin_client.get(f"/synchronisations/{run_id}/elements?apres=", headers=HTMX)
         admin_client.get(f"/synchronisations?avant={run_id}", headers=HTMX)
     _visit_forms(admin_client, subject, ids["account_id"])
+    _visit_bank_files(admin_client, ids["file_id"])
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)
     assert stranger.get("/connexion").status_code == 503  # nobody answers for the identity provider here

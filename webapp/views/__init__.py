@@ -4,6 +4,7 @@ from flask import Flask
 
 from webapp.views import (
     activities,
+    bank_files,
     charges,
     client,
     clients,
@@ -18,6 +19,7 @@ from webapp.views import (
     health,
     invoices,
     layout,
+    payment_settings,
     preferences,
     search,
     sign_in,
@@ -28,6 +30,7 @@ from webapp.views import (
     subscriptions,
     synchronisations,
     teams,
+    webhook_events,
     webhooks,
 )
 
@@ -49,6 +52,9 @@ BLUEPRINTS = (
     subscription.bp,
     subscription_edit.bp,
     charges.bp,
+    bank_files.bp,
+    webhook_events.bp,
+    payment_settings.bp,
     invoices.bp,
     preferences.bp,
     teams.bp,

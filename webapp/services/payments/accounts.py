@@ -39,6 +39,9 @@ class Terms(NamedTuple):
     max_concurrency: int
 
 
+USUAL = Terms(Milestone.SUCCEEDED, Milestone.SUCCEEDED, rate_per_second=50, max_concurrency=16)
+
+
 def save_account(
     company_id: UUID,
     provider: Provider,

@@ -55,7 +55,7 @@ def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankF
         _lock_account(account_id)
         debits = [each for each in _waiting(account_id, at=at) if each.may_be_collected(collected_on)]
         if not debits:
-            raise BankFileStateError("Aucun prélèvement ne peut être présenté à cette date.")
+            raise BankFileStateError("Aucun prélèvement ne peut être présenté à cette date.", field="collected_on")
         file_id = new_id()
         file = BankFile(
             id=file_id,

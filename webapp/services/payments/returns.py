@@ -52,7 +52,7 @@ def note_return(end_to_end_id: str, *, code: str, returned_on: date, at: datetim
     with transaction():
         attempt, file = _find(clean_text(end_to_end_id))
         if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
-            raise AlreadyReturnedError("Ce rejet est déjà noté.")
+            raise AlreadyReturnedError("Ce rejet est déjà noté.", field="end_to_end_id")
         recording.apply_outcome(attempt.id, _outcome(attempt, file, code, returned_on), at=at)
         return attempt.charge_id
 
@@ -62,7 +62,7 @@ def _find(end_to_end_id: str) -> tuple[ChargeAttempt, BankFile]:
     statement = select(ChargeAttempt).where(ChargeAttempt.end_to_end_id == end_to_end_id)
     attempt = db.session.scalar(statement)
     if attempt is None:
-        raise NotFoundError("Aucun prélèvement ne porte cette référence.")
+        raise NotFoundError("Aucun prélèvement ne porte cette référence.", field="end_to_end_id")
     file = db.session.scalars(select(BankFile).where(BankFile.id == attempt.bank_file_id).with_for_update()).one()
     return db.session.scalars(statement.execution_options(populate_existing=True)).one(), file
 

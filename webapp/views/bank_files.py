@@ -1,0 +1,208 @@
+"""Bank files: what waits for one, their way to the bank, and the debits that it sends back. For managers."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import DomainError, InvalidInputError
+from webapp.gateways.payments.refusals import SEPA_CODES
+from webapp.models.identity import Role
+from webapp.models.payments import BankFileStatus
+from webapp.security import requires
+from webapp.services.payments import bank_files, listing, returns
+from webapp.services.payments.bank_files import BankFileStateError
+from webapp.services.payments.listing import PAGE_SIZE
+from webapp.services.payments.returns import ReturnedLine
+from webapp.views.layout import is_fragment_request, toast
+from webapp.views.lists import read, read_day
+
+bp = Blueprint("bank_files", __name__, url_prefix="/prelevements/fichiers")
+
+CODES = [("", "Choisissez"), *((code, f"{code} – {words}") for code, words in SEPA_CODES.items())]
+STEPS: dict[str, Callable[[UUID, datetime], object]] = {
+    "generer": lambda file_id, at: bank_files.export_file(file_id, at=at),
+    "transmis": lambda file_id, at: bank_files.mark_sent(file_id, at=at),
+    "confirme": lambda file_id, at: bank_files.mark_confirmed(file_id, at=at),
+    "defaire": lambda file_id, _at: bank_files.take_apart(file_id),
+}
+"""What may be done with a file, as the addresses say it."""
+DONE = {
+    "generer": "Fichier généré\u202f: téléchargez-le, puis transmettez-le à votre banque.",
+    "transmis": "Fichier noté comme transmis.",
+    "confirme": "Fichier confirmé\u202f: ses prélèvements sont notés comme payés.",
+    "defaire": "Fichier défait\u202f: ses prélèvements attendent de nouveau.",
+}
+
+for_managers = requires(Role.MANAGER, Role.ADMIN)
+
+
+@bp.get("")
+@for_managers
+def index() -> ResponseReturnValue:
+    """What waits for a file, account by account, and the files."""
+    return _index_page()
+
+
+def _index_page(refused_account: UUID | None = None, problem: DomainError | None = None) -> str:
+    at = clock.now()
+    paged = read(UUID, request.args.get("compte"))
+    found = listing.list_files(before=read(UUID, request.args.get("avant")), limit=PAGE_SIZE + 1)
+    shown = found[:PAGE_SIZE]
+    accounts = []
+    for each in listing.list_bank_accounts(at=at):
+        account_id = each.account.id
+        cursor = request.args.get("apres") if account_id == paged else None
+        page = listing.list_waiting(account_id, at=at, cursor=cursor) if each.number else None
+        following = page and page.next_cursor and url_for("bank_files.index", compte=account_id, apres=page.next_cursor)
+        accounts.append((each, page.debits if page else [], following))
+    return render_template(
+        "payments/bank_files.html",
+        accounts=accounts,
+        files=shown,
+        next_page=url_for("bank_files.index", avant=shown[-1].file.id) if len(found) > PAGE_SIZE else None,
+        refused_account=refused_account,
+        problem=problem,
+        written=request.form,
+    )
+
+
+@bp.post("/comptes/<uuid:account_id>")
+@for_managers
+def prepare(account_id: UUID) -> ResponseReturnValue:
+    """Prepare a file of the account for a day."""
+    try:
+        file = bank_files.prepare_file(account_id, collected_on=_written_day("collected_on"), at=clock.now())
+    except (InvalidInputError, BankFileStateError) as error:
+        return _index_page(account_id, error), error.status
+    toast("success", f"Fichier préparé\u202f: {file.number_of_debits} à prélever. Vérifiez-le, puis générez-le.")
+    return redirect(url_for("bank_files.show", file_id=file.id), 303)
+
+
+def _written_day(field: str) -> date:
+    day = read_day(request.form.get("date"))
+    if day is None:
+        raise InvalidInputError("Indiquez une date.", field=field)
+    return day
+
+
+@bp.post("/attente/<uuid:attempt_id>/retirer")
+@for_managers
+def withdraw(attempt_id: UUID) -> ResponseReturnValue:
+    """Take a debit back that waits for a file."""
+    bank_files.withdraw(attempt_id, at=clock.now())
+    toast("success", "Prélèvement retiré\u202f: il est dans la liste de ceux à traiter.")
+    return redirect(url_for("bank_files.index"), 303)
+
+
+@bp.get("/<uuid:file_id>")
+@for_managers
+def show(file_id: UUID) -> ResponseReturnValue:
+    """One file: where it stands, what may be done now, its debits. HTMX asks how far its settling is."""
+    if is_fragment_request():
+        return _follow(file_id)
+    return _file_page(file_id)
+
+
+def _file_page(file_id: UUID, problem: DomainError | None = None) -> str:
+    return render_template("payments/bank_file.html", problem=problem, **_file_values(file_id))
+
+
+def _file_values(file_id: UUID) -> dict[str, Any]:
+    file, company = listing.find_file(file_id)
+    found = listing.list_debits(file.id, after=read(UUID, request.args.get("apres")), size=PAGE_SIZE + 1)
+    shown = found[:PAGE_SIZE]
+    following = url_for("bank_files.show", file_id=file.id, apres=shown[-1][0].id) if len(found) > PAGE_SIZE else None
+    return {
+        "file": file,
+        "company": company,
+        "debits": shown,
+        "next_page": following,
+        "unsettled": listing.count_unsettled(file.id) if file.status is BankFileStatus.CONFIRMED else 0,
+        "may_confirm": file.status is BankFileStatus.SENT and file.collected_on <= clock.today(),
+    }
+
+
+def _follow(file_id: UUID) -> Response:
+    """The progress of settling, and once it is over the debits as they stand now."""
+    values = _file_values(file_id)
+    if values["unsettled"]:
+        return make_response(render_template("payments/_settling.html", **values))
+    toast("success", "Les prélèvements du fichier sont tous notés.")
+    return make_response(render_template("payments/_settled.html", **values))
+
+
+@bp.post("/<uuid:file_id>/<any(generer, transmis, confirme, defaire):word>")
+@for_managers
+def step(file_id: UUID, word: str) -> ResponseReturnValue:
+    """Take a file one step further, or take it apart."""
+    try:
+        STEPS[word](file_id, clock.now())
+    except BankFileStateError as error:
+        return _file_page(file_id, error), error.status
+    toast("success", DONE[word])
+    address = url_for("bank_files.index") if word == "defaire" else url_for("bank_files.show", file_id=file_id)
+    return redirect(address, 303)
+
+
+@bp.get("/<uuid:file_id>/contenu")
+@for_managers
+def download(file_id: UUID) -> Response:
+    """The bytes for the bank, always the same, and always as a download."""
+    file, content = bank_files.read_content(file_id)
+    response = make_response(content)
+    response.mimetype = "application/xml"
+    name = f"prelevements-{file.collected_on}-{file.message_id}.xml"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+@bp.route("/retours", methods=["GET", "POST"])
+@for_managers
+def note_return() -> ResponseReturnValue:
+    """The form of a debit that came back, and its note; ``?reference=…`` names the debit."""
+    if request.method == "GET":
+        return _returns_page({"reference": request.args.get("reference", ""), "date": clock.today()})
+    try:
+        returns.note_return(
+            request.form.get("reference", ""),
+            code=request.form.get("code", ""),
+            returned_on=_written_day("returned_on"),
+            at=clock.now(),
+        )
+    except DomainError as error:
+        return _returns_page(request.form, problem=error), error.status
+    toast("success", "Rejet noté.")
+    return redirect(url_for("bank_files.note_return"), 303)
+
+
+@bp.post("/retours/liste")
+@for_managers
+def import_returns() -> ResponseReturnValue:
+    """Note every debit of a list, and say line by line what could not be."""
+    file = request.files.get("liste")
+    blank = {"date": clock.today()}
+    try:
+        lines = returns.import_returns(file.read() if file else b"", at=clock.now())
+    except InvalidInputError as error:
+        return _returns_page(blank, problem=error), error.status
+    return _returns_page(blank, lines=lines)
+
+
+def _returns_page(written: Any, *, problem: DomainError | None = None, lines: list[ReturnedLine] | None = None) -> str:
+    return render_template(
+        "payments/returns.html",
+        written=written,
+        problem=problem,
+        codes=CODES,
+        today=clock.today(),
+        noted=None if lines is None else sum(line.fault is None for line in lines),
+        faults=[line for line in lines or () if line.fault is not None],
+        most_lines=returns.LARGEST_LIST,
+    )
