@@ -21,7 +21,7 @@ from webapp.models.organisations import Organisation
 from webapp.models.payments import Provider
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.queue import queue
-from webapp.services.charges import reconciling, recording, runs, sweeping
+from webapp.services.charges import claiming, reconciling, recording, runs, sweeping
 from webapp.services.payments import accounts
 
 
@@ -55,6 +55,22 @@ def test_a_run_with_refusals_is_partial_and_says_how_many(world: World) -> None:
     run = world.run()
     assert run.status is RunStatus.PARTIAL
     assert runs.sentence(run) == "Prélèvements terminés\u202f: 0 payé, 2 refusés, 1 non prélevé"
+
+
+def test_a_run_does_not_hide_what_a_worker_died_over(world: World) -> None:
+    """Found at the screen: 306 waited, a worker was killed, and « 198 payés, 2 refusés » was all that was said."""
+    for _ in range(3):
+        world.subscribe()
+    run_id, _ = runs.start(trigger=RunTrigger.MANUAL, at=clock.now())
+    lost = claiming.claim_due(before=clock.now(), limit=2, at=clock.now())
+    assert len(lost.claims) == 2
+    world.wait(minutes=6)
+    world.sweep()
+    runs.carry_out(world.organisation_id, run_id)
+    run = runs.find_run(run_id)
+    assert run is not None
+    assert (run.status, run.charged) == (RunStatus.PARTIAL, 1)
+    assert runs.sentence(run) == "Prélèvements terminés : 1 payé, 0 refusé, 2 suivis à part"
 
 
 def test_a_run_that_kills_its_workers_again_and_again_is_closed(world: World) -> None:

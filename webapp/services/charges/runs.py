@@ -181,7 +181,8 @@ def _finish(run_id: UUID, *, at: datetime) -> None:
         return
     run = find_run(run_id)
     if run is not None:
-        _close(run_id, RunStatus.PARTIAL if run.failed or run.unknown else RunStatus.SUCCESS, at=at)
+        is_partial = run.failed or run.unknown or count_apart(run)
+        _close(run_id, RunStatus.PARTIAL if is_partial else RunStatus.SUCCESS, at=at)
 
 
 def _close(run_id: UUID, status: RunStatus, *, at: datetime, error: str | None = None) -> None:
@@ -253,6 +254,14 @@ def counts_of(run: ChargeRun) -> dict[str, int]:
     return {name: getattr(run, name) for name in ("total", "charged", "processing", "failed", "unknown", "skipped")}
 
 
+def count_apart(run: ChargeRun) -> int:
+    """How many of those that waited at its start no counter tells of: a worker died over them, or others took them.
+
+    Webhooks and the sweeper see to them; the list of charges says where each stands.
+    """
+    return max(0, run.total - run.charged - run.processing - run.failed - run.unknown - run.skipped)
+
+
 def sentence(run: ChargeRun) -> str:
     """How a run went, in one sentence for a toast."""
     if run.error:
@@ -261,6 +270,8 @@ def sentence(run: ChargeRun) -> str:
     parts += [_counted(run.processing, "en traitement", "en traitement")] if run.processing else []
     parts += [_counted(run.unknown, "inconnu")] if run.unknown else []
     parts += [_counted(run.skipped, "non prélevé")] if run.skipped else []
+    apart = count_apart(run)
+    parts += [_counted(apart, "suivi à part", "suivis à part")] if apart else []
     return f"Prélèvements terminés\u202f: {', '.join(parts)}"
 
 
