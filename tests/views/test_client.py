@@ -142,7 +142,7 @@ class TestPage:
             assert client.get(address).status_code == 200
         # The user; the client; accounts; contracts, lines, commercials; tasks; events, their users; the snapshot;
         # the place in the list, the client before and the one after.
-        assert len(queries) <= 13
+        assert len(queries) <= 11
 
     def test_the_timeline_goes_on_under_htmx_and_without(self, client: FlaskClient, subject: Client) -> None:
         for number in range(25):

@@ -25,6 +25,9 @@ from webapp.services.clients.payments import Account, list_accounts
 from webapp.services.clients.provenance import Provenance, find_provenance
 from webapp.services.clients.timeline import Timeline, list_events
 
+_SORT_KEYS = (undefer(Client.name_key), undefer(Client.city_key))
+"""A client's place in the lists, which its page asks for to find who is before and after."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -54,7 +57,7 @@ class Header:
 def find_header(client_id: UUID, *, viewer: User) -> Header:
     """The client and its commercial, and whether ``viewer`` may see bank details. Raises NotFoundError."""
     found = db.session.execute(
-        select(Client, Commercial).outerjoin(Client.commercial).where(Client.id == client_id)
+        select(Client, Commercial).outerjoin(Client.commercial).where(Client.id == client_id).options(*_SORT_KEYS)
     ).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
@@ -71,7 +74,7 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
         select(Client, Commercial, synced_at.scalar_subquery())
         .outerjoin(Client.commercial)
         .where(Client.id == client_id)
-        .options(undefer(Client.identity_card))
+        .options(undefer(Client.identity_card), *_SORT_KEYS)
     ).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
