@@ -114,7 +114,7 @@ def test_the_page_says_what_waits_from_when_and_what_keeps_it(
     assert re.search(rf'data-testid="waiting"\s+data-account-id="{account.id}"\s+data-count="2"', page)
     assert "48,00\xa0€" in page
     assert 'value="2026-12-28"' in page  # the day after the banks' Christmas on which all can be collected
-    assert "Pas encore annoncé au client" in page
+    assert "une fois le client prévenu" in page
     assert "36 mois" in page
 
 

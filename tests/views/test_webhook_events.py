@@ -98,6 +98,12 @@ def test_events_are_narrowed_by_state_and_provider(manager_client: FlaskClient) 
         assert shown(manager_client.get(f"{PAGE}?{query}", headers=HTMX).text) == wanted, query
 
 
+def test_the_address_names_only_the_filters_that_filter(manager_client: FlaskClient) -> None:
+    headers = HTMX | {"HX-Source": "form#notifications-filters"}
+    answer = manager_client.get(f"{PAGE}?etat=failed&prestataire=", headers=headers)
+    assert answer.headers["HX-Push-Url"] == f"{PAGE}?etat=failed"
+
+
 def test_pages_follow_each_other(manager_client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing.list_events, "__kwdefaults__", {"size": 2})
     made = [make_event(number, **FAILED) for number in range(3)]

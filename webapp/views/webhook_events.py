@@ -6,7 +6,7 @@ Of an event only its id, kind and time are shown: the body may hold anything abo
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -45,9 +45,12 @@ def index() -> ResponseReturnValue:
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, shown.next_cursor) if shown.next_cursor else None,
     }
-    if is_fragment_request():
-        return render_template("payments/_notifications.html", **values)
-    return render_template("payments/notifications.html", **values, states=STATES, providers=PROVIDERS)
+    if not is_fragment_request():
+        return render_template("payments/notifications.html", **values, states=STATES, providers=PROVIDERS)
+    response = make_response(render_template("payments/_notifications.html", **values))
+    if request.headers.get("HX-Source") == "form#notifications-filters":
+        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
+    return response
 
 
 def _address(view: EventsView, cursor: str | None) -> str:

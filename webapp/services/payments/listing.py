@@ -25,7 +25,6 @@ from webapp.services.payments.notices import NOTICE, collection_day
 PAGE_SIZE = 50
 BY_DUE_DATE = "due_on"
 BY_RECEPTION = "-received_at"
-NOT_ANNOUNCED = "Pas encore annoncé au client\u202f: le préavis part avant la préparation, ou dans l’heure."
 
 
 class Waiting(NamedTuple):
@@ -58,10 +57,10 @@ class Waiting(NamedTuple):
 
     @property
     def problem(self) -> str | None:
-        """What keeps it out of a file, in a sentence, apart from a day that has not come yet."""
+        """What keeps it out of every file, in a sentence: somebody must see to it."""
         if self.mandate is None:
             return "Aucun mandat SEPA\u202f: retirez-le, puis choisissez un autre moyen de paiement."
-        return mandate_problem(self.mandate, on=self.earliest) or (None if self.is_announced else NOT_ANNOUNCED)
+        return mandate_problem(self.mandate, on=self.earliest)
 
 
 def _today(at: datetime) -> date:

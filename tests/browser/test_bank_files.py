@@ -1,0 +1,84 @@
+"""Debits by bank file, all by hand in the browser: the account, the file, its way to the bank, a return; no command."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.test_accessibility import findings
+from tests.browser.world import World
+
+
+def open_account(page: Page) -> None:
+    """Open the company's account for bank files, or change it."""
+    page.goto("/prelevements")
+    page.get_by_role("link", name="Prestataires").click()
+    page.get_by_role("link", name="Fichier SEPA", exact=True).click()
+    page.get_by_label("ICS").fill("FR72 ZZZ 123456")
+    page.get_by_label("IBAN du compte crédité").fill("FR14 2004 1010 0505 0001 3M02 606")
+    page.get_by_label("BIC").fill("PSSTFRPPXXX")
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.get_by_test_id("toast")).to_contain_text("enregistré")
+
+
+def sell_by_mandate(page: Page) -> None:
+    """Sell a subscription, due today, to a client of our own who has given a mandate; it is charged at once."""
+    page.goto("/clients?source=crm")
+    page.get_by_test_id("client-name").first.click()
+    page.get_by_role("link", name="Créer un abonnement").click()
+    page.get_by_role("button", name="Continuer").last.click()
+    page.get_by_label("Libellé").fill("Coffret")
+    page.get_by_label("Prix unitaire HT").fill("20")
+    page.keyboard.press("Enter")
+    means = page.get_by_label("Moyen de paiement")
+    means.select_option(value=means.locator("option", has_text="andat").first.get_attribute("value") or "")
+    page.get_by_role("button", name="Continuer").last.click()
+    page.get_by_role("button", name="Créer l’abonnement").click()
+    page.locator("[data-action=activer]").click()
+    page.goto("/prelevements")
+    page.get_by_test_id("charges-run-button").click()
+    expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
+
+
+def test_a_debit_goes_to_the_bank_and_comes_back(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("admin")
+    open_account(page)
+    sell_by_mandate(page)
+
+    page.goto("/prelevements/fichiers")
+    expect(page.get_by_test_id("waiting-debit")).to_have_count(1)
+    shot(page, "bank-files")
+    page.get_by_role("button", name="Préparer un fichier").click()
+    status = page.get_by_test_id("file-status")
+    expect(status).to_have_attribute("data-status", "prepared")
+    page.get_by_role("button", name="Générer le fichier").click()
+    with page.expect_download() as download:
+        page.get_by_test_id("file-content").click()
+    assert download.value.suggested_filename.endswith(".xml")
+    page.get_by_role("button", name="Marquer comme envoyé").click()
+    expect(status).to_have_attribute("data-status", "sent")
+    assert findings(page) == []
+    shot(page, "bank-file")
+
+    page.get_by_role("link", name="Noter un rejet").click()
+    page.get_by_label("Code de rejet").select_option("AM04")
+    page.get_by_role("button", name="Noter le rejet").click()
+    expect(page.get_by_test_id("toast")).to_contain_text("Rejet noté")
+    page.goto("/prelevements/fichiers")
+    page.get_by_test_id("file-row").get_by_role("link").click()
+    expect(page.get_by_test_id("debit-row")).to_have_attribute("data-status", "refused")
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_can_be_read_by_everybody(
+    synced: World, sign_in: SignIn, shot: Shot, scheme: str, width: int
+) -> None:
+    page = sign_in("admin", color_scheme=scheme, viewport={"width": width, "height": 844})
+    for name in ("fichiers", "fichiers/retours", "notifications", "evenements", "prestataires"):
+        page.goto(f"/prelevements/{name}")
+        assert findings(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        shot(page, f"{name.replace('/', '-')}-{scheme}-{width}")
+    page.get_by_role("link", name="Stripe", exact=True).click()
+    assert findings(page) == []
+    shot(page, f"stripe-{scheme}-{width}")
