@@ -58,13 +58,21 @@ def note_return(end_to_end_id: str, *, code: str, returned_on: date, at: datetim
 
 
 def _find(end_to_end_id: str) -> tuple[ChargeAttempt, BankFile]:
-    """The debit and its file, the file locked: it is not confirmed meanwhile."""
-    statement = select(ChargeAttempt).where(ChargeAttempt.end_to_end_id == end_to_end_id)
-    attempt = db.session.scalar(statement)
-    if attempt is None:
+    """The debit and its file, the file locked: it is neither confirmed nor taken apart meanwhile."""
+    is_it = ChargeAttempt.end_to_end_id == end_to_end_id
+    file = db.session.scalar(
+        select(BankFile)
+        .join(
+            ChargeAttempt,
+            (ChargeAttempt.organisation_id == BankFile.organisation_id) & (ChargeAttempt.bank_file_id == BankFile.id),
+        )
+        .where(is_it)
+        .with_for_update(of=BankFile)
+        .execution_options(populate_existing=True)
+    )
+    if file is None:
         raise NotFoundError("Aucun prélèvement ne porte cette référence.", field="end_to_end_id")
-    file = db.session.scalars(select(BankFile).where(BankFile.id == attempt.bank_file_id).with_for_update()).one()
-    return db.session.scalars(statement.execution_options(populate_existing=True)).one(), file
+    return db.session.scalars(select(ChargeAttempt).where(is_it).execution_options(populate_existing=True)).one(), file
 
 
 def _outcome(attempt: ChargeAttempt, file: BankFile, code: str, returned_on: date) -> PaymentOutcome:
