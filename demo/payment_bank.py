@@ -218,7 +218,7 @@ class Bank:
                 self.change(payment_id, "canceled")
             return payment
 
-    def refund(self, payment_id: str, amount: Decimal, key: str) -> dict[str, Any] | None:
+    def refund(self, payment_id: str, amount: Decimal, key: str, reference: str = "") -> dict[str, Any] | None:
         """Give money back, once per key; None where that cannot be. Raises KeyError."""
         with self.lock:
             payment = self.payments[payment_id]
@@ -231,6 +231,7 @@ class Bank:
             refund = {
                 "id": f"{payment_id}-r{len(made) + 1}",
                 "key": key,
+                "reference": reference,
                 "amount": str(amount),
                 "happened_at": clock.now().isoformat(),
             }

@@ -1,8 +1,9 @@
 """The pretend payment provider (bac à sable): ``python -m demo.payment_provider``.
 
 ``POST /payments`` takes money from nobody, honours idempotency keys, and misbehaves as ``POST /_control`` tells it;
-``GET /_ledger`` shows what it captured, by our metadata. What happens later (late commits, confirmations, reversals)
-is told by signed webhooks, which are sent again until somebody answers 2xx.
+``GET /_ledger`` shows what it captured, by our metadata. Refunds (``POST /payments/<id>/refunds``) misbehave likewise.
+What happens later (late commits, confirmations, reversals) is told by signed webhooks, which are sent again until
+somebody answers 2xx.
 
 Methods behave as their names say, whatever the mode: ``pm_insufficient_funds_…`` is refused for that reason,
 ``pm_authentication_…`` asks the client, ``pm_processing_…`` is confirmed later, ``pm_reverse_…`` is taken back.
@@ -17,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -81,9 +83,10 @@ def add_payments(app: Flask, bank: Bank) -> None:
 
     @app.post("/payments/<payment_id>/refunds")
     def refund(payment_id: str) -> Response:
-        amount = Decimal(request.get_json(force=True)["amount"])
-        made = bank.refund(payment_id, amount, request.headers["Idempotency-Key"])
-        return as_json(200, made) if made else as_json(409, {"error": "conflict"})
+        asked, key = request.get_json(force=True), request.headers["Idempotency-Key"]
+        give = partial(bank.refund, payment_id, Decimal(asked["amount"]), key, asked.get("reference", ""))
+        known = any(refund["key"] == key for refund in bank.payments[payment_id]["refunds"])
+        return (None if known else misbehave(bank, key, give)) or give_back(give)
 
     @app.get("/authentification/<key>")
     def authenticate(key: str) -> Response:
@@ -151,9 +154,45 @@ def break_off(bank: Bank, key: str, asked: dict[str, Any]) -> Response | None:
             pass
         case _:
             return None
-    with contextlib.suppress(OSError):  # hang up: no answer at all
+    return hang_up()
+
+
+def hang_up() -> Response:
+    """No answer at all."""
+    with contextlib.suppress(OSError):
         request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return Response()
+
+
+def misbehave(bank: Bank, key: str, give: Callable[[], object]) -> Response | None:
+    """What the mode does to a refund; None where it is answered properly, if late."""
+    mode, _ = bank.behaviour.for_payment(key, "")
+    delay = bank.behaviour.delay
+    if mode == "error":
+        bank.errors.add(key)
+    if key in bank.errors:
+        return as_json(500, {"error": "internal_server_error"})
+    match mode:
+        case "refuse":
+            return as_json(409, {"error": "conflict", "message": "Ce paiement ne peut plus être remboursé."})
+        case "timeout":
+            give()
+            time.sleep(delay)
+            return hang_up()
+        case "late":
+            bank.later.do(delay, give)
+            return hang_up()
+        case "drop":
+            return hang_up()
+        case "slow":
+            time.sleep(delay)
+    return None
+
+
+def give_back(give: Callable[[], Any]) -> Response:
+    """The refund, or why there is none."""
+    made = give()
+    return as_json(200, made) if made else as_json(409, {"error": "conflict", "message": "Montant trop élevé."})
 
 
 def take(bank: Bank, key: str, asked: dict[str, Any]) -> Response:

@@ -145,13 +145,34 @@ def test_what_is_not_captured_yet_can_be_called_off(sandbox: Sandbox, bank: Bank
 def test_a_refund_is_made_once_and_never_beyond_the_payment(sandbox: Sandbox, make_request: MakeRequest) -> None:
     request = make_request()
     payment_id = sandbox.create_payment(request).provider_payment_id or ""
-    made = sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1")
-    assert sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1") == made
+    ours = uuid4()
+    made = sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1", refund_id=ours)
+    assert sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1", refund_id=ours) == made
     with pytest.raises(ProviderRejectedError):
-        sandbox.refund(payment_id, Decimal("14.01"), idempotency_key="r2")
+        sandbox.refund(payment_id, Decimal("14.01"), idempotency_key="r2", refund_id=uuid4())
     found = sandbox.find_payment(request.attempt_id)
     assert found is not None
     assert found.refunds == (made,)
+    assert made.refund_id == ours
+
+
+@pytest.mark.parametrize(("mode", "given_back"), [("timeout", 1), ("drop", 0), ("error", 0), ("down", 0)])
+def test_a_refund_without_an_answer_is_not_known(
+    sandbox: Sandbox, bank: Bank, make_request: MakeRequest, mode: str, given_back: int
+) -> None:
+    request = make_request()
+    payment_id = sandbox.create_payment(request).provider_payment_id or ""
+    bank.order({"mode": mode, "delay": 0})
+    with pytest.raises(ProviderUnreachableError):
+        sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1", refund_id=uuid4())
+    assert len(bank.payments[payment_id]["refunds"]) == given_back
+
+
+def test_a_refund_may_be_refused(sandbox: Sandbox, bank: Bank, make_request: MakeRequest) -> None:
+    payment_id = sandbox.create_payment(make_request()).provider_payment_id or ""
+    bank.order({"mode": "refuse"})
+    with pytest.raises(ProviderRejectedError, match="ne peut plus être remboursé"):
+        sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1", refund_id=uuid4())
 
 
 def test_a_reversal_has_its_own_date_and_reason(sandbox: Sandbox, bank: Bank, make_request: MakeRequest) -> None:

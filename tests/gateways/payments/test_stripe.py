@@ -108,7 +108,9 @@ class TestAgainstLocalstripe:
         outcome = account.create_payment(make_request(**self.saved(account, "4242424242424242")))
         payment_id = outcome.provider_payment_id or ""
         assert account.cancel(payment_id).state is PaymentState.SUCCEEDED
-        assert account.refund(payment_id, Decimal("4.00"), idempotency_key="r").amount == Decimal("4.00")
+        ours = uuid4()
+        made = account.refund(payment_id, Decimal("4.00"), idempotency_key="r", refund_id=ours)
+        assert (made.amount, made.refund_id) == (Decimal("4.00"), ours)
 
     def test_a_method_that_it_does_not_know_is_refused_for_good(
         self, account: Stripe, make_request: MakeRequest
@@ -332,6 +334,13 @@ class TestAnswers:
         found = account.find_payment(uuid4(), provider_payment_id="pi_1")
         assert found is not None
         assert [(refund.external_id, refund.amount) for refund in found.refunds] == [("re_1", Decimal("4.00"))]
+
+    def test_a_refund_that_fails_at_once_was_not_made(self, server: Canned, account: Stripe) -> None:
+        server.answer("/v1/payment_intents/pi_1", intent())
+        made = {"object": "refund", "id": "re_1", "amount": 400, "currency": "eur", "created": 1_770_000_900}
+        server.answer("/v1/refunds", {**made, "status": "failed", "failure_reason": "expired_or_canceled_card"})
+        with pytest.raises(ProviderRejectedError, match="expired_or_canceled_card"):
+            account.refund("pi_1", Decimal("4.00"), idempotency_key="r", refund_id=uuid4())
 
     def test_reconciliation_lists_what_was_made_and_what_was_disputed_later(
         self, server: Canned, account: Stripe

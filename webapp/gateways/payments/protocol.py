@@ -82,12 +82,16 @@ class PaymentRequest:
 
 @dataclass(frozen=True)
 class Refund:
-    """Money given back, as the provider tells it. ``amount`` is positive."""
+    """Money given back, as the provider tells it. ``amount`` is positive.
+
+    ``refund_id`` is our row's id, which the provider keeps with it; None where somebody asked at its own site.
+    """
 
     external_id: str
     amount: Decimal
     happened_at: datetime
     reason: str = ""
+    refund_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -190,8 +194,11 @@ class Provider(Protocol):
         """
         ...
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
-        """Give ``amount`` of a captured payment back. Raises ProviderUnreachableError, ProviderRejectedError."""
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
+        """Give ``amount`` of a captured payment back, once per key; ``refund_id`` is kept with it there.
+
+        Raises ProviderUnreachableError where nobody knows what became of it, ProviderRejectedError where nothing did.
+        """
         ...
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:

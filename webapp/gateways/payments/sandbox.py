@@ -7,12 +7,12 @@ webhooks are signed with: ``X-Sandbox-Signature: t=<unix seconds>,v1=<hex HMAC-S
 import hashlib
 import hmac
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -33,6 +33,8 @@ from webapp.gateways.payments.protocol import (
 )
 from webapp.gateways.payments.refusals import class_of_card_code
 from webapp.models.charges import RefusalClass
+
+T = TypeVar("T")
 
 SIGNATURE_HEADER = "X-Sandbox-Signature"
 SIGNATURE_AGE = timedelta(minutes=5)
@@ -99,15 +101,16 @@ class Sandbox:
         """See Provider."""
         return _outcome(self._ask("POST", f"/payments/{provider_payment_id}/cancel"))
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
         """See Provider."""
-        return _refund(
+        return _understood(
+            _refund,
             self._ask(
                 "POST",
                 f"/payments/{provider_payment_id}/refunds",
-                json={"amount": str(amount)},
+                json={"amount": str(amount), "reference": str(refund_id)},
                 headers={"Idempotency-Key": idempotency_key},
-            )
+            ),
         )
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
@@ -184,8 +187,12 @@ def _digest(body: bytes, secret: str, moment: int) -> str:
 
 def _outcome(payment: Mapping[str, Any]) -> PaymentOutcome:
     """The provider's object in our words. Raises ProviderUnreachableError on one that makes no sense."""
+    return _understood(_read, payment)
+
+
+def _understood(read: Callable[[Mapping[str, Any]], T], told: Mapping[str, Any]) -> T:
     try:
-        return _read(payment)
+        return read(told)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ProviderUnreachableError(f"unreadable answer: {type(error).__name__}: {error}") from error
 
@@ -215,6 +222,7 @@ def _refund(refund: Mapping[str, Any]) -> Refund:
         amount=Decimal(refund["amount"]),
         happened_at=datetime.fromisoformat(refund["happened_at"]),
         reason=refund.get("reason", ""),
+        refund_id=uuid_or_none(refund.get("reference")),
     )
 
 

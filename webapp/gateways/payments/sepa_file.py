@@ -150,7 +150,7 @@ class SepaFile:
         """See Provider."""
         raise ProviderRejectedError("a debit is taken out of its bank file, or recalled at the bank")
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
         """See Provider."""
         raise ProviderRejectedError("a debit is paid back by a transfer")
 

@@ -50,6 +50,8 @@ STATES = {
 REVERSING_DISPUTES = frozenset({"needs_response", "under_review", "lost"})
 """States of a dispute in which the money has been taken back (« warning_… » are only inquiries)."""
 
+UNDONE_REFUNDS = frozenset({"failed", "canceled"})
+
 
 class Stripe:
     """An account with Stripe. ``url`` replaces its address, in tests."""
@@ -126,16 +128,23 @@ class Stripe:
             canceled = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": ["latest_charge"]}))
         return self._outcome(canceled.to_dict())
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
         """See Provider."""
         intent = _asking(lambda: self._client.v1.payment_intents.retrieve(provider_payment_id))
         minor = _to_minor(amount, intent.currency)
         made = _asking(
             lambda: self._client.v1.refunds.create(
-                {"payment_intent": provider_payment_id, "amount": minor}, {"idempotency_key": idempotency_key}
+                {
+                    "payment_intent": provider_payment_id,
+                    "amount": minor,
+                    "metadata": {"refund": str(refund_id)},
+                },
+                {"idempotency_key": idempotency_key},
             )
-        )
-        return _refund(made.to_dict())
+        ).to_dict()
+        if made.get("status") in UNDONE_REFUNDS:
+            raise ProviderRejectedError(made.get("failure_reason") or f"refund {made['status']}")
+        return _refund(made)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
         """See Provider."""
@@ -228,7 +237,7 @@ class Stripe:
     def _refunds(self, payment_id: str) -> tuple[Refund, ...]:
         refunds = _asking(lambda: self._client.v1.refunds.list({"payment_intent": payment_id, "limit": 100}))
         made = (refund.to_dict() for refund in refunds.data)
-        return tuple(_refund(refund) for refund in made if refund.get("status") not in ("failed", "canceled"))
+        return tuple(_refund(refund) for refund in made if refund.get("status") not in UNDONE_REFUNDS)
 
 
 def _asking(ask: Callable[[], T]) -> T:
@@ -286,6 +295,7 @@ def _refund(refund: dict[str, Any]) -> Refund:
         amount=_from_minor(refund["amount"], refund["currency"]),
         happened_at=_instant(refund["created"]),
         reason=refund.get("reason") or "",
+        refund_id=uuid_or_none((refund.get("metadata") or {}).get("refund")),
     )
 
 
