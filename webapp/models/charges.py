@@ -1,4 +1,4 @@
-"""Charges (prélèvements): money asked for one cycle of a subscription, and the attempts to get it."""
+"""Charges (prélèvements): money asked for one cycle of a subscription, the attempts to get it, and what goes back."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -139,6 +139,8 @@ class Attention(StrEnum):
     AUTHENTICATION = "authentication"
     REVERSED = "reversed"
     MISMATCH = "mismatch"
+    CREDIT_NOTE = "credit_note"
+    REFUND = "refund"
 
     @property
     def label(self) -> str:
@@ -151,6 +153,8 @@ class Attention(StrEnum):
             "authentication": "Le client n’a pas donné son accord",
             "reversed": "Rejeté après paiement",
             "mismatch": "Écart avec le prestataire de paiement",
+            "credit_note": "Remboursé chez le prestataire, sans avoir",
+            "refund": "Remboursement refusé ou sans résultat",
         }[self.value]
 
 
@@ -162,6 +166,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     retry, a look-up of an unknown result, the day of a scheduled one.
 
     Whoever works on it holds ``lease_until`` and ``fence``: a write names its fence, and an older one changes nothing.
+    ``waived`` is what a credit note took off the amount before it was paid: see ``owed``.
     ``attention`` puts it on the list for a person, since ``attention_at``. ``explanation`` is a French sentence on why
     it stands where it stands. ``reference`` is readable and unique by construction; uniqueness stands on the cycle.
     """
@@ -170,6 +175,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     __table_args__ = (
         UniqueConstraint("organisation_id", "subscription_id", "cycle_no"),
         CheckConstraint("amount >= 0", name="amount_is_positive"),
+        CheckConstraint("waived BETWEEN 0 AND amount", name="waived_within_amount"),
         tenant_key("subscription_id", "subscriptions", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
@@ -205,6 +211,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     amount_before_tax: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     vat: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
+    waived: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     payment_method: Mapped[PaymentMethod | None] = mapped_column(stored_enum(PaymentMethod))
@@ -244,6 +251,11 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     def can_become(self, status: ChargeStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
         return status in TRANSITIONS[self.status]
+
+    @property
+    def owed(self) -> Decimal:
+        """What is asked for, with tax: the amount, less what a credit note took off it."""
+        return self.amount - (self.waived or 0)  # none on a row that was not written yet
 
 
 class AttemptStatus(StrEnum):
@@ -370,6 +382,81 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
     def idempotency_key(self) -> str:
         """The key that the provider sees: the same for every sending of this attempt, and for no other."""
         return f"crm-{self.id}"
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands; see REFUND_TRANSITIONS."""
+
+    REQUESTED = "requested"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "requested": "Demandé",
+            "unknown": "Résultat inconnu",
+            "succeeded": "Remboursé",
+            "refused": "Refusé",
+        }[self.value]
+
+
+REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
+    RefundStatus.REQUESTED: frozenset({RefundStatus.UNKNOWN, RefundStatus.SUCCEEDED, RefundStatus.REFUSED}),
+    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.REFUSED}),
+    # That money went back is a fact, whatever we had given up.
+    RefundStatus.REFUSED: frozenset({RefundStatus.SUCCEEDED}),
+    RefundStatus.SUCCEEDED: frozenset(),
+}
+
+
+class Refund(OrganisationScoped, Identified, Timestamped, Base):
+    """Money of a captured attempt that a provider was asked to give back. The amount is frozen, above zero.
+
+    ``next_attempt_at`` is when it is sent or looked up, empty once it is settled; whoever takes it up moves that ahead
+    by a lease, and a result is recorded only under its own ``fence``. ``external_id`` is the provider's id of it, by
+    which its row in the ledger is known.
+    """
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_is_positive"),
+        CheckConstraint(
+            "(next_attempt_at IS NULL) = (status IN ('succeeded', 'refused'))", name="taken_up_until_settled"
+        ),
+        Index("ix_refunds_charge", "organisation_id", "charge_id"),
+        Index("ix_refunds_next_attempt", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+        tenant_key("charge_id", "charges", ondelete="RESTRICT"),
+        tenant_key("attempt_id", "charge_attempts", ondelete="RESTRICT"),
+        tenant_key("requested_by_id", "users", ondelete="SET NULL"),
+    )
+
+    charge_id: Mapped[UUID]
+    attempt_id: Mapped[UUID]
+    amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
+    currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
+    reason: Mapped[str] = mapped_column(Text)
+    status: Mapped[RefundStatus] = mapped_column(stored_enum(RefundStatus), default=RefundStatus.REQUESTED)
+    external_id: Mapped[str | None] = mapped_column(String(255))
+    provider_message: Mapped[str | None] = mapped_column(Text)
+    sends: Mapped[int] = mapped_column(default=0, server_default="0")
+    first_sent_at: Mapped[datetime | None]
+    last_sent_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(default=0, server_default="0")
+    settled_at: Mapped[datetime | None]
+    requested_by_id: Mapped[UUID | None]
+
+    def can_become(self, status: RefundStatus) -> bool:
+        """Whether the table of transitions leads from the present state to ``status``."""
+        return status in REFUND_TRANSITIONS[self.status]
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key that the provider sees: the same for every sending of this refund, and for no other."""
+        return f"crm-refund-{self.id}"
 
 
 class ChargeRun(OrganisationScoped, Identified, Base):

@@ -1,4 +1,4 @@
-"""Invoices (factures): numbered without gaps, frozen once issued, and the payments allocated to them."""
+"""Invoices (factures) and credit notes (avoirs): numbered without gaps, frozen once issued, and what is paid on them."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, String, UniqueConstraint, and_, text
+from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint, and_, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from webapp import clock
 from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
@@ -29,6 +29,23 @@ class InvoiceCounter(OrganisationScoped, Base):
     series: Mapped[str] = mapped_column(String(20), primary_key=True)
     last_number: Mapped[int] = mapped_column(default=0, server_default="0")
     last_issued_on: Mapped[date | None]
+
+
+class InvoiceKind(StrEnum):
+    """What a document of the table is."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen and on paper."""
+        return {"invoice": "Facture", "credit_note": "Avoir"}[self.value]
+
+    @property
+    def series(self) -> str:
+        """The series that it is numbered in."""
+        return {"invoice": "FA", "credit_note": "AV"}[self.value]
 
 
 class InvoiceStatus(StrEnum):
@@ -54,8 +71,12 @@ TRANSITIONS: dict[InvoiceStatus, frozenset[InvoiceStatus]] = {
 class Invoice(OrganisationScoped, Identified, Timestamped, Base):
     """An invoice. ``number`` and ``reference`` (series and number as printed) are empty until it is finalised.
 
-    From then on everything but the payment is frozen: ``seller`` and ``buyer`` are copies, ``vat`` holds
-    ``[{rate, base, tax}]``. ``paid`` is the sum of its allocations.
+    From then on everything but the payment is frozen (a trigger refuses anything else): ``seller`` and ``buyer`` are
+    copies, ``vat`` holds ``[{rate, base, tax}]``. ``paid`` is the sum of its allocations, ``credited`` that of its
+    credit notes.
+
+    A credit note is a row too: it names the invoice that it ``corrects`` and the ``reason``, its amounts are negative,
+    so that sums come out right, and nothing is ever paid on it: what it gives back is allocated to its invoice.
     """
 
     __tablename__ = "invoices"
@@ -69,18 +90,32 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
         ),
         UniqueConstraint("organisation_id", "company_id", "series", "number"),
         CheckConstraint("(number IS NULL) = (status = 'draft')", name="numbered_once_final"),
+        CheckConstraint(
+            "(corrects_id IS NULL AND total >= 0 AND credited BETWEEN 0 AND total) OR "
+            "(corrects_id IS NOT NULL AND total < 0 AND credited = 0 AND paid = 0 AND charge_id IS NULL)",
+            name="credited_within_total",
+        ),
         Index("ix_invoices_client", "organisation_id", "client_id", "id"),
         Index("ix_invoices_issued", "organisation_id", "issued_on", "id"),
         Index("ix_invoices_status", "organisation_id", "status", "due_on", "id"),
         Index("ix_invoices_drafts", "created_at", postgresql_where=text("status = 'draft'")),
+        Index("ix_invoices_credit_notes", "organisation_id", "id", postgresql_where=text("corrects_id IS NOT NULL")),
+        Index(
+            "ix_invoices_corrects",
+            "organisation_id",
+            "corrects_id",
+            postgresql_where=text("corrects_id IS NOT NULL"),
+        ),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),
+        tenant_key("corrects_id", "invoices", ondelete="RESTRICT"),
     )
 
     company_id: Mapped[UUID]
     client_id: Mapped[UUID]
     charge_id: Mapped[UUID | None]
+    corrects_id: Mapped[UUID | None]
     status: Mapped[InvoiceStatus] = mapped_column(stored_enum(InvoiceStatus), default=InvoiceStatus.DRAFT)
     series: Mapped[str] = mapped_column(String(20))
     number: Mapped[int | None]
@@ -94,6 +129,8 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
     vat: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     total: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     paid: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
+    credited: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
+    reason: Mapped[str | None] = mapped_column(Text)
     seller: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     buyer: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     finalised_at: Mapped[datetime | None]
@@ -101,6 +138,13 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
     client: Mapped[Client] = relationship(
         primaryjoin=lambda: and_(
             Invoice.organisation_id == Client.organisation_id, foreign(Invoice.client_id) == Client.id
+        ),
+        viewonly=True,
+    )
+    corrects: Mapped["Invoice | None"] = relationship(
+        primaryjoin=lambda: and_(
+            Invoice.organisation_id == remote(Invoice.organisation_id),
+            foreign(Invoice.corrects_id) == remote(Invoice.id),
         ),
         viewonly=True,
     )
@@ -117,9 +161,29 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
         return status in TRANSITIONS[self.status]
 
     @property
+    def kind(self) -> InvoiceKind:
+        """What it is."""
+        return kind_of(self.corrects_id)
+
+    @property
+    def status_label(self) -> str:
+        """The words on the screen: nobody pays a credit note."""
+        return label_of(self.kind, self.status)
+
+    @property
     def balance(self) -> Decimal:
-        """What remains to be paid."""
-        return self.total - self.paid
+        """What remains to be paid; on a credit note nothing does."""
+        return Decimal("0.00") if self.corrects_id else self.total - self.paid - self.credited
+
+
+def kind_of(corrects_id: UUID | None) -> InvoiceKind:
+    """What a document is: one that corrects another is a credit note."""
+    return InvoiceKind.CREDIT_NOTE if corrects_id else InvoiceKind.INVOICE
+
+
+def label_of(kind: InvoiceKind, status: InvoiceStatus) -> str:
+    """The words on the screen for where a document stands."""
+    return "Émis" if kind is InvoiceKind.CREDIT_NOTE and status is InvoiceStatus.PAID else status.label
 
 
 class InvoiceLine(OrganisationScoped, Identified, Base):

@@ -1,6 +1,6 @@
 """Amounts: Decimal with two places, rounded once, half up; VAT per rate, on totals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -28,12 +28,28 @@ class VatShare:
     base: Decimal
     tax: Decimal
 
+    @property
+    def with_tax(self) -> Decimal:
+        """What it comes to."""
+        return self.base + self.tax
+
+    def __neg__(self) -> "VatShare":
+        return VatShare(self.rate, -self.base, -self.tax)
+
 
 @dataclass(frozen=True)
 class Totals:
     """A document's totals. ``with_tax`` is the sum of the bases and of the taxes, each rounded once per rate."""
 
     shares: tuple[VatShare, ...]
+
+    @classmethod
+    def from_json(cls, shares: Iterable[Mapping[str, Any]]) -> "Totals":
+        """The totals that ``as_json`` froze."""
+        return cls(tuple(VatShare(*(Decimal(share[name]) for name in ("rate", "base", "tax"))) for share in shares))
+
+    def __neg__(self) -> "Totals":
+        return Totals(tuple(-share for share in self.shares))
 
     @property
     def before_tax(self) -> Decimal:
@@ -61,3 +77,21 @@ def totals(amounts: Iterable[tuple[Decimal, Decimal]]) -> Totals:
     for rate, amount in amounts:
         bases[rate.normalize()] = bases.get(rate.normalize(), Decimal("0.00")) + cents(amount)
     return Totals(tuple(VatShare(rate + 0, base, cents(base * rate / 100)) for rate, base in sorted(bases.items())))
+
+
+def part_of(whole: Totals, amount: Decimal) -> Totals:
+    """``amount`` (with tax, at most ``whole``) divided among the rates in proportion; each rate's tax follows, half up.
+
+    No rate gives more than it has, before tax or in tax, and each gives all of it where ``amount`` is the whole: parts
+    taken one after the other from what is left come to exactly the whole. Needs shares that are not negative.
+    """
+    parts, given, reached = [], Decimal(0), Decimal(0)
+    for share in whole.shares:
+        reached += share.with_tax
+        part = cents(amount * reached / whole.with_tax) - given
+        given += part
+        tax = min(cents(part * share.rate / (100 + share.rate)), share.tax)
+        base = min(part - tax, share.base)
+        if part:
+            parts.append(VatShare(share.rate, base, part - base))
+    return Totals(tuple(parts))

@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_EXPIRED = "subscription_expired"
     CHARGE_DECIDED = "charge_decided"
+    CREDIT_NOTE_MADE = "credit_note_made"
 
     @property
     def label(self) -> str:
@@ -76,6 +77,7 @@ class EventKind(StrEnum):
             "subscription_canceled": "Abonnement résilié",
             "subscription_expired": "Abonnement échu",
             "charge_decided": "Décision sur un prélèvement",
+            "credit_note_made": "Avoir établi",
         }[self.value]
 
 

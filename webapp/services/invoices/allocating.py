@@ -1,7 +1,7 @@
 """Allocation: which movements of the ledger settle which invoice. Only ever added to.
 
 A capture pays its charge's invoice; a reversal allocates its negative amount, and so the invoice is unpaid again. A
-refund is no reversal: what it gives back is settled by a credit note.
+refund is no reversal: what it gives back is settled together with its credit note, see ``crediting``.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _ALLOCATE = text(
     UPDATE invoices i SET
       paid = i.paid + sums.amount,
       status = CASE WHEN i.status = 'draft' THEN 'draft'
-                    WHEN i.paid + sums.amount >= i.total THEN 'paid' ELSE 'issued' END
+                    WHEN i.paid + i.credited + sums.amount >= i.total THEN 'paid' ELSE 'issued' END
     FROM sums
     WHERE i.organisation_id = :organisation_id AND i.id = sums.invoice_id
     """

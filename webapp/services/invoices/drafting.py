@@ -13,13 +13,10 @@ from webapp import queue
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.charges import Charge
-from webapp.models.invoices import Invoice, InvoiceLine, InvoiceStatus
+from webapp.models.invoices import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus
 from webapp.services.invoices import allocating
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
-
-SERIES = "FA"
-"""The series of invoices; credit notes have their own."""
 
 JOB = "jobs.invoices.finalise"
 
@@ -56,7 +53,7 @@ def _insert_drafts(charges: Iterable[Charge], *, at: datetime) -> dict[UUID, UUI
             "client_id": charge.client_id,
             "charge_id": charge.id,
             "status": InvoiceStatus.DRAFT,
-            "series": SERIES,
+            "series": InvoiceKind.INVOICE.series,
             "due_on": charge.due_on,
             "period_start": charge.period_start,
             "period_end": charge.period_end,

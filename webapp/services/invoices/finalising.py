@@ -1,4 +1,4 @@
-"""Finalising: an invoice gets its number, its date and its copies of seller and buyer, and is frozen.
+"""Finalising: an invoice or credit note gets its number, its date and its copies of seller and buyer, and is frozen.
 
 Numbers are chronological and without gaps per company and series, since the counter is a row that the numbering
 transaction locks. That transaction is short and its own, so that numbering does not serialise the charging.
@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
@@ -53,7 +54,7 @@ def _number_oldest(*, at: datetime) -> int:
     with transaction():
         oldest = db.session.execute(
             select(Invoice.company_id, Invoice.series)
-            .where(Invoice.status == InvoiceStatus.DRAFT)
+            .where(Invoice.status == InvoiceStatus.DRAFT, _is_ready())
             .order_by(Invoice.created_at, Invoice.id)
             .limit(1)
         ).first()
@@ -66,7 +67,12 @@ def _number(company_id: UUID, series: str, *, at: datetime, only: UUID | None = 
         counter = _lock_counter(company_id, series)
         drafts = (
             select(Invoice)
-            .where(Invoice.company_id == company_id, Invoice.series == series, Invoice.status == InvoiceStatus.DRAFT)
+            .where(
+                Invoice.company_id == company_id,
+                Invoice.series == series,
+                Invoice.status == InvoiceStatus.DRAFT,
+                _is_ready(),
+            )
             .order_by(Invoice.created_at, Invoice.id)
             .limit(BATCH)
             # One that the charge engine holds waits for the next batch: nobody waits for anybody in a circle.
@@ -88,6 +94,17 @@ def _number(company_id: UUID, series: str, *, at: datetime, only: UUID | None = 
         return len(invoices)
 
 
+def _is_ready() -> ColumnElement[bool]:
+    """A credit note names the number of the invoice that it corrects, and so comes after it."""
+    corrected = aliased(Invoice)
+    waits = exists().where(
+        corrected.organisation_id == Invoice.organisation_id,
+        corrected.id == Invoice.corrects_id,
+        corrected.status == InvoiceStatus.DRAFT,
+    )
+    return or_(Invoice.corrects_id.is_(None), ~waits)
+
+
 def _lock_counter(company_id: UUID, series: str) -> InvoiceCounter:
     table = InvoiceCounter.__table__
     first = {"organisation_id": tenancy.current_organisation_id(), "company_id": company_id, "series": series}
@@ -103,7 +120,7 @@ def _lock_counter(company_id: UUID, series: str) -> InvoiceCounter:
 def _freeze(invoice: Invoice, number: int, seller: dict[str, Any], buyer: dict[str, Any]) -> None:
     invoice.number = number
     invoice.reference = f"{invoice.series}-{number:06d}"
-    invoice.status = InvoiceStatus.PAID if invoice.paid >= invoice.total else InvoiceStatus.ISSUED
+    invoice.status = InvoiceStatus.PAID if invoice.balance <= 0 else InvoiceStatus.ISSUED
     invoice.seller, invoice.buyer = seller, buyer
 
 

@@ -1,4 +1,4 @@
-"""Reading invoices: lists, one with its lines and payments, and what a client owes."""
+"""Reading invoices and credit notes: lists, one with its lines and payments, and what a client owes."""
 
 import re
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from webapp import tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client, full_name
-from webapp.models.invoices import Allocation, Invoice, InvoiceStatus
+from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceStatus, kind_of, label_of
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.services import keyset
 from webapp.services.clients.search import Term, terms_of
-from webapp.services.invoices.drafting import SERIES
 
 PAGE_SIZE = 50
 NOTHING = Decimal("0.00")
 SEARCH_LENGTH = 200
-_REFERENCE = re.compile(rf"(?:{SERIES})?[\s-]*0*([0-9]{{1,9}})", re.ASCII | re.IGNORECASE)
+_SERIES = "|".join(kind.series for kind in InvoiceKind)
+_REFERENCE = re.compile(rf"({_SERIES})?[\s-]*0*([0-9]{{1,9}})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class InvoicesView:
     """
 
     search: str = ""
+    kind: InvoiceKind | None = None
     status: InvoiceStatus | None = None
     client_id: UUID | None = None
     company_id: UUID | None = None
@@ -51,6 +52,7 @@ class InvoiceRow(NamedTuple):
 
     id: UUID
     reference: str | None
+    kind: InvoiceKind
     status: InvoiceStatus
     client_id: UUID
     client: str
@@ -60,6 +62,11 @@ class InvoiceRow(NamedTuple):
     total: Decimal
     balance: Decimal
     currency: str
+
+    @property
+    def status_label(self) -> str:
+        """The words on the screen."""
+        return label_of(self.kind, self.status)
 
 
 class Listing(NamedTuple):
@@ -99,6 +106,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
         select(
             Invoice.id,
             Invoice.reference,
+            Invoice.corrects_id,
             Invoice.status,
             Invoice.client_id,
             Client.last_name,
@@ -108,6 +116,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
             Invoice.due_on,
             Invoice.total,
             Invoice.paid,
+            Invoice.credited,
             Invoice.currency,
         )
         .join(Client, (Client.organisation_id == Invoice.organisation_id) & (Client.id == Invoice.client_id))
@@ -125,14 +134,17 @@ def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
     ):
         if value is not None:
             conditions.append(column == value)
+    if view.kind is not None or view.status is InvoiceStatus.PAID:  # nobody pays a credit note
+        is_credit_note = view.kind is InvoiceKind.CREDIT_NOTE
+        conditions.append(Invoice.corrects_id.is_not(None) if is_credit_note else Invoice.corrects_id.is_(None))
     readable = "".join(c if c.isprintable() else " " for c in view.search[:SEARCH_LENGTH]).strip()
     if match := _REFERENCE.fullmatch(readable):
         # Naming the companies lets the index of numbers answer.
         companies = select(Company.id).where(Company.organisation_id == organisation_id)
         conditions += [
             Invoice.company_id.in_(companies),
-            Invoice.series == SERIES,
-            Invoice.number == int(match.group(1)),
+            Invoice.series.in_([match.group(1).upper()] if match.group(1) else [kind.series for kind in InvoiceKind]),
+            Invoice.number == int(match.group(2)),
         ]
     elif readable:
         terms: list[Term] = terms_of(db.session.execute(select(func.fold(readable))).scalar_one())
@@ -144,6 +156,7 @@ def _row(found: Row[*tuple[Any, ...]]) -> InvoiceRow:
     return InvoiceRow(
         id=found.id,
         reference=found.reference,
+        kind=kind_of(found.corrects_id),
         status=found.status,
         client_id=found.client_id,
         client=full_name(found.last_name, found.first_name),
@@ -151,15 +164,15 @@ def _row(found: Row[*tuple[Any, ...]]) -> InvoiceRow:
         issued_on=found.issued_on,
         due_on=found.due_on,
         total=found.total,
-        balance=found.total - found.paid,
+        balance=NOTHING if found.corrects_id else found.total - found.paid - found.credited,
         currency=found.currency,
     )
 
 
 def find_invoice(invoice_id: UUID) -> Invoice:
-    """An invoice of the current organisation, with its lines and client. Raises NotFoundError."""
-    statement = select(Invoice).where(Invoice.id == invoice_id)
-    invoice = db.session.scalar(statement.options(selectinload(Invoice.lines), joinedload(Invoice.client)))
+    """An invoice or credit note of the current organisation, with its lines and client. Raises NotFoundError."""
+    loaded = selectinload(Invoice.lines), joinedload(Invoice.client), joinedload(Invoice.corrects)
+    invoice = db.session.scalar(select(Invoice).where(Invoice.id == invoice_id).options(*loaded))
     if invoice is None:
         raise NotFoundError("Cette facture n’existe pas ou plus.")
     return invoice
@@ -168,6 +181,11 @@ def find_invoice(invoice_id: UUID) -> Invoice:
 def find_invoice_of_charge(charge_id: UUID) -> Invoice | None:
     """The invoice of a charge, if it has one."""
     return db.session.scalar(select(Invoice).where(Invoice.charge_id == charge_id))
+
+
+def list_credit_notes(invoice_id: UUID) -> list[Invoice]:
+    """The credit notes of an invoice, the first first."""
+    return list(db.session.scalars(select(Invoice).where(Invoice.corrects_id == invoice_id).order_by(Invoice.id)))
 
 
 class Settlement(NamedTuple):
@@ -194,22 +212,34 @@ def list_settlements(invoice_id: UUID) -> list[Settlement]:
 class Balance(NamedTuple):
     """Where a client stands in one currency, with tax.
 
-    ``invoiced`` counts invoices that have their number or wait for it; ``received`` is the ledger, net of what went
-    back; ``owed`` is the unpaid part of invoices. ``invoiced - received`` differs from it by refunds without a credit
-    note, and by money in advance.
+    ``invoiced`` and ``credited`` count invoices and credit notes that have their number or wait for it; ``received`` is
+    the ledger, net of what went back; ``owed`` is the unpaid part of invoices. ``total`` differs from it by refunds
+    without a credit note, and by money in advance.
     """
 
     currency: str
-    invoiced: Decimal
-    received: Decimal
-    owed: Decimal
+    invoiced: Decimal = NOTHING
+    credited: Decimal = NOTHING
+    received: Decimal = NOTHING
+    owed: Decimal = NOTHING
+
+    @property
+    def total(self) -> Decimal:
+        """Invoices, less credit notes and payments, and what was refunded again; below zero we owe the client."""
+        return self.invoiced - self.credited - self.received
 
 
 def balances_of_client(client_id: UUID) -> list[Balance]:
     """The client's balance in each currency; empty for a client without invoices or payments."""
-    unpaid = func.coalesce(func.sum(Invoice.total - Invoice.paid).filter(Invoice.status != InvoiceStatus.PAID), 0)
+    is_invoice = Invoice.corrects_id.is_(None)
+    remaining = Invoice.total - Invoice.paid - Invoice.credited
+    sums = {
+        "invoiced": func.sum(Invoice.total).filter(is_invoice),
+        "credited": -func.sum(Invoice.total).filter(~is_invoice),
+        "owed": func.sum(remaining).filter(is_invoice, Invoice.status != InvoiceStatus.PAID),
+    }
     invoices = db.session.execute(
-        select(Invoice.currency, func.sum(Invoice.total).label("total"), unpaid.label("owed"))
+        select(Invoice.currency, *(func.coalesce(value, NOTHING).label(name) for name, value in sums.items()))
         .where(Invoice.client_id == client_id)
         .group_by(Invoice.currency)
     )
@@ -220,8 +250,8 @@ def balances_of_client(client_id: UUID) -> list[Balance]:
     )
     balances: dict[str, Balance] = {}
     for row in invoices:
-        balances[row.currency] = Balance(row.currency, row.total, NOTHING, row.owed)
+        balances[row.currency] = Balance(row.currency, row.invoiced, row.credited, owed=row.owed)
     for currency, received in payments:
-        known = balances.get(currency, Balance(currency, NOTHING, NOTHING, NOTHING))
+        known = balances.get(currency, Balance(currency))
         balances[currency] = known._replace(received=received)
     return [balances[currency] for currency in sorted(balances)]

@@ -1,4 +1,4 @@
-"""The PDF of an invoice: made when somebody asks for it, from the frozen row alone, so that it never changes."""
+"""The PDF of an invoice or credit note: made when somebody asks for it, from frozen rows alone: it never changes."""
 
 import logging
 from collections.abc import Callable
@@ -36,13 +36,13 @@ def print_invoice(invoice_id: UUID) -> bytes:
     """The invoice as a PDF. Raises NotFoundError, NotNumberedError, PrintingUnavailableError."""
     invoice = find_invoice(invoice_id)
     if invoice.number is None:
-        raise NotNumberedError("Cette facture n’a pas encore de numéro. Réessayez dans quelques instants.")
+        raise NotNumberedError("Ce document n’a pas encore de numéro. Réessayez dans quelques instants.")
     return _printer()(render(invoice))
 
 
 def file_name(invoice: Invoice) -> str:
     """What the PDF is called when it is downloaded."""
-    return f"Facture {invoice.reference or 'brouillon'}.pdf"
+    return f"{invoice.kind.label} {invoice.reference or 'brouillon'}.pdf"
 
 
 def render(invoice: Invoice) -> str:
