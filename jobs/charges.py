@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.charges import reconciling, runs, sweeping
+from webapp.services.charges import reconciling, refunding, runs, sweeping
 
 
 def run(organisation_id: str, run_id: str) -> None:
@@ -19,3 +19,8 @@ def sweep(organisation_id: str) -> None:
 def reconcile(organisation_id: str) -> None:
     """Compare the last days with what the providers say happened."""
     reconciling.reconcile(UUID(organisation_id), at=clock.now())
+
+
+def refund(organisation_id: str) -> None:
+    """Send or look up the refunds that were asked for."""
+    refunding.carry_out(UUID(organisation_id))

@@ -17,7 +17,7 @@ from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.services import outbox
-from webapp.services.charges import reconciling, sweeping
+from webapp.services.charges import reconciling, refunding, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
@@ -51,6 +51,7 @@ TIMETABLE = (
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
     Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),
+    Entry("refunds-sweep", timedelta(seconds=30), refunding.ring),
     Entry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

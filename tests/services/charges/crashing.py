@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from webapp import clock, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentRequest
+from webapp.gateways.payments.protocol import PaymentOutcome, PaymentRequest, Refund
 from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import runs, sweeping
 from webapp.services.payments import accounts
@@ -90,26 +91,47 @@ class MortalLedger(Ledger):
         self._pass_one()
         return outcome
 
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
+        """See Provider."""
+        self._pass_one()
+        told = super().refund(provider_payment_id, amount, idempotency_key=idempotency_key, refund_id=refund_id)
+        self._pass_one()
+        return told
+
     def _pass_one(self) -> None:
         if self.points is not None:
             self.points.pass_one()
 
 
-def work(organisation_id: UUID, ledger: MortalLedger, *, fatal: int | None, die: Death) -> int:
-    """What a worker does in an hour, up to the fatal point; returns how many points it passed."""
+def charge(organisation_id: UUID) -> None:
+    """What a worker does in an hour."""
+    with tenancy.organisation(organisation_id):
+        run_id, _ = runs.start(trigger=RunTrigger.SCHEDULED, at=clock.now(), enqueue=False)
+    runs.carry_out(organisation_id, run_id)
+    sweeping.sweep(organisation_id)
+
+
+def work(
+    organisation_id: UUID,
+    ledger: MortalLedger,
+    *,
+    fatal: int | None,
+    die: Death,
+    what: Callable[[UUID], object] = charge,
+) -> int:
+    """``what`` a worker does, up to the fatal point; returns how many points it passed."""
     with CrashPoints(fatal, die) as points:
         ledger.points = points
         try:
-            with tenancy.organisation(organisation_id):
-                run_id, _ = runs.start(trigger=RunTrigger.SCHEDULED, at=clock.now(), enqueue=False)
-            runs.carry_out(organisation_id, run_id)
-            sweeping.sweep(organisation_id)
+            what(organisation_id)
         finally:
             ledger.points = None
     return points.passed
 
 
-def fork_worker(organisation_id: UUID, ledger: MortalLedger, *, fatal: int | None) -> int:
+def fork_worker(
+    organisation_id: UUID, ledger: MortalLedger, *, fatal: int | None, what: Callable[[UUID], object] = charge
+) -> int:
     """A worker in a forked process, which dies at the fatal point; returns its process id."""
     child = os.fork()
     if child:
@@ -117,7 +139,7 @@ def fork_worker(organisation_id: UUID, ledger: MortalLedger, *, fatal: int | Non
     status = 1
     try:
         db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
-        work(organisation_id, ledger, fatal=fatal, die=kill_process)
+        work(organisation_id, ledger, fatal=fatal, die=kill_process, what=what)
         status = 0
     finally:
         os._exit(status)

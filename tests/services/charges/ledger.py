@@ -6,7 +6,7 @@ What it knows lives in a SQLite file, so that processes that are killed share it
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +18,10 @@ from webapp.gateways.payments.protocol import (
     PaymentOutcome,
     PaymentRequest,
     PaymentState,
-    ProviderEvent,
+    ProviderRejectedError,
     ProviderUnreachableError,
     Refund,
+    uuid_or_none,
 )
 from webapp.models.charges import RefusalClass
 
@@ -28,6 +29,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
   attempt TEXT PRIMARY KEY, key TEXT UNIQUE, subscription TEXT, cycle INTEGER, amount TEXT, state TEXT,
   refusal TEXT, created_at TEXT, visible_at TEXT, reversed INTEGER DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS refunds (
+  attempt TEXT, key TEXT UNIQUE, refund TEXT, amount TEXT, visible_at TEXT
 );
 CREATE TABLE IF NOT EXISTS calls (attempt TEXT, kind TEXT);
 """
@@ -48,7 +52,8 @@ class Ledger:
 
     def behave(self, mode: str) -> None:
         """``succeed``, ``soft``, ``hard``, ``technical``, ``authenticate``, ``process``; ``lost`` (nothing reaches it),
-        ``timeout`` (it commits and does not answer), ``late`` (it commits four minutes later), ``down``.
+        ``timeout`` (it commits and does not answer), ``late`` (it commits four minutes later), ``down``. Refunds fare
+        likewise; every kind of refusal refuses them.
         """
         self.mode = mode
 
@@ -112,6 +117,7 @@ class Ledger:
             authentication_url="https://example.org/3ds" if row["state"] == "authentication_required" else None,
             reversed_at=clock.now() if row["reversed"] else None,
             reversal_reason="AM04" if row["reversed"] else None,
+            refunds=tuple(self.refunds(attempt_id)),
         )
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
@@ -126,13 +132,43 @@ class Ledger:
         assert found is not None
         return found
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str) -> Refund:
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
         """See Provider."""
-        raise NotImplementedError
+        attempt_id = UUID(provider_payment_id.removeprefix("pay_"))
+        self._note("refund", attempt_id)
+        if self.mode in ("lost", "down"):
+            raise ProviderUnreachableError(self.mode)
+        if self.mode in STATES:
+            raise ProviderRejectedError(self.mode)
+        self.give_back(attempt_id, amount, key=idempotency_key, refund_id=refund_id)
+        if self.mode in ("timeout", "late"):
+            raise ProviderUnreachableError(self.mode)
+        return next(told for told in self.refunds(attempt_id) if told.refund_id == refund_id)
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> list[ProviderEvent]:
-        """See Provider."""
-        raise NotImplementedError
+    def give_back(self, attempt_id: UUID, amount: Decimal, *, key: str, refund_id: UUID | None = None) -> None:
+        """Money goes back, once per key; without ``refund_id`` somebody asked for it at the provider's own site."""
+        visible = clock.now() + timedelta(minutes=4) if self.mode == "late" else clock.now()
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO refunds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (str(attempt_id), key, str(refund_id or ""), str(amount), visible.isoformat()),
+            )
+
+    def refunds(self, attempt_id: UUID | None = None) -> list[Refund]:
+        """What it has given back, of one payment or of all."""
+        rows = self._database().execute(
+            "SELECT * FROM refunds WHERE visible_at <= ? AND ? IN ('', attempt) ORDER BY rowid",
+            (clock.now().isoformat(), str(attempt_id or "")),
+        )
+        return [
+            Refund(
+                external_id=f"re_{row['key']}",
+                amount=Decimal(row["amount"]),
+                happened_at=datetime.fromisoformat(row["visible_at"]),
+                refund_id=uuid_or_none(row["refund"]),
+            )
+            for row in rows
+        ]
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
         """See Provider."""
@@ -167,7 +203,7 @@ class Ledger:
 
     def forget(self) -> None:
         """Begin anew."""
-        self._database().executescript("DELETE FROM payments; DELETE FROM calls")
+        self._database().executescript("DELETE FROM payments; DELETE FROM refunds; DELETE FROM calls")
 
     def invent(self) -> None:
         """A payment that nobody asked for."""

@@ -89,7 +89,7 @@ def test_a_refund_at_the_provider_is_in_the_ledger_once(processing: World) -> No
     refunded = replace(SUCCEEDED, refunds=(refund,))
     assert _told(processing, SUCCEEDED, refunded, refunded) is ChargeStatus.SUCCEEDED
     assert [row.amount for row in processing.payments()] == [Decimal("24.00"), Decimal("-4.00")]
-    assert processing.charge().attention is Attention.MISMATCH
+    assert processing.charge().attention is Attention.CREDIT_NOTE
 
 
 def test_a_payment_called_off_at_the_provider_is_for_a_person(processing: World) -> None:

@@ -6,6 +6,7 @@ Which action is allowed follows from the charge alone: the same table serves the
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -54,6 +55,8 @@ class Action(StrEnum):
     GIVE_UP = "give_up"
     LOOK_UP = "look_up"
     DECLARE_LOST = "declare_lost"
+    REFUND = "refund"
+    CREDIT = "credit"
     DISMISS = "dismiss"
 
     @property
@@ -65,6 +68,8 @@ class Action(StrEnum):
             "give_up": "Abandonner",
             "look_up": "Interroger le prestataire",
             "declare_lost": "Déclarer non reçu",
+            "refund": "Rembourser",
+            "credit": "Établir l’avoir",
             "dismiss": "Classer",
         }[self.value]
 
@@ -80,6 +85,7 @@ _ALLOWED: dict[ChargeStatus, frozenset[Action]] = {
     ChargeStatus.AUTHENTICATING: _UNDER_WAY,
     # Money may still be on its way: no other payment is noted, and no new attempt begun, before that is settled.
     ChargeStatus.UNKNOWN: _UNDER_WAY | {Action.DECLARE_LOST},
+    ChargeStatus.SUCCEEDED: frozenset({Action.REFUND}),
 }
 
 
@@ -88,8 +94,10 @@ def actions_of(charge: Charge) -> list[Action]:
     allowed = _ALLOWED.get(charge.status, frozenset())
     if charge.status is ChargeStatus.UNKNOWN and charge.attention is not Attention.UNKNOWN:
         allowed = frozenset({Action.LOOK_UP})
-    if charge.attention is Attention.MISMATCH:
+    if charge.attention in (Attention.MISMATCH, Attention.REFUND):
         allowed |= {Action.DISMISS}
+    if charge.attention is Attention.CREDIT_NOTE:
+        allowed |= {Action.CREDIT}
     if charge.lease_until is not None:
         allowed = frozenset()
     return [action for action in Action if action in allowed]
@@ -108,8 +116,11 @@ def _found(charge: Charge | None) -> Charge:
 
 
 @contextmanager
-def _deciding(charge_id: UUID, action: Action) -> Iterator[tuple[Charge, Subscription]]:
-    """The charge and its subscription, locked in this order, if its state allows the action."""
+def deciding(charge_id: UUID, action: Action) -> Iterator[tuple[Charge, Subscription]]:
+    """The charge and its subscription, locked in this order, if its state allows the action.
+
+    Raises NotFoundError, NotAllowedError.
+    """
     with transaction():
         statement = select(Charge).where(Charge.id == charge_id).with_for_update()
         charge = _found(db.session.scalar(statement.execution_options(populate_existing=True)))
@@ -127,13 +138,13 @@ def retry(charge_id: UUID, *, by: User, at: datetime) -> Charge:
 
     Raises NotFoundError, NotAllowedError; InvalidInputError where no means of payment can be used, with the reason.
     """
-    with _deciding(charge_id, Action.RETRY) as (charge, subscription):
+    with deciding(charge_id, Action.RETRY) as (charge, subscription):
         means = load_means([subscription])[subscription.id]
         obstacle = means.obstacle(scheduling.local_date(at, subscription.timezone))
         if obstacle is not None:
             raise InvalidInputError(obstacle)
         charge.next_attempt_at = at
-        _tell(charge, Action.RETRY, None, by=by, at=at)
+        tell(charge, Action.RETRY, None, by=by, at=at)
         queue.enqueue_once_after_commit(sweeping.JOB, tenancy.current_organisation_id(), on="charges")
     return charge
 
@@ -141,24 +152,20 @@ def retry(charge_id: UUID, *, by: User, at: datetime) -> Charge:
 def mark_paid(
     charge_id: UUID, *, method: PaymentMethod, paid_on: date, reason: str = "", by: User, at: datetime
 ) -> Charge:
-    """Note that the client has paid otherwise (transfer, cheque, …): the whole amount, on ``paid_on``.
+    """Note that the client has paid otherwise (transfer, cheque, …): all that is owed, on ``paid_on``.
 
     Raises NotFoundError, NotAllowedError; InvalidInputError for a day to come or long past.
     """
-    today = at.astimezone(PARIS).date()
-    if paid_on > today:
-        raise InvalidInputError("La date du paiement ne peut pas être à venir.", field="paid_on")
-    if paid_on < today - FARTHEST_BACK:
-        raise InvalidInputError("La date du paiement remonte à plus d’un an.", field="paid_on")
-    reason = _checked_reason(reason, is_needed=False)
-    with _deciding(charge_id, Action.MARK_PAID) as (charge, subscription):
+    check_day(paid_on, at=at)
+    reason = checked_reason(reason, is_needed=False)
+    with deciding(charge_id, Action.MARK_PAID) as (charge, subscription):
         payment = Payment(
             id=new_id(),
             company_id=charge.company_id,
             client_id=charge.client_id,
             charge_id=charge.id,
             kind=PaymentKind.CAPTURE,
-            amount=charge.amount,
+            amount=charge.owed,
             currency=charge.currency,
             method=method,
             reason=reason or None,
@@ -168,8 +175,17 @@ def mark_paid(
         db.session.add(payment)
         settling.settle_paid(charge, subscription, at=at, by=by)
         drafting.draft_for_charge(charge, at=at)
-        _tell(charge, Action.MARK_PAID, method.label, by=by, at=at)
+        tell(charge, Action.MARK_PAID, method.label, by=by, at=at)
     return charge
+
+
+def check_day(paid_on: date, *, at: datetime) -> None:
+    """Raise InvalidInputError for a day of payment that is to come, or long past."""
+    today = at.astimezone(PARIS).date()
+    if paid_on > today:
+        raise InvalidInputError("La date du paiement ne peut pas être à venir.", field="paid_on")
+    if paid_on < today - FARTHEST_BACK:
+        raise InvalidInputError("La date du paiement remonte à plus d’un an.", field="paid_on")
 
 
 def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
@@ -178,9 +194,9 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
     Should the provider capture it after all, that is recorded all the same. Raises NotFoundError; NotAllowedError,
     also where the provider will not call it off; InvalidInputError without a reason.
     """
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     _call_off(charge_id, at=at)
-    with _deciding(charge_id, Action.GIVE_UP) as (charge, subscription):
+    with deciding(charge_id, Action.GIVE_UP) as (charge, subscription):
         for attempt in _open_attempts(charge):
             attempt.status, attempt.settled_at = AttemptStatus.CANCELED, at
         settling.move(charge, ChargeStatus.CANCELED, at=at)
@@ -188,7 +204,7 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
         charge.explanation = reason
         db.session.flush()
         settling.go_on_if_clear(charge, subscription, at=at, by=by)
-        _tell(charge, Action.GIVE_UP, reason, by=by, at=at)
+        tell(charge, Action.GIVE_UP, reason, by=by, at=at)
     return charge
 
 
@@ -236,7 +252,7 @@ def _open_attempts(charge: Charge) -> list[ChargeAttempt]:
 
 def look_up(charge_id: UUID, *, by: User, at: datetime) -> Charge:
     """Have the provider asked now what became of it. Raises NotFoundError, NotAllowedError."""
-    with _deciding(charge_id, Action.LOOK_UP) as (charge, _):
+    with deciding(charge_id, Action.LOOK_UP) as (charge, _):
         charge.next_attempt_at = at
         queue.enqueue_once_after_commit(sweeping.JOB, tenancy.current_organisation_id(), on="charges")
     return charge
@@ -248,13 +264,13 @@ def declare_lost(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Cha
     Only once its key is honoured no more and no request can still be on its way, and after the provider was asked once
     more. Raises NotFoundError, NotAllowedError; InvalidInputError without a reason.
     """
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     _make_sure_of_loss(charge_id, at=at)
-    with _deciding(charge_id, Action.DECLARE_LOST) as (charge, subscription):
+    with deciding(charge_id, Action.DECLARE_LOST) as (charge, subscription):
         for attempt in _open_attempts(charge):
             attempt.status, attempt.settled_at = AttemptStatus.CANCELED, at
         settling.leave_to_person(charge, subscription, Attention.REFUSED, reason, at=at)
-        _tell(charge, Action.DECLARE_LOST, reason, by=by, at=at)
+        tell(charge, Action.DECLARE_LOST, reason, by=by, at=at)
     return charge
 
 
@@ -276,15 +292,16 @@ def dismiss(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
 
     Raises NotFoundError, NotAllowedError; InvalidInputError without a reason.
     """
-    reason = _checked_reason(reason)
-    with _deciding(charge_id, Action.DISMISS) as (charge, _):
+    reason = checked_reason(reason)
+    with deciding(charge_id, Action.DISMISS) as (charge, _):
         settling.set_attention(charge, None, at=at)
         charge.explanation = reason
-        _tell(charge, Action.DISMISS, reason, by=by, at=at)
+        tell(charge, Action.DISMISS, reason, by=by, at=at)
     return charge
 
 
-def _checked_reason(reason: str, *, is_needed: bool = True) -> str:
+def checked_reason(reason: str, *, is_needed: bool = True) -> str:
+    """The reason as it is kept. Raises InvalidInputError where it is missing or too long."""
     reason = clean_text(reason)
     if not reason and is_needed:
         raise InvalidInputError("Indiquez un motif.", field="reason")
@@ -293,12 +310,14 @@ def _checked_reason(reason: str, *, is_needed: bool = True) -> str:
     return reason
 
 
-def _tell(charge: Charge, action: Action, detail: str | None, *, by: User, at: datetime) -> None:
-    """Write a person's decision into the client's timeline."""
+def tell(
+    charge: Charge, action: Action, detail: str | None, *, by: User, at: datetime, amount: Decimal | None = None
+) -> None:
+    """Write a person's decision into the client's timeline, with the charge's amount unless it is about another."""
     changes: dict[str, Any] = {
         "charge": [None, charge.reference],
         "charge_action": [None, action.label],
-        "charge_amount": [None, f"{charge.amount} {charge.currency}"],
+        "charge_amount": [None, f"{amount or charge.amount} {charge.currency}"],
     }
     if detail:
         changes["reason"] = [None, detail]

@@ -130,7 +130,7 @@ def _attempt_for(charge: Charge, paid_by: Means, at: datetime) -> dict[str, Any]
         "provider": paid_by.account.provider,
         "saved_method_id": paid_by.saved.id if paid_by.saved else None,
         "mandate_id": paid_by.mandate.id if paid_by.mandate and not paid_by.saved else None,
-        "amount": charge.amount,
+        "amount": charge.owed,
         "currency": charge.currency,
         "status": AttemptStatus.SENDING,
         "sends": 1,

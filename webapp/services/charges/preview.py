@@ -180,7 +180,7 @@ def _retries(at: datetime) -> Select[Any]:
         ProviderAccount.provider,
         Charge.currency,
         func.count().label("count"),
-        func.sum(Charge.amount).label("amount"),
+        func.sum(Charge.amount - Charge.waived).label("amount"),
     ]
     account = and_(
         ProviderAccount.organisation_id == Charge.organisation_id, ProviderAccount.id == Charge.provider_account_id

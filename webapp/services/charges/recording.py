@@ -18,10 +18,20 @@ from sqlalchemy import Select, func, select, update
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.gateways.payments import protocol
 from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, Provider
 from webapp.models.banking import Mandate
 from webapp.models.base import new_id
-from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, RefusalClass
+from webapp.models.charges import (
+    AttemptStatus,
+    Attention,
+    Charge,
+    ChargeAttempt,
+    ChargeStatus,
+    Refund,
+    RefundStatus,
+    RefusalClass,
+)
 from webapp.models.payments import Milestone, Payment, PaymentKind, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import claiming, retries, settling
@@ -132,6 +142,12 @@ def apply_outcome(attempt_id: UUID, outcome: PaymentOutcome, *, at: datetime) ->
         return found.charge.status
 
 
+def apply_refund(attempt_id: UUID, told: protocol.Refund, *, at: datetime) -> None:
+    """Record a refund that a provider tells of, whoever heard it; what is recorded already changes nothing."""
+    with transaction():
+        _given_back(_lock([attempt_id])[attempt_id], told, at=at)
+
+
 def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
     """The rows behind the attempts. Charges are locked before subscriptions, each in order: no two wait in a circle."""
     owners = select(ChargeAttempt.charge_id).where(ChargeAttempt.id.in_(attempt_ids))
@@ -171,7 +187,8 @@ def _apply(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         _captured(found, outcome, at=at)
         if outcome.state is PaymentState.REVERSED:
             _reversed(found, outcome, at=at)
-        _refunded(found, outcome, at=at)
+        for refund in outcome.refunds:
+            _given_back(found, refund, at=at)
     elif attempt.status in OPEN_ATTEMPTS:
         attempt.provider_code, attempt.provider_message = outcome.code, outcome.message
         if outcome.is_replay:
@@ -205,7 +222,7 @@ def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         return
     may_be_told = was_processing and found.account.ship_at is Milestone.PROCESSING
     settling.settle_paid(charge, found.subscription, at=at, is_told=may_be_told and settling.was_told(charge))
-    if (payment.amount, payment.currency) != (charge.amount, charge.currency):
+    if (payment.amount, payment.currency) != (charge.owed, charge.currency):
         settling.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
 
@@ -258,35 +275,44 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     payment.currency = outcome.currency or attempt.currency
     db.session.flush()
     remains = settling.balance_of(charge)
-    if charge.status is ChargeStatus.SUCCEEDED and remains < charge.amount:
+    if charge.status is ChargeStatus.SUCCEEDED and remains < charge.owed:
         settling.settle_reversed(charge, reason=outcome.reversal_reason, at=at)
 
 
-def _refunded(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
-    """Refunds that were made at the provider: each is in the ledger once, and a person makes the credit note."""
-    if not outcome.refunds:
-        return
-    known = set(
-        db.session.scalars(
-            select(Payment.external_id).where(
-                Payment.attempt_id == found.attempt.id, Payment.kind == PaymentKind.REFUND
-            )
+def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
+    """A refund is in the ledger once. One that we asked for has its credit note with it; else a person makes that."""
+    payment = db.session.scalar(
+        select(Payment).where(
+            Payment.attempt_id == found.attempt.id,
+            Payment.kind == PaymentKind.REFUND,
+            Payment.external_id == told.external_id,
         )
     )
-    for refund in outcome.refunds:
-        if refund.external_id in known:
-            continue
-        _movement(
+    ours = _lock_refund(found, told)
+    if ours is None and payment is None:
+        settling.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
+        found.charge.explanation = REFUNDED
+    if payment is None:
+        payment = _movement(
             found,
             PaymentKind.REFUND,
-            -refund.amount,
-            refund.happened_at,
+            -told.amount,
+            told.happened_at,
             at=at,
-            external_id=refund.external_id,
-            reason=refund.reason or None,
+            external_id=told.external_id,
+            reason=(ours.reason if ours else told.reason) or None,
         )
-        settling.set_attention(found.charge, Attention.MISMATCH, at=at)
-        found.charge.explanation = REFUNDED
+        db.session.flush()
+    if ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
+        ours.status, ours.external_id = RefundStatus.SUCCEEDED, told.external_id
+        ours.settled_at, ours.next_attempt_at = at, None
+        settling.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
+
+
+def _lock_refund(found: _Rows, told: protocol.Refund) -> Refund | None:
+    """The row by which we asked for it; None where somebody asked at the provider's own site."""
+    statement = select(Refund).where(Refund.id == told.refund_id, Refund.attempt_id == found.attempt.id)
+    return db.session.scalar(statement.with_for_update().execution_options(populate_existing=True))
 
 
 def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:

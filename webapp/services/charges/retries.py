@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus, RefusalClass
+from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus, Refund, RefusalClass
 from webapp.services.subscriptions import scheduling
 
 SOFT_DAYS = (3, 5, 7)
@@ -37,8 +37,8 @@ def next_attempt(charge: Charge, refusal: RefusalClass, *, timezone: str, at: da
     return next((day for day in days if day > at), None)
 
 
-def next_look(attempt: ChargeAttempt, *, at: datetime) -> datetime | None:
-    """When a payment under way is looked up again: soon at first, daily in the end, and at last no more."""
+def next_look(attempt: ChargeAttempt | Refund, *, at: datetime) -> datetime | None:
+    """When a payment or refund under way is looked up again: soon at first, daily in the end, and at last no more."""
     age = at - (attempt.last_sent_at or at)
     return next((at + wait for limit, wait in _LOOKS if age < limit), None)
 

@@ -20,13 +20,17 @@ from webapp.models.payments import Milestone, Payment
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import outbox
 from webapp.services.charges import retries
-from webapp.services.invoices import drafting
+from webapp.services.invoices import crediting, drafting
 from webapp.services.subscriptions import lifecycle, scheduling
 
 USED_UP = "Toutes les tentatives ont été refusées."
 REFUSED = "Le prestataire a refusé ce paiement définitivement."
 OWED = frozenset({ChargeStatus.FAILED, ChargeStatus.REVERSED})
 """States in which the client still owes what the charge asked for."""
+
+
+ENDED_BY_REFUND = frozenset({Attention.MISMATCH, Attention.CREDIT_NOTE, Attention.REFUND})
+"""Why a charge is on the list for a person, where giving money back is what the person does."""
 
 
 class ChargeStateError(RuntimeError):
@@ -153,6 +157,15 @@ def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None
     charge.explanation = reason
     set_attention(charge, Attention.REVERSED, at=at)
     _tell(OutboxKind.CHARGE_REVERSED, charge, {}, at=at)
+
+
+def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime) -> None:
+    """Money was given back: the credit note is made, and where nothing else waits the charge is off the list."""
+    drafting.draft_for_charge(charge, at=at)
+    crediting.credit_refund(crediting.lock_invoice_of(charge.id), refund, reason=reason, by_id=by_id, at=at)
+    if charge.attention in ENDED_BY_REFUND and not crediting.list_waiting_refunds(charge.id):
+        set_attention(charge, None, at=at)
+        charge.explanation = None
 
 
 def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) -> None:

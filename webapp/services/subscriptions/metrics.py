@@ -168,7 +168,7 @@ def unpaid_rate(*, since: date, until: date, scope: Scope = EVERYTHING) -> Decim
     due, unpaid = db.session.execute(
         select(
             func.coalesce(func.sum(Charge.amount), 0),
-            func.coalesce(func.sum(Charge.amount).filter(Charge.status.in_(UNPAID)), 0),
+            func.coalesce(func.sum(Charge.amount - Charge.waived).filter(Charge.status.in_(UNPAID)), 0),
         ).where(*conditions)
     ).one()
     return Decimal(unpaid) / due if due else None
