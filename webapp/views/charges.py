@@ -5,6 +5,7 @@ Each address also answers without HTMX, as a page of its own or by a redirect, s
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,18 +15,22 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
+from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, ChargeRun, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import Role
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.security import current_user, requires
 from webapp.services import outbox
-from webapp.services.charges import attention, listing, runs
+from webapp.services.charges import attention, giving_back, listing, runs
 from webapp.services.charges.attention import Action
+from webapp.services.charges.giving_back import Refundable
 from webapp.services.charges.listing import ChargesView
 from webapp.services.charges.preview import preview
+from webapp.services.invoices.listing import find_invoice_of_charge
 from webapp.views.layout import Kind, is_fragment_request, toast
 from webapp.views.lists import read, read_day
+from webapp.views.subscription_form import read_number
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -42,6 +47,8 @@ WORDS = {
     "abandonner": Action.GIVE_UP,
     "interroger": Action.LOOK_UP,
     "non-recu": Action.DECLARE_LOST,
+    "rembourser": Action.REFUND,
+    "avoir": Action.CREDIT,
     "classer": Action.DISMISS,
 }
 """The actions as the addresses say them."""
@@ -51,8 +58,11 @@ DONE = {
     Action.GIVE_UP: "Prélèvement abandonné.",
     Action.LOOK_UP: "Le prestataire va être interrogé.",
     Action.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
+    Action.REFUND: "Remboursement enregistré\u202f: l’avoir suit dès que l’argent est rendu.",
+    Action.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
     Action.DISMISS: "Écart classé.",
 }
+BY_PROVIDER = "prestataire"
 METHODS = [(each.value, each.label) for each in (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE, PaymentMethod.CARD)]
 
 REFRESH_CHARGES = json.dumps({"charges:refresh": {"target": "body"}})
@@ -188,6 +198,35 @@ def _declare_lost(charge_id: UUID) -> Charge:
     return attention.declare_lost(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
 
+def _refund(charge_id: UUID) -> None:
+    refund_id = read(UUID, request.form.get("demande")) or new_id()
+    amount = read_number(request.form.get("montant", "")) or Decimal(0)
+    by, at = current_user(), clock.now()
+    if request.form.get("moyen") == BY_PROVIDER:
+        giving_back.refund(charge_id, refund_id=refund_id, amount=amount, reason=_reason(), by=by, at=at)
+        return
+    method, paid_on = read(PaymentMethod, request.form.get("moyen")), read_day(request.form.get("date"))
+    if method is None:
+        raise InvalidInputError("Choisissez comment le client est remboursé.", field="method")
+    if paid_on is None:
+        raise InvalidInputError("Indiquez la date du remboursement.", field="paid_on")
+    giving_back.note_refund(
+        charge_id,
+        refund_id=refund_id,
+        amount=amount,
+        method=method,
+        paid_on=paid_on,
+        reference=request.form.get("reference", ""),
+        reason=_reason(),
+        by=by,
+        at=at,
+    )
+
+
+def _credit(charge_id: UUID) -> None:
+    giving_back.credit_refunds(charge_id, reason=_reason(), by=current_user(), at=clock.now())
+
+
 def _dismiss(charge_id: UUID) -> Charge:
     return attention.dismiss(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
@@ -196,19 +235,22 @@ def _reason() -> str:
     return request.form.get("motif", "")
 
 
-_DO: dict[Action, Callable[[UUID], Charge]] = {
+_DO: dict[Action, Callable[[UUID], object]] = {
     Action.RETRY: _retry,
     Action.MARK_PAID: _mark_paid,
     Action.GIVE_UP: _give_up,
     Action.LOOK_UP: _look_up,
     Action.DECLARE_LOST: _declare_lost,
+    Action.REFUND: _refund,
+    Action.CREDIT: _credit,
     Action.DISMISS: _dismiss,
 }
 
 
 def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInputError | None = None) -> str:
     charge = attention.find_charge(charge_id)
-    actions = attention.actions_of(charge)
+    refundable = giving_back.find_refundable(charge)
+    actions = [each for each in attention.actions_of(charge) if each is not Action.REFUND or refundable.in_all]
     return render_template(
         "charges/show.html",
         charge=charge,
@@ -218,8 +260,21 @@ def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInput
         problem=problem,
         written=request.form,
         methods=METHODS,
+        refundable=refundable,
+        ways=_ways(refundable),
+        demand=request.form.get("demande") or new_id(),
+        refunds=giving_back.list_not_given_back(charge.id),
+        given_back=giving_back.list_given_back(charge.id),
+        invoice=find_invoice_of_charge(charge.id),
         today=clock.today(),
     )
+
+
+def _ways(refundable: Refundable) -> list[tuple[str, str]]:
+    """How money may go back: through the provider where it has some of it, or by hand, done already."""
+    by_provider = [(BY_PROVIDER, "Par le prestataire de paiement")] if refundable.by_provider else []
+    by_hand = ((PaymentMethod.TRANSFER, "Virement déjà fait"), (PaymentMethod.CHEQUE, "Chèque déjà envoyé"))
+    return [*by_provider, *((method.value, words) for method, words in by_hand)]
 
 
 @bp.post("/lancements")

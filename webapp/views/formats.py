@@ -230,6 +230,11 @@ FIELD_LABELS = {
     "skipped_cycles": "Échéances non prélevées",
     "recurring_amount": "Montant par échéance",
     "payment_method": "Mode de paiement",
+    "charge": "Prélèvement",
+    "charge_action": "Décision",
+    "charge_amount": "Montant",
+    "invoice": "Facture",
+    "credited": "Crédité",
 }
 
 _SHOWN: dict[str, Callable[[str], str]] = {

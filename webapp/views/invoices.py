@@ -1,21 +1,30 @@
-"""Invoices: the list, one with what was paid on it, and its PDF."""
+"""Invoices and credit notes: the list, one with what was paid and credited on it, its PDF, and a gesture on it."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.models.invoices import InvoiceStatus
+from webapp import clock
+from webapp.errors import InvalidInputError
+from webapp.models.base import new_id
+from webapp.models.identity import Role
+from webapp.models.invoices import Invoice, InvoiceKind, InvoiceStatus
+from webapp.security import current_user, requires
+from webapp.services.charges import attention, giving_back
 from webapp.services.invoices import listing, printing
 from webapp.services.invoices.listing import InvoicesView
 from webapp.services.subscriptions.offering import list_companies
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import Chip, read
+from webapp.views.subscription_form import read_number
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
+KINDS = [("", "Factures et avoirs"), *((each.value, f"{each.label}s") for each in InvoiceKind)]
 STATUSES = [("", "Tous les statuts"), *((each.value, each.label) for each in InvoiceStatus)]
 COUNTED = 1000
 """Up to how many the number below the list is exact."""
@@ -47,6 +56,7 @@ def index() -> ResponseReturnValue:
 def _read_view() -> InvoicesView:
     return InvoicesView(
         search=" ".join(request.args.get("q", "").split()),
+        kind=read(InvoiceKind, request.args.get("genre")),
         status=read(InvoiceStatus, request.args.get("statut")),
         client_id=read(UUID, request.args.get("client")),
         company_id=read(UUID, request.args.get("societe")),
@@ -58,6 +68,7 @@ def _address(view: InvoicesView, **changes: Any) -> str:
     shown = replace(view, **changes)
     query: dict[str, Any] = {
         "q": shown.search,
+        "genre": shown.kind,
         "statut": shown.status,
         "client": shown.client_id,
         "societe": shown.company_id,
@@ -69,6 +80,7 @@ def _address(view: InvoicesView, **changes: Any) -> str:
 def _form_values(view: InvoicesView) -> dict[str, Any]:
     without = _address(view, client_id=None, cursor="")
     return {
+        "kinds": KINDS,
         "statuses": STATUSES,
         "companies": [("", "Toutes les sociétés"), *((str(each.id), each.name) for each in list_companies())],
         "chips": [Chip("D’un seul client", [("client", str(view.client_id))], without)] if view.client_id else [],
@@ -77,14 +89,57 @@ def _form_values(view: InvoicesView) -> dict[str, Any]:
 
 @bp.get("/<uuid:invoice_id>")
 def show(invoice_id: UUID) -> ResponseReturnValue:
-    """One invoice, with what was paid and taken back on it."""
+    """One invoice, with what was paid, taken back and credited on it; with ``?action=geste`` the form of a gesture."""
+    return _page(invoice_id, is_asked=request.args.get("action") == "geste")
+
+
+@bp.post("/<uuid:invoice_id>/geste")
+@requires(Role.MANAGER, Role.ADMIN)
+def waive(invoice_id: UUID) -> ResponseReturnValue:
+    """A commercial gesture on what remains to be paid; where what was written is refused, its form with the reason."""
+    try:
+        giving_back.waive(
+            invoice_id,
+            note_id=read(UUID, request.form.get("demande")) or new_id(),
+            amount=read_number(request.form.get("montant", "")) or Decimal(0),
+            reason=request.form.get("motif", ""),
+            by=current_user(),
+            at=clock.now(),
+        )
+    except InvalidInputError as error:
+        return _page(invoice_id, is_asked=True, problem=error), error.status
+    toast("success", "Avoir établi\u202f: son numéro est attribué dans un instant.")
+    return redirect(url_for("invoices.show", invoice_id=invoice_id), 303)
+
+
+def _page(invoice_id: UUID, *, is_asked: bool, problem: InvalidInputError | None = None) -> str:
     invoice = listing.find_invoice(invoice_id)
-    return render_template("invoices/show.html", invoice=invoice, settlements=listing.list_settlements(invoice.id))
+    waivable, may_refund = _what_may_be_done(invoice)
+    return render_template(
+        "invoices/show.html",
+        invoice=invoice,
+        settlements=listing.list_settlements(invoice.id),
+        credit_notes=listing.list_credit_notes(invoice.id),
+        waivable=waivable,
+        may_refund=may_refund,
+        is_asked=is_asked and bool(waivable),
+        problem=problem,
+        written=request.form,
+        demand=request.form.get("demande") or new_id(),
+    )
+
+
+def _what_may_be_done(invoice: Invoice) -> tuple[Decimal, bool]:
+    """How much a gesture may take off, and whether something may be refunded; nothing for those who may do neither."""
+    if not current_user().handles_charges or invoice.charge_id is None:
+        return Decimal(0), False
+    charge = attention.find_charge(invoice.charge_id)
+    return giving_back.waivable_of(invoice, charge), giving_back.may_refund(charge)
 
 
 @bp.get("/<uuid:invoice_id>/pdf")
 def download(invoice_id: UUID) -> ResponseReturnValue:
-    """The invoice as a PDF. A draft, which has no number yet, is refused."""
+    """The invoice or credit note as a PDF. A draft, which has no number yet, is refused."""
     invoice = listing.find_invoice(invoice_id)
     response = make_response(printing.print_invoice(invoice.id))
     response.mimetype = "application/pdf"
