@@ -151,6 +151,15 @@ class TestNotices:
         [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).debits
         assert (waiting.is_announced, waiting.earliest) == (True, date(2026, 12, 15))
 
+    def test_the_notice_of_another_cycle_does_not_count(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
+        make_debit()
+        db.session.scalars(select(Charge)).one().cycle_no = 1
+        notices.announce_due(at=NOW - timedelta(days=30))
+        db.session.scalars(select(Charge)).one().cycle_no = 2
+        db.session.commit()
+        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).debits] == [False]
+        assert notices.announce_due(at=NOW) == 1
+
     def test_an_announcement_stands_where_no_file_comes_of_it(
         self, account: ProviderAccount, make_debit: MakeDebit
     ) -> None:

@@ -107,7 +107,7 @@ def take_apart(file_id: UUID) -> None:
         db.session.execute(
             update(ChargeAttempt)
             .where(ChargeAttempt.bank_file_id == file.id)
-            .values(bank_file_id=None, end_to_end_id=None)
+            .values(bank_file_id=None)
             .execution_options(synchronize_session=False)
         )
         db.session.delete(file)
