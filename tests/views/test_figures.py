@@ -18,10 +18,12 @@ from tests.factories import (
     ContractFactory,
     ContractLineFactory,
     ProductFactory,
+    SubscriptionFactory,
 )
 from tests.queries import recorded_queries
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.subscriptions import SubscriptionHistory
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -33,6 +35,7 @@ PAGES = [
     "/?du=2026-10-05&au=2026-11-10",
     "/statistiques?periode=annee",
     "/statistiques?onglet=commercial",
+    "/statistiques?onglet=abonnements",
     "/statistiques?onglet=risques",
     "/commerciaux",
 ]
@@ -65,7 +68,10 @@ def test_each_row_of_the_kpi_leads_to_its_list(cast: Cast, admin_client: FlaskCl
         assert f'data-testid="result-count" data-count="{count}"' in admin_client.get(link).text
 
 
-@pytest.mark.parametrize("page", [*PAGES, "/statistiques?onglet=commercial&periode=trimestre"])
+@pytest.mark.parametrize(
+    "page",
+    [*(page for page in PAGES if "abonnements" not in page), "/statistiques?onglet=commercial&periode=trimestre"],
+)
 def test_every_link_of_a_number_opens_a_list_of_that_number(cast: Cast, admin_client: FlaskClient, page: str) -> None:
     sign(cast)
     sign(cast, company_id=CompanyFactory(name="Seconde").id, signed_at=datetime(2026, 10, 6, tzinfo=UTC))
@@ -161,6 +167,32 @@ def test_a_chart_has_its_figures_as_a_table_and_as_a_file(cast: Cast, admin_clie
     assert file.mimetype == "text/csv"
     assert file.text.startswith("\ufeffMois de signature;Contrats;Montant (EUR)\r\n")
     assert file.text.endswith("11/2026;1;49,90\r\n")
+
+
+def subscribe(cast: Cast) -> None:
+    client = ClientFactory(commercial_id=cast.sales_rep.id)
+    subscription = SubscriptionFactory(client_id=client.id, recurring_amount=Decimal(40))
+    event = {"new_status": subscription.status, "annual_after": Decimal(480)}
+    db.session.add(SubscriptionHistory(subscription_id=subscription.id, at=NOW, **event))
+    db.session.commit()
+
+
+def test_recurring_revenue_leads_to_its_list_and_is_a_file_too(cast: Cast, manager_client: FlaskClient) -> None:
+    subscribe(cast)
+    page = manager_client.get("/statistiques?onglet=abonnements").text
+    (link, shown) = re.findall(r'data-testid="mrr"\s+href="([^"]*)">([^<]*)<', page)[0]
+    assert shown in manager_client.get(unescape(link)).text
+    assert f'data-testid="mrr-end">{shown}<' in page
+    file = manager_client.get("/statistiques/mrr.csv?periode=mois&du=2026-11-01").text
+    assert file.startswith("\ufeffMois;MRR (EUR)\r\n12/2025;0,00\r\n")
+    assert file.endswith("11/2026;40,00\r\n")
+
+
+def test_recurring_revenue_is_scoped(cast: Cast, sign_in: SignIn, outsider_client: FlaskClient) -> None:
+    subscribe(cast)
+    for browser in (sign_in(cast.colleague), outsider_client):
+        assert 'data-testid="mrr-end">0,00' in browser.get("/statistiques?onglet=abonnements").text
+        assert "40,00" not in browser.get("/statistiques/mrr.csv").text
 
 
 def test_the_file_of_the_kpi(cast: Cast, admin_client: FlaskClient) -> None:

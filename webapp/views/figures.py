@@ -1,8 +1,10 @@
 """What pages of figures have in common: the period in their address, and charts as data for static/charts.js."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +19,7 @@ from webapp.views import formats
 from webapp.views.lists import YEARS, read, read_day
 
 Measure = Literal["contracts", "amount"]
+Shape = Literal["columns", "bars"]
 ORDINALS = {1: "1er", 2: "2e", 3: "3e", 4: "4e"}
 
 
@@ -48,6 +51,7 @@ class PeriodBar:
 def init_app(app: Flask) -> None:
     """Make the filters known to the templates."""
     app.add_template_filter(chart_data)
+    app.add_template_filter(revenue_chart)
     app.add_template_filter(period_name)
     app.add_template_filter(period_query)
 
@@ -106,15 +110,19 @@ def period_name(period: Period) -> str:
     return f"du {formats.day(period.since)} au {formats.day(period.until)}"
 
 
-def chart_data(breakdown: Breakdown, measure: Measure, shape: Literal["columns", "bars"] = "columns") -> str:
+def chart_data(breakdown: Breakdown, measure: Measure, shape: Shape = "columns") -> str:
     """What static/charts.js draws: columns along time, bars for things with names."""
-    content: dict[str, Any] = {
-        "shape": shape,
-        "unit": MAIN_CURRENCY if measure == "amount" else "contrats",
-        "labels": [line.label for line in breakdown.lines],
-        "values": [
-            line.number.contracts if measure == "contracts" else float(line.number.amounts.get(MAIN_CURRENCY, 0))
-            for line in breakdown.lines
-        ],
-    }
-    return json.dumps(content, ensure_ascii=False)
+    if measure == "contracts":
+        return _chart(shape, "contrats", [(line.label, line.number.contracts) for line in breakdown.lines])
+    amounts = [(line.label, float(line.number.amounts.get(MAIN_CURRENCY, 0))) for line in breakdown.lines]
+    return _chart(shape, MAIN_CURRENCY, amounts)
+
+
+def revenue_chart(months: Mapping[date, Decimal]) -> str:
+    """The MRR of each month, as columns."""
+    return _chart("columns", MAIN_CURRENCY, [(f"{month:%m/%Y}", float(revenue)) for month, revenue in months.items()])
+
+
+def _chart(shape: Shape, unit: str, points: Sequence[tuple[str, float]]) -> str:
+    labels, values = [label for label, _ in points], [value for _, value in points]
+    return json.dumps({"shape": shape, "unit": unit, "labels": labels, "values": values}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Statistics in three tabs, each a page of its own; and every table of figures as a file."""
+"""Statistics in tabs, each a page of its own; and every table of figures as a file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -21,6 +21,7 @@ from webapp.services.figures import breakdowns
 from webapp.services.figures.breakdowns import Kind
 from webapp.services.figures.kpi import contracts_per_commercial
 from webapp.services.figures.period import Period, Span
+from webapp.services.figures.recurring import find_recurring, revenue_by_month
 from webapp.services.figures.risks import find_risks
 from webapp.services.figures.scope import Scope, figures_scope
 from webapp.views.figures import PeriodBar, read_period
@@ -35,12 +36,13 @@ class Tab(StrEnum):
 
     DIRECTION = "direction"
     COMMERCIAL = "commercial"
+    SUBSCRIPTIONS = "abonnements"
     RISKS = "risques"
 
     @property
     def label(self) -> str:
         """The word on the screen."""
-        return {"direction": "Direction", "commercial": "Commercial", "risques": "Risques"}[self.value]
+        return self.value.capitalize()
 
 
 @bp.get("")
@@ -73,6 +75,10 @@ def _commercial(scope: Scope, period: Period) -> dict[str, Any]:
     }
 
 
+def _subscriptions(scope: Scope, period: Period) -> dict[str, Any]:
+    return {"recurring": find_recurring(scope, period, at=clock.now())}
+
+
 def _risks(scope: Scope, _period: Period) -> dict[str, Any]:
     return {"risks": find_risks(scope, today=clock.today())}
 
@@ -80,6 +86,7 @@ def _risks(scope: Scope, _period: Period) -> dict[str, Any]:
 _VALUES: Mapping[Tab, Callable[[Scope, Period], dict[str, Any]]] = {
     Tab.DIRECTION: _direction,
     Tab.COMMERCIAL: _commercial,
+    Tab.SUBSCRIPTIONS: _subscriptions,
     Tab.RISKS: _risks,
 }
 
@@ -104,6 +111,15 @@ def save_kpi() -> Response:
             for row in rows
         ),
     )
+
+
+@bp.get("/mrr.csv")
+def save_revenue() -> Response:
+    """The MRR of twelve months."""
+    period = _read_bar().period
+    months = revenue_by_month(figures_scope(current_user()), period, today=clock.today())
+    rows = ((f"{month:%m/%Y}", revenue) for month, revenue in months.items())
+    return csv_file(f"mrr-{period.since}-{period.until}.csv", ["Mois", "MRR (EUR)"], rows)
 
 
 @bp.get("/<kind>.csv")

@@ -9,15 +9,20 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
+from webapp.services.commercials import teams
 from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
-from webapp.services.subscriptions.listing import WITHOUT_COMMERCIAL, Sort, SubscriptionsView
+from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, Sort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import Chip, read
 
 bp = Blueprint("subscriptions", __name__)
 
-STATUSES = [("", "Tous les statuts"), *((each.value, each.label) for each in SubscriptionStatus)]
+STATUSES = [
+    ("", "Tous les statuts"),
+    (ANY_RECURRING, "Actifs et impayés"),
+    *((each.value, each.label) for each in SubscriptionStatus),
+]
 FREQUENCIES = [("", "Toutes les fréquences"), *((each.value, each.label) for each in Frequency)]
 SORTS = [(Sort.NEWEST.value, "Les plus récents d’abord"), (Sort.NEXT_CHARGE.value, "Par prochaine échéance")]
 
@@ -42,6 +47,7 @@ def index() -> ResponseReturnValue:
     return response
 
 
+@bp.app_template_filter("subscriptions_address")
 def address(view: SubscriptionsView, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
     shown = replace(view, **changes)
@@ -50,6 +56,7 @@ def address(view: SubscriptionsView, **changes: Any) -> str:
         "statut": shown.status,
         "frequence": shown.frequency,
         "commercial": shown.commercial,
+        "equipe": shown.team,
         "societe": shown.company_id,
         "client": shown.client_id,
         "contrat": shown.contract_id,
@@ -60,12 +67,13 @@ def address(view: SubscriptionsView, **changes: Any) -> str:
 
 
 def _read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
-    commercial = arguments.get("commercial")
+    commercial, status = arguments.get("commercial"), arguments.get("statut")
     return SubscriptionsView(
         search=" ".join(arguments.get("q", "").split()),
-        status=read(SubscriptionStatus, arguments.get("statut")),
+        status="recurrents" if status == ANY_RECURRING else read(SubscriptionStatus, status),
         frequency=read(Frequency, arguments.get("frequence")),
         commercial="sans-commercial" if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
+        team=read(UUID, arguments.get("equipe")),
         company_id=read(UUID, arguments.get("societe")),
         client_id=read(UUID, arguments.get("client")),
         contract_id=read(UUID, arguments.get("contrat")),
@@ -77,6 +85,10 @@ def _read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
 def _form_values(view: SubscriptionsView) -> dict[str, Any]:
     choices = list_choices()
     chips = []
+    if view.team:
+        name = teams.find_name(view.team) or "inconnue"
+        without = address(view, team=None, cursor="")
+        chips.append(Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], without))
     if view.client_id:
         without = address(view, client_id=None, cursor="")
         chips.append(Chip("D’un seul client", [("client", str(view.client_id))], without))

@@ -40,6 +40,13 @@ def test_a_row_says_what_is_sold_to_whom(cast: Cast) -> None:
     assert (row.status, row.amount, row.next_charge_on) == (SubscriptionStatus.ACTIVE, Decimal("10.00"), NOON.date())
 
 
+def test_what_brings_revenue_can_be_shown_alone(cast: Cast) -> None:
+    bringing = {_subscription(status=each).id for each in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)}
+    for status in set(SubscriptionStatus) - {SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE}:
+        _subscription(status=status)
+    assert _ids(status="recurrents") == bringing
+
+
 def test_each_filter_narrows_the_list(cast: Cast) -> None:
     client = factories.ClientFactory(last_name="Lévêque", commercial_id=cast.sales_rep.id)
     contract = factories.ContractFactory(client_id=client.id)
@@ -50,6 +57,7 @@ def test_each_filter_narrows_the_list(cast: Cast) -> None:
     assert _ids() == {mine.id, other.id}
     for narrowed in (
         {"status": SubscriptionStatus.PAUSED},
+        {"team": cast.sales_rep.team_id},
         {"frequency": Frequency.WEEKLY},
         {"commercial": cast.sales_rep.id},
         {"client_id": client.id},

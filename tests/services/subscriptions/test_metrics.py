@@ -103,7 +103,7 @@ def test_figures_can_be_narrowed_to_commercials_and_a_currency(cast: Cast) -> No
     mine = Scope(commercial_ids=[cast.sales_rep.id])
     assert metrics.monthly_revenue(mine) == Decimal("100.00")
     assert _movements(-1, 1, commercial_ids=[cast.sales_rep.id]).new == Decimal("100.00")
-    assert metrics.churn_rate(since=_day(-1), until=_day(1), scope=mine) == 0
+    assert metrics.churn(since=_day(-1), until=_day(1), scope=mine) == (0, 1)
     assert metrics.monthly_revenue(Scope(commercial_ids=[])) == 0
     assert metrics.monthly_revenue(Scope(currency="CHF")) == 0
 
@@ -113,7 +113,7 @@ def test_another_organisation_has_its_own_figures(cast: Cast) -> None:
     with tenancy.organisation(cast.other_organisation.id):
         assert metrics.monthly_revenue() == 0
         assert set(_movements(-5, 5)) == {ZERO}
-        assert metrics.churn_rate(since=_day(-5), until=_day(5)) is None
+        assert metrics.churn(since=_day(-5), until=_day(5)).rate is None
 
 
 STEPS = st.lists(
@@ -172,7 +172,7 @@ def _live_through(subscriptions: list[Subscription], steps: list[Any]) -> int:
 
 
 def test_the_churn_rate_is_those_who_left_over_those_who_were_here(cast: Cast) -> None:
-    assert metrics.churn_rate(since=_day(0), until=_day(30)) is None
+    assert metrics.churn(since=_day(0), until=_day(30)).rate is None
     stays, leaves = _begin("10", _day(-10)), _begin("10", _day(-10))
     long_gone = _begin("10", _day(-10))
     lifecycle.cancel(long_gone.id, reason="x", by=None, at=_day(-5))
@@ -182,13 +182,13 @@ def test_the_churn_rate_is_those_who_left_over_those_who_were_here(cast: Cast) -
     lifecycle.cancel(passing.id, reason="x", by=None, at=_day(8))
     later = _begin("10", _day(31))
     assert {stays.status, later.status} == {SubscriptionStatus.ACTIVE}
-    assert metrics.churn_rate(since=_day(0), until=_day(30)) == Decimal(2) / 4
+    assert metrics.churn(since=_day(0), until=_day(30)).rate == Decimal(2) / 4
 
 
 def test_the_unpaid_rate_is_over_what_was_due(cast: Cast) -> None:
     subscription = _begin("10", _day(0))
     period = {"since": date(2026, 1, 1), "until": date(2026, 2, 1)}
-    assert metrics.unpaid_rate(**period) is None
+    assert metrics.unpaid(**period).rate is None
     for cycle, status in enumerate(ChargeStatus):
         factories.ChargeFactory(
             subscription_id=subscription.id,
@@ -202,5 +202,5 @@ def test_the_unpaid_rate_is_over_what_was_due(cast: Cast) -> None:
         subscription_id=subscription.id, client_id=subscription.client_id, cycle_no=99, due_on=date(2026, 2, 1)
     )
     # Skipped and canceled ones are not owed; sending, processing and succeeded ones are not unpaid.
-    assert metrics.unpaid_rate(**period) == Decimal(6) / 9
-    assert metrics.unpaid_rate(**period, scope=Scope(commercial_ids=[])) is None
+    assert metrics.unpaid(**period).rate == Decimal(6) / 9
+    assert metrics.unpaid(**period, scope=Scope(commercial_ids=[])).rate is None

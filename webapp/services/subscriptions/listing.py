@@ -1,10 +1,10 @@
 """The subscriptions page: which subscriptions, in what order, how many, and what they bring in a month."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, t
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client, full_name
+from webapp.models.commercials import Commercial
 from webapp.models.money import cents
 from webapp.models.subscriptions import RECURRING, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services import keyset
@@ -20,6 +21,7 @@ from webapp.services.clients.search import Term, terms_of
 PAGE_SIZE = 50
 SEARCH_LENGTH = 200
 WITHOUT_COMMERCIAL = "sans-commercial"
+ANY_RECURRING: Final = "recurrents"
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The key, in a cursor, of those with nothing due: they come last."""
 
@@ -33,12 +35,16 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class SubscriptionsView:
-    """What the list shows: a search over clients, filters (None lets all through), an order, where the page starts."""
+    """What the list shows: a search over clients, filters (None lets all through), an order, where the page starts.
+
+    ``team``: of the clients' present commercials.
+    """
 
     search: str = ""
-    status: SubscriptionStatus | None = None
+    status: SubscriptionStatus | Literal["recurrents"] | None = None
     frequency: Frequency | None = None
     commercial: UUID | Literal["sans-commercial"] | None = None
+    team: UUID | None = None
     company_id: UUID | None = None
     client_id: UUID | None = None
     contract_id: UUID | None = None
@@ -48,8 +54,7 @@ class SubscriptionsView:
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves something out."""
-        filters = (self.status, self.frequency, self.commercial, self.company_id, self.client_id, self.contract_id)
-        return bool(self.search or any(filters))
+        return replace(self, sort=Sort.NEWEST, cursor="") != SubscriptionsView()
 
 
 class SubscriptionRow(NamedTuple):
@@ -94,6 +99,11 @@ def list_subscriptions(view: SubscriptionsView) -> Listing:
     return Listing([_row(each) for each in found], next_cursor, _totals(conditions))
 
 
+def count_subscriptions(view: SubscriptionsView) -> Totals:
+    """How many subscriptions a view holds, wherever its page starts, and what they bring."""
+    return _totals(_conditions(view))
+
+
 def list_of_client(client_id: UUID) -> list[SubscriptionRow]:
     """The client's subscriptions, the newest first, up to a page of them."""
     view = SubscriptionsView(client_id=client_id)
@@ -110,8 +120,13 @@ def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
         conditions.append(Client.commercial_id.is_(None))
     elif view.commercial is not None:
         conditions.append(Client.commercial_id == view.commercial)
+    if view.team is not None:
+        members = select(Commercial.id).where(Commercial.team_id == view.team)
+        conditions.append(Client.commercial_id.in_(members))
+    if view.status == ANY_RECURRING:
+        conditions.append(Subscription.status.in_(RECURRING))
     for column, value in (
-        (Subscription.status, view.status),
+        (Subscription.status, view.status if view.status != ANY_RECURRING else None),
         (Subscription.frequency, view.frequency),
         (Subscription.company_id, view.company_id),
         (Subscription.client_id, view.client_id),

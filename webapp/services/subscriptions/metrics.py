@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Row, and_, func, or_, select
+from dateutil.relativedelta import relativedelta
+from sqlalchemy import CTE, ColumnElement, Date, Row, and_, cast, func, or_, select
 
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.clients import Client
@@ -51,6 +52,13 @@ class Scope:
 
 EVERYTHING = Scope()
 
+_MOVES = SubscriptionHistory.annual_before != SubscriptionHistory.annual_after
+_CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
+_OF_SUBSCRIPTION = and_(
+    SubscriptionHistory.organisation_id == Subscription.organisation_id,
+    SubscriptionHistory.subscription_id == Subscription.id,
+)
+
 
 def _clients_of(commercial_ids: Collection[UUID]) -> Any:
     return select(Client.id).where(
@@ -77,12 +85,30 @@ def monthly_revenue(scope: Scope = EVERYTHING) -> Decimal:
     return cents(db.session.execute(statement).scalar_one() / 12)
 
 
+def revenue_by_month(*, months: int, until: date, scope: Scope = EVERYTHING) -> dict[date, Decimal]:
+    """The MRR at the end of each of so many months, by its first day; the last is the month of ``until``.
+
+    That of the present month is as of the last change.
+    """
+    month = cast(func.date_trunc("month", func.timezone(clock.PARIS.key, SubscriptionHistory.at)), Date)
+    last = until.replace(day=1)
+    changes = db.session.execute(
+        select(month.label("month"), func.sum(_CHANGE))
+        .join(Subscription, _OF_SUBSCRIPTION)
+        .where(*scope.conditions(), _MOVES, month <= last)
+        .group_by(month)
+        .order_by(month)
+    ).all()
+    shown = [last - relativedelta(months=each) for each in reversed(range(months))]
+    return {each: cents(sum((change for month, change in changes if month <= each), Decimal(0)) / 12) for each in shown}
+
+
 def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Movements:
     """What moved the MRR from ``since`` on and before ``until``, client by client.
 
     Parts are rounded along their running sum, so that they always add up to the cent.
     """
-    client = _revenue_of_clients(since, until, scope)
+    client = _revenue_of_clients(since, until, scope, only_moved=True)
     start, end = client.c.start, client.c.end
     parts = {
         "new": and_(start == 0, ~client.c.came_before),
@@ -92,8 +118,13 @@ def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) ->
         "reactivation": and_(start == 0, client.c.came_before),
     }
     moved = (func.coalesce(func.sum(end - start).filter(part), 0).label(name) for name, part in parts.items())
-    total = func.coalesce(func.sum(start), 0).label("start")
-    return _rounded(db.session.execute(select(total, *moved)).one())
+    total = (
+        select(func.coalesce(func.sum(_CHANGE), 0))
+        .join(Subscription, _OF_SUBSCRIPTION)
+        .where(*scope.conditions(), _MOVES, SubscriptionHistory.at < since)
+        .scalar_subquery()
+    )
+    return _rounded(db.session.execute(select(total.label("start"), *moved)).one())
 
 
 def _rounded(yearly: Row[*tuple[Any, ...]]) -> Movements:
@@ -105,54 +136,65 @@ def _rounded(yearly: Row[*tuple[Any, ...]]) -> Movements:
     return Movements(**shown, end=cents(running / 12))
 
 
-def churn_rate(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Decimal | None:
-    """Clients who left / (clients active at ``since`` + new ones since): a fraction, None over nobody.
+class Churn(NamedTuple):
+    """Clients who left, of ``everybody``: those active at the start of a period, and new ones since."""
+
+    left: int
+    everybody: int
+
+    @property
+    def rate(self) -> Decimal | None:
+        """As a fraction; None over nobody."""
+        return Decimal(self.left) / self.everybody if self.everybody else None
+
+
+def churn(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Churn:
+    """Who left from ``since`` on and before ``until``.
 
     A client is active while something recurring is paid for; one that came and left in between counts as both.
     """
     client = _revenue_of_clients(since, until, scope)
     here = or_(client.c.start > 0, client.c.came_within)
-    left, everybody = db.session.execute(
-        select(func.count().filter(here, client.c.end == 0), func.count().filter(here)).select_from(client)
-    ).one()
-    return Decimal(left) / everybody if everybody else None
+    found = select(func.count().filter(here, client.c.end == 0), func.count().filter(here)).select_from(client)
+    return Churn(*db.session.execute(found).one())
 
 
-def _revenue_of_clients(since: datetime, until: datetime, scope: Scope) -> CTE:
+def _revenue_of_clients(since: datetime, until: datetime, scope: Scope, *, only_moved: bool = False) -> CTE:
     """A year's revenue of each client at both ends of a period: the sum of all its changes before.
 
     ``came_before`` and ``came_within`` tell whether there was any revenue before, or within, the period.
+    ``only_moved`` leaves out clients without a change within it, who are most.
     """
     before, within = SubscriptionHistory.at < since, SubscriptionHistory.at >= since
     brings = SubscriptionHistory.annual_after > 0
-    change = func.sum(SubscriptionHistory.annual_after - SubscriptionHistory.annual_before)
-    return (
-        select(
-            Subscription.client_id,
-            func.coalesce(change.filter(before), 0).label("start"),
-            change.label("end"),
-            func.bool_or(and_(brings, before)).label("came_before"),
-            func.bool_or(and_(brings, within)).label("came_within"),
-        )
-        .join(
-            SubscriptionHistory,
-            and_(
-                SubscriptionHistory.organisation_id == Subscription.organisation_id,
-                SubscriptionHistory.subscription_id == Subscription.id,
-            ),
-        )
-        .where(
-            *scope.conditions(),
-            SubscriptionHistory.at < until,
-            SubscriptionHistory.annual_before != SubscriptionHistory.annual_after,
-        )
-        .group_by(Subscription.client_id)
-        .cte("client")
-    )
+    change = func.sum(_CHANGE)
+    changes = select(Subscription.client_id).join(SubscriptionHistory, _OF_SUBSCRIPTION)
+    changes = changes.where(*scope.conditions(), _MOVES, SubscriptionHistory.at < until)
+    statement = changes.add_columns(
+        func.coalesce(change.filter(before), 0).label("start"),
+        change.label("end"),
+        func.bool_or(and_(brings, before)).label("came_before"),
+        func.bool_or(and_(brings, within)).label("came_within"),
+    ).group_by(Subscription.client_id)
+    if only_moved:
+        statement = statement.where(Subscription.client_id.in_(changes.where(within)))
+    return statement.cte("client")
 
 
-def unpaid_rate(*, since: date, until: date, scope: Scope = EVERYTHING) -> Decimal | None:
-    """Unpaid due amount / due amount, both with tax, of cycles due from ``since`` on and before ``until``; None over 0.
+class Unpaid(NamedTuple):
+    """What is ``unpaid`` of what was ``due``, both with tax."""
+
+    unpaid: Decimal
+    due: Decimal
+
+    @property
+    def rate(self) -> Decimal | None:
+        """As a fraction; None where nothing was due."""
+        return Decimal(self.unpaid) / self.due if self.due else None
+
+
+def unpaid(*, since: date, until: date, scope: Scope = EVERYTHING) -> Unpaid:
+    """What is unpaid of the cycles due from ``since`` on and before ``until``.
 
     What the provider is still working on is due, and not unpaid yet.
     """
@@ -165,10 +207,10 @@ def unpaid_rate(*, since: date, until: date, scope: Scope = EVERYTHING) -> Decim
     ]
     if scope.commercial_ids is not None:
         conditions.append(Charge.client_id.in_(_clients_of(scope.commercial_ids)))
-    due, unpaid = db.session.execute(
+    due, missing = db.session.execute(
         select(
             func.coalesce(func.sum(Charge.amount), 0),
             func.coalesce(func.sum(Charge.amount - Charge.waived).filter(Charge.status.in_(UNPAID)), 0),
         ).where(*conditions)
     ).one()
-    return Decimal(unpaid) / due if due else None
+    return Unpaid(missing, due)
