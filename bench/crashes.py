@@ -5,18 +5,25 @@ counts is that nothing is captured twice (doubles) and nothing forgotten (lost).
 import random
 import tempfile
 import time
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
+from sqlalchemy import select
 
 from bench.databases import open_database, settings_of
 from bench.report import Line, Report
 from tests import factories
+from tests.services.charges import refund_loop
 from tests.services.charges.crash_loop import crash_warm, recover, subscribe, toll
 from tests.services.charges.crashing import MortalLedger
-from webapp import tenancy
+from tests.services.charges.refund_loop import RefundToll
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.factory import create_app
+from webapp.models.charges import Charge, ChargeStatus
+from webapp.services.invoices import finalising
 from webapp.services.payments import accounts
 
 WORKERS_PER_ROUND = 2
@@ -37,15 +44,30 @@ def run(size: int = 200) -> Report:
         kills, at = crash_warm(organisation_id, ledger, rounds, random.Random(SEED))
         recover(organisation_id, ledger, at)
         found = toll(organisation_id, ledger, kills, expected)
+        refunds = _kill_refunds(organisation_id, ledger, rounds)
         db.session.remove()
     limits = {"doubles": 0, "lost": 0}
+    given_back = {"doubles": refunds.doubles, "lost": refunds.lost}
     counts = {"doubles": found.doubles, "lost": found.lost, "left to a person": found.left_to_person}
     return Report(
         "crashes",
         size,
-        [Line("kills", found.kills, unit="", details=counts, detail_limits=limits)],
+        [
+            Line("kills", found.kills, unit="", details=counts, detail_limits=limits),
+            Line("kills, refunding", refunds.kills, unit="", details=given_back, detail_limits=limits),
+        ],
         [f"{expected:,} charges, {time.perf_counter() - start:.0f} s"],
     )
+
+
+def _kill_refunds(organisation_id: UUID, ledger: MortalLedger, rounds: int) -> RefundToll:
+    """As many workers again, while each charge of the rounds is refunded in part."""
+    finalising.finalise_drafts(organisation_id, at=clock.now())
+    charges = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.SUCCEEDED).limit(rounds)).all()
+    refund_loop.ask_for_each(charges, Decimal(10))
+    kills = refund_loop.crash_refunds(organisation_id, ledger, rounds, random.Random(SEED))
+    refund_loop.recover(organisation_id, ledger)
+    return refund_loop.toll(organisation_id, ledger, kills)
 
 
 def _leave_empty(_owner: psycopg.Connection) -> None:

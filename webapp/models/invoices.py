@@ -1,4 +1,4 @@
-"""Invoices (factures) and credit notes (avoirs): numbered without gaps, frozen once issued, and what is paid on them."""
+"""Invoices (factures) and credit notes (avoirs): numbered without gaps, frozen once issued; what is paid on them."""
 
 from datetime import date, datetime
 from decimal import Decimal

@@ -1,10 +1,13 @@
 """The whole way: the engine, the gateway over HTTP, and the pretend provider in its worst mood."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 
@@ -18,8 +21,14 @@ from webapp import clock
 from webapp.config import Settings
 from webapp.extensions import db
 from webapp.gateways.payments import registry
-from webapp.models.payments import Payment
-from webapp.services.charges import reconciling
+from webapp.gateways.payments.sandbox import SIGNATURE_HEADER, sign
+from webapp.models.base import new_id
+from webapp.models.charges import Charge, Refund, RefundStatus
+from webapp.models.invoices import Invoice
+from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.services.charges import giving_back, reconciling, refunding
+from webapp.services.invoices import finalising, listing
+from webapp.services.payments import webhooks
 
 __all__ = ["bank"]
 
@@ -66,3 +75,56 @@ def test_a_provider_that_is_down_costs_nothing_but_time(world: World, bank: Bank
     world.sweep()
     assert [row["cycle"] for row in bank.ledger()["captures"]] == ["0"]
     assert len(world.payments()) == 1
+
+
+def test_whatever_the_provider_does_it_gives_back_what_we_say_it_did(world: World, bank: Bank, cast: Cast) -> None:
+    for _ in range(20):
+        world.subscribe("20.00")
+    world.run()
+    finalising.finalise_drafts(world.organisation_id, at=clock.now())
+    bank.behaviour = replace(bank.behaviour, mode="chaos", seed=3, delay=0.2, webhooks="off")
+    for charge in world.charges():
+        for amount in (Decimal("10.00"), Decimal("14.00")):
+            giving_back.refund(
+                charge.id, refund_id=new_id(), amount=amount, reason="Retour", by=cast.manager, at=clock.now()
+            )
+    for hours in (0, 0.2, 1, 3, 24):
+        world.wait(hours=hours)
+        while refunding.carry_out(world.organisation_id):
+            pass
+        reconciling.reconcile(world.organisation_id, at=clock.now())
+    finalising.finalise_drafts(world.organisation_id, at=clock.now())
+    statuses = Counter(db.session.scalars(select(Refund.status)))
+    assert statuses.total() == 40
+    assert set(statuses) == {RefundStatus.SUCCEEDED, RefundStatus.REFUSED}
+    given = sum(Decimal(row["refunded"]) for row in bank.ledger()["captures"])
+    booked = -sum(row.amount for row in world.payments() if row.kind is PaymentKind.REFUND)
+    credited = -sum(db.session.scalars(select(Invoice.total).where(Invoice.corrects_id.is_not(None))))
+    assert given == booked == credited > 0
+    (balance,) = listing.balances_of_client(world.charges()[0].client_id)
+    assert balance.owed == balance.total == 0
+
+
+def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, bank: Bank, cast: Cast) -> None:
+    world.subscribe("20.00")
+    world.run()
+    charge = world.charge()
+    bank.behaviour = replace(bank.behaviour, mode="timeout", delay=0)
+    giving_back.refund(
+        charge.id, refund_id=new_id(), amount=Decimal("10.00"), reason="Retour", by=cast.manager, at=clock.now()
+    )
+    refunding.carry_out(world.organisation_id)
+    bank.behaviour = replace(bank.behaviour, mode="ok")
+    body = orjson.dumps({"id": "evt_1", "type": "payment.succeeded", "payment": next(iter(bank.payments.values()))})
+    headers = {SIGNATURE_HEADER: sign(body, SECRET, at=clock.now())}
+    for _ in range(2):
+        webhooks.receive(Provider.SANDBOX, headers, body, at=clock.now())
+        webhooks.handle_due(world.organisation_id, at=clock.now())
+    world.wait(minutes=10)
+    refunding.carry_out(world.organisation_id)
+    assert [row.amount for row in world.payments()] == [Decimal("24.00"), Decimal("-10.00")]
+    assert (world.charge().attention, len(listing.list_credit_notes(_invoice_id(charge)))) == (None, 1)
+
+
+def _invoice_id(charge: Charge) -> UUID:
+    return db.session.scalars(select(Invoice.id).where(Invoice.charge_id == charge.id)).one()
