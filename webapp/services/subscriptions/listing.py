@@ -57,6 +57,9 @@ class SubscriptionsView:
         return replace(self, sort=Sort.NEWEST, cursor="") != SubscriptionsView()
 
 
+_OF_CLIENT = (Client.organisation_id == Subscription.organisation_id, Client.id == Subscription.client_id)
+
+
 class SubscriptionRow(NamedTuple):
     """A line of the list. ``lines`` is what it sells, ``amount`` before tax per cycle."""
 
@@ -96,12 +99,12 @@ def list_subscriptions(view: SubscriptionsView) -> Listing:
     if has_more:
         position = keyset.Position(found[-1].next_charge_at or NEVER, found[-1].id)
         next_cursor = keyset.encode(position, sort=view.sort)
-    return Listing([_row(each) for each in found], next_cursor, _totals(conditions))
+    return Listing([_row(each) for each in found], next_cursor, _totals(view))
 
 
 def count_subscriptions(view: SubscriptionsView) -> Totals:
     """How many subscriptions a view holds, wherever its page starts, and what they bring."""
-    return _totals(_conditions(view))
+    return _totals(view)
 
 
 def list_of_client(client_id: UUID) -> list[SubscriptionRow]:
@@ -111,18 +114,12 @@ def list_of_client(client_id: UUID) -> list[SubscriptionRow]:
 
 
 def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
-    conditions = [
-        Subscription.organisation_id == tenancy.current_organisation_id(),
-        Client.organisation_id == Subscription.organisation_id,
-        Client.id == Subscription.client_id,
-    ]
-    if view.commercial == WITHOUT_COMMERCIAL:
-        conditions.append(Client.commercial_id.is_(None))
-    elif view.commercial is not None:
-        conditions.append(Client.commercial_id == view.commercial)
-    if view.team is not None:
-        members = select(Commercial.id).where(Commercial.team_id == view.team)
-        conditions.append(Client.commercial_id.in_(members))
+    """What a subscription, joined with its client, must meet."""
+    return [*_own_conditions(view), *_OF_CLIENT, *_client_conditions(view)]
+
+
+def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
+    conditions = [Subscription.organisation_id == tenancy.current_organisation_id()]
     if view.status == ANY_RECURRING:
         conditions.append(Subscription.status.in_(RECURRING))
     for column, value in (
@@ -134,7 +131,18 @@ def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     ):
         if value is not None:
             conditions.append(column == value)
-    return conditions + [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in _terms(view.search)]
+    return conditions
+
+
+def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
+    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in _terms(view.search)]
+    if view.commercial == WITHOUT_COMMERCIAL:
+        conditions.append(Client.commercial_id.is_(None))
+    elif view.commercial is not None:
+        conditions.append(Client.commercial_id == view.commercial)
+    if view.team is not None:
+        conditions.append(Client.commercial_id.in_(select(Commercial.id).where(Commercial.team_id == view.team)))
+    return conditions
 
 
 def _terms(search: str) -> list[Term]:
@@ -209,11 +217,13 @@ def _row(found: Row[*tuple[Any, ...]]) -> SubscriptionRow:
     )
 
 
-def _totals(conditions: list[ColumnElement[bool]]) -> Totals:
+def _totals(view: SubscriptionsView) -> Totals:
+    """Clients are joined only where they decide: a view may hold a million subscriptions."""
+    of_client = _client_conditions(view)
     recurring = func.sum(Subscription.annual_amount).filter(Subscription.status.in_(RECURRING))
     rows = db.session.execute(
         select(Subscription.currency, func.count().label("number"), func.coalesce(recurring, 0).label("yearly"))
-        .where(*conditions)
+        .where(*_own_conditions(view), *(_OF_CLIENT if of_client else ()), *of_client)
         .group_by(Subscription.currency)
         .order_by(Subscription.currency)
     ).all()
