@@ -26,7 +26,7 @@ from tests.factories import (
     default_company,
     make_bank_account,
 )
-from webapp import clock
+from webapp import clock, crypto
 from webapp.extensions import db
 from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
@@ -56,6 +56,7 @@ def subject(cast: Cast) -> Client:
     client: Client = ClientFactory(commercial_id=cast.sales_rep.id, email="meme@example.org")
     ContractFactory(client_id=client.id)
     make_bank_account(client)
+    client.identity_card = crypto.seal("{}", place=client.place("identity_card"))
     db.session.add(TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_UPDATED, changes={"city": [None, "Lille"]}))
     db.session.commit()
     return client
@@ -82,6 +83,7 @@ def _visit_everything(app: Flask, browser: FlaskClient, ids: Mapping[str, UUID |
 def _visit_forms(browser: FlaskClient, client: Client, account_id: UUID) -> None:
     page = f"/clients/{client.id}"
     browser.post(f"{page}/comptes/{account_id}/iban", headers=HTMX)
+    browser.post(f"{page}/piece-identite", headers=HTMX)
     browser.post("/clients/controle/email", data={"email": "meme@example.org"}, headers=HTMX)
     client.version = 2
     db.session.commit()

@@ -1,5 +1,6 @@
 """A client's page, and the forms that create and change one."""
 
+import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import HTMX, Cast, SignIn
 from tests.factories import ClientFactory, ContractFactory, ContractLineFactory, make_bank_account
 from tests.queries import recorded_queries
+from webapp import crypto
 from webapp.extensions import db
 from webapp.models.banking import BankAccount
 from webapp.models.clients import Client, Source
@@ -205,6 +207,50 @@ class TestReveal:
         for _ in range(11):
             client.post(address, headers=HTMX)
         assert manager_client.post(address, headers=HTMX).status_code == 200
+
+
+class TestIdentityCard:
+    @pytest.fixture
+    def address(self, subject: Client) -> str:
+        """The card of the subject."""
+        card = json.dumps({"numero": "X4RTBPFW4"})
+        subject.identity_card = crypto.seal(card, place=subject.place("identity_card"))
+        db.session.commit()
+        return _address(subject, "/piece-identite")
+
+    def test_it_is_hidden_until_asked_for_and_that_is_told(
+        self, client: FlaskClient, subject: Client, address: str
+    ) -> None:
+        page = client.get(_address(subject)).text
+        assert address in page
+        assert "X4RTBPFW4" not in page
+        shown = client.post(address, headers=HTMX).text
+        assert "X4RTBPFW4" in shown
+        assert "Pièce d’identité affichée en clair" in shown
+        assert "X4RTBPFW4" not in client.get(address, headers=HTMX).text
+
+    def test_it_works_without_htmx(self, client: FlaskClient, address: str) -> None:
+        page = client.post(address).text
+        assert "X4RTBPFW4" in page
+        assert "<html" in page
+        assert client.get(address).status_code == 302
+
+    def test_a_colleague_is_neither_offered_it_nor_shown(
+        self, cast: Cast, sign_in: SignIn, subject: Client, address: str
+    ) -> None:
+        browser = sign_in(cast.colleague)
+        assert address not in browser.get(_address(subject)).text
+        answer = browser.post(address, headers=HTMX)
+        assert answer.status_code == 403
+        assert "X4RTBPFW4" not in answer.text
+
+    def test_nobody_looks_without_end(self, client: FlaskClient, address: str) -> None:
+        answers = [client.post(address, headers=HTMX).status_code for _ in range(11)]
+        assert answers == [200] * 10 + [429]
+
+    def test_an_outsider_finds_nothing(self, outsider_client: FlaskClient, address: str) -> None:
+        assert outsider_client.post(address, headers=HTMX).status_code == 404
+        assert outsider_client.get(address, headers=HTMX).status_code == 404
 
 
 class TestCreation:

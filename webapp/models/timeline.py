@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
+    IDENTITY_CARD_REVEALED = "identity_card_revealed"
     CONTRACT_CREATED = "contract_created"
     CONTRACT_UPDATED = "contract_updated"
     DOCUMENT_ADDED = "document_added"
@@ -58,6 +59,7 @@ class EventKind(StrEnum):
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",
+            "identity_card_revealed": "Pièce d’identité affichée en clair",
             "contract_created": "Contrat créé",
             "contract_updated": "Contrat modifié",
             "document_added": "Document ajouté",

@@ -11,7 +11,7 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.clients import banking, creation, editing, timeline
+from webapp.services.clients import banking, creation, editing, identity_card, timeline
 from webapp.services.clients.duplicates import SimilarClient, SimilarClientsError, list_similar
 from webapp.services.clients.editing import Difference, EditConflictError
 from webapp.services.clients.fields import ClientFields, find_own_commercial
@@ -107,6 +107,32 @@ def hide_iban(client_id: UUID, account_id: UUID) -> Page:
         return redirect(url_for("client.show", client_id=client_id))
     account = banking.find_account(client_id, account_id)
     return render_template("clients/_iban.html", account=account, revealed=None, may_reveal=True)
+
+
+@bp.post("/<uuid:client_id>/piece-identite")
+@limiter.limit(REVEALS, key_func=lambda: str(session.get("user_id")))
+def reveal_identity_card(client_id: UUID) -> Page:
+    """The identity card in clear; the timeline tells who looked."""
+    card = identity_card.reveal(client_id, by=current_user(), at=clock.now())
+    if not is_fragment_request():
+        return client_tabs.page(client_id, client_tabs.Tab.OVERVIEW, card=card)
+    return render_template(
+        "clients/_card_revealed.html",
+        card=card,
+        client_id=client_id,
+        timeline=timeline.list_events(client_id),
+        tab=client_tabs.Tab.OVERVIEW,
+        only=None,
+    )
+
+
+@bp.get("/<uuid:client_id>/piece-identite")
+def hide_identity_card(client_id: UUID) -> Page:
+    """The identity card hidden again."""
+    if not is_fragment_request():
+        return redirect(url_for("client.show", client_id=client_id))
+    editing.find_client(client_id)
+    return render_template("clients/_card.html", client_id=client_id, card=None, may_reveal=True)
 
 
 def _form_page(

@@ -54,7 +54,8 @@ def page(client_id: UUID, tab: Tab, **given: Any) -> str:
     if tab is Tab.OVERVIEW:
         found = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
         sold = list_of_client(client_id)
-        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "subscriptions": sold}
+        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "card": None}
+        values["subscriptions"] = sold
     else:
         header = profile.find_header(client_id, viewer=current_user())
         values = {"header": header, **_FILLERS[tab](header.client)}

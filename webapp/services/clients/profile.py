@@ -1,16 +1,13 @@
 """Everything about one client, for its page: a fixed number of queries however much there is."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
-from webapp import crypto
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -31,7 +28,7 @@ _SORT_KEYS = (undefer(Client.name_key), undefer(Client.city_key))
 
 @dataclass(frozen=True)
 class Profile:
-    """A client and what belongs to it. ``identity_card`` is empty for those who may not see it."""
+    """A client and what belongs to it."""
 
     client: Client
     commercial: Commercial | None
@@ -41,7 +38,7 @@ class Profile:
     tasks: Sequence[Task]
     timeline: Timeline
     may_reveal: bool
-    identity_card: dict[str, Any]
+    has_identity_card: bool
     provenance: Provenance | None
 
 
@@ -71,15 +68,14 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
         SyncMapping.organisation_id == Client.organisation_id, SyncMapping.client_id == Client.id
     )
     found = db.session.execute(
-        select(Client, Commercial, synced_at.scalar_subquery())
+        select(Client, Commercial, synced_at.scalar_subquery(), Client.identity_card.is_not(None))
         .outerjoin(Client.commercial)
         .where(Client.id == client_id)
-        .options(undefer(Client.identity_card), *_SORT_KEYS)
+        .options(*_SORT_KEYS)
     ).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
-    client, commercial, last_sync = found
-    allowed = may_reveal(viewer, commercial)
+    client, commercial, last_sync, has_card = found
     return Profile(
         client=client,
         commercial=commercial,
@@ -88,8 +84,8 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
         contracts=list_contracts(client_id),
         tasks=list_open_tasks(client_id),
         timeline=list_events(client_id, before=before),
-        may_reveal=allowed,
-        identity_card=_identity_card(client) if allowed else {},
+        may_reveal=may_reveal(viewer, commercial),
+        has_identity_card=has_card,
         provenance=find_provenance(client) if last_sync else None,
     )
 
@@ -104,11 +100,3 @@ def list_contracts(client_id: UUID) -> list[Contract]:
             .order_by(Contract.signed_on.desc().nulls_last(), Contract.reference)
         )
     )
-
-
-def _identity_card(client: Client) -> dict[str, Any]:
-    """What WinLeadPlus knows of the card, as it came; nothing where there is none."""
-    if client.identity_card is None:
-        return {}
-    card = json.loads(crypto.unseal(client.identity_card, place=client.place("identity_card")))
-    return {name: value for name, value in card.items() if value and not isinstance(value, dict | list)}
