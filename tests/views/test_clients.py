@@ -93,7 +93,10 @@ def test_the_address_is_the_view(client: FlaskClient, cast: Cast) -> None:
 def test_source_tous_and_sans_commercial_are_values_too(client: FlaskClient, cast: Cast) -> None:
     factories.ClientFactory(last_name="Libre", first_name="")
     factories.ClientFactory(last_name="Suivi", first_name="", commercial_id=cast.sales_rep.id)
-    assert _names(client.get("/clients?source=tous").text) == ["Libre", "Suivi"]
+    page = client.get("/clients?source=tous").text
+    assert _names(page) == ["Libre", "Suivi"]
+    source = page.split('data-testid="filter-source"')[1].split("</select>")[0]
+    assert re.findall(r">([^<]+)</option>", source) == ["Tous", "CRM", "WinLeadPlus", "WooCommerce"]
     assert _names(client.get("/clients?commercial=sans-commercial").text) == ["Libre"]
 
 

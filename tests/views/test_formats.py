@@ -54,6 +54,7 @@ def test_an_iban_is_read_by_fours() -> None:
         ("+33639981234", "phone", "06 39 98 12 34"),
         ("BE", "country", "Belgique"),
         ("Lille", "city", "Lille"),
+        ("1234.5", "recurring_amount", "1\u202f234,50"),
         (None, "city", "vide"),
         (12, "inconnu", "12"),
     ],

@@ -157,7 +157,7 @@ def _heading(column: Column, view: ClientsView) -> Heading:
 
 def _page_values(view: ClientsView) -> dict[str, Any]:
     return {
-        "sources": [(EVERY_SOURCE, "Toutes les sources"), *((each.value, each.label) for each in SourceFilter)],
+        "sources": [(EVERY_SOURCE, "Tous"), *((each.value, each.label) for each in SourceFilter)],
         "statuses": [("", "Tous les statuts"), *((each.value, each.label) for each in ClientStatus)],
         "commercials": [
             ("", "Tous les commerciaux"),

@@ -243,6 +243,7 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "resume_on": _written_day,
     "cancels_on": _written_day,
     "ends_on": _written_day,
+    "recurring_amount": lambda value: format_decimal(Decimal(value), format="#,##0.00", locale=LOCALE),
     "phone": phone,
     "country": country_name,
     "delivery_country": country_name,
