@@ -26,7 +26,7 @@ from tests.factories import (
     default_company,
     make_bank_account,
 )
-from webapp import clock, crypto
+from webapp import clock, crypto, tenancy
 from webapp.extensions import db
 from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
@@ -179,8 +179,9 @@ def _make_files(client: Client) -> dict[str, UUID]:
 def _visit_bank_files(browser: FlaskClient, file_id: UUID) -> None:
     address = f"/prelevements/fichiers/{file_id}"
     assert "every 1s" in browser.get(address, headers=HTMX).text
-    db.session.execute(update(ChargeAttempt).values(status=AttemptStatus.SUCCEEDED))
-    db.session.commit()
+    with tenancy.across_organisations():
+        db.session.execute(update(ChargeAttempt).values(status=AttemptStatus.SUCCEEDED))
+        db.session.commit()
     assert "every 1s" not in browser.get(address, headers=HTMX).text
     rows = FileStorage(io.BytesIO(b"EndToEndId;Code;Date\nX;AC04;2026-01-01"), "rejets.csv")
     assert browser.post("/prelevements/fichiers/retours/liste", data={"liste": rows}).status_code == 200
