@@ -15,7 +15,7 @@ from webapp.models.base import new_id
 from webapp.models.charges import Charge
 from webapp.models.invoices import Invoice
 from webapp.models.organisations import Company
-from webapp.services.invoices import finalising, printing
+from webapp.services.invoices import crediting, finalising, printing
 from webapp.services.invoices.drafting import draft_for_charge
 
 MakeCharge = Callable[..., Charge]
@@ -57,6 +57,27 @@ def test_each_rate_has_its_base_and_tax(invoice: Invoice) -> None:
     page = printed(invoice)
     for amount in ("1 200,00 €", "66,00 €", "9,99 €", "2,00 €", "1 209,99 €", "68,00 €", "1 277,99 €"):
         assert amount in page
+
+
+def test_a_credit_note_names_number_and_date_of_its_invoice(cast: Cast, invoice: Invoice) -> None:
+    note = crediting.credit(invoice, Decimal("127.80"), reason="Retour d’un colis", by_id=None, at=NOW)
+    finalising.finalise_drafts(cast.organisation.id, at=NOW)
+    page = printed(note)
+    for words in (
+        "<h1>Avoir</h1>",
+        "AV-000001",
+        "Avoir sur la facture FA-000001 du 1 février 2026",
+        "Motif : Retour d’un colis",
+        "-121,00 €",
+        "-6,80 €",
+        "-127,80 €",
+        "article 272, 1",
+    ):
+        assert words in page
+    for words in ("Date d’échéance", "escompte", "Période"):
+        assert words not in page
+    assert printing.file_name(note) == "Avoir AV-000001.pdf"
+    assert printing.print_invoice(note.id).startswith(b"%PDF-")
 
 
 def test_names_are_text(invoice: Invoice) -> None:
