@@ -16,7 +16,7 @@ from webapp.models.charges import ChargeRun
 from webapp.models.organisations import Organisation
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
-from webapp.services.charges import runs, sweeping
+from webapp.services.charges import refunding, runs, sweeping
 from webapp.services.invoices import finalising
 from webapp.services.payments import bank_files, webhooks
 from webapp.services.winleadplus import runs as sync_runs
@@ -77,6 +77,7 @@ def sweep(as_json: bool) -> None:
     result = {
         "charges": dict(counts),
         "charge_runs": runs.ring_abandoned(at=at),
+        "refunds": refunding.ring(at=at),
         "outbox": outbox.sweep(at=at),
         "webhooks": webhooks.sweep(at=at),
         "bank_files": bank_files.sweep(at=at),
