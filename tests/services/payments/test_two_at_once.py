@@ -1,0 +1,96 @@
+"""Several people at the same file or account in the same instant: each thing happens once, or is refused."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import Cast
+from tests.services.payments.test_bank_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
+from webapp import tenancy
+from webapp.errors import DomainError
+from webapp.extensions import db
+from webapp.models.charges import ChargeAttempt
+from webapp.models.outbox import OutboxEvent
+from webapp.models.payments import BankFile, Provider, ProviderAccount
+from webapp.services.payments import accounts, bank_files
+
+__all__ = ["account", "make_debit"]
+
+AtOnce = Callable[..., list[str]]
+
+
+@pytest.fixture
+def cast(committed: None) -> Cast:
+    """The cast, really committed."""
+    found: Cast = factories.make_cast(Cast)
+    return found
+
+
+@pytest.fixture
+def at_once(app: Flask, cast: Cast) -> AtOnce:
+    """Do things at the same time, each by somebody of the organisation; how each ended."""
+    organisation_id = cast.organisation.id
+
+    def do(act: Callable[[], Any]) -> str:
+        with app.app_context(), tenancy.organisation(organisation_id):
+            try:
+                act()
+            except DomainError as error:
+                return type(error).__name__
+            finally:
+                db.session.remove()
+            return "done"
+
+    def do_all(*acts: Callable[[], Any]) -> list[str]:
+        with ThreadPoolExecutor(len(acts)) as threads:
+            return sorted(threads.map(do, acts))
+
+    return do_all
+
+
+def files_of_debits() -> set[UUID | None]:
+    db.session.rollback()
+    db.session.expire_all()
+    return set(db.session.scalars(select(ChargeAttempt.bank_file_id)))
+
+
+def test_one_of_several_prepares_the_file(account: ProviderAccount, make_debit: MakeDebit, at_once: AtOnce) -> None:
+    account_id = account.id
+    for _ in range(5):
+        make_debit()
+    prepare = lambda: bank_files.prepare_file(account_id, collected_on=COLLECTED_ON, at=NOW)  # noqa: E731
+    ended = at_once(*[prepare] * 4)
+    assert ended == ["BankFileStateError"] * 3 + ["done"]
+    [file] = db.session.scalars(select(BankFile)).all()
+    assert file.number_of_debits == 5
+    assert files_of_debits() == {file.id}
+    assert db.session.query(OutboxEvent).count() == 5  # each client is told once
+
+
+def test_a_file_is_taken_apart_or_generated_never_both(
+    account: ProviderAccount, make_debit: MakeDebit, at_once: AtOnce
+) -> None:
+    account_id = account.id
+    make_debit()
+    for _ in range(4):
+        file_id = bank_files.prepare_file(account_id, collected_on=COLLECTED_ON, at=NOW).id
+        ended = at_once(lambda: bank_files.take_apart(file_id), lambda: bank_files.export_file(file_id, at=NOW))  # noqa: B023
+        assert ended in (["BankFileStateError", "done"], ["NotFoundError", "done"])
+        if ended[0] == "BankFileStateError":
+            assert files_of_debits() == {file_id}
+            return
+        assert files_of_debits() == {None}
+
+
+def test_an_account_is_opened_once(cast: Cast, at_once: AtOnce) -> None:
+    company_id = factories.default_company().id
+    keys = {"api_key": "sk_test", "webhook_secret": "whsec_test"}
+    ended = at_once(*[lambda: accounts.save_account(company_id, Provider.STRIPE, credentials=keys)] * 4)
+    assert ended == ["done"] * 4
+    assert len(accounts.list_accounts()) == 1
