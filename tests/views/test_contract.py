@@ -244,6 +244,7 @@ class TestChange:
         answer = client.post(f"/contrats/{contract.id}/modifier", data={**filled, "supplier": "Le mien"})
         assert answer.status_code == 409
         assert "Fournisseur Autre Le mien" in _text(answer.text)
+        assert "vide vide" not in _text(answer.text)
         db.session.refresh(contract)
         assert contract.supplier == "Autre"
         again = client.post(f"/contrats/{contract.id}/modifier", data=_filled(answer.text))

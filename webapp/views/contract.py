@@ -100,8 +100,9 @@ def _save(form: ContractForm, client: Client, contract: Contract | None) -> Page
 
 
 def _differences(mine: ContractFields, theirs: ContractFields) -> list[tuple[str, str | None, str | None]]:
-    """What stands there now and what was written here, field by field, where the two differ."""
-    return [
+    """What stands there now and what was written here, field by field, where a person reads two different things."""
+    rows = [
         (editing.LABELS[name], editing.worded(name, getattr(theirs, name)), editing.worded(name, getattr(mine, name)))
         for name in theirs.differing(mine)
     ]
+    return [row for row in rows if row[1] != row[2]]  # a blank control holds "", a blank column nothing
