@@ -351,6 +351,25 @@ def test_preferences_are_set_from_the_cycle_that_the_cut_off_says(client: FlaskC
     assert 'data-testid="preference-change"' in shown
 
 
+def test_preferences_that_somebody_else_changed_are_not_overwritten_unseen(client: FlaskClient) -> None:
+    subscription = make()
+    for code in ("grain", "ruban"):
+        factories.PreferenceSchemaFactory(code=code, label=code.capitalize(), value_type=ValueType.STRING)
+    db.session.commit()
+    address = f"/abonnements/{subscription.id}/preferences"
+    seen = re.findall(r'name="vu" value="([^"]*)"', client.get(address).text)
+    assert client.post(address, data={"preference-grain": "Fine", "vu": seen}).status_code == 303
+    late = {"preference-grain": "Grosse", "preference-ruban": "Vert"}
+    refused = client.post(address, data={**late, "vu": seen})
+    assert refused.status_code == 409
+    assert "modifiées entre-temps" in refused.text
+    assert refused.text.count("Enregistré entre-temps\u202f: Fine") == 1
+    assert 'value="Grosse"' in refused.text
+    assert [each.value for each in db.session.query(PreferenceValue)] == ["Fine"]
+    seen = re.findall(r'name="vu" value="([^"]*)"', refused.text)
+    assert client.post(address, data={**late, "vu": seen}).status_code == 303
+
+
 def test_a_preference_outside_its_choices_is_refused_at_its_field(client: FlaskClient) -> None:
     subscription = make()
     factories.PreferenceSchemaFactory(code="nombre", label="Nombre", value_type=ValueType.NUMBER)

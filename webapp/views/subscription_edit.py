@@ -144,8 +144,10 @@ def change_preferences(subscription_id: UUID) -> ResponseReturnValue:
     """Set its preferences from the cycle that the company's cut-off says."""
     written = {name.removeprefix(PREFIX): value for name, value in request.form.items() if name.startswith(PREFIX)}
     try:
-        cycle = values.set_values(subscription_id, written, by=current_user(), at=clock.now())
-    except InvalidInputError as error:
+        cycle = values.set_values(
+            subscription_id, written, by=current_user(), at=clock.now(), seen=request.form.get("vu", "")
+        )
+    except (InvalidInputError, EditConflictError) as error:
         return _preferences_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
     return _done(subscription_id, f"Préférences enregistrées, à partir de l’échéance n°\u00a0{cycle + 1}.")
 
@@ -155,7 +157,8 @@ def _preferences_page(subscription: Subscription, problem: DomainError | None = 
     return render_template(
         "subscriptions/preferences.html",
         subscription=subscription,
-        fields=[(each, _written_value(each), _choices(each)) for each in present],
+        fields=[(each, _written_value(each), _choices(each), _kept_meanwhile(each, problem)) for each in present],
+        seen=values.last_change(subscription.id),
         shown=find_preferences(subscription, at=clock.now()),
         problem=problem,
     )
@@ -169,6 +172,14 @@ def _written_value(effective: EffectiveValue) -> str:
     if effective.is_default:
         return ""
     return _word(effective.value)
+
+
+def _kept_meanwhile(effective: EffectiveValue, problem: DomainError | None) -> str:
+    """After a conflict, what stands there now, where something else was written."""
+    stands = "" if effective.is_default else _word(effective.value)
+    if not isinstance(problem, EditConflictError) or stands == _written_value(effective):
+        return ""
+    return f"Enregistré entre-temps\u202f: {preference_text(effective.value)}"
 
 
 def _word(value: Scalar | None) -> str:

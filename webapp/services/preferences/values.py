@@ -20,7 +20,7 @@ from webapp.services.preferences.checking import check_value, fits, refusal
 from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change
 from webapp.services.preferences.schemas import list_schemas
 from webapp.services.subscriptions import scheduling
-from webapp.services.subscriptions.editing import EndedError
+from webapp.services.subscriptions.editing import EditConflictError, EndedError
 from webapp.services.subscriptions.lifecycle import find_for_update
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -53,17 +53,34 @@ class EffectiveValue:
         return self.schema.required and self.value is None
 
 
-def set_values(subscription_id: UUID, written: Mapping[str, Scalar | None], *, by: User | None, at: datetime) -> int:
+def last_change(subscription_id: UUID) -> str:
+    """What an editor has seen: the id of the subscription's latest change of preferences, "" before the first."""
+    changes = select(PreferenceChange.id).where(PreferenceChange.subscription_id == subscription_id)
+    latest = db.session.scalar(changes.order_by(PreferenceChange.at.desc(), PreferenceChange.id.desc()).limit(1))
+    return str(latest or "")
+
+
+def set_values(
+    subscription_id: UUID,
+    written: Mapping[str, Scalar | None],
+    *,
+    by: User | None,
+    at: datetime,
+    seen: str | None = None,
+) -> int:
     """Set the values of the fields named in ``written`` (code → value; None or "" for none).
 
     Returns the cycle from which they hold: the one in preparation before the company's cut-off, the next one after it.
-    A value written again for the same cycle replaces the first; both stay in the history. Raises NotFoundError,
-    EndedError; InvalidInputError (field « preference-<code> »), in which case nothing is written.
+    A value written again for the same cycle replaces the first; both stay in the history. With ``seen``, what
+    ``last_change`` told the editor, nobody else's change is overwritten unseen. Raises NotFoundError, EndedError,
+    EditConflictError; InvalidInputError (field « preference-<code> »), in which case nothing is written.
     """
     with transaction():
         subscription = find_for_update(subscription_id)
         if subscription.status.is_final:
             raise EndedError(f"Un abonnement {subscription.status.label.lower()} ne se modifie plus.")
+        if seen is not None and seen != last_change(subscription_id):
+            raise EditConflictError("Ces préférences ont été modifiées entre-temps\u202f: comparez, puis enregistrez.")
         schemas = {schema.code: schema for schema in list_schemas()}
         values = {schemas[code]: _checked(schemas[code], value) for code, value in _known(written, schemas)}
         cycle = first_cycle_for_change(subscription, find_cut_off(subscription.company_id), at=at)
