@@ -1,14 +1,17 @@
 """Finding the next 1,000 due among a million subscriptions, and again after each thousand has been paid.
 
-Floor: the same statement through bare psycopg, in turns. Paying is what an engine does to a subscription: its next date
-moves on, and leaves a dead entry at the front of the index, where the next search begins.
+Floor: the same statement through bare psycopg, in turns. Paying is what the engine does to a subscription: its cycle gets
+a charge, its next date moves on and leaves a dead entry at the front of the index, where the next search begins.
+Measured beside: what the engine itself does to take a batch, which looks into the charges and locks.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -18,7 +21,10 @@ from bench.report import Line, Report
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.factory import create_app
+from webapp.services.charges import driving, due
 from webapp.services.subscriptions import scheduling
+
+Found = TypeVar("Found")
 
 ORGANISATION = UUID("00000000-0000-7000-8000-000000000001")
 COMPANY = UUID("00000000-0000-7000-8000-000000000003")
@@ -26,6 +32,7 @@ CLIENTS = 1000
 SMALL = 100_000
 BATCH = 1000
 WARM_UP, TURNS = 5, 40
+FOUND, TAKEN = "next due", "taken by the engine"
 LIMIT_MS = 20.0
 GROWTH_LIMIT = 1.5
 NOW = "2026-11-20T12:00:00+00:00"
@@ -34,6 +41,14 @@ FIND = """
 SELECT id, cycle_no, next_charge_on, next_charge_at FROM subscriptions
 WHERE organisation_id = %s AND next_charge_at IS NOT NULL AND next_charge_at <= %s
 ORDER BY next_charge_at, id LIMIT %s
+"""
+
+TAKE = """
+SELECT s.* FROM subscriptions s
+WHERE organisation_id = %(organisation)s AND next_charge_at IS NOT NULL AND next_charge_at <= %(before)s
+  AND NOT EXISTS (SELECT FROM charges c WHERE c.organisation_id = s.organisation_id AND c.subscription_id = s.id
+                  AND c.cycle_no = s.cycle_no)
+ORDER BY next_charge_at, id LIMIT %(limit)s FOR UPDATE OF s SKIP LOCKED
 """
 
 # One in twenty is paused and one ended; of the others five in a hundred are due, over the last week.
@@ -53,6 +68,15 @@ LATERAL (
 ) AS drawn
 """
 
+# The cycle before has been charged for everybody.
+CHARGE = """
+INSERT INTO charges (organisation_id, id, subscription_id, cycle_no, client_id, company_id, reference, due_on,
+                     period_start, period_end, amount_before_tax, amount, status, created_at)
+SELECT organisation_id, gen_random_uuid(), id, cycle_no - %(before)s, client_id, company_id,
+       id || ':' || cycle_no - %(before)s, anchor_date, anchor_date, anchor_date, 20, 24, 'succeeded', %(now)s
+FROM subscriptions WHERE organisation_id = %(organisation)s AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
+"""
+
 PAY = """
 UPDATE subscriptions SET cycle_no = cycle_no + 1, next_charge_on = next_charge_on + 30,
                          next_charge_at = next_charge_at + interval '30 days'
@@ -62,49 +86,77 @@ WHERE organisation_id = %s AND id = ANY(%s)
 
 def run(size: int = 1_000_000) -> Report:
     """Measure at ``size``, and at SMALL for the growth."""
-    small, *_ = _measure(SMALL)
-    found, floor, times = _measure(size)
-    paid = statistics.median(times[-10:]) / statistics.median(times[:10])
-    details = {"p95": statistics.quantiles(times, n=20)[-1], "small": small, "growth": found / small, "paid": paid}
+    small, large = _measure(SMALL), _measure(size)
     limits = {"p95": LIMIT_MS, "growth": GROWTH_LIMIT, "paid": GROWTH_LIMIT}
-    notes = [
-        f"p50 of {TURNS} searches of the next {BATCH:,} due, each followed by paying them;"
-        f" small: with {SMALL:,} subscriptions; paid: the last ten searches against the first ten"
+    lines = [
+        Line(
+            name,
+            statistics.median(large[name]),
+            statistics.median(large[f"{name}, floor"]),
+            details={
+                "p95": statistics.quantiles(large[name], n=20)[-1],
+                "small": statistics.median(small[name]),
+                "growth": statistics.median(large[name]) / statistics.median(small[name]),
+                "paid": statistics.median(large[name][-10:]) / statistics.median(large[name][:10]),
+            },
+            detail_limits=limits,
+        )
+        for name in (FOUND, TAKEN)
     ]
-    return Report("due", size, [Line("next due", found, floor, details=details, detail_limits=limits)], notes)
+    notes = [
+        f"p50 of {TURNS} searches of the next {BATCH:,} due, and of taking the first {driving.BATCH} of them,"
+        f" each followed by paying a thousandth; small: with {SMALL:,} subscriptions; paid: the last ten against the first ten"
+    ]
+    return Report("due", size, lines, notes)
 
 
-def _measure(size: int) -> tuple[float, float, list[float]]:
-    """The medians of our search and of the floor, and every time of ours, in milliseconds."""
+def _measure(size: int) -> dict[str, list[float]]:
+    """Every time of ours and of the floors, in milliseconds."""
     print(f"{size:,} subscriptions: preparing", file=sys.stderr, flush=True)
     environment = open_database(
         f"bench_due_{size}",
         fill=lambda owner: _fill(owner, size),
         is_full="SELECT false",  # a run pays what it finds: each begins anew
     )
-    ours, floors = [], []
+    times: dict[str, list[float]] = {}
     app = create_app(settings_of(environment))
     with (
         app.app_context(),
         tenancy.organisation(ORGANISATION),
         closing(psycopg.connect(dsn(environment["DATABASE_URL"]), autocommit=True)) as bare,
     ):
-        before = datetime.fromisoformat(NOW)
         for turn in range(WARM_UP + TURNS):
-            start = time.perf_counter()
-            due = scheduling.list_due(before=before, limit=BATCH)
-            middle = time.perf_counter()
-            rows = bare.execute(FIND, [ORGANISATION, NOW, BATCH]).fetchall()
-            end = time.perf_counter()
-            db.session.rollback()
-            if [row[0] for row in rows] != [subscription_id for subscription_id, _ in due]:
-                raise RuntimeError("the floor finds other subscriptions")
-            bare.execute(PAY, [ORGANISATION, [subscription_id for subscription_id, _ in due][: size // 1000]])
-            if turn >= WARM_UP:
-                ours.append((middle - start) * 1000)
-                floors.append((end - middle) * 1000)
+            rows = _take_turn(bare, times if turn >= WARM_UP else {})
+            ids = [row[0] for row in rows][: size // 1000]
+            bare.execute(CHARGE, {"organisation": ORGANISATION, "before": 0, "now": NOW, "ids": ids})
+            bare.execute(PAY, [ORGANISATION, ids])
         db.engine.dispose()
-    return statistics.median(ours), statistics.median(floors), ours
+    return times
+
+
+def _take_turn(bare: psycopg.Connection, times: dict[str, list[float]]) -> list[Any]:
+    """Search and take once, by us and by the floors; the rows found."""
+    before = datetime.fromisoformat(NOW)
+    values = {"organisation": ORGANISATION, "before": NOW, "limit": driving.BATCH}
+    found = _timed(times, FOUND, lambda: scheduling.list_due(before=before, limit=BATCH))
+    db.session.rollback()
+    rows = _timed(times, f"{FOUND}, floor", lambda: bare.execute(FIND, [ORGANISATION, NOW, BATCH]).fetchall())
+    taken = _timed(times, TAKEN, lambda: due.lock_due(before=before, limit=driving.BATCH))
+    first = [each.id for each in taken]
+    db.session.rollback()
+    with bare.transaction():
+        locked = _timed(times, f"{TAKEN}, floor", lambda: bare.execute(TAKE, values).fetchall())
+    everything = [row[0] for row in rows]
+    if everything != [each for each, _ in found] or first != everything[: len(first)] or len(locked) != len(first):
+        raise RuntimeError("the floor finds other subscriptions")
+    return rows
+
+
+def _timed(times: dict[str, list[float]], name: str, work: Callable[[], Found]) -> Found:
+    start = time.perf_counter()
+    found = work()
+    times.setdefault(name, []).append((time.perf_counter() - start) * 1000)
+    return found
 
 
 def _fill(owner: psycopg.Connection, size: int) -> None:
@@ -122,4 +174,5 @@ def _fill(owner: psycopg.Connection, size: int) -> None:
         values,
     )
     owner.execute(SUBSCRIPTIONS, values)
-    owner.execute("VACUUM ANALYZE subscriptions")
+    owner.execute(CHARGE, {"organisation": ORGANISATION, "before": 1, "now": NOW, "ids": None})
+    owner.execute("VACUUM ANALYZE")
