@@ -1,7 +1,7 @@
 """Finding the next 1,000 due among a million subscriptions, and again after each thousand has been paid.
 
-Floor: the same statement through bare psycopg, in turns. Paying is what the engine does to a subscription: its cycle gets
-a charge, its next date moves on and leaves a dead entry at the front of the index, where the next search begins.
+Floor: the same statement through bare psycopg, in turns. Paying is what the engine does to a subscription: its cycle
+gets a charge, its next date moves on and leaves a dead entry at the front of the index, where the next search begins.
 Measured beside: what the engine itself does to take a batch, which looks into the charges and locks.
 """
 
@@ -105,7 +105,8 @@ def run(size: int = 1_000_000) -> Report:
     ]
     notes = [
         f"p50 of {TURNS} searches of the next {BATCH:,} due, and of taking the first {driving.BATCH} of them,"
-        f" each followed by paying a thousandth; small: with {SMALL:,} subscriptions; paid: the last ten against the first ten"
+        f" each followed by paying a thousandth; small: with {SMALL:,} subscriptions;"
+        " paid: the last ten against the first ten"
     ]
     return Report("due", size, lines, notes)
 
