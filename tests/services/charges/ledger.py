@@ -140,19 +140,30 @@ class Ledger:
             raise ProviderUnreachableError(self.mode)
         if self.mode in STATES:
             raise ProviderRejectedError(self.mode)
-        self.give_back(attempt_id, amount, key=idempotency_key, refund_id=refund_id)
+        if not self.give_back(attempt_id, amount, key=idempotency_key, refund_id=refund_id):
+            raise ProviderRejectedError("more than is left")
         if self.mode in ("timeout", "late"):
             raise ProviderUnreachableError(self.mode)
         return next(told for told in self.refunds(attempt_id) if told.refund_id == refund_id)
 
-    def give_back(self, attempt_id: UUID, amount: Decimal, *, key: str, refund_id: UUID | None = None) -> None:
-        """Money goes back, once per key; without ``refund_id`` somebody asked for it at the provider's own site."""
+    def give_back(self, attempt_id: UUID, amount: Decimal, *, key: str, refund_id: UUID | None = None) -> bool:
+        """Money goes back, once per key; without ``refund_id`` somebody asked for it at the provider's own site.
+
+        False where the payment has not so much left.
+        """
+        made = self._database().execute("SELECT * FROM refunds WHERE attempt = ?", (str(attempt_id),)).fetchall()
+        payment = self._database().execute("SELECT * FROM payments WHERE attempt = ?", (str(attempt_id),)).fetchone()
+        if any(row["key"] == key for row in made):
+            return True
+        if sum(Decimal(row["amount"]) for row in made) + amount > Decimal(payment["amount"]):
+            return False
         visible = clock.now() + timedelta(minutes=4) if self.mode == "late" else clock.now()
         with self._database() as database:
             database.execute(
                 "INSERT INTO refunds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (str(attempt_id), key, str(refund_id or ""), str(amount), visible.isoformat()),
             )
+        return True
 
     def refunds(self, attempt_id: UUID | None = None) -> list[Refund]:
         """What it has given back, of one payment or of all."""

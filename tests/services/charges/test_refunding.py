@@ -140,9 +140,11 @@ def test_what_was_not_paid_is_not_refunded(world: World, cast: Cast) -> None:
 def test_a_payment_made_twice_goes_back_without_a_credit_note(world: World, paid: Charge, cast: Cast) -> None:
     _capture_again(world, paid)
     assert world.charge().attention is Attention.MISMATCH
-    ask(paid, "24.00", cast)
-    refunding.carry_out(world.organisation_id)
-    assert (notes(), invoice().status, world.charge().attention) == ([], InvoiceStatus.PAID, None)
+    for amount, attention_after in (("4.00", Attention.MISMATCH), ("20.00", None)):
+        ask(paid, amount, cast)
+        refunding.carry_out(world.organisation_id)
+        assert world.charge().attention is attention_after
+    assert (notes(), invoice().status) == ([], InvoiceStatus.PAID)
     assert giving_back.find_refundable(world.charge()).in_all == Decimal(24)
 
 

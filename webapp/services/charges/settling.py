@@ -163,7 +163,9 @@ def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID |
     """Money was given back: the credit note is made, and where nothing else waits the charge is off the list."""
     drafting.draft_for_charge(charge, at=at)
     crediting.credit_refund(crediting.lock_invoice_of(charge.id), refund, reason=reason, by_id=by_id, at=at)
-    if charge.attention in ENDED_BY_REFUND and not crediting.list_waiting_refunds(charge.id):
+    is_overpaid = charge.attention is Attention.MISMATCH and balance_of(charge) > charge.owed
+    is_ended = charge.attention in ENDED_BY_REFUND and not is_overpaid
+    if is_ended and not crediting.list_waiting_refunds(charge.id):
         set_attention(charge, None, at=at)
         charge.explanation = None
 
