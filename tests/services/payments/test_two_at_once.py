@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests import factories
 from tests.conftest import Cast
@@ -37,8 +39,11 @@ def at_once(app: Flask, cast: Cast) -> AtOnce:
     """Do things at the same time, each by somebody of the organisation; how each ended."""
     organisation_id = cast.organisation.id
 
-    def do(act: Callable[[], Any]) -> str:
+    def do(act: Callable[[], Any], start: Barrier) -> str:
         with app.app_context(), tenancy.organisation(organisation_id):
+            db.session.execute(text("SELECT 1"))  # connected before the start
+            db.session.rollback()
+            start.wait(10)
             try:
                 act()
             except DomainError as error:
@@ -48,8 +53,9 @@ def at_once(app: Flask, cast: Cast) -> AtOnce:
             return "done"
 
     def do_all(*acts: Callable[[], Any]) -> list[str]:
+        start = Barrier(len(acts))
         with ThreadPoolExecutor(len(acts)) as threads:
-            return sorted(threads.map(do, acts))
+            return sorted(threads.map(do, acts, repeat(start)))
 
     return do_all
 
