@@ -34,7 +34,7 @@ STEPS: dict[str, Callable[[UUID, datetime], object]] = {
 DONE = {
     "generer": "Fichier généré\u202f: téléchargez-le, puis transmettez-le à votre banque.",
     "transmis": "Fichier noté comme transmis.",
-    "confirme": "Fichier confirmé\u202f: ses prélèvements sont notés comme payés.",
+    "confirme": "Fichier confirmé\u202f: ses paiements vont être notés.",
     "defaire": "Fichier défait\u202f: ses prélèvements attendent de nouveau.",
 }
 
