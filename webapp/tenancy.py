@@ -102,6 +102,7 @@ def _stamp_new_rows(session: Session, _context: UOWTransaction, _instances: Any)
 
 
 def scope_session(session_class: type[Session]) -> None:
-    """Put the scope on every session of this class."""
-    event.listen(session_class, "do_orm_execute", _narrow_statement)
-    event.listen(session_class, "before_flush", _stamp_new_rows)
+    """Put the scope on every session of this class; once, however many applications a process makes."""
+    if not event.contains(session_class, "do_orm_execute", _narrow_statement):
+        event.listen(session_class, "do_orm_execute", _narrow_statement)
+        event.listen(session_class, "before_flush", _stamp_new_rows)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, Subquery, and_, case, func, or_, select, text
+from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, or_, select, text
 
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -96,14 +96,15 @@ def preview(*, at: datetime) -> Preview:
 
 def _due(at: datetime) -> Select[Any]:
     """Counts and sums by fate, in the rules' own order (``due.charge_for`` decides one by one, by the same)."""
-    totals, today = _totals(at), at.astimezone(clock.PARIS).date()
+    found, today = _found(at), at.astimezone(clock.PARIS).date()
+    totals = _totals(found)
     amount = func.coalesce(totals.c.amount, 0)
     has_saved = and_(
         SavedPaymentMethod.revoked_at.is_(None),
         or_(SavedPaymentMethod.expires_on.is_(None), SavedPaymentMethod.expires_on >= today),
     )
     has_mandate = and_(
-        Subscription.payment_method == PaymentMethod.SEPA,
+        found.c.payment_method == PaymentMethod.SEPA,
         Mandate.status == MandateStatus.ACTIVE,
         Mandate.umr.is_not(None),
         func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > today,
@@ -114,41 +115,58 @@ def _due(at: datetime) -> Select[Any]:
         case((SavedPaymentMethod.id.is_not(None), has_saved), else_=has_mandate),
     )
     fate = case(
-        (or_(Subscription.status == SubscriptionStatus.PAST_DUE, due.is_not_begun()), Fate.SKIPPED.value),
+        (found.c.is_skipped, Fate.SKIPPED.value),
         (amount == 0, Fate.FREE.value),
-        (Subscription.payment_method.is_(None), Fate.NO_MEANS.value),
-        (Subscription.payment_method.not_in(DEBITED), Fate.BY_HAND.value),
+        (found.c.payment_method.is_(None), Fate.NO_MEANS.value),
+        (found.c.payment_method.not_in(DEBITED), Fate.BY_HAND.value),
         (has_means, Fate.ASKED.value),
         else_=Fate.NO_MEANS.value,
     ).label("fate")
+
+    def same(model: Any, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        return and_(model.organisation_id == found.c.organisation_id, model.id == column)
+
     return (
         select(
             fate,
             ProviderAccount.provider,
-            Subscription.currency,
+            found.c.currency,
             func.count().label("count"),
             func.sum(amount).label("amount"),
         )
-        .select_from(Subscription)
-        .outerjoin(totals, totals.c.subscription_id == Subscription.id)
-        .outerjoin(SavedPaymentMethod, _same(SavedPaymentMethod, Subscription.saved_method_id))
-        .outerjoin(Mandate, _same(Mandate, Subscription.mandate_id))
-        .outerjoin(ProviderAccount, _same(ProviderAccount, Subscription.provider_account_id))
-        .where(*_is_due(at))
-        .group_by(fate, ProviderAccount.provider, Subscription.currency)
+        .select_from(found)
+        .outerjoin(totals, totals.c.subscription_id == found.c.id)
+        .outerjoin(SavedPaymentMethod, same(SavedPaymentMethod, found.c.saved_method_id))
+        .outerjoin(Mandate, same(Mandate, found.c.mandate_id))
+        .outerjoin(ProviderAccount, same(ProviderAccount, found.c.provider_account_id))
+        .group_by(fate, ProviderAccount.provider, found.c.currency)
     )
 
 
-def _is_due(at: datetime) -> list[Any]:
-    is_ours = Subscription.organisation_id == tenancy.current_organisation_id()
-    return [is_ours, Subscription.next_charge_at <= at, due.is_free()]
+def _found(at: datetime) -> CTE:
+    """The due subscriptions, looked for once."""
+    is_past_due = Subscription.status == SubscriptionStatus.PAST_DUE
+    return (
+        select(
+            Subscription.organisation_id,
+            Subscription.id,
+            Subscription.currency,
+            Subscription.payment_method,
+            Subscription.saved_method_id,
+            Subscription.mandate_id,
+            Subscription.provider_account_id,
+            or_(is_past_due, due.is_not_begun()).label("is_skipped"),
+        )
+        .where(
+            Subscription.organisation_id == tenancy.current_organisation_id(),
+            Subscription.next_charge_at <= at,
+            due.is_free(),
+        )
+        .cte("due")
+    )
 
 
-def _same(model: Any, column: Any) -> Any:
-    return and_(model.organisation_id == Subscription.organisation_id, model.id == column)
-
-
-def _totals(at: datetime) -> Subquery:
+def _totals(found: CTE) -> Subquery:
     """The amount with tax of each due subscription: VAT on each rate's sum, as ``models.money.totals`` has it."""
     line = func.round(SubscriptionLine.quantity * SubscriptionLine.unit_price, 2) - SubscriptionLine.discount
     base = func.sum(line)
@@ -158,13 +176,12 @@ def _totals(at: datetime) -> Subquery:
             (base + func.round(base * SubscriptionLine.vat_rate / 100, 2)).label("amount"),
         )
         .join(
-            Subscription,
+            found,
             and_(
-                Subscription.organisation_id == SubscriptionLine.organisation_id,
-                Subscription.id == SubscriptionLine.subscription_id,
+                found.c.organisation_id == SubscriptionLine.organisation_id,
+                found.c.id == SubscriptionLine.subscription_id,
             ),
         )
-        .where(*_is_due(at))
         .group_by(SubscriptionLine.subscription_id, SubscriptionLine.vat_rate)
         .subquery()
     )
