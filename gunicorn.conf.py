@@ -23,6 +23,7 @@ max_requests = 0
 timeout = 60  # seconds without a heartbeat before a worker is taken for dead
 graceful_timeout = 30 if _is_production else 3
 keepalive = 5
+limit_request_line = 8190  # what was typed of a new subscription, up to twenty lines, travels in the address
 worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 
 # The application logs requests itself, as JSON and without personal data.
