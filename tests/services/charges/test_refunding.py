@@ -191,6 +191,7 @@ def test_one_that_never_arrived_is_sent_again_with_its_key_once_it_can_no_longer
     world.wait(minutes=5)
     refunding.carry_out(world.organisation_id)
     assert_given_back_once(world)
+    assert (only_refund().sends, only_refund().external_id) == (2, f"re_{only_refund().idempotency_key}")
 
 
 def test_one_that_comes_late_is_made_once(world: World, paid: Charge, cast: Cast) -> None:
@@ -338,7 +339,14 @@ def test_a_refund_paid_by_hand_is_noted_with_its_credit_note(world: World, paid:
     assert (notes(), world.ledger.refunds()) == ([Decimal("-10.00")], [])
     row = world.payments()[-1]
     assert (row.amount, row.external_id, row.attempt_id) == (Decimal("-10.00"), "VIR 7", None)
-    assert giving_back.find_refundable(world.charge()) == (Decimal("14.00"), Decimal("14.00"))
+    refundable = giving_back.find_refundable(world.charge())
+    assert (refundable.in_all, refundable.by_provider) == (Decimal("14.00"), Decimal("14.00"))
+
+
+def test_what_is_on_its_way_cannot_go_back_by_hand_either(paid: Charge, cast: Cast) -> None:
+    ask(paid, "20.00", cast)
+    with pytest.raises(InvalidInputError, match="4,00 au plus"):
+        note_by_hand(paid, "4.01", cast)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +370,8 @@ def test_a_refund_by_hand_that_makes_no_sense_is_refused(
 def test_a_debit_of_a_bank_file_goes_back_by_hand_only(world: World, paid: Charge, cast: Cast) -> None:
     world.attempts()[0].provider = Provider.SEPA_FILE
     db.session.flush()
-    assert giving_back.find_refundable(paid) == (Decimal("24.00"), Decimal(0))
+    refundable = giving_back.find_refundable(paid)
+    assert (refundable.in_all, refundable.by_provider) == (Decimal("24.00"), Decimal(0))
     with pytest.raises(InvalidInputError, match="de cette façon"):
         ask(paid, "1.00", cast)
     note_by_hand(paid, "24.00", cast)

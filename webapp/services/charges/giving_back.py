@@ -30,43 +30,45 @@ from webapp.services.subscriptions import lifecycle, scheduling
 from webapp.transactions import transaction
 
 REFERENCE_LENGTH = 100
-OPEN_REFUNDS = (RefundStatus.REQUESTED, RefundStatus.UNKNOWN)
 WAIVABLE = frozenset({ChargeStatus.SCHEDULED, ChargeStatus.FAILED, ChargeStatus.REVERSED, ChargeStatus.CANCELED})
 """States of a charge in which nobody is being asked for the money."""
 NOTHING = Decimal("0.00")
 
 
 class Refundable(NamedTuple):
-    """What may still go back of a charge, with tax: in all, and at most in one refund through its provider."""
+    """What may still go back of a charge, with tax: in all, and of each attempt whose provider gives money back."""
 
     in_all: Decimal
-    by_provider: Decimal
+    by_attempt: dict[UUID, Decimal]
+
+    @property
+    def by_provider(self) -> Decimal:
+        """At most how much may go back in one refund through a provider."""
+        return min(self.in_all, max(self.by_attempt.values(), default=NOTHING))
 
 
 def find_refundable(charge: Charge) -> Refundable:
     """What may go back of the charge now: nothing while it was not captured, or once all of it went back."""
-    in_all = max(settling.balance_of(charge) - _on_its_way(charge), NOTHING)
-    return Refundable(in_all, min(in_all, max(_left_by_attempt(charge).values(), default=NOTHING)))
+    on_its_way = _find_on_its_way(charge)
+    in_all = max(settling.balance_of(charge) - sum(on_its_way.values()), NOTHING)
+    by_attempt = {attempt_id: kept - on_its_way.get(attempt_id, 0) for attempt_id, kept in _find_kept(charge).items()}
+    return Refundable(in_all, by_attempt)
 
 
-def _on_its_way(charge: Charge) -> Decimal:
-    return sum((refund.amount for refund in _open_refunds(charge)), NOTHING)
-
-
-def _open_refunds(charge: Charge) -> list[Refund]:
-    return list(
-        db.session.scalars(select(Refund).where(Refund.charge_id == charge.id, Refund.status.in_(OPEN_REFUNDS)))
+def _find_on_its_way(charge: Charge) -> dict[UUID, Decimal]:
+    """What providers were asked to give back and nobody knows to have come to its end, by attempt."""
+    statement = select(Refund.attempt_id, func.sum(Refund.amount)).where(
+        Refund.charge_id == charge.id, Refund.next_attempt_at.is_not(None)
     )
+    return dict(db.session.execute(statement.group_by(Refund.attempt_id)).all())
 
 
-def _left_by_attempt(charge: Charge) -> dict[UUID, Decimal]:
-    """What each attempt whose provider gives money back has left, by what the ledger and open refunds say."""
-    found = db.session.execute(
-        select(ChargeAttempt.id, func.coalesce(func.sum(Payment.amount), 0).label("left"))
-        .join(
-            Payment,
-            (Payment.organisation_id == ChargeAttempt.organisation_id) & (Payment.attempt_id == ChargeAttempt.id),
-        )
+def _find_kept(charge: Charge) -> dict[UUID, Decimal]:
+    """What the ledger holds of each captured attempt whose provider gives money back."""
+    paid_by = (Payment.organisation_id == ChargeAttempt.organisation_id) & (Payment.attempt_id == ChargeAttempt.id)
+    statement = (
+        select(ChargeAttempt.id, func.sum(Payment.amount))
+        .join(Payment, paid_by)
         .where(
             ChargeAttempt.charge_id == charge.id,
             ChargeAttempt.status == AttemptStatus.SUCCEEDED,
@@ -75,11 +77,7 @@ def _left_by_attempt(charge: Charge) -> dict[UUID, Decimal]:
         .group_by(ChargeAttempt.id)
         .order_by(ChargeAttempt.id)
     )
-    left = {row.id: Decimal(row.left) for row in found}
-    for refund in _open_refunds(charge):
-        if refund.attempt_id in left:
-            left[refund.attempt_id] -= refund.amount
-    return left
+    return dict(db.session.execute(statement).all())
 
 
 def may_refund(charge: Charge) -> bool:
@@ -108,13 +106,13 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
     with attention.deciding(charge_id, Action.REFUND) as (charge, _):
         if db.session.scalar(select(Refund.id).where(Refund.id == refund_id)) is not None:
             return
-        _check_amount(amount, find_refundable(charge).by_provider)
-        left = _left_by_attempt(charge)
+        refundable = find_refundable(charge)
+        _check_amount(amount, refundable.by_provider)
         db.session.add(
             Refund(
                 id=refund_id,
                 charge_id=charge.id,
-                attempt_id=next(attempt_id for attempt_id, rest in left.items() if rest >= amount),
+                attempt_id=next(each for each, rest in refundable.by_attempt.items() if rest >= amount),
                 amount=amount,
                 currency=charge.currency,
                 reason=reason,
