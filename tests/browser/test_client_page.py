@@ -43,6 +43,17 @@ def test_a_task_is_written_down_and_ticked_off(synced: World, sign_in: SignIn, s
     expect(page.get_by_test_id("task-done")).to_contain_text("Envoyer le devis")
 
 
+def test_a_note_sent_by_a_double_click_is_written_once(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").nth(1).click()
+    page.get_by_test_id("tab-activites").click()
+    page.get_by_label("Texte").fill("Rappeler lundi")
+    page.get_by_role("button", name="Ajouter").dblclick()
+    expect(page.get_by_test_id("toast")).to_contain_text("Note enregistrée.")
+    page.reload()
+    expect(page.get_by_test_id("timeline-event").filter(has_text="Rappeler lundi")).to_have_count(1)
+
+
 def test_ctrl_k_finds_by_keyboard_alone(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("commercial.nord", at="/clients?source=winleadplus")
     name = page.get_by_test_id("client-name").first.inner_text()
