@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Shot, SignIn
+from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.world import ROOT, World
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -24,6 +24,76 @@ def findings(page: Page) -> list[str]:
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"][:3]
     ]
+
+
+ROWS = {
+    "client": "SELECT client_id FROM subscriptions ORDER BY id",
+    "contract": "SELECT id FROM contracts WHERE source = 'WinLeadPlus' ORDER BY id",
+    "commercial": "SELECT commercial_id FROM contracts WHERE commercial_id IS NOT NULL ORDER BY id",
+    "subscription": "SELECT subscription_id FROM charges ORDER BY id",
+    "refused": "SELECT id FROM charges WHERE attention = 'refused' ORDER BY id",
+    "invoice": "SELECT id FROM invoices ORDER BY id",
+}
+"""Of each thing that has a page, one of the first organisation's that has something to show."""
+PAGES = (
+    "/clients/{client}",
+    "/clients/{client}?onglet=paiements",
+    "/clients/{client}?onglet=activites",
+    "/clients/{client}?onglet=documents",
+    "/clients/{client}/modifier",
+    "/contrats",
+    "/contrats/{contract}",
+    "/contrats/{contract}/modifier",
+    "/contrats/nouveau",
+    "/commerciaux",
+    "/commerciaux/{commercial}",
+    "/commerciaux/{commercial}?onglet=contrats",
+    "/commerciaux/{commercial}?onglet=activites",
+    "/commerciaux/{commercial}?onglet=documents",
+    "/?periode=annee",
+    "/statistiques?periode=annee",
+    "/statistiques?onglet=commercial",
+    "/statistiques?onglet=risques",
+    "/equipes",
+    "/recherche?q=li",
+    "/abonnements",
+    "/abonnements/{subscription}",
+    "/abonnements/{subscription}?action=resilier",
+    "/abonnements/{subscription}/lignes",
+    "/abonnements/{subscription}/paiement",
+    "/abonnements/{subscription}/preferences",
+    "/abonnements/nouveau?client={client}",
+    "/preferences",
+    "/preferences/nouvelle",
+    "/prelevements",
+    "/prelevements/{refused}?action=abandonner",
+    "/prelevements/a-traiter",
+    "/prelevements/evenements",
+    "/factures",
+    "/factures/{invoice}",
+    "/synchronisations",
+)
+
+
+@pytest.fixture
+def charged(synced: World, sign_in: SignIn) -> World:
+    """The product after the charges of its demo organisation were run once."""
+    with synced.database() as connection:
+        if connection.execute("SELECT FROM charges WHERE attention = 'refused' LIMIT 1").fetchone() is not None:
+            return synced
+    page = sign_in("manager.nord", at="/prelevements")
+    page.get_by_test_id("charges-run-button").click()
+    expect(page.get_by_test_id("charges-progress")).to_have_attribute("data-status", "partial", timeout=LONG)
+    expect(page.get_by_test_id("charge-row").first).to_be_visible()
+    return synced
+
+
+def addresses(world: World) -> list[str]:
+    """The pages, each with the ids of something that is there."""
+    with world.database() as connection:
+        found = {name: connection.execute(f"{statement} LIMIT 1").fetchone() for name, statement in ROWS.items()}  # type: ignore[arg-type]
+    ids = {name: row[0] for name, row in found.items() if row}
+    return [address.format_map(ids) for address in PAGES]
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -58,6 +128,28 @@ def test_a_client_and_its_form(synced: World, sign_in: SignIn, shot: Shot, schem
     expect(page.locator("[aria-invalid=true]").first).to_be_visible()
     assert findings(page) == []
     shot(page, f"form-{scheme}")
+
+
+def test_every_other_page(charged: World, sign_in: SignIn, shot: Shot, scheme: Scheme) -> None:
+    page = sign_in("admin", color_scheme=scheme)
+    found = {}
+    for number, address in enumerate(addresses(charged)):
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.ok, address
+        shot(page, f"page-{number:02d}-{scheme}")
+        found[address] = findings(page)
+    assert {address: lines for address, lines in found.items() if lines} == {}
+
+
+def test_no_page_is_wider_than_a_telephone(charged: World, sign_in: SignIn) -> None:
+    page = sign_in("admin", viewport=PHONE)
+    wide = []
+    for address in addresses(charged):
+        page.goto(address)
+        if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
+            wide.append(address)
+    assert wide == []
 
 
 def test_refusals(world: World, sign_in: SignIn, shot: Shot, scheme: Scheme) -> None:
