@@ -109,7 +109,7 @@ def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:
     db.session.flush()
     for account in accounts:
         if account.get("leads"):
-            team = Team(id=new_id(), name="Équipe Nord")
+            team = Team(id=new_id(), name=f"Équipe {account['username'].partition('.')[2].capitalize()}")
             db.session.add(team)
             db.session.flush()
             db.session.add(TeamLeader(team_id=team.id, user_id=users[account["username"]].id))
