@@ -52,6 +52,7 @@ PAGES = (
     "/commerciaux/{commercial}?onglet=documents",
     "/?periode=annee",
     "/statistiques?periode=annee",
+    "/statistiques?onglet=abonnements&periode=annee",
     "/statistiques?onglet=commercial",
     "/statistiques?onglet=risques",
     "/equipes",
