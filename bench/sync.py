@@ -145,10 +145,10 @@ def _upstream(path: Path) -> Iterator[str]:
 
 def _work(task: str, url: str, environment: dict[str, str]) -> dict[str, Any]:
     """Have a fresh process do the task; what it says of it."""
-    _say(task)
     command = [sys.executable, "-m", "bench.sync_worker", task, url]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
     result: dict[str, Any] = json.loads(done.stdout)
+    _say(f"{task}: {result['seconds']:.1f} s, {result['peak_mib']:.0f} MiB")
     return result
 
 
