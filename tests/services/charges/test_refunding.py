@@ -318,6 +318,24 @@ def test_one_made_at_the_providers_own_site_waits_for_a_person_to_credit_it(
         giving_back.credit_refunds(charge.id, reason="Encore", by=cast.manager, at=clock.now())
 
 
+def test_whatever_else_happens_the_credit_note_is_not_forgotten(world: World, paid: Charge, cast: Cast) -> None:
+    ask(paid, "5.00", cast)
+    world.ledger.give_back(world.attempts()[0].id, Decimal("10.00"), key="theirs")
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    world.ledger.behave("hard")
+    refunding.carry_out(world.organisation_id)  # refused, which hides nothing
+    assert world.charge().attention is Attention.CREDIT_NOTE
+    world.ledger.behave("succeed")
+    world.ledger.reverse(world.attempts()[0].id)
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert world.charge().attention is Attention.REVERSED
+    today = clock.today()
+    attention.mark_paid(paid.id, method=PaymentMethod.TRANSFER, paid_on=today, by=cast.manager, at=clock.now())
+    assert world.charge().attention is Attention.CREDIT_NOTE
+    giving_back.credit_refunds(paid.id, reason="Vu", by=cast.manager, at=clock.now())
+    assert (world.charge().attention, notes()) == (None, [Decimal("-10.00")])
+
+
 # --- by hand ---
 
 

@@ -60,10 +60,12 @@ class Till(RuleBasedStateMachine):
 
     @rule(amount=AMOUNTS)
     def ask(self, amount: Decimal) -> None:
+        self.listen()  # what went back at its own site and nobody has told us yet, nobody can count
         self._try(giving_back.refund, self.paid, refund_id=new_id(), amount=amount)
 
     @rule(amount=AMOUNTS)
     def give_by_hand(self, amount: Decimal) -> None:
+        self.listen()
         self._try(
             giving_back.note_refund,
             self.paid,
@@ -81,6 +83,7 @@ class Till(RuleBasedStateMachine):
         on_its_way = sum(refund.amount for refund in giving_back.list_not_given_back(self.paid))
         given = sum(told.amount for told in self.ledger.refunds())
         if amount + by_hand + on_its_way + given <= CAPTURED:
+            self.ledger.behave("succeed")
             self.ledger.give_back(self.ledger.attempts()[0], amount, key=str(new_id()))
 
     @rule(amount=AMOUNTS)

@@ -204,5 +204,7 @@ def _lock(refund_id: UUID) -> tuple[Charge, Refund]:
 
 
 def _leave_to_person(charge: Charge, explanation: str, *, at: datetime) -> None:
-    settling.set_attention(charge, Attention.REFUND, at=at)
-    charge.explanation = explanation
+    """Unless somebody is needed for a credit note, on the page that tells of this too."""
+    if charge.attention is not Attention.CREDIT_NOTE:
+        settling.set_attention(charge, Attention.REFUND, at=at)
+        charge.explanation = explanation

@@ -164,14 +164,18 @@ def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID |
     drafting.draft_for_charge(charge, at=at)
     crediting.credit_refund(crediting.lock_invoice_of(charge.id), refund, reason=reason, by_id=by_id, at=at)
     is_overpaid = charge.attention is Attention.MISMATCH and balance_of(charge) > charge.owed
-    is_ended = charge.attention in ENDED_BY_REFUND and not is_overpaid
-    if is_ended and not crediting.list_waiting_refunds(charge.id):
+    if charge.attention in ENDED_BY_REFUND and not is_overpaid:
         set_attention(charge, None, at=at)
         charge.explanation = None
 
 
 def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) -> None:
-    """Put the charge on the list for a person, since ``at`` unless it is there already; or take it off."""
+    """Put the charge on the list for a person, since ``at`` unless it is there already; or take it off.
+
+    It stays while a refund waits for its credit note, whatever else it was there for.
+    """
+    if attention is None and charge.attention is not None and crediting.list_waiting_refunds(charge.id):
+        attention = Attention.CREDIT_NOTE
     if attention is None:
         charge.attention = charge.attention_at = None
     elif charge.attention is not attention:
