@@ -16,7 +16,7 @@ def test_a_manager_gives_part_of_a_payment_back(
 ) -> None:
     page = sign_in("manager.nord", color_scheme=scheme, viewport={"width": width, "height": 844})
     _charge(page)
-    page.goto("/factures?genre=invoice&statut=paid")
+    eventually(lambda: _has_paid_invoice(page))
     page.get_by_test_id("invoice-row").first.get_by_role("link").first.click()
     page.get_by_role("link", name="Rembourser").press("Enter")
     expect(page.get_by_label("Montant TTC")).to_be_focused()
@@ -50,6 +50,12 @@ def _charge(page: Page) -> None:
     page.goto("/prelevements")
     page.get_by_test_id("charges-run-button").click()
     expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
+
+
+def _has_paid_invoice(page: Page) -> bool:
+    """Another worker numbers invoices, a moment after the charges."""
+    page.goto("/factures?genre=invoice&statut=paid")
+    return page.get_by_test_id("invoice-row").count() > 0
 
 
 def _has_numbered_note(page: Page) -> bool:
