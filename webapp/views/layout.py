@@ -33,6 +33,13 @@ def init_app(app: Flask) -> None:
 
 def static_url(name: str) -> str:
     """The address of ``static/<name>`` with a fingerprint of its content, so that browsers may keep it for ever."""
+    addresses: dict[str, str] = g.setdefault("static_addresses", {})  # a page asks for its icons' file dozens of times
+    if name not in addresses:
+        addresses[name] = _address_of(name)
+    return addresses[name]
+
+
+def _address_of(name: str) -> str:
     path = Path(current_app.static_folder or "") / name
     try:
         version = _fingerprint(path, path.stat().st_mtime_ns)
