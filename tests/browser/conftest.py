@@ -95,9 +95,9 @@ def sign_in(world: World, chromium: Browser) -> Iterator[SignIn]:
             complaints.append(message.text)
 
     def page_of(username: str, *, at: str = "/clients", **options: object) -> Page:
-        context = chromium.new_context(
-            **{"viewport": DESK, "locale": "fr-FR", "timezone_id": "Europe/Paris", "base_url": world.url} | options  # type: ignore[arg-type]
-        )
+        usual = {"viewport": DESK, "locale": "fr-FR", "timezone_id": "Europe/Paris", "base_url": world.url}
+        still = {"reduced_motion": "reduce"}  # what fades in has no contrast yet
+        context = chromium.new_context(**usual | still | options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
