@@ -33,6 +33,13 @@ def _archive(member: str) -> bytes:
     return content.getvalue()
 
 
+def _archive_of_tomorrow(member: str) -> bytes:
+    """An archive that says to need version 9.9 of its format, which no reader knows."""
+    content = bytearray(_archive(member))
+    content[content.rindex(b"PK\x01\x02") + 6] = 99
+    return bytes(content)
+
+
 @pytest.fixture
 def subject(cast: Cast) -> Client:
     """The client whose documents they are."""
@@ -108,6 +115,7 @@ def test_the_kinds_that_are_taken(client: FlaskClient, subject: Client, name: st
         (("devis.pdf", b"MZ\x90\x00"), "n’est pas ce que dit son nom"),
         (("lettre.docx", _archive("xl/workbook.xml")), "n’est pas ce que dit son nom"),
         (("lettre.docx", b"PK\x03\x04cut"), "n’est pas ce que dit son nom"),
+        (("lettre.docx", _archive_of_tomorrow("word/document.xml")), "n’est pas ce que dit son nom"),
         (("page.html", b"<html>"), "n’est pas accepté"),
         (("virus.pdf.exe", PDF), "n’est pas accepté"),
         (("sans", PDF), "n’est pas accepté"),

@@ -44,7 +44,7 @@ def _zip_holding(member: str) -> Callable[[bytes], bool]:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 return member in archive.namelist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            return False
+            return False  # no archive, or one of a version that zipfile does not read (its NotImplementedError)
 
     return is_kind
 
