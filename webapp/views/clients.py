@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import UUID
 
@@ -17,22 +17,12 @@ from webapp.services.clients.listing import WITHOUT_COMMERCIAL, ClientsView, Sor
 from webapp.services.commercials import teams
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip
-
-T = TypeVar("T")
+from webapp.views.lists import Chip, Column, heading, read
 
 bp = Blueprint("clients", __name__)
 
 EVERY_SOURCE = "tous"
 WITHOUT_CONTACT = "sans"
-
-
-class Column(NamedTuple):
-    """A heading of the table; ``sort`` is the order that a first click on it gives."""
-
-    label: str
-    css_class: str = ""
-    sort: Sort | None = None
 
 
 COLUMNS = (
@@ -45,16 +35,6 @@ COLUMNS = (
     Column("Contrats", "num wide-only", Sort.CONTRACTS_DESCENDING),
     Column("Modifié", "wide-only", Sort.CHANGED_DESCENDING),
 )
-
-
-class Heading(NamedTuple):
-    """A column as the present view shows it: ``direction`` is aria-sort's word, None where it is not the order."""
-
-    label: str
-    css_class: str
-    key: str | None
-    address: str | None
-    direction: str | None
 
 
 @bp.get("/clients")
@@ -75,21 +55,14 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
     commercial = arguments.get("commercial", "")
     return ClientsView(
         search=" ".join(arguments.get("q", "").split()),
-        source=_read(SourceFilter, arguments.get("source")),
-        status=_read(ClientStatus, arguments.get("statut")),
-        commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else _read(UUID, commercial),
-        team=_read(UUID, arguments.get("equipe")),
+        source=read(SourceFilter, arguments.get("source")),
+        status=read(ClientStatus, arguments.get("statut")),
+        commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
+        team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
-        sort=_read(Sort, arguments.get("tri")) or Sort.NAME,
+        sort=read(Sort, arguments.get("tri")) or Sort.NAME,
         cursor=arguments.get("apres", ""),
     )
-
-
-def _read(kind: Callable[[str], T], text: str | None) -> T | None:
-    try:
-        return kind(text or "")
-    except ValueError:
-        return None
 
 
 def view_of(query: str) -> ClientsView:
@@ -131,7 +104,7 @@ def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> d
         "view": view,
         "rows": page.rows,
         "total": shown.total,
-        "headings": [_heading(column, view) for column in COLUMNS],
+        "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
         "here": here,
         "from_here": f"?vue={quote(query, safe='')}" if (query := urlsplit(here).query) else "",
         "first_page": page_address("") if page.previous_cursor else None,
@@ -141,18 +114,8 @@ def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> d
     }
 
 
-def _heading(column: Column, view: ClientsView) -> Heading:
-    if column.sort is None:
-        return Heading(column.label, column.css_class, key=None, address=None, direction=None)
-    is_current = column.sort.ascending is view.sort.ascending
-    direction: Literal["ascending", "descending"] = "descending" if view.sort.is_descending else "ascending"
-    return Heading(
-        column.label,
-        column.css_class,
-        key=column.sort.ascending,
-        address=address(view, sort=view.sort.reverse if is_current else column.sort, cursor=""),
-        direction=direction if is_current else None,
-    )
+def _in_order(view: ClientsView) -> Callable[[Any], str]:
+    return lambda sort: address(view, sort=sort, cursor="")
 
 
 def _page_values(view: ClientsView) -> dict[str, Any]:

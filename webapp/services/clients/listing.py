@@ -49,8 +49,8 @@ class SourceFilter(StrEnum):
         return {"winleadplus": Source.WINLEADPLUS, "woocommerce": Source.WOOCOMMERCE}.get(self.value)
 
 
-class Sort(StrEnum):
-    """The orders of the list, as the address says them; a minus turns one round."""
+class Sort(keyset.Order):
+    """The orders of the list, as the address says them."""
 
     NAME = "nom"
     NAME_DESCENDING = "-nom"
@@ -60,21 +60,6 @@ class Sort(StrEnum):
     CHANGED_DESCENDING = "-modification"
     CONTRACTS = "contrats"
     CONTRACTS_DESCENDING = "-contrats"
-
-    @property
-    def is_descending(self) -> bool:
-        """Whether the greatest comes first."""
-        return self.value.startswith("-")
-
-    @property
-    def ascending(self) -> "Sort":
-        """The same key, the least first."""
-        return Sort(self.value.removeprefix("-"))
-
-    @property
-    def reverse(self) -> "Sort":
-        """The same key the other way round."""
-        return self.ascending if self.is_descending else Sort(f"-{self.value}")
 
 
 WITHOUT_COMMERCIAL: Final = "sans-commercial"
