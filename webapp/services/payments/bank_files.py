@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import undefer
+from sqlalchemy.orm.interfaces import ORMOption
 
 from webapp import clock, crypto, queue, tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
@@ -116,7 +117,7 @@ def take_apart(file_id: UUID) -> None:
 def export_file(file_id: UUID, *, at: datetime) -> bytes:
     """The file's bytes: made at the first export, the same ever after. Raises NotFoundError, BankFileStateError."""
     with transaction():
-        file = _lock(file_id)
+        file = _lock(file_id, undefer(BankFile.content))
         if file.content is not None:
             return _opened(file)
         try:
@@ -289,11 +290,12 @@ def withdraw(attempt_id: UUID, *, at: datetime) -> None:
         recording.apply_outcome(attempt.id, PaymentOutcome(PaymentState.CANCELED), at=at)
 
 
-def _lock(file_id: UUID) -> BankFile:
+def _lock(file_id: UUID, *options: ORMOption) -> BankFile:
+    """Without its content, which is large and which settling, debit by debit, has no use for."""
     file = db.session.scalar(
         select(BankFile)
         .where(BankFile.id == file_id)
-        .options(undefer(BankFile.content))
+        .options(*options)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
