@@ -1,10 +1,8 @@
 """The clients page at a million clients: each view's time against its floor, and against ten thousand clients.
 
-Requests for the page, for its floor (bench/client_floor.py) and for the same view of a small organisation take turns,
-so that whatever else the machine does touches all three alike.
+Requests for the page, for its floor (bench/client_floor.py) and for the same view of a small organisation take turns.
 """
 
-import http.client
 import os
 import socket
 import statistics
@@ -24,6 +22,7 @@ import psycopg
 from bench.client_data import ORGANISATION, USER, make_clients
 from bench.databases import dsn, open_database, settings_of
 from bench.report import Line, Report
+from bench.turns import REQUESTS, ROUNDS, Page, Server, Times, take_turns
 from webapp import clock
 from webapp.factory import create_app
 from webapp.gateways.identity import Tokens
@@ -33,13 +32,12 @@ from webapp.sessions import keep_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = 10_000
-WARM_UP = 10
-REQUESTS = 100
 RATIO_LIMIT = 2.0
 GROWTH_LIMIT = 1.5
 PAGE_LIMIT = 40.0
 SEARCH_LIMIT = 60.0
 PATIENCE = 30
+"""Seconds for gunicorn to start."""
 COMMON = "common: "
 """Searches that find thousands, as nobody means to: they may grow with the clients, within SEARCH_LIMIT."""
 
@@ -49,33 +47,34 @@ def run(size: int = 1_000_000) -> Report:
     with ExitStack() as stack:
         large = stack.enter_context(_serve(size))
         small = stack.enter_context(_serve(SMALL)) if size > SMALL else None
-        lines = [_measure(name, large, small) for name in large.views]
+        times = take_turns({name: _compared(name, large, small) for name in large.views})
+        lines = [_line(name, found) for name, found in times.items()]
     return Report(
         "clients",
         size,
         lines,
         [
-            f"value and floor: p50 of {REQUESTS} requests that took turns; small: p50 with {SMALL:,} clients",
+            f"value and floor: p50 of {ROUNDS * REQUESTS} requests that took turns; small: p50 with {SMALL:,} clients",
             f"{os.cpu_count()} cores, loopback, gunicorn gthread 1 × 4, whole pages of 50 rows",
         ],
     )
 
 
 @dataclass(frozen=True)
-class Server:
-    """A running gunicorn: where it listens, what to send along, and the views that its data can show."""
+class Organisation:
+    """Served by a gunicorn of its own: who asks, and the views that its data can show."""
 
-    port: int
+    servers: dict[str, Server]
     cookie: str
     views: dict[str, str]
 
-    def connect(self) -> http.client.HTTPConnection:
-        """A connection that is kept from request to request, as browsers do."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+    def page(self, path: str, view: str) -> Page:
+        """One of its views, at the address of the application or of the floor."""
+        return Page(self.servers[path], f"{path}?{self.views[view]}", self.cookie, b"clients-list")
 
 
 @contextmanager
-def _serve(size: int) -> Iterator[Server]:
+def _serve(size: int) -> Iterator[Organisation]:
     """The application on ``size`` clients, with somebody signed in."""
     _say(f"{size:,} clients: preparing")
     environment = open_database(
@@ -90,7 +89,8 @@ def _serve(size: int) -> Iterator[Server]:
     with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
         try:
             _wait_for(port)
-            yield Server(port, cookie, _views(environment["DATABASE_URL"], size))
+            servers = {path: Server(port) for path in ("/clients", "/plancher")}
+            yield Organisation(servers, cookie, _views(environment["DATABASE_URL"], size))
         finally:
             process.terminate()
 
@@ -134,39 +134,19 @@ def _views(database_url: str, size: int) -> dict[str, str]:
     return {name: urlencode(query) for name, query in views.items()}
 
 
-def _measure(name: str, large: Server, small: Server | None) -> Line:
-    connections = {"value": large.connect(), "floor": large.connect()}
-    paths = {"value": f"/clients?{large.views[name]}", "floor": f"/plancher?{large.views[name]}"}
-    cookies = {"value": large.cookie, "floor": large.cookie}
-    if small:
-        connections["small"] = small.connect()
-        paths["small"], cookies["small"] = f"/clients?{small.views[name]}", small.cookie
-    times: dict[str, list[float]] = {each: [] for each in connections}
-    for turn in range(WARM_UP + REQUESTS):
-        for each, connection in connections.items():
-            elapsed = _request(connection, paths[each], cookies[each])
-            if turn >= WARM_UP:
-                times[each].append(elapsed)
+def _compared(name: str, large: Organisation, small: Organisation | None) -> dict[str, Page]:
+    pages = {"value": large.page("/clients", name), "floor": large.page("/plancher", name)}
+    return pages | ({"small": small.page("/clients", name)} if small else {})
+
+
+def _line(name: str, times: Times) -> Line:
     middle = {each: statistics.median(found) for each, found in times.items()}
     details = {"p95": statistics.quantiles(times["value"], n=20)[-1]}
     limits = {"p95": SEARCH_LIMIT if name.startswith(("search", COMMON)) else PAGE_LIMIT}
-    if small:
+    if "small" in middle:
         details |= {"small": middle["small"], "growth": middle["value"] / middle["small"]}
         limits |= {} if name.startswith(COMMON) else {"growth": GROWTH_LIMIT}
-    _say(name)
     return Line(name, middle["value"], middle["floor"], limit=RATIO_LIMIT, details=details, detail_limits=limits)
-
-
-def _request(connection: http.client.HTTPConnection, path: str, cookie: str) -> float:
-    """Milliseconds until the whole page was there."""
-    start = time.perf_counter()
-    connection.request("GET", path, headers={"Cookie": cookie})
-    response = connection.getresponse()
-    body = response.read()
-    elapsed = (time.perf_counter() - start) * 1000
-    if response.status != 200 or b"clients-list" not in body:
-        raise RuntimeError(f"{path} answered {response.status}: {body[:500]!r}")
-    return elapsed
 
 
 def _sign_in(environment: dict[str, str], user: UUID = USER) -> str:

@@ -1,15 +1,12 @@
 """Pages about one thing and pages of figures, at a million clients and two million contracts.
 
-Requests for a page and for its floor (bench/page_floor.py) take turns, so that whatever else the machine does touches
-both alike.
+Requests for a page and for its floor (bench/page_floor.py) take turns.
 """
 
-import http.client
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +20,13 @@ from bench.clients import _free_port, _say, _sign_in, _wait_for
 from bench.databases import dsn, open_database
 from bench.page_data import ADMIN, MANAGER, TODAY, make_pages
 from bench.report import Line, Report
+from bench.turns import REQUESTS, ROUNDS, Page, Server, Times, take_turns
 
 ROOT = Path(__file__).resolve().parent.parent
-WARM_UP, REQUESTS = 5, 50
 RATIO_LIMIT = 2.0
 FIGURES_LIMIT = 150.0
 """Milliseconds that 95 of 100 pages of figures take at most."""
-PATIENCE = 60
+CONTENT = b'id="contenu"'
 
 
 def run(size: int = 1_000_000) -> Report:
@@ -46,13 +43,21 @@ def run(size: int = 1_000_000) -> Report:
         pages = _pages(connection)
     with _serve(environment) as port:
         cookies = {user: _sign_in(environment | {"PORT": str(port)}, user) for user in (ADMIN, MANAGER)}
-        lines = [_measure(port, name, page, cookies[user]) for name, (user, page) in pages.items()]
+        value, floor = Server(port), Server(port)
+        compared = {
+            name: {
+                "value": Page(value, path, cookies[user], CONTENT),
+                "floor": Page(floor, f"/plancher?page={quote(path, safe='')}", cookies[user], CONTENT),
+            }
+            for name, (user, path) in pages.items()
+        }
+        lines = [_line(name, times) for name, times in take_turns(compared).items()]
     return Report(
         "pages",
         size,
         lines,
         [
-            f"{row[0] if row else 0:,} contracts; value and floor: p50 of {REQUESTS} requests that took turns",
+            f"{row[0] if row else 0:,} contracts; value and floor: p50 of {ROUNDS * REQUESTS} requests that took turns",
             f"{os.cpu_count()} cores, loopback, gunicorn gthread 1 × 4",
         ],
     )
@@ -123,19 +128,10 @@ def _serve(environment: dict[str, str]) -> Iterator[int]:
             process.terminate()
 
 
-def _measure(port: int, name: str, page: str, cookie: str) -> Line:
-    connections = {each: http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for each in ("value", "floor")}
-    paths = {"value": page, "floor": f"/plancher?page={quote(page, safe='')}"}
-    times: dict[str, list[float]] = {each: [] for each in paths}
-    for turn in range(WARM_UP + REQUESTS):
-        for each, connection in connections.items():
-            elapsed = _request(connection, paths[each], cookie)
-            if turn >= WARM_UP:
-                times[each].append(elapsed)
+def _line(name: str, times: Times) -> Line:
     value, floor = (statistics.median(times[each]) for each in ("value", "floor"))
     p95 = statistics.quantiles(times["value"], n=20)[-1]
     is_figures = name.startswith(("KPI", "statistics", "dashboard"))
-    _say(f"{name}: {value:.1f} / {floor:.1f}, p95 {p95:.1f}")
     return Line(
         name,
         value,
@@ -144,15 +140,3 @@ def _measure(port: int, name: str, page: str, cookie: str) -> Line:
         details={"p95": p95},
         detail_limits={"p95": FIGURES_LIMIT} if is_figures else {},
     )
-
-
-def _request(connection: http.client.HTTPConnection, path: str, cookie: str) -> float:
-    """Milliseconds until the whole page was there."""
-    start = time.perf_counter()
-    connection.request("GET", path, headers={"Cookie": cookie})
-    response = connection.getresponse()
-    body = response.read()
-    elapsed = (time.perf_counter() - start) * 1000
-    if response.status != 200 or b'id="contenu"' not in body:
-        raise RuntimeError(f"{path} answered {response.status}: {body[:500]!r}")
-    return elapsed

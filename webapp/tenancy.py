@@ -11,8 +11,9 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ForeignKey, event
+from sqlalchemy import Executable, ForeignKey, event
 from sqlalchemy.orm import (
     LoaderCriteriaOption,
     Mapped,
@@ -25,6 +26,7 @@ from sqlalchemy.orm import (
 
 _current: ContextVar[UUID | None] = ContextVar("organisation_id", default=None)
 _across: ContextVar[bool] = ContextVar("across_organisations", default=False)
+_last_narrowed: WeakKeyDictionary[Executable, tuple[UUID, Executable]] = WeakKeyDictionary()
 
 
 class NoOrganisationError(RuntimeError):
@@ -78,9 +80,20 @@ def _narrow_statement(state: ORMExecuteState) -> None:
     organisation_id = _current.get()
     if organisation_id is not None:
         if state.is_select or state.is_update or state.is_delete:
-            state.statement = state.statement.options(_criterion(organisation_id))
+            state.statement = _narrowed(state.statement, organisation_id)
     elif any(issubclass(mapper.class_, OrganisationScoped) for mapper in state.all_mappers):
         raise NoOrganisationError("no organisation is set")
+
+
+def _narrowed(statement: Executable, organisation_id: UUID) -> Executable:
+    """The statement, narrowed. What it was narrowed to lives as long as it does: SQLAlchemy keeps the cache key on
+    the statement, so that one that is kept as a constant is neither made, nor narrowed, nor looked through again.
+    """
+    known = _last_narrowed.get(statement)
+    if known is None or known[0] != organisation_id:
+        known = organisation_id, statement.options(_criterion(organisation_id))
+        _last_narrowed[statement] = known
+    return known[1]
 
 
 @lru_cache(maxsize=1024)

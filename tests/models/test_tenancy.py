@@ -1,5 +1,8 @@
 """Nothing crosses organisations, and nothing is asked without one."""
 
+import gc
+import weakref
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +21,31 @@ def test_a_query_sees_the_current_organisation_only(cast: Cast) -> None:
         theirs = factories.ClientFactory()
         assert db.session.scalars(select(Client.id)).all() == [theirs.id]
     assert db.session.scalars(select(Client.id)).all() == [mine.id]
+
+
+def test_a_statement_that_is_kept_sees_whichever_organisation_is_current(cast: Cast) -> None:
+    kept = select(Client.id)
+    mine = factories.ClientFactory()
+    with tenancy.organisation(cast.other_organisation.id):
+        theirs = factories.ClientFactory()
+    for _ in range(2):
+        assert db.session.scalars(kept).all() == [mine.id]
+        with tenancy.organisation(cast.other_organisation.id):
+            assert db.session.scalars(kept).all() == [theirs.id]
+    with tenancy.across_organisations():
+        assert set(db.session.scalars(kept)) == {mine.id, theirs.id}
+    tenancy.enter_organisation(None)
+    with pytest.raises(tenancy.NoOrganisationError):
+        db.session.scalars(kept).all()
+
+
+def test_a_statement_used_once_is_not_remembered(cast: Cast) -> None:
+    statement = select(Client.id)
+    db.session.scalars(statement).all()
+    used = weakref.ref(statement)
+    del statement
+    gc.collect()
+    assert used() is None
 
 
 def test_a_query_without_an_organisation_is_an_error(cast: Cast) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 EXTERNAL_ID_LENGTH = 64
 KNOWN_ROLES = frozenset(role.value for role in Role)
+_USER = select(User).where(User.id == bindparam("user_id")).options(joinedload(User.organisation))
 
 
 class UnknownOrganisationError(ForbiddenError):
@@ -73,7 +74,7 @@ def renew(user_id: UUID, identity: Identity, *, at: datetime) -> None:
 
 def find_user(user_id: UUID) -> User | None:
     """The user of the current organisation, with that organisation, which every page names; or None."""
-    return db.session.scalar(select(User).where(User.id == user_id).options(joinedload(User.organisation)))
+    return db.session.scalar(_USER, {"user_id": user_id})
 
 
 def _key(identity: Identity) -> str:

@@ -10,12 +10,11 @@ from flask import render_template, request, url_for
 from webapp import clock
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.charges.listing import ChargesView, list_charges
+from webapp.services.charges import listing as charges
 from webapp.services.clients import activities, documents, listing, payments, profile, timeline
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.invoices import listing as invoices
-from webapp.services.invoices.listing import InvoicesView
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views import clients
 from webapp.views.activity_form import ActivityForm
@@ -75,12 +74,12 @@ def page(client_id: UUID, tab: Tab, **given: Any) -> str:
 
 
 def _payments(client: Client) -> dict[str, Any]:
-    accounts, contracts, today = payments.list_accounts(client.id), profile.list_contracts(client.id), clock.today()
+    accounts, contracts, today = payments.list_accounts(client.id), payments.list_contracts(client.id), clock.today()
     return {
         "accounts": accounts,
         "revealed": {},
-        "charges": list_charges(ChargesView(client_id=client.id), size=MONEY_ROWS).charges,
-        "invoices": invoices.list_invoices(InvoicesView(client_id=client.id)).rows[:MONEY_ROWS],
+        "charges": charges.list_latest_of_client(client.id, size=MONEY_ROWS),
+        "invoices": invoices.list_latest_of_client(client.id, size=MONEY_ROWS),
         "balances": invoices.balances_of_client(client.id),
         "contracts": [(each, payments.debit_problem(each, accounts, on=today)) for each in contracts],
         "problem_of": lambda mandate: payments.mandate_problem(mandate, on=today),

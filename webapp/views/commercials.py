@@ -49,7 +49,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/<uuid:commercial_id>")
 def show(commercial_id: UUID) -> ResponseReturnValue:
     """A tab of a commercial's page; an unknown tab gives the first."""
-    commercial = profile.find_commercial(commercial_id)
+    commercial, team = profile.find_commercial(commercial_id)
     tab = read(Tab, request.args.get("onglet")) or Tab.OVERVIEW
     values = {
         Tab.OVERVIEW: _overview,
@@ -60,7 +60,7 @@ def show(commercial_id: UUID) -> ResponseReturnValue:
     return render_template(
         f"commercials/{tab}.html",
         commercial=commercial,
-        team=profile.find_team(commercial),
+        team=team,
         tab=tab,
         tabs=list(Tab),
         **values,

@@ -149,7 +149,7 @@ def _read_base(scope: Scope) -> ContractsView:
     word = request.args.get("commercial")
     if word is None:
         return scope.view
-    commercial = find_commercial(read(UUID, word) or UUID(int=0))
+    commercial, _ = find_commercial(read(UUID, word) or UUID(int=0))
     if not scope.includes(commercial.id):
         raise ForbiddenError("Les chiffres de ce commercial ne sont pas à votre portée.")
     return ContractsView(sold_by=(commercial.id,))

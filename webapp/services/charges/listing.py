@@ -1,11 +1,12 @@
 """Lists of charges: by state, and those that need a person. Keyset pages, newest due first; longest waiting first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -15,6 +16,14 @@ from webapp.services import keyset
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
+_LISTED = select(Charge).options(joinedload(Charge.client), selectinload(Charge.attempts))
+_LATEST_OF_CLIENT = (
+    select(Charge)
+    .where(Charge.client_id == bindparam("client_id"))
+    .options(selectinload(Charge.attempts))
+    .order_by(Charge.due_on.desc(), Charge.id.desc())
+    .limit(bindparam("size"))
+)
 BY_DUE_DATE = "-due_on"
 BY_WAITING = "attention_at"
 
@@ -45,7 +54,7 @@ def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> Page:
         Charge.client_id: view.client_id,
         Charge.subscription_id: view.subscription_id,
     }
-    statement = _listed().where(*(column == value for column, value in wanted.items() if value is not None))
+    statement = _LISTED.where(*(column == value for column, value in wanted.items() if value is not None))
     if view.due_from is not None:
         statement = statement.where(Charge.due_on >= view.due_from)
     if view.due_until is not None:
@@ -60,11 +69,16 @@ def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> Page:
     return Page(shown, cursor)
 
 
+def list_latest_of_client(client_id: UUID, *, size: int) -> Sequence[Charge]:
+    """The client's charges, the latest due first, each with its attempts."""
+    return db.session.scalars(_LATEST_OF_CLIENT, {"client_id": client_id, "size": size}).all()
+
+
 def list_needing_person(
     *, attention: Attention | None = None, cursor: str | None = None, size: int = PAGE_SIZE
 ) -> Page:
     """The charges that need a person, the longest waiting first, each with its client and its attempts."""
-    statement = _listed().where(Charge.attention.is_not(None))
+    statement = _LISTED.where(Charge.attention.is_not(None))
     if attention is not None:
         statement = statement.where(Charge.attention == attention)
     start = keyset.decode(cursor, sort=BY_WAITING, kind=datetime) if cursor else None
@@ -75,10 +89,6 @@ def list_needing_person(
     if len(rows) <= size or shown[-1].attention_at is None:
         return Page(shown, None)
     return Page(shown, keyset.encode(Position(shown[-1].attention_at, shown[-1].id), sort=BY_WAITING))
-
-
-def _listed() -> Select[Charge]:
-    return select(Charge).options(joinedload(Charge.client), selectinload(Charge.attempts))
 
 
 def count_by_status() -> dict[ChargeStatus, int]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import joinedload
 
 from webapp import clock
@@ -24,6 +24,9 @@ TASK_LENGTH = 500
 OPEN_TASKS_SHOWN = 50
 DONE_TASKS_SHOWN = 5
 LAST_DUE_YEAR = 2199
+_TASKS = select(Task).where(Task.client_id == bindparam("client_id")).options(joinedload(Task.user))
+_OPEN_TASKS = _TASKS.where(Task.done_at.is_(None)).order_by(Task.due_on, Task.id).limit(OPEN_TASKS_SHOWN)
+_DONE_TASKS = _TASKS.where(Task.done_at.is_not(None)).order_by(Task.done_at.desc(), Task.id).limit(DONE_TASKS_SHOWN)
 
 
 class Genre(StrEnum):
@@ -70,14 +73,12 @@ def set_done(client_id: UUID, task_id: UUID, done: bool, *, by: User, at: dateti
 
 def list_open_tasks(client_id: UUID) -> Sequence[Task]:
     """What is still to be done, the soonest due first."""
-    tasks = select(Task).where(Task.client_id == client_id, Task.done_at.is_(None)).options(joinedload(Task.user))
-    return db.session.scalars(tasks.order_by(Task.due_on, Task.id).limit(OPEN_TASKS_SHOWN)).all()
+    return db.session.scalars(_OPEN_TASKS, {"client_id": client_id}).all()
 
 
 def list_done_tasks(client_id: UUID) -> Sequence[Task]:
     """What was done last, so that a tick by mistake can be taken back."""
-    tasks = select(Task).where(Task.client_id == client_id, Task.done_at.is_not(None)).options(joinedload(Task.user))
-    return db.session.scalars(tasks.order_by(Task.done_at.desc(), Task.id).limit(DONE_TASKS_SHOWN)).all()
+    return db.session.scalars(_DONE_TASKS, {"client_id": client_id}).all()
 
 
 def clean_lines(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -27,6 +27,22 @@ SIZE_LIMIT = 10_000_000
 """Bytes."""
 NAME_LENGTH = 150
 SHOWN = 200
+_DOCUMENTS = (
+    select(Document)
+    .where(Document.client_id == bindparam("client_id"))
+    .options(joinedload(Document.user))
+    .order_by(Document.created_at.desc(), Document.id.desc())
+    .limit(SHOWN)
+)
+_CONTRACTS = (
+    select(Contract)
+    .where(
+        Contract.client_id == bindparam("client_id"),
+        or_(Contract.document_url.is_not(None), Contract.audit_trail_url.is_not(None)),
+    )
+    .order_by(Contract.signed_key.desc(), Contract.id)
+    .limit(SHOWN)
+)
 
 
 class FileKind(NamedTuple):
@@ -131,15 +147,12 @@ def find_file(client_id: UUID, document_id: UUID) -> tuple[Document, Path]:
 
 def list_documents(client_id: UUID) -> Sequence[Document]:
     """The files added by hand, the newest first."""
-    statement = select(Document).where(Document.client_id == client_id).options(joinedload(Document.user))
-    return db.session.scalars(statement.order_by(Document.created_at.desc(), Document.id.desc()).limit(SHOWN)).all()
+    return db.session.scalars(_DOCUMENTS, {"client_id": client_id}).all()
 
 
 def list_contracts_with_documents(client_id: UUID) -> Sequence[Contract]:
     """The contracts that came with paths or links, the latest signed first."""
-    has_any = or_(Contract.document_url.is_not(None), Contract.audit_trail_url.is_not(None))
-    statement = select(Contract).where(Contract.client_id == client_id, has_any)
-    return db.session.scalars(statement.order_by(Contract.signed_key.desc(), Contract.id).limit(SHOWN)).all()
+    return db.session.scalars(_CONTRACTS, {"client_id": client_id}).all()
 
 
 def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:

@@ -8,11 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
@@ -29,6 +41,9 @@ Conditions = list[ColumnElement[bool]]
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
+KEPT = 256
+"""Statements that are kept, by view."""
+_UNCOUNTED = literal(0)
 
 
 class SourceFilter(StrEnum):
@@ -60,6 +75,14 @@ class Sort(keyset.Order):
     CHANGED_DESCENDING = "-modification"
     CONTRACTS = "contrats"
     CONTRACTS_DESCENDING = "-contrats"
+
+
+class _Way(StrEnum):
+    """What a page holds: the first rows, or those after or before the row at the parameters ``key`` and ``id``."""
+
+    START = "start"
+    AFTER = "after"
+    BEFORE = "before"
 
 
 WITHOUT_COMMERCIAL: Final = "sans-commercial"
@@ -136,6 +159,7 @@ _COMMERCIAL = tuple(
     column.label(f"commercial_{column.key}")
     for column in (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
 )
+_COMMERCIALS = select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id)
 _COLUMNS: tuple[Column, ...] = (
     Client.id,
     Client.last_name,
@@ -165,16 +189,11 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
 
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
     """
-    terms = find_terms(view.search)
-    conditions = _conditions(view, terms)
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
-    number = _number_of(conditions, exact)
-    if terms:
-        found = _read(view, position, partial(_gathering, view, conditions))
-        if found.total.number <= COUNT_CAP:
-            return found
-        number = number if exact else literal(found.total.number)
-    found = _read(view, position, partial(_walking, view, conditions, number))
+    if _is_plain(view):
+        found = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
+    else:
+        found = _search(view, position, exact)
     is_capped = found.total.number > COUNT_CAP and not exact
     return found._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else found
 
@@ -189,32 +208,69 @@ def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
 def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     """Who comes before and after a client in the view's order, whether the view still holds the client or not."""
     key, _ = _KEYS[view.sort.ascending]
-    sides = [keyset.Position(getattr(client, key.key), client.id, is_backward) for is_backward in (True, False)]
+    here = keyset.Position(getattr(client, key.key), client.id)
+    if _is_plain(view):
+        return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
     terms = find_terms(view.search)
     conditions = _conditions(view, terms)
-    found = _nearest(sides, partial(_gathering, view, conditions, columns=[Client.id])) if terms else {}
-    if not terms or any(each.total > COUNT_CAP for each in found.values()):
-        found = _nearest(sides, partial(_walking, view, conditions, literal(0), columns=[Client.id]))
-    previous, following = found.get(True), found.get(False)
+    if terms:
+        found = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
+        if all(each.total <= COUNT_CAP for each in found.values()):
+            return _neighbours(found)
+    return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id])), here))
+
+
+def _is_plain(view: ClientsView) -> bool:
+    """Whether its statement needs nothing looked up first, and may be kept: making it costs more than running it."""
+    return not view.search and view.team is None
+
+
+@lru_cache(maxsize=KEPT)
+def _plain_page(view: ClientsView, exact: bool, way: _Way) -> Statement:
+    conditions = _conditions(view, [])
+    return _walking(view, conditions, _number_of(conditions, exact), way)
+
+
+@lru_cache(maxsize=KEPT)
+def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
+    return _both_ways(partial(_walking, view, _conditions(view, []), _UNCOUNTED, columns=[Client.id]))
+
+
+def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> Listing:
+    """Gathered, if the matches are not too many; else, and for a team, by walking."""
+    terms = find_terms(view.search)
+    conditions = _conditions(view, terms)
+    number = _number_of(conditions, exact)
+    if terms:
+        found = _read(view, position, partial(_gathering, view, conditions))
+        if found.total.number <= COUNT_CAP:
+            return found
+        number = number if exact else literal(found.total.number)
+    return _read(view, position, partial(_walking, view, conditions, number))
+
+
+def _both_ways(statement: Callable[[_Way], Statement]) -> CompoundSelect[*tuple[Any, ...]]:
+    """The first row before and after the position, in one statement."""
+    parts = [(literal(way), statement(way).limit(1).subquery().c) for way in (_Way.BEFORE, _Way.AFTER)]
+    return union_all(*(select(way.label("way"), part.id, part.total) for way, part in parts))
+
+
+def _nearest(statement: CompoundSelect[*tuple[Any, ...]], here: keyset.Position) -> dict[_Way, Found]:
+    return {_Way(each.way): each for each in db.session.execute(statement, {"key": here.key, "id": here.id})}
+
+
+def _neighbours(found: dict[_Way, Found]) -> Neighbours:
+    previous, following = found.get(_Way.BEFORE), found.get(_Way.AFTER)
     return Neighbours(previous.id if previous else None, following.id if following else None)
 
 
-def _nearest(
-    sides: Sequence[keyset.Position], statement: Callable[[keyset.Position | None], Statement]
-) -> dict[bool, Found]:
-    """The first row beyond each of the positions, by whether that is backward; both in one statement."""
-    parts = [(literal(side.is_backward), statement(side).limit(1).subquery().c) for side in sides]
-    found = db.session.execute(
-        union_all(*(select(is_backward.label("is_backward"), part.id, part.total) for is_backward, part in parts))
-    )
-    return {each.is_backward: each for each in found}
-
-
-def _read(
-    view: ClientsView, position: keyset.Position | None, statement: Callable[[keyset.Position | None], Statement]
-) -> Listing:
+def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> Listing:
     """The page at ``position``; the first one where rows went since, rather than nothing or a stump."""
-    found = db.session.execute(statement(position)).all()
+    if position is None:
+        found = db.session.execute(statement(_Way.START)).all()
+    else:
+        way = _Way.BEFORE if position.is_backward else _Way.AFTER
+        found = db.session.execute(statement(way), {"key": position.key, "id": position.id}).all()
     rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
     if position and (not rows or (position.is_backward and len(rows) < PAGE_SIZE)):
         return _read(view, None, statement)
@@ -232,23 +288,23 @@ def _walking(
     view: ClientsView,
     conditions: Conditions,
     number: ColumnElement[int],
-    position: keyset.Position | None,
+    way: _Way,
     columns: Sequence[Column] = _COLUMNS,
 ) -> Statement:
-    """Walk the sort's index, from ``position`` on, until the page is full.
+    """Walk the sort's index until the page is full.
 
     A filter on NULL is no constant in the planner's eyes: led by its column, the order is that of the filter's index.
     """
     key, _ = _KEYS[view.sort.ascending]
     leading = [column for column, value in _filters(view)[:1] if value is None]
     statement = select(key, *columns, number.label("total")).outerjoin(Client.commercial)
-    return _cut(view, statement.where(*conditions), [*leading, key, Client.id], position)
+    return _cut(view, statement.where(*conditions), [*leading, key, Client.id], way)
 
 
 def _gathering(
     view: ClientsView,
     conditions: Conditions,
-    position: keyset.Position | None,
+    way: _Way,
     columns: Sequence[Column] = _COLUMNS,
 ) -> Statement:
     """Gather the search's matches, one more than COUNT_CAP at most, and sort them; ``total`` is their number.
@@ -259,18 +315,19 @@ def _gathering(
     key, _ = _KEYS[view.sort.ascending]
     matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte()
     total = select(func.count()).select_from(matches).scalar_subquery()
-    page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], position).subquery()
+    page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], way).subquery()
     shown = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
-    return _cut(view, shown, [key, Client.id], position)
+    return _cut(view, shown, [key, Client.id], way)
 
 
-def _cut(
-    view: ClientsView, statement: Statement, order: Sequence[Column], position: keyset.Position | None
-) -> Statement:
-    """The statement in ``order``, which ends with the sort key and the id, from ``position`` on, a page and a row."""
-    is_descending = view.sort.is_descending != bool(position and position.is_backward)
-    if position:
-        here, there = tuple_(*order[-2:]), tuple_(literal(position.key, order[-2].type), literal(position.id))
+def _cut(view: ClientsView, statement: Statement, order: Sequence[Column], way: _Way) -> Statement:
+    """The statement in ``order``, which ends with the sort key and the id, a page and a row of it."""
+    is_descending = view.sort.is_descending != (way is _Way.BEFORE)
+    if way is not _Way.START:
+        here, there = (
+            tuple_(*order[-2:]),
+            tuple_(*(bindparam(name, type_=each.type) for name, each in zip(("key", "id"), order[-2:], strict=True))),
+        )
         statement = statement.where(here < there if is_descending else here > there)
     return statement.order_by(*(each.desc() if is_descending else each for each in order)).limit(PAGE_SIZE + 1)
 
@@ -345,5 +402,4 @@ def _commercial_name(found: Found) -> str:
 
 def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
-    statement = select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id)
-    return [(found.id, _commercial_name(found)) for found in db.session.execute(statement)]
+    return [(found.id, _commercial_name(found)) for found in db.session.execute(_COMMERCIALS)]

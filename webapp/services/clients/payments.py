@@ -1,16 +1,32 @@
 """How a client's contracts are paid: accounts, mandates, and what keeps money from being collected."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from webapp.extensions import db
 from webapp.models.banking import BankAccount, Mandate, MandateStatus
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 
 LIVING = (ContractStatus.PENDING, ContractStatus.ACTIVE)
+_ACCOUNTS = (
+    select(BankAccount, Mandate)
+    .outerjoin(
+        Mandate,
+        (Mandate.organisation_id == BankAccount.organisation_id) & (Mandate.bank_account_id == BankAccount.id),
+    )
+    .where(BankAccount.client_id == bindparam("client_id"))
+    .order_by(BankAccount.created_at, BankAccount.id, Mandate.created_at, Mandate.id)
+)
+
+_CONTRACTS = (
+    select(Contract)
+    .where(Contract.client_id == bindparam("client_id"))
+    .order_by(Contract.signed_on.desc().nulls_last(), Contract.reference)
+)
 
 
 @dataclass(frozen=True)
@@ -23,19 +39,15 @@ class Account:
 
 def list_accounts(client_id: UUID) -> list[Account]:
     """The client's accounts, the first written down first."""
-    rows = db.session.execute(
-        select(BankAccount, Mandate)
-        .outerjoin(
-            Mandate,
-            (Mandate.organisation_id == BankAccount.organisation_id) & (Mandate.bank_account_id == BankAccount.id),
-        )
-        .where(BankAccount.client_id == client_id)
-        .order_by(BankAccount.created_at, BankAccount.id, Mandate.created_at, Mandate.id)
-    ).all()
     mandates: dict[BankAccount, list[Mandate]] = {}
-    for account, mandate in rows:
+    for account, mandate in db.session.execute(_ACCOUNTS, {"client_id": client_id}):
         mandates.setdefault(account, []).extend([mandate] if mandate else [])
     return [Account(account, given) for account, given in mandates.items()]
+
+
+def list_contracts(client_id: UUID) -> Sequence[Contract]:
+    """The client's contracts, the latest signed first, those without a date last."""
+    return db.session.scalars(_CONTRACTS, {"client_id": client_id}).all()
 
 
 def mandate_problem(mandate: Mandate, *, on: date) -> str | None:

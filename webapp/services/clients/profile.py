@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload, selectinload, undefer
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import joinedload, undefer
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
@@ -24,6 +24,24 @@ from webapp.services.clients.timeline import Timeline, list_events
 
 _SORT_KEYS = (undefer(Client.name_key), undefer(Client.city_key))
 """A client's place in the lists, which its page asks for to find who is before and after."""
+_HEADER = (
+    select(Client, Commercial)
+    .outerjoin(Client.commercial)
+    .where(Client.id == bindparam("client_id"))
+    .options(*_SORT_KEYS)
+)
+_PROFILE = _HEADER.add_columns(
+    select(func.max(SyncMapping.synced_at))
+    .where(SyncMapping.organisation_id == Client.organisation_id, SyncMapping.client_id == Client.id)
+    .scalar_subquery(),
+    Client.identity_card.is_not(None),
+)
+_CONTRACTS = (
+    select(Contract)
+    .where(Contract.client_id == bindparam("client_id"))
+    .options(joinedload(Contract.lines), joinedload(Contract.commercial))
+    .order_by(Contract.signed_on.desc().nulls_last(), Contract.reference)
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +71,7 @@ class Header:
 
 def find_header(client_id: UUID, *, viewer: User) -> Header:
     """The client and its commercial, and whether ``viewer`` may see bank details. Raises NotFoundError."""
-    found = db.session.execute(
-        select(Client, Commercial).outerjoin(Client.commercial).where(Client.id == client_id).options(*_SORT_KEYS)
-    ).first()
+    found = db.session.execute(_HEADER, {"client_id": client_id}).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial = found
@@ -64,15 +80,7 @@ def find_header(client_id: UUID, *, viewer: User) -> Header:
 
 def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> Profile:
     """The client as ``viewer`` may see it, its timeline from the event ``before`` on. Raises NotFoundError."""
-    synced_at = select(func.max(SyncMapping.synced_at)).where(
-        SyncMapping.organisation_id == Client.organisation_id, SyncMapping.client_id == Client.id
-    )
-    found = db.session.execute(
-        select(Client, Commercial, synced_at.scalar_subquery(), Client.identity_card.is_not(None))
-        .outerjoin(Client.commercial)
-        .where(Client.id == client_id)
-        .options(*_SORT_KEYS)
-    ).first()
+    found = db.session.execute(_PROFILE, {"client_id": client_id}).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial, last_sync, has_card = found
@@ -81,7 +89,7 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
         commercial=commercial,
         synced_at=last_sync,
         accounts=list_accounts(client_id),
-        contracts=list_contracts(client_id),
+        contracts=_list_contracts(client_id),
         tasks=list_open_tasks(client_id),
         timeline=list_events(client_id, before=before),
         may_reveal=may_reveal(viewer, commercial),
@@ -90,13 +98,6 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
     )
 
 
-def list_contracts(client_id: UUID) -> list[Contract]:
-    """The latest signed first, those without a date last."""
-    return list(
-        db.session.scalars(
-            select(Contract)
-            .where(Contract.client_id == client_id)
-            .options(selectinload(Contract.lines), joinedload(Contract.commercial))
-            .order_by(Contract.signed_on.desc().nulls_last(), Contract.reference)
-        )
-    )
+def _list_contracts(client_id: UUID) -> list[Contract]:
+    """The contracts with their lines and commercials, the latest signed first, those without a date last."""
+    return list(db.session.scalars(_CONTRACTS, {"client_id": client_id}).unique())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm import selectinload
 
 from webapp.extensions import db
@@ -38,6 +38,13 @@ class EventFilter(StrEnum):
         return [kind for kind in EventKind if _FILTERS.get(kind, EventFilter.CHANGES) is self]
 
 
+_NEWEST = (
+    select(TimelineEvent)
+    .where(TimelineEvent.client_id == bindparam("client_id"))
+    .options(selectinload(TimelineEvent.user))
+    .order_by(TimelineEvent.at.desc(), TimelineEvent.id.desc())
+    .limit(EVENTS_PER_PAGE + 1)
+)
 _KINDS = {
     EventFilter.SYNCS: (
         EventKind.CLIENT_IMPORTED,
@@ -66,7 +73,7 @@ class Timeline:
 
 def list_events(client_id: UUID, *, only: EventFilter | None = None, before: UUID | None = None) -> Timeline:
     """A page of the client's timeline, newest first, from the first or after the event ``before``."""
-    events = select(TimelineEvent).where(TimelineEvent.client_id == client_id)
+    events = _NEWEST
     if only:
         events = events.where(TimelineEvent.kind.in_(only.kinds))
     if before:
@@ -74,12 +81,6 @@ def list_events(client_id: UUID, *, only: EventFilter | None = None, before: UUI
             TimelineEvent.client_id == client_id, TimelineEvent.id == before
         )
         events = events.where(tuple_(TimelineEvent.at, TimelineEvent.id) < last.scalar_subquery())
-    page = list(
-        db.session.scalars(
-            events.options(selectinload(TimelineEvent.user))
-            .order_by(TimelineEvent.at.desc(), TimelineEvent.id.desc())
-            .limit(EVENTS_PER_PAGE + 1)
-        )
-    )
+    page = list(db.session.scalars(events, {"client_id": client_id}))
     shown = page[:EVENTS_PER_PAGE]
     return Timeline(shown, shown[-1].id if len(page) > EVENTS_PER_PAGE else None)

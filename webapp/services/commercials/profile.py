@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.errors import NotFoundError
@@ -20,6 +20,11 @@ from webapp.services.figures.period import Period
 from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, portfolio
 
 DOCUMENTS_SHOWN = 100
+_COMMERCIAL = (
+    select(Commercial, Team)
+    .outerjoin(Team, (Team.organisation_id == Commercial.organisation_id) & (Team.id == Commercial.team_id))
+    .where(Commercial.id == bindparam("commercial_id"))
+)
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,12 @@ class Overview:
         return change(self.signed, self.before)
 
 
-def find_commercial(commercial_id: UUID) -> Commercial:
-    """A commercial of the current organisation. Raises NotFoundError."""
-    commercial = db.session.scalar(select(Commercial).where(Commercial.id == commercial_id))
-    if commercial is None:
+def find_commercial(commercial_id: UUID) -> tuple[Commercial, Team | None]:
+    """A commercial of the current organisation, and their team. Raises NotFoundError."""
+    found = db.session.execute(_COMMERCIAL, {"commercial_id": commercial_id}).first()
+    if found is None:
         raise NotFoundError("Ce commercial n’existe pas ou plus.")
-    return commercial
-
-
-def find_team(commercial: Commercial) -> Team | None:
-    """The commercial's team."""
-    return db.session.scalar(select(Team).where(Team.id == commercial.team_id)) if commercial.team_id else None
+    return found[0], found[1]
 
 
 def find_overview(commercial: Commercial, period: Period) -> Overview:

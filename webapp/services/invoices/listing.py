@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -25,6 +25,55 @@ NOTHING = Decimal("0.00")
 SEARCH_LENGTH = 200
 _SERIES = "|".join(kind.series for kind in InvoiceKind)
 _REFERENCE = re.compile(rf"({_SERIES})?[\s-]*0*([0-9]{{1,9}})", re.ASCII | re.IGNORECASE)
+
+_STATEMENT = (
+    select(
+        Invoice.id,
+        Invoice.reference,
+        Invoice.corrects_id,
+        Invoice.status,
+        Invoice.client_id,
+        Client.last_name,
+        Client.first_name,
+        Company.name,
+        Invoice.issued_on,
+        Invoice.due_on,
+        Invoice.total,
+        Invoice.paid,
+        Invoice.credited,
+        Invoice.currency,
+    )
+    .join(Client, (Client.organisation_id == Invoice.organisation_id) & (Client.id == Invoice.client_id))
+    .join(Company, (Company.organisation_id == Invoice.organisation_id) & (Company.id == Invoice.company_id))
+)
+_LATEST_OF_CLIENT = (
+    _STATEMENT.where(
+        Invoice.organisation_id == bindparam("organisation_id"), Invoice.client_id == bindparam("client_id")
+    )
+    .order_by(Invoice.id.desc())
+    .limit(bindparam("size"))
+)
+_IS_INVOICE = Invoice.corrects_id.is_(None)
+_INVOICED = (
+    select(
+        Invoice.currency,
+        func.coalesce(func.sum(Invoice.total).filter(_IS_INVOICE), NOTHING).label("invoiced"),
+        func.coalesce(-func.sum(Invoice.total).filter(~_IS_INVOICE), NOTHING).label("credited"),
+        func.coalesce(
+            func.sum(Invoice.total - Invoice.paid - Invoice.credited).filter(
+                _IS_INVOICE, Invoice.status != InvoiceStatus.PAID
+            ),
+            NOTHING,
+        ).label("owed"),
+    )
+    .where(Invoice.client_id == bindparam("client_id"))
+    .group_by(Invoice.currency)
+)
+_RECEIVED = (
+    select(Payment.currency, func.sum(Payment.amount).label("total"))
+    .where(Payment.client_id == bindparam("client_id"))
+    .group_by(Payment.currency)
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +129,7 @@ def list_invoices(view: InvoicesView) -> Listing:
     """The invoices of a view. A cursor that is none, or was made for another order, gives the first page."""
     key: Any = func.coalesce(Invoice.due_on, literal(date.min)) if view.status else Invoice.created_at
     position = keyset.decode(view.cursor, sort=view.sort, kind=date if view.status else datetime)
-    statement = _statement().where(*_conditions(view)).limit(PAGE_SIZE + 1)
+    statement = _STATEMENT.where(*_conditions(view)).limit(PAGE_SIZE + 1)
     if view.status:
         statement = statement.order_by(Invoice.due_on.desc(), Invoice.id.desc())
         if position is not None:
@@ -95,33 +144,16 @@ def list_invoices(view: InvoicesView) -> Listing:
     return Listing([_row(each) for each in found], next_cursor)
 
 
+def list_latest_of_client(client_id: UUID, *, size: int) -> list[InvoiceRow]:
+    """The client's invoices and credit notes, the latest first."""
+    parameters = {"organisation_id": tenancy.current_organisation_id(), "client_id": client_id, "size": size}
+    return [_row(each) for each in db.session.execute(_LATEST_OF_CLIENT, parameters)]
+
+
 def count_invoices(view: InvoicesView, *, at_most: int) -> int:
     """How many invoices a view holds, counted up to ``at_most``."""
-    limited = _statement().where(*_conditions(view)).limit(at_most).subquery()
+    limited = _STATEMENT.where(*_conditions(view)).limit(at_most).subquery()
     return db.session.execute(select(func.count()).select_from(limited)).scalar_one()
-
-
-def _statement() -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            Invoice.id,
-            Invoice.reference,
-            Invoice.corrects_id,
-            Invoice.status,
-            Invoice.client_id,
-            Client.last_name,
-            Client.first_name,
-            Company.name,
-            Invoice.issued_on,
-            Invoice.due_on,
-            Invoice.total,
-            Invoice.paid,
-            Invoice.credited,
-            Invoice.currency,
-        )
-        .join(Client, (Client.organisation_id == Invoice.organisation_id) & (Client.id == Invoice.client_id))
-        .join(Company, (Company.organisation_id == Invoice.organisation_id) & (Company.id == Invoice.company_id))
-    )
 
 
 def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
@@ -231,27 +263,10 @@ class Balance(NamedTuple):
 
 def balances_of_client(client_id: UUID) -> list[Balance]:
     """The client's balance in each currency; empty for a client without invoices or payments."""
-    is_invoice = Invoice.corrects_id.is_(None)
-    remaining = Invoice.total - Invoice.paid - Invoice.credited
-    sums = {
-        "invoiced": func.sum(Invoice.total).filter(is_invoice),
-        "credited": -func.sum(Invoice.total).filter(~is_invoice),
-        "owed": func.sum(remaining).filter(is_invoice, Invoice.status != InvoiceStatus.PAID),
-    }
-    invoices = db.session.execute(
-        select(Invoice.currency, *(func.coalesce(value, NOTHING).label(name) for name, value in sums.items()))
-        .where(Invoice.client_id == client_id)
-        .group_by(Invoice.currency)
-    )
-    payments = db.session.execute(
-        select(Payment.currency, func.sum(Payment.amount).label("total"))
-        .where(Payment.client_id == client_id)
-        .group_by(Payment.currency)
-    )
     balances: dict[str, Balance] = {}
-    for row in invoices:
+    for row in db.session.execute(_INVOICED, {"client_id": client_id}):
         balances[row.currency] = Balance(row.currency, row.invoiced, row.credited, owed=row.owed)
-    for currency, received in payments:
+    for currency, received in db.session.execute(_RECEIVED, {"client_id": client_id}):
         known = balances.get(currency, Balance(currency))
         balances[currency] = known._replace(received=received)
     return [balances[currency] for currency in sorted(balances)]

@@ -19,6 +19,21 @@ ITEMS_SHOWN = 50
 PROBLEMS = (ItemKind.CONFLICT, ItemKind.ERROR, ItemKind.WARNING)
 """What a person may want to look at, or to end."""
 
+_STANDING = select(
+    WinLeadPlusConfig,
+    select(SyncRun.finished_at)
+    .where(SyncRun.status == RunStatus.SUCCESS, SyncRun.dry_run.is_(False))
+    .order_by(SyncRun.started_at.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
+_NEWEST_RUNS = (
+    select(SyncRun)
+    .options(joinedload(SyncRun.requested_by))
+    .order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
+    .limit(RUNS_SHOWN + 1)
+)
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -55,14 +70,7 @@ class Overview:
 
 def overview(*, at: datetime, before: UUID | None = None) -> Overview:
     """All that the panel shows, in two statements whatever the number of runs; ``before`` as in ``list_runs``."""
-    last_success = (
-        select(SyncRun.finished_at)
-        .where(SyncRun.status == RunStatus.SUCCESS, SyncRun.dry_run.is_(False))
-        .order_by(SyncRun.started_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    found = db.session.execute(select(WinLeadPlusConfig, last_success)).first()
+    found = db.session.execute(_STANDING).first()
     config, last_success_at = found if found is not None else (None, None)
     return Overview(
         at=at,
@@ -75,8 +83,7 @@ def overview(*, at: datetime, before: UUID | None = None) -> Overview:
 
 def list_runs(*, before: UUID | None = None) -> Runs:
     """The runs older than the run ``before``, or the newest ones; ``requested_by`` is loaded with them."""
-    newest_first = (SyncRun.started_at.desc(), SyncRun.id.desc())
-    statement = select(SyncRun).options(joinedload(SyncRun.requested_by)).order_by(*newest_first).limit(RUNS_SHOWN + 1)
+    statement = _NEWEST_RUNS
     if before is not None:
         started_at = select(SyncRun.started_at).where(SyncRun.id == before).scalar_subquery()
         statement = statement.where(tuple_(SyncRun.started_at, SyncRun.id) < tuple_(started_at, before))
