@@ -287,11 +287,30 @@ def test_a_line_can_be_added_to_the_form_and_taken_away_without_loss(client: Fla
 
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(client: FlaskClient) -> None:
     subscription = make()
-    client.post(f"/abonnements/{subscription.id}/lignes", data=line() | {"version": "1"})
-    answer = client.post(f"/abonnements/{subscription.id}/lignes", data=line(prix="99") | {"version": "1"})
+    address = f"/abonnements/{subscription.id}/lignes"
+    client.post(address, data=line() | {"version": "1"})
+    answer = client.post(address, data=line(prix="99") | {"version": "1"})
     assert answer.status_code == 409
     assert "modifié entre-temps" in answer.text
     assert reload(subscription).recurring_amount == Decimal("25.00")
+    meanwhile = answer.text[answer.text.index('data-testid="meanwhile"') :]
+    assert meanwhile.count('data-testid="history-row"') == 1
+    assert [text in meanwhile for text in ("Camille", "25,00", "Lignes enregistrées", 'value="99"')] == [
+        True
+    ] * 4
+    version = re.search(r'name="version" value="(\d+)"', answer.text)
+    assert client.post(address, data=line(prix="99") | {"version": version[1] if version else ""}).status_code == 303
+    assert reload(subscription).recurring_amount == Decimal("198.00")
+
+
+def test_another_way_of_paying_is_not_overwritten_either(client: FlaskClient) -> None:
+    subscription = make()
+    address = f"/abonnements/{subscription.id}/paiement"
+    client.post(address, data={"paiement": "transfer", "version": "1"})
+    answer = client.post(address, data={"paiement": "cheque", "version": "1"})
+    assert answer.status_code == 409
+    assert "Virement" in answer.text[answer.text.index('data-testid="meanwhile"') :]
+    assert reload(subscription).payment_method is PaymentMethod.TRANSFER
 
 
 def test_it_can_be_paid_by_a_card_that_the_provider_keeps(client: FlaskClient) -> None:

@@ -14,7 +14,7 @@ from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenan
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
-from webapp.models.money import line_amount
+from webapp.models.money import Totals, line_amount, totals
 from webapp.tenancy import OrganisationScoped
 
 
@@ -211,6 +211,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Base):
     def revenue_per_year(self) -> Decimal:
         """What it brings in a year, before tax, in its present state: twelve times its part in the MRR."""
         return self.recurring_amount * self.frequency.per_year if self.status.counts_in_mrr else Decimal(0)
+
+    @property
+    def per_cycle(self) -> Totals:
+        """What is asked for each cycle, of its lines as they stand."""
+        return totals((line.vat_rate, line.amount) for line in self.lines)
 
     @property
     def cancel_at_period_end(self) -> bool:

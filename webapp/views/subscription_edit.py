@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.models.preferences import Scalar, ValueType
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.security import current_user
 from webapp.services.preferences import values
 from webapp.services.preferences.values import EffectiveValue
-from webapp.services.subscriptions import editing, lifecycle, offering
+from webapp.services.subscriptions import editing, history, lifecycle, offering
 from webapp.services.subscriptions.editing import EditConflictError
 from webapp.services.subscriptions.profile import find_preferences
 from webapp.views import formats
@@ -34,6 +34,7 @@ from webapp.views.subscription_form import (
 bp = Blueprint("subscription_edit", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
 
 PREFIX = "preference-"
+MEANWHILE_SHOWN = 20
 
 
 @bp.get("/lignes")
@@ -58,8 +59,11 @@ def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
             by=current_user(),
             at=clock.now(),
         )
-    except (InvalidInputError, EditConflictError) as error:
+    except InvalidInputError as error:
         return _lines_page(subscription, written, version, problem=error), error.status
+    except EditConflictError as error:
+        subscription = lifecycle.find_subscription(subscription_id)
+        return _lines_page(subscription, written, subscription.version, problem=error), error.status
     return _done(subscription_id, "Lignes enregistrées\u202f: elles comptent dès la prochaine échéance.")
 
 
@@ -72,8 +76,17 @@ def _lines_page(
         lines=written or [WrittenLine()],
         version=version,
         problem=problem,
+        meanwhile=_changed_meanwhile(subscription, problem),
         **line_choices(),
     )
+
+
+def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) -> list[SubscriptionHistory]:
+    """What was changed since the refused form was opened, the latest first; the form then has the present version."""
+    if not isinstance(problem, EditConflictError):
+        return []
+    missed = max(subscription.version - _version(), 1)
+    return history.list_history(subscription.id, limit=min(missed, MEANWHILE_SHOWN))
 
 
 def line_choices() -> dict[str, Any]:
@@ -130,6 +143,7 @@ def _payment_page(subscription: Subscription, problem: DomainError | None = None
         chosen=request.form.get("paiement", present),
         ends_on=request.form.get("fin", subscription.ends_on or ""),
         problem=problem,
+        meanwhile=_changed_meanwhile(subscription, problem),
     )
 
 

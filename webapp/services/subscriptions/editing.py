@@ -83,7 +83,7 @@ def _editing(subscription_id: UUID, version: int) -> Iterator[Subscription]:
     with transaction():
         subscription = find_for_update(subscription_id)
         if subscription.version != version:
-            raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: rechargez la page.")
+            raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: comparez, puis enregistrez.")
         if subscription.status.is_final:
             raise EndedError(f"Un abonnement {subscription.status.label.lower()} ne se modifie plus.")
         yield subscription

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.contracts import Contract
-from webapp.models.money import Totals, totals
 from webapp.models.organisations import Company
 from webapp.models.preferences import CutOff, PreferenceChange
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
@@ -56,7 +55,6 @@ class SubscriptionProfile:
     contract: Contract | None
     means: Means
     obstacle: str | None
-    per_cycle: Totals
     charges: list[Charge]
     has_more_charges: bool
     forecast: list[Forecast]
@@ -76,7 +74,6 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
         contract=_contract(subscription),
         means=means,
         obstacle=None if subscription.status.is_final else _obstacle(subscription, means, at),
-        per_cycle=totals((line.vat_rate, line.amount) for line in subscription.lines),
         charges=charges.charges,
         has_more_charges=charges.next_cursor is not None,
         forecast=scheduling.forecast(subscription, at=at),
