@@ -18,6 +18,7 @@ from webapp.extensions import db
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus
 from webapp.models.outbox import OutboxKind
 from webapp.models.payments import Payment, Provider
+from webapp.models.subscriptions import Subscription
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.subscriptions import scheduling
@@ -73,6 +74,15 @@ def make_charge(status: ChargeStatus = ChargeStatus.FAILED, attention: Attention
     )
     db.session.commit()
     return charge
+
+
+def pay_by_card(charge: Charge) -> None:
+    subscription = db.session.scalars(select(Subscription).where(Subscription.id == charge.subscription_id)).one()
+    account = db.session.scalars(select(factories.ProviderAccount)).first()
+    saved = factories.SavedPaymentMethodFactory(client_id=charge.client_id, provider_account_id=account.id)
+    subscription.payment_method, subscription.saved_method_id = saved.method, saved.id
+    subscription.provider_account_id = account.id
+    db.session.commit()
 
 
 def make_run(status: RunStatus, **values: Any) -> ChargeRun:
@@ -199,6 +209,26 @@ def test_what_needs_a_person_is_listed_with_what_may_be_done(manager_client: Fla
     assert shown(page) == [str(charge.id)]
     assert re.findall(r'data-action="([^"]+)"', page) == ["reessayer", "paye", "abandonner"]
     assert shown(manager_client.get("/prelevements/a-traiter?motif=reversed").text) == []
+
+
+def test_what_waits_for_a_means_of_payment_is_tried_again_in_one_go(
+    manager_client: FlaskClient, client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    address, button = "/prelevements/a-traiter?motif=no_payment_method", 'data-testid="resume"'
+    make_charge()
+    assert button not in manager_client.get("/prelevements/a-traiter").text
+    assert button not in manager_client.get(address).text
+    make_charge(ChargeStatus.SCHEDULED, Attention.NO_PAYMENT_METHOD)
+    assert button in manager_client.get(address).text
+    assert client.post("/prelevements/a-traiter/reprise").status_code == 403
+    assert outsider_client.post("/prelevements/a-traiter/reprise").status_code == 303
+    page = manager_client.post("/prelevements/a-traiter/reprise", follow_redirects=True).text
+    assert "Aucun prélèvement n’a reçu de moyen de paiement\u202f; un attend encore." in page
+    charge = make_charge(ChargeStatus.SCHEDULED, Attention.NO_PAYMENT_METHOD)
+    pay_by_card(charge)
+    page = manager_client.post("/prelevements/a-traiter/reprise", follow_redirects=True).text
+    assert "Un prélèvement repris\u202f; un attend encore." in page
+    assert reload(charge).next_attempt_at is not None
 
 
 @pytest.mark.parametrize("path", ["", "/a-traiter"])

@@ -295,12 +295,25 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(client: FlaskCl
     assert reload(subscription).recurring_amount == Decimal("25.00")
     meanwhile = answer.text[answer.text.index('data-testid="meanwhile"') :]
     assert meanwhile.count('data-testid="history-row"') == 1
-    assert [text in meanwhile for text in ("Camille", "25,00", "Lignes enregistrées", 'value="99"')] == [
-        True
-    ] * 4
+    assert [text in meanwhile for text in ("Camille", "25,00", "Lignes enregistrées", 'value="99"')] == [True] * 4
     version = re.search(r'name="version" value="(\d+)"', answer.text)
     assert client.post(address, data=line(prix="99") | {"version": version[1] if version else ""}).status_code == 303
     assert reload(subscription).recurring_amount == Decimal("198.00")
+
+
+def test_whoever_gives_a_means_of_payment_is_told_of_the_charge_that_waits_for_it(client: FlaskClient) -> None:
+    subscription = make()
+    charge = factories.ChargeFactory(subscription_id=subscription.id, client_id=subscription.client_id, cycle_no=3)
+    charge.status, charge.attention, charge.attention_at = ChargeStatus.SCHEDULED, Attention.NO_PAYMENT_METHOD, NOON
+    account = factories.ProviderAccountFactory()
+    saved = factories.SavedPaymentMethodFactory(client_id=subscription.client_id, provider_account_id=account.id)
+    db.session.commit()
+    address = f"/abonnements/{subscription.id}/paiement"
+    by_transfer = client.post(address, data={"paiement": "transfer", "version": "1"}, follow_redirects=True).text
+    assert "Mode de paiement enregistré." in by_transfer
+    assert "réessayé" not in by_transfer
+    by_card = client.post(address, data={"paiement": f"card:moyen:{saved.id}", "version": "2"}, follow_redirects=True)
+    assert "Un prélèvement l’attendait\u202f: il peut être réessayé." in by_card.text
 
 
 def test_another_way_of_paying_is_not_overwritten_either(client: FlaskClient) -> None:

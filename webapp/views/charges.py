@@ -22,12 +22,13 @@ from webapp.models.identity import Role
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.security import current_user, requires
 from webapp.services import outbox
-from webapp.services.charges import attention, giving_back, listing, runs
+from webapp.services.charges import attention, giving_back, listing, resuming, runs
 from webapp.services.charges.attention import Action
 from webapp.services.charges.giving_back import Refundable
 from webapp.services.charges.listing import ChargesView
 from webapp.services.charges.preview import preview
 from webapp.services.invoices.listing import find_invoice_of_charge
+from webapp.views import formats
 from webapp.views.layout import Kind, is_fragment_request, toast
 from webapp.views.lists import read, read_day
 from webapp.views.subscription_form import read_number
@@ -146,6 +147,23 @@ def needing_person() -> ResponseReturnValue:
         next_page=shown.next_cursor
         and url_for("charges.needing_person", motif=chosen and chosen.value, apres=shown.next_cursor),
     )
+
+
+@bp.post("/a-traiter/reprise")
+@for_managers
+def resume() -> ResponseReturnValue:
+    """Try again what waited for a means of payment and has one by now."""
+    resumed, waiting = resuming.resume_all(by=current_user(), at=clock.now())
+    toast("success" if resumed else "info", _resumed_sentence(resumed, waiting))
+    return redirect(url_for("charges.needing_person", motif=Attention.NO_PAYMENT_METHOD.value), 303)
+
+
+def _resumed_sentence(resumed: int, waiting: int) -> str:
+    again = {0: "Aucun prélèvement n’a reçu de moyen de paiement", 1: "Un prélèvement repris"}.get(
+        resumed, f"{formats.whole(resumed)} prélèvements repris"
+    )
+    left = {0: "", 1: "\u202f; un attend encore"}.get(waiting, f"\u202f; {formats.whole(waiting)} attendent encore")
+    return f"{again}{left}."
 
 
 @bp.get("/<uuid:charge_id>")

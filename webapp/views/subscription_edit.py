@@ -11,10 +11,12 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.models.preferences import Scalar, ValueType
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.security import current_user
+from webapp.services.charges import resuming
 from webapp.services.preferences import values
 from webapp.services.preferences.values import EffectiveValue
 from webapp.services.subscriptions import editing, history, lifecycle, offering
 from webapp.services.subscriptions.editing import EditConflictError
+from webapp.services.subscriptions.means import DEBITED
 from webapp.services.subscriptions.profile import find_preferences
 from webapp.views import formats
 from webapp.views.layout import toast
@@ -106,11 +108,15 @@ def change_payment(subscription_id: UUID) -> ResponseReturnValue:
     """Have it paid by other means from now on."""
     fields = read_payment(request.form.get("paiement", ""))
     try:
-        editing.change_payment(subscription_id, fields, version=_version(), by=current_user(), at=clock.now())
+        changed = editing.change_payment(subscription_id, fields, version=_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         subscription = lifecycle.find_subscription(subscription_id)
         return _payment_page(subscription, problem=as_payment_problem(error)), error.status
-    return _done(subscription_id, "Mode de paiement enregistré.")
+    waiting = resuming.count_waiting(subscription_id) if changed.payment_method in DEBITED else 0
+    hint = {0: "", 1: " Un prélèvement l’attendait\u202f: il peut être réessayé."}.get(
+        waiting, f" {waiting} prélèvements l’attendaient\u202f: ils peuvent être réessayés."
+    )
+    return _done(subscription_id, f"Mode de paiement enregistré.{hint}")
 
 
 def as_payment_problem(error: DomainError) -> DomainError:
