@@ -1,7 +1,7 @@
 """The pages of charges: started by a click, followed to the end, and decided on by a person. For managers alone."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -155,6 +155,20 @@ def test_a_click_starts_a_run_and_answers_with_its_progress(cast: Cast, manager_
     assert f'hx-get="/prelevements/lancements/{run.id}"' in answer.text
     assert re.search(r'data-testid="charges-progress"\s+data-status="running"', answer.text)
     assert len(queue.queue("charges").jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (None, "En attente d’un processus libre"),
+        (timedelta(minutes=2), "Prélèvements en cours"),
+        (timedelta(minutes=1), "Sans nouvelles depuis plus d’une minute"),
+    ],
+)
+def test_a_run_that_nobody_works_on_says_so(manager_client: FlaskClient, left: timedelta | None, words: str) -> None:
+    run = make_run(RunStatus.RUNNING, lease_until=left and NOON + left)
+    for path, headers in (("", {}), (f"/lancements/{run.id}", {}), (f"/lancements/{run.id}", HTMX)):
+        assert f"<strong>{words}" in manager_client.get(f"/prelevements{path}", headers=headers).text
 
 
 def test_a_second_click_joins_the_run_under_way(manager_client: FlaskClient, admin_client: FlaskClient) -> None:

@@ -98,10 +98,12 @@ def index() -> ResponseReturnValue:
 
 def _situation() -> dict[str, Any]:
     """What stands above the list of charges."""
-    history = runs.list_runs()
+    history, at = runs.list_runs(), clock.now()
+    run = next((each for each in history if not each.is_finished), None)
     return {
-        "preview": preview(at=clock.now()),
-        "run": next((each for each in history if not each.is_finished), None),
+        "preview": preview(at=at),
+        "run": run,
+        "standing": run and runs.standing(run, at=at),
         "runs": history,
         "needing": attention.count_needing_person(),
         "is_admin": current_user().has_role(Role.ADMIN),
@@ -317,13 +319,16 @@ def show_run(run_id: UUID) -> ResponseReturnValue:
     run = _find_run(run_id)
     if is_fragment_request():
         return _follow(run)
-    return render_template("charges/run.html", run=run, sentence=runs.sentence(run))
+    return render_template(
+        "charges/run.html", run=run, sentence=runs.sentence(run), standing=runs.standing(run, at=clock.now())
+    )
 
 
 def _follow(run: ChargeRun) -> Response:
     """The progress, and once the run has ended what on the page depends on it."""
     if not run.is_finished:
-        return make_response(render_template("charges/_started.html", run=run))
+        standing = runs.standing(run, at=clock.now())
+        return make_response(render_template("charges/_started.html", run=run, standing=standing))
     sentence = runs.sentence(run)
     toast(TOAST_KINDS[run.status], sentence)
     values = _situation() | {"run": None}

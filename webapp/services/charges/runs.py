@@ -32,6 +32,8 @@ log = structlog.get_logger()
 JOB = "jobs.charges.run"
 WAITING_LIMIT = timedelta(seconds=30)
 """How long a run may wait for its first worker before the bell is rung again."""
+SILENCE = timedelta(seconds=15)
+"""How much later than it should a worker may renew the lease before it is thought to be gone."""
 CHARGES_PER_WORKER = 1000
 MOST_WORKERS = 8
 MOST_CLAIMS = 40
@@ -260,6 +262,15 @@ def count_apart(run: ChargeRun) -> int:
     Webhooks and the sweeper see to them; the list of charges says where each stands.
     """
     return max(0, run.total - run.charged - run.processing - run.failed - run.unknown - run.skipped)
+
+
+def standing(run: ChargeRun, *, at: datetime) -> str:
+    """What a run under way is about, in a few words: whoever works on it renews its lease when half of it is over."""
+    if run.lease_until is None:
+        return "En attente d’un processus libre"
+    if run.lease_until < at + LEASE / 2 - SILENCE:
+        return "Sans nouvelles depuis plus d’une minute\u202f: reprise automatique si besoin"
+    return "Prélèvements en cours"
 
 
 def sentence(run: ChargeRun) -> str:
