@@ -46,6 +46,7 @@ TIMETABLE = (
     Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     Entry("outbox-prune", timedelta(minutes=10), outbox.prune),
     Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
+    Entry("webhooks-prune", timedelta(minutes=10), webhooks.prune),
     Entry("bank-files-sweep", timedelta(minutes=1), bank_files.sweep),
     Entry("sepa-notices", timedelta(hours=1), notices.announce_due),
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),

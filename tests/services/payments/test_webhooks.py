@@ -220,6 +220,24 @@ def test_the_sweeper_rings_for_what_nobody_handled(cast: Cast, account: Provider
     assert webhooks.sweep(at=NOW + timedelta(seconds=10)) == 1
 
 
+def test_what_was_handled_long_ago_goes_and_what_nobody_could_handle_stays(
+    cast: Cast, bank: Bank, make_attempt: MakeAttempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive(event_about("pay_of_somebody", uuid4(), "evt_unknown"))
+    attempt = make_attempt()
+    payment_id = capture(bank, attempt)
+    for number in range(3):
+        receive(event_about(payment_id, attempt.id, f"evt_{number}"))
+    webhooks.handle_due(cast.organisation.id, at=NOW)
+    monkeypatch.setattr(webhooks, "PRUNED_AT_ONCE", 2)
+    tenancy.enter_organisation(None)
+    assert webhooks.prune(at=NOW + webhooks.KEPT) == 0
+    late = NOW + webhooks.KEPT + timedelta(seconds=1)
+    assert [webhooks.prune(at=late) for _ in range(3)] == [2, 1, 0]
+    tenancy.enter_organisation(cast.organisation.id)
+    assert [each.state for each in kept()] == [WebhookState.FAILED]
+
+
 def test_a_body_is_sealed(cast: Cast, account: ProviderAccount) -> None:
     receive(event_about("pay_secret", uuid4()))
     assert b"pay_secret" not in kept()[0].body
