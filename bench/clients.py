@@ -27,7 +27,7 @@ from webapp import clock
 from webapp.factory import create_app
 from webapp.gateways.identity import Tokens
 from webapp.services import keyset
-from webapp.services.clients.listing import Sort
+from webapp.services.clients.selection import Sort
 from webapp.sessions import keep_tokens
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.services.clients import listing
-from webapp.services.clients.listing import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
 from webapp.services.commercials import teams
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request

@@ -13,7 +13,8 @@ from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.security import current_user
 from webapp.services.clients.editing import find_client
-from webapp.services.clients.listing import ClientsView, list_clients
+from webapp.services.clients.listing import list_clients
+from webapp.services.clients.selection import ClientsView
 from webapp.services.contracts import editing, profile
 from webapp.services.contracts.editing import ContractConflictError
 from webapp.services.contracts.fields import ContractFields

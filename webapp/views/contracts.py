@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from webapp.models.contracts import ContractStatus
-from webapp.services.clients.listing import SourceFilter
+from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
 from webapp.services.contracts.selection import (
     NO_PRODUCT,

@@ -21,15 +21,12 @@ from webapp.models.clients import Client, ClientStatus, Source
 from webapp.services.clients import listing
 from webapp.services.clients.listing import (
     PAGE_SIZE,
-    WITHOUT_COMMERCIAL,
-    ClientsView,
     Count,
     Listing,
-    Sort,
-    SourceFilter,
     count_clients,
     list_clients,
 )
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter, filters_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -276,7 +273,7 @@ def _expected(view: ClientsView) -> list[Any]:
         Sort.CONTRACTS: Client.contracts_count,
     }
     query = db.session.query(keys[view.sort.ascending], Client.id)
-    for column, value in listing._filters(view):
+    for column, value in filters_of(view):
         query = query.filter(column == value)
     if view.search:
         query = query.filter(Client.search_text.like("%mar%" if view.search == "mar" else "% ma%"))

@@ -12,7 +12,7 @@ from tests.factories import ClientFactory, ContractFactory, ContractLineFactory,
 from tests.queries import recorded_queries
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import ContractStatus, PaymentMethod
-from webapp.services.clients.listing import SourceFilter
+from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
 from webapp.services.contracts.listing import list_choices, list_contracts
 from webapp.services.contracts.selection import NO_PRODUCT, NOBODY, SIGNED, ContractsView, Sort

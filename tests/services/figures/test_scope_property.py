@@ -27,7 +27,8 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract, ContractStatus
 from webapp.models.identity import User
-from webapp.services.clients.listing import ClientsView, list_clients
+from webapp.services.clients.listing import list_clients
+from webapp.services.clients.selection import ClientsView
 from webapp.services.contracts.listing import list_contracts
 from webapp.services.contracts.selection import SIGNED_STATUSES, ContractsView
 from webapp.services.figures.breakdowns import Breakdown, Number, by_company, by_month, by_product, by_status

@@ -5,11 +5,11 @@ view is read by walking an index from the cursor on.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache, partial
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -20,7 +20,6 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
-    or_,
     select,
     tuple_,
     union_all,
@@ -32,12 +31,12 @@ from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
 from webapp.services import keyset
-from webapp.services.clients.search import Term, find_terms
+from webapp.services.clients.search import find_terms
+from webapp.services.clients.selection import ClientsView, Conditions, Sort, conditions_of, filters_of
 
 Statement = Select[*tuple[Any, ...]]
 Found = Row[*tuple[Any, ...]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
-Conditions = list[ColumnElement[bool]]
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
@@ -46,68 +45,12 @@ KEPT = 256
 _UNCOUNTED = literal(0)
 
 
-class SourceFilter(StrEnum):
-    """Where clients come from, as the address says it."""
-
-    CRM = "crm"
-    WINLEADPLUS = "winleadplus"
-    WOOCOMMERCE = "woocommerce"
-
-    @property
-    def label(self) -> str:
-        """The word on the screen."""
-        return {"crm": "CRM", "winleadplus": "WinLeadPlus", "woocommerce": "WooCommerce"}[self.value]
-
-    @property
-    def stored(self) -> Source | None:
-        """What such clients carry; those made in the CRM carry nothing."""
-        return {"winleadplus": Source.WINLEADPLUS, "woocommerce": Source.WOOCOMMERCE}.get(self.value)
-
-
-class Sort(keyset.Order):
-    """The orders of the list, as the address says them."""
-
-    NAME = "nom"
-    NAME_DESCENDING = "-nom"
-    CITY = "ville"
-    CITY_DESCENDING = "-ville"
-    CHANGED = "modification"
-    CHANGED_DESCENDING = "-modification"
-    CONTRACTS = "contrats"
-    CONTRACTS_DESCENDING = "-contrats"
-
-
 class _Way(StrEnum):
     """What a page holds: the first rows, or those after or before the row at the parameters ``key`` and ``id``."""
 
     START = "start"
     AFTER = "after"
     BEFORE = "before"
-
-
-WITHOUT_COMMERCIAL: Final = "sans-commercial"
-
-
-@dataclass(frozen=True)
-class ClientsView:
-    """What the list shows: a search, filters (None lets all through), an order, and where the page starts.
-
-    ``team``: of its present commercials. ``lacks_contact``: without e-mail and telephone.
-    """
-
-    search: str = ""
-    source: SourceFilter | None = None
-    status: ClientStatus | None = None
-    commercial: UUID | Literal["sans-commercial"] | None = None
-    team: UUID | None = None
-    lacks_contact: bool = False
-    sort: Sort = Sort.NAME
-    cursor: str = ""
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether a search or a filter leaves clients out."""
-        return replace(self, sort=Sort.NAME, cursor="") != ClientsView()
 
 
 class ClientRow(NamedTuple):
@@ -200,7 +143,7 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
 
 def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     """How many clients a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
-    number = db.session.execute(select(_number_of(_conditions(view, find_terms(view.search)), exact))).scalar_one()
+    number = db.session.execute(select(_number_of(conditions_of(view, find_terms(view.search)), exact))).scalar_one()
     is_capped = number > COUNT_CAP and not exact
     return Count(COUNT_CAP if is_capped else number, is_capped)
 
@@ -212,7 +155,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     if _is_plain(view):
         return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
     terms = find_terms(view.search)
-    conditions = _conditions(view, terms)
+    conditions = conditions_of(view, terms)
     if terms:
         found = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
         if all(each.total <= COUNT_CAP for each in found.values()):
@@ -227,19 +170,19 @@ def _is_plain(view: ClientsView) -> bool:
 
 @lru_cache(maxsize=KEPT)
 def _plain_page(view: ClientsView, exact: bool, way: _Way) -> Statement:
-    conditions = _conditions(view, [])
+    conditions = conditions_of(view, [])
     return _walking(view, conditions, _number_of(conditions, exact), way)
 
 
 @lru_cache(maxsize=KEPT)
 def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
-    return _both_ways(partial(_walking, view, _conditions(view, []), _UNCOUNTED, columns=[Client.id]))
+    return _both_ways(partial(_walking, view, conditions_of(view, []), _UNCOUNTED, columns=[Client.id]))
 
 
 def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> Listing:
     """Gathered, if the matches are not too many; else, and for a team, by walking."""
     terms = find_terms(view.search)
-    conditions = _conditions(view, terms)
+    conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
     if terms:
         found = _read(view, position, partial(_gathering, view, conditions))
@@ -296,7 +239,7 @@ def _walking(
     A filter on NULL is no constant in the planner's eyes: led by its column, the order is that of the filter's index.
     """
     key, _ = _KEYS[view.sort.ascending]
-    leading = [column for column, value in _filters(view)[:1] if value is None]
+    leading = [column for column, value in filters_of(view)[:1] if value is None]
     statement = select(key, *columns, number.label("total")).outerjoin(Client.commercial)
     return _cut(view, statement.where(*conditions), [*leading, key, Client.id], way)
 
@@ -336,35 +279,6 @@ def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     matches = select(literal(1)).select_from(Client).where(*conditions)
     counted = matches if exact else matches.limit(COUNT_CAP + 1)
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
-
-
-def _conditions(view: ClientsView, terms: list[Term]) -> Conditions:
-    """What a client must meet."""
-    return [
-        *(column == value for column, value in _filters(view)),
-        *([_in_team(view.team)] if view.team else []),
-        *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
-        *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
-    ]
-
-
-def _in_team(team_id: UUID) -> ColumnElement[bool]:
-    """Its few commercials are looked up first: as plain values they let the planner use an index."""
-    return Client.commercial_id.in_(
-        db.session.scalars(select(Commercial.id).where(Commercial.team_id == team_id)).all()
-    )
-
-
-def _filters(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:
-    """Columns and the value that each must have (None is NULL), the most telling filter first."""
-    filters: list[tuple[InstrumentedAttribute[Any], Any]] = []
-    if view.commercial:
-        filters.append((Client.commercial_id, None if view.commercial == WITHOUT_COMMERCIAL else view.commercial))
-    if view.source:
-        filters.append((Client.source, view.source.stored))
-    if view.status:
-        filters.append((Client.status, view.status))
-    return filters
 
 
 def _page(view: ClientsView, found: Sequence[Found], *, has_next: bool, has_previous: bool) -> Page:

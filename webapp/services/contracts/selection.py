@@ -14,7 +14,7 @@ from webapp.models.commercials import Commercial
 from webapp.models.contracts import NEVER_ENDING, NEVER_SIGNED, Contract, ContractStatus
 from webapp.models.tallies import ContractTally
 from webapp.services import keyset
-from webapp.services.clients.listing import SourceFilter
+from webapp.services.clients.selection import SourceFilter
 
 DAY = timedelta(days=1)
 

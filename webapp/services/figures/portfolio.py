@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.tallies import ClientTally
-from webapp.services.clients.listing import WITHOUT_COMMERCIAL, ClientsView
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView
 from webapp.services.contracts.selection import OfTeam
 from webapp.services.figures.scope import Scope
 
