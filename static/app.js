@@ -5,6 +5,7 @@
 //   data-close="id"           takes that element away; focus goes to data-back-to="id"
 //   data-open-dialog="id"     opens that <dialog>
 //   data-focus                has the focus when the page opens; a field in error has it rather
+//   data-refocus              has the focus after a swap that took away what had it; a field in error has it rather
 //   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
 (() => {
   const TOAST_LIFE = { success: 6000, info: 6000, warning: 12000 }; // milliseconds; errors stay until closed
@@ -25,6 +26,21 @@
       region.append(template.content.cloneNode(true));
       region.lastElementChild.dataset.unreachable = "";
     }
+  });
+
+  // --- a swap may take away what had the focus: the keyboard goes on in the part that was swapped, not at the top ---
+  const swappedUnderFocus = new WeakMap(); // the part's id, by request
+
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+    if (ctx.target?.id && ctx.target.contains(document.activeElement)) swappedUnderFocus.set(ctx, ctx.target.id);
+  });
+
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    const part = document.getElementById(swappedUnderFocus.get(ctx));
+    if (!part || document.activeElement !== document.body) return;
+    const next = part.querySelector("[aria-invalid=true]") ?? part.querySelector("[data-refocus]") ?? part;
+    if (next === part) part.tabIndex = -1;
+    next.focus({ preventScroll: next === part });
   });
 
   // --- toasts ---

@@ -74,3 +74,25 @@ def test_ctrl_k_finds_by_keyboard_alone(synced: World, sign_in: SignIn, shot: Sh
     page.get_by_test_id("contract-row").first.get_by_role("link").first.click()
     expect(page.get_by_test_id("status-history")).to_be_visible()
     shot(page, "contract")
+
+
+def test_the_focus_stays_where_one_writes_whether_the_note_is_taken_or_refused(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").nth(2).click()
+    page.get_by_test_id("tab-activites").click()
+    page.get_by_role("button", name="Ajouter").press("Enter")
+    expect(page.get_by_text("Écrivez quelque chose.")).to_be_visible()
+    expect(page.get_by_label("Texte")).to_be_focused()
+    page.keyboard.type("Rappeler mardi")
+    page.get_by_role("button", name="Ajouter").press("Enter")
+    expect(page.get_by_test_id("toast")).to_contain_text("Note enregistrée.")
+    expect(page.get_by_label("Texte")).to_be_focused()
+
+
+def test_the_focus_stays_below_the_list_on_its_last_page(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?tri=-nom")
+    page.get_by_test_id("next-page").press("Enter")
+    expect(page.get_by_test_id("previous-page")).to_be_visible()
+    page.get_by_test_id("previous-page").press("Enter")
+    expect(page.get_by_test_id("previous-page")).to_have_count(0)
+    expect(page.get_by_test_id("next-page")).to_be_focused()
