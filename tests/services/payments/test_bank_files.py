@@ -14,7 +14,7 @@ from tests.conftest import Cast
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.gateways.payments import sepa_file
+from webapp.gateways.payments import pain008
 from webapp.gateways.payments.protocol import ProviderRejectedError
 from webapp.gateways.payments.sepa_file import SepaFile, end_to_end_id
 from webapp.models.banking import Mandate, MandateStatus
@@ -29,7 +29,7 @@ from webapp.services.payments.bank_files import BankFileStateError
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 COLLECTED_ON = date(2026, 12, 16)
 IBAN = "FR1420041010050500013M02606"
-NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{sepa_file.SCHEMA}"}
+NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{pain008.SCHEMA}"}
 
 MakeDebit = Callable[..., ChargeAttempt]
 
