@@ -277,6 +277,8 @@ def sentence(run: ChargeRun) -> str:
     """How a run went, in one sentence for a toast."""
     if run.error:
         return run.error
+    if not any(counts_of(run).values()):
+        return "Il n’y avait rien à prélever."
     parts = [_counted(run.charged, "payé"), _counted(run.failed, "refusé")]
     parts += [_counted(run.processing, "en traitement", "en traitement")] if run.processing else []
     parts += [_counted(run.unknown, "inconnu")] if run.unknown else []
