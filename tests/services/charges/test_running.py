@@ -38,8 +38,11 @@ def test_the_button_starts_a_run_that_a_worker_carries_out(world: World, cast: C
     assert run is not None
     assert (run.status, run.charged, run.is_finished) == (RunStatus.SUCCESS, 1, True)
     assert runs.sentence(run) == "Prélèvements terminés\u202f: 1 payé, 0 refusé"
-    assert runs.sentence(world.run()) == "Il n’y avait rien à prélever."
     assert [each.id for each in runs.list_runs()] == [run_id]
+
+
+def test_a_run_that_finds_nothing_says_so(world: World) -> None:
+    assert runs.sentence(world.run()) == "Il n’y avait rien à prélever."
 
 
 def test_a_second_click_joins_the_run_under_way(world: World) -> None:
