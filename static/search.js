@@ -54,6 +54,9 @@
     }
   });
 
+  // What stands there answers what was typed before: until the answer comes, Enter leads to the page of results.
+  field.addEventListener("input", () => mark(null));
+
   // What was typed leads to its best match; what is recent is only proposed.
   new MutationObserver(() => {
     mark(field.value.trim() ? 0 : null);

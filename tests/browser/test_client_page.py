@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Shot, SignIn
 from tests.browser.world import World
@@ -96,3 +96,31 @@ def test_the_focus_stays_below_the_list_on_its_last_page(synced: World, sign_in:
     page.get_by_test_id("previous-page").press("Enter")
     expect(page.get_by_test_id("previous-page")).to_have_count(0)
     expect(page.get_by_test_id("next-page")).to_be_focused()
+
+
+def test_enter_never_opens_what_was_found_for_other_words(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Nom, e-mail")
+    field.fill("a")
+    expect(page.get_by_test_id("search-hit").first).to_have_attribute("aria-selected", "true")
+    page.route("**/recherche?**", lambda route: None if "hx-request" in route.request.headers else route.continue_())
+    field.fill("personne de ce nom")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"/recherche\?q=personne"))
+    expect(page.get_by_text("Rien ne correspond.")).to_be_visible()
+
+
+def test_whoever_waits_for_a_slow_server_sees_it(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    moving = "getComputedStyle(document.body, '::before').animationName"
+    held: list[Route] = []
+    page.route("**/clients/*onglet=paiements*", lambda route: held.append(route))
+    tab = page.get_by_test_id("tab-paiements")
+    tab.click()
+    expect(tab).to_have_class("htmx-request")
+    assert page.evaluate(moving) == "wait"
+    held[0].continue_()
+    expect(tab).to_have_attribute("aria-current", "page")
+    assert page.evaluate(moving) == "none"
