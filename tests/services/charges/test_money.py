@@ -59,7 +59,7 @@ def test_a_reversal_leaves_the_invoice_unpaid_and_the_charge_to_a_person(process
     invoice = db.session.scalars(select(Invoice).execution_options(populate_existing=True)).one()
     assert (invoice.paid, invoice.total) == (Decimal("0.00"), Decimal("24.00"))
     charge = processing.charge()
-    assert (charge.attention, charge.explanation) == (Attention.REVERSED, "AM04")
+    assert (charge.attention, charge.explanation) == (Attention.REVERSED, "Provision insuffisante")
     assert processing.events() == ["subscription.charged", "charge.reversed"]
 
 

@@ -6,7 +6,7 @@ hearing the same twice changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,11 +14,11 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, exists, func, select, update
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
-from webapp.gateways.payments import protocol
+from webapp.gateways.payments import protocol, refusals
 from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, Provider
 from webapp.models.banking import Mandate
 from webapp.models.base import new_id
@@ -90,10 +90,13 @@ class Recorded:
 
 
 class _Rows(NamedTuple):
+    """``was_told``: shipping was released before the payment was confirmed, as the account's setting says."""
+
     charge: Charge
     attempt: ChargeAttempt
     subscription: Subscription
     account: ProviderAccount
+    was_told: bool
 
 
 def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | None = None) -> Recorded:
@@ -130,16 +133,25 @@ def apply_outcome(attempt_id: UUID, outcome: PaymentOutcome, *, at: datetime) ->
     Returns where the charge stands now. While a worker has it in hand, what is not final is left to that worker.
     Raises NotFoundError for an attempt that is not the organisation's.
     """
+    return apply_outcomes({attempt_id: outcome}, at=at)[attempt_id]
+
+
+def apply_outcomes(outcomes: Mapping[UUID, PaymentOutcome], *, at: datetime) -> dict[UUID, ChargeStatus]:
+    """As ``apply_outcome``, for some hundred attempts in one transaction and few statements."""
     with transaction():
-        found = _lock([attempt_id]).get(attempt_id)
-        if found is None:
+        rows = _lock(list(outcomes))
+        if len(rows) < len(outcomes):
             raise NotFoundError("Cette tentative n’existe pas ou plus.")
-        is_held = found.charge.lease_until is not None and found.charge.lease_until > at
-        if not is_held or outcome.state not in (PaymentState.UNKNOWN, PaymentState.PROCESSING):
-            _apply_uninvited(found, outcome, at=at)
-            _draft_invoices([found], at=at)
-            _note_mandates([found])
-        return found.charge.status
+        applied = []
+        for attempt_id, outcome in outcomes.items():
+            found = rows[attempt_id]
+            is_held = found.charge.lease_until is not None and found.charge.lease_until > at
+            if not is_held or outcome.state not in (PaymentState.UNKNOWN, PaymentState.PROCESSING):
+                _apply_uninvited(found, outcome, at=at)
+                applied.append(found)
+        _draft_invoices(applied, at=at)
+        _note_mandates(applied)
+        return {attempt_id: found.charge.status for attempt_id, found in rows.items()}
 
 
 def apply_refund(attempt_id: UUID, told: protocol.Refund, *, at: datetime) -> None:
@@ -159,11 +171,15 @@ def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
     attempts = _by_id(select(ChargeAttempt).where(ChargeAttempt.id.in_(attempt_ids)))
     wanted = {attempt.provider_account_id for attempt in attempts.values()}
     accounts = _by_id(select(ProviderAccount).where(ProviderAccount.id.in_(wanted)))
+    early = {account.id for account in accounts.values() if account.ship_at is Milestone.PROCESSING}
+    told = settling.find_told(
+        charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early
+    )
     rows = {}
     for attempt in attempts.values():
         charge = charges[attempt.charge_id]
         subscription, account = subscriptions[charge.subscription_id], accounts[attempt.provider_account_id]
-        rows[attempt.id] = _Rows(charge, attempt, subscription, account)
+        rows[attempt.id] = _Rows(charge, attempt, subscription, account, was_told=charge.id in told)
     return rows
 
 
@@ -220,8 +236,7 @@ def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         settling.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = TWICE
         return
-    may_be_told = was_processing and found.account.ship_at is Milestone.PROCESSING
-    settling.settle_paid(charge, found.subscription, at=at, is_told=may_be_told and settling.was_told(charge))
+    settling.settle_paid(charge, found.subscription, at=at, is_told=was_processing and found.was_told)
     if (payment.amount, payment.currency) != (charge.owed, charge.currency):
         settling.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
@@ -276,11 +291,15 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     db.session.flush()
     remains = settling.balance_of(charge)
     if charge.status is ChargeStatus.SUCCEEDED and remains < charge.owed:
-        settling.settle_reversed(charge, reason=outcome.reversal_reason, at=at)
+        words = refusals.words_of(outcome.reversal_reason, outcome.reversal_reason)
+        settling.settle_reversed(charge, reason=words, at=at)
 
 
 def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
-    """A refund is in the ledger once. One that we asked for has its credit note with it; else a person makes that."""
+    """A refund is in the ledger once, and so is its failure. What is told late, and is so no more, changes nothing.
+
+    One that we asked for has its credit note with it; else a person makes that.
+    """
     payment = db.session.scalar(
         select(Payment).where(
             Payment.attempt_id == found.attempt.id,
@@ -288,10 +307,8 @@ def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
             Payment.external_id == told.external_id,
         )
     )
+    is_new = payment is None
     ours = _lock_refund(found, told)
-    if ours is None and payment is None:
-        settling.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
-        found.charge.explanation = REFUNDED
     if payment is None:
         payment = _movement(
             found,
@@ -303,10 +320,35 @@ def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
             reason=(ours.reason if ours else told.reason) or None,
         )
         db.session.flush()
-    if ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
+    if told.failure is not None:
+        _undo_refund(found, payment, ours, told, at=at)
+    elif ours is None and is_new:
+        settling.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
+        found.charge.explanation = REFUNDED
+    elif ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
         ours.status, ours.external_id = RefundStatus.SUCCEEDED, told.external_id
         ours.settled_at, ours.next_attempt_at = at, None
         settling.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
+
+
+def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: protocol.Refund, *, at: datetime) -> None:
+    """The provider could not deliver a refund: its money is with us again, and in the ledger, once."""
+    if db.session.scalar(select(exists().where(Payment.undoes_id == payment.id))):
+        return
+    failure = _movement(
+        found,
+        PaymentKind.REFUND_FAILURE,
+        -payment.amount,
+        told.failed_at or at,
+        at=at,
+        external_id=told.external_id,
+        reason=told.failure,
+    )
+    failure.undoes_id = payment.id
+    if ours is not None:
+        ours.status, ours.external_id, ours.provider_message = RefundStatus.FAILED, told.external_id, told.failure
+        ours.settled_at, ours.next_attempt_at = at, None
+    settling.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
 
 
 def _lock_refund(found: _Rows, told: protocol.Refund) -> Refund | None:
@@ -319,7 +361,7 @@ def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     charge, attempt, account = found.charge, found.attempt, found.account
     attempt.status = AttemptStatus.PROCESSING
     _wait(found, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
-    if account.ship_at is Milestone.PROCESSING and not settling.was_told(charge):
+    if account.ship_at is Milestone.PROCESSING and not found.was_told:
         settling.tell_charged(charge, Milestone.PROCESSING, at=at)
 
 
@@ -356,7 +398,8 @@ def _refused(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     attempt = found.attempt
     refusal = outcome.refusal_class or RefusalClass.HARD
     attempt.status, attempt.refusal, attempt.settled_at = AttemptStatus.REFUSED, refusal, at
-    settling.settle_refused(found.charge, found.subscription, refusal, message=outcome.message, at=at)
+    words = refusals.words_of(outcome.code, outcome.message)
+    settling.settle_refused(found.charge, found.subscription, refusal, message=words, at=at)
 
 
 def _called_off(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
