@@ -35,7 +35,7 @@ MODES: Final = {
     "refuse": "refuses for `reason`",
     "authentication": "asks the client for an agreement",
     "processing": "accepts, and captures after `delay`",
-    "reverse": "captures, and takes the money back after `delay`",
+    "reverse": "captures, and takes the money back after `delay`; a refund, likewise, fails after `delay`",
     "slow": "answers after `delay`",
     "timeout": "captures, then says nothing for `delay` and hangs up",
     "late": "says nothing and hangs up; captures `delay` later all the same",
@@ -51,6 +51,7 @@ WEBHOOKS: Final = {
     "reorder": "in random order",
     "off": "none",
 }
+REFUND_FAILURE: Final = "La banque du client a refusé"
 WEBHOOK_WAITS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300)
 
 Payment = dict[str, Any]
@@ -225,7 +226,7 @@ class Bank:
             made: list[dict[str, Any]] = payment["refunds"]
             if known := next((refund for refund in made if refund["key"] == key), None):
                 return known
-            left = Decimal(payment["amount"]) - sum(Decimal(refund["amount"]) for refund in made)
+            left = Decimal(payment["amount"]) - given_back(payment)
             if payment["state"] != "succeeded" or amount > left:
                 return None
             refund = {
@@ -236,7 +237,22 @@ class Bank:
                 "happened_at": clock.now().isoformat(),
             }
             self.change(payment_id, "succeeded", refunds=[*made, refund])
+            if self.behaviour.for_payment(key, "")[0] == "reverse":
+                self.later.do(self.behaviour.delay, partial(self.fail_refund, refund["id"]))
             return refund
+
+    def fail_refund(self, refund_id: str, reason: str = REFUND_FAILURE) -> None:
+        """The client's bank does not take a refund: its money stays here, for good. Raises KeyError."""
+        payment_id = refund_id.rpartition("-")[0]
+        with self.lock:
+            payment = self.payments[payment_id]
+            failed = {"failure": reason, "failed_at": clock.now().isoformat()}
+            refunds = [
+                refund | failed if refund["id"] == refund_id and "failure" not in refund else refund
+                for refund in payment["refunds"]
+            ]
+            if refunds != payment["refunds"]:
+                self.change(payment_id, payment["state"], refunds=refunds)
 
     def changed(self, since: str, until: str, after: str) -> list[Payment]:
         """Payments that changed in an interval (ISO instants, UTC), beyond the id ``after``."""
@@ -284,11 +300,17 @@ class Bank:
                 "currency": payment["currency"],
                 "captured_at": payment["occurred_at"],
                 "reversed_at": payment.get("reversed_at"),
-                "refunded": str(sum((Decimal(refund["amount"]) for refund in payment["refunds"]), Decimal(0))),
+                "refunded": str(given_back(payment)),
             }
             for payment in captured
         ]
         return {"captures": rows, "count": len(rows), "total": str(sum(Decimal(row["amount"]) for row in rows))}
+
+
+def given_back(payment: Payment) -> Decimal:
+    """What was refunded of a payment and did not fail."""
+    kept = (Decimal(refund["amount"]) for refund in payment["refunds"] if "failure" not in refund)
+    return sum(kept, Decimal(0))
 
 
 def sign(body: bytes, secret: str) -> str:

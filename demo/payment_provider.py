@@ -2,8 +2,8 @@
 
 ``POST /payments`` takes money from nobody, honours idempotency keys, and misbehaves as ``POST /_control`` tells it;
 ``GET /_ledger`` shows what it captured, by our metadata. Refunds (``POST /payments/<id>/refunds``) misbehave likewise.
-What happens later (late commits, confirmations, reversals) is told by signed webhooks, which are sent again until
-somebody answers 2xx.
+What happens later (late commits, confirmations, reversals, refunds that fail) is told by signed webhooks, which are
+sent again until somebody answers 2xx.
 
 Methods behave as their names say, whatever the mode: ``pm_insufficient_funds_…`` is refused for that reason,
 ``pm_authentication_…`` asks the client, ``pm_processing_…`` is confirmed later, ``pm_reverse_…`` is taken back.

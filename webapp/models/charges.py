@@ -141,6 +141,7 @@ class Attention(StrEnum):
     MISMATCH = "mismatch"
     CREDIT_NOTE = "credit_note"
     REFUND = "refund"
+    REFUND_AGAIN = "refund_again"
 
     @property
     def label(self) -> str:
@@ -155,6 +156,7 @@ class Attention(StrEnum):
             "mismatch": "Écart avec le prestataire de paiement",
             "credit_note": "Remboursé chez le prestataire, sans avoir",
             "refund": "Remboursement refusé ou sans résultat",
+            "refund_again": "Remboursement à refaire",
         }[self.value]
 
 
@@ -166,7 +168,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     retry, a look-up of an unknown result, the day of a scheduled one.
 
     Whoever works on it holds ``lease_until`` and ``fence``: a write names its fence, and an older one changes nothing.
-    ``waived`` is what a credit note took off the amount before it was paid: see ``owed``.
+    ``waived`` is the sum of the credit notes whose money did not go back: so much less is asked for, see ``owed``.
     ``attention`` puts it on the list for a person, since ``attention_at``. ``explanation`` is a French sentence on why
     it stands where it stands. ``reference`` is readable and unique by construction; uniqueness stands on the cycle.
     """
@@ -254,7 +256,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
 
     @property
     def owed(self) -> Decimal:
-        """What is asked for, with tax: the amount, less what a credit note took off it."""
+        """What is asked for, with tax: the amount, less what credit notes took off it."""
         return self.amount - (self.waived or 0)  # none on a row that was not written yet
 
 
@@ -391,6 +393,7 @@ class RefundStatus(StrEnum):
     UNKNOWN = "unknown"
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
+    FAILED = "failed"
 
     @property
     def label(self) -> str:
@@ -400,15 +403,20 @@ class RefundStatus(StrEnum):
             "unknown": "Résultat inconnu",
             "succeeded": "Remboursé",
             "refused": "Refusé",
+            "failed": "Échoué",
         }[self.value]
 
 
 REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
-    RefundStatus.REQUESTED: frozenset({RefundStatus.UNKNOWN, RefundStatus.SUCCEEDED, RefundStatus.REFUSED}),
-    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.REFUSED}),
+    RefundStatus.REQUESTED: frozenset(
+        {RefundStatus.UNKNOWN, RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED}
+    ),
+    RefundStatus.UNKNOWN: frozenset({RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED}),
     # That money went back is a fact, whatever we had given up.
-    RefundStatus.REFUSED: frozenset({RefundStatus.SUCCEEDED}),
-    RefundStatus.SUCCEEDED: frozenset(),
+    RefundStatus.REFUSED: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED}),
+    # Days later the bank of the client may not have taken it. Such a refund never comes to life again.
+    RefundStatus.SUCCEEDED: frozenset({RefundStatus.FAILED}),
+    RefundStatus.FAILED: frozenset(),
 }
 
 
@@ -424,7 +432,7 @@ class Refund(OrganisationScoped, Identified, Timestamped, Base):
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount_is_positive"),
         CheckConstraint(
-            "(next_attempt_at IS NULL) = (status IN ('succeeded', 'refused'))", name="taken_up_until_settled"
+            "(next_attempt_at IS NULL) = (status IN ('succeeded', 'refused', 'failed'))", name="taken_up_until_settled"
         ),
         Index("ix_refunds_charge", "organisation_id", "charge_id"),
         Index("ix_refunds_next_attempt", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),

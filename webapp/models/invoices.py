@@ -175,6 +175,11 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
         """What remains to be paid; on a credit note nothing does."""
         return Decimal("0.00") if self.corrects_id else self.total - self.paid - self.credited
 
+    @property
+    def overpaid(self) -> Decimal:
+        """What was paid beyond what credit notes leave of it: we owe so much to the client."""
+        return max(-self.balance, Decimal("0.00"))
+
 
 def kind_of(corrects_id: UUID | None) -> InvoiceKind:
     """What a document is: one that corrects another is a credit note."""

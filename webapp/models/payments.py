@@ -127,21 +127,26 @@ class PaymentKind(StrEnum):
     CAPTURE = "capture"
     REVERSAL = "reversal"
     REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"
 
     @property
     def label(self) -> str:
         """The words on the screen."""
-        return {"capture": "Encaissement", "reversal": "Rejet après encaissement", "refund": "Remboursement"}[
-            self.value
-        ]
+        return {
+            "capture": "Encaissement",
+            "reversal": "Rejet après encaissement",
+            "refund": "Remboursement",
+            "refund_failure": "Échec d’un remboursement",
+        }[self.value]
 
 
 class Payment(OrganisationScoped, Identified, Base):
     """One movement of money, in the ledger that is only ever added to (a trigger refuses anything else).
 
     ``amount`` is signed: a capture is positive, a reversal or refund negative. At most one capture and one reversal per
-    attempt; refunds are told apart by ``external_id``, the provider's own id of the movement. A payment taken by hand
-    (transfer, cheque) has no attempt. ``happened_at`` is when the provider says it happened.
+    attempt; refunds are told apart by ``external_id``, the provider's own id of the movement. One that the provider
+    could not deliver is answered by a positive row, which names it in ``undoes_id``: at most one. A payment taken by
+    hand (transfer, cheque) has no attempt. ``happened_at`` is when the provider says it happened.
     """
 
     __tablename__ = "payments"
@@ -152,7 +157,7 @@ class Payment(OrganisationScoped, Identified, Base):
             "attempt_id",
             "kind",
             unique=True,
-            postgresql_where=text("kind <> 'refund'"),
+            postgresql_where=text("kind IN ('capture', 'reversal')"),
         ),
         Index(
             "uq_payments_refund",
@@ -162,20 +167,34 @@ class Payment(OrganisationScoped, Identified, Base):
             unique=True,
             postgresql_where=text("kind = 'refund'"),
         ),
+        Index(
+            "uq_payments_undoes",
+            "organisation_id",
+            "undoes_id",
+            unique=True,
+            postgresql_where=text("undoes_id IS NOT NULL"),
+        ),
         Index("ix_payments_charge", "organisation_id", "charge_id"),
         Index("ix_payments_client", "organisation_id", "client_id", "happened_at", "id"),
         Index("ix_payments_happened", "organisation_id", "happened_at", "id"),
-        CheckConstraint("(kind = 'capture' AND amount >= 0) OR (kind <> 'capture' AND amount <= 0)", name="sign"),
+        CheckConstraint(
+            "(kind IN ('capture', 'refund_failure') AND amount >= 0) OR "
+            "(kind NOT IN ('capture', 'refund_failure') AND amount <= 0)",
+            name="sign",
+        ),
+        CheckConstraint("(kind = 'refund_failure') = (undoes_id IS NOT NULL)", name="failures_undo"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),
         tenant_key("attempt_id", "charge_attempts", ondelete="RESTRICT"),
+        tenant_key("undoes_id", "payments", ondelete="RESTRICT"),
     )
 
     company_id: Mapped[UUID]
     client_id: Mapped[UUID]
     charge_id: Mapped[UUID | None]
     attempt_id: Mapped[UUID | None]
+    undoes_id: Mapped[UUID | None]
     kind: Mapped[PaymentKind] = mapped_column(stored_enum(PaymentKind))
     amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")

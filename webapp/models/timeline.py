@@ -45,6 +45,7 @@ class EventKind(StrEnum):
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_EXPIRED = "subscription_expired"
     CHARGE_DECIDED = "charge_decided"
+    REFUND_FAILED = "refund_failed"
     CREDIT_NOTE_MADE = "credit_note_made"
 
     @property
@@ -79,6 +80,7 @@ class EventKind(StrEnum):
             "subscription_canceled": "Abonnement résilié",
             "subscription_expired": "Abonnement échu",
             "charge_decided": "Décision sur un prélèvement",
+            "refund_failed": "Remboursement échoué",
             "credit_note_made": "Avoir établi",
         }[self.value]
 

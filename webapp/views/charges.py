@@ -59,7 +59,7 @@ DONE = {
     Action.GIVE_UP: "Prélèvement abandonné.",
     Action.LOOK_UP: "Le prestataire va être interrogé.",
     Action.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
-    Action.REFUND: "Remboursement enregistré\u202f: l’avoir suit dès que l’argent est rendu.",
+    Action.REFUND: "Remboursement enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
     Action.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
     Action.DISMISS: "Écart classé.",
 }
@@ -269,7 +269,7 @@ _DO: dict[Action, Callable[[UUID], object]] = {
 
 def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInputError | None = None) -> str:
     charge = attention.find_charge(charge_id)
-    refundable = giving_back.find_refundable(charge)
+    refundable, invoice = giving_back.find_refundable(charge), find_invoice_of_charge(charge.id)
     actions = [each for each in attention.actions_of(charge) if each is not Action.REFUND or refundable.in_all]
     return render_template(
         "charges/show.html",
@@ -281,11 +281,12 @@ def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInput
         written=request.form,
         methods=METHODS,
         refundable=refundable,
+        overpaid=invoice.overpaid if invoice else Decimal(0),
         ways=_ways(refundable),
         demand=request.form.get("demande") or new_id(),
         refunds=giving_back.list_not_given_back(charge.id),
         given_back=giving_back.list_given_back(charge.id),
-        invoice=find_invoice_of_charge(charge.id),
+        invoice=invoice,
         today=clock.today(),
     )
 

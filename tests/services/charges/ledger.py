@@ -31,11 +31,12 @@ CREATE TABLE IF NOT EXISTS payments (
   refusal TEXT, created_at TEXT, visible_at TEXT, reversed INTEGER DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS refunds (
-  attempt TEXT, key TEXT UNIQUE, refund TEXT, amount TEXT, visible_at TEXT
+  attempt TEXT, key TEXT UNIQUE, refund TEXT, amount TEXT, visible_at TEXT, failed_at TEXT
 );
 CREATE TABLE IF NOT EXISTS calls (attempt TEXT, kind TEXT);
 """
 LONGEST_DELAY = timedelta(minutes=5)
+FAILURE = "Carte expirée"
 
 
 class Ledger:
@@ -53,7 +54,7 @@ class Ledger:
     def behave(self, mode: str) -> None:
         """``succeed``, ``soft``, ``hard``, ``technical``, ``authenticate``, ``process``; ``lost`` (nothing reaches it),
         ``timeout`` (it commits and does not answer), ``late`` (it commits four minutes later), ``down``. Refunds fare
-        likewise; every kind of refusal refuses them.
+        likewise; every kind of refusal refuses them, and ``failing`` has them fail as soon as they are made.
         """
         self.mode = mode
 
@@ -117,7 +118,7 @@ class Ledger:
             authentication_url="https://example.org/3ds" if row["state"] == "authentication_required" else None,
             reversed_at=clock.now() if row["reversed"] else None,
             reversal_reason="AM04" if row["reversed"] else None,
-            refunds=tuple(self.refunds(attempt_id)),
+            refunds=tuple(self.told_refunds(attempt_id)),
         )
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
@@ -144,7 +145,7 @@ class Ledger:
             raise ProviderRejectedError("more than is left")
         if self.mode in ("timeout", "late"):
             raise ProviderUnreachableError(self.mode)
-        return next(told for told in self.refunds(attempt_id) if told.refund_id == refund_id)
+        return next(told for told in self.told_refunds(attempt_id) if told.refund_id == refund_id)
 
     def give_back(self, attempt_id: UUID, amount: Decimal, *, key: str, refund_id: UUID | None = None) -> bool:
         """Money goes back, once per key; without ``refund_id`` somebody asked for it at the provider's own site.
@@ -155,18 +156,39 @@ class Ledger:
         payment = self._database().execute("SELECT * FROM payments WHERE attempt = ?", (str(attempt_id),)).fetchone()
         if any(row["key"] == key for row in made):
             return True
-        if sum(Decimal(row["amount"]) for row in made) + amount > Decimal(payment["amount"]):
+        if sum(Decimal(row["amount"]) for row in made if row["failed_at"] is None) + amount > Decimal(
+            payment["amount"]
+        ):
             return False
         visible = clock.now() + timedelta(minutes=4) if self.mode == "late" else clock.now()
         with self._database() as database:
             database.execute(
-                "INSERT INTO refunds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (str(attempt_id), key, str(refund_id or ""), str(amount), visible.isoformat()),
+                "INSERT INTO refunds VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    str(attempt_id),
+                    key,
+                    str(refund_id or ""),
+                    str(amount),
+                    visible.isoformat(),
+                    visible.isoformat() if self.mode == "failing" else None,
+                ),
             )
         return True
 
-    def refunds(self, attempt_id: UUID | None = None) -> list[Refund]:
-        """What it has given back, of one payment or of all."""
+    def fail_refund(self, external_id: str) -> None:
+        """The client's bank does not take a refund: its money stays here."""
+        with self._database() as database:
+            database.execute(
+                "UPDATE refunds SET failed_at = coalesce(failed_at, ?) WHERE 're_' || key = ?",
+                (clock.now().isoformat(), external_id),
+            )
+
+    def refunds(self) -> list[Refund]:
+        """What it has given back, and what has not failed since."""
+        return [told for told in self.told_refunds() if told.failure is None]
+
+    def told_refunds(self, attempt_id: UUID | None = None) -> list[Refund]:
+        """Every refund that it knows of, of one payment or of all."""
         rows = self._database().execute(
             "SELECT * FROM refunds WHERE visible_at <= ? AND ? IN ('', attempt) ORDER BY rowid",
             (clock.now().isoformat(), str(attempt_id or "")),
@@ -177,6 +199,8 @@ class Ledger:
                 amount=Decimal(row["amount"]),
                 happened_at=datetime.fromisoformat(row["visible_at"]),
                 refund_id=uuid_or_none(row["refund"]),
+                failure=FAILURE if row["failed_at"] else None,
+                failed_at=datetime.fromisoformat(row["failed_at"]) if row["failed_at"] else None,
             )
             for row in rows
         ]

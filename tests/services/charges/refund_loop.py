@@ -71,9 +71,12 @@ def toll(organisation_id: UUID, ledger: MortalLedger, kills: int) -> RefundToll:
     given = Counter(told.refund_id for told in ledger.refunds())
     with tenancy.organisation(organisation_id):
         settled = set(db.session.scalars(select(Refund.id).where(Refund.status == RefundStatus.SUCCEEDED)))
-        refused = db.session.scalars(select(Refund.id).where(Refund.status == RefundStatus.REFUSED)).all()
+        came_to_nothing = Refund.status.in_((RefundStatus.REFUSED, RefundStatus.FAILED))
+        refused = db.session.scalars(select(Refund.id).where(came_to_nothing)).all()
         asked = db.session.scalars(select(Refund.id)).all()
-        booked = db.session.scalars(select(Payment.amount).where(Payment.kind == PaymentKind.REFUND)).all()
+        undone = select(Payment.undoes_id).where(Payment.undoes_id.is_not(None))
+        is_booked = (Payment.kind == PaymentKind.REFUND) & Payment.id.not_in(undone)
+        booked = db.session.scalars(select(Payment.amount).where(is_booked)).all()
         credited = db.session.scalars(
             select(Invoice.total).where(Invoice.corrects_id.is_not(None), Invoice.number.is_not(None))
         ).all()

@@ -62,7 +62,7 @@ def pay(world: World, count: int) -> None:
     db.session.commit()
 
 
-@pytest.mark.parametrize("mode", ["succeed", "timeout", "lost"])
+@pytest.mark.parametrize("mode", ["succeed", "timeout", "lost", "failing"])
 @pytest.mark.parametrize("fatal", range(refund_loop.POINTS))
 def test_whoever_dies_at_any_point_the_refund_is_made_once(world: World, fatal: int, mode: str) -> None:
     pay(world, 1)
@@ -74,7 +74,8 @@ def test_whoever_dies_at_any_point_the_refund_is_made_once(world: World, fatal: 
         db.session.rollback()
     refund_loop.recover(world.organisation_id, world.ledger)
     assert refund_loop.toll(world.organisation_id, world.ledger, 0) == RefundToll(0, doubles=0, lost=0)
-    assert [told.amount for told in world.ledger.refunds()] == [Decimal("10.00")]
+    assert [told.amount for told in world.ledger.told_refunds()] == [Decimal("10.00")]
+    assert sum(payment.amount for payment in world.payments()) == (24 if world.ledger.refunds() == [] else 14)
 
 
 def test_workers_killed_and_forked_again(app: Flask, world: World) -> None:

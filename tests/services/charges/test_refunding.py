@@ -1,5 +1,6 @@
 """Refunds: never more than was captured, known by whoever tells of them first, and in the books once."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import Cast
+from tests.services.charges.ledger import FAILURE
 from tests.services.charges.world import World
 from webapp import clock, tenancy
 from webapp.errors import InvalidInputError, NotFoundError
@@ -336,6 +338,205 @@ def test_whatever_else_happens_the_credit_note_is_not_forgotten(world: World, pa
     assert (world.charge().attention, notes()) == (None, [Decimal("-10.00")])
 
 
+# --- that fail after all ---
+
+
+def fail(world: World) -> None:
+    """The client's bank does not take the last refund, and the provider says so."""
+    world.ledger.fail_refund(world.ledger.told_refunds()[-1].external_id)
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+
+
+@pytest.fixture
+def failed(world: World, paid: Charge, cast: Cast) -> Charge:
+    """A charge of 24 €, of which 10 € went back, were credited, and came to us again three days later."""
+    ask(paid, "10.00", cast)
+    refunding.carry_out(world.organisation_id)
+    finalising.finalise_drafts(world.organisation_id, at=clock.now())
+    world.wait(days=3)
+    fail(world)
+    return world.charge()
+
+
+def client_total() -> Decimal:
+    (balance,) = listing.balances_of_client(invoice().client_id)
+    return balance.total
+
+
+def standing() -> tuple[Decimal, Decimal, Decimal, InvoiceStatus]:
+    found = invoice()
+    return found.paid, found.credited, found.balance, found.status
+
+
+def test_a_refund_that_fails_days_later_is_undone_in_the_ledger_once(world: World, failed: Charge) -> None:
+    told = world.ledger.told_refunds()[0]
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    recording.apply_refund(world.attempts()[0].id, told, at=clock.now())
+    capture, refund, failure = world.payments()
+    assert [row.amount for row in (capture, refund, failure)] == [Decimal(24), Decimal(-10), Decimal(10)]
+    assert (failure.kind, failure.undoes_id, failure.reason) == (PaymentKind.REFUND_FAILURE, refund.id, FAILURE)
+    assert failure.happened_at == told.failed_at
+    row = only_refund()
+    assert (row.status, row.provider_message, row.external_id) == (RefundStatus.FAILED, FAILURE, told.external_id)
+
+
+def test_its_credit_note_stands_and_so_its_money_is_owed_to_the_client(world: World, failed: Charge) -> None:
+    (note,) = listing.list_credit_notes(invoice().id)
+    assert (note.reference, note.total) == ("AV-000001", Decimal(-10))
+    assert standing() == (Decimal(24), Decimal(10), Decimal(-10), InvoiceStatus.PAID)
+    assert client_total() == Decimal(-10)
+    assert [each.amount for each in listing.list_settlements(invoice().id)] == [Decimal(24), Decimal(-10), Decimal(10)]
+
+
+def test_it_is_for_a_person_and_in_the_timeline(failed: Charge) -> None:
+    assert (failed.status, failed.attention) == (ChargeStatus.SUCCEEDED, Attention.REFUND_AGAIN)
+    assert failed.explanation == (
+        "Le remboursement a échoué chez le prestataire\u202f: «\u00a0Carte expirée\u00a0»."
+        " Il reste à rendre au client\u202f: 10,00 EUR."
+    )
+    assert attention.actions_of(failed) == [Action.REFUND, Action.DISMISS]
+    told = db.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == EventKind.REFUND_FAILED)).one()
+    assert (told.changes["charge_amount"], told.changes["reason"]) == ([None, "10.00 EUR"], [None, FAILURE])
+
+
+@pytest.mark.parametrize("way", ["provider", "hand"])
+def test_made_again_it_brings_no_second_credit_note(world: World, failed: Charge, cast: Cast, way: str) -> None:
+    assert giving_back.find_refundable(failed).by_provider == Decimal(24)
+    if way == "hand":
+        note_by_hand(failed, "10.00", cast, paid_on=clock.today())
+    else:
+        ask(failed, "10.00", cast)
+        assert world.charge().attention is None
+        refunding.carry_out(world.organisation_id)
+    assert notes() == [Decimal(-10)]
+    assert standing() == (Decimal(14), Decimal(10), Decimal(0), InvoiceStatus.PAID)
+    assert (client_total(), world.charge().attention, world.charge().explanation) == (0, None, None)
+
+
+def test_made_again_in_part_the_rest_is_still_to_be_made(world: World, failed: Charge, cast: Cast) -> None:
+    ask(failed, "4.00", cast)
+    refunding.carry_out(world.organisation_id)
+    charge = world.charge()
+    assert (charge.attention, notes()) == (Attention.REFUND_AGAIN, [Decimal(-10)])
+    assert charge.explanation == "Il reste à rendre au client\u202f: 6,00 EUR."
+    ask(failed, "20.00", cast)
+    refunding.carry_out(world.organisation_id)
+    assert (world.charge().attention, notes()) == (None, [Decimal(-10), Decimal(-14)])
+    assert (client_total(), invoice().balance) == (0, 0)
+
+
+def test_made_again_it_may_fail_again(world: World, failed: Charge, cast: Cast) -> None:
+    ask(failed, "10.00", cast)
+    refunding.carry_out(world.organisation_id)
+    fail(world)
+    assert sum(row.amount for row in world.payments()) == Decimal(24)
+    assert (notes(), invoice().balance) == ([Decimal(-10)], Decimal(-10))
+    assert world.charge().attention is Attention.REFUND_AGAIN
+
+
+def test_a_person_may_leave_it_to_the_client_as_credit(world: World, failed: Charge, cast: Cast) -> None:
+    attention.dismiss(failed.id, reason="Le client le garde en avoir", by=cast.manager, at=clock.now())
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert (world.charge().attention, client_total()) == (None, Decimal(-10))
+
+
+@pytest.mark.parametrize("mode", ["failing", "timeout"])
+def test_one_that_failed_before_we_heard_of_it_brings_no_credit_note(
+    world: World, paid: Charge, cast: Cast, mode: str
+) -> None:
+    ask(paid, "10.00", cast)
+    world.ledger.behave(mode)
+    refunding.carry_out(world.organisation_id)
+    world.ledger.fail_refund(world.ledger.told_refunds()[0].external_id)
+    world.ledger.behave("succeed")
+    world.wait(seconds=31)
+    refunding.carry_out(world.organisation_id)
+    assert (only_refund().status, only_refund().next_attempt_at) == (RefundStatus.FAILED, None)
+    assert [row.amount for row in world.payments()] == [Decimal(24), Decimal(-10), Decimal(10)]
+    assert (notes(), standing()[:3]) == ([], (Decimal(24), Decimal(0), Decimal(0)))
+    assert (world.charge().attention, client_total()) == (Attention.REFUND, 0)
+    assert giving_back.find_refundable(world.charge()).by_provider == Decimal(24)
+
+
+def test_a_stale_yes_after_the_failure_changes_nothing(world: World, failed: Charge) -> None:
+    stale = replace(world.ledger.told_refunds()[0], failure=None, failed_at=None)
+    recording.apply_refund(world.attempts()[0].id, stale, at=clock.now())
+    assert only_refund().status is RefundStatus.FAILED
+    assert (len(world.payments()), invoice().balance) == (3, Decimal(-10))
+    assert world.charge().attention is Attention.REFUND_AGAIN
+
+
+def test_a_failure_that_is_told_before_anything_else_makes_a_late_yes_harmless(
+    world: World, paid: Charge, cast: Cast
+) -> None:
+    ask(paid, "10.00", cast)
+    claim = refunding._claim(at=clock.now())
+    assert claim is not None
+    world.ledger.give_back(claim.attempt_id, claim.amount, key=claim.key, refund_id=claim.refund_id)
+    answer = refunding.Answer(world.ledger.refunds()[0])
+    fail(world)
+    refunding._record(claim, answer, at=clock.now())
+    assert (only_refund().status, notes(), invoice().balance) == (RefundStatus.FAILED, [], 0)
+    assert sum(row.amount for row in world.payments()) == Decimal(24)
+
+
+def test_one_made_at_the_providers_own_site_that_fails_uncredited_needs_nobody(world: World, paid: Charge) -> None:
+    world.ledger.give_back(world.attempts()[0].id, Decimal("10.00"), key="theirs")
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert world.charge().attention is Attention.CREDIT_NOTE
+    fail(world)
+    assert (world.charge().attention, world.charge().explanation) == (None, None)
+    assert (notes(), standing()[:3], client_total()) == ([], (Decimal(24), Decimal(0), Decimal(0)), 0)
+
+
+def test_one_made_there_that_fails_once_credited_is_to_be_made_again(world: World, paid: Charge, cast: Cast) -> None:
+    world.ledger.give_back(world.attempts()[0].id, Decimal("10.00"), key="theirs")
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    giving_back.credit_refunds(paid.id, reason="Vu", by=cast.manager, at=clock.now())
+    fail(world)
+    assert world.charge().attention is Attention.REFUND_AGAIN
+    assert (notes(), client_total()) == ([Decimal(-10)], Decimal(-10))
+
+
+def test_a_credit_note_to_be_made_goes_first_and_hides_nothing(world: World, failed: Charge, cast: Cast) -> None:
+    world.ledger.give_back(world.attempts()[0].id, Decimal("4.00"), key="theirs")
+    reconciling.reconcile(world.organisation_id, at=clock.now())
+    assert world.charge().attention is Attention.CREDIT_NOTE
+    giving_back.credit_refunds(failed.id, reason="Vu", by=cast.manager, at=clock.now())
+    charge = world.charge()
+    assert (charge.attention, notes()) == (Attention.REFUND_AGAIN, [Decimal(-10)])  # 4 € of the 10 € have gone
+    assert charge.explanation == "Il reste à rendre au client\u202f: 6,00 EUR."
+
+
+def test_what_was_paid_twice_and_could_not_go_back_is_owed_without_a_credit_note(
+    world: World, paid: Charge, cast: Cast
+) -> None:
+    _capture_again(world, paid)
+    ask(paid, "24.00", cast)
+    refunding.carry_out(world.organisation_id)
+    assert world.charge().attention is None
+    fail(world)
+    assert (world.charge().attention, notes(), client_total()) == (Attention.REFUND_AGAIN, [], Decimal(-24))
+
+
+@pytest.mark.parametrize("order", ["fails first", "reversed first"])
+def test_a_payment_taken_back_as_well_leaves_what_the_credit_note_leaves(
+    world: World, paid: Charge, cast: Cast, order: str
+) -> None:
+    ask(paid, "10.00", cast)
+    refunding.carry_out(world.organisation_id)
+    steps = [lambda: fail(world), lambda: world.ledger.reverse(world.attempts()[0].id)]
+    for step in steps if order == "fails first" else reversed(steps):
+        step()
+        reconciling.reconcile(world.organisation_id, at=clock.now())
+    charge = world.charge()
+    assert (charge.status, charge.attention, charge.owed) == (ChargeStatus.REVERSED, Attention.REVERSED, Decimal(14))
+    assert standing() == (Decimal(0), Decimal(10), Decimal(14), InvoiceStatus.ISSUED)
+    attention.retry(charge.id, by=cast.manager, at=clock.now())
+    world.sweep()
+    assert (world.charge().attention, invoice().balance, client_total()) == (None, 0, 0)
+
+
 # --- by hand ---
 
 
@@ -487,10 +688,11 @@ def test_another_organisations_money_stays_where_it_is(paid: Charge, cast: Cast)
 @pytest.mark.parametrize("new", RefundStatus)
 def test_every_pair_of_states_is_allowed_or_not(old: RefundStatus, new: RefundStatus) -> None:
     allowed = {
-        RefundStatus.REQUESTED: {RefundStatus.UNKNOWN, RefundStatus.SUCCEEDED, RefundStatus.REFUSED},
-        RefundStatus.UNKNOWN: {RefundStatus.SUCCEEDED, RefundStatus.REFUSED},
-        RefundStatus.REFUSED: {RefundStatus.SUCCEEDED},
-        RefundStatus.SUCCEEDED: set(),
+        RefundStatus.REQUESTED: {*RefundStatus} - {RefundStatus.REQUESTED},
+        RefundStatus.UNKNOWN: {RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED},
+        RefundStatus.REFUSED: {RefundStatus.SUCCEEDED, RefundStatus.FAILED},
+        RefundStatus.SUCCEEDED: {RefundStatus.FAILED},
+        RefundStatus.FAILED: set(),
     }
     assert Refund(status=old).can_become(new) is (new in allowed[old])
     assert set(REFUND_TRANSITIONS) == set(RefundStatus)

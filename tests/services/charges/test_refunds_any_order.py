@@ -1,9 +1,10 @@
 """Whatever happens to refunds in whatever order, no more goes back than was captured, and the books say what did.
 
-Hypothesis decides: refunds through the provider, by hand and at the provider's own site, gestures, deaths at any point,
-faults of the provider, its words at any time.
+Hypothesis decides: refunds through the provider, by hand and at the provider's own site, some of which fail at once or
+later, gestures, deaths at any point, faults of the provider, its words at any time.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -27,12 +28,12 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice
 from webapp.models.money import Totals
 from webapp.models.payments import Payment, PaymentKind
-from webapp.services.charges import giving_back, reconciling, refunding
+from webapp.services.charges import attention, giving_back, reconciling, recording, refunding
 from webapp.services.invoices import crediting, finalising, listing
 from webapp.services.payments import accounts
 
 AMOUNTS = st.decimals(min_value="0.01", max_value=24, places=2)
-FAULTS = st.sampled_from(["succeed", "succeed", "hard", "lost", "timeout", "late", "down"])
+FAULTS = st.sampled_from(["succeed", "succeed", "hard", "lost", "timeout", "late", "down", "failing"])
 WAITS = st.sampled_from([timedelta(seconds=45), timedelta(minutes=4), timedelta(minutes=25), timedelta(hours=21)])
 CAPTURED = Decimal("24.00")
 
@@ -86,6 +87,21 @@ class Till(RuleBasedStateMachine):
             self.ledger.behave("succeed")
             self.ledger.give_back(self.ledger.attempts()[0], amount, key=str(new_id()))
 
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        """The client's bank does not take a refund."""
+        if made := self.ledger.refunds():
+            self.ledger.fail_refund(data.draw(st.sampled_from(made)).external_id)
+
+    @rule(data=st.data())
+    def hear_late(self, data: st.DataObject) -> None:
+        """Somebody still tells a refund as it was when it was made."""
+        booked = {row.external_id for row in self._refunds()}
+        if made := [told for told in self.ledger.told_refunds() if told.external_id in booked]:
+            told = data.draw(st.sampled_from(made))
+            attempt_id = self.ledger.attempts()[0]
+            recording.apply_refund(attempt_id, replace(told, failure=None, failed_at=None), at=clock.now())
+
     @rule(amount=AMOUNTS)
     def waive(self, amount: Decimal) -> None:
         finalising.finalise_drafts(self.world.organisation_id, at=clock.now())
@@ -119,7 +135,9 @@ class Till(RuleBasedStateMachine):
             db.session.rollback()
 
     def _refunds(self) -> list[Payment]:
-        return list(db.session.scalars(select(Payment).where(Payment.kind == PaymentKind.REFUND)))
+        """What went out, and what came back of it."""
+        kinds = (PaymentKind.REFUND, PaymentKind.REFUND_FAILURE)
+        return list(db.session.scalars(select(Payment).where(Payment.kind.in_(kinds))))
 
     @invariant()
     def no_more_goes_back_than_was_captured(self) -> None:
@@ -151,12 +169,15 @@ class Till(RuleBasedStateMachine):
         given = sum(told.amount for told in self.ledger.refunds())
         booked = sum(-row.amount for row in self._refunds() if row.attempt_id is not None)
         assert booked == given
-        made = {told.refund_id for told in self.ledger.refunds()} - {None}
-        assert made == set(db.session.scalars(select(Refund.id).where(Refund.status == RefundStatus.SUCCEEDED)))
+        for status, told in (
+            (RefundStatus.SUCCEEDED, self.ledger.refunds()),
+            (RefundStatus.FAILED, [each for each in self.ledger.told_refunds() if each.failure]),
+        ):
+            made = {each.refund_id for each in told} - {None}
+            assert made == set(db.session.scalars(select(Refund.id).where(Refund.status == status)))
         assert db.session.scalars(select(Charge).where(Charge.attention == Attention.CREDIT_NOTE)).all() == []
-        invoice = crediting.lock_invoice_of(self.paid)
-        assert invoice.credited == sum(-row.amount for row in self._refunds())
         self._check_numbers_and_balances()
+        self._make_again_what_failed()
         self.no_more_goes_back_than_was_captured()
         self.no_invoice_is_credited_beyond_a_rate()
 
@@ -167,7 +188,20 @@ class Till(RuleBasedStateMachine):
         for charge_id in (self.paid, self.awaited):
             invoice = crediting.lock_invoice_of(charge_id)
             (balance,) = listing.balances_of_client(invoice.client_id)
-            assert balance.total == balance.owed == invoice.balance
+            assert balance.total == invoice.balance
+            assert balance.owed == max(invoice.balance, 0)
+
+    def _make_again_what_failed(self) -> None:
+        """What is owed to the client is on the list; given back, it brings no other credit note."""
+        invoice, charge = crediting.lock_invoice_of(self.paid), attention.find_charge(self.paid)
+        assert (charge.attention is Attention.REFUND_AGAIN) is (invoice.overpaid > 0)
+        credited = invoice.credited
+        if invoice.overpaid:
+            self.give_by_hand(invoice.overpaid)
+        invoice, charge = crediting.lock_invoice_of(self.paid), attention.find_charge(self.paid)
+        assert (invoice.balance, invoice.credited) == (0, credited)
+        assert charge.attention is not Attention.REFUND_AGAIN
+        assert credited == sum(-row.amount for row in self._refunds())
 
 
 def test_any_order_of_refunds(

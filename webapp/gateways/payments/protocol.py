@@ -85,6 +85,8 @@ class Refund:
     """Money given back, as the provider tells it. ``amount`` is positive.
 
     ``refund_id`` is our row's id, which the provider keeps with it; None where somebody asked at its own site.
+    ``failure`` is why the provider could not deliver it after all: the money is in the account again, since
+    ``failed_at`` where the provider says so, and stays there. None while it stands.
     """
 
     external_id: str
@@ -92,6 +94,8 @@ class Refund:
     happened_at: datetime
     reason: str = ""
     refund_id: UUID | None = None
+    failure: str | None = None
+    failed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ class PaymentOutcome:
 
     ``occurred_at`` is when it happened there: for SUCCEEDED and REVERSED the capture, for REFUSED the refusal; a
     reversal has its own ``reversed_at`` and ``reversal_reason``. ``amount`` is what was captured, to be compared with
-    what was asked. ``code`` and ``message`` are the provider's words. ``refunds`` are all that it knows of.
+    what was asked. ``code`` and ``message`` are the provider's words. ``refunds`` are all that it knows of, also those
+    that failed.
     ``is_replay`` marks an UNKNOWN that the provider merely remembers for this key (a stored 5xx): sending again brings
     the same, so only looking up helps.
     """
@@ -197,6 +202,7 @@ class Provider(Protocol):
     def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
         """Give ``amount`` of a captured payment back, once per key; ``refund_id`` is kept with it there.
 
+        It may be told as failed at once, or days later, as in ``PaymentOutcome.refunds``.
         Raises ProviderUnreachableError where nobody knows what became of it, ProviderRejectedError where nothing did.
         """
         ...

@@ -223,6 +223,8 @@ def _refund(refund: Mapping[str, Any]) -> Refund:
         happened_at=datetime.fromisoformat(refund["happened_at"]),
         reason=refund.get("reason", ""),
         refund_id=uuid_or_none(refund.get("reference")),
+        failure=refund.get("failure"),
+        failed_at=datetime.fromisoformat(refund["failed_at"]) if refund.get("failed_at") else None,
     )
 
 

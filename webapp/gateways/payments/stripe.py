@@ -1,7 +1,9 @@
 """Stripe, by its official SDK: a PaymentIntent confirmed off-session on a saved payment method.
 
-Two things differ from what one would think. Search by metadata lags behind by up to a minute, so that an absence says
-nothing before ``longest_delay``; and a 5xx is stored under its idempotency key and merely replayed afterwards.
+Three things differ from what one would think. Search by metadata lags behind by up to a minute, so that an absence says
+nothing before ``longest_delay``; a 5xx is stored under its idempotency key and merely replayed afterwards; and a refund
+that succeeded may fail weeks later, where the client's bank does not take it, which an event tells (``refund.failed``,
+formerly ``charge.refund.updated``) and the refund's own date does not show.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +53,18 @@ REVERSING_DISPUTES = frozenset({"needs_response", "under_review", "lost"})
 """States of a dispute in which the money has been taken back (« warning_… » are only inquiries)."""
 
 UNDONE_REFUNDS = frozenset({"failed", "canceled"})
+"""States of a refund that are final, and leave its money in the account."""
+REFUND_EVENTS = ["refund.failed", "refund.updated", "charge.refund.updated"]
+REFUND_FAILURES = {
+    "expired_or_canceled_card": "Carte expirée ou résiliée",
+    "lost_or_stolen_card": "Carte perdue ou volée",
+    "declined": "La banque du client a refusé",
+    "insufficient_funds": "Solde insuffisant chez le prestataire",
+    "charge_for_pending_refund_disputed": "Le client a contesté le paiement entre-temps",
+    "merchant_request": "Annulé à la demande du commerçant",
+}
+WITH_CHARGE = ["latest_charge.refunds"]
+LISTED_WITH_CHARGE = ["data.latest_charge.refunds"]
 
 
 class Stripe:
@@ -93,7 +107,7 @@ class Stripe:
             "metadata": request.metadata.as_text(),
             "description": request.statement_text,
             "statement_descriptor_suffix": request.statement_text[:STATEMENT_LENGTH],
-            "expand": ["latest_charge"],
+            "expand": WITH_CHARGE,
         }
         if request.customer_reference:
             params["customer"] = request.customer_reference
@@ -111,10 +125,10 @@ class Stripe:
         """See Provider."""
         intents = self._client.v1.payment_intents
         if provider_payment_id:
-            found = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": ["latest_charge"]}))
+            found = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
             return self._outcome(found.to_dict())
         matches = _asking(
-            lambda: intents.search({"query": f"metadata['attempt']:'{attempt_id}'", "expand": ["data.latest_charge"]})
+            lambda: intents.search({"query": f"metadata['attempt']:'{attempt_id}'", "expand": LISTED_WITH_CHARGE})
         )
         best = max(matches.data, key=lambda intent: intent.status == "succeeded", default=None)
         return self._outcome(best.to_dict()) if best else None
@@ -123,9 +137,9 @@ class Stripe:
         """See Provider."""
         intents = self._client.v1.payment_intents
         try:
-            canceled = _asking(lambda: intents.cancel(provider_payment_id, {"expand": ["latest_charge"]}))
+            canceled = _asking(lambda: intents.cancel(provider_payment_id, {"expand": WITH_CHARGE}))
         except ProviderRejectedError:  # captured, or canceled before
-            canceled = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": ["latest_charge"]}))
+            canceled = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
         return self._outcome(canceled.to_dict())
 
     def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
@@ -142,8 +156,6 @@ class Stripe:
                 {"idempotency_key": idempotency_key},
             )
         ).to_dict()
-        if made.get("status") in UNDONE_REFUNDS:
-            raise ProviderRejectedError(made.get("failure_reason") or f"refund {made['status']}")
         return _refund(made)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
@@ -169,12 +181,12 @@ class Stripe:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See Provider. What changed later than it was made is found by its dispute or refund."""
+        """See Provider. What changed later than it was made is found by its dispute, refund or refund's event."""
         created: Any = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
         api = self._client.v1
         seen: set[str] = set()
         found = _asking(
-            lambda: api.payment_intents.list({"created": created, "limit": 100, "expand": ["data.latest_charge"]})
+            lambda: api.payment_intents.list({"created": created, "limit": 100, "expand": LISTED_WITH_CHARGE})
         )
         for intent in _pages(found):
             seen.add(intent["id"])
@@ -182,16 +194,18 @@ class Stripe:
         for later in (
             _asking(lambda: api.disputes.list({"created": created, "limit": 100})),
             _asking(lambda: api.refunds.list({"created": created, "limit": 100})),
+            _asking(lambda: api.events.list({"created": created, "types": REFUND_EVENTS, "limit": 100})),
         ):
             for change in _pages(later):
-                payment_id = _id_of(change.get("payment_intent"))
+                subject = change["data"]["object"] if change["object"] == "event" else change
+                payment_id = _id_of(subject.get("payment_intent"))
                 if payment_id and payment_id not in seen:
                     seen.add(payment_id)
                     yield self._known(self._retrieve(payment_id))
 
     def _retrieve(self, payment_id: str) -> dict[str, Any]:
         intents = self._client.v1.payment_intents
-        return _asking(lambda: intents.retrieve(payment_id, {"expand": ["latest_charge"]})).to_dict()
+        return _asking(lambda: intents.retrieve(payment_id, {"expand": WITH_CHARGE})).to_dict()
 
     def _known(self, intent: dict[str, Any]) -> KnownPayment:
         return KnownPayment(uuid_or_none((intent.get("metadata") or {}).get("attempt")), self._outcome(intent))
@@ -226,7 +240,7 @@ class Stripe:
             authentication_url=redirect,
             reversed_at=_instant(dispute["created"]) if dispute else None,
             reversal_reason=dispute.get("reason") if dispute else None,
-            refunds=self._refunds(intent["id"]) if charge.get("amount_refunded") else (),
+            refunds=self._refunds(intent["id"], charge.get("refunds") or {}),
         )
 
     def _dispute(self, payment_id: str) -> dict[str, Any] | None:
@@ -234,10 +248,13 @@ class Stripe:
         found = (dispute.to_dict() for dispute in disputes.data)
         return next((dispute for dispute in found if dispute["status"] in REVERSING_DISPUTES), None)
 
-    def _refunds(self, payment_id: str) -> tuple[Refund, ...]:
-        refunds = _asking(lambda: self._client.v1.refunds.list({"payment_intent": payment_id, "limit": 100}))
-        made = (refund.to_dict() for refund in refunds.data)
-        return tuple(_refund(refund) for refund in made if refund.get("status") not in UNDONE_REFUNDS)
+    def _refunds(self, payment_id: str, listed: dict[str, Any]) -> tuple[Refund, ...]:
+        """All that the payment ever had: the first ten come with its charge."""
+        if not listed.get("has_more"):
+            return tuple(_refund(refund) for refund in listed.get("data", ()))
+        refunds = self._client.v1.refunds
+        found = _asking(lambda: refunds.list({"payment_intent": payment_id, "limit": 100}))
+        return tuple(_refund(refund) for refund in _pages(found))
 
 
 def _asking(ask: Callable[[], T]) -> T:
@@ -290,12 +307,16 @@ def _check_signature(header: str, body: bytes, secret: str, *, at: datetime) -> 
 
 
 def _refund(refund: dict[str, Any]) -> Refund:
+    """A refund in our words. Stripe does not say when one has failed."""
+    status = refund.get("status")
+    reason = str(refund.get("failure_reason") or status)
     return Refund(
         external_id=refund["id"],
         amount=_from_minor(refund["amount"], refund["currency"]),
         happened_at=_instant(refund["created"]),
         reason=refund.get("reason") or "",
         refund_id=uuid_or_none((refund.get("metadata") or {}).get("refund")),
+        failure=REFUND_FAILURES.get(reason, reason) if status in UNDONE_REFUNDS else None,
     )
 
 

@@ -94,7 +94,7 @@ def actions_of(charge: Charge) -> list[Action]:
     allowed = _ALLOWED.get(charge.status, frozenset())
     if charge.status is ChargeStatus.UNKNOWN and charge.attention is not Attention.UNKNOWN:
         allowed = frozenset({Action.LOOK_UP})
-    if charge.attention in (Attention.MISMATCH, Attention.REFUND):
+    if charge.attention in settling.REFUNDS | {Attention.MISMATCH}:
         allowed |= {Action.DISMISS}
     if charge.attention is Attention.CREDIT_NOTE:
         allowed |= {Action.CREDIT}

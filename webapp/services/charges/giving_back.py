@@ -11,12 +11,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from webapp import queue, tenancy
 from webapp.clock import PARIS
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, Refund, RefundStatus
+from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus, Refund, RefundStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice, InvoiceStatus
@@ -86,15 +87,35 @@ def may_refund(charge: Charge) -> bool:
 
 
 def list_not_given_back(charge_id: UUID) -> list[Refund]:
-    """Refunds of a charge that the provider was asked for and that have not come to anything, the first first."""
-    statement = select(Refund).where(Refund.charge_id == charge_id, Refund.status != RefundStatus.SUCCEEDED)
+    """Refunds of a charge that the provider was asked for and that are not in the ledger, the first first."""
+    booked = (RefundStatus.SUCCEEDED, RefundStatus.FAILED)
+    statement = select(Refund).where(Refund.charge_id == charge_id, Refund.status.not_in(booked))
     return list(db.session.scalars(statement.order_by(Refund.id)))
 
 
-def list_given_back(charge_id: UUID) -> list[Payment]:
-    """What went back of a charge, whoever saw to it, the first first."""
-    statement = select(Payment).where(Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND)
-    return list(db.session.scalars(statement.order_by(Payment.happened_at, Payment.id)))
+class GivenBack(NamedTuple):
+    """A refund of the ledger, and the row that undoes it where it failed."""
+
+    payment: Payment
+    failure: Payment | None
+
+    @property
+    def status(self) -> RefundStatus:
+        """What has become of it."""
+        return RefundStatus.FAILED if self.failure else RefundStatus.SUCCEEDED
+
+
+def list_given_back(charge_id: UUID) -> list[GivenBack]:
+    """What went back of a charge, whoever saw to it, the first first, and what came back of that."""
+    failure = aliased(Payment)
+    undoes = (failure.organisation_id == Payment.organisation_id) & (failure.undoes_id == Payment.id)
+    statement = (
+        select(Payment, failure)
+        .outerjoin(failure, undoes)
+        .where(Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND)
+        .order_by(Payment.happened_at, Payment.id)
+    )
+    return [GivenBack(payment, undone) for payment, undone in db.session.execute(statement)]
 
 
 def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by: User, at: datetime) -> None:
@@ -121,7 +142,7 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
                 requested_by_id=by.id,
             )
         )
-        if charge.attention is Attention.REFUND:
+        if charge.attention in settling.REFUNDS:
             settling.set_attention(charge, None, at=at)
             charge.explanation = None
         attention.tell(charge, Action.REFUND, reason, by=by, at=at, amount=amount)

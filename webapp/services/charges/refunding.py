@@ -171,7 +171,7 @@ def _send(claim: Claim, provider: protocol.Provider) -> Answer:
 
 
 def _record(claim: Claim, answer: Answer, *, at: datetime) -> None:
-    """Write what came of it. That money went back is recorded under any fence; anything else under the claim's own."""
+    """Write what came of it. A refund that was made is recorded under any fence, all else under the claim's own."""
     if answer.told is not None:
         recording.apply_refund(claim.attempt_id, replace(answer.told, refund_id=claim.refund_id), at=at)
         return
@@ -182,13 +182,14 @@ def _record(claim: Claim, answer: Answer, *, at: datetime) -> None:
         refund.provider_message = answer.message or refund.provider_message
         if answer.is_refused:
             refund.status, refund.settled_at, refund.next_attempt_at = RefundStatus.REFUSED, at, None
-            _leave_to_person(charge, REFUSED.format(reason=answer.message), at=at)
+            explanation = REFUSED.format(reason=answer.message)
+            settling.leave_refund_to_person(charge, Attention.REFUND, explanation, at=at)
             return
         if refund.sends:
             refund.status = RefundStatus.UNKNOWN
         refund.next_attempt_at = retries.next_look(refund, at=at) or at + SELDOM
         if at - refund.created_at >= retries.UNKNOWN_PATIENCE:
-            _leave_to_person(charge, OVERDUE, at=at)
+            settling.leave_refund_to_person(charge, Attention.REFUND, OVERDUE, at=at)
 
 
 def _lock(refund_id: UUID) -> tuple[Charge, Refund]:
@@ -201,10 +202,3 @@ def _lock(refund_id: UUID) -> tuple[Charge, Refund]:
         db.session.scalars(charge.with_for_update().execution_options(**fresh)).one(),
         db.session.scalars(refund.with_for_update().execution_options(**fresh)).one(),
     )
-
-
-def _leave_to_person(charge: Charge, explanation: str, *, at: datetime) -> None:
-    """Unless somebody is needed for a credit note, on the page that tells of this too."""
-    if charge.attention is not Attention.CREDIT_NOTE:
-        settling.set_attention(charge, Attention.REFUND, at=at)
-        charge.explanation = explanation

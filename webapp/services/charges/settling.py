@@ -4,7 +4,7 @@ Everything here is written in the caller's transaction, on rows that the caller 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,9 +15,11 @@ from sqlalchemy import exists, func, select
 from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus, RefusalClass
 from webapp.models.identity import User
+from webapp.models.invoices import Invoice
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Milestone, Payment
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import outbox
 from webapp.services.charges import retries
 from webapp.services.invoices import crediting, drafting
@@ -25,11 +27,15 @@ from webapp.services.subscriptions import lifecycle, scheduling
 
 USED_UP = "Toutes les tentatives ont été refusées."
 REFUSED = "Le prestataire a refusé ce paiement définitivement."
+FAILED = "Le remboursement a échoué chez le prestataire\u202f: «\u00a0{reason}\u00a0»."
+STILL_OWED = "Il reste à rendre au client\u202f: {amount} {currency}."
 OWED = frozenset({ChargeStatus.FAILED, ChargeStatus.REVERSED})
 """States in which the client still owes what the charge asked for."""
 
 
-ENDED_BY_REFUND = frozenset({Attention.MISMATCH, Attention.CREDIT_NOTE, Attention.REFUND})
+REFUNDS = frozenset({Attention.REFUND, Attention.REFUND_AGAIN})
+"""Why a charge is on the list for a person, where a refund came to nothing."""
+ENDED_BY_REFUND = REFUNDS | {Attention.MISMATCH, Attention.CREDIT_NOTE}
 """Why a charge is on the list for a person, where giving money back is what the person does."""
 
 
@@ -162,11 +168,66 @@ def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None
 def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime) -> None:
     """Money was given back: the credit note is made, and where nothing else waits the charge is off the list."""
     drafting.draft_for_charge(charge, at=at)
-    crediting.credit_refund(crediting.lock_invoice_of(charge.id), refund, reason=reason, by_id=by_id, at=at)
-    is_overpaid = charge.attention is Attention.MISMATCH and balance_of(charge) > charge.owed
-    if charge.attention in ENDED_BY_REFUND and not is_overpaid:
-        set_attention(charge, None, at=at)
+    invoice = crediting.lock_invoice_of(charge.id)
+    crediting.credit_refund(invoice, refund, reason=reason, by_id=by_id, at=at)
+    _restate_waived(charge, invoice)
+    if invoice.overpaid:
+        if charge.attention is not Attention.MISMATCH:
+            leave_refund_to_person(charge, Attention.REFUND_AGAIN, _still_owed(invoice), at=at)
+    elif charge.attention in ENDED_BY_REFUND:
+        _take_off_list(charge, at=at)
+
+
+def _restate_waived(charge: Charge, invoice: Invoice) -> None:
+    """Should the charge be asked for once more, credit notes count whose money did not go back."""
+    standing = invoice.credited - crediting.sum_given_back(invoice)
+    charge.waived = min(max(standing, Decimal(0)), charge.amount)
+
+
+def _still_owed(invoice: Invoice) -> str:
+    return STILL_OWED.format(amount=f"{invoice.overpaid:.2f}".replace(".", ","), currency=invoice.currency)
+
+
+def settle_refund_failure(charge: Charge, failure: Payment, *, was_asked_here: bool, at: datetime) -> None:
+    """A refund could not be delivered, and its money is with us again: it is owed where its credit note stands.
+
+    A person makes it again, or pays by hand; where the charge is to be paid once more, so much less is asked for.
+    """
+    drafting.draft_for_charge(charge, at=at)
+    invoice = crediting.lock_invoice_of(charge.id)
+    crediting.undo_refund(invoice, failure, at=at)
+    _restate_waived(charge, invoice)
+    if invoice.overpaid:
+        explanation = f"{FAILED.format(reason=failure.reason)} {_still_owed(invoice)}"
+        leave_refund_to_person(charge, Attention.REFUND_AGAIN, explanation, at=at)
+    elif was_asked_here and charge.status is ChargeStatus.SUCCEEDED:
+        leave_refund_to_person(charge, Attention.REFUND, FAILED.format(reason=failure.reason), at=at)
+    elif charge.attention is Attention.CREDIT_NOTE:
+        _take_off_list(charge, at=at)
+    _tell_client(charge, failure, at=at)
+
+
+def _tell_client(charge: Charge, failure: Payment, *, at: datetime) -> None:
+    changes = {
+        "charge": [None, charge.reference],
+        "charge_amount": [None, f"{failure.amount} {failure.currency}"],
+        "reason": [None, failure.reason],
+    }
+    db.session.add(TimelineEvent(client_id=charge.client_id, kind=EventKind.REFUND_FAILED, at=at, changes=changes))
+
+
+def _take_off_list(charge: Charge, *, at: datetime) -> None:
+    """Unless another refund waits for its credit note."""
+    set_attention(charge, None, at=at)
+    if charge.attention is None:
         charge.explanation = None
+
+
+def leave_refund_to_person(charge: Charge, attention: Attention, explanation: str, *, at: datetime) -> None:
+    """A refund came to nothing: the charge is on the list, unless it is there for a credit note, which goes first."""
+    set_attention(charge, attention, at=at)
+    if charge.attention is attention:
+        charge.explanation = explanation
 
 
 def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) -> None:
@@ -174,7 +235,8 @@ def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) 
 
     It stays while a refund waits for its credit note, whatever else it was there for.
     """
-    if attention is None and charge.attention is not None and crediting.list_waiting_refunds(charge.id):
+    is_left = attention is None and charge.attention is not None
+    if (is_left or attention in REFUNDS) and crediting.list_waiting_refunds(charge.id):
         attention = Attention.CREDIT_NOTE
     if attention is None:
         charge.attention = charge.attention_at = None
@@ -187,20 +249,20 @@ def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
     _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
 
 
-def was_told(charge: Charge) -> bool:
-    """Whether that was told before: an asynchronous payment may release shipping before it is confirmed."""
-    return bool(
-        db.session.scalar(
-            select(
-                exists().where(
-                    OutboxEvent.organisation_id == charge.organisation_id,
-                    OutboxEvent.subject_id == charge.subscription_id,
-                    OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED,
-                    OutboxEvent.payload["charge_id"].astext == str(charge.id),
-                )
-            )
+def find_told(charges: Iterable[Charge]) -> set[UUID]:
+    """Of which that was told before: an asynchronous payment may release shipping before it is confirmed."""
+    subscriptions = {str(charge.id): charge.subscription_id for charge in charges}
+    if not subscriptions:
+        return set()
+    charge_id = OutboxEvent.payload["charge_id"].astext
+    told = db.session.scalars(
+        select(charge_id).where(
+            OutboxEvent.subject_id.in_(set(subscriptions.values())),
+            OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED,
+            charge_id.in_(subscriptions),
         )
     )
+    return {UUID(each) for each in told}
 
 
 def _tell(kind: OutboxKind, charge: Charge, more: dict[str, Any], *, at: datetime) -> None:

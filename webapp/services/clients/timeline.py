@@ -58,7 +58,9 @@ _KINDS = {
     EventFilter.CONTRACTS: (EventKind.CONTRACT_CREATED, EventKind.CONTRACT_UPDATED),
     EventFilter.DOCUMENTS: (EventKind.DOCUMENT_ADDED, EventKind.DOCUMENT_REMOVED),
     EventFilter.SUBSCRIPTIONS: tuple(kind for kind in EventKind if kind.value.startswith("subscription_")),
-    EventFilter.CHARGES: tuple(kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_"))),
+    EventFilter.CHARGES: tuple(
+        kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_"))
+    ),
 }
 _FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}
 

@@ -1,7 +1,8 @@
 """Allocation: which movements of the ledger settle which invoice. Only ever added to.
 
 A capture pays its charge's invoice; a reversal allocates its negative amount, and so the invoice is unpaid again. A
-refund is no reversal: what it gives back is settled together with its credit note, see ``crediting``.
+refund is no reversal: what it gives back is settled together with its credit note, and what comes back of it is settled
+where it was, see ``crediting``.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ _ALLOCATE = text(
       FROM payments p
       JOIN invoices i ON i.organisation_id = p.organisation_id AND i.charge_id = p.charge_id
       WHERE p.organisation_id = :organisation_id AND p.charge_id = ANY(:charge_ids)
-        AND p.kind <> 'refund' AND p.currency = i.currency
+        AND p.kind IN ('capture', 'reversal') AND p.currency = i.currency
       ON CONFLICT (organisation_id, payment_id, invoice_id) DO NOTHING
       RETURNING invoice_id, amount
     ), sums AS (

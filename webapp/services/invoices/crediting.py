@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import exists, func, insert, select
+from sqlalchemy.orm import aliased
 
 from webapp import queue
 from webapp.clock import PARIS
@@ -142,14 +143,14 @@ def credit_refund(
     if db.session.scalar(select(exists().where(*_is_allocated(refund.id, invoice)))):
         return None
     db.session.add(Allocation(payment_id=refund.id, invoice_id=invoice.id, amount=refund.amount, at=at))
-    overpaid = max(-invoice.balance, NOTHING)
+    overpaid = invoice.overpaid
     invoice.paid += refund.amount
     _restate(invoice)
     amount = min(-refund.amount - overpaid, invoice.total - invoice.credited)
     return credit(invoice, amount, reason=reason, by_id=by_id, at=at) if amount > 0 else None
 
 
-def _is_allocated(payment_id: UUID, invoice: Invoice) -> tuple[Any, ...]:
+def _is_allocated(payment_id: UUID | None, invoice: Invoice) -> tuple[Any, ...]:
     return (
         Allocation.organisation_id == invoice.organisation_id,
         Allocation.payment_id == payment_id,
@@ -157,8 +158,37 @@ def _is_allocated(payment_id: UUID, invoice: Invoice) -> tuple[Any, ...]:
     )
 
 
+def undo_refund(invoice: Invoice, failure: Payment, *, at: datetime) -> None:
+    """The money of a refund is with us again: what it took off the locked invoice is paid on it again.
+
+    A credit note that it brought stands as it was printed: its amount is owed to the client from then on, and the next
+    refund brings none for so much. What no credit note had settled is left alone, here and for ever.
+    """
+    if db.session.scalar(select(exists().where(*_is_allocated(failure.undoes_id, invoice)))):
+        db.session.add(Allocation(payment_id=failure.id, invoice_id=invoice.id, amount=failure.amount, at=at))
+        invoice.paid += failure.amount
+        _restate(invoice)
+
+
+def sum_given_back(invoice: Invoice) -> Decimal:
+    """What refunds took off what was paid on the invoice, less those that failed; above zero."""
+    statement = (
+        select(func.coalesce(-func.sum(Allocation.amount), NOTHING))
+        .join(
+            Payment,
+            (Payment.organisation_id == Allocation.organisation_id) & (Payment.id == Allocation.payment_id),
+        )
+        .where(Allocation.invoice_id == invoice.id, Payment.kind.in_((PaymentKind.REFUND, PaymentKind.REFUND_FAILURE)))
+    )
+    return Decimal(db.session.scalars(statement).one())
+
+
 def list_waiting_refunds(charge_id: UUID) -> list[Payment]:
-    """Refunds of a charge that no credit note has settled yet, the first first."""
+    """Refunds of a charge that no credit note has settled yet, the first first; none that failed."""
+    failure = aliased(Payment)
     settled = exists().where(Allocation.organisation_id == Payment.organisation_id, Allocation.payment_id == Payment.id)
-    statement = select(Payment).where(Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND, ~settled)
+    failed = exists().where(failure.organisation_id == Payment.organisation_id, failure.undoes_id == Payment.id)
+    statement = select(Payment).where(
+        Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND, ~settled, ~failed
+    )
     return list(db.session.scalars(statement.order_by(Payment.happened_at, Payment.id)))
