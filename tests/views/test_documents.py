@@ -140,6 +140,13 @@ def test_what_is_far_too_large_is_not_even_read(client: FlaskClient, subject: Cl
     answer = _add(client, subject, bytes(SIZE_LIMIT + 200_000))
     assert answer.status_code == 413
     assert "10 Mo au plus" in answer.text
+    assert 'id="fichier-error"' in answer.text
+    assert subject.full_name in answer.text
+
+
+def test_what_is_far_too_large_tells_an_outsider_nothing(outsider_client: FlaskClient, subject: Client) -> None:
+    answer = _add(outsider_client, subject, bytes(SIZE_LIMIT + 200_000))
+    assert outsider_client.get(answer.location).status_code == 404
 
 
 def test_other_forms_stay_small(client: FlaskClient, subject: Client) -> None:

@@ -4,10 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, request, send_file, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from webapp import clock
-from webapp.errors import InvalidInputError
+from webapp.errors import InvalidInputError, NotFoundError
 from webapp.security import current_user
 from webapp.services.clients import documents
 from webapp.services.clients.documents import SIZE_LIMIT
@@ -29,6 +30,16 @@ def _let_files_pass(endpoint: str | None, _values: dict[str, Any] | None) -> Non
     """Other requests are small. Set here, since the CSRF check reads the form before the view does."""
     if endpoint == "documents.add":
         request.max_content_length = SIZE_LIMIT + FORM_AROUND
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _refuse_unread(_error: RequestEntityTooLarge) -> Page:
+    """What is so large that nobody reads it is refused where any other file is: beside the field."""
+    client_id = (request.view_args or {})["client_id"]
+    try:
+        return client_tabs.page(client_id, Tab.DOCUMENTS, problem=documents.TOO_LARGE), 413
+    except NotFoundError:
+        return _tab(client_id)  # no handler answers for this one: the page itself says that there is none
 
 
 @bp.post("")

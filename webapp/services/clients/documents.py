@@ -25,6 +25,7 @@ from webapp.transactions import after_commit, transaction
 
 SIZE_LIMIT = 10_000_000
 """Bytes."""
+TOO_LARGE = f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000} Mo au plus."
 NAME_LENGTH = 150
 SHOWN = 200
 _DOCUMENTS = (
@@ -165,7 +166,7 @@ def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
     if kind is None:
         raise InvalidInputError(f"Ce genre de fichier n’est pas accepté\u202f: {TAKEN}.", field="file")
     if len(content) > SIZE_LIMIT:
-        raise InvalidInputError(f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000} Mo au plus.", field="file")
+        raise InvalidInputError(TOO_LARGE, field="file")
     if not content:
         raise InvalidInputError("Ce fichier est vide.", field="file")
     if not kind.is_kind(content):
