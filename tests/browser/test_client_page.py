@@ -124,3 +124,24 @@ def test_whoever_waits_for_a_slow_server_sees_it(synced: World, sign_in: SignIn)
     held[0].continue_()
     expect(tab).to_have_attribute("aria-current", "page")
     assert page.evaluate(moving) == "none"
+
+
+def test_a_file_is_taken_away_only_once_one_is_sure(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    page.get_by_test_id("tab-documents").click()
+    file = {"name": "devis.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n"}
+    page.get_by_label("Fichier", exact=True).set_input_files(file)
+    page.get_by_role("button", name="Ajouter").click()
+    ask, sure = page.get_by_text("Retirer devis.pdf"), page.get_by_role("button", name="Retirer ce fichier")
+    ask.press("Enter")
+    expect(page.get_by_text("personne ne pourra le retrouver")).to_be_visible()
+    shot(page, "client-document-asked")
+    page.keyboard.press("Escape")
+    expect(sure).to_be_hidden()
+    expect(ask).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(sure).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("toast")).to_contain_text("devis.pdf a été retiré.")
