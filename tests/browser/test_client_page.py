@@ -116,7 +116,11 @@ def test_whoever_waits_for_a_slow_server_sees_it(synced: World, sign_in: SignIn)
     page.get_by_test_id("client-name").first.click()
     moving = "getComputedStyle(document.body, '::before').animationName"
     held: list[Route] = []
-    page.route("**/clients/*onglet=paiements*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/clients/*onglet=paiements*", hold)
     tab = page.get_by_test_id("tab-paiements")
     tab.click()
     expect(tab).to_have_class("htmx-request")
