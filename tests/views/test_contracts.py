@@ -15,6 +15,7 @@ from tests.queries import recorded_queries
 from webapp.models.contracts import ContractStatus
 from webapp.services.contracts.selection import NOBODY, SIGNED, ContractsView, OfTeam, Sort
 from webapp.views.contracts import _read_view, address, exact_address
+from webapp.views.lists import IMPOSSIBLE_DAY
 
 
 def references(page: str) -> list[str]:
@@ -87,6 +88,15 @@ def test_what_cannot_be_read_in_an_address_is_ignored(contracts: None, client: F
 def test_a_period_that_ends_before_it_begins_is_told_and_ignored(contracts: None, client: FlaskClient) -> None:
     page = client.get("/contrats?du=2026-12-01&au=2026-11-01").text
     assert "La fin de la période (01/11/2026) précède son début (01/12/2026)" in page
+    page = client.get("/contrats?fin_du=2026-12-02&fin_au=2026-11-02").text
+    assert "La fin de la période (02/11/2026) précède son début (02/12/2026)" in page
+    assert "Se terminant" not in page
+    assert references(page) == ["A-1", "B-2"]
+
+
+def test_a_day_of_no_calendar_is_told_and_ignored(contracts: None, client: FlaskClient) -> None:
+    page = client.get("/contrats?du=2300-12-01").text
+    assert IMPOSSIBLE_DAY in page
     assert references(page) == ["A-1", "B-2"]
 
 

@@ -25,6 +25,7 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
+from webapp.views.lists import IMPOSSIBLE_DAY
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 ROW = re.compile(
@@ -119,9 +120,12 @@ def test_another_organisation_has_figures_of_its_own(cast: Cast, outsider_client
         ("du=2026-11-20&au=2026-11-01", "La fin de la période (01/11/2026) précède son début (20/11/2026)."),
         ("periode=libre&du=2026-11-20&au=2026-11-01", "précède son début"),
         ("periode=libre", "novembre 2026"),
-        ("periode=siecle&du=hier&au=2026-02-30", "novembre 2026"),
-        ("periode=mois&du=0001-01-01", "novembre 2026"),
-        ("periode=mois&du=9999-12-31", "novembre 2026"),
+        ("periode=siecle", "novembre 2026"),
+        ("periode=siecle&du=hier&au=2026-02-30", IMPOSSIBLE_DAY),
+        ("periode=mois&du=0001-01-01", IMPOSSIBLE_DAY),
+        ("periode=libre&du=2300-01-01&au=2300-01-31", IMPOSSIBLE_DAY),
+        ("periode=libre&du=2026-01-01", "Indiquez le début et la fin de la période."),
+        ("periode=libre&du=2026-11-20&au=2026-11-01", 'name="du" value="2026-11-20"'),
         ("periode=annee&du=2199-12-31", "2199"),
         ("periode=libre&du=1900-01-01&au=2199-12-31", "du 01/01/1900 au 31/12/2199"),
         ("periode=trimestre&du=1900-01-01", "1er trimestre 1900"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -24,7 +25,7 @@ from webapp.services.contracts.selection import (
 )
 from webapp.views.formats import day
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, Column, heading, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, read, read_day
 
 bp = Blueprint("contracts", __name__)
 
@@ -32,6 +33,7 @@ PATH = "/contrats"
 TEAM = "equipe-"
 UNDATED = "sans-date"
 WITHOUT = "sans"
+DAYS = ("du", "au", "fin_du", "fin_au")
 STATUSES = [
     ("", "Tous les statuts"),
     (SIGNED, "Signés (ni brouillons ni annulés)"),
@@ -117,12 +119,21 @@ def _read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | Non
     )
     if view.is_undated:
         view = replace(view, since=None, until=None)
-    if view.since and view.until and view.until < view.since:
-        problem = (
-            f"La fin de la période ({day(view.until)}) précède son début ({day(view.since)})\u202f: dates ignorées."
-        )
-        return replace(view, since=None, until=None), problem
-    return view, None
+    problems = [IMPOSSIBLE_DAY] if has_impossible_day(*(arguments.get(name) for name in DAYS)) else []
+    if problem := _backwards(view.since, view.until):
+        problems.append(problem)
+        view = replace(view, since=None, until=None)
+    if problem := _backwards(view.ends_since, view.ends_until):
+        problems.append(problem)
+        view = replace(view, ends_since=None, ends_until=None)
+    return view, " ".join(problems) or None
+
+
+def _backwards(since: date | None, until: date | None) -> str | None:
+    """A sentence, where the last day precedes the first."""
+    if not (since and until and until < since):
+        return None
+    return f"La fin de la période ({day(until)}) précède son début ({day(since)})\u202f: dates ignorées."
 
 
 def _read_seller(word: str) -> Seller | None:

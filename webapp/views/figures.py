@@ -16,7 +16,7 @@ from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.figures.breakdowns import Breakdown
 from webapp.services.figures.period import Period, Span
 from webapp.views import formats
-from webapp.views.lists import YEARS, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, YEARS, has_impossible_day, read, read_day
 
 Measure = Literal["contracts", "amount"]
 Shape = Literal["columns", "bars"]
@@ -36,7 +36,7 @@ class Choice:
 class PeriodBar:
     """The period that a page shows, those that one may go to, and what was wrong with the one asked for.
 
-    ``action`` and ``hidden`` are for the form of any days.
+    ``action``, ``hidden``, ``since`` and ``until`` (as typed, where that was wrong) are for the form of any days.
     """
 
     period: Period
@@ -45,6 +45,8 @@ class PeriodBar:
     next: Choice | None
     action: str
     hidden: dict[str, str]
+    since: str
+    until: str
     problem: str | None
 
 
@@ -60,14 +62,10 @@ def read_period(
     arguments: MultiDict[str, str], endpoint: str, *, today: date, default: Span = Span.MONTH, **kept: Any
 ) -> PeriodBar:
     """The period that an address asks for; ``kept`` is what else the page's address says."""
-    since, until = read_day(arguments.get("du")), read_day(arguments.get("au"))
-    asked = read(Span, arguments.get("periode")) or (Span.CUSTOM if since and until else default)
-    period, problem = Period.around(since or today, default if asked is Span.CUSTOM else asked), None
-    if asked is Span.CUSTOM and since and until:
-        try:
-            period = Period.between(since, until)
-        except InvalidInputError as error:
-            period, problem = Period.around(today, default), error.message
+    try:
+        period, problem = _asked_period(arguments, today=today, default=default), None
+    except InvalidInputError as error:
+        period, problem = Period.around(today, default), error.message
 
     def choice(label: str, other: Period, *, is_current: bool = False) -> Choice:
         return Choice(label, url_for(endpoint, **kept, **period_query(other)), is_current)
@@ -89,8 +87,26 @@ def read_period(
         neighbour("Période suivante", period.next),
         urlsplit(here).path,
         {**dict(parse_qsl(urlsplit(here).query)), "periode": Span.CUSTOM},
+        arguments.get("du", "") if problem else str(period.since),
+        arguments.get("au", "") if problem else str(period.until),
         problem,
     )
+
+
+def _asked_period(arguments: MultiDict[str, str], *, today: date, default: Span) -> Period:
+    """Raises InvalidInputError, with what was wrong."""
+    typed = arguments.get("du"), arguments.get("au")
+    if has_impossible_day(*typed):
+        raise InvalidInputError(IMPOSSIBLE_DAY, field="au")
+    since, until = map(read_day, typed)
+    asked = read(Span, arguments.get("periode")) or (Span.CUSTOM if since and until else default)
+    if asked is not Span.CUSTOM:
+        return Period.around(since or today, asked)
+    if since and until:
+        return Period.between(since, until)
+    if since or until:
+        raise InvalidInputError("Indiquez le début et la fin de la période.", field="au")
+    return Period.around(today, default)
 
 
 def period_query(period: Period) -> dict[str, Any]:

@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 YEARS = range(1900, 2200)
 """Dates outside are slips of the keyboard."""
+IMPOSSIBLE_DAY = f"Cette date n’est pas possible\u202f: l’année va de {YEARS[0]} à {YEARS[-1]}."
 
 
 class Column(NamedTuple):
@@ -64,3 +65,8 @@ def read_day(text: str | None) -> date | None:
     """A date that an address says (2026-11-20), or None where it cannot be read or lies beyond any calendar of ours."""
     day = read(date.fromisoformat, text)
     return day if day and day.year in YEARS else None
+
+
+def has_impossible_day(*texts: str | None) -> bool:
+    """Whether an address says a date that is none, or none of ours."""
+    return any(text and read_day(text) is None for text in texts)
