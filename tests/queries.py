@@ -1,4 +1,4 @@
-"""Counting statements: a page's number of queries must not grow with its rows."""
+"""Counting statements: a page's number of queries must not grow with its rows, nor that of a batch with its size."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,23 @@ from sqlalchemy.engine import Engine
 @contextmanager
 def recorded_queries() -> Iterator[list[str]]:
     """The SELECT statements sent to the database within the block."""
+    with _recorded(("SELECT", "WITH")) as statements:
+        yield statements
+
+
+@contextmanager
+def recorded_statements() -> Iterator[list[str]]:
+    """All statements sent to the database within the block; one with many rows of values counts as one."""
+    with _recorded(("",)) as statements:
+        yield statements
+
+
+@contextmanager
+def _recorded(beginnings: tuple[str, ...]) -> Iterator[list[str]]:
     statements: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "WITH")):
+        if statement.lstrip().upper().startswith(beginnings):
             statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", record)

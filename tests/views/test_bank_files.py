@@ -22,7 +22,7 @@ from webapp.gateways.payments.sepa_file import end_to_end_id
 from webapp.models.charges import AttemptStatus, ChargeAttempt
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import BankFile, BankFileStatus, ProviderAccount
-from webapp.services.payments import bank_files
+from webapp.services.payments import bank_files, listing
 
 __all__ = ["account", "make_debit"]
 
@@ -129,7 +129,7 @@ def test_looking_writes_nothing(manager_client: FlaskClient, account: ProviderAc
 def test_what_waits_is_shown_page_by_page(
     manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bank_files.listing.list_waiting, "__kwdefaults__", {"cursor": None, "size": 2})
+    monkeypatch.setattr(listing.list_waiting, "__kwdefaults__", {"cursor": None, "size": 2})
     for day in (1, 2, 3):
         make_debit(due_on=date(2026, 12, day))
     first = manager_client.get(PAGE).text

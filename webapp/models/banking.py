@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import ColumnElement, Index, LargeBinary, String, UniqueConstraint, and_, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import crypto
@@ -106,3 +106,13 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
         if self.status is not MandateStatus.ACTIVE or self.umr is None or self.signed_on is None:
             return False
         return (self.last_used_on or self.signed_on) + relativedelta(months=36) > on
+
+    @staticmethod
+    def usable_on(day: date) -> ColumnElement[bool]:
+        """In a statement: those that ``is_usable`` on that day."""
+        return and_(
+            Mandate.status == MandateStatus.ACTIVE,
+            Mandate.umr.is_not(None),
+            Mandate.signed_on.is_not(None),
+            func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > day,
+        )

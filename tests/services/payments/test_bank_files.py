@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
+from tests.queries import recorded_statements
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -22,7 +23,8 @@ from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent, OutboxKind
-from webapp.models.payments import BankFile, BankFileStatus, Payment, Provider, ProviderAccount
+from webapp.models.payments import BankFile, BankFileStatus, Milestone, Payment, Provider, ProviderAccount
+from webapp.services.charges import recording
 from webapp.services.payments import accounts, bank_files, listing, notices, returns
 from webapp.services.payments.bank_files import BankFileStateError
 
@@ -362,8 +364,43 @@ class TestStates:
         bank_files.mark_confirmed(file.id, at=confirmed_at)
         assert bank_files.sweep(at=confirmed_at) == 0
         assert bank_files.sweep(at=confirmed_at + timedelta(minutes=3)) == 1
+        assert bank_files.sweep(at=confirmed_at + timedelta(days=60)) == 1
         bank_files.settle(file.organisation_id, file.id, at=confirmed_at)
         assert bank_files.sweep(at=confirmed_at + timedelta(minutes=3)) == 0
+
+    def test_the_sweeper_rings_once_for_a_file_and_not_for_one_that_is_only_sent(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit(), make_debit()
+        _confirm_without_settling(prepare(account))
+        make_debit()
+        other = prepare(account)
+        bank_files.export_file(other.id, at=NOW)
+        bank_files.mark_sent(other.id, at=NOW)
+        assert bank_files.sweep(at=NOW + timedelta(days=17)) == 1
+
+    def test_settling_that_breaks_off_goes_on_where_it_stood(
+        self, account: ProviderAccount, make_debit: MakeDebit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bank_files, "SETTLED_AT_ONCE", 2)
+        for _ in range(5):
+            make_debit()
+        file = prepare(account)
+        _confirm_without_settling(file)
+        apply, calls = recording.apply_outcomes, iter(range(5))
+
+        def break_off(*args: Any, **kwargs: Any) -> Any:
+            found = apply(*args, **kwargs)
+            if next(calls) == 1:
+                raise KeyboardInterrupt
+            return found
+
+        monkeypatch.setattr(recording, "apply_outcomes", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            bank_files.settle(file.organisation_id, file.id, at=NOW)
+        assert listing.count_unsettled(file.id) == 3
+        assert bank_files.settle(file.organisation_id, file.id, at=NOW) == 3
+        assert amounts() == [Decimal("24.00")] * 5
 
 
 class TestReturns:
@@ -416,10 +453,63 @@ class TestReturns:
         assert again[0].fault == "Ce rejet est déjà noté."
         assert amounts() == [Decimal("24.00"), Decimal("-24.00")]
 
+    def test_a_list_is_noted_in_its_order_whichever_the_file_and_a_debit_once(
+        self, account: ProviderAccount, make_debit: MakeDebit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(returns, "NOTED_AT_ONCE", 3)
+        paid = make_debit()
+        confirm(prepare(account))
+        refused, waiting = make_debit(), make_debit(due_on=date(2026, 12, 30))
+        prepare(account)
+        references = [end_to_end_id(each.id) for each in (refused, paid, refused, waiting, refused)]
+        rows = [f"{reference};MD06;2026-12-18" for reference in references]
+        found = returns.import_returns("\n".join(["EndToEndId;Code;Date", *rows]).encode(), at=self.LATER)
+        assert [(line.number, line.end_to_end_id) for line in found] == list(enumerate(references, start=2))
+        already, unknown = "Ce rejet est déjà noté.", "Aucun prélèvement ne porte cette référence."
+        assert [line.fault for line in found] == [None, None, already, unknown, already]
+        assert (status_of(refused)[0], status_of(paid)[0]) == (AttemptStatus.REFUSED, AttemptStatus.REVERSED)
+        assert status_of(waiting)[0] is AttemptStatus.PROCESSING
+
     @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"a;b\n1;2", b"EndToEndId;Code\nx;y", b'"'])
     def test_what_is_no_list_is_refused_with_a_sentence(self, account: ProviderAccount, content: bytes) -> None:
         with pytest.raises(InvalidInputError, match="liste de rejets"):
             returns.import_returns(content, at=NOW)
+
+
+class TestThousands:
+    def counts(self, account: ProviderAccount, make_debit: MakeDebit, number: int) -> dict[str, int]:
+        """The statements of every step with a file of so many debits, of which one comes back."""
+        for _ in range(number):
+            attempt = make_debit()
+        notices.announce_waiting(at=NOW)
+        later = NOW + timedelta(days=16)
+        row = f"{end_to_end_id(attempt.id)};AM04;2026-12-01"
+        list_of_returns = "\n".join(["EndToEndId;Code;Date", row, *["UNKNOWN;AM04;2026-12-01"] * number]).encode()
+        file_id, organisation_id = prepare(account).id, account.organisation_id
+        bank_files.take_apart(file_id)
+        counts = {}
+        for name, act in (
+            ("prepare", lambda: prepare(account)),
+            ("generate", lambda: bank_files.export_file(listing.list_files()[0].file.id, at=NOW)),
+            ("returns", lambda: returns.import_returns(list_of_returns, at=NOW)),
+            ("sent", lambda: bank_files.mark_sent(listing.list_files()[0].file.id, at=NOW)),
+            ("confirmed", lambda: bank_files.mark_confirmed(listing.list_files()[0].file.id, at=later)),
+            ("settle", lambda: bank_files.settle(organisation_id, listing.list_files()[0].file.id, at=later)),
+        ):
+            db.session.expire_all()
+            with recorded_statements() as statements:
+                act()
+            counts[name] = len(statements)
+        return counts
+
+    @pytest.mark.parametrize("ship_at", list(Milestone))
+    def test_the_number_of_statements_does_not_grow_with_the_debits(
+        self, account: ProviderAccount, make_debit: MakeDebit, ship_at: Milestone
+    ) -> None:
+        account.ship_at = ship_at
+        db.session.commit()
+        few = self.counts(account, make_debit, 2)
+        assert self.counts(account, make_debit, 8) == few
 
 
 def _confirm_without_settling(file: BankFile) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import repeat
 from threading import Barrier
 from typing import Any
@@ -14,12 +15,12 @@ from sqlalchemy import select, text
 from tests import factories
 from tests.conftest import Cast
 from tests.services.payments.test_bank_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.charges import ChargeAttempt
 from webapp.models.outbox import OutboxEvent
-from webapp.models.payments import BankFile, Provider, ProviderAccount
+from webapp.models.payments import BankFile, Payment, Provider, ProviderAccount
 from webapp.services.payments import accounts, bank_files
 
 __all__ = ["account", "make_debit"]
@@ -92,6 +93,34 @@ def test_a_file_is_taken_apart_or_generated_never_both(
             assert files_of_debits() == {file_id}
             return
         assert files_of_debits() == {None}
+
+
+def test_two_who_generate_a_file_get_the_same_bytes(
+    account: ProviderAccount, make_debit: MakeDebit, at_once: AtOnce
+) -> None:
+    make_debit()
+    file_id = bank_files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW).id
+    contents = []
+    assert at_once(*[lambda: contents.append(bank_files.export_file(file_id, at=clock.now()))] * 4) == ["done"] * 4
+    assert len(set(contents)) == 1
+
+
+def test_a_file_is_settled_once_by_several_workers(
+    account: ProviderAccount, make_debit: MakeDebit, at_once: AtOnce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_files, "SETTLED_AT_ONCE", 2)
+    for _ in range(7):
+        make_debit()
+    file = bank_files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW)
+    organisation_id, file_id = file.organisation_id, file.id
+    bank_files.export_file(file_id, at=NOW)
+    bank_files.mark_sent(file_id, at=NOW)
+    bank_files.mark_confirmed(file_id, at=NOW + timedelta(days=16))
+    settled: list[int] = []
+    settle = lambda: settled.append(bank_files.settle(organisation_id, file_id, at=NOW))  # noqa: E731
+    assert at_once(*[settle] * 3) == ["done"] * 3
+    db.session.rollback()
+    assert (sum(settled), db.session.query(Payment).count()) == (7, 7)
 
 
 def test_an_account_is_opened_once(cast: Cast, at_once: AtOnce) -> None:

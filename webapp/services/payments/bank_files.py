@@ -5,12 +5,13 @@ one by one or read from a list (see ``returns``). MsgId and EndToEndIds are kept
 first one: downloading again gives the same file. A file that was not exported yet can be taken apart again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, String, Uuid, any_, cast, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import undefer
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -19,7 +20,6 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.payments.pain008 import Creditor, Debit, InvalidFileError, build_file
 from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState
-from webapp.gateways.payments.sepa_file import end_to_end_id
 from webapp.models.banking import BankAccount, Mandate
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
@@ -27,17 +27,16 @@ from webapp.models.clients import Client, full_name
 from webapp.models.organisations import Company
 from webapp.models.payments import BankFile, BankFileStatus, Provider, ProviderAccount
 from webapp.services.charges import recording
-from webapp.services.payments import listing, notices
+from webapp.services.payments import notices
 from webapp.services.payments.banking_days import is_banking_day
-from webapp.services.payments.listing import Waiting
 from webapp.transactions import transaction
 
 JOB = "jobs.payments.settle_bank_file"
 LARGEST_FILE = 10_000
 READ_AT_ONCE = 500
+SETTLED_AT_ONCE = 200
 PATIENCE = timedelta(minutes=2)
 """How long a confirmed file may be unsettled before the sweeper thinks that its bell was not heard."""
-SWEPT_FOR = timedelta(days=7)
 GONE = "Ce fichier n’existe pas ou plus."
 TOO_LATE = "La date de prélèvement doit être au moins demain, un jour ouvré des banques."
 
@@ -57,38 +56,65 @@ def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankF
     notices.announce_waiting(at=at)  # by itself: what is announced stands, even where no file comes of it
     with transaction():
         _lock_account(account_id)
-        debits = [each for each in _waiting(account_id, at=at) if each.may_be_collected(collected_on)]
-        if not debits:
-            raise BankFileStateError("Aucun prélèvement ne peut être présenté à cette date.", field="collected_on")
+        charge_ids = _lock_collectable(account_id, on=collected_on)
         file_id = new_id()
         file = BankFile(
             id=file_id,
             provider_account_id=account_id,
             message_id=f"CRM{file_id.hex.upper()}",
             collected_on=collected_on,
-            number_of_debits=len(debits),
-            total=sum((each.attempt.amount for each in debits), Decimal("0.00")),
             created_at=at,
         )
         db.session.add(file)
         db.session.flush()
-        for each in debits:
-            each.attempt.bank_file_id = file.id
-            each.attempt.end_to_end_id = end_to_end_id(each.attempt.id)
+        amounts = _put_into(file_id, charge_ids)
+        if not amounts:
+            raise BankFileStateError("Aucun prélèvement ne peut être présenté à cette date.", field="collected_on")
+        file.number_of_debits, file.total = len(amounts), sum(amounts, Decimal("0.00"))
     return file
 
 
-def _waiting(account_id: UUID, *, at: datetime) -> list[Waiting]:
-    """With their charges locked, in the order in which the charge engine locks them: none is settled meanwhile."""
-    found = db.session.execute(
-        listing.select_waiting()
-        .where(ChargeAttempt.provider_account_id == account_id)
+def _lock_collectable(account_id: UUID, *, on: date) -> Sequence[UUID]:
+    """The charges, in the order in which the charge engine locks them: none is settled meanwhile."""
+    return db.session.scalars(
+        select(Charge.id)
+        .join(
+            ChargeAttempt,
+            (ChargeAttempt.organisation_id == Charge.organisation_id) & (ChargeAttempt.charge_id == Charge.id),
+        )
+        .join(
+            Mandate,
+            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
+        )
+        .where(
+            ChargeAttempt.waits_for_file(),
+            ChargeAttempt.provider_account_id == account_id,
+            notices.collection_day() <= on,
+            Charge.due_on <= on,
+            Mandate.usable_on(on),
+        )
         .order_by(Charge.id)
         .limit(LARGEST_FILE)
         .with_for_update(of=Charge)
-        .execution_options(populate_existing=True)
-    )
-    return [Waiting.read(*row, at=at) for row in found]
+    ).all()
+
+
+def _put_into(file_id: UUID, charge_ids: Sequence[UUID]) -> Sequence[Decimal]:
+    """The amounts of what still waits, now that it is locked, and is in the file from now on."""
+    return db.session.scalars(
+        update(ChargeAttempt)
+        .where(
+            ChargeAttempt.charge_id == any_(literal(list(charge_ids), ARRAY(Uuid()))), ChargeAttempt.waits_for_file()
+        )
+        .values(bank_file_id=file_id, end_to_end_id=_end_to_end_id())
+        .returning(ChargeAttempt.amount)
+        .execution_options(synchronize_session=False)
+    ).all()
+
+
+def _end_to_end_id() -> ColumnElement[str]:
+    """In a statement: what ``sepa_file.end_to_end_id`` makes of each."""
+    return func.concat("CRM", func.upper(func.replace(cast(ChargeAttempt.id, String), "-", "")))
 
 
 def _lock_account(account_id: UUID) -> ProviderAccount:
@@ -243,49 +269,50 @@ def mark_confirmed(file_id: UUID, *, at: datetime) -> BankFile:
 
 
 def settle(organisation_id: UUID, file_id: UUID, *, at: datetime) -> int:
-    """Record what a confirmed file collected, debit by debit; how many. Safe to repeat, and to break off."""
+    """Record what a confirmed file collected, some debits at a time; how many. Safe to repeat, and to break off."""
     settled = 0
     with tenancy.organisation(organisation_id):
-        with transaction():
-            waiting = db.session.scalars(
-                select(ChargeAttempt.id)
-                .where(ChargeAttempt.bank_file_id == file_id, ChargeAttempt.status == AttemptStatus.PROCESSING)
-                .order_by(ChargeAttempt.id)
-            ).all()
-        for attempt_id in waiting:
-            settled += _settle_one(file_id, attempt_id, at=at)
+        while number := _settle_some(file_id, at=at):
+            settled += number
     return settled
 
 
-def _settle_one(file_id: UUID, attempt_id: UUID, *, at: datetime) -> bool:
+def _settle_some(file_id: UUID, *, at: datetime) -> int:
     with transaction():
         file = _lock(file_id)  # a return that is noted at the same time waits, or has been noted
-        status = db.session.scalar(select(ChargeAttempt.status).where(ChargeAttempt.id == attempt_id))
-        if file.status is not BankFileStatus.CONFIRMED or status is not AttemptStatus.PROCESSING:
-            return False
+        if file.status is not BankFileStatus.CONFIRMED:
+            return 0
+        unsettled = db.session.scalars(
+            select(ChargeAttempt.id)
+            .where(ChargeAttempt.bank_file_id == file.id, ChargeAttempt.status == AttemptStatus.PROCESSING)
+            .order_by(ChargeAttempt.id)
+            .limit(SETTLED_AT_ONCE)
+        ).all()
         settled_at = datetime.combine(file.collected_on, datetime.min.time(), UTC)
-        recording.apply_outcome(attempt_id, PaymentOutcome(PaymentState.SUCCEEDED, occurred_at=settled_at), at=at)
-    return True
+        paid = PaymentOutcome(PaymentState.SUCCEEDED, occurred_at=settled_at)
+        recording.apply_outcomes(dict.fromkeys(unsettled, paid), at=at)
+    return len(unsettled)
 
 
 def sweep(*, at: datetime) -> int:
-    """Ring again for confirmed files whose debits are not all recorded; returns how many files."""
-    unsettled = (
-        select(ChargeAttempt.id)
-        .where(
-            ChargeAttempt.organisation_id == BankFile.organisation_id,
-            ChargeAttempt.bank_file_id == BankFile.id,
-            ChargeAttempt.status == AttemptStatus.PROCESSING,
-        )
-        .exists()
-    )
+    """Ring again for confirmed files whose debits are not all recorded, however long ago; returns how many files.
+
+    It begins with the debits under way, which are few and have an index: files and what they settled are many.
+    """
     with tenancy.across_organisations():
         found = db.session.execute(
-            select(BankFile.organisation_id, BankFile.id).where(
-                BankFile.status == BankFileStatus.CONFIRMED,
-                BankFile.confirmed_at.between(at - SWEPT_FOR, at - PATIENCE),
-                unsettled,
+            select(BankFile.organisation_id, BankFile.id)
+            .join(
+                ChargeAttempt,
+                (ChargeAttempt.organisation_id == BankFile.organisation_id)
+                & (ChargeAttempt.bank_file_id == BankFile.id),
             )
+            .where(
+                BankFile.status == BankFileStatus.CONFIRMED,
+                BankFile.confirmed_at <= at - PATIENCE,
+                ChargeAttempt.status == AttemptStatus.PROCESSING,
+            )
+            .distinct()
         ).all()
     for organisation_id, file_id in found:
         queue.enqueue_once_after_commit(JOB, organisation_id, file_id, on="payments")

@@ -50,11 +50,6 @@ class Waiting(NamedTuple):
         earliest = max(announced_for or _today(at) + NOTICE, charge.due_on)
         return cls(attempt, charge, mandate, earliest, announced_for is not None)
 
-    def may_be_collected(self, on: date) -> bool:
-        """Whether a file for that day may hold it."""
-        is_usable = self.mandate is not None and self.mandate.is_usable(on)
-        return self.is_announced and self.earliest <= on and is_usable
-
     @property
     def problem(self) -> str | None:
         """What keeps it out of every file, in a sentence: somebody must see to it."""

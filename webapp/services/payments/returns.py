@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, time
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import select
@@ -21,7 +23,9 @@ from webapp.services.contact import clean_text
 from webapp.transactions import transaction
 
 LARGEST_LIST = 2_000
-"""Lines: they are noted one after the other while somebody waits."""
+"""Lines: they are noted while somebody waits."""
+NOTED_AT_ONCE = 200
+ALREADY_RETURNED = "Ce rejet est déjà noté."
 COLUMNS = ("endtoendid", "code", "date")
 _UNREADABLE = "Ce fichier n’est pas une liste de rejets\u202f: colonnes attendues EndToEndId, Code, Date."
 _DAYS = (("%Y-%m-%d", re.compile(r"\d{4}-\d{2}-\d{2}")), ("%d/%m/%Y", re.compile(r"\d{2}/\d{2}/\d{4}")))
@@ -39,58 +43,73 @@ class ReturnedLine(NamedTuple):
     fault: str | None
 
 
+class _Return(NamedTuple):
+    """What the bank says of a debit: why it came back, and when."""
+
+    end_to_end_id: str
+    code: str
+    returned_on: date
+
+    @classmethod
+    def read(cls, end_to_end_id: str, code: str, returned_on: date, *, at: datetime) -> Self:
+        """Raises InvalidInputError for an unknown code or a day to come."""
+        code = code.strip().upper()
+        if code not in SEPA_CODES:
+            refusal = f"Le code {code[:10] or '(vide)'} n’est pas un code de rejet SEPA connu."
+            raise InvalidInputError(refusal, field="code")
+        if returned_on > at.astimezone(clock.PARIS).date():
+            raise InvalidInputError("La date du rejet est dans le futur.", field="returned_on")
+        return cls(clean_text(end_to_end_id), code, returned_on)
+
+
+Debits = dict[str, tuple[ChargeAttempt, BankFile]]
+
+
 def note_return(end_to_end_id: str, *, code: str, returned_on: date, at: datetime) -> UUID:
     """Note that a debit came back; the charge's id. Before its file was confirmed it is refused, afterwards reversed.
 
     Raises InvalidInputError for an unknown code or a day to come, NotFoundError, AlreadyReturnedError.
     """
-    code = code.strip().upper()
-    if code not in SEPA_CODES:
-        raise InvalidInputError(f"Le code {code[:10] or '(vide)'} n’est pas un code de rejet SEPA connu.", field="code")
-    if returned_on > at.astimezone(clock.PARIS).date():
-        raise InvalidInputError("La date du rejet est dans le futur.", field="returned_on")
+    told = _Return.read(end_to_end_id, code, returned_on, at=at)
     with transaction():
-        attempt, file = _find(clean_text(end_to_end_id))
-        if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
-            raise AlreadyReturnedError("Ce rejet est déjà noté.", field="end_to_end_id")
-        recording.apply_outcome(attempt.id, _outcome(attempt, file, code, returned_on), at=at)
+        attempt, outcome = _outcome(told, _lock_debits([told.end_to_end_id]))
+        recording.apply_outcome(attempt.id, outcome, at=at)
         return attempt.charge_id
 
 
-def _find(end_to_end_id: str) -> tuple[ChargeAttempt, BankFile]:
-    """The debit and its file, the file locked: it is neither confirmed nor taken apart meanwhile."""
-    is_it = ChargeAttempt.end_to_end_id == end_to_end_id
-    file = db.session.scalar(
-        select(BankFile)
-        .join(
-            ChargeAttempt,
-            (ChargeAttempt.organisation_id == BankFile.organisation_id) & (ChargeAttempt.bank_file_id == BankFile.id),
-        )
-        .where(is_it)
-        .with_for_update(of=BankFile)
-        .execution_options(populate_existing=True)
-    )
-    if file is None:
+def _lock_debits(references: Collection[str]) -> Debits:
+    """Those that are in a file, their files locked: none is confirmed, settled or taken apart meanwhile."""
+    is_one = ChargeAttempt.end_to_end_id.in_(references)
+    holds_one = select(ChargeAttempt.bank_file_id).where(is_one)
+    locked = select(BankFile).where(BankFile.id.in_(holds_one)).order_by(BankFile.id).with_for_update()
+    files = {file.id: file for file in db.session.scalars(locked.execution_options(populate_existing=True))}
+    attempts = db.session.scalars(select(ChargeAttempt).where(is_one).execution_options(populate_existing=True))
+    return {
+        each.end_to_end_id or "": (each, files[each.bank_file_id]) for each in attempts if each.bank_file_id in files
+    }
+
+
+def _outcome(told: _Return, debits: Debits) -> tuple[ChargeAttempt, PaymentOutcome]:
+    if told.end_to_end_id not in debits:
         raise NotFoundError("Aucun prélèvement ne porte cette référence.", field="end_to_end_id")
-    return db.session.scalars(select(ChargeAttempt).where(is_it).execution_options(populate_existing=True)).one(), file
-
-
-def _outcome(attempt: ChargeAttempt, file: BankFile, code: str, returned_on: date) -> PaymentOutcome:
-    words = f"{code} – {SEPA_CODES[code]}"
-    instant = datetime.combine(returned_on, time.min, UTC)
+    attempt, file = debits[told.end_to_end_id]
+    if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
+        raise AlreadyReturnedError(ALREADY_RETURNED, field="end_to_end_id")
+    words = f"{told.code} – {SEPA_CODES[told.code]}"
+    instant = datetime.combine(told.returned_on, time.min, UTC)
     if file.status is BankFileStatus.CONFIRMED:
-        return PaymentOutcome(
+        return attempt, PaymentOutcome(
             PaymentState.REVERSED,
-            code=code,
+            code=told.code,
             occurred_at=datetime.combine(file.collected_on, time.min, UTC),
             reversed_at=instant,
             reversal_reason=words,
         )
-    return PaymentOutcome(
+    return attempt, PaymentOutcome(
         PaymentState.REFUSED,
         provider_payment_id=attempt.end_to_end_id,
-        refusal_class=class_of_sepa_code(code),
-        code=code,
+        refusal_class=class_of_sepa_code(told.code),
+        code=told.code,
         message=words,
         occurred_at=instant,
     )
@@ -101,17 +120,37 @@ def import_returns(content: bytes, *, at: datetime) -> list[ReturnedLine]:
 
     Reading the same list twice changes nothing the second time. Raises InvalidInputError for what is no such list.
     """
-    lines = []
-    for number, row in enumerate(_rows(content), start=2):
-        reference = clean_text(row.get("endtoendid") or "")[:40]
+    lines: list[ReturnedLine] = []
+    rows = enumerate(_rows(content), start=2)
+    while some := list(islice(rows, NOTED_AT_ONCE)):
+        lines += _note_some(some, at=at)
+    return lines
+
+
+def _note_some(rows: Sequence[tuple[int, dict[str, str]]], *, at: datetime) -> Iterator[ReturnedLine]:
+    """Lines that make sense are noted in one transaction."""
+    told: dict[int, _Return] = {}
+    faults: dict[int, str] = {}
+    for number, row in rows:
         try:
             day = _day(row.get("date") or "")
-            note_return(reference, code=row.get("code") or "", returned_on=day, at=at)
+            told[number] = _Return.read(row.get("endtoendid") or "", row.get("code") or "", day, at=at)
         except DomainError as error:
-            lines.append(ReturnedLine(number, reference, error.message))
-        else:
-            lines.append(ReturnedLine(number, reference, None))
-    return lines
+            faults[number] = error.message
+    with transaction():
+        debits = _lock_debits({each.end_to_end_id for each in told.values()})
+        outcomes: dict[UUID, PaymentOutcome] = {}
+        for number, each in told.items():
+            try:
+                attempt, outcome = _outcome(each, debits)
+            except DomainError as error:
+                faults[number] = error.message
+                continue
+            if outcomes.setdefault(attempt.id, outcome) is not outcome:
+                faults[number] = ALREADY_RETURNED
+        recording.apply_outcomes(outcomes, at=at)
+    for number, row in rows:
+        yield ReturnedLine(number, clean_text(row.get("endtoendid") or "")[:40], faults.get(number))
 
 
 def _rows(content: bytes) -> list[dict[str, str]]:
