@@ -139,6 +139,14 @@ def test_a_period_that_makes_no_sense_is_told_or_ignored(
     assert words in unescape(answer.text)
 
 
+def test_a_tab_that_there_is_not_gives_the_first_and_says_so(cast: Cast, admin_client: FlaskClient) -> None:
+    for page in ("/statistiques", f"/commerciaux/{cast.sales_rep.id}", f"/clients/{ClientFactory().id}"):
+        answer = admin_client.get(f"{page}?onglet=secret")
+        assert answer.status_code == 200
+        assert answer.text.count("Cet onglet n’existe pas") == 1
+        assert "Cet onglet" not in admin_client.get(page).text
+
+
 def test_conflicts_lead_to_those_that_are_open(cast: Cast, admin_client: FlaskClient) -> None:
     run = SyncRun(trigger=RunTrigger.MANUAL, status=RunStatus.PARTIAL, conflicts=3, finished_at=NOW)
     db.session.add(run)

@@ -21,6 +21,7 @@ from webapp.views import client_tabs
 from webapp.views.client_form import ClientForm
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
+from webapp.views.tabs import asked_tab
 
 bp = Blueprint("client", __name__, url_prefix="/clients")
 
@@ -33,7 +34,7 @@ Page = str | Response | tuple[str, int]
 @bp.get("/<uuid:client_id>")
 def show(client_id: UUID) -> Page:
     """A tab of the client's page; under HTMX with ``?avant=``, the next part of its timeline."""
-    tab, before = client_tabs.asked_tab(), request.args.get("avant", type=UUID)
+    tab, before = asked_tab(client_tabs.Tab), request.args.get("avant", type=UUID)
     if not (before and is_fragment_request()):
         return client_tabs.page(client_id, tab)
     client, only = editing.find_client(client_id), read(EventFilter, request.args.get("genre"))
@@ -89,7 +90,7 @@ def reveal_iban(client_id: UUID, account_id: UUID) -> Page:
     """The account with its IBAN in clear; the timeline tells who looked."""
     revealed = banking.reveal(client_id, account_id, by=current_user(), at=clock.now())
     if not is_fragment_request():
-        return client_tabs.page(client_id, client_tabs.asked_tab(), revealed={account_id: revealed})
+        return client_tabs.page(client_id, asked_tab(client_tabs.Tab), revealed={account_id: revealed})
     return render_template(
         "clients/_revealed.html",
         account=banking.find_account(client_id, account_id),

@@ -40,11 +40,6 @@ class Tab(StrEnum):
         return {"apercu": "Aperçu", "activites": "Activités"}.get(self.value, self.value.capitalize())
 
 
-def asked_tab() -> Tab:
-    """The tab that the address asks for; the first where it names none that there is."""
-    return read(Tab, request.args.get("onglet")) or Tab.OVERVIEW
-
-
 def page(client_id: UUID, tab: Tab, **given: Any) -> str:
     """The page on one of its tabs, or under HTMX the tab; ``given`` replaces what the tab shows by itself.
 

@@ -17,6 +17,7 @@ from webapp.services.figures.activity import Activities, list_activities
 from webapp.services.figures.scope import figures_scope
 from webapp.views.figures import read_period
 from webapp.views.lists import read
+from webapp.views.tabs import asked_tab
 
 bp = Blueprint("commercials", __name__, url_prefix="/commerciaux")
 
@@ -48,9 +49,9 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/<uuid:commercial_id>")
 def show(commercial_id: UUID) -> ResponseReturnValue:
-    """A tab of a commercial's page; an unknown tab gives the first."""
+    """A tab of a commercial's page; an unknown one gives the first, and says so."""
     commercial, team = profile.find_commercial(commercial_id)
-    tab = read(Tab, request.args.get("onglet")) or Tab.OVERVIEW
+    tab = asked_tab(Tab)
     values = {
         Tab.OVERVIEW: _overview,
         Tab.CONTRACTS: _contracts,

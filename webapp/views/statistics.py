@@ -27,6 +27,7 @@ from webapp.services.figures.scope import Scope, figures_scope
 from webapp.views.figures import PeriodBar, read_period
 from webapp.views.lists import read
 from webapp.views.spreadsheets import Cell, csv_file
+from webapp.views.tabs import asked_tab
 
 bp = Blueprint("statistics", __name__, url_prefix="/statistiques")
 
@@ -47,8 +48,8 @@ class Tab(StrEnum):
 
 @bp.get("")
 def show() -> ResponseReturnValue:
-    """A tab of a period; an unknown tab gives the first."""
-    tab = read(Tab, request.args.get("onglet")) or Tab.DIRECTION
+    """A tab of a period; an unknown one gives the first, and says so."""
+    tab = asked_tab(Tab)
     bar = _read_bar(onglet=tab.value)
     scope = figures_scope(current_user())
     values = _VALUES[tab](scope, bar.period)
