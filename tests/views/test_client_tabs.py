@@ -206,6 +206,25 @@ class TestActivities:
         assert kinds == [EventKind.TASK_ADDED, EventKind.TASK_DONE, EventKind.TASK_REOPENED]
         assert "Envoyer le devis Pour le" in _text(client.get(_address(subject)).text)
 
+    @pytest.mark.parametrize(("body", "status"), [("Rappeler", 200), ("", 422)])
+    def test_the_address_says_that_the_whole_timeline_is_shown(
+        self, client: FlaskClient, subject: Client, body: str, status: int
+    ) -> None:
+        """Whatever kind of it was shown before."""
+        data = {"genre": "note", "body": body}
+        answer = client.post(_address(subject, "/activites?vue=q%3Dm"), data=data, headers=HTMX)
+        assert answer.status_code == status
+        assert answer.headers["HX-Replace-Url"] == _address(subject, "?onglet=activites&vue=q%3Dm")
+
+    def test_the_address_of_a_refused_form_leads_back_to_it(
+        self, client: FlaskClient, outsider_client: FlaskClient, subject: Client
+    ) -> None:
+        for place in ("activites", "documents"):
+            address = _address(subject, f"/{place}")
+            assert client.post(address, data={"body": ""}).status_code == 422
+            assert client.get(address).location == _address(subject, f"?onglet={place}")
+            assert outsider_client.get(address).status_code == 404
+
     def test_a_task_that_was_not_done_in_time_is_late(self, client: FlaskClient, subject: Client) -> None:
         db.session.add(Task(client_id=subject.id, title="Rappeler", due_on=date(2026, 11, 19)))
         db.session.commit()

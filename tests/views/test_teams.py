@@ -93,7 +93,7 @@ def test_ids_of_nobody_here_are_passed_over(cast: Cast, admin_client: FlaskClien
 def test_teams_are_for_admins(cast: Cast, client: FlaskClient, manager_client: FlaskClient) -> None:
     address = f"/equipes/{cast.sales_rep.team_id}"
     for browser in (client, manager_client):
-        assert browser.get("/equipes").status_code == 403
+        assert browser.get("/equipes").status_code == browser.get(address).status_code == 403
         for target in ("/equipes", address, f"{address}/suppression"):
             assert browser.post(target, data={"name": "Nord"}).status_code == 403
     assert team_of(cast.sales_rep) is not None
@@ -104,3 +104,10 @@ def test_an_outsider_finds_no_such_team(cast: Cast, outsider_client: FlaskClient
     assert "Nord" not in outsider_client.get("/equipes").text
     for target in (address, f"{address}/suppression"):
         assert outsider_client.post(target, data={"name": "Nord"}).status_code == 404
+    assert outsider_client.get(address).status_code == 404
+
+
+def test_the_address_of_a_refused_form_leads_back_to_it(cast: Cast, admin_client: FlaskClient) -> None:
+    address = f"/equipes/{cast.sales_rep.team_id}"
+    assert admin_client.post(address, data={"name": ""}).status_code == 422
+    assert admin_client.get(address).location == f"/equipes#equipe-{cast.sales_rep.team_id}"

@@ -61,6 +61,13 @@ def add(client_id: UUID) -> Page:
     return _tab(client_id)
 
 
+@bp.get("")
+def show(client_id: UUID) -> BaseResponse:
+    """Where a refused file leaves its address: the tab that its form stands in."""
+    find_client(client_id)
+    return _tab(client_id)
+
+
 @bp.get("/<uuid:document_id>")
 def download(client_id: UUID, document_id: UUID) -> Response:
     """The file, always as a download: nothing that somebody put here is shown under our name."""

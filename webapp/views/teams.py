@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import DomainError, InvalidInputError
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
 from webapp.services.commercials import teams
@@ -57,6 +57,15 @@ def change(team_id: UUID) -> ResponseReturnValue:
         return _page(problem=error, refused=TeamForm(team_id, members, leaders)), error.status
     toast("success", f"Équipe « {team.name} » enregistrée.")
     return redirect(url_for("teams.index", _anchor=f"equipe-{team_id}"), 303)
+
+
+@bp.get("/<uuid:team_id>")
+@requires(Role.ADMIN)
+def show(team_id: UUID) -> ResponseReturnValue:
+    """Where a refused form leaves its address: its place among all teams."""
+    if teams.find_name(team_id) is None:
+        raise NotFoundError("Cette équipe n’existe pas ou plus.")
+    return redirect(url_for("teams.index", _anchor=f"equipe-{team_id}"))
 
 
 @bp.post("/<uuid:team_id>/suppression")
