@@ -478,28 +478,28 @@ class TestReturns:
 
 class TestThousands:
     def counts(self, account: ProviderAccount, make_debit: MakeDebit, number: int) -> dict[str, int]:
-        """The statements of every step with a file of so many debits, of which one comes back."""
-        for _ in range(number):
-            attempt = make_debit()
-        notices.announce_waiting(at=NOW)
-        later = NOW + timedelta(days=16)
-        row = f"{end_to_end_id(attempt.id)};AM04;2026-12-01"
-        list_of_returns = "\n".join(["EndToEndId;Code;Date", row, *["UNKNOWN;AM04;2026-12-01"] * number]).encode()
-        file_id, organisation_id = prepare(account).id, account.organisation_id
-        bank_files.take_apart(file_id)
-        counts = {}
-        for name, act in (
-            ("prepare", lambda: prepare(account)),
-            ("generate", lambda: bank_files.export_file(listing.list_files()[0].file.id, at=NOW)),
-            ("returns", lambda: returns.import_returns(list_of_returns, at=NOW)),
-            ("sent", lambda: bank_files.mark_sent(listing.list_files()[0].file.id, at=NOW)),
-            ("confirmed", lambda: bank_files.mark_confirmed(listing.list_files()[0].file.id, at=later)),
-            ("settle", lambda: bank_files.settle(organisation_id, listing.list_files()[0].file.id, at=later)),
-        ):
+        """The statements of every step with a file of so many debits: half are refused, and the others come back."""
+        rows = [f"{end_to_end_id(make_debit().id)};AM04;2026-12-01" for _ in range(number)]
+        half, later, counts = number // 2, NOW + timedelta(days=16), {}
+
+        def count(step: str, act: Callable[[], Any]) -> Any:
             db.session.expire_all()
             with recorded_statements() as statements:
-                act()
-            counts[name] = len(statements)
+                done = act()
+            counts[step] = len(statements)
+            return done
+
+        def import_returns(rows: list[str], at: datetime) -> None:
+            found = returns.import_returns("\n".join(["EndToEndId;Code;Date", *rows]).encode(), at=at)
+            assert [line.fault for line in found] == [None] * half
+
+        file_id = count("prepare", lambda: prepare(account)).id
+        count("generate", lambda: bank_files.export_file(file_id, at=NOW))
+        count("refuse", lambda: import_returns(rows[:half], NOW))
+        bank_files.mark_sent(file_id, at=NOW)
+        count("confirm", lambda: bank_files.mark_confirmed(file_id, at=later))
+        assert count("settle", lambda: bank_files.settle(account.organisation_id, file_id, at=later)) == half
+        count("reverse", lambda: import_returns(rows[half:], later))
         return counts
 
     @pytest.mark.parametrize("ship_at", list(Milestone))

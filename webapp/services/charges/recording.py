@@ -90,13 +90,17 @@ class Recorded:
 
 
 class _Rows(NamedTuple):
-    """``was_told``: shipping was released before the payment was confirmed, as the account's setting says."""
+    """``was_told``: shipping was released before the payment was confirmed, as the account's setting says.
+
+    ``balances`` is what the ledger holds for each charge of the batch, with what is being added to it.
+    """
 
     charge: Charge
     attempt: ChargeAttempt
     subscription: Subscription
     account: ProviderAccount
     was_told: bool
+    balances: dict[UUID, Decimal]
 
 
 def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | None = None) -> Recorded:
@@ -175,11 +179,12 @@ def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
     told = settling.find_told(
         charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early
     )
+    balances = settling.find_balances(charges)
     rows = {}
     for attempt in attempts.values():
         charge = charges[attempt.charge_id]
         subscription, account = subscriptions[charge.subscription_id], accounts[attempt.provider_account_id]
-        rows[attempt.id] = _Rows(charge, attempt, subscription, account, was_told=charge.id in told)
+        rows[attempt.id] = _Rows(charge, attempt, subscription, account, charge.id in told, balances)
     return rows
 
 
@@ -270,6 +275,7 @@ def _movement(
         recorded_at=at,
     )
     db.session.add(payment)
+    found.balances[found.charge.id] += amount
     return payment
 
 
@@ -288,9 +294,7 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         reason=outcome.reversal_reason,
     )
     payment.currency = outcome.currency or attempt.currency
-    db.session.flush()
-    remains = settling.balance_of(charge)
-    if charge.status is ChargeStatus.SUCCEEDED and remains < charge.owed:
+    if charge.status is ChargeStatus.SUCCEEDED and found.balances[charge.id] < charge.owed:
         words = refusals.words_of(outcome.reversal_reason, outcome.reversal_reason)
         settling.settle_reversed(charge, reason=words, at=at)
 

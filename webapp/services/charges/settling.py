@@ -153,8 +153,15 @@ def leave_to_person(
 
 def balance_of(charge: Charge) -> Decimal:
     """What the ledger holds for the charge: captures less what went back."""
-    statement = select(func.coalesce(func.sum(Payment.amount), 0)).where(Payment.charge_id == charge.id)
-    return Decimal(db.session.execute(statement).scalar_one())
+    return find_balances([charge.id])[charge.id]
+
+
+def find_balances(charge_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """As ``balance_of``, for many charges."""
+    balances = dict.fromkeys(charge_ids, Decimal(0))
+    statement = select(Payment.charge_id, func.sum(Payment.amount)).where(Payment.charge_id.in_(balances))
+    found = db.session.execute(statement.group_by(Payment.charge_id))
+    return balances | {charge_id: total for charge_id, total in found if charge_id is not None}
 
 
 def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None:

@@ -65,8 +65,8 @@ def _insert_drafts(charges: Iterable[Charge], *, at: datetime) -> dict[UUID, UUI
         }
         for charge in charges
     ]
-    statement = insert_or_skip(Invoice.__table__).values(rows).on_conflict_do_nothing()  # type: ignore[arg-type]
-    made = db.session.execute(statement.returning(Invoice.__table__.c.charge_id, Invoice.__table__.c.id))
+    statement = insert_or_skip(Invoice.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
+    made = db.session.execute(statement.returning(Invoice.__table__.c.charge_id, Invoice.__table__.c.id), rows)
     return {row.charge_id: row.id for row in made}
 
 

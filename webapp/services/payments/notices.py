@@ -102,20 +102,19 @@ def announce_waiting(*, at: datetime) -> int:
 def _announce_waiting_batch(*, at: datetime) -> int:
     """Read once more under the lock: what another one announced in the meantime is known by then."""
     unannounced = (
-        select(Charge, ChargeAttempt)
+        select(Charge.subscription_id, Charge.cycle_no, Charge.due_on, ChargeAttempt.amount, ChargeAttempt.currency)
         .join(
             ChargeAttempt,
             (ChargeAttempt.organisation_id == Charge.organisation_id) & (ChargeAttempt.charge_id == Charge.id),
         )
         .where(ChargeAttempt.waits_for_file(), collection_day().is_(None))
     )
+    some = unannounced.with_only_columns(Charge.id).order_by(Charge.id).limit(BATCH)
     with transaction():
-        locked = db.session.scalars(
-            unannounced.order_by(Charge.id).limit(BATCH).with_for_update(of=Charge, skip_locked=True)
-        ).all()
-        found = db.session.execute(unannounced.where(Charge.id.in_([charge.id for charge in locked]))).all()
-        for charge, attempt in found:
-            _announce(charge.subscription_id, charge.cycle_no, charge.due_on, attempt.amount, attempt.currency, at=at)
+        locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()
+        found = db.session.execute(unannounced.where(Charge.id.in_(locked))).all()
+        for row in found:
+            _announce(*row, at=at)
     return len(found)
 
 
