@@ -222,7 +222,7 @@ class TestChange:
         )
         told = db.session.query(TimelineEvent).one()
         assert told.kind is EventKind.CONTRACT_UPDATED
-        assert told.changes["Contrat REF-1\u202f: montant"] == ["1\u202f234,5", "10"]
+        assert told.changes["Contrat REF-1\u202f: montant"] == ["1\u202f234,50", "10,00"]
         assert "Contrat REF-1\u202f: statut" in html.unescape(client.get(f"/clients/{contract.client_id}").text)
 
     def test_a_synchronisation_after_an_edit_is_not_taken_for_the_editor(
@@ -243,7 +243,7 @@ class TestChange:
         db.session.commit()
         answer = client.post(f"/contrats/{contract.id}/modifier", data={**filled, "supplier": "Le mien"})
         assert answer.status_code == 409
-        assert "Fournisseur Autre Le mien" in _text(answer.text)
+        assert "Fournisseur vide Autre Le mien" in _text(answer.text)
         assert "vide vide" not in _text(answer.text)
         db.session.refresh(contract)
         assert contract.supplier == "Autre"
@@ -251,6 +251,35 @@ class TestChange:
         assert again.status_code == 303
         db.session.refresh(contract)
         assert contract.supplier == "Le mien"
+
+    def test_what_only_somebody_else_changed_stays_as_they_left_it(
+        self, client: FlaskClient, contract: Contract
+    ) -> None:
+        filled = _filled(client.get(f"/contrats/{contract.id}/modifier").text)
+        contract.amount, contract.changed_at = Decimal(99), NOW + timedelta(minutes=1)
+        contract.lines[0].unit_price = Decimal(9)
+        db.session.commit()
+        answer = client.post(f"/contrats/{contract.id}/modifier", data={**filled, "supplier": "Le mien"})
+        assert answer.status_code == 409
+        assert "Montant 1 234,50 99,00 —" in _text(answer.text).replace("\u202f", " ").replace("\xa0", " ")
+        assert "Lignes Électricité à 2,20 Électricité à 9,00 —" in _text(answer.text)
+        again = client.post(f"/contrats/{contract.id}/modifier", data=_filled(answer.text))
+        assert again.status_code == 303
+        db.session.refresh(contract)
+        assert (contract.amount, contract.supplier) == (99, "Le mien")
+        assert [line.unit_price for line in contract.lines] == [9]
+
+    @pytest.mark.parametrize("base", ["", "{}", '{"amount": "beaucoup"}'])
+    def test_a_form_that_does_not_say_what_it_started_from_overwrites_nothing(
+        self, client: FlaskClient, contract: Contract, base: str
+    ) -> None:
+        assert self._change(client, contract, seen="", base=base, amount="1")[0] == 409
+        db.session.refresh(contract)
+        assert contract.amount == Decimal("1234.5")
+
+    def test_a_refusal_adds_no_line(self, client: FlaskClient, contract: Contract) -> None:
+        lines = client.get(f"/contrats/{contract.id}/modifier").text.count("<legend")
+        assert self._change(client, contract, amount="beaucoup")[1].count("<legend") == lines
 
     @pytest.mark.parametrize("seen", ["", "hier", "2026-01-01"])
     def test_a_form_that_does_not_say_what_it_saw_overwrites_nothing(

@@ -96,14 +96,6 @@ def _save(form: ContractForm, client: Client, contract: Contract | None) -> Page
         return _form_page(form, client, contract), error.status
     except ContractConflictError as error:
         form.remember(error.changed_at)
-        return _form_page(form, client, contract, differences=_differences(written, error.theirs)), error.status
+        differences = form.show_merged(error.theirs)
+        return _form_page(form, client, contract, differences=differences), error.status
     return redirect(url_for("contract.show", contract_id=saved.id), code=303)
-
-
-def _differences(mine: ContractFields, theirs: ContractFields) -> list[tuple[str, str | None, str | None]]:
-    """What stands there now and what was written here, field by field, where a person reads two different things."""
-    rows = [
-        (editing.LABELS[name], editing.worded(name, getattr(theirs, name)), editing.worded(name, getattr(mine, name)))
-        for name in theirs.differing(mine)
-    ]
-    return [row for row in rows if row[1] != row[2]]  # a blank control holds "", a blank column nothing

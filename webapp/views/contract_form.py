@@ -6,7 +6,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from babel.numbers import format_decimal
 from flask_wtf import FlaskForm
+from pydantic import TypeAdapter
+from pydantic import ValidationError as ValidationFailure
 from wtforms import (
     DateField,
     Field,
@@ -22,12 +25,15 @@ from wtforms import (
 from wtforms.validators import Optional
 from wtforms.widgets import TextInput
 
+from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.services.clients.fields import list_commercials
 from webapp.services.contact import clean_text
+from webapp.services.contracts.editing import Difference, merge
 from webapp.services.contracts.fields import ContractFields, LineFields, list_companies
 from webapp.services.winleadplus.values import UnreadableValueError, read_amount
+from webapp.views.formats import LOCALE
 
 BLANK_LINES = 2
 
@@ -38,18 +44,19 @@ def _choose(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 class NumberField(Field):
-    """A number as it is written in France: « 1 234,50 ». ``step`` is what it is rounded to."""
+    """A number as it is written in France: « 1 234,50 ». It is rounded to ``step``, and shown by ``pattern``."""
 
     widget = TextInput()
 
-    def __init__(self, label: str, step: str = "0.01", **options: Any) -> None:
+    def __init__(self, label: str, step: str = "0.01", pattern: str = "0.00##", **options: Any) -> None:
         super().__init__(label, **options)
         self.step = Decimal(step)
+        self.pattern = pattern
 
     def _value(self) -> str:
         if self.raw_data:
             return str(self.raw_data[0])
-        return f"{self.data.normalize():f}".replace(".", ",") if self.data is not None else ""
+        return format_decimal(self.data, self.pattern, locale=LOCALE) if self.data is not None else ""
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed; a blank is None."""
@@ -65,7 +72,7 @@ class LineForm(Form):
     """A line of a contract; one without anything in it is left out."""
 
     label = StringField("Produit")
-    quantity = NumberField("Quantité", "0.001")
+    quantity = NumberField("Quantité", "0.001", "0.###")
     unit_price = NumberField("Prix unitaire", "0.0001")
 
     def written(self) -> LineFields | None:
@@ -78,7 +85,7 @@ class LineForm(Form):
 
 
 class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    """A contract's fields, its lines, and the version that its editor saw."""
+    """A contract's fields and its lines; ``seen`` and ``base`` are the version that its editor started from."""
 
     reference = StringField("Référence")
     status = SelectField("Statut", choices={each.value: each.label for each in ContractStatus}, coerce=ContractStatus)
@@ -100,6 +107,7 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     withdrawal_day = IntegerField("Jour de prélèvement", [Optional()])
     lines = FieldList(FormField(LineForm))
     seen = HiddenField()
+    base = HiddenField()
 
     def offer_choices(self, *, commercial_id: UUID | None) -> None:
         """Fill the selects; the present commercial is offered even after having left."""
@@ -108,22 +116,47 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
 
     def show(self, fields: ContractFields) -> None:
-        """Put ``fields`` into the form."""
+        """Put ``fields`` into the form, as what its editor starts from."""
+        self._fill(fields)
+        self._put("base", _FIELDS.dump_json(fields).decode())
+
+    def show_merged(self, theirs: ContractFields) -> list[Difference]:
+        """Start over from ``theirs``, keeping what was changed here; gives what the other person changed."""
+        mine = self.written().normalised(today=clock.today())
+        merged, differences = merge(self._started_from(), mine, theirs)
+        self.show(theirs)
+        self._fill(merged)
+        return differences
+
+    def _started_from(self) -> ContractFields:
+        """Nothing, where the browser sent something else: then all of it differs, and is shown."""
+        try:
+            return _FIELDS.validate_json(self.base.data or "")
+        except ValidationFailure:
+            return ContractFields()
+
+    def _fill(self, fields: ContractFields) -> None:
         for name in ContractFields.__dataclass_fields__:
             if name != "lines":
-                self[name].process(None, getattr(fields, name))
+                self._put(name, getattr(fields, name))
+        while self.lines.entries:
+            self.lines.pop_entry()
         for line in fields.lines:
             self.lines.append_entry({"label": line.label, "quantity": line.quantity, "unit_price": line.unit_price})
 
+    def _put(self, name: str, value: object) -> None:
+        self[name].process(None, value)
+        self[name].raw_data = None  # else dates and numbers show what the browser sent
+
     def offer_blank_lines(self) -> None:
-        """Room for more lines, below those that there are."""
-        for _ in range(BLANK_LINES):
+        """Room for more lines, below those that there are; as much after a refusal as before."""
+        blank = sum(entry.form.written() is None for entry in self.lines)
+        for _ in range(BLANK_LINES - blank):
             self.lines.append_entry({})
 
     def remember(self, changed_at: datetime) -> None:
         """The state that the editor has seen from now on."""
-        self.seen.process(None, changed_at.isoformat())
-        self.seen.raw_data = None
+        self._put("seen", changed_at.isoformat())
 
     def written(self) -> ContractFields:
         """What stands in the form."""
@@ -135,3 +168,6 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         """Stand the service's refusal beside its field."""
         field = getattr(self, error.field or "", self.reference)
         field.errors = [*field.errors, error.message]
+
+
+_FIELDS = TypeAdapter(ContractFields)

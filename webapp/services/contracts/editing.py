@@ -1,10 +1,10 @@
 """Creating and changing contracts by hand, without anybody overwriting what they have not seen."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from babel.numbers import format_decimal
@@ -53,6 +53,16 @@ class ContractConflictError(DomainError):
         super().__init__("Ce contrat a été modifié entre-temps.")
         self.theirs = theirs
         self.changed_at = changed_at
+
+
+class Difference(NamedTuple):
+    """A field that somebody else changed, in words: what it was, theirs, and what you wrote instead, if you did."""
+
+    label: str
+    base: str | None
+    theirs: str | None
+    mine: str | None
+    is_contested: bool
 
 
 def find_contract(contract_id: UUID) -> Contract:
@@ -108,6 +118,24 @@ def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime,
     return contract
 
 
+def merge(
+    base: ContractFields, mine: ContractFields, theirs: ContractFields
+) -> tuple[ContractFields, list[Difference]]:
+    """What I changed of ``base`` on top of ``theirs``, and what they changed meanwhile, for me to see before I save."""
+    my_changes = {name: getattr(mine, name) for name in base.differing(mine)}
+    differences = [
+        Difference(
+            LABELS[name],
+            base=worded(name, getattr(base, name)),
+            theirs=worded(name, getattr(theirs, name)),
+            mine=worded(name, getattr(mine, name)),
+            is_contested=getattr(mine, name) not in (getattr(base, name), getattr(theirs, name)),
+        )
+        for name in base.differing(theirs)
+    ]
+    return replace(theirs, **my_changes), differences
+
+
 def worded(name: str, value: Any) -> str | None:
     """A field's value as a person reads it; None where there is none."""
     if value in (None, "", ()):
@@ -119,8 +147,18 @@ def worded(name: str, value: Any) -> str | None:
     if isinstance(value, date):
         return f"{value:%d/%m/%Y}"
     if isinstance(value, Decimal):
-        return str(format_decimal(value, locale="fr"))
-    return ", ".join(line.label for line in value) if name == "lines" else str(value)
+        return _amount(value)
+    return ", ".join(map(_line, value)) if name == "lines" else str(value)
+
+
+def _line(line: LineFields) -> str:
+    """2 × Coffret à 9,90: a change of a price or a quantity is one that a person can see."""
+    count = "" if line.quantity == 1 else f"{format_decimal(line.quantity, locale='fr')} × "
+    return f"{count}{line.label}" + ("" if line.unit_price is None else f" à {_amount(line.unit_price)}")
+
+
+def _amount(value: Decimal) -> str:
+    return str(format_decimal(value, format="#,##0.00##", locale="fr"))
 
 
 def _name_of(name: str, value: UUID) -> str | None:
