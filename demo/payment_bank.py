@@ -51,7 +51,7 @@ WEBHOOKS: Final = {
     "reorder": "in random order",
     "off": "none",
 }
-REFUND_FAILURE: Final = "La banque du client a refusé"
+REFUND_FAILURE: Final = "declined"
 WEBHOOK_WAITS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300)
 
 Payment = dict[str, Any]

@@ -3,8 +3,9 @@
 import hmac
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from demo.payment_bank import CHAOS, BadControlError, Bank, Behaviour
+from demo.payment_bank import CHAOS, BadControlError, Bank, Behaviour, Later
 from demo.payment_provider import create_app
 
 ASKED = {"amount": "24.00", "currency": "EUR", "method": "pm_ok", "metadata": {"attempt": "a", "charge": "c"}}
@@ -140,6 +141,25 @@ def test_webhooks_can_be_repeated_and_left_out() -> None:
         wait_for(3)
     assert len(taken) == 3
     assert len({orjson.loads(body)["id"] for _, body in taken}) == 1
+
+
+def test_money_given_back_comes_back_on_demand() -> None:
+    bank = Bank(secret=SECRET)
+    payment = bank.new_payment("k1", ASKED, "succeeded")
+    bank.order({"mode": "reverse", "delay": 0})
+    bank.later = AtOnce()
+    refund = bank.refund(payment["id"], Decimal("10.00"), "r1")
+    assert refund is not None
+    assert payment["refunds"][0].items() >= {**refund, "failure": "declined"}.items()
+    assert payment["state"] == "succeeded"
+
+
+class AtOnce(Later):
+    """What happens later happens now."""
+
+    def do(self, delay: float, action: Callable[[], object]) -> None:
+        """At once."""
+        action()
 
 
 def test_the_client_agrees_on_a_page_of_the_provider() -> None:

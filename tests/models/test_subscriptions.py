@@ -105,8 +105,9 @@ def test_a_refused_attempt_makes_room_for_the_next_which_has_a_key_of_its_own(ch
 def test_an_attempt_is_captured_once_and_refunded_as_often_as_the_provider_says(charge: Charge) -> None:
     attempt = _attempt(charge, 1)
     _payment(charge, attempt, PaymentKind.CAPTURE, "24.00")
-    _payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id="re_1")
-    _payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id="re_2")
+    refunds = [_payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id=name) for name in ("re_1", "re_2")]
+    for refund in refunds:
+        _payment(charge, attempt, PaymentKind.REFUND_FAILURE, "1.00", undoes_id=refund.id)
     with pytest.raises(IntegrityError, match="uq_payments_attempt_kind"):
         _payment(charge, attempt, PaymentKind.CAPTURE, "24.00")
 
@@ -116,6 +117,19 @@ def test_a_refund_told_twice_is_one(charge: Charge) -> None:
     _payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id="re_1")
     with pytest.raises(IntegrityError, match="uq_payments_refund"):
         _payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id="re_1")
+
+
+def test_a_refund_fails_once(charge: Charge) -> None:
+    attempt = _attempt(charge, 1)
+    refund = _payment(charge, attempt, PaymentKind.REFUND, "-1.00", external_id="re_1")
+    _payment(charge, attempt, PaymentKind.REFUND_FAILURE, "1.00", undoes_id=refund.id)
+    with pytest.raises(IntegrityError, match="uq_payments_undoes"):
+        _payment(charge, attempt, PaymentKind.REFUND_FAILURE, "1.00", undoes_id=refund.id)
+
+
+def test_a_failure_names_the_refund_that_it_undoes(charge: Charge) -> None:
+    with pytest.raises(IntegrityError, match="failures_undo"):
+        _payment(charge, _attempt(charge, 1), PaymentKind.REFUND_FAILURE, "1.00")
 
 
 @pytest.mark.parametrize("statement", [update(Payment).values(amount=Decimal(1)), delete(Payment)])

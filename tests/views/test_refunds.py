@@ -108,7 +108,7 @@ def test_a_refund_is_asked_for_by_a_form_and_sent_once(manager_client: FlaskClie
     assert (refund.id, refund.amount, refund.reason) == (UUID(demand), Decimal("10.00"), "Colis abîmé")
     page = manager_client.get(f"/prelevements/{charge.id}").text
     assert re.search(r'data-testid="refund-row"\s+data-status="requested"\s+data-amount="10.00"', page)
-    assert "l’avoir suit" in page
+    assert "il suit dès que l’argent est rendu" in page
 
 
 def test_a_refund_by_hand_is_noted_with_its_credit_note(manager_client: FlaskClient) -> None:

@@ -175,6 +175,21 @@ def test_a_refund_may_be_refused(sandbox: Sandbox, bank: Bank, make_request: Mak
         sandbox.refund(payment_id, Decimal("10.00"), idempotency_key="r1", refund_id=uuid4())
 
 
+def test_a_refund_may_fail_later(sandbox: Sandbox, bank: Bank, make_request: MakeRequest) -> None:
+    request = make_request()
+    payment_id = sandbox.create_payment(request).provider_payment_id or ""
+    made = sandbox.refund(payment_id, Decimal("24.00"), idempotency_key="r1", refund_id=uuid4())
+    for _ in range(2):
+        bank.fail_refund(made.external_id)
+    found = sandbox.find_payment(request.attempt_id)
+    assert found is not None
+    (failed,) = found.refunds
+    assert (made.failure, failed.failure, failed.external_id) == (None, "declined", made.external_id)
+    assert failed.failed_at is not None
+    assert bank.ledger()["captures"][0]["refunded"] == "0"
+    sandbox.refund(payment_id, Decimal("24.00"), idempotency_key="r2", refund_id=uuid4())
+
+
 def test_a_reversal_has_its_own_date_and_reason(sandbox: Sandbox, bank: Bank, make_request: MakeRequest) -> None:
     request = make_request()
     payment_id = sandbox.create_payment(request).provider_payment_id or ""

@@ -110,7 +110,10 @@ class TestAgainstLocalstripe:
         assert account.cancel(payment_id).state is PaymentState.SUCCEEDED
         ours = uuid4()
         made = account.refund(payment_id, Decimal("4.00"), idempotency_key="r", refund_id=ours)
-        assert (made.amount, made.refund_id) == (Decimal("4.00"), ours)
+        assert (made.amount, made.refund_id, made.failure) == (Decimal("4.00"), ours, None)
+        found = account.find_payment(uuid4(), provider_payment_id=payment_id)
+        assert found is not None
+        assert found.refunds == (made,)
 
     def test_a_method_that_it_does_not_know_is_refused_for_good(
         self, account: Stripe, make_request: MakeRequest
@@ -326,32 +329,52 @@ class TestAnswers:
         assert (found.reversal_reason == "fraudulent") == (state is PaymentState.REVERSED)
 
     def test_refunds_made_at_stripe_are_told(self, server: Canned, account: Stripe) -> None:
-        charge = {"id": "ch_1", "object": "charge", "created": 1_770_000_000, "amount_refunded": 400}
-        server.answer("/v1/payment_intents/pi_1", intent(latest_charge=charge))
-        made = {"object": "refund", "amount": 400, "currency": "eur", "created": 1_770_000_900}
-        rows = ({**made, "id": "re_1", "status": "succeeded"}, {**made, "id": "re_2", "status": "failed"})
-        server.answer("/v1/refunds", listed(*rows))
+        rows = (
+            refund_row("re_1", "succeeded"),
+            refund_row("re_2", "failed", failure_reason="expired_or_canceled_card"),
+            refund_row("re_3", "canceled"),
+            refund_row("re_4", "pending"),
+        )
+        server.answer("/v1/payment_intents/pi_1", intent(latest_charge=charge_with(listed(*rows))))
         found = account.find_payment(uuid4(), provider_payment_id="pi_1")
         assert found is not None
-        assert [(refund.external_id, refund.amount) for refund in found.refunds] == [("re_1", Decimal("4.00"))]
+        assert [(each.external_id, each.amount, each.failure) for each in found.refunds] == [
+            ("re_1", Decimal("4.00"), None),
+            ("re_2", Decimal("4.00"), "expired_or_canceled_card"),
+            ("re_3", Decimal("4.00"), "canceled"),
+            ("re_4", Decimal("4.00"), None),
+        ]
 
-    def test_a_refund_that_fails_at_once_was_not_made(self, server: Canned, account: Stripe) -> None:
-        server.answer("/v1/payment_intents/pi_1", intent())
-        made = {"object": "refund", "id": "re_1", "amount": 400, "currency": "eur", "created": 1_770_000_900}
-        server.answer("/v1/refunds", {**made, "status": "failed", "failure_reason": "expired_or_canceled_card"})
-        with pytest.raises(ProviderRejectedError, match="expired_or_canceled_card"):
-            account.refund("pi_1", Decimal("4.00"), idempotency_key="r", refund_id=uuid4())
-
-    def test_reconciliation_lists_what_was_made_and_what_was_disputed_later(
+    def test_refunds_beyond_those_that_come_with_the_charge_are_asked_for(
         self, server: Canned, account: Stripe
     ) -> None:
-        new, old = uuid4(), uuid4()
+        some = listed(refund_row("re_1", "succeeded")) | {"has_more": True}
+        server.answer("/v1/payment_intents/pi_1", intent(latest_charge=charge_with(some)))
+        server.answer("/v1/refunds", listed(refund_row("re_1", "succeeded"), refund_row("re_2", "failed")))
+        found = account.find_payment(uuid4(), provider_payment_id="pi_1")
+        assert found is not None
+        assert [(each.external_id, each.failure) for each in found.refunds] == [("re_1", None), ("re_2", "failed")]
+
+    def test_a_refund_that_fails_at_once_says_so(self, server: Canned, account: Stripe) -> None:
+        server.answer("/v1/payment_intents/pi_1", intent())
+        server.answer("/v1/refunds", refund_row("re_1", "failed", failure_reason="declined"))
+        made = account.refund("pi_1", Decimal("4.00"), idempotency_key="r", refund_id=uuid4())
+        assert (made.external_id, made.failure) == ("re_1", "declined")
+
+    def test_reconciliation_lists_what_was_made_and_what_was_disputed_or_given_back_in_vain_later(
+        self, server: Canned, account: Stripe
+    ) -> None:
+        new, old, older = uuid4(), uuid4(), uuid4()
         server.answer("/v1/payment_intents", listed(intent(attempt_id=new)))
         server.answer("/v1/disputes", listed({"id": "dp_1", "object": "dispute", "payment_intent": "pi_old"}))
         server.answer("/v1/refunds", listed({"id": "re_1", "object": "refund", "payment_intent": "pi_1"}))
+        failed = refund_row("re_2", "failed") | {"payment_intent": "pi_older"}
+        event = {"id": "evt_1", "object": "event", "type": "refund.failed", "data": {"object": failed}}
+        server.answer("/v1/events", listed(event))
         server.answer("/v1/payment_intents/pi_old", intent(attempt_id=old) | {"id": "pi_old"})
+        server.answer("/v1/payment_intents/pi_older", intent(attempt_id=older) | {"id": "pi_older"})
         known = list(account.list_payments(since=NOW - timedelta(days=1), until=NOW))
-        assert [each.attempt_id for each in known] == [new, old]
+        assert [each.attempt_id for each in known] == [new, old, older]
 
     def test_a_currency_without_cents_has_none(
         self, server: Canned, account: Stripe, make_request: MakeRequest
@@ -360,6 +383,17 @@ class TestAnswers:
         outcome = account.create_payment(make_request(amount=Decimal(2400), currency="JPY"))
         assert b"amount=2400" in server.next_request()[2]
         assert (outcome.amount, outcome.currency) == (Decimal(2400), "JPY")
+
+
+def refund_row(refund_id: str, status: str, **more: str) -> dict[str, Any]:
+    """A refund of 4 € as Stripe tells it."""
+    made = {"id": refund_id, "object": "refund", "amount": 400, "currency": "eur", "created": 1_770_000_900}
+    return made | {"status": status} | more
+
+
+def charge_with(refunds: dict[str, Any]) -> dict[str, Any]:
+    """A captured charge with its refunds, as we ask for it. It says nothing else of them."""
+    return {"id": "ch_1", "object": "charge", "created": 1_770_000_000, "refunds": refunds}
 
 
 class TestWebhooks:
@@ -381,6 +415,12 @@ class TestWebhooks:
         moment = int(at.timestamp())
         digest = hmac(secret.encode(), b"%d.%b" % (moment, body), sha256).hexdigest()
         return {SIGNATURE_HEADER: f"t={moment},v1={digest}"}
+
+    def test_a_refund_that_failed_leads_to_its_payment(self, account: Stripe) -> None:
+        failed = refund_row("re_1", "failed") | {"payment_intent": "pi_1", "metadata": {"refund": str(uuid4())}}
+        body = orjson.dumps({"id": "evt_1", "type": "refund.failed", "data": {"object": failed}})
+        event = account.parse_webhook(self.signed(body), body, at=NOW)
+        assert (event.kind, event.provider_payment_id, event.attempt_id) == ("refund.failed", "pi_1", None)
 
     def test_a_dispute_leads_to_its_payment(self, account: Stripe) -> None:
         event = account.parse_webhook(self.signed(self.BODY), self.BODY, at=NOW)

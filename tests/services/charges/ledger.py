@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS refunds (
 CREATE TABLE IF NOT EXISTS calls (attempt TEXT, kind TEXT);
 """
 LONGEST_DELAY = timedelta(minutes=5)
-FAILURE = "Carte expirée"
+FAILURE = "expired_or_canceled_card"
 
 
 class Ledger:

@@ -32,6 +32,8 @@ from webapp.services.charges import attention, giving_back, reconciling, recordi
 from webapp.services.charges.attention import Action, NotAllowedError
 from webapp.services.invoices import finalising, listing
 
+WORDS = "Carte expirée ou résiliée"
+
 
 @pytest.fixture
 def paid(world: World) -> Charge:
@@ -374,7 +376,7 @@ def test_a_refund_that_fails_days_later_is_undone_in_the_ledger_once(world: Worl
     recording.apply_refund(world.attempts()[0].id, told, at=clock.now())
     capture, refund, failure = world.payments()
     assert [row.amount for row in (capture, refund, failure)] == [Decimal(24), Decimal(-10), Decimal(10)]
-    assert (failure.kind, failure.undoes_id, failure.reason) == (PaymentKind.REFUND_FAILURE, refund.id, FAILURE)
+    assert (failure.kind, failure.undoes_id, failure.reason) == (PaymentKind.REFUND_FAILURE, refund.id, WORDS)
     assert failure.happened_at == told.failed_at
     row = only_refund()
     assert (row.status, row.provider_message, row.external_id) == (RefundStatus.FAILED, FAILURE, told.external_id)
@@ -391,12 +393,12 @@ def test_its_credit_note_stands_and_so_its_money_is_owed_to_the_client(world: Wo
 def test_it_is_for_a_person_and_in_the_timeline(failed: Charge) -> None:
     assert (failed.status, failed.attention) == (ChargeStatus.SUCCEEDED, Attention.REFUND_AGAIN)
     assert failed.explanation == (
-        "Le remboursement a échoué chez le prestataire\u202f: «\u00a0Carte expirée\u00a0»."
+        "Le remboursement a échoué chez le prestataire\u202f: «\u00a0Carte expirée ou résiliée\u00a0»."
         " Il reste à rendre au client\u202f: 10,00 EUR."
     )
     assert attention.actions_of(failed) == [Action.REFUND, Action.DISMISS]
     told = db.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == EventKind.REFUND_FAILED)).one()
-    assert (told.changes["charge_amount"], told.changes["reason"]) == ([None, "10.00 EUR"], [None, FAILURE])
+    assert (told.changes["charge_amount"], told.changes["reason"]) == ([None, "10.00 EUR"], [None, WORDS])
 
 
 @pytest.mark.parametrize("way", ["provider", "hand"])
@@ -432,6 +434,20 @@ def test_made_again_it_may_fail_again(world: World, failed: Charge, cast: Cast) 
     assert sum(row.amount for row in world.payments()) == Decimal(24)
     assert (notes(), invoice().balance) == ([Decimal(-10)], Decimal(-10))
     assert world.charge().attention is Attention.REFUND_AGAIN
+
+
+@pytest.mark.parametrize("mode", ["hard", "lost"])
+def test_another_that_comes_to_nothing_does_not_hide_what_is_owed(
+    world: World, failed: Charge, cast: Cast, mode: str
+) -> None:
+    ask(failed, "4.00", cast)
+    world.ledger.behave(mode)
+    for _ in range(30):
+        refunding.carry_out(world.organisation_id)
+        world.wait(hours=1)
+    charge = world.charge()
+    assert charge.attention is Attention.REFUND_AGAIN
+    assert "10,00 EUR" in (charge.explanation or "")
 
 
 def test_a_person_may_leave_it_to_the_client_as_credit(world: World, failed: Charge, cast: Cast) -> None:

@@ -23,7 +23,7 @@ from webapp.extensions import db
 from webapp.gateways.payments import registry
 from webapp.gateways.payments.sandbox import SIGNATURE_HEADER, sign
 from webapp.models.base import new_id
-from webapp.models.charges import Charge, Refund, RefundStatus
+from webapp.models.charges import Attention, Charge, Refund, RefundStatus
 from webapp.models.invoices import Invoice
 from webapp.models.payments import Payment, PaymentKind, Provider
 from webapp.services.charges import giving_back, reconciling, refunding
@@ -96,13 +96,16 @@ def test_whatever_the_provider_does_it_gives_back_what_we_say_it_did(world: Worl
     finalising.finalise_drafts(world.organisation_id, at=clock.now())
     statuses = Counter(db.session.scalars(select(Refund.status)))
     assert statuses.total() == 40
-    assert set(statuses) == {RefundStatus.SUCCEEDED, RefundStatus.REFUSED}
+    assert set(statuses) == {RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED}
     given = sum(Decimal(row["refunded"]) for row in bank.ledger()["captures"])
-    booked = -sum(row.amount for row in world.payments() if row.kind is PaymentKind.REFUND)
+    booked = -sum(row.amount for row in world.payments() if row.kind is not PaymentKind.CAPTURE)
+    assert given == booked > 0
     credited = -sum(db.session.scalars(select(Invoice.total).where(Invoice.corrects_id.is_not(None))))
-    assert given == booked == credited > 0
-    (balance,) = listing.balances_of_client(world.charges()[0].client_id)
-    assert balance.owed == balance.total == 0
+    balances = [listing.balances_of_client(charge.client_id)[0] for charge in world.charges()]
+    assert given - credited == sum(balance.total for balance in balances) < 0
+    assert {balance.owed for balance in balances} == {0}
+    for charge, balance in zip(world.charges(), balances, strict=True):
+        assert (charge.attention is Attention.REFUND_AGAIN) is (balance.total < 0)
 
 
 def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, bank: Bank, cast: Cast) -> None:
@@ -124,6 +127,25 @@ def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, ban
     refunding.carry_out(world.organisation_id)
     assert [row.amount for row in world.payments()] == [Decimal("24.00"), Decimal("-10.00")]
     assert (world.charge().attention, len(listing.list_credit_notes(_invoice_id(charge)))) == (None, 1)
+
+
+def test_a_refund_that_fails_is_told_by_webhook(world: World, bank: Bank, cast: Cast) -> None:
+    world.subscribe("20.00")
+    world.run()
+    giving_back.refund(
+        world.charge().id, refund_id=new_id(), amount=Decimal("10.00"), reason="Retour", by=cast.manager, at=clock.now()
+    )
+    refunding.carry_out(world.organisation_id)
+    world.wait(days=3)
+    (payment,) = bank.payments.values()
+    bank.fail_refund(payment["refunds"][0]["id"])
+    body = orjson.dumps({"id": "evt_1", "type": "payment.succeeded", "payment": payment})
+    headers = {SIGNATURE_HEADER: sign(body, SECRET, at=clock.now())}
+    for _ in range(2):
+        webhooks.receive(Provider.SANDBOX, headers, body, at=clock.now())
+        webhooks.handle_due(world.organisation_id, at=clock.now())
+    assert [row.amount for row in world.payments()] == [Decimal("24.00"), Decimal("-10.00"), Decimal("10.00")]
+    assert world.charge().attention is Attention.REFUND_AGAIN
 
 
 def _invoice_id(charge: Charge) -> UUID:

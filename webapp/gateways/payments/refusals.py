@@ -81,6 +81,16 @@ _DISPUTE_WORDS = {
     "subscription_canceled": "Contesté\u202f: abonnement résilié",
     "unrecognized": "Contesté\u202f: paiement non reconnu",
 }
+_REFUND_WORDS = {
+    "canceled": "Remboursement annulé chez le prestataire",
+    "charge_for_pending_refund_disputed": "Le client a contesté le paiement entre-temps",
+    "declined": "La banque du client a refusé",
+    "expired_or_canceled_card": "Carte expirée ou résiliée",
+    "failed": "Refusé par la banque, sans autre motif",
+    "lost_or_stolen_card": "Carte perdue ou volée",
+    "merchant_request": "Remboursement annulé chez le prestataire",
+    "unknown": "Refusé par la banque, sans autre motif",
+}
 
 
 def class_of_card_code(code: str | None) -> RefusalClass:
@@ -118,9 +128,9 @@ def class_of_sepa_code(code: str) -> RefusalClass:
     return RefusalClass.SOFT if code in SOFT_SEPA_CODES else RefusalClass.HARD
 
 
-_WORDS = SEPA_CODES | _CARD_WORDS | _DISPUTE_WORDS
+_WORDS = SEPA_CODES | _CARD_WORDS | _DISPUTE_WORDS | _REFUND_WORDS
 
 
 def words_of(code: str | None, told: str | None = None) -> str | None:
-    """A refusal or a dispute in French, by its code; what the provider ``told`` for one that is not known here."""
+    """Why money did not come or go, in French, by the code; what the provider ``told`` for one that is unknown here."""
     return _WORDS.get(code or "", told)

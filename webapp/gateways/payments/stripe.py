@@ -55,14 +55,6 @@ REVERSING_DISPUTES = frozenset({"needs_response", "under_review", "lost"})
 UNDONE_REFUNDS = frozenset({"failed", "canceled"})
 """States of a refund that are final, and leave its money in the account."""
 REFUND_EVENTS = ["refund.failed", "refund.updated", "charge.refund.updated"]
-REFUND_FAILURES = {
-    "expired_or_canceled_card": "Carte expirée ou résiliée",
-    "lost_or_stolen_card": "Carte perdue ou volée",
-    "declined": "La banque du client a refusé",
-    "insufficient_funds": "Solde insuffisant chez le prestataire",
-    "charge_for_pending_refund_disputed": "Le client a contesté le paiement entre-temps",
-    "merchant_request": "Annulé à la demande du commerçant",
-}
 WITH_CHARGE = ["latest_charge.refunds"]
 LISTED_WITH_CHARGE = ["data.latest_charge.refunds"]
 
@@ -308,15 +300,14 @@ def _check_signature(header: str, body: bytes, secret: str, *, at: datetime) -> 
 
 def _refund(refund: dict[str, Any]) -> Refund:
     """A refund in our words. Stripe does not say when one has failed."""
-    status = refund.get("status")
-    reason = str(refund.get("failure_reason") or status)
+    is_undone = refund.get("status") in UNDONE_REFUNDS
     return Refund(
         external_id=refund["id"],
         amount=_from_minor(refund["amount"], refund["currency"]),
         happened_at=_instant(refund["created"]),
         reason=refund.get("reason") or "",
         refund_id=uuid_or_none((refund.get("metadata") or {}).get("refund")),
-        failure=REFUND_FAILURES.get(reason, reason) if status in UNDONE_REFUNDS else None,
+        failure=(refund.get("failure_reason") or refund["status"]) if is_undone else None,
     )
 
 

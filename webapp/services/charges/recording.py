@@ -346,7 +346,7 @@ def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: prot
         told.failed_at or at,
         at=at,
         external_id=told.external_id,
-        reason=told.failure,
+        reason=refusals.words_of(told.failure, told.failure),
     )
     failure.undoes_id = payment.id
     if ours is not None:

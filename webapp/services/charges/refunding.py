@@ -17,7 +17,7 @@ from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.gateways.payments import protocol
 from webapp.gateways.payments.protocol import ProviderError, ProviderRejectedError
-from webapp.models.charges import Attention, Charge, ChargeAttempt, Refund, RefundStatus
+from webapp.models.charges import Charge, ChargeAttempt, Refund, RefundStatus
 from webapp.services.charges import calling, recording, retries, settling
 from webapp.services.charges.recording import NOTHING_DELAYED, Patience
 from webapp.services.payments.accounts import provider_of
@@ -182,14 +182,13 @@ def _record(claim: Claim, answer: Answer, *, at: datetime) -> None:
         refund.provider_message = answer.message or refund.provider_message
         if answer.is_refused:
             refund.status, refund.settled_at, refund.next_attempt_at = RefundStatus.REFUSED, at, None
-            explanation = REFUSED.format(reason=answer.message)
-            settling.leave_refund_to_person(charge, Attention.REFUND, explanation, at=at)
+            settling.leave_refund_to_person(charge, REFUSED.format(reason=answer.message), at=at)
             return
         if refund.sends:
             refund.status = RefundStatus.UNKNOWN
         refund.next_attempt_at = retries.next_look(refund, at=at) or at + SELDOM
         if at - refund.created_at >= retries.UNKNOWN_PATIENCE:
-            settling.leave_refund_to_person(charge, Attention.REFUND, OVERDUE, at=at)
+            settling.leave_refund_to_person(charge, OVERDUE, at=at, is_settled=False)
 
 
 def _lock(refund_id: UUID) -> tuple[Charge, Refund]:

@@ -180,7 +180,7 @@ def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID |
     _restate_waived(charge, invoice)
     if invoice.overpaid:
         if charge.attention is not Attention.MISMATCH:
-            leave_refund_to_person(charge, Attention.REFUND_AGAIN, _still_owed(invoice), at=at)
+            leave_refund_to_person(charge, "", at=at)
     elif charge.attention in ENDED_BY_REFUND:
         _take_off_list(charge, at=at)
 
@@ -189,10 +189,6 @@ def _restate_waived(charge: Charge, invoice: Invoice) -> None:
     """Should the charge be asked for once more, credit notes count whose money did not go back."""
     standing = invoice.credited - crediting.sum_given_back(invoice)
     charge.waived = min(max(standing, Decimal(0)), charge.amount)
-
-
-def _still_owed(invoice: Invoice) -> str:
-    return STILL_OWED.format(amount=f"{invoice.overpaid:.2f}".replace(".", ","), currency=invoice.currency)
 
 
 def settle_refund_failure(charge: Charge, failure: Payment, *, was_asked_here: bool, at: datetime) -> None:
@@ -204,11 +200,8 @@ def settle_refund_failure(charge: Charge, failure: Payment, *, was_asked_here: b
     invoice = crediting.lock_invoice_of(charge.id)
     crediting.undo_refund(invoice, failure, at=at)
     _restate_waived(charge, invoice)
-    if invoice.overpaid:
-        explanation = f"{FAILED.format(reason=failure.reason)} {_still_owed(invoice)}"
-        leave_refund_to_person(charge, Attention.REFUND_AGAIN, explanation, at=at)
-    elif was_asked_here and charge.status is ChargeStatus.SUCCEEDED:
-        leave_refund_to_person(charge, Attention.REFUND, FAILED.format(reason=failure.reason), at=at)
+    if invoice.overpaid or (was_asked_here and charge.status is ChargeStatus.SUCCEEDED):
+        leave_refund_to_person(charge, FAILED.format(reason=failure.reason), at=at)
     elif charge.attention is Attention.CREDIT_NOTE:
         _take_off_list(charge, at=at)
     _tell_client(charge, failure, at=at)
@@ -230,8 +223,17 @@ def _take_off_list(charge: Charge, *, at: datetime) -> None:
         charge.explanation = None
 
 
-def leave_refund_to_person(charge: Charge, attention: Attention, explanation: str, *, at: datetime) -> None:
-    """A refund came to nothing: the charge is on the list, unless it is there for a credit note, which goes first."""
+def leave_refund_to_person(charge: Charge, explanation: str, *, at: datetime, is_settled: bool = True) -> None:
+    """A refund came to nothing, or is long unknown (not ``is_settled``): the charge is on the list.
+
+    As one that is to be made again where we owe the client; a credit note that is to be made goes first.
+    """
+    invoice = crediting.lock_invoice_of(charge.id)
+    attention = Attention.REFUND
+    if invoice.overpaid and (is_settled or charge.attention is Attention.REFUND_AGAIN):
+        attention = Attention.REFUND_AGAIN
+        owed = STILL_OWED.format(amount=f"{invoice.overpaid:.2f}".replace(".", ","), currency=invoice.currency)
+        explanation = f"{explanation} {owed}".strip()
     set_attention(charge, attention, at=at)
     if charge.attention is attention:
         charge.explanation = explanation
