@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import SecurityError
@@ -113,11 +113,28 @@ def to_sign_in() -> BaseResponse:
     htmx 4 obeys HX-Redirect whatever the status.
     """
     if htmx:
-        here = urlsplit(htmx.current_url or "")
-        back = here.path + (f"?{here.query}" if here.query else "")
+        back = _path(_split(htmx.current_url))
         return Response(status=401, headers={"HX-Redirect": url_for("sign_in.start", next=safe_next(back))})
-    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form()
     return redirect(url_for("sign_in.start", next=safe_next(back)), code=303)
+
+
+def _page_of_form() -> str:
+    """The page of ours that a form was sent from, if known. What was in it is not sent again: it may be long after."""
+    there = _split(request.referrer)
+    return _path(there) if there.netloc == request.host else ""
+
+
+def _split(address: str | None) -> SplitResult:
+    """An address as a browser sent it; nothing where it is none."""
+    try:
+        return urlsplit(address or "")
+    except ValueError:
+        return urlsplit("")
+
+
+def _path(address: SplitResult) -> str:
+    return address.path + (f"?{address.query}" if address.query else "")
 
 
 def _set_headers(response: Response) -> Response:

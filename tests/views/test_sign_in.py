@@ -275,9 +275,25 @@ def test_in_the_middle_of_a_swap_it_leads_back_to_the_page_and_not_to_the_fragme
     assert (away.status_code, away.headers["HX-Redirect"]) == (401, "/connexion?next=/clients?q%3Ddupont")
 
 
-def test_a_foreign_current_url_leads_to_our_own_path_only(stranger: FlaskClient) -> None:
-    away = stranger.get("/sonde", headers={**HTMX, "HX-Current-URL": "https://evil.example//evil.example/x"})
+@pytest.mark.parametrize("address", ["https://evil.example//evil.example/x", "http://["])
+def test_a_foreign_current_url_leads_to_our_own_path_only(stranger: FlaskClient, address: str) -> None:
+    away = stranger.get("/sonde", headers={**HTMX, "HX-Current-URL": address})
     assert away.headers["HX-Redirect"] == "/connexion?next=/"
+
+
+@pytest.mark.parametrize(
+    ("sent_from", "back"),
+    [
+        ("http://localhost/clients/nouveau?vue=a", "/clients/nouveau?vue%3Da"),
+        ("https://evil.example/clients", "/"),
+        ("http://localhost//evil.example", "/"),
+        ("http://[", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_form_sent_after_the_end_leads_back_to_its_page(browser: FlaskClient, sent_from: str, back: str) -> None:
+    away = browser.post("/clients/nouveau", headers={"Referer": sent_from})
+    assert (away.status_code, away.location) == (303, f"/connexion?next={back}")
 
 
 def test_the_session_outlives_a_short_outage_of_the_provider(
