@@ -19,6 +19,7 @@ from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttemp
 from webapp.models.invoices import Invoice
 from webapp.models.money import totals
 from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.services.charges import settling
 from webapp.services.invoices import crediting, drafting, finalising
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
@@ -167,6 +168,46 @@ def test_a_refund_at_the_providers_site_is_credited_from_the_list(manager_client
     assert manager_client.post(f"/prelevements/{charge.id}/avoir", data={"motif": "Vu"}).status_code == 303
     assert reload(charge).attention is None
     assert invoice_of(charge).credited == Decimal("10.00")
+
+
+def fail_refund(charge: Charge) -> None:
+    """10 € went back, were credited, and could not be delivered."""
+    attempt_id = db.session.scalars(select(ChargeAttempt.id)).one()
+    refund = move(charge, PaymentKind.REFUND, "-10.00", attempt_id=attempt_id, external_id="re_1")
+    settling.settle_refund(charge, refund, reason="Colis abîmé", by_id=None, at=NOON)
+    failure = move(
+        charge, PaymentKind.REFUND_FAILURE, "10.00", attempt_id=attempt_id, undoes_id=refund.id, reason="Carte expirée"
+    )
+    settling.settle_refund_failure(charge, failure, was_asked_here=True, at=NOON)
+    finalising.finalise_drafts(charge.organisation_id, at=NOON)
+    db.session.commit()
+
+
+def test_a_refund_that_failed_is_told_wherever_its_money_counts(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    fail_refund(charge)
+    page = manager_client.get(f"/prelevements/{charge.id}").text
+    assert re.search(r'data-testid="refund-row"\s+data-status="failed"\s+data-amount="10.00"', page)
+    assert "Carte expirée" in page
+    page = manager_client.get(f"/factures/{invoice_of(charge).id}").text
+    assert re.search(r"À rendre au client</dt>\s*<dd>\s*10,00\s€", page)
+    assert re.findall(r'data-testid="settlement-row"\s+data-amount="([^"]+)"', page) == ["24.00", "-10.00", "10.00"]
+    page = manager_client.get(f"/clients/{charge.client_id}?onglet=paiements").text
+    assert re.search(r'data-total="-10.00">0,00\s€ à payer · 10,00\s€ à rendre', page)
+    assert "Remboursement échoué" in manager_client.get(f"/clients/{charge.client_id}?genre=prelevements").text
+
+
+def test_it_is_made_again_from_the_list_without_a_second_credit_note(manager_client: FlaskClient) -> None:
+    charge = make_charge()
+    fail_refund(charge)
+    page = manager_client.get("/prelevements/a-traiter?motif=refund_again").text
+    assert "Remboursement à refaire" in page
+    assert actions(page) == ["rembourser", "classer"]
+    page = manager_client.get(f"/prelevements/{charge.id}?action=rembourser").text
+    assert 'value="10"' in page
+    assert re.search(r'data-testid="overpaid">10,00\s€ sont déjà dus', page)
+    assert manager_client.post(f"/prelevements/{charge.id}/rembourser", data=BY_HAND).status_code == 303
+    assert (reload(charge).attention, invoice_of(charge).credited, invoice_of(charge).balance) == (None, 10, 0)
 
 
 def test_a_gesture_lowers_what_remains(manager_client: FlaskClient) -> None:
