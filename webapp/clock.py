@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -27,3 +28,8 @@ def now() -> datetime:
 def today(zone: ZoneInfo = PARIS) -> date:
     """The local date in ``zone``, by default that of the organisation's home."""
     return now().astimezone(zone).date()
+
+
+def start_of(day: date, zone: ZoneInfo = PARIS) -> datetime:
+    """The instant at which a day begins in ``zone``."""
+    return datetime.combine(day, time_of_day.min, zone)

@@ -184,8 +184,8 @@ def test_a_chart_has_its_figures_as_a_table_and_as_a_file(cast: Cast, admin_clie
 def subscribe(cast: Cast) -> None:
     client = ClientFactory(commercial_id=cast.sales_rep.id)
     subscription = SubscriptionFactory(client_id=client.id, recurring_amount=Decimal(40))
-    event = {"new_status": subscription.status, "annual_after": Decimal(480)}
-    db.session.add(SubscriptionHistory(subscription_id=subscription.id, at=NOW, **event))
+    event = {"client_id": client.id, "new_status": subscription.status, "annual_after": Decimal(480)}
+    db.session.add(SubscriptionHistory(subscription_id=subscription.id, currency="EUR", at=NOW, **event))
     db.session.commit()
 
 

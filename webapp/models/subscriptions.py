@@ -257,7 +257,8 @@ class SubscriptionHistory(OrganisationScoped, Identified, Base):
 
     ``old_status`` is empty for the creation, and equals ``new_status`` where something else changed, which ``changes``
     tells (field → ``[old, new]``). ``annual_before`` and ``annual_after`` are the recurring revenue of a year before
-    and after (0 in a state that does not count): movements of the MRR are sums over these rows.
+    and after (0 in a state that does not count): movements of the MRR are sums over these rows. ``client_id`` and
+    ``currency`` are the subscription's own, which never change: with them such sums need no join.
     """
 
     __tablename__ = "subscription_history"
@@ -266,7 +267,18 @@ class SubscriptionHistory(OrganisationScoped, Identified, Base):
         Index(
             "ix_subscription_history_revenue",
             "organisation_id",
+            "currency",
             "at",
+            postgresql_include=["client_id", "annual_before", "annual_after"],
+            postgresql_where=text("annual_before <> annual_after"),
+        ),
+        Index(
+            "ix_subscription_history_client",
+            "organisation_id",
+            "currency",
+            "client_id",
+            "at",
+            postgresql_include=["annual_before", "annual_after"],
             postgresql_where=text("annual_before <> annual_after"),
         ),
         tenant_key("subscription_id", "subscriptions"),
@@ -274,6 +286,8 @@ class SubscriptionHistory(OrganisationScoped, Identified, Base):
     )
 
     subscription_id: Mapped[UUID]
+    client_id: Mapped[UUID]
+    currency: Mapped[str] = mapped_column(String(3))
     at: Mapped[datetime] = mapped_column(default=clock.now)
     user_id: Mapped[UUID | None]
     old_status: Mapped[SubscriptionStatus | None] = mapped_column(stored_enum(SubscriptionStatus))

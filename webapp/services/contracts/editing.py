@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
-from webapp.clock import PARIS
+from webapp.clock import PARIS, start_of
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -253,4 +253,4 @@ def _products_of(lines: tuple[LineFields, ...]) -> Iterator[tuple[str, UUID]]:
 
 
 def _start_of(day: date | None) -> datetime | None:
-    return datetime.combine(day, time(), PARIS) if day else None
+    return start_of(day) if day else None

@@ -5,7 +5,7 @@ All but the present is in the main currency.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -50,7 +50,7 @@ def find_recurring(scope: Scope, period: Period, *, at: datetime) -> Recurring:
     return Recurring(
         present=[RevenueNumber(count_subscriptions(view), view) for view in _views(scope)],
         months=revenue_by_month(scope, period, today=at.astimezone(clock.PARIS).date()),
-        movements=metrics.movements(since=_start_of(period.since), until=_start_of(after), scope=narrowed),
+        movements=metrics.movements(since=clock.start_of(period.since), until=clock.start_of(after), scope=narrowed),
         churn=metrics.churn(since=at - CHURN_PERIOD, until=at, scope=narrowed),
         unpaid=metrics.unpaid(since=period.since, until=after, scope=narrowed),
     )
@@ -63,10 +63,6 @@ def revenue_by_month(scope: Scope, period: Period, *, today: date) -> Mapping[da
 
 def _narrowed(scope: Scope) -> metrics.Scope:
     return metrics.Scope(MAIN_CURRENCY, commercial_ids=None if scope.is_all else list(scope.members))
-
-
-def _start_of(day: date) -> datetime:
-    return datetime.combine(day, time.min, clock.PARIS)
 
 
 def _views(scope: Scope) -> Iterator[SubscriptionsView]:

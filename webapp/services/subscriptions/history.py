@@ -45,10 +45,13 @@ def record(
     user_id = by.id if by else None
     subscription.changed_at = at
     subscription.version = (subscription.version or 0) + 1
-    db.session.flush()
+    if subscription in db.session.new:
+        db.session.flush()  # its defaults, and a row for its history to point to
     db.session.add(
         SubscriptionHistory(
             subscription_id=subscription.id,
+            client_id=subscription.client_id,
+            currency=subscription.currency,
             at=at,
             user_id=user_id,
             old_status=old_status,

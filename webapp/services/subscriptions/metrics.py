@@ -8,18 +8,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, Date, Row, and_, cast, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Row, and_, func, or_, select
+from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.clients import Client
 from webapp.models.money import cents
-from webapp.models.subscriptions import RECURRING, Subscription, SubscriptionHistory
+from webapp.models.subscriptions import SubscriptionHistory
 
 UNPAID = (
     ChargeStatus.SCHEDULED,
@@ -40,24 +42,20 @@ class Scope:
     commercial_ids: Collection[UUID] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What a subscription must meet."""
+        """What a change of revenue must meet. Indexes hold all that is asked of one."""
         conditions = [
-            Subscription.organisation_id == tenancy.current_organisation_id(),
-            Subscription.currency == self.currency,
+            SubscriptionHistory.organisation_id == tenancy.current_organisation_id(),
+            SubscriptionHistory.currency == self.currency,
+            SubscriptionHistory.annual_before != SubscriptionHistory.annual_after,
         ]
         if self.commercial_ids is not None:
-            conditions.append(Subscription.client_id.in_(_clients_of(self.commercial_ids)))
+            conditions.append(SubscriptionHistory.client_id.in_(_clients_of(self.commercial_ids)))
         return conditions
 
 
 EVERYTHING = Scope()
 
-_MOVES = SubscriptionHistory.annual_before != SubscriptionHistory.annual_after
 _CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
-_OF_SUBSCRIPTION = and_(
-    SubscriptionHistory.organisation_id == Subscription.organisation_id,
-    SubscriptionHistory.subscription_id == Subscription.id,
-)
 
 
 def _clients_of(commercial_ids: Collection[UUID]) -> Any:
@@ -78,29 +76,21 @@ class Movements(NamedTuple):
     end: Decimal
 
 
-def monthly_revenue(scope: Scope = EVERYTHING) -> Decimal:
-    """The monthly recurring revenue at present."""
-    yearly = func.coalesce(func.sum(Subscription.annual_amount), 0)
-    statement = select(yearly).where(*scope.conditions(), Subscription.status.in_(RECURRING))
-    return cents(db.session.execute(statement).scalar_one() / 12)
-
-
 def revenue_by_month(*, months: int, until: date, scope: Scope = EVERYTHING) -> dict[date, Decimal]:
     """The MRR at the end of each of so many months, by its first day; the last is the month of ``until``.
 
     That of the present month is as of the last change.
     """
-    month = cast(func.date_trunc("month", func.timezone(clock.PARIS.key, SubscriptionHistory.at)), Date)
-    last = until.replace(day=1)
-    changes = db.session.execute(
-        select(month.label("month"), func.sum(_CHANGE))
-        .join(Subscription, _OF_SUBSCRIPTION)
-        .where(*scope.conditions(), _MOVES, month <= last)
-        .group_by(month)
-        .order_by(month)
+    first = until.replace(day=1) - relativedelta(months=months - 1)
+    shown = [first + relativedelta(months=each) for each in range(months)]
+    *ends, last_end = (clock.start_of(month + relativedelta(months=1)) for month in shown)
+    bucket = func.width_bucket(SubscriptionHistory.at, array(ends, type_=SubscriptionHistory.at.type))
+    found = db.session.execute(
+        select(bucket, func.sum(_CHANGE)).where(*scope.conditions(), SubscriptionHistory.at < last_end).group_by(bucket)
     ).all()
-    shown = [last - relativedelta(months=each) for each in reversed(range(months))]
-    return {each: cents(sum((change for month, change in changes if month <= each), Decimal(0)) / 12) for each in shown}
+    changes: dict[int, Decimal] = dict(found)
+    yearly = accumulate(changes.get(each, Decimal(0)) for each in range(months))
+    return {month: cents(each / 12) for month, each in zip(shown, yearly, strict=True)}
 
 
 def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Movements:
@@ -108,7 +98,7 @@ def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) ->
 
     Parts are rounded along their running sum, so that they always add up to the cent.
     """
-    client = _revenue_of_clients(since, until, scope, only_moved=True)
+    client = _revenue_of_moved(since, until, scope)
     start, end = client.c.start, client.c.end
     parts = {
         "new": and_(start == 0, ~client.c.came_before),
@@ -120,8 +110,7 @@ def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) ->
     moved = (func.coalesce(func.sum(end - start).filter(part), 0).label(name) for name, part in parts.items())
     total = (
         select(func.coalesce(func.sum(_CHANGE), 0))
-        .join(Subscription, _OF_SUBSCRIPTION)
-        .where(*scope.conditions(), _MOVES, SubscriptionHistory.at < since)
+        .where(*scope.conditions(), SubscriptionHistory.at < since)
         .scalar_subquery()
     )
     return _rounded(db.session.execute(select(total.label("start"), *moved)).one())
@@ -153,32 +142,44 @@ def churn(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Chu
 
     A client is active while something recurring is paid for; one that came and left in between counts as both.
     """
-    client = _revenue_of_clients(since, until, scope)
-    here = or_(client.c.start > 0, client.c.came_within)
-    found = select(func.count().filter(here, client.c.end == 0), func.count().filter(here)).select_from(client)
-    return Churn(*db.session.execute(found).one())
+    moved = _revenue_of_moved(since, until, scope)
+    has_left = and_(moved.c.end == 0, or_(moved.c.start > 0, moved.c.came_within))
+    active = (
+        select(SubscriptionHistory.client_id)
+        .where(*scope.conditions(), SubscriptionHistory.at < until)
+        .group_by(SubscriptionHistory.client_id)
+        .having(func.sum(_CHANGE) > 0)
+        .subquery()
+    )
+    left, stayed = db.session.execute(
+        select(
+            select(func.count()).select_from(moved).where(has_left).scalar_subquery(),
+            select(func.count()).select_from(active).scalar_subquery(),
+        )
+    ).one()
+    return Churn(left, left + stayed)
 
 
-def _revenue_of_clients(since: datetime, until: datetime, scope: Scope, *, only_moved: bool = False) -> CTE:
-    """A year's revenue of each client at both ends of a period: the sum of all its changes before.
+def _revenue_of_moved(since: datetime, until: datetime, scope: Scope) -> CTE:
+    """A year's revenue at both ends of a period of each client with a change within it: the sum of all before.
 
     ``came_before`` and ``came_within`` tell whether there was any revenue before, or within, the period.
-    ``only_moved`` leaves out clients without a change within it, who are most.
     """
     before, within = SubscriptionHistory.at < since, SubscriptionHistory.at >= since
     brings = SubscriptionHistory.annual_after > 0
     change = func.sum(_CHANGE)
-    changes = select(Subscription.client_id).join(SubscriptionHistory, _OF_SUBSCRIPTION)
-    changes = changes.where(*scope.conditions(), _MOVES, SubscriptionHistory.at < until)
-    statement = changes.add_columns(
-        func.coalesce(change.filter(before), 0).label("start"),
-        change.label("end"),
-        func.bool_or(and_(brings, before)).label("came_before"),
-        func.bool_or(and_(brings, within)).label("came_within"),
-    ).group_by(Subscription.client_id)
-    if only_moved:
-        statement = statement.where(Subscription.client_id.in_(changes.where(within)))
-    return statement.cte("client")
+    changes = select(SubscriptionHistory.client_id).where(*scope.conditions(), SubscriptionHistory.at < until)
+    return (
+        changes.add_columns(
+            func.coalesce(change.filter(before), 0).label("start"),
+            change.label("end"),
+            func.bool_or(and_(brings, before)).label("came_before"),
+            func.bool_or(and_(brings, within)).label("came_within"),
+        )
+        .where(SubscriptionHistory.client_id.in_(changes.where(within)))
+        .group_by(SubscriptionHistory.client_id)
+        .cte("client")
+    )
 
 
 class Unpaid(NamedTuple):
