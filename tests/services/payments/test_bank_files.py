@@ -479,7 +479,7 @@ class TestReturns:
 class TestThousands:
     def counts(self, account: ProviderAccount, make_debit: MakeDebit, number: int) -> dict[str, int]:
         """The statements of every step with a file of so many debits: half are refused, and the others come back."""
-        rows = [f"{end_to_end_id(make_debit().id)};AM04;2026-12-01" for _ in range(number)]
+        rows = [f"{end_to_end_id(make_debit().id)};AC04;2026-12-01" for _ in range(number)]
         half, later, counts = number // 2, NOW + timedelta(days=16), {}
 
         def count(step: str, act: Callable[[], Any]) -> Any:

@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[Command, set[SubscriptionStatus], SubscriptionStatus]]
     "activate": (lambda s, u: lifecycle.activate(s.id, by=u, at=NOON), {PENDING}, ACTIVE),
     "pause": (lambda s, u: lifecycle.pause(s.id, reason="Vacances", by=u, at=NOON), {ACTIVE}, PAUSED),
     "resume": (lambda s, u: lifecycle.resume(s.id, by=u, at=NOON), {PAUSED}, ACTIVE),
-    "mark_past_due": (lambda s, u: lifecycle.mark_past_due(s.id, reason="Refus", at=NOON), {ACTIVE}, PAST_DUE),
+    "mark_past_due": (lambda s, u: lifecycle.mark_past_due(s, reason="Refus", at=NOON), {ACTIVE}, PAST_DUE),
     "cancel": (
         lambda s, u: lifecycle.cancel(s.id, reason="Départ", by=u, at=NOON),
         {PENDING, ACTIVE, PAUSED, PAST_DUE},

@@ -93,7 +93,7 @@ def test_parts_that_are_no_whole_cents_still_add_up(cast: Cast) -> None:
 
 def test_an_unpaid_subscription_counts_until_it_ends(cast: Cast) -> None:
     subscription = _begin("100", _day(0))
-    lifecycle.mark_past_due(subscription.id, reason="x", at=_day(10))
+    lifecycle.mark_past_due(subscription, reason="x", at=_day(10))
     assert _movements(5, 15).end == Decimal("100.00")
     lifecycle.cancel(subscription.id, reason="x", by=None, at=_day(20))
     assert _movements(15, 25).churn == Decimal("100.00")

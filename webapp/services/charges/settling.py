@@ -148,7 +148,7 @@ def leave_to_person(
     charge.explanation = explanation
     set_attention(charge, attention, at=at)
     if charge.status is ChargeStatus.FAILED and subscription.status is SubscriptionStatus.ACTIVE:
-        lifecycle.mark_past_due(subscription.id, reason=explanation[: lifecycle.REASON_LENGTH], at=at)
+        lifecycle.mark_past_due(subscription, reason=explanation[: lifecycle.REASON_LENGTH], at=at)
 
 
 def balance_of(charge: Charge) -> Decimal:

@@ -105,12 +105,13 @@ def resume(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscript
     return subscription
 
 
-def mark_past_due(subscription_id: UUID, *, reason: str, at: datetime, by: User | None = None) -> Subscription:
-    """Its retries are used up: it accrues nothing until it is paid. Raises TransitionRefusedError."""
-    with transaction():
-        subscription = _find_in(subscription_id, {ACTIVE}, "déclaré impayé")
-        change_status(subscription, PAST_DUE, reason=reason, by=by, at=at)
-    return subscription
+def mark_past_due(subscription: Subscription, *, reason: str, at: datetime, by: User | None = None) -> None:
+    """Its retries are used up: it accrues nothing until it is paid. The caller has it locked: they come by hundreds.
+
+    Raises TransitionRefusedError.
+    """
+    _check_in(subscription, {ACTIVE}, "déclaré impayé")
+    change_status(subscription, PAST_DUE, reason=reason, by=by, at=at)
 
 
 def mark_paid(subscription_id: UUID, *, at: datetime, by: User | None = None) -> bool:
@@ -219,9 +220,13 @@ def change_status(
 
 def _find_in(subscription_id: UUID, statuses: set[SubscriptionStatus], participle: str) -> Subscription:
     subscription = find_for_update(subscription_id)
+    _check_in(subscription, statuses, participle)
+    return subscription
+
+
+def _check_in(subscription: Subscription, statuses: set[SubscriptionStatus], participle: str) -> None:
     if subscription.status not in statuses:
         raise TransitionRefusedError(f"Un abonnement {_word(subscription)} ne peut pas être {participle}.")
-    return subscription
 
 
 def _word(subscription: Subscription) -> str:
