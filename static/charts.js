@@ -18,7 +18,7 @@
   function configuration(data) {
     const isBars = data.shape === "bars";
     const { labels, values } = isBars ? shorten(data) : data;
-    const write = data.unit === "contrats" ? (value) => `${whole.format(value)} contrats` : (value) => money(data.unit).format(value);
+    const write = data.unit === "contrats" ? (value) => `${whole.format(value)} contrat${value < 2 ? "" : "s"}` : (value) => money(data.unit).format(value);
     const grid = { color: colour("--tblr-border-color") };
     const ticks = { color: colour("--tblr-secondary"), font: { family: "Inter Variable", size: 11 } };
     const name = { grid: { display: false }, ticks: { ...ticks, autoSkip: !isBars } };

@@ -49,6 +49,10 @@ FORBIDDEN = re.compile(
     r"""\son(?:click|change|submit|load|input|key|focus|blur|mouse|pointer)[a-z]*=|\sstyle=|<style|<script(?![^>]*\ssrc=)|hx-on|=["']js:|hx-trigger="[^"]*\["""
 )
 
+# French puts a narrow no-break space before these; an ordinary one lets them fall onto the next line.
+JINJA = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
+LOOSE = re.compile(r"""[\wéè’»”] [:;?!](?=[\s<"']|$)|« |[^\s>] »""", re.MULTILINE)
+
 
 @pytest.fixture
 def subject(cast: Cast) -> Client:
@@ -231,3 +235,9 @@ def _id(model: type[BankAccount] | type[Contract] | type[Invoice] | type[Team]) 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_carries_no_script_or_style(name: str) -> None:
     assert FORBIDDEN.findall((FOLDER / name).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_keeps_punctuation_with_its_word(name: str) -> None:
+    source = (FOLDER / name).read_text(encoding="utf-8")
+    assert LOOSE.findall(JINJA.sub("X", source)) == []

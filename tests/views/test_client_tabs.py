@@ -168,7 +168,7 @@ class TestActivities:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            ({"body": "x" * 100_000}, "10000 caractères au plus, et il y en a 100000"),
+            ({"body": "x" * 100_000}, "10\u202f000 caractères au plus, et il y en a 100\u202f000"),
             ({"body": "  \n "}, "Écrivez quelque chose."),
             ({"genre": "tache", "body": "Rappeler"}, "Indiquez l’échéance"),
             ({"genre": "tache", "body": "Rappeler", "due_on": "2026-11-19"}, "Cette échéance est passée"),

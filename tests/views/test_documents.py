@@ -121,7 +121,7 @@ def test_the_kinds_that_are_taken(client: FlaskClient, subject: Client, name: st
         (("sans", PDF), "n’est pas accepté"),
         (("vide.pdf", b""), "vide"),
         (("", b""), "Choisissez un fichier"),
-        (("lourd.pdf", PDF + bytes(SIZE_LIMIT)), "10 Mo au plus"),
+        (("lourd.pdf", PDF + bytes(SIZE_LIMIT)), "10\u202fMo au plus"),
     ],
 )
 def test_what_is_refused_leaves_nothing(
@@ -139,7 +139,7 @@ def test_what_is_refused_leaves_nothing(
 def test_what_is_far_too_large_is_not_even_read(client: FlaskClient, subject: Client) -> None:
     answer = _add(client, subject, bytes(SIZE_LIMIT + 200_000))
     assert answer.status_code == 413
-    assert "10 Mo au plus" in answer.text
+    assert "10\u202fMo au plus" in answer.text
     assert 'id="fichier-error"' in answer.text
     assert subject.full_name in answer.text
 
@@ -152,7 +152,7 @@ def test_what_is_far_too_large_tells_an_outsider_nothing(outsider_client: FlaskC
 def test_other_forms_stay_small(client: FlaskClient, subject: Client) -> None:
     answer = _send(client, f"/clients/{subject.id}/activites", bytes(2_000_000), "x.pdf")
     assert answer.status_code == 413
-    assert "1 Mo au plus" in answer.text
+    assert "1\u202fMo au plus" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_an_admin_makes_a_team_and_fills_it(cast: Cast, admin_client: FlaskClien
     assert set(figures_scope(cast.manager).members) == {newcomer.id, cast.sales_rep.id}
     page = admin_client.get("/equipes").text
     assert "Grand Sud" in page
-    assert "Équipe « Grand Sud » enregistrée." in page
+    assert "Équipe «\u202fGrand Sud\u202f» enregistrée." in page
 
 
 def test_who_is_unticked_is_in_no_team(cast: Cast, admin_client: FlaskClient) -> None:

@@ -49,7 +49,7 @@ def _answer_http(error: HTTPException) -> BaseResponse:
 def _too_large() -> str:
     """A refusal of what is too large names the limit."""
     megabytes = (request.max_content_length or 0) // 1_000_000
-    return f"Ce que vous envoyez est trop volumineux\u202f: {megabytes} Mo au plus."
+    return f"Ce que vous envoyez est trop volumineux\u202f: {megabytes}\u202fMo au plus."
 
 
 def _apologise(_error: InternalServerError) -> Response:

@@ -182,8 +182,8 @@ def written_text(value: str) -> list[str]:
 def file_size(size: int) -> str:
     """A size in bytes: 12 ko · 3,4 Mo."""
     if size < 1000 * 1000:
-        return f"{max(1, round(size / 1000))} ko"
-    return f"{format_decimal(round(size / 1e6, 1), locale=LOCALE)} Mo"
+        return f"{max(1, round(size / 1000))}\u202fko"
+    return f"{format_decimal(round(size / 1e6, 1), locale=LOCALE)}\u202fMo"
 
 
 def country_name(code: str) -> str:
@@ -248,5 +248,3 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "country": country_name,
     "delivery_country": country_name,
 }
-
-FILTERS = (phone, day, moment, ago, upcoming, duration, money, quantity, iban, field_label, field_value, address_lines)

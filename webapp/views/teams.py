@@ -40,7 +40,7 @@ def create() -> ResponseReturnValue:
         team = teams.create_team(request.form.get("name", ""), by=current_user())
     except DomainError as error:
         return _page(problem=error), error.status
-    toast("success", f"Équipe « {team.name} » créée.")
+    toast("success", f"Équipe «\u202f{team.name}\u202f» créée.")
     return redirect(url_for("teams.index", _anchor=f"equipe-{team.id}"), 303)
 
 
@@ -55,7 +55,7 @@ def change(team_id: UUID) -> ResponseReturnValue:
         )
     except (InvalidInputError, TeamExistsError) as error:
         return _page(problem=error, refused=TeamForm(team_id, members, leaders)), error.status
-    toast("success", f"Équipe « {team.name} » enregistrée.")
+    toast("success", f"Équipe «\u202f{team.name}\u202f» enregistrée.")
     return redirect(url_for("teams.index", _anchor=f"equipe-{team_id}"), 303)
 
 

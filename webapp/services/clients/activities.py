@@ -96,8 +96,9 @@ def _checked_text(written: str, length: int) -> str:
     if not body:
         raise InvalidInputError("Écrivez quelque chose.", field="body")
     if len(body) > length:
+        most, there = (f"{number:,}".replace(",", "\u202f") for number in (length, len(body)))
         raise InvalidInputError(
-            f"C’est trop long\u202f: {length} caractères au plus, et il y en a {len(body)}.", field="body"
+            f"C’est trop long\u202f: {most} caractères au plus, et il y en a {there}.", field="body"
         )
     return body
 

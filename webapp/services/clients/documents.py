@@ -25,7 +25,7 @@ from webapp.transactions import after_commit, transaction
 
 SIZE_LIMIT = 10_000_000
 """Bytes."""
-TOO_LARGE = f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000} Mo au plus."
+TOO_LARGE = f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000}\u202fMo au plus."
 NAME_LENGTH = 150
 SHOWN = 200
 _DOCUMENTS = (
