@@ -205,7 +205,8 @@ def test_it_is_made_again_from_the_list_without_a_second_credit_note(manager_cli
     assert actions(page) == ["rembourser", "classer"]
     page = manager_client.get(f"/prelevements/{charge.id}?action=rembourser").text
     assert 'value="10"' in page
-    assert re.search(r'data-testid="overpaid">10,00\s€ sont déjà dus', page)
+    assert re.search(r'data-testid="overpaid">L’argent est rendu au client. 10,00\s€ lui sont déjà dus', page)
+    assert re.search(r"10,00\s€ restent dus", manager_client.get(f"/prelevements/{charge.id}?action=classer").text)
     assert manager_client.post(f"/prelevements/{charge.id}/rembourser", data=BY_HAND).status_code == 303
     assert (reload(charge).attention, invoice_of(charge).credited, invoice_of(charge).balance) == (None, 10, 0)
 
