@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from webapp.cli import charges, payments, winleadplus
+from webapp.cli import charges, organisations, payments, winleadplus
 
 
 def init_app(app: Flask) -> None:
     """Register every command group."""
     charges.init_app(app)
+    organisations.init_app(app)
     payments.init_app(app)
     app.cli.add_command(winleadplus.group)

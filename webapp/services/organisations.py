@@ -1,0 +1,139 @@
+"""Organisations and their companies, opened and described by the operator: nobody can sign in before that."""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import partial
+
+from sqlalchemy import exists, select
+from sqlalchemy.exc import IntegrityError
+
+from webapp import tenancy
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.organisations import Company, Organisation
+from webapp.services.contact import clean_text, normalise_email, normalise_phone
+from webapp.transactions import transaction
+
+NAME_LENGTH = 200
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_SIREN = re.compile(r"[0-9]{9}", re.ASCII)
+_VAT_NUMBER = re.compile(r"[A-Z]{2}[A-Z0-9]{2,18}", re.ASCII)
+_MOST_CAPITAL = Decimal("99999999999999.99")
+
+
+class OrganisationExistsError(DomainError):
+    """Another organisation already has this slug."""
+
+
+def find_organisation(slug: str) -> Organisation:
+    """The organisation called ``slug``. Raises NotFoundError."""
+    found = db.session.scalar(select(Organisation).where(Organisation.slug == slug))
+    if found is None:
+        raise NotFoundError(f"L’organisation « {slug} » n’existe pas.", field="slug")
+    return found
+
+
+def open_organisation(slug: str, name: str, *, company: str) -> Organisation:
+    """Make an organisation and the company that sells in it unless another is named.
+
+    ``slug`` is what tokens name it by. Raises InvalidInputError naming the field, OrganisationExistsError.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise InvalidInputError("De 1 à 63 lettres minuscules sans accent, chiffres et tirets.", field="slug")
+    organisation = Organisation(id=new_id(), slug=slug, name=_text(name, "name"))
+    with transaction(), tenancy.organisation(organisation.id):
+        try:
+            with db.session.begin_nested():
+                db.session.add(organisation)
+        except IntegrityError as error:
+            raise OrganisationExistsError(f"L’organisation « {slug} » existe déjà.", field="slug") from error
+        db.session.add(Company(id=new_id(), name=_text(company, "company"), is_default=True))
+        db.session.flush()
+    return organisation
+
+
+def describe_company(name: str | None, particulars: Mapping[str, str]) -> Company:
+    """Note what invoices must say of a company of the current organisation; one without that name is made.
+
+    With no name it is the default company. ``particulars`` are some of PARTICULARS; what is left out stays as it is,
+    what is empty is taken away. Raises InvalidInputError naming the field, NotFoundError where there is no default.
+    """
+    values = {field: PARTICULARS[field](text) if text.strip() else None for field, text in particulars.items()}
+    with transaction():
+        company = _find_for_update(name)
+        for field, value in values.items():
+            setattr(company, field, value)
+        db.session.flush()
+    return company
+
+
+def _find_for_update(name: str | None) -> Company:
+    """The company; two people who describe companies of one organisation wait for each other."""
+    organisation_id = tenancy.current_organisation_id()
+    db.session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update())
+    cleaned = None if name is None else _text(name, "company")
+    company = db.session.scalar(
+        select(Company).where(Company.is_default if cleaned is None else Company.name == cleaned)
+    )
+    if company is not None:
+        return company
+    if cleaned is None:
+        raise NotFoundError("Cette organisation n’a pas de société principale\u202f: nommez-en une.", field="company")
+    has_default = db.session.scalar(select(exists(select(Company.id).where(Company.is_default))))
+    company = Company(id=new_id(), name=cleaned, is_default=not has_default)
+    db.session.add(company)
+    return company
+
+
+def _text(text: str, field: str, length: int = NAME_LENGTH) -> str:
+    cleaned = clean_text(text)
+    if not 1 <= len(cleaned) <= length:
+        raise InvalidInputError(f"Un texte de 1 à {length} caractères est attendu.", field=field)
+    return cleaned
+
+
+def _siren(text: str) -> str:
+    """Nine digits, the last of which checks the others (Luhn)."""
+    siren = re.sub(r"\s", "", text)
+    if not _SIREN.fullmatch(siren) or sum(sum(divmod(int(d) * (1 + i % 2), 10)) for i, d in enumerate(siren)) % 10:
+        raise InvalidInputError("Ce SIREN n’est pas valide.", field="siren")
+    return siren
+
+
+def _vat_number(text: str) -> str:
+    number = re.sub(r"\s", "", text).upper()
+    if not _VAT_NUMBER.fullmatch(number):
+        raise InvalidInputError("Ce numéro de TVA n’est pas valide.", field="vat_number")
+    return number
+
+
+def _capital(text: str) -> Decimal:
+    """Euros; a comma is taken for a point."""
+    try:
+        capital = Decimal(re.sub(r"\s", "", text).replace(",", "."))
+        if 0 <= capital <= _MOST_CAPITAL and capital == round(capital, 2):
+            return capital
+    except InvalidOperation:
+        pass
+    raise InvalidInputError("Un montant en euros est attendu.", field="share_capital")
+
+
+_LENGTHS = {
+    "legal_form": 100,
+    "registry_city": 100,
+    "address_line1": 200,
+    "address_line2": 200,
+    "postcode": 20,
+    "city": 100,
+}
+PARTICULARS: dict[str, Callable[[str], object]] = {
+    **{field: partial(_text, field=field, length=length) for field, length in _LENGTHS.items()},
+    "siren": _siren,
+    "vat_number": _vat_number,
+    "share_capital": _capital,
+    "email": normalise_email,
+    "phone": normalise_phone,
+}
+"""What can be said of a company, each with how it is read. Raises InvalidInputError."""
