@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Shot, SignIn
+from tests.browser.test_accessibility import PHONE
 from tests.browser.world import World
 
 
@@ -149,3 +150,26 @@ def test_a_file_is_taken_away_only_once_one_is_sure(synced: World, sign_in: Sign
     expect(sure).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("toast")).to_contain_text("devis.pdf a été retiré.")
+
+
+def test_names_without_an_end_stay_on_a_telephone(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("admin", at="/clients/nouveau", viewport=PHONE)
+    page.locator("#last_name").fill("W" * 100)
+    page.get_by_role("button", name="Créer le client").click()
+    page.get_by_role("link", name="Créer un contrat").click()
+    page.locator("#reference").fill("Q" * 100)
+    page.locator("#amount").fill("9 999 999 999,99")
+    page.locator("#signed_on").fill("2026-01-31")
+    page.locator("[name=lines-0-label]").fill("P" * 200)
+    page.get_by_role("button", name="Créer le contrat").click()
+    expect(page.get_by_test_id("contract-line")).to_be_visible()
+    for address in (page.url, "/", "/contrats", "/clients?q=WWWW", "/recherche?q=WWWW"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+    page.goto("/recherche?q=WWWW")
+    page.get_by_test_id("search-hit").first.click()
+    for tab in ("apercu", "paiements", "activites", "documents"):
+        page.get_by_test_id(f"tab-{tab}").click()
+        expect(page.get_by_test_id(f"tab-{tab}")).to_have_attribute("aria-current", "page")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        shot(page, f"client-long-{tab}")
