@@ -28,19 +28,23 @@
     }
   });
 
-  // --- a swap may take away what had the focus: the keyboard goes on in the part that was swapped, not at the top ---
-  const swappedUnderFocus = new WeakMap(); // the part's id, by request
+  // --- a swap may take away what had the focus: the keyboard goes on in what came instead, not at the top ---
+  const swappedUnderFocus = new WeakMap(); // by request: the part, and what stands before and around it
 
   document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-    if (ctx.target?.id && ctx.target.contains(document.activeElement)) swappedUnderFocus.set(ctx, ctx.target.id);
+    const part = ctx.target;
+    if (!part?.contains?.(document.activeElement)) return;
+    swappedUnderFocus.set(ctx, { part, before: part.previousElementSibling, around: part.parentElement });
   });
 
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
-    const part = document.getElementById(swappedUnderFocus.get(ctx));
-    if (!part || document.activeElement !== document.body) return;
-    const next = part.querySelector("[aria-invalid=true]") ?? part.querySelector("[data-refocus]") ?? part;
-    if (next === part) part.tabIndex = -1;
-    next.focus({ preventScroll: next === part });
+    if (!swappedUnderFocus.has(ctx) || document.activeElement !== document.body) return;
+    const { part, before, around } = swappedUnderFocus.get(ctx);
+    const instead = before ? before.nextElementSibling : around.firstElementChild;
+    const place = part.isConnected ? part : instead ?? around;
+    const next = place.querySelector("[aria-invalid=true]") ?? place.querySelector("[data-refocus]") ?? place;
+    if (next === place) place.tabIndex = -1;
+    next.focus({ preventScroll: next === place });
   });
 
   // --- toasts ---

@@ -90,6 +90,22 @@ def test_the_focus_stays_where_one_writes_whether_the_note_is_taken_or_refused(s
     expect(page.get_by_label("Texte")).to_be_focused()
 
 
+def test_the_focus_goes_on_to_what_came_next_in_the_timeline(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").nth(3).click()
+    page.get_by_test_id("tab-activites").click()
+    address = page.url.split("?")[0]
+    token = page.locator("meta[name=csrf-token]").get_attribute("content") or ""
+    for number in range(25):
+        note: dict[str, str | float | bool] = {"genre": "note", "body": f"Note {number}", "csrf_token": token}
+        page.request.post(f"{address}/activites", form=note)
+    page.reload()
+    events = page.get_by_test_id("timeline-event")
+    expect(events).to_have_count(20)
+    page.get_by_role("link", name="Afficher la suite").press("Enter")
+    expect(events.nth(20)).to_be_focused()
+
+
 def test_the_focus_stays_below_the_list_on_its_last_page(synced: World, sign_in: SignIn) -> None:
     page = sign_in("commercial.nord", at="/clients?tri=-nom")
     page.get_by_test_id("next-page").press("Enter")
