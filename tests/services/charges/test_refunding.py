@@ -344,7 +344,7 @@ def test_whatever_else_happens_the_credit_note_is_not_forgotten(world: World, pa
 
 
 def fail(world: World) -> None:
-    """The client's bank does not take the last refund, and the provider says so."""
+    """The client's bank does not take the last refund that was made, and the provider says so."""
     world.ledger.fail_refund(world.ledger.told_refunds()[-1].external_id)
     reconciling.reconcile(world.organisation_id, at=clock.now())
 
@@ -445,9 +445,32 @@ def test_another_that_comes_to_nothing_does_not_hide_what_is_owed(
     for _ in range(30):
         refunding.carry_out(world.organisation_id)
         world.wait(hours=1)
-    charge = world.charge()
-    assert charge.attention is Attention.REFUND_AGAIN
-    assert "10,00 EUR" in (charge.explanation or "")
+    assert world.charge().attention is Attention.REFUND_AGAIN
+    assert "10,00 EUR" in (world.charge().explanation or "")
+
+
+def test_one_that_is_long_unknown_does_not_hide_what_is_owed_for_another(
+    world: World, paid: Charge, cast: Cast
+) -> None:
+    ask(paid, "10.00", cast)
+    refunding.carry_out(world.organisation_id)
+    ask(paid, "4.00", cast)
+    fail(world)
+    world.ledger.behave("lost")
+    for _ in range(3):
+        refunding.carry_out(world.organisation_id)
+        world.wait(hours=1)
+    assert world.charge().attention is Attention.REFUND_AGAIN
+    assert "n’est pas connu" in (world.charge().explanation or "")
+
+
+def test_made_again_and_long_unknown_it_is_not_to_be_made_once_more(world: World, failed: Charge, cast: Cast) -> None:
+    ask(failed, "10.00", cast)
+    world.ledger.behave("lost")
+    for _ in range(3):
+        refunding.carry_out(world.organisation_id)
+        world.wait(hours=1)
+    assert world.charge().attention is Attention.REFUND
 
 
 def test_a_person_may_leave_it_to_the_client_as_credit(world: World, failed: Charge, cast: Cast) -> None:
