@@ -20,12 +20,11 @@
   document.addEventListener("htmx:error", (event) => {
     const ctx = event.detail.ctx;
     if (!ctx || ctx.response || event.detail.error?.name === "AbortError") return;
-    const template = document.getElementById("toast-unreachable");
+    const said = document.getElementById("toast-unreachable").content.cloneNode(true);
+    said.firstElementChild.dataset.unreachable = "";
     const region = document.getElementById("toasts");
-    if (!region.querySelector("[data-unreachable]")) {
-      region.append(template.content.cloneNode(true));
-      region.lastElementChild.dataset.unreachable = "";
-    }
+    if (ctx.target?.closest?.("dialog")) ctx.target.replaceChildren(said); // toasts are out of reach behind it
+    else if (!region.querySelector("[data-unreachable]")) region.append(said);
   });
 
   // --- a swap may take away what had the focus: the keyboard goes on in what came instead, not at the top ---

@@ -19,6 +19,8 @@ FLAGS = (
 ).split()
 DESK = {"width": 1366, "height": 768}
 DATABASE = "crm_browser"
+OF_THE_NETWORK = ("Failed to load resource", "htmx: htmx:error: Failed to fetch")
+"""What the console says of refusals and outages, which are the product's own to tell."""
 LONG = 30_000  # milliseconds; a synchronisation is quick, the machine may not be
 expect.set_options(timeout=10_000)
 
@@ -91,7 +93,7 @@ def sign_in(world: World, chromium: Browser) -> Iterator[SignIn]:
     complaints: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not message.text.startswith(OF_THE_NETWORK):
             complaints.append(message.text)
 
     def page_of(username: str, *, at: str = "/clients", **options: object) -> Page:

@@ -189,3 +189,36 @@ def test_names_without_an_end_stay_on_a_telephone(synced: World, sign_in: SignIn
         expect(page.get_by_test_id(f"tab-{tab}")).to_have_attribute("aria-current", "page")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
         shot(page, f"client-long-{tab}")
+
+
+def test_a_search_that_reaches_nobody_says_so_where_one_types(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord")
+    page.keyboard.press("Control+k")
+    dialog = page.get_by_role("dialog", name="Rechercher partout")
+    field = page.get_by_role("combobox", name="Nom, e-mail")
+    field.fill("a")
+    expect(page.get_by_test_id("search-hit").first).to_be_visible()
+    page.route("**/recherche?**", lambda route: route.abort("connectionrefused"))
+    field.fill("ab")
+    expect(dialog.get_by_role("alert")).to_contain_text("Le serveur ne répond pas.")
+    expect(page.get_by_test_id("search-hit")).to_have_count(0)
+    shot(page, "search-unreachable")
+    page.unroute("**/recherche?**")
+    field.fill("a")
+    expect(page.get_by_test_id("search-hit").first).to_be_visible()
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_swap_that_reaches_nobody_says_so_and_leaves_the_page_as_it_was(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    address = page.url
+    page.context.set_offline(True)
+    for _ in range(2):
+        page.get_by_test_id("tab-activites").click()
+        expect(page.get_by_test_id("toast")).to_contain_text("Le serveur ne répond pas.")
+    expect(page.get_by_test_id("tab-apercu")).to_have_attribute("aria-current", "page")
+    expect(page).to_have_url(address)
+    page.context.set_offline(False)
+    page.get_by_test_id("tab-activites").click()
+    expect(page.get_by_test_id("tab-activites")).to_have_attribute("aria-current", "page")
