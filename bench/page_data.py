@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from bench.client_data import BENCH_ID, ORGANISATION, make_clients, without_indexes
+from bench.subscription_data import make_subscriptions
 
 ADMIN = UUID("00000000-0000-7000-8000-000000000003")
 MANAGER = UUID("00000000-0000-7000-8000-000000000004")
@@ -72,6 +73,8 @@ def make_pages(owner: psycopg.Connection, size: int, say: Callable[[str], None])
         say("lines")
     owner.execute("SELECT rebuild_tallies(%s)", [ORGANISATION])
     say("tallies")
+    make_subscriptions(owner, TODAY)
+    say("subscriptions")
     owner.execute("VACUUM ANALYZE")
     say("vacuum")
 

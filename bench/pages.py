@@ -34,7 +34,7 @@ def run(size: int = 1_000_000) -> Report:
     environment = open_database(
         f"bench_pages_{size}",
         fill=lambda owner: make_pages(owner, size, _say),
-        is_full=f"SELECT count(*) = {size} FROM clients",
+        is_full=f"SELECT count(*) = {size} AND EXISTS (SELECT FROM subscriptions) FROM clients",
     )
     with psycopg.connect(dsn(environment["DATABASE_OWNER_URL"]), autocommit=True) as owner:
         owner.execute("VACUUM ANALYZE")  # as autovacuum keeps it: migrations since may have rewritten tables
@@ -87,6 +87,10 @@ def _pages(connection: psycopg.Connection) -> dict[str, tuple[UUID, str]]:
         "statistics, direction, any days": (ADMIN, "/statistiques?du=2026-01-15&au=2026-11-10"),
         "statistics, risks": (ADMIN, "/statistiques?onglet=risques"),
         "statistics, risks of a team": (MANAGER, "/statistiques?onglet=risques"),
+        "statistics, subscriptions, month": (ADMIN, "/statistiques?onglet=abonnements"),
+        "statistics, subscriptions, year": (ADMIN, "/statistiques?onglet=abonnements&periode=annee"),
+        "statistics, subscriptions of a team, year": (MANAGER, "/statistiques?onglet=abonnements&periode=annee"),
+        "subscriptions": (ADMIN, "/abonnements"),
         "commercials": (ADMIN, "/commerciaux"),
         "commercial, overview": (ADMIN, of_commercial),
         "commercial, contracts": (ADMIN, f"{of_commercial}?onglet=contrats"),

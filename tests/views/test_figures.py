@@ -21,7 +21,7 @@ from tests.factories import (
     SubscriptionFactory,
 )
 from tests.queries import recorded_queries
-from webapp import clock
+from webapp import clock, keeping
 from webapp.extensions import db
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
@@ -187,6 +187,15 @@ def subscribe(cast: Cast) -> None:
     event = {"client_id": client.id, "new_status": subscription.status, "annual_after": Decimal(480)}
     db.session.add(SubscriptionHistory(subscription_id=subscription.id, currency="EUR", at=NOW, **event))
     db.session.commit()
+
+
+def test_figures_that_were_kept_say_since_when(
+    cast: Cast, manager_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LONG", 0.0)
+    subscribe(cast)
+    assert 'data-testid="known-at"' not in manager_client.get("/statistiques?onglet=abonnements").text
+    assert "calculés le 20/11/2026 à" in manager_client.get("/statistiques?onglet=abonnements").text
 
 
 def test_recurring_revenue_leads_to_its_list_and_is_a_file_too(cast: Cast, manager_client: FlaskClient) -> None:

@@ -77,7 +77,9 @@ def _commercial(scope: Scope, period: Period) -> dict[str, Any]:
 
 
 def _subscriptions(scope: Scope, period: Period) -> dict[str, Any]:
-    return {"recurring": find_recurring(scope, period, at=clock.now())}
+    at = clock.now()
+    recurring = find_recurring(scope, period, at=at)
+    return {"recurring": recurring, "is_kept": recurring.known_at != at}
 
 
 def _risks(scope: Scope, _period: Period) -> dict[str, Any]:

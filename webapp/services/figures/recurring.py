@@ -3,13 +3,15 @@
 All but the present is in the main currency.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
-from webapp import clock
+from webapp import clock, keeping
 from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.contracts.selection import OfTeam
 from webapp.services.figures.period import DAY, Period
@@ -30,25 +32,39 @@ class RevenueNumber:
     view: SubscriptionsView
 
 
-@dataclass(frozen=True)
-class Recurring:
-    """``present`` by what a list can show at once; ``months`` as ``revenue_by_month``; ``churn`` over CHURN_PERIOD.
+class Course(NamedTuple):
+    """How it came about: ``months`` as ``revenue_by_month``, ``churn`` over CHURN_PERIOD, the others of the period."""
 
-    ``movements`` and ``unpaid`` are those of the period.
-    """
-
-    present: list[RevenueNumber]
-    months: Mapping[date, Decimal]
+    months: dict[date, Decimal]
     movements: Movements
     churn: Churn
     unpaid: Unpaid
 
 
+@dataclass(frozen=True)
+class Recurring:
+    """``present``, by what a list can show at once, is of this instant; the ``course`` is as it was ``known_at``."""
+
+    present: list[RevenueNumber]
+    course: Course
+    known_at: datetime
+
+
 def find_recurring(scope: Scope, period: Period, *, at: datetime) -> Recurring:
-    """The recurring revenue of ``scope`` in a period, as known at ``at``, in a fixed number of statements."""
+    """The recurring revenue of ``scope`` in a period, as known at ``at``, in a fixed number of statements.
+
+    The course of very many subscriptions takes long to tell, and is then kept for some minutes.
+    """
+    present = [RevenueNumber(count_subscriptions(view), view) for view in _views(scope)]
+    whose = ["all"] if scope.is_all else sorted(map(str, scope.members))
+    what = [period.since, period.until, *whose]
+    course, known_at = keeping.keep("recurring", what, Course, partial(_tell, scope, period, at), at=at)
+    return Recurring(present, course, known_at)
+
+
+def _tell(scope: Scope, period: Period, at: datetime) -> Course:
     narrowed, after = _narrowed(scope), period.until + DAY
-    return Recurring(
-        present=[RevenueNumber(count_subscriptions(view), view) for view in _views(scope)],
+    return Course(
         months=revenue_by_month(scope, period, today=at.astimezone(clock.PARIS).date()),
         movements=metrics.movements(since=clock.start_of(period.since), until=clock.start_of(after), scope=narrowed),
         churn=metrics.churn(since=at - CHURN_PERIOD, until=at, scope=narrowed),
@@ -56,7 +72,7 @@ def find_recurring(scope: Scope, period: Period, *, at: datetime) -> Recurring:
     )
 
 
-def revenue_by_month(scope: Scope, period: Period, *, today: date) -> Mapping[date, Decimal]:
+def revenue_by_month(scope: Scope, period: Period, *, today: date) -> dict[date, Decimal]:
     """The MRR at the end of each of twelve months, by its first day; the last is that of the period, or the present."""
     return metrics.revenue_by_month(months=MONTHS, until=min(period.until, today), scope=_narrowed(scope))
 
