@@ -179,6 +179,14 @@ class TestCreation:
         assert f'id="{field}-error"' in page
         assert db.session.query(Contract).count() == db.session.query(TimelineEvent).count() == 0
 
+    @pytest.mark.parametrize("amount", ["beaucoup", "-1"])
+    def test_all_errors_are_told_at_once(self, client: FlaskClient, owner: Client, amount: str) -> None:
+        faults = {"reference": "", "withdrawal_day": "45", "signed_on": "2030-01-01", "lines-0-unit_price": "9"}
+        _, page = self._create(client, owner, amount=amount, **faults)
+        for field in ("reference", "amount", "withdrawal_day", "signed_on", "lines"):
+            assert page.count(f'id="{field}-error"') == 1
+        assert page.count("Le montant doit être positif") == (amount == "-1")
+
     def test_a_reference_is_used_once(self, client: FlaskClient, owner: Client, contract: Contract) -> None:
         status, page = self._create(client, owner, reference="REF-1")
         assert status == 422

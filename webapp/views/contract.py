@@ -81,6 +81,7 @@ def _form_page(form: ContractForm, client: Client, contract: Contract | None, **
 def _save(form: ContractForm, client: Client, contract: Contract | None) -> Page:
     """Create or change the contract; where that is refused, the form again, as it was filled in, with the reason."""
     if not form.validate_on_submit():
+        form.show_faults()
         return _form_page(form, client, contract), 422
     written, by, at = form.written(), current_user(), clock.now()
     try:
@@ -93,6 +94,7 @@ def _save(form: ContractForm, client: Client, contract: Contract | None) -> Page
             toast("success", f"Contrat {saved.reference}\u202f: modifications enregistrées.")
     except InvalidInputError as error:
         form.show_refusal(error)
+        form.show_faults()
         return _form_page(form, client, contract), error.status
     except ContractConflictError as error:
         form.remember(error.changed_at)

@@ -164,6 +164,12 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         lines = (entry.form.written() for entry in self.lines)
         return ContractFields(**values, lines=tuple(line for line in lines if line))
 
+    def show_faults(self) -> None:
+        """Stand every fault that the service would find beside its field, so that they are mended in one go."""
+        for fault in self.written().faults(today=clock.today()):
+            if not getattr(self, fault.field or "", self.reference).errors:
+                self.show_refusal(fault)
+
     def show_refusal(self, error: InvalidInputError) -> None:
         """Stand the service's refusal beside its field."""
         field = getattr(self, error.field or "", self.reference)

@@ -1,8 +1,10 @@
 """What a person may write about a contract, and the form in which it is kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -67,47 +69,56 @@ class ContractFields:
 
     def normalised(self, *, today: date) -> "ContractFields":
         """The same in the form in which it is kept. Raises InvalidInputError, naming the field, for the first fault."""
-        texts: dict[str, Any] = {name: clean_text(getattr(self, name) or "") or None for name in LENGTHS}
-        for name, length in LENGTHS.items():
-            if texts[name] and len(texts[name]) > length:
-                raise InvalidInputError(f"C’est trop long\u202f: {length} caractères au plus.", field=name)
-        if not texts["reference"]:
-            raise InvalidInputError("Indiquez la référence du contrat.", field="reference")
-        if self.company_id is None:
-            raise InvalidInputError("Choisissez la société.", field="company_id")
-        if self.amount is not None and not 0 <= self.amount < GREATEST_AMOUNT:
-            raise InvalidInputError("Le montant doit être positif, et de dix chiffres au plus.", field="amount")
-        if self.withdrawal_day is not None and self.withdrawal_day not in range(1, 32):
-            raise InvalidInputError("Le jour de prélèvement va de 1 à 31.", field="withdrawal_day")
-        self._check_dates(today)
-        return replace(self, **texts, lines=self._checked_lines())
+        for fault in self.faults(today=today):
+            raise fault
+        return replace(self, **self._texts(), lines=self._clean_lines())
 
-    def _check_dates(self, today: date) -> None:
+    def faults(self, *, today: date) -> Iterator[InvalidInputError]:
+        """All that keeps it from being kept; each names its field."""
+        texts = self._texts()
+        for name, length in LENGTHS.items():
+            if len(texts[name] or "") > length:
+                yield InvalidInputError(f"C’est trop long\u202f: {length} caractères au plus.", field=name)
+        if not texts["reference"]:
+            yield InvalidInputError("Indiquez la référence du contrat.", field="reference")
+        if self.company_id is None:
+            yield InvalidInputError("Choisissez la société.", field="company_id")
+        if self.amount is not None and not 0 <= self.amount < GREATEST_AMOUNT:
+            yield InvalidInputError("Le montant doit être positif, et de dix chiffres au plus.", field="amount")
+        if self.withdrawal_day is not None and self.withdrawal_day not in range(1, 32):
+            yield InvalidInputError("Le jour de prélèvement va de 1 à 31.", field="withdrawal_day")
+        yield from self._faults_of_dates(today)
+        yield from islice(self._faults_of_lines(), 1)  # they stand in one place
+
+    def _texts(self) -> dict[str, Any]:
+        return {name: clean_text(getattr(self, name) or "") or None for name in LENGTHS}
+
+    def _clean_lines(self) -> tuple[LineFields, ...]:
+        return tuple(replace(line, label=clean_text(line.label)) for line in self.lines)
+
+    def _faults_of_dates(self, today: date) -> Iterator[InvalidInputError]:
         for name in ("signed_on", "validated_on", "starts_on", "ends_on"):
             value = getattr(self, name)
             if value and value.year not in YEARS:
-                raise InvalidInputError("Vérifiez l’année de cette date.", field=name)
-        for name in ("signed_on", "validated_on"):
-            value = getattr(self, name)
-            if value and value > today:
-                raise InvalidInputError("Cette date est dans le futur.", field=name)
+                yield InvalidInputError("Vérifiez l’année de cette date.", field=name)
+            elif value and value > today and name in ("signed_on", "validated_on"):
+                yield InvalidInputError("Cette date est dans le futur.", field=name)
         if self.starts_on and self.ends_on and self.ends_on < self.starts_on:
-            raise InvalidInputError("La fin précède le début.", field="ends_on")
+            yield InvalidInputError("La fin précède le début.", field="ends_on")
 
-    def _checked_lines(self) -> tuple[LineFields, ...]:
-        lines = tuple(replace(line, label=clean_text(line.label)) for line in self.lines)
+    def _faults_of_lines(self) -> Iterator[InvalidInputError]:
+        lines = self._clean_lines()
         if len(lines) > MOST_LINES:
-            raise InvalidInputError(f"{MOST_LINES} lignes au plus.", field="lines")
+            yield InvalidInputError(f"{MOST_LINES} lignes au plus.", field="lines")
         for line in lines:
             if not line.label:
-                raise InvalidInputError("Une ligne a un prix ou une quantité, mais pas de produit.", field="lines")
+                yield InvalidInputError("Une ligne a un prix ou une quantité, mais pas de produit.", field="lines")
             if len(line.label) > LINE_LENGTH:
-                raise InvalidInputError(f"Un produit tient en {LINE_LENGTH} caractères.", field="lines")
+                yield InvalidInputError(f"Un produit tient en {LINE_LENGTH} caractères.", field="lines")
             if not 0 < line.quantity < GREATEST_QUANTITY:
-                raise InvalidInputError("Une quantité est plus grande que zéro.", field="lines")
+                yield InvalidInputError("Une quantité est plus grande que zéro.", field="lines")
             if line.unit_price is not None and not -GREATEST_AMOUNT < line.unit_price < GREATEST_AMOUNT:
-                raise InvalidInputError("Un prix tient en dix chiffres.", field="lines")
-        return lines
+                yield InvalidInputError("Un prix tient en dix chiffres.", field="lines")
 
 
 def find_company(company_id: UUID) -> Company:
