@@ -42,13 +42,14 @@ COPY jobs jobs
 COPY migrations migrations
 COPY wsgi.py gunicorn.conf.py ./
 COPY --from=front-end /crm/static static
+# XDG_CACHE_HOME: an image rounds the times of folders, so that fontconfig notes anew which fonts there are.
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    CRM_ENV=production HOST=0.0.0.0 PORT=8000 DOCUMENTS_DIR=/documents
+    CRM_ENV=production HOST=0.0.0.0 PORT=8000 DOCUMENTS_DIR=/documents XDG_CACHE_HOME=/tmp
 # By number, so that whoever must not start root can see that it is not.
 USER 10001:10001
 EXPOSE 8000
 # With PUBLIC_URL's host, since others are refused. Of the web server: the other processes switch it off.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-c", "\
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", "\
 import os, urllib.parse, urllib.request as r; host = urllib.parse.urlsplit(os.environ['PUBLIC_URL']).netloc; \
 r.urlopen(r.Request('http://127.0.0.1:%s/sante/vivant' % os.environ['PORT'], headers={'Host': host}), timeout=2)"]
 # The exec form: gunicorn is process 1 and gets SIGTERM itself.
