@@ -30,7 +30,8 @@ class Recording(NamedTuple):
 
 
 app = create_app(load_settings())
-recordings: dict[str, Recording] = {}
+recordings: dict[tuple[str, str], Recording] = {}
+"""By user and page: whoever asks sees their own figures."""
 local = threading.local()
 
 
@@ -41,7 +42,8 @@ def floor() -> str:
     if "user_id" not in session:
         raise RuntimeError("the bench is not signed in")
     page = request.args["page"]
-    recording = recordings.get(page) or recordings.setdefault(page, _record(page))
+    key = session["user_id"], page
+    recording = recordings.get(key) or recordings.setdefault(key, _record(page))
     for statement in recording.statements:
         _connection().execute(*statement).fetchall()
     return recording.template.render(recording.values)

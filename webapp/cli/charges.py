@@ -8,16 +8,15 @@ from uuid import UUID
 import click
 from flask import Flask
 from flask.cli import AppGroup
-from sqlalchemy import select
 
 from webapp import clock, tenancy
-from webapp.extensions import db
+from webapp.cli.refusals import refusals
 from webapp.models.charges import ChargeRun
-from webapp.models.organisations import Organisation
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.charges import refunding, runs, sweeping
 from webapp.services.invoices import finalising
+from webapp.services.organisations import find_organisation
 from webapp.services.payments import bank_files, webhooks
 from webapp.services.winleadplus import runs as sync_runs
 
@@ -34,7 +33,8 @@ charges = AppGroup("charges", help="Le moteur de prélèvement.")
 def run(slug: str | None, as_json: bool) -> None:
     """Prélève ce qui est dû. Sortie : 0 tout est payé, 1 échec, 2 partiel."""
     at = clock.now()
-    chosen = [_find_organisation(slug)] if slug else runs.list_organisations_waiting(at=at)
+    with refusals():
+        chosen = [find_organisation(slug).id] if slug else runs.list_organisations_waiting(at=at)
     done = [_run(organisation_id) for organisation_id in chosen]
     counts: Counter[str] = Counter()
     for each in done:
@@ -55,13 +55,6 @@ def _run(organisation_id: UUID) -> ChargeRun:
         if found is None:
             raise click.ClickException("Le passage a disparu.")
         return found
-
-
-def _find_organisation(slug: str) -> UUID:
-    found = db.session.scalar(select(Organisation.id).where(Organisation.slug == slug))
-    if found is None:
-        raise click.ClickException(f"L’organisation « {slug} » n’existe pas.")
-    return found
 
 
 @click.command(

@@ -1,14 +1,11 @@
 """``flask organisations …``: a new installation's first organisation, and what its invoices say of the seller."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 from flask import Flask
 from flask.cli import AppGroup
 
 from webapp import tenancy
-from webapp.errors import DomainError
+from webapp.cli.refusals import refusals
 from webapp.services import organisations
 
 group = AppGroup("organisations", help="Les organisations et leurs sociétés.")
@@ -20,7 +17,7 @@ group = AppGroup("organisations", help="Les organisations et leurs sociétés.")
 @click.option("--company", required=True, help="Le nom de sa société principale.")
 def create(slug: str, name: str, company: str) -> None:
     """Crée une organisation ; SLUG est le nom que portent les jetons (« organisation »)."""
-    with _refusals():
+    with refusals():
         organisation = organisations.open_organisation(slug, name, company=company)
     click.echo(f"Organisation « {organisation.slug} » créée.")
 
@@ -42,18 +39,9 @@ def create(slug: str, name: str, company: str) -> None:
 def set_company(slug: str, company: str | None, **particulars: str | None) -> None:
     """Change ce qui est donné de ce que disent les factures, et laisse le reste ; un texte vide efface."""
     given = {name: value for name, value in particulars.items() if value is not None}
-    with _refusals(), tenancy.organisation(organisations.find_organisation(slug).id):
+    with refusals(), tenancy.organisation(organisations.find_organisation(slug).id):
         kept = organisations.describe_company(company, given)
         click.echo(f"Société « {kept.name} » enregistrée.")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """A refusal becomes a sentence, with the option at fault before it, and exit code 1."""
-    try:
-        yield
-    except DomainError as error:
-        raise click.ClickException(f"{error.field}\u202f: {error.message}" if error.field else error.message) from None
 
 
 def init_app(app: Flask) -> None:

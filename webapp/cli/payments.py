@@ -9,10 +9,11 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 
 from webapp import tenancy
-from webapp.errors import DomainError
+from webapp.cli.refusals import refusals
 from webapp.extensions import db
-from webapp.models.organisations import Company, Organisation
+from webapp.models.organisations import Company
 from webapp.models.payments import Provider
+from webapp.services.organisations import find_organisation
 from webapp.services.payments import accounts
 
 group = AppGroup("payments", help="Les comptes chez les prestataires de paiement.")
@@ -23,7 +24,7 @@ organisation_option = click.option("--organisation", "slug", required=True, help
 @organisation_option
 def show(slug: str) -> None:
     """Montre les comptes, sans leurs identifiants secrets."""
-    with tenancy.organisation(_find_organisation(slug).id):
+    with refusals(), tenancy.organisation(find_organisation(slug).id):
         for account in accounts.list_accounts():
             state = "actif" if account.is_active else "inactif"
             click.echo(f"{account.id}  {account.company_id}  {account.provider.value}  {state}  {account.ics or '–'}")
@@ -41,17 +42,12 @@ def set_account(
 ) -> None:
     """Ouvre ou change le compte d’une société. Les secrets n’apparaissent ni dans la commande ni à l’écran."""
     given = _read_credentials() if credentials_stdin else None
-    with tenancy.organisation(_find_organisation(slug).id):
+    with refusals(), tenancy.organisation(find_organisation(slug).id):
         wanted = Company.name == company if company else Company.is_default
         found = db.session.scalar(select(Company).where(wanted))
         if found is None:
             raise click.ClickException("Cette société n’existe pas.")
-        try:
-            kept = accounts.save_account(found.id, Provider(provider), credentials=given, ics=ics, is_active=active)
-        except DomainError as error:
-            raise click.ClickException(
-                f"{error.field}\u202f: {error.message}" if error.field else error.message
-            ) from None
+        kept = accounts.save_account(found.id, Provider(provider), credentials=given, ics=ics, is_active=active)
         click.echo(f"Compte {kept.id} enregistré.")
 
 
@@ -63,13 +59,6 @@ def _read_credentials() -> dict[str, str]:
     if not isinstance(given, dict):
         raise click.ClickException('Un objet JSON est attendu, par exemple {"api_key": "…", "webhook_secret": "…"}.')
     return {str(name): str(value) for name, value in given.items()}
-
-
-def _find_organisation(slug: str) -> Organisation:
-    found = db.session.scalar(select(Organisation).where(Organisation.slug == slug))
-    if found is None:
-        raise click.ClickException(f"L’organisation « {slug} » n’existe pas.")
-    return found
 
 
 def init_app(app: Flask) -> None:

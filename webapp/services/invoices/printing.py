@@ -113,7 +113,7 @@ def _printer() -> Callable[[str], bytes]:
             "Les factures ne peuvent pas être imprimées sur ce serveur\u202f: la bibliothèque Pango n’y est pas "
             "installée. Prévenez votre administrateur."
         ) from error
-    for library in ("weasyprint", "fontTools"):  # they tell every step
+    for library in ("weasyprint", "weasyprint.progress", "fontTools"):  # they tell every step
         logging.getLogger(library).setLevel(logging.WARNING)
     source = (TEMPLATES / "invoice.css").read_text(encoding="utf-8")
     fonts = FontConfiguration()
