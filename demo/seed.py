@@ -7,7 +7,7 @@ telephone numbers are ranges reserved for fiction.
 import json
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from demo.subscriptions import add_subscriptions
-from webapp import crypto, tenancy
+from webapp import clock, crypto, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
@@ -33,7 +33,8 @@ from webapp.models.winleadplus import WinLeadPlusConfig
 from webapp.transactions import transaction
 
 ACCOUNTS = Path(__file__).parent / "accounts.json"
-NOW = datetime(2026, 11, 1, 9, tzinfo=UTC)
+LATEST, OLDEST = 4, 700
+"""Days that clients have been known for."""
 
 LAST_NAMES = (
     "Martin Bernard Thomas Petit Robert Richard Durand Dubois Moreau Laurent Simon Michel Lefèvre Leroy Roux David "
@@ -141,7 +142,8 @@ def _clients(count: int, chance: random.Random, commercials: list[Commercial]) -
 def _client(number: int, chance: random.Random, commercial: Commercial | None) -> Client:
     is_woman = chance.random() < 0.5
     postcode, town = chance.choice(TOWNS)
-    made = NOW - timedelta(days=chance.randint(3, 700), minutes=chance.randint(0, 600))
+    # The most of them lately, so that the present month has something to show; their contracts follow within days.
+    made = clock.now() - timedelta(days=LATEST + int(OLDEST * chance.random() ** 2), minutes=chance.randint(0, 600))
     return Client(
         id=new_id(),
         civility=Civility.MRS if is_woman else Civility.MR,
