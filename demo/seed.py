@@ -33,8 +33,8 @@ from webapp.models.winleadplus import WinLeadPlusConfig
 from webapp.transactions import transaction
 
 ACCOUNTS = Path(__file__).parent / "accounts.json"
-LATEST, OLDEST = 4, 700
-"""Days that clients have been known for."""
+OLDEST = 700
+"""How many days ago, roughly, the first client came."""
 
 LAST_NAMES = (
     "Martin Bernard Thomas Petit Robert Richard Durand Dubois Moreau Laurent Simon Michel Lefèvre Leroy Roux David "
@@ -142,8 +142,9 @@ def _clients(count: int, chance: random.Random, commercials: list[Commercial]) -
 def _client(number: int, chance: random.Random, commercial: Commercial | None) -> Client:
     is_woman = chance.random() < 0.5
     postcode, town = chance.choice(TOWNS)
-    # The most of them lately, so that the present month has something to show; their contracts follow within days.
-    made = clock.now() - timedelta(days=LATEST + int(OLDEST * chance.random() ** 2), minutes=chance.randint(0, 600))
+    drawn = chance.randint(3, OLDEST)
+    # Squared: most of them came lately, so that the present month has figures. Contracts follow within three days.
+    made = clock.now() - timedelta(days=4 + drawn**2 // OLDEST, minutes=chance.randint(0, 600))
     return Client(
         id=new_id(),
         civility=Civility.MRS if is_woman else Civility.MR,
