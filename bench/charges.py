@@ -20,12 +20,12 @@ from bench.report import Line, Report
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentRequest, PaymentState
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, PaymentState
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import runs
 from webapp.services.invoices import finalising
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FLOOR_SAMPLE, SLOW_SAMPLE = 3000, 2000

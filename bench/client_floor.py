@@ -21,7 +21,7 @@ from webapp.models.clients import ClientStatus, Source, full_name
 from webapp.security import public
 from webapp.services.clients import listing
 from webapp.sessions import signed_in_user
-from webapp.views import clients
+from webapp.views.clients import listing as clients
 
 
 class Recording(NamedTuple):

@@ -15,16 +15,16 @@ from sqlalchemy import select
 from bench.databases import open_database, settings_of
 from bench.report import Line, Report
 from tests import factories
-from tests.services.charges import refund_loop
 from tests.services.charges.crash_loop import crash_warm, recover, subscribe, toll
 from tests.services.charges.crashing import MortalLedger
-from tests.services.charges.refund_loop import RefundToll
+from tests.services.refunds import refund_loop
+from tests.services.refunds.refund_loop import RefundToll
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.services.invoices import finalising
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 WORKERS_PER_ROUND = 2
 SEED = 1

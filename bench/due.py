@@ -21,7 +21,7 @@ from bench.report import Line, Report
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.services.charges import driving, due
+from webapp.services.charges import due, loop
 from webapp.services.subscriptions import scheduling
 
 Found = TypeVar("Found")
@@ -104,7 +104,7 @@ def run(size: int = 1_000_000) -> Report:
         for name in (FOUND, TAKEN)
     ]
     notes = [
-        f"p50 of {TURNS} searches of the next {BATCH:,} due, and of taking the first {driving.BATCH} of them,"
+        f"p50 of {TURNS} searches of the next {BATCH:,} due, and of taking the first {loop.BATCH} of them,"
         f" each followed by paying a thousandth; small: with {SMALL:,} subscriptions;"
         " paid: the last ten against the first ten"
     ]
@@ -138,11 +138,11 @@ def _measure(size: int) -> dict[str, list[float]]:
 def _take_turn(bare: psycopg.Connection, times: dict[str, list[float]]) -> list[Any]:
     """Search and take once, by us and by the floors; the rows found."""
     before = datetime.fromisoformat(NOW)
-    values = {"organisation": ORGANISATION, "before": NOW, "limit": driving.BATCH}
+    values = {"organisation": ORGANISATION, "before": NOW, "limit": loop.BATCH}
     found = _timed(times, FOUND, lambda: scheduling.list_due(before=before, limit=BATCH))
     db.session.rollback()
     rows = _timed(times, f"{FOUND}, floor", lambda: bare.execute(FIND, [ORGANISATION, NOW, BATCH]).fetchall())
-    taken = _timed(times, TAKEN, lambda: due.lock_due(before=before, limit=driving.BATCH))
+    taken = _timed(times, TAKEN, lambda: due.lock_due(before=before, limit=loop.BATCH))
     first = [each.id for each in taken]
     db.session.rollback()
     with bare.transaction():

@@ -18,7 +18,7 @@ from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.organisations import Company
 from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
-from webapp.services.payments.accounts import find_account, save_account
+from webapp.services.providers.accounts import find_account, save_account
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import LineFields, SubscriptionFields

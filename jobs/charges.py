@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.charges import reconciling, refunding, runs, sweeping
+from webapp.services.charges import reconciling, runs, sweeping
+from webapp.services.refunds import sending
 
 
 def run(organisation_id: str, run_id: str) -> None:
@@ -23,4 +24,4 @@ def reconcile(organisation_id: str) -> None:
 
 def refund(organisation_id: str) -> None:
     """Send or look up the refunds that were asked for."""
-    refunding.carry_out(UUID(organisation_id))
+    sending.carry_out(UUID(organisation_id))

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.payments import bank_files, webhooks
+from webapp.services.bank_files import files
+from webapp.services.provider_events import webhooks
 
 
 def handle_webhooks(organisation_id: str) -> None:
@@ -13,4 +14,4 @@ def handle_webhooks(organisation_id: str) -> None:
 
 def settle_bank_file(organisation_id: str, file_id: str) -> None:
     """Record what a confirmed bank file collected."""
-    bank_files.settle(UUID(organisation_id), UUID(file_id), at=clock.now())
+    files.settle(UUID(organisation_id), UUID(file_id), at=clock.now())

@@ -17,11 +17,13 @@ from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.services import outbox
-from webapp.services.charges import reconciling, refunding, sweeping
+from webapp.services.bank_files import files, notices
+from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
-from webapp.services.payments import bank_files, notices, webhooks
+from webapp.services.provider_events import webhooks
+from webapp.services.refunds import sending
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -47,12 +49,12 @@ TIMETABLE = (
     Entry("outbox-prune", timedelta(minutes=10), outbox.prune),
     Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
     Entry("webhooks-prune", timedelta(minutes=10), webhooks.prune),
-    Entry("bank-files-sweep", timedelta(minutes=1), bank_files.sweep),
+    Entry("bank-files-sweep", timedelta(minutes=1), files.sweep),
     Entry("sepa-notices", timedelta(hours=1), notices.announce_due),
     Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
     Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),
-    Entry("refunds-sweep", timedelta(seconds=30), refunding.ring),
+    Entry("refunds-sweep", timedelta(seconds=30), sending.ring),
     Entry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

@@ -14,8 +14,8 @@ from webapp import cli, clock, crypto, keeping, logs, queue, security, sessions,
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
 from webapp.gateways import document_store, identity, winleadplus
-from webapp.gateways.payments import pacing
-from webapp.gateways.payments import registry as payment_providers
+from webapp.gateways.providers import pacing
+from webapp.gateways.providers import registry as payment_providers
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"

@@ -114,9 +114,9 @@ def to_sign_in() -> BaseResponse:
     """
     if htmx:
         back = _path(_split(htmx.current_url))
-        return Response(status=401, headers={"HX-Redirect": url_for("sign_in.start", next=safe_next(back))})
+        return Response(status=401, headers={"HX-Redirect": url_for("identity.start", next=safe_next(back))})
     back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form()
-    return redirect(url_for("sign_in.start", next=safe_next(back)), code=303)
+    return redirect(url_for("identity.start", next=safe_next(back)), code=303)
 
 
 def _page_of_form() -> str:

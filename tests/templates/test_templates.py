@@ -39,7 +39,7 @@ from webapp.models.payments import BankFile, BankFileStatus, Provider, WebhookEv
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
 from webapp.services.invoices import drafting, finalising
-from webapp.services.payments.accounts import save_account
+from webapp.services.providers.accounts import save_account
 from webapp.services.subscriptions import scheduling
 
 FOLDER = Path(__file__).parents[2] / "webapp" / "templates"

@@ -15,14 +15,15 @@ from werkzeug.test import TestResponse, encode_multipart
 from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
 from tests.queries import recorded_queries
-from tests.services.payments.test_bank_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
+from tests.services.bank_files.test_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
 from webapp import clock, queue
 from webapp.extensions import db
-from webapp.gateways.payments.sepa_file import end_to_end_id
+from webapp.gateways.providers.sepa_file import end_to_end_id
 from webapp.models.charges import AttemptStatus, ChargeAttempt
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import BankFile, BankFileStatus, ProviderAccount
-from webapp.services.payments import bank_files, listing
+from webapp.services.bank_files import files as bank_files
+from webapp.services.bank_files import listing
 
 __all__ = ["account", "make_debit"]
 

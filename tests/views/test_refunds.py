@@ -19,7 +19,7 @@ from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttemp
 from webapp.models.invoices import Invoice
 from webapp.models.money import totals
 from webapp.models.payments import Payment, PaymentKind, Provider
-from webapp.services.charges import settling
+from webapp.services.charges import effects
 from webapp.services.invoices import crediting, drafting, finalising
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
@@ -174,11 +174,11 @@ def fail_refund(charge: Charge) -> None:
     """10 € went back, were credited, and could not be delivered."""
     attempt_id = db.session.scalars(select(ChargeAttempt.id)).one()
     refund = move(charge, PaymentKind.REFUND, "-10.00", attempt_id=attempt_id, external_id="re_1")
-    settling.settle_refund(charge, refund, reason="Colis abîmé", by_id=None, at=NOON)
+    effects.settle_refund(charge, refund, reason="Colis abîmé", by_id=None, at=NOON)
     failure = move(
         charge, PaymentKind.REFUND_FAILURE, "10.00", attempt_id=attempt_id, undoes_id=refund.id, reason="Carte expirée"
     )
-    settling.settle_refund_failure(charge, failure, was_asked_here=True, at=NOON)
+    effects.settle_refund_failure(charge, failure, was_asked_here=True, at=NOON)
     finalising.finalise_drafts(charge.organisation_id, at=NOON)
     db.session.commit()
 

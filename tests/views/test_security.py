@@ -18,7 +18,7 @@ from webapp.factory import create_app
 SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event"}
 """Called by machines: a signature over the body stands for session and CSRF token."""
 
-PUBLIC = {"static", "health.live", "health.ready", "sign_in.start", "sign_in.finish", "sign_in.ended"} | SIGNED
+PUBLIC = {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED
 """Whoever adds a view here says that strangers may see it."""
 
 ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}
@@ -70,7 +70,7 @@ def test_no_view_answers_somebody_without_a_role(app: Flask, cast: Cast, sign_in
     db.session.commit()
     browser = sign_in(cast.commercial)
     for endpoint, method, address in routes(app):
-        if endpoint not in PUBLIC | {"sign_in.end"}:
+        if endpoint not in PUBLIC | {"identity.end"}:
             assert browser.open(address, method=method).status_code == 403, endpoint
 
 

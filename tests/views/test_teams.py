@@ -11,9 +11,9 @@ from tests.conftest import Cast
 from tests.factories import CommercialFactory, TeamFactory
 from webapp.extensions import db
 from webapp.models.commercials import Commercial, Team, TeamLeader
-from webapp.services.commercials import teams
-from webapp.services.commercials.teams import TeamExistsError
+from webapp.services import teams
 from webapp.services.figures.scope import figures_scope
+from webapp.services.teams import TeamExistsError
 
 
 def team_of(commercial: Commercial) -> object:

@@ -14,10 +14,12 @@ from webapp.cli.refusals import refusals
 from webapp.models.charges import ChargeRun
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
-from webapp.services.charges import refunding, runs, sweeping
+from webapp.services.bank_files import files
+from webapp.services.charges import runs, sweeping
 from webapp.services.invoices import finalising
 from webapp.services.organisations import find_organisation
-from webapp.services.payments import bank_files, webhooks
+from webapp.services.provider_events import webhooks
+from webapp.services.refunds import sending
 from webapp.services.winleadplus import runs as sync_runs
 
 EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
@@ -70,10 +72,10 @@ def sweep(as_json: bool) -> None:
     result = {
         "charges": dict(counts),
         "charge_runs": runs.ring_abandoned(at=at),
-        "refunds": refunding.ring(at=at),
+        "refunds": sending.ring(at=at),
         "outbox": outbox.sweep(at=at),
         "webhooks": webhooks.sweep(at=at),
-        "bank_files": bank_files.sweep(at=at),
+        "bank_files": files.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
     }

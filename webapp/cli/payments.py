@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.organisations import Company
 from webapp.models.payments import Provider
 from webapp.services.organisations import find_organisation
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 group = AppGroup("payments", help="Les comptes chez les prestataires de paiement.")
 organisation_option = click.option("--organisation", "slug", required=True, help="Le nom court de l’organisation.")

@@ -16,7 +16,7 @@ from webapp.models.base import new_id
 from webapp.models.commercials import Commercial
 from webapp.models.identity import Role, User
 from webapp.models.organisations import Organisation
-from webapp.services.winleadplus.commercials import link_awaiting
+from webapp.services.commercials import link_awaiting
 from webapp.transactions import transaction
 
 log = structlog.get_logger()

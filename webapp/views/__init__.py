@@ -1,65 +1,47 @@
-"""The pages: one blueprint per domain; a view parses, calls one service and renders."""
+"""The pages: a module or package per domain, with its blueprints; a view parses, calls one service and renders."""
 
 from flask import Flask
 
 from webapp.views import (
-    activities,
     bank_files,
     charges,
-    client,
     clients,
     commercials,
-    contract,
     contracts,
-    dashboard,
-    documents,
     errors,
     figures,
     formats,
     health,
+    identity,
     invoices,
     layout,
-    payment_settings,
     preferences,
+    provider_events,
+    providers,
     search,
-    sign_in,
-    statistics,
-    subscription,
-    subscription_edit,
-    subscription_new,
     subscriptions,
-    synchronisations,
     teams,
-    webhook_events,
-    webhooks,
+    winleadplus,
 )
+from webapp.views.figures import periods
 
 BLUEPRINTS = (
     health.bp,
-    sign_in.bp,
-    dashboard.bp,
-    client.bp,
-    activities.bp,
-    documents.bp,
-    clients.bp,
-    contract.bp,
-    contracts.bp,
+    identity.bp,
+    *figures.BLUEPRINTS,
+    *clients.BLUEPRINTS,
+    *contracts.BLUEPRINTS,
     commercials.bp,
     search.bp,
-    statistics.bp,
-    subscriptions.bp,
-    subscription_new.bp,
-    subscription.bp,
-    subscription_edit.bp,
+    *subscriptions.BLUEPRINTS,
     charges.bp,
     bank_files.bp,
-    webhook_events.bp,
-    payment_settings.bp,
+    *provider_events.BLUEPRINTS,
+    providers.bp,
     invoices.bp,
     preferences.bp,
     teams.bp,
-    synchronisations.bp,
-    webhooks.bp,
+    winleadplus.bp,
 )
 
 
@@ -67,7 +49,7 @@ def init_app(app: Flask) -> None:
     """Register every blueprint, and what all pages share."""
     layout.init_app(app)
     formats.init_app(app)
-    figures.init_app(app)
+    periods.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

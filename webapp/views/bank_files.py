@@ -10,14 +10,14 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
-from webapp.gateways.payments.refusals import SEPA_CODES
+from webapp.gateways.providers.refusals import SEPA_CODES
 from webapp.models.identity import Role
 from webapp.models.payments import BankFileStatus
 from webapp.security import requires
-from webapp.services.payments import bank_files, listing, returns
-from webapp.services.payments.bank_files import BankFileStateError
-from webapp.services.payments.listing import PAGE_SIZE
-from webapp.services.payments.returns import ReturnedLine
+from webapp.services.bank_files import files, listing, returns
+from webapp.services.bank_files.files import BankFileStateError
+from webapp.services.bank_files.listing import PAGE_SIZE
+from webapp.services.bank_files.returns import ReturnedLine
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 
@@ -25,10 +25,10 @@ bp = Blueprint("bank_files", __name__, url_prefix="/prelevements/fichiers")
 
 CODES = [("", "Choisissez"), *((code, f"{code} – {words}") for code, words in SEPA_CODES.items())]
 STEPS: dict[str, Callable[[UUID, datetime], object]] = {
-    "generer": lambda file_id, at: bank_files.export_file(file_id, at=at),
-    "transmis": lambda file_id, at: bank_files.mark_sent(file_id, at=at),
-    "confirme": lambda file_id, at: bank_files.mark_confirmed(file_id, at=at),
-    "defaire": lambda file_id, _at: bank_files.take_apart(file_id),
+    "generer": lambda file_id, at: files.export_file(file_id, at=at),
+    "transmis": lambda file_id, at: files.mark_sent(file_id, at=at),
+    "confirme": lambda file_id, at: files.mark_confirmed(file_id, at=at),
+    "defaire": lambda file_id, _at: files.take_apart(file_id),
 }
 """What may be done with a file, as the addresses say it."""
 DONE = {
@@ -61,7 +61,7 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
         following = page and page.next_cursor and url_for("bank_files.index", compte=account_id, apres=page.next_cursor)
         accounts.append((each, page.debits if page else [], following))
     return render_template(
-        "payments/bank_files.html",
+        "bank_files/list.html",
         accounts=accounts,
         files=shown,
         next_page=url_for("bank_files.index", avant=shown[-1].file.id) if len(found) > PAGE_SIZE else None,
@@ -76,7 +76,7 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
 def prepare(account_id: UUID) -> ResponseReturnValue:
     """Prepare a file of the account for a day."""
     try:
-        file = bank_files.prepare_file(account_id, collected_on=_written_day("collected_on"), at=clock.now())
+        file = files.prepare_file(account_id, collected_on=_written_day("collected_on"), at=clock.now())
     except (InvalidInputError, BankFileStateError) as error:
         return _index_page(account_id, error), error.status
     toast("success", f"Fichier préparé\u202f: {file.number_of_debits} à prélever. Vérifiez-le, puis générez-le.")
@@ -94,7 +94,7 @@ def _written_day(field: str) -> date:
 @for_managers
 def withdraw(attempt_id: UUID) -> ResponseReturnValue:
     """Take a debit back that waits for a file."""
-    bank_files.withdraw(attempt_id, at=clock.now())
+    files.withdraw(attempt_id, at=clock.now())
     toast("success", "Prélèvement retiré\u202f: il est dans la liste de ceux à traiter.")
     return redirect(url_for("bank_files.index"), 303)
 
@@ -109,7 +109,7 @@ def show(file_id: UUID) -> ResponseReturnValue:
 
 
 def _file_page(file_id: UUID, problem: DomainError | None = None) -> str:
-    return render_template("payments/bank_file.html", problem=problem, **_file_values(file_id))
+    return render_template("bank_files/show.html", problem=problem, **_file_values(file_id))
 
 
 def _file_values(file_id: UUID) -> dict[str, Any]:
@@ -131,9 +131,9 @@ def _follow(file_id: UUID) -> Response:
     """The progress of settling, and once it is over the debits as they stand now."""
     values = _file_values(file_id)
     if values["unsettled"]:
-        return make_response(render_template("payments/_settling.html", **values))
+        return make_response(render_template("bank_files/_settling.html", **values))
     toast("success", "Les prélèvements du fichier sont tous notés.")
-    return make_response(render_template("payments/_settled.html", **values))
+    return make_response(render_template("bank_files/_settled.html", **values))
 
 
 @bp.post("/<uuid:file_id>/<any(generer, transmis, confirme, defaire):word>")
@@ -153,7 +153,7 @@ def step(file_id: UUID, word: str) -> ResponseReturnValue:
 @for_managers
 def download(file_id: UUID) -> Response:
     """The bytes for the bank, always the same, and always as a download."""
-    file, content = bank_files.read_content(file_id)
+    file, content = files.read_content(file_id)
     response = make_response(content)
     response.mimetype = "application/xml"
     name = f"prelevements-{file.collected_on}-{file.message_id}.xml"
@@ -197,7 +197,7 @@ def import_returns() -> ResponseReturnValue:
 
 def _returns_page(written: Any, *, problem: DomainError | None = None, lines: list[ReturnedLine] | None = None) -> str:
     return render_template(
-        "payments/returns.html",
+        "bank_files/returns.html",
         written=written,
         problem=problem,
         codes=CODES,

@@ -22,16 +22,17 @@ from webapp.models.identity import Role
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.security import current_user, requires
 from webapp.services import outbox
-from webapp.services.charges import attention, giving_back, listing, resuming, runs
-from webapp.services.charges.attention import Action
-from webapp.services.charges.giving_back import Refundable
+from webapp.services.charges import decisions, listing, resuming, runs
+from webapp.services.charges.decisions import Action
 from webapp.services.charges.listing import ChargesView
 from webapp.services.charges.preview import preview
 from webapp.services.invoices.listing import find_invoice_of_charge
+from webapp.services.refunds import commands
+from webapp.services.refunds.commands import Refundable
 from webapp.views import formats
 from webapp.views.layout import Kind, is_fragment_request, toast
 from webapp.views.lists import read, read_day
-from webapp.views.subscription_form import read_number
+from webapp.views.subscriptions.form import read_number
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -105,7 +106,7 @@ def _situation() -> dict[str, Any]:
         "run": run,
         "standing": run and runs.standing(run, at=at),
         "runs": history,
-        "needing": attention.count_needing_person(),
+        "needing": decisions.count_needing_person(),
         "is_admin": current_user().has_role(Role.ADMIN),
     }
 
@@ -140,11 +141,11 @@ def needing_person() -> ResponseReturnValue:
     chosen = read(Attention, request.args.get("motif"))
     shown = listing.list_needing_person(attention=chosen, cursor=request.args.get("apres"))
     return render_template(
-        "charges/needing.html",
+        "charges/to_decide.html",
         charges=shown.charges,
-        actions_of=attention.actions_of,
+        actions_of=decisions.actions_of,
         words={action: word for word, action in WORDS.items()},
-        counts=attention.count_needing_person(),
+        counts=decisions.count_needing_person(),
         chosen=chosen,
         next_page=shown.next_cursor
         and url_for("charges.needing_person", motif=chosen and chosen.value, apres=shown.next_cursor),
@@ -191,7 +192,7 @@ def act(charge_id: UUID, word: str) -> ResponseReturnValue:
 
 
 def _retry(charge_id: UUID) -> Charge:
-    return attention.retry(charge_id, by=current_user(), at=clock.now())
+    return decisions.retry(charge_id, by=current_user(), at=clock.now())
 
 
 def _mark_paid(charge_id: UUID) -> Charge:
@@ -201,21 +202,21 @@ def _mark_paid(charge_id: UUID) -> Charge:
         raise InvalidInputError("Choisissez comment le client a payé.", field="method")
     if paid_on is None:
         raise InvalidInputError("Indiquez la date du paiement.", field="paid_on")
-    return attention.mark_paid(
+    return decisions.mark_paid(
         charge_id, method=method, paid_on=paid_on, reason=_reason(), by=current_user(), at=clock.now()
     )
 
 
 def _give_up(charge_id: UUID) -> Charge:
-    return attention.give_up(charge_id, reason=_reason(), by=current_user(), at=clock.now())
+    return decisions.give_up(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
 
 def _look_up(charge_id: UUID) -> Charge:
-    return attention.look_up(charge_id, by=current_user(), at=clock.now())
+    return decisions.look_up(charge_id, by=current_user(), at=clock.now())
 
 
 def _declare_lost(charge_id: UUID) -> Charge:
-    return attention.declare_lost(charge_id, reason=_reason(), by=current_user(), at=clock.now())
+    return decisions.declare_lost(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
 
 def _refund(charge_id: UUID) -> None:
@@ -223,14 +224,14 @@ def _refund(charge_id: UUID) -> None:
     amount = read_number(request.form.get("montant", "")) or Decimal(0)
     by, at = current_user(), clock.now()
     if request.form.get("moyen") == BY_PROVIDER:
-        giving_back.refund(charge_id, refund_id=refund_id, amount=amount, reason=_reason(), by=by, at=at)
+        commands.refund(charge_id, refund_id=refund_id, amount=amount, reason=_reason(), by=by, at=at)
         return
     method, paid_on = read(PaymentMethod, request.form.get("moyen")), read_day(request.form.get("date"))
     if method is None:
         raise InvalidInputError("Choisissez comment le client est remboursé.", field="method")
     if paid_on is None:
         raise InvalidInputError("Indiquez la date du remboursement.", field="paid_on")
-    giving_back.note_refund(
+    commands.note_refund(
         charge_id,
         refund_id=refund_id,
         amount=amount,
@@ -244,11 +245,11 @@ def _refund(charge_id: UUID) -> None:
 
 
 def _credit(charge_id: UUID) -> None:
-    giving_back.credit_refunds(charge_id, reason=_reason(), by=current_user(), at=clock.now())
+    commands.credit_refunds(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
 
 def _dismiss(charge_id: UUID) -> Charge:
-    return attention.dismiss(charge_id, reason=_reason(), by=current_user(), at=clock.now())
+    return decisions.dismiss(charge_id, reason=_reason(), by=current_user(), at=clock.now())
 
 
 def _reason() -> str:
@@ -268,9 +269,9 @@ _DO: dict[Action, Callable[[UUID], object]] = {
 
 
 def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInputError | None = None) -> str:
-    charge = attention.find_charge(charge_id)
-    refundable, invoice = giving_back.find_refundable(charge), find_invoice_of_charge(charge.id)
-    actions = [each for each in attention.actions_of(charge) if each is not Action.REFUND or refundable.in_all]
+    charge = decisions.find_charge(charge_id)
+    refundable, invoice = commands.find_refundable(charge), find_invoice_of_charge(charge.id)
+    actions = [each for each in decisions.actions_of(charge) if each is not Action.REFUND or refundable.in_all]
     return render_template(
         "charges/show.html",
         charge=charge,
@@ -284,8 +285,8 @@ def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInput
         overpaid=invoice.overpaid if invoice else Decimal(0),
         ways=_ways(refundable),
         demand=request.form.get("demande") or new_id(),
-        refunds=giving_back.list_not_given_back(charge.id),
-        given_back=giving_back.list_given_back(charge.id),
+        refunds=commands.list_not_given_back(charge.id),
+        given_back=commands.list_given_back(charge.id),
         invoice=invoice,
         today=clock.today(),
     )

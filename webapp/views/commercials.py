@@ -10,12 +10,12 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.models.commercials import Commercial
 from webapp.security import current_user
-from webapp.services.commercials import listing, profile
 from webapp.services.contracts.listing import list_contracts
 from webapp.services.contracts.selection import ContractsView
 from webapp.services.figures.activity import Activities, list_activities
 from webapp.services.figures.scope import figures_scope
-from webapp.views.figures import read_period
+from webapp.services.pages import commercial_page, commercials_page
+from webapp.views.figures.periods import read_period
 from webapp.views.lists import read
 from webapp.views.tabs import asked_tab
 
@@ -43,14 +43,14 @@ def index() -> ResponseReturnValue:
     """Everybody; figures of the period for those in the reader's scope."""
     bar = read_period(request.args, "commercials.index", today=clock.today())
     scope = figures_scope(current_user())
-    entries = list(listing.list_commercials(scope, bar.period))
+    entries = list(commercials_page.list_commercials(scope, bar.period))
     return render_template("commercials/list.html", bar=bar, scope=scope, entries=entries)
 
 
 @bp.get("/<uuid:commercial_id>")
 def show(commercial_id: UUID) -> ResponseReturnValue:
     """A tab of a commercial's page; an unknown one gives the first, and says so."""
-    commercial, team = profile.find_commercial(commercial_id)
+    commercial, team = commercial_page.find_commercial(commercial_id)
     tab = asked_tab(Tab)
     values = {
         Tab.OVERVIEW: _overview,
@@ -72,7 +72,7 @@ def _overview(commercial: Commercial) -> dict[str, Any]:
     """Figures outside the reader's scope are left out, the page is not."""
     bar = read_period(request.args, "commercials.show", today=clock.today(), commercial_id=str(commercial.id))
     is_seen = figures_scope(current_user()).includes(commercial.id)
-    overview = profile.find_overview(commercial, bar.period) if is_seen else None
+    overview = commercial_page.find_overview(commercial, bar.period) if is_seen else None
     return {"bar": bar, "overview": overview}
 
 
@@ -101,7 +101,7 @@ def _activity(commercial: Commercial) -> dict[str, Any]:
 
 
 def _documents(commercial: Commercial) -> dict[str, Any]:
-    return {"contracts": profile.list_documents(commercial.id), "shown": profile.DOCUMENTS_SHOWN}
+    return {"contracts": commercial_page.list_documents(commercial.id), "shown": commercial_page.DOCUMENTS_SHOWN}
 
 
 def _address(commercial: Commercial, tab: Tab, **query: Any) -> str:

@@ -14,13 +14,14 @@ from webapp.models.base import new_id
 from webapp.models.identity import Role
 from webapp.models.invoices import Invoice, InvoiceKind, InvoiceStatus
 from webapp.security import current_user, requires
-from webapp.services.charges import attention, giving_back
+from webapp.services.charges import decisions
 from webapp.services.invoices import listing, printing
 from webapp.services.invoices.listing import InvoicesView
+from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import Chip, read
-from webapp.views.subscription_form import read_number
+from webapp.views.subscriptions.form import read_number
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
@@ -98,7 +99,7 @@ def show(invoice_id: UUID) -> ResponseReturnValue:
 def waive(invoice_id: UUID) -> ResponseReturnValue:
     """A commercial gesture on what remains to be paid; where what was written is refused, its form with the reason."""
     try:
-        giving_back.waive(
+        commands.waive(
             invoice_id,
             note_id=read(UUID, request.form.get("demande")) or new_id(),
             amount=read_number(request.form.get("montant", "")) or Decimal(0),
@@ -133,8 +134,8 @@ def _what_may_be_done(invoice: Invoice) -> tuple[Decimal, bool]:
     """How much a gesture may take off, and whether something may be refunded; nothing for those who may do neither."""
     if not current_user().handles_charges or invoice.charge_id is None:
         return Decimal(0), False
-    charge = attention.find_charge(invoice.charge_id)
-    return giving_back.waivable_of(invoice, charge), giving_back.may_refund(charge)
+    charge = decisions.find_charge(invoice.charge_id)
+    return commands.waivable_of(invoice, charge), commands.may_refund(charge)
 
 
 @bp.get("/<uuid:invoice_id>/pdf")

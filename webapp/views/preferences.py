@@ -16,7 +16,7 @@ from webapp.services.preferences import cut_offs, schemas
 from webapp.services.preferences.schemas import Misfit, SchemaFields, ValuesLeftOutError
 from webapp.views.layout import toast
 from webapp.views.lists import read
-from webapp.views.subscription_edit import preference_text
+from webapp.views.subscriptions.changes import preference_text
 
 bp = Blueprint("preferences", __name__, url_prefix="/preferences")
 

@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
-from webapp.services.commercials import teams
-from webapp.services.commercials.teams import TeamExistsError
+from webapp.services import teams
+from webapp.services.teams import TeamExistsError
 from webapp.views.layout import toast
 from webapp.views.lists import read
 

@@ -11,9 +11,9 @@ from tests import factories
 from tests.services.charges.ledger import Ledger
 from tests.services.charges.world import World
 from webapp import clock
-from webapp.gateways.payments import protocol
+from webapp.gateways.providers import protocol
 from webapp.models.payments import Provider
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from webapp import clock, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentRequest, Refund
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, Refund
 from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import runs, sweeping
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 Death = Callable[[], object]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from webapp import clock
-from webapp.gateways.payments.protocol import (
+from webapp.gateways.providers.protocol import (
     KnownPayment,
     PaymentOutcome,
     PaymentRequest,

@@ -19,14 +19,14 @@ from tests.services.charges.crashing import Killed, MortalLedger, raise_killed, 
 from tests.services.charges.world import World
 from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
 from webapp.models.payments import Payment
 from webapp.queue import queue
 from webapp.services.charges import claiming, reconciling, recording
 from webapp.services.charges.claiming import Claim, Task
 from webapp.services.charges.recording import Patience, Result
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 BEFORE_THE_LONG_NIGHT = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)
 FAULTS = (

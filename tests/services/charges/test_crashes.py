@@ -18,9 +18,9 @@ from tests.services.charges.crashing import MortalLedger
 from webapp import clock, tenancy
 from webapp.config import Settings
 from webapp.extensions import db
-from webapp.gateways.payments import protocol
+from webapp.gateways.providers import protocol
 from webapp.models.payments import Provider
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
-from webapp.services.charges import attention, reconciling, runs, sweeping
+from webapp.services.charges import decisions, reconciling, runs, sweeping
 from webapp.services.subscriptions import lifecycle
 
 FIRST, LAST = date(2026, 1, 1), date(2027, 2, 28)
@@ -71,7 +71,7 @@ def test_fourteen_months(world: World, cast: Cast) -> None:
     def note_paid(subscription: Subscription, method: PaymentMethod) -> Callable[[], object]:
         def note() -> None:
             (owed,) = [each for each in world.charges(subscription) if each.attention is not None]
-            attention.mark_paid(owed.id, method=method, paid_on=clock.today(), by=cast.manager, at=clock.now())
+            decisions.mark_paid(owed.id, method=method, paid_on=clock.today(), by=cast.manager, at=clock.now())
 
         return note
 

@@ -12,7 +12,7 @@ from tests.services.charges.world import World
 from webapp import clock, tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, Refund
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, Refund
 from webapp.models.charges import Attention, ChargeStatus
 from webapp.models.invoices import Invoice
 from webapp.models.payments import PaymentKind

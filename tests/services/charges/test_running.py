@@ -14,15 +14,15 @@ from tests.conftest import Cast
 from tests.services.charges.world import World
 from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.gateways.payments import pacing, protocol
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentRequest, ProviderRejectedError
+from webapp.gateways.providers import pacing, protocol
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, ProviderRejectedError
 from webapp.models.charges import Attention, ChargeRun, ChargeStatus
 from webapp.models.organisations import Organisation
 from webapp.models.payments import Provider
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.queue import queue
 from webapp.services.charges import claiming, reconciling, recording, runs, sweeping
-from webapp.services.payments import accounts
+from webapp.services.providers import accounts
 
 
 def _rung() -> list[str]:

@@ -14,21 +14,22 @@ from sqlalchemy import func, select
 from demo.payment_bank import Bank
 from tests import factories
 from tests.conftest import Cast
-from tests.gateways.payments.conftest import SECRET, bank
+from tests.gateways.providers.conftest import SECRET, bank
 from tests.services.charges.ledger import Ledger
 from tests.services.charges.world import World
 from webapp import clock
 from webapp.config import Settings
 from webapp.extensions import db
-from webapp.gateways.payments import registry
-from webapp.gateways.payments.sandbox import SIGNATURE_HEADER, sign
+from webapp.gateways.providers import registry
+from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, Refund, RefundStatus
 from webapp.models.invoices import Invoice
 from webapp.models.payments import Payment, PaymentKind, Provider
-from webapp.services.charges import giving_back, reconciling, refunding
+from webapp.services.charges import reconciling
 from webapp.services.invoices import finalising, listing
-from webapp.services.payments import webhooks
+from webapp.services.provider_events import webhooks
+from webapp.services.refunds import commands, sending
 
 __all__ = ["bank"]
 
@@ -85,12 +86,12 @@ def test_whatever_the_provider_does_it_gives_back_what_we_say_it_did(world: Worl
     bank.behaviour = replace(bank.behaviour, mode="chaos", seed=3, delay=0.2, webhooks="off")
     for charge in world.charges():
         for amount in (Decimal("10.00"), Decimal("14.00")):
-            giving_back.refund(
+            commands.refund(
                 charge.id, refund_id=new_id(), amount=amount, reason="Retour", by=cast.manager, at=clock.now()
             )
     for hours in (0, 0.2, 1, 3, 24):
         world.wait(hours=hours)
-        while refunding.carry_out(world.organisation_id):
+        while sending.carry_out(world.organisation_id):
             pass
         reconciling.reconcile(world.organisation_id, at=clock.now())
     finalising.finalise_drafts(world.organisation_id, at=clock.now())
@@ -113,10 +114,10 @@ def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, ban
     world.run()
     charge = world.charge()
     bank.behaviour = replace(bank.behaviour, mode="timeout", delay=0)
-    giving_back.refund(
+    commands.refund(
         charge.id, refund_id=new_id(), amount=Decimal("10.00"), reason="Retour", by=cast.manager, at=clock.now()
     )
-    refunding.carry_out(world.organisation_id)
+    sending.carry_out(world.organisation_id)
     bank.behaviour = replace(bank.behaviour, mode="ok")
     body = orjson.dumps({"id": "evt_1", "type": "payment.succeeded", "payment": next(iter(bank.payments.values()))})
     headers = {SIGNATURE_HEADER: sign(body, SECRET, at=clock.now())}
@@ -124,7 +125,7 @@ def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, ban
         webhooks.receive(Provider.SANDBOX, headers, body, at=clock.now())
         webhooks.handle_due(world.organisation_id, at=clock.now())
     world.wait(minutes=10)
-    refunding.carry_out(world.organisation_id)
+    sending.carry_out(world.organisation_id)
     assert [row.amount for row in world.payments()] == [Decimal("24.00"), Decimal("-10.00")]
     assert (world.charge().attention, len(listing.list_credit_notes(_invoice_id(charge)))) == (None, 1)
 
@@ -132,10 +133,10 @@ def test_a_refund_that_is_told_by_webhook_is_in_the_books_once(world: World, ban
 def test_a_refund_that_fails_is_told_by_webhook(world: World, bank: Bank, cast: Cast) -> None:
     world.subscribe("20.00")
     world.run()
-    giving_back.refund(
+    commands.refund(
         world.charge().id, refund_id=new_id(), amount=Decimal("10.00"), reason="Retour", by=cast.manager, at=clock.now()
     )
-    refunding.carry_out(world.organisation_id)
+    sending.carry_out(world.organisation_id)
     world.wait(days=3)
     (payment,) = bank.payments.values()
     bank.fail_refund(payment["refunds"][0]["id"])

@@ -7,7 +7,7 @@ import pytest
 from tests.services.charges.ledger import LONGEST_DELAY
 from tests.services.charges.world import World
 from webapp import clock
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.charges import Attention, ChargeStatus, RefusalClass
 from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import claiming, recording, runs

@@ -24,7 +24,7 @@ from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Company
 from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, RunTrigger, SyncRun
-from webapp.services.winleadplus import config, payload, runs, working
+from webapp.services.winleadplus import config, payload, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 
 
@@ -68,7 +68,7 @@ def test_a_bug_ends_the_run_with_a_reference_and_no_secret(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError("HAMDANI")
 
-    monkeypatch.setattr(working, "link_awaiting", break_down)
+    monkeypatch.setattr(progress, "link_awaiting", break_down)
     winleadplus.serve([first(1)])
     run = sync()
     assert run.status is RunStatus.FAILED
@@ -124,7 +124,7 @@ def test_a_database_that_goes_away_leaves_the_run_to_the_sweeper(
 
     winleadplus.serve([first(1)])
     run_id, _ = runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), user_token="t", enqueue=False)
-    monkeypatch.setattr(working, "find_known", gone)
+    monkeypatch.setattr(progress, "find_known", gone)
     with pytest.raises(psycopg.OperationalError):
         carry_out(cast.organisation.id, run_id)
     run = runs.find_run(run_id)
@@ -136,7 +136,7 @@ def test_a_database_that_goes_away_leaves_the_run_to_the_sweeper(
 def test_counts_grow_and_the_lease_is_kept_while_upstream_takes_its_time(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(working, "RENEWAL_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "RENEWAL_SECONDS", 0.1)
     organisation_id = factories.OrganisationFactory().id
     go_on = threading.Event()
 

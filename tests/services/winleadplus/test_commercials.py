@@ -15,8 +15,8 @@ from webapp.models.commercials import Commercial
 from webapp.models.identity import User
 from webapp.models.winleadplus import ItemKind
 from webapp.services import identity
-from webapp.services.winleadplus import images
-from webapp.services.winleadplus.commercials import link_awaiting
+from webapp.services.commercials import link_awaiting
+from webapp.services.winleadplus import field_changes
 
 
 def _commercial(external_id: str) -> Commercial:
@@ -131,7 +131,7 @@ def test_a_change_of_commercial_moves_the_client_and_not_the_contract(winleadplu
     assert client_of(1).commercial_id == _commercial(OTHER_REP).id
     assert contract("1TEL").commercial_id == _commercial(REP).id
     (item,) = items(run, ItemKind.UPDATED)
-    assert images.changes_of(item) == [images.Change("Commercial", "John Doe", "Ève Suivante")]
+    assert field_changes.changes_of(item) == [field_changes.Change("Commercial", "John Doe", "Ève Suivante")]
 
 
 def test_a_commercial_chosen_here_stays_until_upstream_names_another(

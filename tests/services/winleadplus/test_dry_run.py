@@ -14,8 +14,8 @@ from tests.services.winleadplus.raw import IBAN, contract, first, second
 from tests.upstream import Upstream
 from webapp.extensions import db
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncRun
-from webapp.services.winleadplus import config, images, working
-from webapp.services.winleadplus.images import Change
+from webapp.services.winleadplus import config, field_changes, progress
+from webapp.services.winleadplus.field_changes import Change
 
 NARROW = "\u202f"
 WRITTEN = (
@@ -32,7 +32,7 @@ def _rows() -> dict[str, list[str]]:
 
 
 def _plan(run: SyncRun, *kinds: ItemKind) -> dict[str, list[Change]]:
-    return {item.external_id: images.changes_of(item) for item in items(run, *kinds)}
+    return {item.external_id: field_changes.changes_of(item) for item in items(run, *kinds)}
 
 
 def test_a_dry_run_writes_nothing_but_its_plan(winleadplus: Upstream, sync: Sync) -> None:
@@ -84,8 +84,8 @@ def test_the_plan_tells_field_by_field(winleadplus: Upstream, sync: Sync) -> Non
 
 
 def test_the_plan_is_what_the_run_then_does(winleadplus: Upstream, sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "FIRST_BATCH", 10)
-    monkeypatch.setattr(working, "BATCH", 20)
+    monkeypatch.setattr(progress, "FIRST_BATCH", 10)
+    monkeypatch.setattr(progress, "BATCH", 20)
     winleadplus.serve([first(1), *prospects(10)])
     sync()
     factories.ClientFactory(email="shared@example.org")

@@ -27,7 +27,7 @@ from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.winleadplus import RunStatus, RunTrigger, SyncRun
-from webapp.services.winleadplus import config, runs, working
+from webapp.services.winleadplus import config, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,8 +132,8 @@ def winleadplus(committed: None, provider: LocalProvider) -> Iterator[Upstream]:
 @pytest.fixture
 def new_world(winleadplus: Upstream, monkeypatch: pytest.MonkeyPatch) -> Worlds:
     """Makes worlds that begin alike."""
-    monkeypatch.setattr(working, "FIRST_BATCH", 10)
-    monkeypatch.setattr(working, "BATCH", 20)
+    monkeypatch.setattr(progress, "FIRST_BATCH", 10)
+    monkeypatch.setattr(progress, "BATCH", 20)
 
     def make() -> World:
         organisation_id = factories.OrganisationFactory().id
@@ -254,18 +254,18 @@ def test_an_overtaken_process_undoes_its_batch(
 ) -> None:
     world = new_world()
     run_id = world.start()
-    look_up = working.find_fingerprints
+    look_up = progress.find_fingerprints
 
     def be_overtaken(*args: Any, **kwargs: Any) -> dict[str, bytes]:
         found = look_up(*args, **kwargs)
-        monkeypatch.setattr(working, "find_fingerprints", look_up)
+        monkeypatch.setattr(progress, "find_fingerprints", look_up)
         clock.start_at(clock.now() + LATER)
         other = threading.Thread(target=_in_context, args=(app, world, run_id))
         other.start()
         other.join(60)
         return found
 
-    monkeypatch.setattr(working, "find_fingerprints", be_overtaken)
+    monkeypatch.setattr(progress, "find_fingerprints", be_overtaken)
     carry_out(world.organisation_id, run_id)
     assert world.run(run_id).fence == 2
     assert world.left() == undisturbed

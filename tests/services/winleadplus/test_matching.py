@@ -16,7 +16,7 @@ from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Source
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem
-from webapp.services.winleadplus import config, standing
+from webapp.services.winleadplus import config, existing
 from webapp.services.winleadplus import items as open_items
 from webapp.services.winleadplus.items import ItemRefusedError, ItemSettledError
 
@@ -267,7 +267,7 @@ def test_a_prospect_that_a_run_writes_at_the_same_moment_is_left_to_it(
     open_items.link(item.id, one, by=cast.commercial.id, at=clock.now())
     item.resolved_at = None
     db.session.commit()
-    monkeypatch.setattr(standing, "load", lambda *_: standing.Standing())
+    monkeypatch.setattr(existing, "load", lambda *_: existing.Standing())
     with pytest.raises(ItemRefusedError, match="vient d’être traité ailleurs"):
         open_items.create(item.id, by=cast.commercial.id, at=clock.now())
     assert client_of(1).id == one

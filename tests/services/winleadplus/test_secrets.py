@@ -11,7 +11,7 @@ from tests.upstream import Upstream
 from webapp.crypto import DecryptionError
 from webapp.extensions import db
 from webapp.models.winleadplus import ItemKind, SyncMapping
-from webapp.services.winleadplus import images
+from webapp.services.winleadplus import field_changes
 
 TABLES = (
     "clients", "contracts", "bank_accounts", "mandates", "sync_runs", "sync_mappings", "sync_items", "timeline_events",
@@ -55,11 +55,11 @@ def test_a_snapshot_opens_in_its_own_place_only(cast: Cast, winleadplus: Upstrea
     sync()
     snapshot = db.session.query(SyncMapping.snapshot).scalar()
     place = {"organisation_id": cast.organisation.id, "table_column": "sync_mappings.snapshot"}
-    assert images.unseal(snapshot, **place, row_id="1")["last_name"] == "HAMDANI"
+    assert field_changes.unseal(snapshot, **place, row_id="1")["last_name"] == "HAMDANI"
     with pytest.raises(DecryptionError):
-        images.unseal(snapshot, **place, row_id="2")
+        field_changes.unseal(snapshot, **place, row_id="2")
     with pytest.raises(DecryptionError):
-        images.unseal(snapshot, **place | {"organisation_id": cast.other_organisation.id}, row_id="1")
+        field_changes.unseal(snapshot, **place | {"organisation_id": cast.other_organisation.id}, row_id="1")
 
 
 def test_the_payload_of_an_item_is_encrypted(winleadplus: Upstream, sync: Sync) -> None:

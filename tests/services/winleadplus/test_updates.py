@@ -15,8 +15,8 @@ from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.clients import ClientStatus, Source
 from webapp.models.contracts import ContractStatus
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncMapping
-from webapp.services.winleadplus import images
-from webapp.services.winleadplus.images import Change
+from webapp.services.winleadplus import field_changes
+from webapp.services.winleadplus.field_changes import Change
 
 NARROW = "\u202f"
 
@@ -30,7 +30,7 @@ def test_a_change_upstream_is_applied_with_its_before_image_and_told(winleadplus
     client = client_of(1)
     assert client.city == "Roubaix"
     (item,) = items(run, ItemKind.UPDATED)
-    assert images.changes_of(item) == [Change("Ville", "Lille", "Roubaix")]
+    assert field_changes.changes_of(item) == [Change("Ville", "Lille", "Roubaix")]
     assert events(client.id)[-1] == ("client_synced", {"city": ["Lille", "Roubaix"]})
     assert client.version == 2
 
@@ -137,7 +137,7 @@ def test_contracts_change_field_by_field(winleadplus: Upstream, sync: Sync) -> N
     assert (found.starts_on, found.description) == (date(2026, 3, 1), "Note du CRM")
     assert [(line.label, line.unit_price) for line in lines_of("1WNC")] == [("Nouvelle offre", Decimal("3.5000"))]
     (item,) = items(run, ItemKind.UPDATED)
-    told = {change.label: (change.before, change.after) for change in images.changes_of(item)}
+    told = {change.label: (change.before, change.after) for change in field_changes.changes_of(item)}
     assert told == {
         "Statut": ("Actif", "Inactif"),
         f"Contrat 1WNC{NARROW}: statut": ("Actif", "Résilié"),
@@ -191,7 +191,7 @@ def test_a_new_iban_is_added_and_told_masked(winleadplus: Upstream, sync: Sync) 
     assert {account.reveal_iban() for account in accounts_of(client.id)} == {IBAN, OTHER_IBAN}
     assert events(client.id)[-1] == ("client_synced", {"iban": [None, "FR•• •••• 0189"]})
     (item,) = items(run, ItemKind.UPDATED)
-    assert images.changes_of(item) == [Change("IBAN", None, "FR•• •••• 0189")]
+    assert field_changes.changes_of(item) == [Change("IBAN", None, "FR•• •••• 0189")]
     (mandate,) = db.session.scalars(select(Mandate))
     assert mandate.status is MandateStatus.DECLARED
 
@@ -227,12 +227,12 @@ def test_an_identity_card_is_encrypted_and_its_change_told_without_it(winleadplu
     assert client.identity_card is not None
     assert b"SECRET" not in client.identity_card
     place = client.place("identity_card")
-    assert images.crypto.unseal(client.identity_card, place=place) == '{"numero":"SECRET2"}'
+    assert field_changes.crypto.unseal(client.identity_card, place=place) == '{"numero":"SECRET2"}'
     assert events(client.id)[-1] == ("client_synced", {"identity_card": ["••••", "••••"]})
     (item,) = items(run, ItemKind.UPDATED)
     assert item.before is not None
     assert b"SECRET" not in item.before
-    assert images.changes_of(item) == [Change("Pièce d’identité", "••••", "••••")]
+    assert field_changes.changes_of(item) == [Change("Pièce d’identité", "••••", "••••")]
 
 
 def test_a_prospect_that_vanishes_is_flagged_and_unflagged_when_it_is_back(winleadplus: Upstream, sync: Sync) -> None:

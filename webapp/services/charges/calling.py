@@ -15,13 +15,13 @@ from sqlalchemy.orm import undefer
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.gateways.payments import pacing, protocol
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, ProviderError
+from webapp.gateways.providers import pacing, protocol
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, ProviderError
 from webapp.models.charges import RefusalClass
 from webapp.models.payments import ProviderAccount
 from webapp.services.charges.claiming import Claim, Task
 from webapp.services.charges.recording import NOTHING_DELAYED, Patience, Result
-from webapp.services.payments.accounts import provider_of
+from webapp.services.providers.accounts import provider_of
 
 log = structlog.get_logger()
 

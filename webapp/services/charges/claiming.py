@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.extensions import db
-from webapp.gateways.payments.protocol import PaymentMetadata, PaymentRequest
+from webapp.gateways.providers.protocol import PaymentMetadata, PaymentRequest
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.payments import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.services.charges import due, settling
+from webapp.services.charges import due, effects
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.means import DEBITED, Means, load_means
 from webapp.transactions import transaction
@@ -85,7 +85,7 @@ def claim_due(*, before: datetime, limit: int, at: datetime) -> Claimed:
         charges = _insert_charges(list(subscriptions.values()), paid_by, at=at)
         asked = [charge for charge in charges if charge.status is ChargeStatus.SENDING]
         settled = [charge.id for charge in charges if charge.status is not ChargeStatus.SENDING]
-        statuses = settling.settle_unasked(settled, subscriptions, at=at)
+        statuses = effects.settle_unasked(settled, subscriptions, at=at)
         return Claimed(_begin_attempts(asked, paid_by, at=at), statuses)
 
 
@@ -156,7 +156,7 @@ def claim_taken_up(*, limit: int, at: datetime) -> Claimed:
                 _take_up(charge, paid_by[subscription.id], at)
                 asked.append(charge)
             else:
-                settling.leave_to_person(charge, subscription, *refusal, at=at)
+                effects.leave_to_person(charge, subscription, *refusal, at=at)
         db.session.flush()
         statuses: Counter[ChargeStatus] = Counter(
             charge.status for charge in charges if charge.status is not ChargeStatus.SENDING
@@ -199,8 +199,8 @@ def _refuse_attempt(
 
 
 def _take_up(charge: Charge, paid_by: Means, at: datetime) -> None:
-    settling.move(charge, ChargeStatus.SENDING, at=at)
-    settling.set_attention(charge, None, at=at)
+    effects.move(charge, ChargeStatus.SENDING, at=at)
+    effects.set_attention(charge, None, at=at)
     charge.payment_method = paid_by.method
     charge.provider_account_id = paid_by.account.id if paid_by.account else None
     charge.attempts_count += 1

@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from webapp import queue, tenancy
 from webapp.extensions import db
-from webapp.gateways.payments import protocol
-from webapp.gateways.payments.protocol import KnownPayment, PaymentState, ProviderError
+from webapp.gateways.providers import protocol
+from webapp.gateways.providers.protocol import KnownPayment, PaymentState, ProviderError
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt
 from webapp.models.payments import Provider, ProviderAccount
-from webapp.services.charges import calling, recording, settling
-from webapp.services.payments.accounts import provider_of
+from webapp.services.charges import calling, effects, recording
+from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -129,6 +129,6 @@ def _make_sure(
     with transaction():
         owner = select(ChargeAttempt.charge_id).where(ChargeAttempt.id == attempt_id).scalar_subquery()
         charge = db.session.scalars(select(Charge).where(Charge.id == owner).with_for_update()).one()
-        settling.set_attention(charge, Attention.MISMATCH, at=at)
+        effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = NOT_THERE
     found.missing += 1

@@ -18,8 +18,8 @@ from sqlalchemy import Select, exists, func, select, update
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
-from webapp.gateways.payments import protocol, refusals
-from webapp.gateways.payments.protocol import PaymentOutcome, PaymentState, Provider
+from webapp.gateways.providers import protocol, refusals
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, Provider
 from webapp.models.banking import Mandate
 from webapp.models.base import new_id
 from webapp.models.charges import (
@@ -34,7 +34,7 @@ from webapp.models.charges import (
 )
 from webapp.models.payments import Milestone, Payment, PaymentKind, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.services.charges import claiming, retries, settling
+from webapp.services.charges import claiming, effects, retries
 from webapp.services.charges.claiming import OPEN_ATTEMPTS, Claim
 from webapp.services.invoices import drafting
 from webapp.transactions import transaction
@@ -176,10 +176,8 @@ def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
     wanted = {attempt.provider_account_id for attempt in attempts.values()}
     accounts = _by_id(select(ProviderAccount).where(ProviderAccount.id.in_(wanted)))
     early = {account.id for account in accounts.values() if account.ship_at is Milestone.PROCESSING}
-    told = settling.find_told(
-        charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early
-    )
-    balances = settling.find_balances(charges)
+    told = effects.find_told(charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early)
+    balances = effects.find_balances(charges)
     rows = {}
     for attempt in attempts.values():
         charge = charges[attempt.charge_id]
@@ -238,12 +236,12 @@ def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     payment = _movement(found, PaymentKind.CAPTURE, outcome.amount or attempt.amount, outcome.occurred_at or at, at=at)
     payment.currency = outcome.currency or attempt.currency
     if not charge.can_become(ChargeStatus.SUCCEEDED):  # somebody noted another payment meanwhile
-        settling.set_attention(charge, Attention.MISMATCH, at=at)
+        effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = TWICE
         return
-    settling.settle_paid(charge, found.subscription, at=at, is_told=was_processing and found.was_told)
+    effects.settle_paid(charge, found.subscription, at=at, is_told=was_processing and found.was_told)
     if (payment.amount, payment.currency) != (charge.owed, charge.currency):
-        settling.set_attention(charge, Attention.MISMATCH, at=at)
+        effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
 
 
@@ -296,7 +294,7 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     payment.currency = outcome.currency or attempt.currency
     if charge.status is ChargeStatus.SUCCEEDED and found.balances[charge.id] < charge.owed:
         words = refusals.words_of(outcome.reversal_reason, outcome.reversal_reason)
-        settling.settle_reversed(charge, reason=words, at=at)
+        effects.settle_reversed(charge, reason=words, at=at)
 
 
 def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
@@ -327,12 +325,12 @@ def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
     if told.failure is not None:
         _undo_refund(found, payment, ours, told, at=at)
     elif ours is None and is_new:
-        settling.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
+        effects.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
         found.charge.explanation = REFUNDED
     elif ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
         ours.status, ours.external_id = RefundStatus.SUCCEEDED, told.external_id
         ours.settled_at, ours.next_attempt_at = at, None
-        settling.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
+        effects.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
 
 
 def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: protocol.Refund, *, at: datetime) -> None:
@@ -352,7 +350,7 @@ def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: prot
     if ours is not None:
         ours.status, ours.external_id, ours.provider_message = RefundStatus.FAILED, told.external_id, told.failure
         ours.settled_at, ours.next_attempt_at = at, None
-    settling.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
+    effects.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
 
 
 def _lock_refund(found: _Rows, told: protocol.Refund) -> Refund | None:
@@ -366,7 +364,7 @@ def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     attempt.status = AttemptStatus.PROCESSING
     _wait(found, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
     if account.ship_at is Milestone.PROCESSING and not found.was_told:
-        settling.tell_charged(charge, Milestone.PROCESSING, at=at)
+        effects.tell_charged(charge, Milestone.PROCESSING, at=at)
 
 
 def _authenticating(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
@@ -391,11 +389,11 @@ def _unknown(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
 def _wait(found: _Rows, status: ChargeStatus, attention: Attention, *, at: datetime) -> None:
     """Let go of the charge until the next look; it is on the list for a person if it has waited for long."""
     charge = found.charge
-    settling.move(charge, status, at=at)
-    settling.advance(charge, found.subscription)
+    effects.move(charge, status, at=at)
+    effects.advance(charge, found.subscription)
     charge.next_attempt_at = retries.next_look(found.attempt, at=at)
     is_overdue = retries.is_overdue(charge, found.attempt, at=at)
-    settling.set_attention(charge, attention if is_overdue else None, at=at)
+    effects.set_attention(charge, attention if is_overdue else None, at=at)
 
 
 def _refused(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
@@ -403,13 +401,13 @@ def _refused(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     refusal = outcome.refusal_class or RefusalClass.HARD
     attempt.status, attempt.refusal, attempt.settled_at = AttemptStatus.REFUSED, refusal, at
     words = refusals.words_of(outcome.code, outcome.message)
-    settling.settle_refused(found.charge, found.subscription, refusal, message=words, at=at)
+    effects.settle_refused(found.charge, found.subscription, refusal, message=words, at=at)
 
 
 def _called_off(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     found.attempt.status, found.attempt.settled_at = AttemptStatus.CANCELED, at
-    settling.advance(found.charge, found.subscription)
-    settling.leave_to_person(found.charge, found.subscription, Attention.REFUSED, CALLED_OFF, at=at)
+    effects.advance(found.charge, found.subscription)
+    effects.leave_to_person(found.charge, found.subscription, Attention.REFUSED, CALLED_OFF, at=at)
 
 
 _STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = {
@@ -424,11 +422,11 @@ _STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = 
 def _not_found(found: _Rows, patience: Patience, *, at: datetime) -> list[Claim]:
     """The provider has no such payment: it is sent again with its key, or waited for, or left to a person."""
     if _may_send_again(found, patience, at=at):
-        settling.set_attention(found.charge, None, at=at)
+        effects.set_attention(found.charge, None, at=at)
         return [claiming.claim_resending(found.charge, found.attempt, at=at)]
     _unknown(found, PaymentOutcome(PaymentState.UNKNOWN), at)
     if found.charge.status is not ChargeStatus.UNKNOWN:
-        settling.set_attention(found.charge, Attention.MISMATCH, at=at)
+        effects.set_attention(found.charge, Attention.MISMATCH, at=at)
     elif is_lost(found.attempt, patience, at=at):
         found.charge.explanation = LOST
     return []

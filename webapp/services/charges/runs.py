@@ -22,7 +22,7 @@ from webapp.models.base import new_id
 from webapp.models.charges import Charge, ChargeRun, ChargeStatus
 from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.queue import enqueue_after_commit
-from webapp.services.charges import claiming, driving
+from webapp.services.charges import claiming, loop
 from webapp.services.charges.claiming import LEASE, TAKEN_UP, Claimed
 from webapp.services.subscriptions import scheduling
 from webapp.transactions import transaction
@@ -111,7 +111,7 @@ def carry_out(organisation_id: UUID, run_id: UUID) -> None:
         if due_before is None:
             return
         try:
-            driving.drive(_claimer(run_id, due_before), on_progress=lambda counts: _count(run_id, counts))
+            loop.drive(_claimer(run_id, due_before), on_progress=lambda counts: _count(run_id, counts))
             _finish(run_id, at=clock.now())
         except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):
             raise  # the database is away: the sweeper rings again once it is back
@@ -137,10 +137,10 @@ def _take_part(run_id: UUID, *, at: datetime) -> datetime | None:
     return None
 
 
-def _claimer(run_id: UUID, due_before: datetime) -> driving.Claimer:
+def _claimer(run_id: UUID, due_before: datetime) -> loop.Claimer:
     def claim(limit: int, at: datetime) -> Claimed:
         _renew(run_id, at=at)
-        found = driving.claim_overdue(limit, at)
+        found = loop.claim_overdue(limit, at)
         return found if not found.is_empty else claiming.claim_due(before=due_before, limit=limit, at=at)
 
     return claim

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
-from webapp.services.charges import driving, runs
+from webapp.services.charges import loop, runs
 from webapp.services.charges.claiming import LOOKED_UP, TAKEN_UP
 
 JOB = "jobs.charges.sweep"
@@ -41,5 +41,5 @@ def sweep(organisation_id: UUID) -> Counter[ChargeStatus]:
     queue.heard(JOB, organisation_id)
     statuses: Counter[ChargeStatus] = Counter()
     with tenancy.organisation(organisation_id):
-        driving.drive(driving.claim_overdue, on_progress=statuses.update)
+        loop.drive(loop.claim_overdue, on_progress=statuses.update)
     return statuses

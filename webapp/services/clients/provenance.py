@@ -9,7 +9,7 @@ from sqlalchemy.orm import undefer
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.winleadplus import SyncMapping
-from webapp.services.winleadplus import images
+from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.plans import CLIENT_FIELDS, SNAPSHOT
 
 
@@ -27,7 +27,7 @@ def find_provenance(client: Client) -> Provenance | None:
     mapping = db.session.scalar(latest)
     if mapping is None or mapping.snapshot is None:
         return None
-    snapshot = images.unseal(
+    snapshot = field_changes.unseal(
         mapping.snapshot,
         organisation_id=mapping.organisation_id,
         table_column=SNAPSHOT,

@@ -11,14 +11,14 @@ from sqlalchemy import exc, text
 from webapp.extensions import db
 from webapp.gateways.json_stream import decode
 from webapp.models.winleadplus import ItemKind
-from webapp.services.winleadplus import payload, planning, standing
+from webapp.services.winleadplus import existing, payload, planning
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.comparing import hash_of
 from webapp.services.winleadplus.differences import changes_of_new
+from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.payload import Prospect, RejectedProspectError
 from webapp.services.winleadplus.plans import Claims, Plan, Rules
 from webapp.services.winleadplus.products import Catalogue
-from webapp.services.winleadplus.standing import Standing
 from webapp.services.winleadplus.writing import Author, Digests, Rows
 from webapp.transactions import after_commit, transaction
 
@@ -121,7 +121,7 @@ class Applier:
         value = decode(incoming.text)
         prospect = payload.read(value)
         self._make_known([prospect])
-        found = standing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
+        found = existing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
         (plan,) = planning.plan_all([prospect], found, Claims(), self.rules, self.directory)
         rows = Rows(self.author, self.directory, self.catalogue)
         self._add_rows(rows, plan, Digests(hash_of(value), incoming.fingerprint), found)
@@ -152,7 +152,7 @@ class Applier:
 
     def _attempt(self, read: "list[_Row]", seen_before: Collection[str]) -> Tally:
         prospects = [row.prospect for row in read if row.prospect is not None]
-        found = standing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
+        found = existing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
         claims = self.claims if self.is_dry_run else Claims()
         plans = planning.plan_all(prospects, found, claims, self.rules, self.directory)

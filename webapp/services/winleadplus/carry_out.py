@@ -18,9 +18,9 @@ from webapp.models.winleadplus import WinLeadPlusConfig as Config
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier
 from webapp.services.winleadplus.plans import Rules
+from webapp.services.winleadplus.progress import Work
 from webapp.services.winleadplus.runs import Lease, LeaseLostError
 from webapp.services.winleadplus.sellers import seller
-from webapp.services.winleadplus.working import Work
 from webapp.services.winleadplus.writing import Author
 
 log = structlog.get_logger()

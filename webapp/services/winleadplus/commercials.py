@@ -1,10 +1,9 @@
 """Which commercial a prospect belongs to: by Keycloak id, else by e-mail, else made; and those known only later."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp import tenancy
@@ -138,33 +137,3 @@ def _account_of(someone: Representative) -> UUID:
     db.session.add(user)
     db.session.flush()
     return user.id
-
-
-_LINK_CLIENTS = text(
-    """WITH linked AS (
-        UPDATE clients SET commercial_id = k.id, commercial_external_id = NULL, changed_at = :at, version = version + 1
-        FROM commercials k
-        WHERE k.organisation_id = :organisation_id AND clients.organisation_id = k.organisation_id
-          AND clients.commercial_id IS NULL AND clients.commercial_external_id = k.external_id
-        RETURNING clients.id, trim(k.first_name || ' ' || k.last_name) AS name
-    )
-    INSERT INTO timeline_events (organisation_id, id, client_id, kind, at, changes)
-    SELECT :organisation_id, gen_random_uuid(), id, 'client_synced', :at,
-           jsonb_build_object('commercial', jsonb_build_array(NULL, name))
-    FROM linked"""
-)
-_LINK_CONTRACTS = text(
-    """UPDATE contracts SET commercial_id = k.id, commercial_external_id = NULL
-    FROM commercials k
-    WHERE k.organisation_id = :organisation_id AND contracts.organisation_id = k.organisation_id
-      AND contracts.commercial_id IS NULL AND contracts.commercial_external_id = k.external_id"""
-)
-
-
-def link_awaiting(*, at: datetime) -> int:
-    """Link clients and contracts that wait for a commercial who is known by now. Returns the number of clients."""
-    parameters = {"organisation_id": tenancy.current_organisation_id(), "at": at}
-    with transaction():
-        db.session.execute(_LINK_CONTRACTS, parameters)
-        linked: int = db.session.execute(_LINK_CLIENTS, parameters).rowcount  # type: ignore[attr-defined]
-    return linked

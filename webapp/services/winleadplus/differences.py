@@ -12,9 +12,10 @@ import orjson
 from webapp import crypto
 from webapp.models.banking import MandateStatus, iban_purpose
 from webapp.models.winleadplus import ItemKind
-from webapp.services.winleadplus import images
+from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.commercials import Directory
-from webapp.services.winleadplus.images import Changes
+from webapp.services.winleadplus.existing import Standing
+from webapp.services.winleadplus.field_changes import Changes
 from webapp.services.winleadplus.payload import Account, Prospect, ProspectContract
 from webapp.services.winleadplus.plans import (
     CLIENT_FIELDS,
@@ -25,7 +26,6 @@ from webapp.services.winleadplus.plans import (
     Plan,
     Rules,
 )
-from webapp.services.winleadplus.standing import Standing
 
 
 def snapshot_of(prospect: Prospect) -> Json:
@@ -77,7 +77,7 @@ def _last_snapshot(prospect: Prospect, standing: Standing, rules: Rules) -> Json
     mapping = standing.mappings.get(prospect.external_id)
     if mapping is None or mapping.snapshot is None:
         return None
-    snapshot: Json = images.unseal(
+    snapshot: Json = field_changes.unseal(
         mapping.snapshot, organisation_id=rules.organisation_id, table_column=SNAPSHOT, row_id=prospect.external_id
     )
     return snapshot
@@ -130,7 +130,7 @@ def _change_identity_card(plan: Plan, client: Json, new: Json, old: Json | None,
         return
     current = None
     if client["identity_card"] is not None:
-        place = images.place_of(rules.organisation_id, "clients.identity_card", plan.client_id)
+        place = field_changes.place_of(rules.organisation_id, "clients.identity_card", plan.client_id)
         current = crypto.unseal(client["identity_card"], place=place)
     if current != new["identity_card"]:
         plan.values["identity_card"] = new["identity_card"]

@@ -17,7 +17,7 @@ from webapp.extensions import db
 from webapp.gateways.json_stream import decode
 from webapp.models.clients import Client
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
-from webapp.services.winleadplus import config, images
+from webapp.services.winleadplus import config, field_changes
 from webapp.services.winleadplus.applying import Applier, Incoming
 from webapp.services.winleadplus.comparing import fingerprint_of
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
@@ -88,7 +88,7 @@ def _open_item(item_id: UUID) -> tuple[SyncItem, Incoming]:
         raise ItemSettledError("Cet élément a déjà été traité.")
     if item.payload is None:
         raise ItemRefusedError("Le prospect n’a pas été conservé\u202f: relancez la synchronisation.")
-    text: str = images.unseal(
+    text: str = field_changes.unseal(
         item.payload, organisation_id=item.organisation_id, table_column="sync_items.payload", row_id=item.id
     )
     return item, _incoming(text)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.differences import fill_changes
+from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.payload import Prospect
 from webapp.services.winleadplus.plans import Claims, ContractPlan, Plan, Rules
-from webapp.services.winleadplus.standing import Standing
 
 NO_CONTRACT = "Aucun contrat\u202f: ce prospect n’est pas importé."
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from webapp.models.winleadplus import ItemKind
-from webapp.services.winleadplus.images import Changes
+from webapp.services.winleadplus.field_changes import Changes
 from webapp.services.winleadplus.payload import Account, Prospect, ProspectContract
 
 CLIENT_FIELDS = (

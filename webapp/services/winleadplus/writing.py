@@ -15,14 +15,14 @@ from webapp.models.base import new_id
 from webapp.models.clients import Source
 from webapp.models.timeline import EventKind
 from webapp.models.winleadplus import ItemKind
-from webapp.services.winleadplus import images
+from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.copying import Row, copy_rows, update_rows
 from webapp.services.winleadplus.differences import snapshot_of
+from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.payload import Account, Line, Prospect
 from webapp.services.winleadplus.plans import CLIENT_FIELDS, CONTRACT_FIELDS, SNAPSHOT, ContractPlan, Plan
 from webapp.services.winleadplus.products import Catalogue
-from webapp.services.winleadplus.standing import Standing
 
 WINLEADPLUS = Source.WINLEADPLUS.value
 DEFAULTS: dict[str, Any] = {"last_name": "", "first_name": "", "country": "FR"}
@@ -154,7 +154,7 @@ class Rows:
         reason: str | None = None,
         client_id: UUID | None = None,
         candidates: Sequence[UUID] = (),
-        changes: images.Changes | None = None,
+        changes: field_changes.Changes | None = None,
         payload: str | None = None,
     ) -> None:
         """What the run has to say about a prospect."""
@@ -256,7 +256,7 @@ class Rows:
             product_id,
             line.label,
             line.unit_price,
-            images.as_json({name: value for name, value in details.items() if value}),
+            field_changes.as_json({name: value for name, value in details.items() if value}),
         )
 
     def _add_account(self, account: Account, client_id: UUID) -> None:
@@ -322,7 +322,7 @@ class Rows:
         )
 
     def _tell(self, plan: Plan, client_id: UUID) -> None:
-        told = images.for_timeline(
+        told = field_changes.for_timeline(
             {key: change for key, change in plan.changes.items() if not key.endswith(".missing_since")}
         )
         if plan.is_first_link:
@@ -343,18 +343,19 @@ class Rows:
                 author.at,
                 author.by,
                 author.run_id,
-                images.as_json(changes) if changes else "{}",
+                field_changes.as_json(changes) if changes else "{}",
             )
         )
 
     def _sealed_card(self, card: str | None, client_id: UUID) -> bytes | None:
         if card is None:
             return None
-        place = images.place_of(self.author.organisation_id, "clients.identity_card", client_id)
+        place = field_changes.place_of(self.author.organisation_id, "clients.identity_card", client_id)
         return crypto.seal(card, place=place)
 
     def _sealed(self, value: object, table_column: str, row_id: object) -> bytes:
-        return images.seal(value, organisation_id=self.author.organisation_id, table_column=table_column, row_id=row_id)
+        organisation_id = self.author.organisation_id
+        return field_changes.seal(value, organisation_id=organisation_id, table_column=table_column, row_id=row_id)
 
     # ---- Writing
 

@@ -1,0 +1,65 @@
+"""Bank files (SEPA direct debit): nothing is called; a debit waits until a person hands the file to the bank.
+
+So a payment is PROCESSING as soon as it is asked for, under an EndToEndId that its attempt decides, and what became of
+it is told by a person or by a list of returns (services/bank_files). Asking twice is asking once.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from webapp.gateways.providers.protocol import (
+    BadSignatureError,
+    KnownPayment,
+    PaymentOutcome,
+    PaymentRequest,
+    PaymentState,
+    ProviderEvent,
+    ProviderRejectedError,
+    Refund,
+    UnreadableWebhookError,
+)
+
+
+def end_to_end_id(attempt_id: UUID) -> str:
+    """The debit's EndToEndId (at most 35 characters): from it, the attempt is found again in a list of returns."""
+    return f"CRM{attempt_id.hex.upper()}"
+
+
+class SepaFile:
+    """Debits that wait for a bank file."""
+
+    honoured_key_age = timedelta(days=3650)  # the attempt itself decides: the same one is the same debit for ever
+    longest_delay = timedelta(0)
+
+    def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
+        """See Provider."""
+        return self._waiting(request.attempt_id)
+
+    def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
+        """See Provider."""
+        return self._waiting(attempt_id)
+
+    def _waiting(self, attempt_id: UUID) -> PaymentOutcome:
+        return PaymentOutcome(PaymentState.PROCESSING, provider_payment_id=end_to_end_id(attempt_id))
+
+    def cancel(self, provider_payment_id: str) -> PaymentOutcome:
+        """See Provider."""
+        raise ProviderRejectedError("a debit is taken out of its bank file, or recalled at the bank")
+
+    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
+        """See Provider."""
+        raise ProviderRejectedError("a debit is paid back by a transfer")
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
+        """See Provider."""
+        raise BadSignatureError("banks send no webhooks")
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """See Provider."""
+        raise UnreadableWebhookError("banks send no webhooks")
+
+    def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
+        """See Provider."""
+        return iter(())

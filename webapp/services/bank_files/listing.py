@@ -1,0 +1,262 @@
+"""Lists of what goes through banks and providers: debits that wait for a file, files, their debits, and webhooks."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import contains_eager, joinedload
+
+from webapp import clock
+from webapp.errors import NotFoundError
+from webapp.extensions import db
+from webapp.models.banking import Mandate
+from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
+from webapp.models.organisations import Company
+from webapp.models.payments import BankFile, Provider, ProviderAccount, WebhookEvent, WebhookState
+from webapp.services import keyset
+from webapp.services.bank_files.banking_days import first_banking_day
+from webapp.services.bank_files.notices import NOTICE, collection_day
+from webapp.services.clients.payments import mandate_problem
+from webapp.services.keyset import Position
+
+PAGE_SIZE = 50
+BY_DUE_DATE = "due_on"
+BY_RECEPTION = "-received_at"
+
+
+class Waiting(NamedTuple):
+    """A debit that is in no file yet. ``earliest`` is the first day on which it may be collected."""
+
+    attempt: ChargeAttempt
+    charge: Charge
+    mandate: Mandate | None
+    earliest: date
+    is_announced: bool
+
+    @classmethod
+    def read(
+        cls,
+        attempt: ChargeAttempt,
+        charge: Charge,
+        mandate: Mandate | None,
+        announced_for: date | None,
+        *,
+        at: datetime,
+    ) -> Self:
+        """A row of ``select_waiting``. What is not announced yet will be, and waits for its notice from then on."""
+        earliest = max(announced_for or _today(at) + NOTICE, charge.due_on)
+        return cls(attempt, charge, mandate, earliest, announced_for is not None)
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps it out of every file, in a sentence: somebody must see to it."""
+        if self.mandate is None:
+            return "Aucun mandat SEPA\u202f: retirez-le, puis choisissez un autre moyen de paiement."
+        return mandate_problem(self.mandate, on=self.earliest)
+
+
+def _today(at: datetime) -> date:
+    return at.astimezone(clock.PARIS).date()
+
+
+def select_waiting() -> Select[ChargeAttempt, Charge, Mandate | None, date | None]:
+    """The debits that wait for a file, with what ``Waiting.read`` wants."""
+    return (
+        select(ChargeAttempt, Charge, Mandate, collection_day())
+        .join(
+            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
+        )
+        .outerjoin(
+            Mandate,
+            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
+        )
+        .where(ChargeAttempt.waits_for_file())
+    )
+
+
+class WaitingPage(NamedTuple):
+    """One page, and the cursor of the next one where there is one."""
+
+    debits: list[Waiting]
+    next_cursor: str | None
+
+
+def list_waiting(account_id: UUID, *, at: datetime, cursor: str | None = None, size: int = PAGE_SIZE) -> WaitingPage:
+    """The debits of an account that wait for a file, the earliest due first, each with its client."""
+    statement = select_waiting().where(ChargeAttempt.provider_account_id == account_id)
+    start = keyset.decode(cursor, sort=BY_DUE_DATE, kind=date) if cursor else None
+    if start is not None:
+        statement = statement.where(tuple_(Charge.due_on, ChargeAttempt.id) > (start.key, start.id))
+    statement = statement.options(joinedload(Charge.client)).order_by(Charge.due_on, ChargeAttempt.id)
+    rows = [Waiting.read(*row, at=at) for row in db.session.execute(statement.limit(size + 1))]
+    if len(rows) <= size:
+        return WaitingPage(rows, None)
+    last = rows[size - 1]
+    return WaitingPage(rows[:size], keyset.encode(Position(last.charge.due_on, last.attempt.id), sort=BY_DUE_DATE))
+
+
+class AccountWaiting(NamedTuple):
+    """An account for bank files, and in short what waits. ``collect_on`` is the first day that includes it all."""
+
+    account: ProviderAccount
+    company: Company
+    number: int
+    total: Decimal
+    collect_on: date
+
+
+def list_bank_accounts(*, at: datetime) -> list[AccountWaiting]:
+    """The accounts for bank files that are active, or for whose files something still waits."""
+    waiting = _count_waiting(at=at)
+    tomorrow = _today(at) + timedelta(days=1)
+    found = db.session.execute(
+        _with_company(select(ProviderAccount, Company))
+        .where(ProviderAccount.provider == Provider.SEPA_FILE)
+        .order_by(Company.name, ProviderAccount.id)
+    ).all()
+    accounts = []
+    for account, company in found:
+        number, total, earliest = waiting.get(account.id, (0, Decimal("0.00"), tomorrow))
+        if account.is_active or number:
+            collect_on = first_banking_day(max(earliest, tomorrow))
+            accounts.append(AccountWaiting(account, company, number, total, collect_on))
+    return accounts
+
+
+def _count_waiting(*, at: datetime) -> dict[UUID, tuple[int, Decimal, date]]:
+    """By account: how many wait, for how much, and the day from which all of them may be collected."""
+    announced_for = func.coalesce(collection_day(), _today(at) + NOTICE)
+    waiting = (
+        select(
+            ChargeAttempt.provider_account_id,
+            ChargeAttempt.amount,
+            func.greatest(announced_for, Charge.due_on).label("day"),
+        )
+        .join(
+            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
+        )
+        .where(ChargeAttempt.waits_for_file())
+        .subquery()
+    )
+    columns = waiting.c
+    found = db.session.execute(
+        select(columns.provider_account_id, func.count(), func.sum(columns.amount), func.max(columns.day)).group_by(
+            columns.provider_account_id
+        )
+    )
+    return {account_id: (number, total, day) for account_id, number, total, day in found}
+
+
+def _with_company(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return statement.join(
+        Company,
+        (Company.organisation_id == ProviderAccount.organisation_id) & (Company.id == ProviderAccount.company_id),
+    )
+
+
+class ListedFile(NamedTuple):
+    """A bank file and whose it is."""
+
+    file: BankFile
+    company: Company
+
+
+def list_files(*, before: UUID | None = None, limit: int = PAGE_SIZE) -> list[ListedFile]:
+    """The files of the organisation, the latest first; ``before`` a file."""
+    statement = _select_files().order_by(BankFile.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(BankFile.id < before)
+    return [ListedFile(*row) for row in db.session.execute(statement)]
+
+
+def find_file(file_id: UUID) -> ListedFile:
+    """One of them. Raises NotFoundError."""
+    found = db.session.execute(
+        _select_files().where(BankFile.id == file_id).execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFoundError("Ce fichier n’existe pas ou plus.")
+    return ListedFile(*found)
+
+
+def _select_files() -> Select[*tuple[Any, ...]]:
+    return _with_company(
+        select(BankFile, Company).join(
+            ProviderAccount,
+            (ProviderAccount.organisation_id == BankFile.organisation_id)
+            & (ProviderAccount.id == BankFile.provider_account_id),
+        )
+    )
+
+
+def list_debits(
+    file_id: UUID, *, after: UUID | None = None, size: int = PAGE_SIZE
+) -> list[tuple[ChargeAttempt, Charge]]:
+    """The debits of a file in its own order, each with its client; ``after`` a debit."""
+    statement = (
+        select(ChargeAttempt, Charge)
+        .join(
+            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
+        )
+        .where(ChargeAttempt.bank_file_id == file_id)
+        .options(joinedload(Charge.client))
+        .order_by(ChargeAttempt.id)
+        .limit(size)
+    )
+    if after is not None:
+        statement = statement.where(ChargeAttempt.id > after)
+    return [(attempt, charge) for attempt, charge in db.session.execute(statement)]
+
+
+def count_unsettled(file_id: UUID) -> int:
+    """How many debits of a file are neither paid nor returned yet."""
+    statement = (
+        select(func.count())
+        .select_from(ChargeAttempt)
+        .where(ChargeAttempt.bank_file_id == file_id, ChargeAttempt.status == AttemptStatus.PROCESSING)
+    )
+    return db.session.execute(statement).scalar_one()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsView:
+    """Which webhooks are shown; ``cursor`` is where the page starts."""
+
+    state: WebhookState | None = None
+    provider: Provider | None = None
+    cursor: str | None = None
+
+
+class EventsPage(NamedTuple):
+    """One page, and the cursor of the next one where there is one."""
+
+    events: list[WebhookEvent]
+    next_cursor: str | None
+
+
+def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> EventsPage:
+    """The webhooks of the view, the latest first, each with its account. Those closed by a person count as handled."""
+    statement = select(WebhookEvent).join(WebhookEvent.account).options(contains_eager(WebhookEvent.account))
+    if view.state is not None:
+        statement = statement.where(*_IN_STATE[view.state])
+    if view.provider is not None:
+        statement = statement.where(ProviderAccount.provider == view.provider)
+    start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime) if view.cursor else None
+    if start is not None:
+        statement = statement.where(tuple_(WebhookEvent.received_at, WebhookEvent.id) < (start.key, start.id))
+    ordered = statement.order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
+    rows = list(db.session.scalars(ordered.limit(size + 1)))
+    if len(rows) <= size:
+        return EventsPage(rows, None)
+    last = rows[size - 1]
+    return EventsPage(rows[:size], keyset.encode(Position(last.received_at, last.id), sort=BY_RECEPTION))
+
+
+_IN_STATE = {
+    WebhookState.WAITING: (WebhookEvent.handled_at.is_(None), WebhookEvent.error.is_(None)),
+    WebhookState.FAILED: (WebhookEvent.handled_at.is_(None), WebhookEvent.error.is_not(None)),
+    WebhookState.HANDLED: (WebhookEvent.handled_at.is_not(None),),
+}

@@ -1,1 +1,0 @@
-"""Commercials, and the teams that they are in."""

@@ -1,0 +1,1 @@
+"""Accounts with payment providers."""

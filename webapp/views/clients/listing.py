@@ -1,0 +1,141 @@
+"""The clients page: one address per view of the list, with and without HTMX."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+from uuid import UUID
+
+from flask import Blueprint, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from webapp import clock
+from webapp.models.clients import ClientStatus
+from webapp.services import teams
+from webapp.services.clients import listing
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.winleadplus import status
+from webapp.views.layout import is_fragment_request
+from webapp.views.lists import Chip, Column, heading, read
+
+bp = Blueprint("clients", __name__)
+
+EVERY_SOURCE = "tous"
+WITHOUT_CONTACT = "sans"
+
+
+COLUMNS = (
+    Column("Nom", sort=Sort.NAME),
+    Column("E-mail", "wide-only"),
+    Column("Téléphone"),
+    Column("Ville", "wide-only", Sort.CITY),
+    Column("Commercial", "wide-only"),
+    Column("Statut"),
+    Column("Contrats", "num wide-only", Sort.CONTRACTS_DESCENDING),
+    Column("Modifié", "wide-only", Sort.CHANGED_DESCENDING),
+)
+
+
+@bp.get("/clients")
+def index() -> ResponseReturnValue:
+    """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
+    view, exact = _read_view(request.args), request.args.get("total") == "exact"
+    shown = listing.list_clients(view, exact=exact)
+    values = _list_values(view, shown, exact=exact)
+    if not is_fragment_request():
+        return render_template("clients/list.html", **values, **_page_values(view))
+    response = make_response(render_template("clients/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#clients-filters":
+        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    return response
+
+
+def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
+    commercial = arguments.get("commercial", "")
+    return ClientsView(
+        search=" ".join(arguments.get("q", "").split()),
+        source=read(SourceFilter, arguments.get("source")),
+        status=read(ClientStatus, arguments.get("statut")),
+        commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
+        team=read(UUID, arguments.get("equipe")),
+        lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
+        sort=read(Sort, arguments.get("tri")) or Sort.NAME,
+        cursor=arguments.get("apres", ""),
+    )
+
+
+def view_of(query: str) -> ClientsView:
+    """The view whose address had this query string."""
+    return _read_view(MultiDict(parse_qsl(query)))
+
+
+@bp.app_template_filter("clients_address")
+def exact_address(view: ClientsView) -> str:
+    """Where a number leads: the list behind it, counted exactly."""
+    return address(view, exact=True)
+
+
+def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
+    """The address of a view with ``changes``; what is as by default is left out."""
+    shown = replace(view, **changes)
+    query: dict[str, Any] = {
+        "q": shown.search,
+        "source": shown.source,
+        "statut": shown.status,
+        "commercial": shown.commercial,
+        "equipe": shown.team,
+        "contact": WITHOUT_CONTACT if shown.lacks_contact else None,
+        "tri": shown.sort if shown.sort is not Sort.NAME else None,
+        "apres": shown.cursor,
+        "total": "exact" if exact else None,
+    }
+    return url_for("clients.index", **{name: value for name, value in query.items() if value})
+
+
+def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> dict[str, Any]:
+    page = shown.page
+
+    def page_address(cursor: str | None) -> str | None:
+        return None if cursor is None else address(view, exact=exact, cursor=cursor)
+
+    here = address(view, exact=exact)
+    return {
+        "view": view,
+        "rows": page.rows,
+        "total": shown.total,
+        "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
+        "here": here,
+        "from_here": f"?vue={quote(query, safe='')}" if (query := urlsplit(here).query) else "",
+        "first_page": page_address("") if page.previous_cursor else None,
+        "previous_page": page_address(page.previous_cursor),
+        "next_page": page_address(page.next_cursor),
+        "exact_total": address(view, exact=True) if shown.total.is_capped else None,
+    }
+
+
+def _in_order(view: ClientsView) -> Callable[[Any], str]:
+    return lambda sort: address(view, sort=sort, cursor="")
+
+
+def _page_values(view: ClientsView) -> dict[str, Any]:
+    return {
+        "sources": [(EVERY_SOURCE, "Tous"), *((each.value, each.label) for each in SourceFilter)],
+        "statuses": [("", "Tous les statuts"), *((each.value, each.label) for each in ClientStatus)],
+        "commercials": [
+            ("", "Tous les commerciaux"),
+            (WITHOUT_COMMERCIAL, "Sans commercial"),
+            *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
+        ],
+        "chips": list(_chips(view)),
+        "sync": status.overview(at=clock.now()),
+    }
+
+
+def _chips(view: ClientsView) -> Iterator[Chip]:
+    """The filters that only a number's link sets."""
+    if view.team:
+        name = teams.find_name(view.team) or "inconnue"
+        yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], address(view, team=None, cursor=""))
+    if view.lacks_contact:
+        yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], address(view, lacks_contact=False, cursor=""))

@@ -1,0 +1,128 @@
+"""A client's page: a header, and one tab of it. Each tab has an address; HTMX swaps the tab alone."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from flask import render_template, request, url_for
+
+from webapp import clock
+from webapp.models.clients import Client
+from webapp.security import current_user
+from webapp.services.charges import listing as charges
+from webapp.services.clients import activities, documents, listing, payments, profile, timeline
+from webapp.services.clients.listing import Neighbours
+from webapp.services.clients.timeline import EventFilter
+from webapp.services.invoices import listing as invoices
+from webapp.services.subscriptions.listing import list_of_client
+from webapp.views.clients import listing as clients
+from webapp.views.clients.activity_form import ActivityForm
+from webapp.views.formats import file_size
+from webapp.views.layout import is_fragment_request
+from webapp.views.lists import read
+
+LONGEST_VIEW = 1000
+MONEY_ROWS = 12
+
+
+class Tab(StrEnum):
+    """The tabs, as the address says them."""
+
+    OVERVIEW = "apercu"
+    PAYMENTS = "paiements"
+    ACTIVITIES = "activites"
+    DOCUMENTS = "documents"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {"apercu": "Aperçu", "activites": "Activités"}.get(self.value, self.value.capitalize())
+
+
+def page(client_id: UUID, tab: Tab, **given: Any) -> str:
+    """The page on one of its tabs, or under HTMX the tab; ``given`` replaces what the tab shows by itself.
+
+    Raises NotFoundError.
+    """
+    if tab is Tab.OVERVIEW:
+        found = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
+        sold = list_of_client(client_id)
+        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "card": None}
+        values["subscriptions"] = sold
+    else:
+        header = profile.find_header(client_id, viewer=current_user())
+        values = {"header": header, **_FILLERS[tab](header.client)}
+    came_from = request.args.get("vue", "")[:LONGEST_VIEW]
+    values |= {
+        "client": values["header"].client,
+        "client_id": client_id,
+        "tab": tab,
+        "tabs": list(Tab),
+        "vue": came_from or None,
+        "today": clock.today(),
+        **given,
+    }
+    if is_fragment_request():
+        return render_template("clients/_tab.html", **values)
+    return render_template("clients/show.html", **values, **_around(values["client"], came_from))
+
+
+def _payments(client: Client) -> dict[str, Any]:
+    accounts, contracts, today = payments.list_accounts(client.id), payments.list_contracts(client.id), clock.today()
+    return {
+        "accounts": accounts,
+        "revealed": {},
+        "charges": charges.list_latest_of_client(client.id, size=MONEY_ROWS),
+        "invoices": invoices.list_latest_of_client(client.id, size=MONEY_ROWS),
+        "balances": invoices.balances_of_client(client.id),
+        "contracts": [(each, payments.debit_problem(each, accounts, on=today)) for each in contracts],
+        "problem_of": lambda mandate: payments.mandate_problem(mandate, on=today),
+    }
+
+
+def _activities(client: Client) -> dict[str, Any]:
+    only = read(EventFilter, request.args.get("genre"))
+    before = request.args.get("avant", type=UUID)
+    return {
+        "form": ActivityForm(formdata=None),
+        "only": only,
+        "filters": list(EventFilter),
+        "tasks": activities.list_open_tasks(client.id),
+        "done_tasks": activities.list_done_tasks(client.id),
+        "timeline": timeline.list_events(client.id, only=only, before=before),
+    }
+
+
+def _documents(client: Client) -> dict[str, Any]:
+    user = current_user()
+    return {
+        "documents": [(each, documents.may_remove(each, user)) for each in documents.list_documents(client.id)],
+        "contracts": documents.list_contracts_with_documents(client.id),
+        "accepted": ",".join(documents.KINDS),
+        "taken": documents.TAKEN,
+        "limit": file_size(documents.SIZE_LIMIT),
+        "problem": None,
+    }
+
+
+_FILLERS: dict[Tab, Callable[[Client], dict[str, Any]]] = {
+    Tab.PAYMENTS: _payments,
+    Tab.ACTIVITIES: _activities,
+    Tab.DOCUMENTS: _documents,
+}
+
+
+def _around(client: Client, came_from: str) -> dict[str, Any]:
+    """The way back to the list that one came from (else all of it), and to the clients before and after in it."""
+    view = clients.view_of(came_from)
+    neighbours: Neighbours = listing.find_neighbours(view, client)
+
+    def address(neighbour: UUID | None) -> str | None:
+        return url_for("client.show", client_id=neighbour, vue=came_from or None) if neighbour else None
+
+    return {
+        "back": clients.address(view),
+        "previous": address(neighbours.previous),
+        "next": address(neighbours.next),
+    }

@@ -1,0 +1,153 @@
+"""Sign-in and sign-out at the identity provider."""
+
+import secrets
+from datetime import timedelta
+from typing import NamedTuple
+
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from webapp import clock, sessions
+from webapp.config import Settings
+from webapp.errors import DomainError, ForbiddenError, UnavailableError
+from webapp.extensions import limiter
+from webapp.gateways import identity as provider
+from webapp.security import NoRoleError, public, roleless, safe_next
+from webapp.services import identity
+
+bp = Blueprint("identity", __name__)
+
+# An office shares one address, and its people arrive at the same time.
+PACE = "60 per minute"
+PATIENCE = timedelta(minutes=30)
+TABS = 5
+"""How many sign-ins one browser may have under way at once; the oldest is forgotten."""
+
+
+class Attempt(NamedTuple):
+    """A sign-in under way, kept in the session under its ``state``."""
+
+    nonce: str
+    verifier: str
+    next: str
+    started_at: float
+
+
+@bp.get("/connexion")
+@public
+@limiter.limit(PACE)
+def start() -> Response | tuple[str, int]:
+    """Send the browser to the provider, to come back to ``next``; with ``autre-compte``, as somebody else."""
+    sessions.require_reachable()
+    target = safe_next(request.args.get("next"))
+    state = secrets.token_urlsafe(24)
+    attempt = Attempt(secrets.token_urlsafe(24), secrets.token_urlsafe(48), target, clock.now().timestamp())
+    try:
+        if sessions.signed_in_user():
+            return redirect(target)
+        address = provider.authorization_address(
+            redirect_uri=_redirect_uri(),
+            state=state,
+            nonce=attempt.nonce,
+            verifier=attempt.verifier,
+            anew="autre-compte" in request.args,
+        )
+    except UnavailableError as error:
+        return _try_again(error, target)
+    under_way = list(session.get("sign_ins", {}).items())[1 - TABS :]
+    session["sign_ins"] = {**dict(under_way), state: attempt}
+    return redirect(address)
+
+
+@bp.get("/connexion/retour")
+@public
+@limiter.limit(PACE)
+def finish() -> Response | tuple[str, int]:
+    """Take the provider's answer; sign the user in and go where they meant to go."""
+    sessions.require_reachable()
+    attempt = _take_attempt(request.args.get("state", ""))
+    target = attempt.next if attempt else "/"
+    try:
+        if attempt is None:
+            if sessions.signed_in_user():  # the page was loaded again, or « back » was pressed
+                return redirect("/")
+            raise provider.SignInError("Cette demande de connexion a expiré ou vient d’un autre navigateur.")
+        _sign_in(attempt)
+    except DomainError as error:
+        return _try_again(error, target)
+    return redirect(target)
+
+
+@bp.post("/deconnexion")
+@roleless
+def end() -> Response:
+    """End the session here, then at the provider."""
+    id_token = sessions.end()
+    try:
+        address = provider.sign_out_address(id_token=id_token, back_to=f"{_settings().base_url}/")
+    except UnavailableError:
+        address = None
+    return redirect(address or url_for("identity.ended"), code=303)
+
+
+@bp.get("/deconnexion/faite")
+@public
+def ended() -> str:
+    """Where a sign-out ends when the provider could not be told."""
+    return render_template("identity/ended.html")
+
+
+@bp.app_errorhandler(NoRoleError)
+def _explain_roles(error: NoRoleError) -> tuple[str, int]:
+    """Everything is closed to this account: say so, and offer the way out."""
+    return render_template("identity/no_role.html", message=error.message), error.status
+
+
+def _sign_in(attempt: Attempt) -> None:
+    """Redeem the code and begin the session. Raises DomainError with a sentence for the page."""
+    _refuse_errors()
+    at = clock.now()
+    tokens, person = provider.redeem(
+        request.args.get("code", ""), redirect_uri=_redirect_uri(), nonce=attempt.nonce, verifier=attempt.verifier
+    )
+    user = identity.sign_in(person, default_organisation=_settings().crm_organisation, at=at)
+    sessions.begin(user, tokens, at=at)
+
+
+def _refuse_errors() -> None:
+    """What the provider may say instead of a code. RFC 9207: an answer names its issuer, and it must be ours."""
+    if request.args.get("iss", "").rstrip("/") not in ("", _settings().oidc_issuer):
+        raise provider.SignInError("Cette réponse ne vient pas du service de connexion attendu.")
+    error = request.args.get("error")
+    if error == "access_denied":
+        raise ForbiddenError("La connexion a été annulée, ou votre compte n’a pas accès au CRM.")
+    if error in ("temporarily_unavailable", "server_error"):
+        raise UnavailableError("Le service de connexion n’a pas pu répondre, ou la page a expiré.")
+    if error or not request.args.get("code"):
+        raise provider.SignInError("La connexion n’a pas abouti.")
+
+
+def _take_attempt(state: str) -> Attempt | None:
+    """The sign-in under way with this ``state``, which is used up by asking; None where there is none or it is old."""
+    under_way = dict(session.get("sign_ins", {}))
+    found = under_way.pop(state, None)
+    if found is None:
+        return None
+    session["sign_ins"] = under_way
+    attempt = Attempt(*found)
+    is_old = clock.now().timestamp() - attempt.started_at > PATIENCE.total_seconds()
+    return None if is_old else attempt
+
+
+def _try_again(error: DomainError, target: str) -> tuple[str, int]:
+    page = render_template("identity/failed.html", message=error.message, next=target, status=error.status)
+    return page, error.status
+
+
+def _redirect_uri() -> str:
+    return f"{_settings().base_url}{url_for('identity.finish')}"
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings

@@ -1,0 +1,44 @@
+"""Where payment providers tell us what happened: no session, no CSRF, a signature instead."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+
+from webapp import clock
+from webapp.extensions import csrf
+from webapp.models.payments import Provider
+from webapp.security import public
+from webapp.services.provider_events import webhooks
+
+bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+csrf.exempt(bp)
+
+BODY_LIMIT = 256 * 1024
+
+
+@bp.post("/stripe")
+@bp.post("/stripe/<uuid:account_id>")
+@public
+def create_stripe_event(account_id: UUID | None = None) -> Response:
+    """Stripe's events, at the common address or at an account's own."""
+    return _receive(Provider.STRIPE, account_id)
+
+
+@bp.post("/bac-a-sable")
+@bp.post("/bac-a-sable/<uuid:account_id>")
+@public
+def create_sandbox_event(account_id: UUID | None = None) -> Response:
+    """The pretend provider's events."""
+    return _receive(Provider.SANDBOX, account_id)
+
+
+def _receive(provider: Provider, account_id: UUID | None) -> Response:
+    """200 once the event is kept; what it says is handled afterwards."""
+    request.max_content_length = BODY_LIMIT
+    try:
+        webhooks.receive(
+            provider, dict(request.headers), request.get_data(cache=False), at=clock.now(), account_id=account_id
+        )
+    except webhooks.UnsignedWebhookError as error:
+        return Response(error.message, status=401, mimetype="text/plain")
+    return Response(status=200)

@@ -1,0 +1,242 @@
+"""Changing a subscription: its lines, how it is paid, its last day, its preferences."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import DomainError, InvalidInputError
+from webapp.models.preferences import Scalar, ValueType
+from webapp.models.subscriptions import Subscription, SubscriptionHistory
+from webapp.security import current_user
+from webapp.services.charges import resuming
+from webapp.services.pages.subscription_page import find_preferences
+from webapp.services.preferences import values
+from webapp.services.preferences.values import EffectiveValue
+from webapp.services.subscriptions import editing, history, lifecycle, offering
+from webapp.services.subscriptions.editing import EditConflictError
+from webapp.services.subscriptions.means import DEBITED
+from webapp.views import formats
+from webapp.views.layout import toast
+from webapp.views.lists import read
+from webapp.views.subscriptions.form import (
+    VAT_CHOICES,
+    WrittenLine,
+    asked_day,
+    change_lines,
+    lines_of,
+    payment_choices,
+    payment_word,
+    read_lines,
+    read_payment,
+)
+
+bp = Blueprint("subscription_changes", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
+
+PREFIX = "preference-"
+MEANWHILE_SHOWN = 20
+
+
+@bp.get("/lignes")
+def lines(subscription_id: UUID) -> ResponseReturnValue:
+    """The form of the lines."""
+    subscription = lifecycle.find_subscription(subscription_id)
+    return _lines_page(subscription, lines_of(subscription), subscription.version)
+
+
+@bp.post("/lignes")
+def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
+    """Sell other lines from the next cycle on; with ``ligne``, the form with one more or one less."""
+    subscription = lifecycle.find_subscription(subscription_id)
+    written, version = read_lines(request.form), _version()
+    if "ligne" in request.form:
+        return _lines_page(subscription, change_lines(written, request.form["ligne"]), version)
+    try:
+        editing.replace_lines(
+            subscription_id,
+            [line.fields() for line in written],
+            version=version,
+            by=current_user(),
+            at=clock.now(),
+        )
+    except InvalidInputError as error:
+        return _lines_page(subscription, written, version, problem=error), error.status
+    except EditConflictError as error:
+        subscription = lifecycle.find_subscription(subscription_id)
+        return _lines_page(subscription, written, subscription.version, problem=error), error.status
+    return _done(subscription_id, "Lignes enregistrées\u202f: elles comptent dès la prochaine échéance.")
+
+
+def _lines_page(
+    subscription: Subscription, written: list[WrittenLine], version: int, problem: DomainError | None = None
+) -> str:
+    return render_template(
+        "subscriptions/lines.html",
+        subscription=subscription,
+        lines=written or [WrittenLine()],
+        version=version,
+        problem=problem,
+        meanwhile=_changed_meanwhile(subscription, problem),
+        **line_choices(),
+    )
+
+
+def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) -> list[SubscriptionHistory]:
+    """What was changed since the refused form was opened, the latest first; the form then has the present version."""
+    if not isinstance(problem, EditConflictError):
+        return []
+    missed = max(subscription.version - _version(), 1)
+    return history.list_history(subscription.id, limit=min(missed, MEANWHILE_SHOWN))
+
+
+def line_choices() -> dict[str, Any]:
+    """What the controls of a line offer."""
+    products = [("", "Autre"), *((str(each), name) for each, name in offering.list_products())]
+    return {"products": products, "vat_choices": VAT_CHOICES}
+
+
+@bp.get("/paiement")
+def payment(subscription_id: UUID) -> ResponseReturnValue:
+    """The forms of how it is paid and of its last day."""
+    return _payment_page(lifecycle.find_subscription(subscription_id))
+
+
+@bp.post("/paiement")
+def change_payment(subscription_id: UUID) -> ResponseReturnValue:
+    """Have it paid by other means from now on."""
+    fields = read_payment(request.form.get("paiement", ""))
+    try:
+        changed = editing.change_payment(subscription_id, fields, version=_version(), by=current_user(), at=clock.now())
+    except (InvalidInputError, EditConflictError) as error:
+        subscription = lifecycle.find_subscription(subscription_id)
+        return _payment_page(subscription, problem=as_payment_problem(error)), error.status
+    waiting = resuming.count_waiting(subscription_id) if changed.payment_method in DEBITED else 0
+    hint = {0: "", 1: " Un prélèvement l’attendait\u202f: il peut être réessayé."}.get(
+        waiting, f" {waiting} prélèvements l’attendaient\u202f: ils peuvent être réessayés."
+    )
+    return _done(subscription_id, f"Mode de paiement enregistré.{hint}")
+
+
+def as_payment_problem(error: DomainError) -> DomainError:
+    """Means of payment are one control: a refusal of any part of it stands there."""
+    if error.field in ("payment_method", "saved_method_id", "mandate_id"):
+        return InvalidInputError(error.message, field="paiement")
+    return error
+
+
+@bp.post("/fin")
+def change_end(subscription_id: UUID) -> ResponseReturnValue:
+    """Set its last day, or take it away."""
+    try:
+        ends_on = asked_day("fin", field="ends_on")
+        editing.change_end(subscription_id, ends_on, version=_version(), by=current_user(), at=clock.now())
+    except (InvalidInputError, EditConflictError) as error:
+        return _payment_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
+    return _done(subscription_id, "Dernier jour enregistré.")
+
+
+def _payment_page(subscription: Subscription, problem: DomainError | None = None) -> str:
+    choices = payment_choices(offering.list_means(subscription.client_id, on=clock.today()))
+    present = payment_word(subscription)
+    if present not in dict(choices):
+        choices = [*choices, (present, "Moyen de paiement actuel (inutilisable)")]
+    return render_template(
+        "subscriptions/payment.html",
+        subscription=subscription,
+        choices=choices,
+        chosen=request.form.get("paiement", present),
+        ends_on=request.form.get("fin", subscription.ends_on or ""),
+        problem=problem,
+        meanwhile=_changed_meanwhile(subscription, problem),
+    )
+
+
+@bp.get("/preferences")
+def preferences(subscription_id: UUID) -> ResponseReturnValue:
+    """The form of its preferences."""
+    return _preferences_page(lifecycle.find_subscription(subscription_id))
+
+
+@bp.post("/preferences")
+def change_preferences(subscription_id: UUID) -> ResponseReturnValue:
+    """Set its preferences from the cycle that the company's cut-off says."""
+    written = {name.removeprefix(PREFIX): value for name, value in request.form.items() if name.startswith(PREFIX)}
+    try:
+        cycle = values.set_values(
+            subscription_id, written, by=current_user(), at=clock.now(), seen=request.form.get("vu", "")
+        )
+    except (InvalidInputError, EditConflictError) as error:
+        return _preferences_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
+    return _done(subscription_id, f"Préférences enregistrées, à partir de l’échéance n°\u00a0{cycle + 1}.")
+
+
+def _preferences_page(subscription: Subscription, problem: DomainError | None = None) -> str:
+    present = values.list_effective(subscription, cycle=values.LAST_CYCLE)
+    return render_template(
+        "subscriptions/preferences.html",
+        subscription=subscription,
+        fields=[(each, _written_value(each), _choices(each), _kept_meanwhile(each, problem)) for each in present],
+        seen=values.last_change(subscription.id),
+        shown=find_preferences(subscription, at=clock.now()),
+        problem=problem,
+    )
+
+
+def _written_value(effective: EffectiveValue) -> str:
+    """What stands in the control: what was sent, else the subscription's own value; nothing means the default."""
+    sent = request.form.get(PREFIX + effective.schema.code)
+    if sent is not None:
+        return sent
+    if effective.is_default:
+        return ""
+    return _word(effective.value)
+
+
+def _kept_meanwhile(effective: EffectiveValue, problem: DomainError | None) -> str:
+    """After a conflict, what stands there now, where something else was written."""
+    stands = "" if effective.is_default else _word(effective.value)
+    if not isinstance(problem, EditConflictError) or stands == _written_value(effective):
+        return ""
+    return f"Enregistré entre-temps\u202f: {preference_text(effective.value)}"
+
+
+def _word(value: Scalar | None) -> str:
+    """A value as a control holds it."""
+    if isinstance(value, bool):
+        return "oui" if value else "non"
+    return "" if value is None else preference_text(value)
+
+
+def _choices(effective: EffectiveValue) -> list[tuple[str, str]] | None:
+    """What a select offers, with a present value that is no longer offered; None where the value is typed."""
+    schema = effective.schema
+    if schema.value_type not in (ValueType.ENUM, ValueType.BOOLEAN):
+        return None
+    offered = list(schema.allowed_values) if schema.value_type is ValueType.ENUM else ["oui", "non"]
+    present = _word(effective.value)
+    if effective.is_outdated and present not in offered:
+        offered.append(present)
+    nothing = "Aucune" if schema.default is None else f"Par défaut\u202f: {preference_text(schema.default)}"
+    is_yes_or_no = schema.value_type is ValueType.BOOLEAN
+    return [("", nothing), *((each, each.capitalize() if is_yes_or_no else each) for each in offered)]
+
+
+@bp.app_template_filter("preference")
+def preference_text(value: Scalar | None) -> str:
+    """A preference's value as it reads on a page."""
+    if value is None:
+        return formats.NOTHING
+    if isinstance(value, bool):
+        return "Oui" if value else "Non"
+    return str(value) if isinstance(value, str) else str(value).replace(".", ",")
+
+
+def _version() -> int:
+    return read(int, request.form.get("version")) or 0
+
+
+def _done(subscription_id: UUID, sentence: str) -> ResponseReturnValue:
+    toast("success", sentence)
+    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)

@@ -1,0 +1,109 @@
+"""The list of subscriptions: one address per view, with what the view brings in a month."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from webapp.models.subscriptions import Frequency, SubscriptionStatus
+from webapp.services import teams
+from webapp.services.contracts.listing import list_choices
+from webapp.services.subscriptions import listing
+from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, Sort, SubscriptionsView
+from webapp.views.layout import is_fragment_request
+from webapp.views.lists import Chip, read
+
+bp = Blueprint("subscriptions", __name__)
+
+STATUSES = [
+    ("", "Tous les statuts"),
+    (ANY_RECURRING, "Actifs et impayés"),
+    *((each.value, each.label) for each in SubscriptionStatus),
+]
+FREQUENCIES = [("", "Toutes les fréquences"), *((each.value, each.label) for each in Frequency)]
+SORTS = [(Sort.NEWEST.value, "Les plus récents d’abord"), (Sort.NEXT_CHARGE.value, "Par prochaine échéance")]
+
+
+@bp.get("/abonnements")
+def index() -> ResponseReturnValue:
+    """The list of subscriptions as the address says. What cannot be read in it is ignored."""
+    view = _read_view(request.args)
+    shown = listing.list_subscriptions(view)
+    values: dict[str, Any] = {
+        "view": view,
+        "rows": shown.rows,
+        "totals": shown.totals,
+        "first_page": address(view, cursor="") if view.cursor else None,
+        "next_page": address(view, cursor=shown.next_cursor) if shown.next_cursor else None,
+    }
+    if not is_fragment_request():
+        return render_template("subscriptions/list.html", **values, **_form_values(view))
+    response = make_response(render_template("subscriptions/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#subscriptions-filters":
+        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    return response
+
+
+@bp.app_template_filter("subscriptions_address")
+def address(view: SubscriptionsView, **changes: Any) -> str:
+    """The address of a view with ``changes``; what is as by default is left out."""
+    shown = replace(view, **changes)
+    query: dict[str, Any] = {
+        "q": shown.search,
+        "statut": shown.status,
+        "frequence": shown.frequency,
+        "commercial": shown.commercial,
+        "equipe": shown.team,
+        "societe": shown.company_id,
+        "client": shown.client_id,
+        "contrat": shown.contract_id,
+        "tri": shown.sort if shown.sort is not Sort.NEWEST else None,
+        "apres": shown.cursor,
+    }
+    return url_for("subscriptions.index", **{name: value for name, value in query.items() if value})
+
+
+def _read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
+    commercial, status = arguments.get("commercial"), arguments.get("statut")
+    return SubscriptionsView(
+        search=" ".join(arguments.get("q", "").split()),
+        status="recurrents" if status == ANY_RECURRING else read(SubscriptionStatus, status),
+        frequency=read(Frequency, arguments.get("frequence")),
+        commercial="sans-commercial" if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
+        team=read(UUID, arguments.get("equipe")),
+        company_id=read(UUID, arguments.get("societe")),
+        client_id=read(UUID, arguments.get("client")),
+        contract_id=read(UUID, arguments.get("contrat")),
+        sort=read(Sort, arguments.get("tri")) or Sort.NEWEST,
+        cursor=arguments.get("apres", ""),
+    )
+
+
+def _form_values(view: SubscriptionsView) -> dict[str, Any]:
+    choices = list_choices()
+    chips = []
+    if view.team:
+        name = teams.find_name(view.team) or "inconnue"
+        without = address(view, team=None, cursor="")
+        chips.append(Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], without))
+    if view.client_id:
+        without = address(view, client_id=None, cursor="")
+        chips.append(Chip("D’un seul client", [("client", str(view.client_id))], without))
+    if view.contract_id:
+        without = address(view, contract_id=None, cursor="")
+        chips.append(Chip("D’un seul contrat", [("contrat", str(view.contract_id))], without))
+    return {
+        "statuses": STATUSES,
+        "frequencies": FREQUENCIES,
+        "sorts": SORTS,
+        "commercials": [
+            ("", "Tous les commerciaux"),
+            (WITHOUT_COMMERCIAL, "Sans commercial"),
+            *((str(each), name) for each, name in choices.commercials),
+        ],
+        "companies": [("", "Toutes les sociétés"), *((str(each), name) for each, name in choices.companies)],
+        "chips": chips,
+    }

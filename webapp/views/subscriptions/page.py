@@ -1,0 +1,153 @@
+"""A subscription's page, and what a person may do there: only what its state allows."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import InvalidInputError
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.security import current_user
+from webapp.services.pages.subscription_page import find_profile
+from webapp.services.subscriptions import lifecycle
+from webapp.views.formats import field_value, money
+from webapp.views.layout import toast
+from webapp.views.lists import read
+from webapp.views.subscriptions.form import asked_day
+
+bp = Blueprint("subscription", __name__, url_prefix="/abonnements")
+
+AT_PERIOD_END = "echeance"
+
+
+class Action(StrEnum):
+    """What a person may do with a subscription, as the address says it."""
+
+    ACTIVATE = "activer"
+    PAUSE = "suspendre"
+    RESUME = "reprendre"
+    CANCEL = "resilier"
+    KEEP = "maintenir"
+
+    @property
+    def label(self) -> str:
+        """The words on the button."""
+        return {
+            "activer": "Activer",
+            "suspendre": "Suspendre",
+            "reprendre": "Reprendre",
+            "resilier": "Résilier",
+            "maintenir": "Annuler la résiliation",
+        }[self.value]
+
+    @property
+    def done(self) -> str:
+        """The sentence of the toast."""
+        return {
+            "activer": "Abonnement activé.",
+            "suspendre": "Abonnement suspendu.",
+            "reprendre": "Abonnement repris.",
+            "resilier": "Résiliation enregistrée.",
+            "maintenir": "La résiliation prévue est annulée.",
+        }[self.value]
+
+
+def actions_of(subscription: Subscription) -> list[Action]:
+    """What the state allows, in the order of the buttons."""
+    status = subscription.status
+    allowed = {
+        Action.ACTIVATE: status is SubscriptionStatus.PENDING,
+        Action.PAUSE: subscription.can_become(SubscriptionStatus.PAUSED),
+        Action.RESUME: status is SubscriptionStatus.PAUSED,
+        Action.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
+        Action.KEEP: subscription.cancel_at_period_end,
+    }
+    return [action for action in Action if allowed[action]]
+
+
+@bp.get("/<uuid:subscription_id>")
+def show(subscription_id: UUID) -> ResponseReturnValue:
+    """The page; with ``?action=…`` that action's form is open on it."""
+    return _page(subscription_id, asked=read(Action, request.args.get("action")))
+
+
+@bp.post("/<uuid:subscription_id>/<any(activer, suspendre, reprendre, resilier, maintenir):word>")
+def act(subscription_id: UUID, word: str) -> ResponseReturnValue:
+    """Do one of the actions; where what was written is refused, its form again with the reason."""
+    action = Action(word)
+    try:
+        _DO[action](subscription_id, _read_form())
+    except InvalidInputError as error:
+        return _page(subscription_id, asked=action, problem=error), error.status
+    toast("success", action.done)
+    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)
+
+
+def _read_form() -> dict[str, Any]:
+    return {
+        "reason": request.form.get("motif", ""),
+        "resume_on": asked_day("reprise", field="resume_on"),
+        "at_period_end": request.form.get("quand") == AT_PERIOD_END,
+    }
+
+
+def _activate(subscription_id: UUID, _form: dict[str, Any]) -> None:
+    lifecycle.activate(subscription_id, by=current_user(), at=clock.now())
+
+
+def _pause(subscription_id: UUID, form: dict[str, Any]) -> None:
+    lifecycle.pause(
+        subscription_id, reason=form["reason"], resume_on=form["resume_on"], by=current_user(), at=clock.now()
+    )
+
+
+def _resume(subscription_id: UUID, _form: dict[str, Any]) -> None:
+    lifecycle.resume(subscription_id, by=current_user(), at=clock.now())
+
+
+def _cancel(subscription_id: UUID, form: dict[str, Any]) -> None:
+    lifecycle.cancel(
+        subscription_id, reason=form["reason"], at_period_end=form["at_period_end"], by=current_user(), at=clock.now()
+    )
+
+
+def _keep(subscription_id: UUID, _form: dict[str, Any]) -> None:
+    lifecycle.keep(subscription_id, by=current_user(), at=clock.now())
+
+
+_DO: dict[Action, Callable[[UUID, dict[str, Any]], None]] = {
+    Action.ACTIVATE: _activate,
+    Action.PAUSE: _pause,
+    Action.RESUME: _resume,
+    Action.CANCEL: _cancel,
+    Action.KEEP: _keep,
+}
+
+
+@bp.app_template_filter("changed_value")
+def changed_value(value: object, field: str, currency: str) -> str:
+    """One side of a change in the history."""
+    if field == "recurring_amount":
+        return money(Decimal(str(value)), currency)
+    return field_value(value, field)
+
+
+def _page(subscription_id: UUID, *, asked: Action | None = None, problem: InvalidInputError | None = None) -> str:
+    shown = find_profile(subscription_id, at=clock.now())
+    actions = actions_of(shown.subscription)
+    return render_template(
+        "subscriptions/show.html",
+        profile=shown,
+        subscription=shown.subscription,
+        actions=actions,
+        asked=asked if asked in actions else None,
+        problem=problem,
+        written=request.form,
+        today=clock.today(),
+        may_charge=current_user().handles_charges,
+    )
