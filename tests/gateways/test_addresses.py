@@ -38,6 +38,19 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
+        "::169.254.169.254",
+        "::ffff:0:a9fe:a9fe",
+        "::ffff:0:100.100.100.200",
+        "fec0::1",
+        "64:ff9b:1::1",
+        "100::1",
+        "3fff::1",
+        "5f00::1",
+        "2001:db8::1",
+        "0.1.2.3",
+        "192.0.0.5",
+        "198.18.0.1",
+        "240.0.0.1",
     ],
 )
 @pytest.mark.parametrize("allow_private", [True, False])
@@ -50,7 +63,9 @@ def test_metadata_and_link_local_are_never_reached(
     assert refusal.value.field == "endpoint"
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.1", "127.0.0.1", "::1", "fd12::1", "::ffff:a00:1"])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "192.168.1.1", "127.0.0.1", "::1", "fd12::1", "::ffff:a00:1", "::a00:1"]
+)
 def test_private_addresses_need_the_setting(resolver: dict[str, list[str]], address: str) -> None:
     resolver["interne.example"] = [address]
     with pytest.raises(InvalidInputError):
@@ -93,3 +108,10 @@ def test_a_name_that_does_not_resolve_may_be_configured_and_not_called(resolver:
     check_endpoint("https://bientot.example/api", allow_private=False)
     with pytest.raises(UnresolvableError):
         allowed_addresses("https://bientot.example/api", allow_private=False)
+
+
+def test_http_is_for_private_networks_only(resolver: dict[str, list[str]]) -> None:
+    resolver["wlp.example"] = ["93.184.215.14"]
+    with pytest.raises(InvalidInputError, match="https://"):
+        allowed_addresses("http://wlp.example/api", allow_private=False)
+    assert allowed_addresses("http://wlp.example/api", allow_private=True) == ["93.184.215.14"]

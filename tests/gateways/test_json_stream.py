@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.gateways import json_stream
-from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError
+from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError, UnknownCharsetError
 
 
 def _read(document: bytes, block: int = 7) -> tuple[list[Element], ArrayReader]:
@@ -33,7 +33,7 @@ JSON = st.recursive(
 def test_blocks_of_any_size_give_the_same_elements(values: list[object], block: int, is_ascii: bool) -> None:
     document = json.dumps(values, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
     elements, reader = _read(document, block)
-    expected = json.loads(document.decode("utf-8", "replace"))
+    expected = json.loads(document.decode("utf-8", "surrogateescape"))
     assert [element.value for element in elements] == expected
     assert all(element.fault is None for element in elements)
     assert (reader.is_complete, reader.has_trailing_text) == (True, False)
@@ -71,7 +71,28 @@ def test_an_element_that_is_no_json_costs_itself_only(broken: bytes, block: int)
 def test_nan_bad_utf8_and_bare_control_characters_do_not_stop_the_reading() -> None:
     values = _values(b'[{"a": NaN}, {"a": "\xff\xfe"}, {"a": "\x00\x01"}, {"a": "\\ud800"}]')
     assert len(values) == 4
-    assert values[1:3] == [{"a": "\ufffd\ufffd"}, {"a": "\x00\x01"}]
+    assert values[1:3] == [{"a": "\udcff\udcfe"}, {"a": "\x00\x01"}]
+
+
+def test_bytes_that_are_no_text_are_never_replaced() -> None:
+    elements, _ = _read('[{"nom": "Zoé"}, {"nom": "Zoé"}]'.encode("latin-1"))
+    for element in elements:
+        with pytest.raises(UnicodeEncodeError):
+            element.text.encode()
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "windows-1252", "latin1"])
+def test_a_declared_charset_is_read(charset: str) -> None:
+    reader = ArrayReader(charset)
+    assert [element.value for element in reader.feed('[{"nom": "Zoé Lefèvre"}]'.encode(charset))] == [
+        {"nom": "Zoé Lefèvre"}
+    ]
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "rot13", "unicode_escape", "punycode", "klingon", "a\0b", ""])
+def test_a_charset_that_is_none_of_ours_is_refused(charset: str) -> None:
+    with pytest.raises(UnknownCharsetError):
+        ArrayReader(charset)
 
 
 def test_an_element_beyond_all_measure_is_skipped_without_being_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,20 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import upstream as upstreams
 from tests.upstream import Upstream
 from webapp.config import Settings
-from webapp.gateways import addresses, winleadplus
+from webapp.gateways import addresses, unpacking, winleadplus
+from webapp.gateways.json_stream import ArrayReader
 from webapp.gateways.winleadplus import (
+    SOMEONE_WAITS,
     AccessRefusedError,
     BusyError,
     CutOffError,
@@ -85,6 +91,35 @@ def test_prospects_arrive_with_the_token_sent_as_bearer(upstream: Upstream) -> N
 def test_a_compressed_answer_is_read(upstream: Upstream) -> None:
     upstream.body, upstream.headers = gzip.compress(b'{"data": [{"idProspect": 1}]}'), {"Content-Encoding": "gzip"}
     assert _read(upstream) == [{"idProspect": 1}]
+
+
+def test_a_bomb_is_refused_before_it_fills_the_memory(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "RATIO_FREE", 1024 * 1024)
+    bomb = gzip.compress(b'[{"idProspect": 1}, "' + b" " * 50_000_000 + b'"]')
+    upstream.body, upstream.headers = bomb, {"Content-Encoding": "gzip"}
+    pieces = []
+    monkeypatch.setattr(ArrayReader, "feed", lambda _reader, block: pieces.append(len(block)) or [])
+    with pytest.raises(UnreadableError, match="démesurée"):
+        _read(upstream, SOMEONE_WAITS)
+    assert max(pieces) <= unpacking.PIECE
+    assert sum(pieces) < 12_000_000
+
+
+@given(body=st.binary(max_size=3000), piece=st.integers(1, 200))
+def test_what_was_packed_is_unpacked_whatever_the_pieces(body: bytes, piece: int) -> None:
+    packed = gzip.compress(body * 20)
+    response = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(packed))
+    response.request = httpx.Request("GET", "http://127.0.0.1/")
+    with patch.object(unpacking, "PIECE", piece):
+        assert b"".join(unpacking.unpacked(response)) == body * 20
+
+
+@pytest.mark.parametrize("packing", ["br", "zstd", "deflate", "gzip, gzip"])
+def test_another_packing_than_ours_is_refused(upstream: Upstream, packing: str) -> None:
+    upstream.serve([{"idProspect": 1}])
+    upstream.headers = {"Content-Encoding": packing}
+    with pytest.raises(UnreadableError, match="compressée"):
+        _read(upstream)
 
 
 def test_a_name_with_two_addresses_is_tried_at_each(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,26 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Where clouds answer instances with their credentials, beyond what is link-local.
 _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_CARRIERS = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+"""IPv6 networks whose last 32 bits are an IPv4 address: compatible, translated (SIIT), NAT64."""
+# Beyond what Python calls private or reserved, in every version that we run on.
+_FORBIDDEN = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "fec0::/10",  # site-local, deprecated (RFC 3879)
+            "64:ff9b:1::/48",  # NAT64 of one's own network (RFC 8215)
+            "100::/64",  # discard (RFC 6666)
+            "2001:db8::/32",
+            "3fff::/20",  # documentation (RFC 9637)
+            "5f00::/16",  # segment routing (RFC 9602)
+            "0.0.0.0/8",
+            "192.0.0.0/24",
+            "198.18.0.0/15",  # benchmarks
+            "240.0.0.0/4",
+        ),
+    )
+)
 
 
 class UnresolvableError(Exception):
@@ -40,7 +59,8 @@ def check_endpoint(address: str, *, allow_private: bool) -> None:
 def allowed_addresses(address: str, *, allow_private: bool) -> list[str]:
     """The IP addresses to connect to for an http or https ``address``, in the resolver's order.
 
-    One forbidden address among them refuses all. Raises InvalidInputError or UnresolvableError.
+    One forbidden address among them refuses all. http, on which the token could be read, is for private networks only.
+    Raises InvalidInputError or UnresolvableError.
     """
     parts = _parse(address)
     found = _resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
@@ -49,6 +69,11 @@ def allowed_addresses(address: str, *, allow_private: bool) -> list[str]:
             raise InvalidInputError(
                 "Cette adresse mène à un réseau interne ou réservé\u202f: elle n’est pas autorisée.", field="endpoint"
             )
+    if parts.scheme == "http" and not allow_private:
+        raise InvalidInputError(
+            "L’adresse doit commencer par https://\u202f: en http, le jeton d’accès voyagerait en clair.",
+            field="endpoint",
+        )
     return [str(ip) for ip in found]
 
 
@@ -79,7 +104,7 @@ def _resolve(host: str, port: int) -> list[Address]:
 def _unwrap(ip: Address) -> Address:
     """The IPv4 address behind an IPv6 one that only carries it."""
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
+        if any(ip in network for network in _CARRIERS) and int(ip) > 1:  # ::1 and :: are what they are
             return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or ip
     return ip
@@ -87,5 +112,7 @@ def _unwrap(ip: Address) -> Address:
 
 def _is_allowed(ip: Address, *, allow_private: bool) -> bool:
     if ip in _METADATA or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        return False
+    if any(ip in network for network in _FORBIDDEN):
         return False
     return ip.is_global or (allow_private and (ip.is_private or ip.is_loopback))

@@ -3,6 +3,9 @@
 Memory holds one element and one block. An element that is not JSON, or is out of all proportion, costs itself
 only: reading goes on after its closing bracket. The array may be the whole document, or the value of ``data``
 in an object around it. Why not ijson: docs/adr/0022.
+
+Bytes that are no text in the answer's charset stay visible in ``Element.text`` as the lone surrogates of Python's
+``surrogateescape``: nothing is replaced, and whoever takes an element tells by them that it is broken.
 """
 
 import codecs
@@ -20,6 +23,7 @@ _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _STRUCTURE = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _SCALAR_END = re.compile(r"[,\]]")
 _BEHIND_SCALAR = frozenset(",] \t\r\n")  # without it, 1 may be the beginning of 12 or of 1.5
+_CHARSETS = re.compile(r"utf-8|ascii|iso8859-\d+|cp125\d")
 _decoder = json.JSONDecoder(strict=False)  # control characters inside strings are for the cleaning of names
 
 
@@ -36,6 +40,10 @@ class Element(NamedTuple):
     fault: Literal["malformed", "too_large"] | None = None
 
 
+class UnknownCharsetError(Exception):
+    """The answer says that it is in a charset that we do not read."""
+
+
 class NotAnArrayError(Exception):
     """The document is JSON, and neither an array nor an object with one under ``data``."""
 
@@ -45,14 +53,14 @@ class NotJSONError(Exception):
 
 
 class ArrayReader:
-    """Feed it blocks; it hands back the elements that are complete.
+    """Feed it blocks of text in ``charset``; it hands back the elements that are complete. Raises UnknownCharsetError.
 
     ``has_begun`` and ``is_complete`` once the array was opened and closed; ``has_trailing_text`` when something
     followed it that is not part of a wrapping object.
     """
 
-    def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+    def __init__(self, charset: str = "utf-8") -> None:
+        self._decode = codecs.getincrementaldecoder(_codec(charset))(errors="surrogateescape").decode
         self._text = ""
         self._position = 0
         self._pending: _Pending | None = None
@@ -223,6 +231,17 @@ class _Pending:
             if self._depth <= 0 and not self._in_string:
                 return token.end()
         return None
+
+
+def _codec(charset: str) -> str:
+    """Python's name of a charset that has one byte or UTF-8 for a letter; ASCII is read as the UTF-8 that it is."""
+    try:
+        name = codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        name = ""
+    if not _CHARSETS.fullmatch(name):
+        raise UnknownCharsetError(charset)
+    return "utf-8" if name == "ascii" else name
 
 
 def _end_of_space(text: str, position: int) -> int:

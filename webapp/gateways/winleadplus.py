@@ -16,7 +16,8 @@ import stamina
 from webapp.config import Settings
 from webapp.errors import DomainError
 from webapp.gateways import addresses
-from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError
+from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError, UnknownCharsetError
+from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
 
 RETRY_PAUSE = 0.4
 """Seconds before the first retry; each later pause is twice as long, with some chance in it."""
@@ -77,8 +78,21 @@ class BusyError(UpstreamError):
         self.retry_after = retry_after
 
 
+WRONG_CHARSET = (
+    "La réponse de WinLeadPlus n’est pas en UTF-8 et n’annonce pas son jeu de caractères\u202f: ses accents seraient "
+    "perdus. Rien d’illisible n’a été importé. Prévenez votre administrateur."
+)
+
+
 class UnreadableError(UpstreamError):
     """The answer is no list of prospects."""
+
+
+class WrongCharsetError(UnreadableError):
+    """None of the prospects beyond ASCII can be decoded: the whole answer is in another charset than it says."""
+
+    def __init__(self) -> None:
+        super().__init__(WRONG_CHARSET)
 
 
 class IncompleteError(UpstreamError):
@@ -172,12 +186,13 @@ def _read(
     endpoint: str, token: str, patience: Patience, deadline: float, while_waiting: Callable[[], None]
 ) -> Generator[list[Element], None, None]:
     """One attempt. Raises _FaultError before the first element was handed out, CutOffError after it."""
-    reader = ArrayReader()
+    reader: ArrayReader | None = None
     has_handed_out = False
     try:
         with _open(endpoint, token, patience, deadline) as response:
             _refuse_bad_status(response)
-            for block in response.iter_bytes():
+            reader = _reader_of(response)
+            for block in unpacked(response):
                 while_waiting()
                 elements = _feed(reader, block)
                 if elements or has_handed_out:
@@ -185,8 +200,13 @@ def _read(
                     yield elements
                 elif time.monotonic() > deadline:
                     raise UnreachableError
+    except (TooMuchError, UnknownPackingError):
+        raise UnreadableError(
+            "La réponse de WinLeadPlus est compressée d’une façon que le CRM n’accepte pas, ou démesurée. "
+            "Prévenez votre administrateur."
+        ) from None
     except httpx.HTTPError as error:
-        if not has_handed_out:
+        if not has_handed_out or reader is None:
             raise _FaultError from error
         if not reader.is_complete:
             raise CutOffError from None
@@ -279,6 +299,18 @@ def _retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())  # the header follows the wall clock, not ours
 
 
+def _reader_of(response: httpx.Response) -> ArrayReader:
+    """A reader of the charset that the answer names; without one, JSON is UTF-8 (RFC 8259)."""
+    charset = response.charset_encoding or "utf-8"
+    try:
+        return ArrayReader(charset)
+    except UnknownCharsetError:
+        raise UnreadableError(
+            f"WinLeadPlus annonce un jeu de caractères que le CRM ne lit pas («\u202f{charset[:20]}\u202f»). "
+            "Prévenez votre administrateur\u202f; vos clients ne sont pas touchés."
+        ) from None
+
+
 def _feed(reader: ArrayReader, block: bytes) -> list[Element]:
     try:
         return reader.feed(block)
@@ -287,10 +319,17 @@ def _feed(reader: ArrayReader, block: bytes) -> list[Element]:
             "La réponse de WinLeadPlus n’est pas une liste de prospects. Prévenez votre administrateur."
         ) from None
     except NotJSONError:
+        if _is_utf_16(block):
+            raise UnreadableError(WRONG_CHARSET) from None
         raise UnreadableError(
             "WinLeadPlus a répondu par une page ou un texte au lieu de ses prospects. "
             "Réessayez plus tard\u202f; si cela persiste, prévenez votre administrateur."
         ) from None
+
+
+def _is_utf_16(block: bytes) -> bool:
+    """Whether a document that begins with ``block`` is in UTF-16 or UTF-32: by its mark, or by zeros."""
+    return block.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in block[:4]
 
 
 def _check_end(reader: ArrayReader) -> None:

@@ -106,10 +106,9 @@ def test_an_awaited_commercials_first_sign_in_makes_the_clients_theirs(
 ) -> None:
     winleadplus.serve([first(1, commercialId=REP)])
     sync()
-    person = Identity(
-        "https://idp.example", REP, "rep@example.org", True, "Rep", "Résentant", frozenset(["commercial"]), None
-    )
-    identity.sign_in(person, default_organisation=cast.organisation.slug, at=clock.now())
+    ours, roles = cast.organisation.slug, frozenset(["commercial"])
+    person = Identity("https://idp.example", REP, "rep@example.org", True, "Rep", "Résentant", roles, ours)
+    identity.sign_in(person, default_organisation="", at=clock.now())
     db.session.expire_all()
     assert client_of(1).commercial_id == contract("1WNC").commercial_id == _commercial(REP).id
     assert events(client_of(1).id)[-1] == ("client_synced", {"commercial": [None, "Rep Résentant"]})

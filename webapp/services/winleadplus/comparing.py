@@ -19,9 +19,20 @@ _VERSION = f"mapping {MAPPING_VERSION}\n".encode()
 _VERSION_MARK = bytes([MAPPING_VERSION])
 
 
+UNDECODABLE = b""
+"""In the place of the fingerprint of a text that holds bytes of another charset."""
+
+
 def fingerprint_of(raw: str) -> bytes:
-    """Of the text as it came: equal means unchanged, at a quarter of the price of the hash. Different means nothing."""
-    return _VERSION_MARK + sha256(raw.encode("utf-8", "surrogatepass")).digest()[: DIGEST_BYTES - 1]
+    """Of the text as it came: equal means unchanged, at a quarter of the price of the hash. Different means nothing.
+
+    UNDECODABLE where the reader found bytes that are no text: they stand there as lone surrogates.
+    """
+    try:
+        encoded = raw.encode()
+    except UnicodeEncodeError:
+        return UNDECODABLE
+    return _VERSION_MARK + sha256(encoded).digest()[: DIGEST_BYTES - 1]
 
 
 def hash_of(value: object) -> bytes:

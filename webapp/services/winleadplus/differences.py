@@ -5,7 +5,8 @@ anything to compare with, fills blanks only.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import replace
+from decimal import Decimal
 
 import orjson
 
@@ -16,7 +17,7 @@ from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.field_changes import Changes
-from webapp.services.winleadplus.payload import Account, Prospect, ProspectContract
+from webapp.services.winleadplus.payload import Account, Line, Prospect, ProspectContract
 from webapp.services.winleadplus.plans import (
     CLIENT_FIELDS,
     CONTRACT_FIELDS,
@@ -27,6 +28,8 @@ from webapp.services.winleadplus.plans import (
     Rules,
 )
 
+LINE_FIELDS = ("label", "unit_price", "category", "supplier", "offer_id")
+
 
 def snapshot_of(prospect: Prospect) -> Json:
     """The prospect as it is remembered, to tell later what changed upstream."""
@@ -34,8 +37,13 @@ def snapshot_of(prospect: Prospect) -> Json:
     snapshot["commercial"] = prospect.commercial_key
     snapshot["identity_card"] = prospect.identity_card
     snapshot["accounts"] = prospect.accounts
-    snapshot["contracts"] = {contract.reference: contract for contract in prospect.contracts}
+    snapshot["contracts"] = {contract.reference: _contract_snapshot(contract) for contract in prospect.contracts}
     return snapshot
+
+
+def _contract_snapshot(contract: ProspectContract) -> Json:
+    lines = [{name: getattr(line, name) for name in LINE_FIELDS} for line in contract.lines]
+    return {name: getattr(contract, name) for name in ProspectContract.__slots__} | {"lines": lines}
 
 
 def changes_of_new(prospect: Prospect, directory: Directory) -> Changes:
@@ -60,14 +68,15 @@ def _changes_of_new_contract(contract: ProspectContract) -> Changes:
 def fill_changes(plan: Plan, standing: Standing, rules: Rules, directory: Directory) -> None:
     """Say what upstream has changed about the client of the plan; with nothing changed, the plan is to skip."""
     old = _last_snapshot(plan.prospect, standing, rules)
+    plan.prospect = complete_lines(plan.prospect, old)
     new: Json = orjson.loads(orjson.dumps(snapshot_of(plan.prospect), default=str))
-    _keep_unread(new, old or {}, plan.prospect.unread)
+    _keep_unread(new, old or {}, plan.prospect.unread | plan.prospect.unsaid)
     plan.snapshot = new
     client = standing.clients[plan.client_id] if plan.client_id else {}
     _change_client(plan, client, new, old)
     _change_commercial(plan, client, new, old, directory)
     _change_identity_card(plan, client, new, old, rules)
-    _change_accounts(plan, standing, old, rules)
+    _change_accounts(plan, standing, new, old, rules)
     _change_contracts(plan, standing, new, old)
     if not (plan.changes or plan.is_first_link):
         plan.kind = ItemKind.SKIPPED
@@ -84,20 +93,61 @@ def _last_snapshot(prospect: Prospect, standing: Standing, rules: Rules) -> Json
 
 
 def _keep_unread(new: Json, old: Json, unread: Iterable[str]) -> None:
-    """What could not be read this time is remembered as it was: no change."""
+    """What could not be read this time, or was not said, is remembered as it was: no change."""
     for name in unread:
         if name.startswith("contract."):
             reference, _, column = name.removeprefix("contract.").rpartition(".")
-            former = old.get("contracts", {}).get(reference)
-            if former is not None and reference in new["contracts"]:
-                new["contracts"][reference][column] = former[column]
-        elif name in CLIENT_FIELDS or name in ("commercial", "identity_card"):
-            if name in old:
-                new[name] = old[name]
+            _keep(new["contracts"].get(reference), old.get("contracts", {}).get(reference), column)
+        elif name.startswith("account."):
+            _, iban, column = name.split(".")
+            _keep(_account(new, iban), _account(old, iban), column)
+        elif (
+            name in CLIENT_FIELDS
+            or name in ("commercial", "identity_card")
+            or (name == "accounts" and not new["accounts"])
+        ):
+            _keep(new, old, name)
         elif name == "lines":
             for reference, contract in new["contracts"].items():
-                former = old.get("contracts", {}).get(reference)
-                contract["lines"] = former["lines"] if former else contract["lines"]
+                _keep(contract, old.get("contracts", {}).get(reference), name)
+
+
+def _keep(new: Json | None, old: Json | None, name: str) -> None:
+    if new is not None and old is not None and name in old:
+        new[name] = old[name]
+
+
+def _account(snapshot: Json, iban: str) -> Json | None:
+    return next((account for account in snapshot.get("accounts", []) if account["iban"] == iban), None)
+
+
+def complete_lines(prospect: Prospect, old: Json | None) -> Prospect:
+    """The prospect, its lines completed by what WinLeadPlus last said of a line with the same label and says no more.
+
+    The generations tell different things of a line, and lines are written as a whole.
+    """
+    former: Json = (old or {}).get("contracts", {})
+    return replace(
+        prospect,
+        contracts=tuple(
+            _complete_contract(contract, former[contract.reference]) if contract.reference in former else contract
+            for contract in prospect.contracts
+        ),
+    )
+
+
+def _complete_contract(contract: ProspectContract, former: Json) -> ProspectContract:
+    return replace(contract, lines=tuple(_complete_line(line, former["lines"]) for line in contract.lines))
+
+
+def _complete_line(line: Line, former: list[Json]) -> Line:
+    before = next((entry for entry in former if entry["label"] == line.label), None)
+    details: Json = {name: _detail(before, name) for name in line.unsaid} if before else {}
+    return replace(line, **details)
+
+
+def _detail(line: Json, name: str) -> object:
+    return Decimal(line[name]) if name == "unit_price" and line[name] is not None else line[name]
 
 
 def _is_due(name: str, new: Json, old: Json | None, current: object) -> bool:
@@ -137,13 +187,14 @@ def _change_identity_card(plan: Plan, client: Json, new: Json, old: Json | None,
         plan.changes["identity_card"] = (current, new["identity_card"])
 
 
-def _change_accounts(plan: Plan, standing: Standing, old: Json | None, rules: Rules) -> None:
+def _change_accounts(plan: Plan, standing: Standing, new: Json, old: Json | None, rules: Rules) -> None:
     """Accounts are added and completed, never taken away: a mandate may hang on them."""
     former = {account["iban"]: account for account in (old or {}).get("accounts", [])}
+    remembered = {account["iban"]: account for account in new["accounts"]}
     held = standing.accounts.get(plan.client_id, {}) if plan.client_id else {}
     for number, account in enumerate(plan.prospect.accounts):
         before = former.get(account.iban)
-        if before == asdict(account):
+        if before == remembered[account.iban]:
             continue
         index = crypto.blind_index(account.iban, purpose=iban_purpose(rules.organisation_id))
         row = held.get(index)
@@ -175,12 +226,13 @@ def _change_contracts(plan: Plan, standing: Standing, new: Json, old: Json | Non
         elif before != after:  # neither here nor unchanged since it was deleted here
             plan.contracts.append(ContractPlan(None, contract))
             plan.changes |= _changes_of_new_contract(contract)
+    is_said = "contracts" not in plan.prospect.unread | plan.prospect.unsaid
     for reference, before in former.items():
         if reference in new["contracts"]:
             continue
         new["contracts"][reference] = before  # to compare with, should it come back
         row = held.get(reference)
-        if row is not None and row["missing_since"] is None and "contracts" not in plan.prospect.unread:
+        if row is not None and row["missing_since"] is None and is_said:
             plan.vanished.append((row["id"], reference))
             plan.changes[f"contract.{reference}.missing_since"] = (None, "oui")
 

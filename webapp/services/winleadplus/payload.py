@@ -1,7 +1,8 @@
 """From a raw prospect, of either generation, to the one shape that the CRM compares and applies.
 
 What rejects a prospect: no usable id, no name at all, not an object. Anything else that cannot be read is left
-out, with a warning; what was left out is not taken for a change (``unread``).
+out, with a warning; what was left out is not taken for a change (``unread``). Neither is a key that is absent: the two
+generations have different keys, and only an explicit null or empty text says that something was emptied.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.services.contact import check_bic, check_iban, normalise_email, normalise_phone
 from webapp.services.winleadplus.values import (
+    LOST_LETTER,
     TEN_THOUSANDTH,
     read_amount,
     read_commercial_id,
@@ -29,9 +31,38 @@ from webapp.services.winleadplus.values import (
 
 T = TypeVar("T")
 
-MAPPING_VERSION = 1
+MAPPING_VERSION = 2
 """Raise it when a rule below changes: every prospect is then looked at again."""
 
+KEYS = {
+    "last_name": "nom",
+    "first_name": "prenom",
+    "email": "email",
+    "phone": "telephone",
+    "identity_card": "identityCard",
+    "accounts": "informationsPaiement",
+}
+"""The fields of a prospect that have one key, in both generations."""
+ADDRESS_KEYS = {
+    "address_line1": "rue",
+    "address_line2": "complement",
+    "postcode": "codePostal",
+    "city": "ville",
+    "country": "pays",
+}
+CONTRACT_KEYS = {
+    "status": "statut",
+    "status_raw": "statut",
+    "description": "description",
+    "contract_type": "type",
+    "supplier": "fournisseur",
+    "amount": "montant",
+    "signed_at": "dateSignature",
+    "validated_at": "dateValidation",
+    "document_url": "documentUrl",
+    "audit_trail_url": "auditTrailUrl",
+}
+LINE_KEYS = {"unit_price": "prix_base", "category": "categorie", "supplier": "fournisseur", "offer_id": "offreId"}
 LARGEST_ID = 2**63 - 1
 CARD_LIMIT = 64 * 1024
 QUOTED = 60
@@ -74,6 +105,8 @@ class Line:
     category: str | None
     supplier: str | None
     offer_id: str | None
+    unsaid: tuple[str, ...] = field(default=(), compare=False)
+    """The details above that the line has no key for; never part of a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +133,8 @@ class ProspectContract:
 class Prospect:
     """A prospect; the names are those of the client's columns. Empty names are "", anything else empty is None.
 
-    ``commercial`` is a Keycloak id. ``unread`` names what could not be read: fields of this class, and for contracts
-    ``contract.REFERENCE.field``.
+    ``commercial`` is a Keycloak id. ``unread`` names what could not be read, ``unsaid`` that for which there was no
+    key: fields of this class, for contracts ``contract.REFERENCE.field``, for accounts ``account.IBAN.field``.
     """
 
     external_id: str
@@ -123,6 +156,7 @@ class Prospect:
     representative: Representative | None
     warnings: tuple[str, ...]
     unread: frozenset[str]
+    unsaid: frozenset[str]
 
     @property
     def commercial_key(self) -> str | None:
@@ -141,6 +175,7 @@ class _Notes:
 
     warnings: list[str] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
+    unsaid: set[str] = field(default_factory=set)
 
     def warn(self, sentence: str, *fields: str) -> None:
         self.warnings.append(sentence)
@@ -169,7 +204,10 @@ class _Notes:
 
 
 def _quoted(raw: object) -> str:
-    text = read_text(raw, QUOTED)[0] if isinstance(raw, str | int | float) and not isinstance(raw, bool) else ""
+    try:
+        text = read_text(raw, QUOTED)[0]
+    except ValueError:
+        text = ""
     return f" («\u202f{text}\u202f»)" if text else ""
 
 
@@ -192,8 +230,9 @@ def external_id_of(raw: object) -> str:
 
 
 def _label_of(raw: dict[str, Any]) -> str:
-    names = [raw.get("nom"), raw.get("prenom")]
-    return " ".join(filter(None, (read_text(name, 80)[0] for name in names if isinstance(name, str))))
+    notes = _Notes()
+    names = (notes.text(key, key, raw.get(key), 80) for key in ("nom", "prenom"))
+    return " ".join(filter(None, names))
 
 
 def read(raw: dict[str, Any]) -> Prospect:
@@ -202,6 +241,9 @@ def read(raw: dict[str, Any]) -> Prospect:
     notes = _Notes()
     last_name = notes.text("last_name", "Nom", raw.get("nom"), 200)
     first_name = notes.text("first_name", "Prénom", raw.get("prenom"), 200)
+    for name, key in KEYS.items():
+        if key not in raw:
+            notes.unsaid.add(name)
     if not last_name and not first_name:
         raise RejectedProspectError("Prospect sans nom ni prénom.", f"Prospect {external_id}")
     accounts = _accounts(raw, notes)
@@ -210,6 +252,8 @@ def read(raw: dict[str, Any]) -> Prospect:
     commercial = notes.value("commercial", "Identifiant du commercial", read_commercial_id, raw.get("commercialId"))
     if commercial is None and representative is not None and "commercial" not in notes.unread:
         commercial = representative.external_id
+    if "commercialId" not in raw and "commercial" not in raw:
+        notes.unsaid.add("commercial")
     return Prospect(
         external_id=external_id,
         last_name=last_name,
@@ -226,6 +270,7 @@ def read(raw: dict[str, Any]) -> Prospect:
         representative=representative,
         warnings=tuple(dict.fromkeys(notes.warnings)),
         unread=frozenset(notes.unread),
+        unsaid=frozenset(notes.unsaid),
     )
 
 
@@ -242,17 +287,23 @@ def _phone(raw: object, notes: _Notes) -> str | None:
 def _address(raw: dict[str, Any], notes: _Notes) -> dict[str, Any]:
     """Flat, or nested in ``adresse``; what the nested one lacks is looked for in the flat one."""
     address = raw.get("adresse")
-    parts = {**raw, **{name: value for name, value in address.items() if value}} if isinstance(address, dict) else raw
-    street = parts.get("rue") if isinstance(address, dict) else address
-    country = notes.text("country", "Pays", parts.get("pays"), 100)
-    postcode = notes.text("postcode", "Code postal", parts.get("codePostal"), 20)
-    if isinstance(parts.get("codePostal"), int):
+    nested = address if isinstance(address, dict) else {}
+    is_street = "adresse" in raw and not isinstance(address, dict)
+    parts = {key: nested.get(key) or raw.get(key) for key in ("rue", "complement", "codePostal", "ville", "pays")}
+    if is_street:
+        parts["rue"] = address
+    for name, key in ADDRESS_KEYS.items():
+        if key not in nested and key not in raw and not (key == "rue" and is_street):
+            notes.unsaid.add(name)
+    country = notes.text("country", "Pays", parts["pays"], 100)
+    postcode = notes.text("postcode", "Code postal", parts["codePostal"], 20)
+    if isinstance(parts["codePostal"], int):
         postcode = postcode.zfill(5)  # a number has lost the zero that 01000 begins with
     return {
-        "address_line1": notes.text("address_line1", "Adresse", street, 200) or None,
-        "address_line2": notes.text("address_line2", "Complément d’adresse", parts.get("complement"), 200) or None,
+        "address_line1": notes.text("address_line1", "Adresse", parts["rue"], 200) or None,
+        "address_line2": notes.text("address_line2", "Complément d’adresse", parts["complement"], 200) or None,
         "postcode": postcode or None,
-        "city": notes.text("city", "Ville", parts.get("ville"), 100) or None,
+        "city": notes.text("city", "Ville", parts["ville"], 100) or None,
         "country": (notes.value("country", "Pays", read_country, country) if country else None) or "FR",
     }
 
@@ -265,18 +316,23 @@ def _identity_card(raw: object, notes: _Notes) -> str | None:
         card = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         card = b""
-    if not card or len(card) > CARD_LIMIT:
+    if not card or len(card) > CARD_LIMIT or LOST_LETTER.encode() in card:
         notes.warn("Pièce d’identité illisible, laissée de côté.", "identity_card")
         return None
     return card.decode()
 
 
 def _representative(raw: object, notes: _Notes) -> Representative | None:
+    if raw is None:
+        return None
     if not isinstance(raw, dict):
+        notes.warn(f"Commercial illisible{_quoted(raw)}\u202f: laissé de côté.", "commercial")
         return None
     external_id = notes.value("representative", "Identifiant du commercial", read_commercial_id, raw.get("id"))
     email = _email(raw.get("email"), "representative", "E-mail du commercial", notes)
     if external_id is None and email is None:
+        if any(raw.values()):
+            notes.warn("Commercial sans identifiant ni e-mail\u202f: laissé de côté.", "commercial")
         return None
     return Representative(
         external_id=external_id,
@@ -301,11 +357,28 @@ def _accounts(raw: dict[str, Any], notes: _Notes) -> tuple[Account, ...]:
     """Both spellings; an IBAN that comes twice counts once. An IBAN is never quoted in a warning."""
     accounts: dict[str, Account] = {}
     for entry in _objects(raw.get("informationsPaiement"), "Informations de paiement", notes):
-        iban = _bank_value("IBAN", check_iban, entry.get("IBAN") or entry.get("iban"), notes)
+        given = entry.get("IBAN") or entry.get("iban")
+        iban = _bank_value("IBAN", check_iban, given, notes)
         bic = _bank_value("BIC", check_bic, entry.get("BIC") or entry.get("bic"), notes)
+        has_mandate = _has_mandate(entry.get("mandatSepa"), notes)
         if iban:
-            accounts[iban] = Account(iban, bic, entry.get("mandatSepa") is True)
+            accounts[iban] = Account(iban, bic, has_mandate)
+            if "BIC" not in entry and "bic" not in entry:
+                notes.unsaid.add(f"account.{iban}.bic")
+            if "mandatSepa" not in entry:
+                notes.unsaid.add(f"account.{iban}.has_mandate")
+        elif has_mandate and not given:
+            notes.warn("Mandat SEPA annoncé sans IBAN\u202f: il n’y a rien à prélever.")
+        elif bic and not given:
+            notes.warn("BIC sans IBAN, laissé de côté.")
     return tuple(accounts.values())
+
+
+def _has_mandate(raw: object, notes: _Notes) -> bool:
+    if raw in (None, False, True):
+        return raw is True
+    notes.warn(f"Mandat SEPA illisible{_quoted(raw)}\u202f: valeur laissée de côté.")
+    return False
 
 
 def _bank_value(what: str, check: Callable[[str], str], raw: object, notes: _Notes) -> str | None:
@@ -329,9 +402,22 @@ def _contracts(raw: dict[str, Any], has_iban: bool, notes: _Notes) -> tuple[tupl
         if reference in found:
             notes.warn(f"Contrat {reference} donné deux fois\u202f: le dernier compte.")
         found[reference] = _contract(reference, entry, lines, has_iban, notes)
-    if "contracts" in notes.unread or any(name.endswith(".status") for name in notes.unread):
-        notes.unread.add("status")  # the client's follows from its contracts
+    _note_unsaid(raw, found, notes)
+    for names in (notes.unread, notes.unsaid):
+        if "contracts" in names or any(name.endswith(".status") for name in names):
+            names.add("status")  # the client's follows from its contracts
     return tuple(found.values()), bool(sold)
+
+
+def _note_unsaid(raw: dict[str, Any], contracts: dict[str, ProspectContract], notes: _Notes) -> None:
+    """What stands beside the contracts, or would hold them, and was not said."""
+    if "contrats" not in raw and "Souscription" not in raw:
+        notes.unsaid.add("contracts")
+    for reference, contract in contracts.items():
+        if not contract.lines and "abonnements" not in raw:
+            notes.unsaid.add(f"contract.{reference}.lines")
+        if "informationsPaiement" not in raw:
+            notes.unsaid.add(f"contract.{reference}.payment_method")
 
 
 Sold = list[tuple[dict[str, Any], list[Line]]]
@@ -343,6 +429,8 @@ def _first_generation(raw: dict[str, Any], notes: _Notes) -> Sold:
     lines = [_line(entry, notes) for entry in _objects(raw.get("abonnements"), "Abonnements", notes)]
     sold: Sold = [(contract, []) for contract in contracts]
     if not sold:
+        for line in lines:
+            notes.warn(f"Abonnement «\u202f{line.label}\u202f» sans contrat\u202f: laissé de côté.")
         return sold
     by_amount: dict[Decimal | None, list[Line]] = {}
     for contract, belonging in sold:
@@ -367,9 +455,12 @@ def _second_generation(raw: dict[str, Any], notes: _Notes) -> Sold:
     """``Souscription``: an offer and the contracts that it was sold by."""
     sold: Sold = []
     for entry in _objects(raw.get("Souscription"), "Souscriptions", notes):
-        offer = entry.get("offre")
-        lines = [_line(offer, notes)] if isinstance(offer, dict) else []
-        sold += [(contract, lines) for contract in _objects(entry.get("contrats"), "Contrats", notes)]
+        lines = [_line(offer, notes) for offer in _objects(entry.get("offre"), "Offre", notes)]
+        contracts = _objects(entry.get("contrats"), "Contrats", notes)
+        sold += [(contract, lines) for contract in contracts]
+        if not contracts:
+            for line in lines:
+                notes.warn(f"Offre «\u202f{line.label}\u202f» sans contrat\u202f: laissée de côté.")
     return sold
 
 
@@ -384,6 +475,7 @@ def _line(entry: dict[str, Any], notes: _Notes) -> Line:
         category=notes.text("lines", "Catégorie", entry.get("categorie"), 100) or None,
         supplier=notes.text("lines", "Fournisseur", entry.get("fournisseur"), 200) or None,
         offer_id=notes.text("lines", "Identifiant de l’offre", entry.get("offreId"), 64) or None,
+        unsaid=tuple(name for name, key in LINE_KEYS.items() if key not in entry),
     )
 
 
@@ -426,14 +518,16 @@ def _contract(
         audit_trail_url=notes.text("audit_trail_url", f"{what}preuve", entry.get("auditTrailUrl"), 2000) or None,
         lines=tuple(lines),
     )
+    notes.unsaid.update(name for name, key in CONTRACT_KEYS.items() if key not in entry)
     _carry_over(notes, reference, outer)
     return contract
 
 
 def _carry_over(notes: _Notes, reference: str, outer: _Notes) -> None:
-    unread = notes.unread | ({"starts_on"} if notes.unread & {"signed_at", "validated_at"} else set())
     outer.warnings += notes.warnings
-    outer.unread.update(f"contract.{reference}.{name}" for name in unread)
+    for names, outer_names in ((notes.unread, outer.unread), (notes.unsaid, outer.unsaid)):
+        derived = {"starts_on"} if names & {"signed_at", "validated_at"} else set()
+        outer_names.update(f"contract.{reference}.{name}" for name in names | derived)
 
 
 def _client_status(contracts: tuple[ProspectContract, ...]) -> ClientStatus:

@@ -5,6 +5,7 @@ whole prospect.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus.commercials import Directory
@@ -13,6 +14,9 @@ from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.payload import Prospect
 from webapp.services.winleadplus.plans import Claims, ContractPlan, Plan, Rules
 
+UNKNOWN_COMMERCIAL = (
+    "Le commercial de WinLeadPlus n’est pas connu du CRM\u202f: le client lui sera rattaché à sa première connexion."
+)
 NO_CONTRACT = "Aucun contrat\u202f: ce prospect n’est pas importé."
 
 
@@ -25,6 +29,8 @@ def plan_all(
         plan = _plan(prospect, standing, claims, rules)
         if plan.kind is ItemKind.UPDATED:
             fill_changes(plan, standing, rules, directory)
+        if prospect.commercial and directory.id_of(prospect) is None:
+            plan.prospect = replace(plan.prospect, warnings=(*prospect.warnings, UNKNOWN_COMMERCIAL))
         plans.append(plan)
     return plans
 

@@ -12,12 +12,20 @@ from sqlalchemy import ColumnElement, Update, delete, exists, func, select, upda
 
 from webapp import clock
 from webapp.extensions import db
+from webapp.gateways import winleadplus
 from webapp.gateways.json_stream import Element
 from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, SyncItem, SyncMapping
 from webapp.services.commercials import link_awaiting
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import PAYLOAD_LIMIT, Applier, Incoming, Tally
-from webapp.services.winleadplus.comparing import Known, Seen, find_fingerprints, find_known, fingerprint_of
+from webapp.services.winleadplus.comparing import (
+    UNDECODABLE,
+    Known,
+    Seen,
+    find_fingerprints,
+    find_known,
+    fingerprint_of,
+)
 from webapp.services.winleadplus.payload import RejectedProspectError, external_id_of
 from webapp.services.winleadplus.runs import Lease
 from webapp.transactions import after_commit, transaction
@@ -38,6 +46,9 @@ FAULTS = {
     "malformed": "Ce prospect n’est pas lisible (JSON non valide).",
     "too_large": "Ce prospect est démesurément grand\u202f: il n’a pas été lu.",
 }
+UNDECODABLE_FAULT = "Ce prospect contient des octets qui ne sont pas de l’UTF-8\u202f: ses accents seraient perdus."
+UNDECODABLE_LIMIT = 3
+"""So many prospects in another charset, and none beyond ASCII that can be read, tell that the whole answer is in it."""
 COLUMNS = {
     ItemKind.CREATED: "created",
     ItemKind.UPDATED: "updated",
@@ -54,7 +65,8 @@ class Work:
     """What a process holds in memory of the run that it works on: bounded, but for some bits per prospect seen.
 
     ``ids`` and ``texts`` wait to be compared, ``pending`` to be applied. ``seen_before`` are those pending that the run
-    has counted already. ``mapped`` counts the mappings met, to tell whether any was missing.
+    has counted already. ``undecodable`` counts prospects in another charset; ``has_sound_letters`` once one beyond
+    ASCII could be read. ``mapped`` counts the mappings met, to tell whether any was missing.
     """
 
     lease: Lease
@@ -69,6 +81,8 @@ class Work:
     seen_before: set[str] = field(default_factory=set)
     returned: list[str] = field(default_factory=list)
     batch: int = FIRST_BATCH
+    undecodable: int = 0
+    has_sound_letters: bool = False
     raw_weight: int = 0
     pending_weight: int = 0
     saved_at: float = field(default_factory=time.monotonic)
@@ -146,6 +160,7 @@ class Work:
         self.ids, self.texts, self.raw_weight = [], [], 0
         repeated = self.seen.add_all(map(int, ids))
         fingerprints = [fingerprint_of(text) for text in texts]
+        self._check_charset(texts, fingerprints)
         with transaction():
             plain = find_fingerprints(ids, run_id=self.lease.run_id)
             rest = [
@@ -157,8 +172,22 @@ class Work:
         self.counts[ItemKind.SKIPPED] += len(ids) - len(rest)
         self.mapped += len(ids) - len(rest)
         for place in rest:
-            incoming = Incoming(ids[place], texts[place], fingerprints[place])
+            if fingerprints[place] == UNDECODABLE:  # the text cannot be kept, and nothing in it be believed
+                incoming = Incoming(ids[place], "", UNDECODABLE, UNDECODABLE_FAULT)
+            else:
+                incoming = Incoming(ids[place], texts[place], fingerprints[place])
             self._compare(incoming, known.get(ids[place]), is_repeated=place in repeated)
+
+    def _check_charset(self, texts: list[str], fingerprints: list[bytes]) -> None:
+        """Raises WrongCharsetError once it is plain that the whole answer is in another charset."""
+        self.undecodable += fingerprints.count(UNDECODABLE)
+        if not self.has_sound_letters:
+            self.has_sound_letters = any(
+                fingerprint != UNDECODABLE and not text.isascii()
+                for text, fingerprint in zip(texts, fingerprints, strict=True)
+            )
+        if self.undecodable >= UNDECODABLE_LIMIT and not self.has_sound_letters:
+            raise winleadplus.WrongCharsetError
 
     def _compare(self, incoming: Incoming, mapping: Known | None, *, is_repeated: bool) -> None:
         external_id = incoming.external_id
@@ -167,7 +196,7 @@ class Work:
         elif mapping is not None and not is_repeated:
             self.mapped += 1
             self.returned += [external_id] if mapping.is_missing else []
-        if mapping is not None and mapping.is_still(incoming.text, incoming.fingerprint):
+        if incoming.fault is None and mapping is not None and mapping.is_still(incoming.text, incoming.fingerprint):
             self.counts[ItemKind.SKIPPED] += not (is_repeated or mapping.is_counted)
             return
         if is_repeated:
@@ -268,7 +297,7 @@ class Work:
 def _faulty(external_id: str, element: Element, error: RejectedProspectError) -> Incoming:
     """A row that cannot be told from others, with the reason."""
     reason = FAULTS[element.fault] if element.fault else error.reason
-    text = element.text if len(element.text) <= PAYLOAD_LIMIT else ""
+    text = element.text if len(element.text) <= PAYLOAD_LIMIT and fingerprint_of(element.text) != UNDECODABLE else ""
     return Incoming(external_id, text, b"", reason, error.label)
 
 

@@ -32,6 +32,9 @@ STATUSES = {
 }
 _UNACCENTED = {status.replace("é", "e"): meaning for status, meaning in STATUSES.items()}
 
+LOST_LETTER = "\ufffd"
+"""What programs write for a letter that they could not decode: such a text replaces no good one."""
+
 _FRENCH_DATE = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T,à]+(\d{1,2})[:hH](\d{2})(?::(\d{2}))?)?")
 _CURRENCY = re.compile(r"[\s\u00a0\u202f']|€|EUR", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(?:\.[0-9]{1,15})?", re.ASCII)
@@ -49,7 +52,7 @@ def read_text(value: object, limit: int) -> tuple[str, bool]:
         return "", False
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or LOST_LETTER in value:
         raise UnreadableValueError
     text = clean_text(value if len(value) <= 4 * limit else value[: 4 * limit])
     return (text, False) if len(text) <= limit and len(value) <= 4 * limit else (text[:limit].rstrip(), True)
