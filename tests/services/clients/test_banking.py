@@ -1,6 +1,7 @@
 """Who may see an IBAN in clear, and what stays of it."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,10 @@ from webapp.extensions import db
 from webapp.models.banking import BankAccount
 from webapp.models.clients import Client
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients import identity_card
 from webapp.services.clients.banking import reveal
+from webapp.services.clients.editing import edit_client
+from webapp.services.clients.fields import ClientFields
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 IBAN = "FR1420041010050500013M02606"
@@ -67,3 +71,18 @@ def test_an_account_is_only_found_under_its_own_client(cast: Cast, account: Bank
 def test_an_account_of_another_organisation_is_not_found(cast: Cast, account: BankAccount) -> None:
     with tenancy.organisation(cast.other_organisation.id), pytest.raises(NotFoundError):
         reveal(account.client_id, account.id, by=cast.outsider, at=AT)
+
+
+def test_who_takes_a_client_sees_its_bank_details_a_day_later(cast: Cast) -> None:
+    client: Client = ClientFactory()
+    account = make_bank_account(client, IBAN)
+    db.session.commit()
+    written = replace(ClientFields.of(client), commercial_id=cast.sales_rep.id)
+    edit_client(client.id, written, version=1, bank=None, confirmed=False, by=cast.commercial, at=AT)
+    for minutes in (0, 24 * 60 - 1):
+        with pytest.raises(ForbiddenError, match="moins de 24 heures"):
+            reveal(client.id, account.id, by=cast.commercial, at=AT + timedelta(minutes=minutes))
+        with pytest.raises(ForbiddenError, match="moins de 24 heures"):
+            identity_card.reveal(client.id, by=cast.commercial, at=AT + timedelta(minutes=minutes))
+    assert reveal(client.id, account.id, by=cast.manager, at=AT).iban == IBAN
+    assert reveal(client.id, account.id, by=cast.commercial, at=AT + timedelta(hours=24)).iban == IBAN

@@ -161,3 +161,26 @@ def test_a_client_of_another_organisation_is_not_found(cast: Cast) -> None:
             by=cast.commercial,
             at=AT,
         )
+
+
+def test_a_commercial_takes_nobody_elses_client(cast: Cast, subject: Client, edit: Edit) -> None:
+    theirs: Client = ClientFactory(commercial_id=CommercialFactory().id)
+    db.session.commit()
+    for new in (cast.sales_rep.id, None):
+        written = replace(ClientFields.of(theirs), commercial_id=new)
+        with pytest.raises(InvalidInputError, match="Seul un manager") as refusal:
+            edit_client(theirs.id, written, version=1, bank=None, confirmed=True, by=cast.commercial, at=AT)
+        assert refusal.value.field == "commercial_id"
+    with pytest.raises(InvalidInputError, match="que pour vous-même"):
+        edit(commercial_id=CommercialFactory().id)
+    assert edit(commercial_id=cast.sales_rep.id).commercial_id == cast.sales_rep.id
+
+
+@pytest.mark.parametrize("who", ["manager", "admin"])
+def test_a_manager_or_admin_gives_a_client_to_another_commercial(cast: Cast, who: str) -> None:
+    client: Client = ClientFactory(commercial_id=cast.sales_rep.id)
+    db.session.commit()
+    other = CommercialFactory()
+    written = replace(ClientFields.of(client), commercial_id=other.id)
+    edited = edit_client(client.id, written, version=1, bank=None, confirmed=True, by=getattr(cast, who), at=AT)
+    assert edited.commercial_id == other.id

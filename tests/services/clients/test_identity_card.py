@@ -31,7 +31,32 @@ def client(cast: Cast) -> Client:
 
 @pytest.mark.parametrize("who", ["commercial", "manager", "admin"])
 def test_a_card_is_shown_to_those_who_may_see_the_iban(cast: Cast, client: Client, who: str) -> None:
-    assert identity_card.reveal(client.id, by=getattr(cast, who), at=AT) == {"numero": "X4RTBPFW4"}
+    shown = identity_card.reveal(client.id, by=getattr(cast, who), at=AT)
+    assert shown == {"numero": "X4RTBPFW4", "recto › url": "/x"}
+
+
+@pytest.mark.parametrize(
+    ("card", "shown"),
+    [
+        ("CNI 12345", {"Contenu": "CNI 12345"}),
+        (["recto.jpg", {"numero": 7, "valide": True}], {"1": "recto.jpg", "2 › numero": "7", "2 › valide": "oui"}),
+        ({"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}, {"a › b › c › d › e › f": "1"}),
+        ({"a": None, "b": "", "c": [], "d": {}}, {}),
+        (False, {"Contenu": "non"}),
+    ],
+)
+def test_a_card_of_any_shape_is_shown(cast: Cast, client: Client, card: object, shown: dict[str, str]) -> None:
+    client.identity_card = crypto.seal(json.dumps(card), place=client.place("identity_card"))
+    db.session.commit()
+    assert identity_card.reveal(client.id, by=cast.manager, at=AT) == shown
+
+
+def test_what_is_shown_of_a_card_is_bounded(cast: Cast, client: Client) -> None:
+    card = {str(number): "x" * 5000 for number in range(1000)}
+    client.identity_card = crypto.seal(json.dumps(card), place=client.place("identity_card"))
+    db.session.commit()
+    shown = identity_card.reveal(client.id, by=cast.manager, at=AT)
+    assert (len(shown), {len(text) for text in shown.values()}) == (100, {1000})
 
 
 def test_each_reveal_is_told_without_the_card(cast: Cast, client: Client) -> None:

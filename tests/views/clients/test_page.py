@@ -417,11 +417,19 @@ class TestChange:
         assert answer.status_code == 409
         assert "modifié entre-temps" in answer.text
 
-    def test_the_commercial_may_be_taken_away(self, client: FlaskClient, subject: Client) -> None:
-        filled = self._filled(client.get(_address(subject, "/modifier")))
-        client.post(_address(subject, "/modifier"), data={**filled, "commercial_id": ""})
+    def test_the_commercial_may_be_taken_away_by_a_manager(self, manager_client: FlaskClient, subject: Client) -> None:
+        filled = self._filled(manager_client.get(_address(subject, "/modifier")))
+        manager_client.post(_address(subject, "/modifier"), data={**filled, "commercial_id": ""})
         db.session.refresh(subject)
         assert subject.commercial_id is None
+
+    def test_a_commercial_reads_at_the_field_that_they_may_not(self, client: FlaskClient, subject: Client) -> None:
+        filled = self._filled(client.get(_address(subject, "/modifier")))
+        answer = client.post(_address(subject, "/modifier"), data={**filled, "commercial_id": ""})
+        assert answer.status_code == 422
+        assert "Seul un manager ou un administrateur peut changer le commercial" in answer.text
+        db.session.refresh(subject)
+        assert subject.commercial_id is not None
 
 
 @pytest.mark.parametrize(

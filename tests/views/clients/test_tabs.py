@@ -95,6 +95,7 @@ class TestTabs:
     def test_the_delivery_address_is_shown_and_edited(self, client: FlaskClient, subject: Client) -> None:
         assert "Adresse de livraison La même" in _text(client.get(_address(subject)).text)
         data = {"last_name": "MARTIN", "country": "FR", "status": "active", "version": "1"}
+        data["commercial_id"] = str(subject.commercial_id)
         delivery = {"delivery_line1": "2 quai Sud", "delivery_postcode": "69002", "delivery_city": "Lyon"}
         wrong = client.post(_address(subject, "/modifier"), data={**data, **delivery, "delivery_postcode": "69"})
         assert wrong.status_code == 422

@@ -1,7 +1,7 @@
 """A client's bank accounts: adding one, and showing an IBAN in clear to those who may see it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -19,6 +19,7 @@ from webapp.services.contact import check_bic, check_iban, clean_text
 from webapp.transactions import transaction
 
 HOLDER_LENGTH = 200
+TAKING_IS_SEEN_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,27 @@ def may_reveal(user: User, commercial: Commercial | None) -> bool:
     """Whether ``user`` may see the bank details and identity card of a client of ``commercial``."""
     own = commercial is not None and commercial.user_id == user.id
     return own or user.has_role(Role.MANAGER, Role.ADMIN)
+
+
+def refuse_fresh_taking(client_id: UUID, *, by: User, at: datetime) -> None:
+    """Refuse a commercial who made the client their own lately, before a manager could have seen it in the timeline.
+
+    Raises ForbiddenError.
+    """
+    if by.has_role(Role.MANAGER, Role.ADMIN):
+        return
+    taken = select(TimelineEvent.id).where(
+        TimelineEvent.client_id == client_id,
+        TimelineEvent.kind == EventKind.CLIENT_UPDATED,
+        TimelineEvent.user_id == by.id,
+        TimelineEvent.at > at - TAKING_IS_SEEN_AFTER,
+        TimelineEvent.changes.has_key("commercial"),
+    )
+    if db.session.scalar(taken.limit(1)):
+        raise ForbiddenError(
+            "Vous avez pris ce client il y a moins de 24 heures\u202f: ses données protégées s’ouvrent ensuite, "
+            "ou demandez à votre manager."
+        )
 
 
 def add_account(client: Client, details: BankDetails, *, by: User, at: datetime) -> bool:
@@ -108,6 +130,7 @@ def reveal(client_id: UUID, account_id: UUID, *, by: User, at: datetime) -> Reve
             raise ForbiddenError(
                 "Seuls le commercial du client, un manager ou un administrateur peuvent voir cet IBAN."
             )
+        refuse_fresh_taking(client_id, by=by, at=at)
         event = TimelineEvent(
             client_id=client_id,
             kind=EventKind.IBAN_REVEALED,

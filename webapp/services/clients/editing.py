@@ -8,15 +8,15 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import clock
-from webapp.errors import DomainError, NotFoundError
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
-from webapp.models.identity import User
+from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.banking import BankDetails, add_account
 from webapp.services.clients.duplicates import refuse_similar
-from webapp.services.clients.fields import ClientFields, find_commercial
+from webapp.services.clients.fields import ClientFields, find_commercial, find_own_commercial
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -65,6 +65,7 @@ def edit_client(
 ) -> Client:
     """Change a client that its editor saw at ``version``, and add a bank account if one is given.
 
+    A commercial may take a client that has no commercial, and nobody else's: who may see bank details follows from it.
     Raises NotFoundError; InvalidInputError, naming the field; EditConflictError, before anything is written;
     SimilarClientsError unless ``confirmed``, where the e-mail or telephone is new.
     """
@@ -76,6 +77,8 @@ def edit_client(
             raise EditConflictError(ClientFields.of(client), client.version)
         before = ClientFields.of(client)
         changed = before.differing(fields)
+        if "commercial_id" in changed:
+            _refuse_taking_over(before.commercial_id, fields.commercial_id, by=by)
         if not confirmed:
             refuse_similar(
                 email=fields.email if "email" in changed else None,
@@ -115,6 +118,17 @@ def _lock(client_id: UUID) -> Client:
     if client is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     return client
+
+
+def _refuse_taking_over(old: UUID | None, new: UUID | None, *, by: User) -> None:
+    """Raises InvalidInputError unless ``by`` may give the client to another commercial."""
+    if by.has_role(Role.MANAGER, Role.ADMIN):
+        return
+    if old is not None:
+        sentence = "Seul un manager ou un administrateur peut changer le commercial d’un client qui en a un."
+        raise InvalidInputError(sentence, field="commercial_id")
+    if new != find_own_commercial(by):
+        raise InvalidInputError("Vous ne pouvez prendre ce client que pour vous-même.", field="commercial_id")
 
 
 def _commercial_names(change: list[UUID | None]) -> list[str | None]:
