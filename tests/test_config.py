@@ -1,6 +1,7 @@
 """What the environment decides, and what it may not decide in production."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from webapp.config import ConfigurationError, Settings, load_settings
 DATA_KEY = "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 PRODUCTION = {
     "CRM_ENV": "production",
-    "DATABASE_URL": "postgresql://crm_app:7fG2kQ9x@db.internal/crm",
-    "REDIS_URL": "redis://redis.internal:6379/0",
+    "DATABASE_URL": "postgresql://crm_app:7fG2kQ9xLm4P@db.internal/crm",
+    "REDIS_URL": "redis://:Wq8rT5yU2iO9@redis.internal:6379/0",
     "SECRET_KEY": "QmVhdXRpZnVsIGlzIGJldHRlciB0aGFuIHVnbHku",
     "CRM_DATA_KEYS": DATA_KEY,
     "PUBLIC_URL": "https://crm.example.fr",
@@ -100,8 +101,8 @@ def test_a_short_secret_key_is_refused_without_being_quoted() -> None:
 
 
 def test_secrets_stay_out_of_the_settings_repr() -> None:
-    text = repr(load(DATABASE_OWNER_URL="postgresql://crm_owner:7fG2kQ9x@db.internal/crm"))
-    for secret in ("7fG2kQ9x", PRODUCTION["SECRET_KEY"], DATA_KEY, "hV7sK2pQ4mZ1", "aB3dE5fG7hJ9"):
+    text = repr(load(DATABASE_OWNER_URL="postgresql://crm_owner:Zx5cV8bN1mK3@db.internal/crm"))
+    for secret in ("7fG2kQ9xLm4P", "Zx5cV8bN1mK3", PRODUCTION["SECRET_KEY"], DATA_KEY, "hV7sK2pQ4mZ1", "aB3dE5fG7hJ9"):
         assert secret not in text
 
 
@@ -200,3 +201,45 @@ def test_requests_may_name_our_address_or_loopback_unless_hosts_are_listed() -> 
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().crm_env = "development"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("OIDC_ISSUER", "http://sso.example.fr/realms/crm", "must be an https address"),
+        ("EXTERNAL_API_URL", "http://api.winleadplus.example/prospects", "must be an https address"),
+        ("STRIPE_API_URL", "https://stripe.example", "not Stripe's own address"),
+        ("REDIS_URL", "redis://redis.internal:6379/0", "needs a password"),
+        ("TRUSTED_HOSTS", "crm.example.fr,*", "no « * »"),
+        ("OIDC_CLIENT_SECRET", "azerty123", "can be guessed"),
+        ("WINLEADPLUS_CLIENT_SECRET", "abcabcabcabcabc", "can be guessed"),
+        ("DATABASE_URL", "postgresql://crm_app:crm@db.internal/crm", "can be guessed"),
+        ("REDIS_URL", "redis://:redis@redis.internal:6379/0", "can be guessed"),
+    ],
+)
+def test_production_refuses_by_name(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}.*{re.escape(sentence)}"):
+        load(**{name: value})
+
+
+def test_production_refuses_one_secret_in_two_places() -> None:
+    with pytest.raises(
+        ConfigurationError, match="OIDC_CLIENT_SECRET and WINLEADPLUS_CLIENT_SECRET have the same value"
+    ):
+        load(WINLEADPLUS_CLIENT_SECRET=PRODUCTION["OIDC_CLIENT_SECRET"])
+
+
+def test_production_takes_an_issuer_on_the_machine_itself_and_a_private_endpoint_that_was_allowed() -> None:
+    assert load(OIDC_ISSUER="http://127.0.0.1:8080/realms/crm").is_production
+    assert load(EXTERNAL_API_URL="http://10.0.0.7/prospects", WINLEADPLUS_ALLOW_PRIVATE="true").is_production
+
+
+def test_an_installation_that_lacks_only_crm_env_does_not_start_as_development() -> None:
+    with pytest.raises(ConfigurationError, match="CRM_ENV: all is set as for production"):
+        load(CRM_ENV=None)
+    assert not load(CRM_ENV="development").is_production
+
+
+def test_production_has_no_organisation_for_tokens_that_name_none() -> None:
+    assert load().crm_organisation == ""
+    assert load(CRM_ORGANISATION="acme").crm_organisation == "acme"

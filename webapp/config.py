@@ -25,6 +25,10 @@ SECRETS = (
     "PAYMENT_SANDBOX_SECRET",
 )
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "password", "dev", "demo", "test", "default", "example")
+COMPLETE = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CRM_DATA_KEYS", "OIDC_ISSUER", "OIDC_CLIENT_SECRET")
+"""What an installation for production sets itself, and bin/dev does not, beside PUBLIC_URL."""
+SECRET_LENGTH = 12
+SECRET_LETTERS = 6
 ALIASES = {"EXTERNAL_API_URL": ("WINLEADPLUS_API_URL",)}
 LOOPBACK = ["127.0.0.1", "localhost"]
 
@@ -63,7 +67,7 @@ class Settings(BaseModel):
     payment_sandbox_url: str = ""
     payment_sandbox_secret: str = Field(default="", repr=False)
     stripe_api_url: str = ""
-    crm_organisation: str = "demo"
+    crm_organisation: str = ""
     crm_schedule: bool = True
     crm_now: datetime | None = None
     log_level: str = "INFO"
@@ -98,13 +102,28 @@ class Settings(BaseModel):
         faults = []
         if self.payment_sandbox_url and len(self.payment_sandbox_secret) < 16:
             faults.append("PAYMENT_SANDBOX_SECRET: at least 16 characters are needed with PAYMENT_SANDBOX_URL")
-        if self.is_production and self.crm_now is not None:
-            faults.append("CRM_NOW: moves the clock, and is refused in production")
-        if self.is_production and not self.public_url.startswith("https://"):
-            faults.append("PUBLIC_URL: must be an https address in production")
+        if self.is_production:
+            faults += self._faults_in_production()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _faults_in_production(self) -> list[str]:
+        """What would be put up with in development, by the name of its variable."""
+        checks = {
+            "CRM_NOW: moves the clock, and is refused in production": self.crm_now is None,
+            "PUBLIC_URL: must be an https address in production": self.public_url.startswith("https://"),
+            "OIDC_ISSUER: must be an https address in production": _is_safe(self.oidc_issuer),
+            "EXTERNAL_API_URL: must be an https address in production, unless WINLEADPLUS_ALLOW_PRIVATE is set": (
+                self.winleadplus_allow_private or self.external_api_url.startswith("https://")
+            ),
+            "STRIPE_API_URL: is not Stripe's own address; leave it unset in production": (
+                self.stripe_api_url in ("", "https://api.stripe.com")
+            ),
+            "REDIS_URL: needs a password in production": bool(urlsplit(self.redis_url).password),
+            "TRUSTED_HOSTS: names hosts, and no « * », in production": "*" not in self.trusted_hosts,
+        }
+        return [fault for fault, is_well in checks.items() if not is_well]
 
     @property
     def is_production(self) -> bool:
@@ -139,6 +158,12 @@ class Settings(BaseModel):
         return "__Host-session" if self.is_production else f"session-{self.port}"
 
 
+def _is_safe(address: str) -> bool:
+    """Whether what is sent to ``address`` cannot be read on the way."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check the settings. Raises ConfigurationError naming every variable at fault.
 
@@ -147,7 +172,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = {name: value for name, value in (os.environ if environ is None else environ).items() if value != ""}
     in_production = given.get("CRM_ENV") == "production"
     if not in_production:
+        _refuse_forgotten_environment(given)
         given = {**_from_home(Path(given.get("CRM_HOME", ".local"))), **given}
+    if not in_production:
+        given = {"CRM_ORGANISATION": "demo", **given}
     faults = _secrets_at_fault(given) if in_production else []
     try:
         settings = Settings(**_by_field(given))
@@ -157,6 +185,18 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         advice = "" if in_production else " In development, start bin/dev or set the variable."
         raise ConfigurationError(f"{'; '.join(faults)}.{advice}")
     return settings
+
+
+def _refuse_forgotten_environment(given: Mapping[str, str]) -> None:
+    """Everything is set as for production but CRM_ENV: it would run with development's leniency.
+
+    Raises ConfigurationError.
+    """
+    is_complete = all(name in given for name in COMPLETE) and given.get("PUBLIC_URL", "").startswith("https://")
+    if "CRM_ENV" not in given and is_complete:
+        raise ConfigurationError(
+            "CRM_ENV: all is set as for production; say CRM_ENV=production, or development if it is none."
+        )
 
 
 def _by_field(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -181,9 +221,29 @@ def _secrets_at_fault(environ: Mapping[str, str]) -> list[str]:
     found["CRM_DATA_KEYS"] = [key.rpartition(":")[2] for key in environ.get("CRM_DATA_KEYS", "").split(",")]
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL"):
         found[name] = [urlsplit(environ.get(name, "")).password or ""]
-    return [
+    found["REDIS_URL"] = [urlsplit(environ.get("REDIS_URL", "")).password or ""]
+    faults = [
         f"{name} still has a placeholder value" for name, values in found.items() if any(map(_is_placeholder, values))
     ]
+    faults += [
+        f"{name} can be guessed: at least {SECRET_LENGTH} characters, {SECRET_LETTERS} of them different, are needed"
+        for name, values in found.items()
+        if any(secret and not _is_placeholder(secret) and _is_guessable(secret) for secret in values)
+    ]
+    return faults + _repeated(found)
+
+
+def _is_guessable(secret: str) -> bool:
+    return len(secret) < SECRET_LENGTH or len(set(secret)) < SECRET_LETTERS
+
+
+def _repeated(secrets: Mapping[str, list[str]]) -> list[str]:
+    """The same secret in two places: whoever learns one has the other."""
+    holders: dict[str, list[str]] = {}
+    for name, values in secrets.items():
+        for secret in filter(None, values):
+            holders.setdefault(secret, []).append(name)
+    return [f"{' and '.join(names)} have the same value" for names in holders.values() if len(names) > 1]
 
 
 def _is_placeholder(secret: str) -> bool:

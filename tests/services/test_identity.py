@@ -15,6 +15,7 @@ from webapp.extensions import db
 from webapp.gateways.identity import Identity, SessionEndedError
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
+from webapp.models.organisations import Organisation
 from webapp.services import identity
 
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -35,7 +36,8 @@ def a_person(**values: Any) -> Identity:
 
 
 def sign_in(cast: Cast, **values: Any) -> User:
-    return identity.sign_in(a_person(**values), default_organisation=cast.organisation.slug, at=AT)
+    person = a_person(**{"organisation": cast.organisation.slug, **values})
+    return identity.sign_in(person, default_organisation="", at=AT)
 
 
 def commercial_of(user: User) -> Commercial | None:
@@ -226,3 +228,18 @@ def test_a_renewed_token_need_not_name_the_organisation(cast: Cast) -> None:
     with tenancy.organisation(cast.other_organisation.id):
         identity.renew(user.id, a_person(roles=frozenset({"admin"})), at=AT)
     assert user.roles == ["admin"]
+
+
+@pytest.mark.parametrize("default", ["", "ours"])
+def test_a_token_without_organisation_is_refused_once_there_are_several(cast: Cast, default: str) -> None:
+    slug = cast.organisation.slug if default else ""
+    with pytest.raises(identity.UnknownOrganisationError, match="ne nomme aucune organisation"):
+        identity.sign_in(a_person(), default_organisation=slug, at=AT)
+
+
+def test_a_token_without_organisation_belongs_to_the_only_one_if_the_settings_name_it(session: None) -> None:
+    db.session.add(Organisation(slug="seule", name="Seule"))
+    db.session.commit()
+    with pytest.raises(identity.UnknownOrganisationError):
+        identity.sign_in(a_person(), default_organisation="", at=AT)
+    assert identity.sign_in(a_person(), default_organisation="seule", at=AT).organisation.slug == "seule"

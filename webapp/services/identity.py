@@ -37,13 +37,14 @@ class OtherOrganisationError(ForbiddenError):
 def sign_in(identity: Identity, *, default_organisation: str, at: datetime) -> User:
     """The user behind a verified identity, made or announced at the first sign-in, brought up to date at each.
 
-    ``default_organisation`` is the slug for identities that name none. A user with the role commercial also becomes
-    a commercial. Raises UnknownOrganisationError or OtherOrganisationError.
+    ``default_organisation`` is the slug for identities that name none, "" for no such slug; it counts only while there
+    is no other organisation. A user with the role commercial also becomes a commercial. Raises UnknownOrganisationError
+    or OtherOrganisationError.
     """
     with transaction():
         # One subject at a time: two tabs that sign in for the first time must not both find nobody.
         db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(_key(identity), 0))))
-        organisation_id = _organisation_id(identity.organisation or default_organisation)
+        organisation_id = _organisation_id(identity.organisation or _only_organisation(default_organisation))
         user = _known_user(identity)
         if user is not None and user.organisation_id != organisation_id:
             raise OtherOrganisationError(
@@ -79,6 +80,16 @@ def find_user(user_id: UUID) -> User | None:
 
 def _key(identity: Identity) -> str:
     return f"sign-in|{identity.issuer}|{identity.subject}"
+
+
+def _only_organisation(slug: str) -> str:
+    """The slug that stands in for a missing claim: with two organisations, whose account it is would be a guess."""
+    if not slug or (db.session.scalar(select(func.count()).select_from(Organisation)) or 0) > 1:
+        log.warning("no_organisation")
+        raise UnknownOrganisationError(
+            "Votre compte ne nomme aucune organisation. Demandez à votre administrateur de l’ajouter."
+        )
+    return slug
 
 
 def _organisation_id(slug: str) -> UUID:
