@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from wsgiref.headers import Headers
 
 from flask import Flask
 from flask_babel import Babel
@@ -92,11 +93,19 @@ def _flask_config(settings: Settings, redis: Redis) -> dict[str, object]:
 
 def _put_behind(app: Flask, settings: Settings) -> None:
     """What stands between the server and Flask: static files with far expiry, and in production a proxy."""
+    common_headers = security.headers_of_everything(settings)
+
+    def add_headers(headers: Headers, _path: str, _url: str) -> None:
+        for name, value in common_headers.items():
+            headers[name] = value
+
     wrapped = WhiteNoise(
         app.wsgi_app,
         root=str(STATIC),
         prefix="static/",
         autorefresh=not settings.is_production,
         max_age=365 * 24 * 3600,  # addresses carry the file's fingerprint
+        allow_all_origins=False,
+        add_headers_function=add_headers,
     )
     app.wsgi_app = ProxyFix(wrapped, x_for=1, x_proto=1, x_host=1) if settings.is_production else wrapped  # type: ignore[method-assign]

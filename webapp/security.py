@@ -137,17 +137,26 @@ def _path(address: SplitResult) -> str:
     return address.path + (f"?{address.query}" if address.query else "")
 
 
+def headers_of_everything(settings: Settings) -> dict[str, str]:
+    """The headers of every answer, pages and static files alike."""
+    headers = {
+        "Content-Security-Policy": content_security_policy(settings),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
+    if settings.is_production:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return headers
+
+
 def _set_headers(response: Response) -> Response:
     settings: Settings = current_app.extensions["settings"]
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", content_security_policy(settings))
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-    if settings.is_production:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    for name, value in headers_of_everything(settings).items():
+        headers.setdefault(name, value)
     if request.endpoint != "static":
         headers.setdefault("Cache-Control", "no-store")
         headers.setdefault("X-Request-Id", g.get("request_id", ""))

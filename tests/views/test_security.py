@@ -222,7 +222,8 @@ def test_next_is_a_path_on_this_site(target: str | None, leads_to: str) -> None:
 
 PRODUCTION = {
     "CRM_ENV": "production",
-    "DATABASE_URL": "postgresql://crm_app:7fG2kQ9x@127.0.0.1:9/crm",
+    "DATABASE_URL": "postgresql://crm_app:7fG2kQ9xLm4P@127.0.0.1:9/crm",
+    "REDIS_URL": "redis://:Wq8rT5yU2iO9@127.0.0.1:9/0",
     "SECRET_KEY": "QmVhdXRpZnVsIGlzIGJldHRlciB0aGFuIHVnbHku",
     "CRM_DATA_KEYS": "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "PUBLIC_URL": "https://crm.example.fr",
@@ -236,7 +237,8 @@ PRODUCTION = {
 @pytest.fixture
 def in_production(app: Flask, app_context: Flask, settings: Settings) -> Any:
     """A browser of an application in production, which has yet to sign in."""
-    production = create_app(load_settings({**PRODUCTION, "REDIS_URL": settings.redis_url}))
+    in_redis_of_the_tests = {"redis_url": settings.redis_url}  # which has no password
+    production = create_app(load_settings(PRODUCTION).model_copy(update=in_redis_of_the_tests))
     yield production.test_client()
     create_app(settings)  # the process's keys, clock and provider are the tests' again
 
@@ -269,3 +271,12 @@ def test_in_production_the_host_is_the_public_one(in_production: FlaskClient) ->
     assert proxied(in_production, "/sante/vivant").status_code == 200
     forged = in_production.get("/sante/vivant", headers={"X-Forwarded-Host": "evil.example"})
     assert forged.status_code == 400
+
+
+def test_static_files_carry_the_headers_of_pages_and_are_for_nobody_elses_pages(stranger: FlaskClient) -> None:
+    page, file = stranger.get("/sante/vivant"), stranger.get("/static/app.css")
+    assert file.status_code == 200
+    for name in security.headers_of_everything(stranger.application.extensions["settings"]):
+        assert file.headers[name] == page.headers[name]
+    assert "Access-Control-Allow-Origin" not in file.headers
+    file.close()
