@@ -1,7 +1,9 @@
 """What reaches the log: enough to follow a request, nothing about a person."""
 
+import ast
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,3 +142,27 @@ def test_a_bug_is_logged_under_the_requests_id_without_its_message(
     assert bug["exc_type"] == "ValueError"
     assert any("probe.py" in place for place in bug["exception"])
     assert bug["request_id"][:12] in answer.text
+
+
+ROOT = Path(__file__).resolve().parent.parent
+OF_STRUCTLOG = {"exc_info"}
+
+
+def _passed_fields() -> set[tuple[str, str]]:
+    """The fields that calls like ``log.info(…)`` pass, each with the file that does."""
+    sources = [*(ROOT / "webapp").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]
+    return {
+        (keyword.arg, source.name)
+        for source in sources
+        for call in ast.walk(ast.parse(source.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if isinstance(call.func.value, ast.Name) and call.func.value.id == "log"
+        for keyword in call.keywords
+        if keyword.arg is not None
+    }
+
+
+def test_what_calls_pass_is_listed() -> None:
+    passed = _passed_fields()
+    assert len(passed) > 20
+    assert {(name, file) for name, file in passed if name not in logs.ALLOWED | OF_STRUCTLOG} == set()

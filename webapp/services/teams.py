@@ -83,7 +83,7 @@ def create_team(name: str, *, by: User) -> Team:
     with transaction():
         team = Team(id=new_id())
         _give_name(team, name)
-        log.info("team_created", team_id=str(team.id), by=str(by.id))
+        log.info("team_created", team_id=str(team.id), user_id=str(by.id))
     return team
 
 
@@ -101,7 +101,7 @@ def change_team(team_id: UUID, *, name: str, members: Collection[UUID], leaders:
         db.session.execute(delete(TeamLeader).where(TeamLeader.team_id == team_id))
         for user_id in db.session.scalars(select(User.id).where(User.id.in_(leaders))):
             db.session.add(TeamLeader(team_id=team_id, user_id=user_id))
-        log.info("team_changed", team_id=str(team_id), by=str(by.id))
+        log.info("team_changed", team_id=str(team_id), user_id=str(by.id))
     return team
 
 
@@ -110,7 +110,7 @@ def delete_team(team_id: UUID, *, by: User) -> None:
     with transaction():
         team = _find_for_update(team_id)
         db.session.delete(team)
-        log.info("team_deleted", team_id=str(team_id), by=str(by.id))
+        log.info("team_deleted", team_id=str(team_id), user_id=str(by.id))
 
 
 def _find_for_update(team_id: UUID) -> Team:

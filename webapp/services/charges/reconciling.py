@@ -68,7 +68,7 @@ def reconcile(organisation_id: UUID, *, at: datetime) -> Differences:
             try:
                 _reconcile_account(account_id, found, at=at)
             except ProviderError as error:  # tomorrow's covers these days once more
-                log.warning("reconciliation_failed", account_id=str(account_id), error=str(error))
+                log.warning("reconciliation_failed", account_id=str(account_id), exc_type=type(error).__name__)
         log.info("reconciled", recorded=found.recorded, missing=found.missing, strange=found.strange)
     return found
 
