@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,11 +34,14 @@ from webapp.models.identity import User
 from webapp.models.organisations import Organisation
 from webapp.sessions import keep_tokens
 
-USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", expires_in=3600)
+USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", expires_in=30 * 24 * 3600)
+"""They outlast the days by which tests move the clock: no identity provider would renew them."""
 HTMX = {"HX-Request": "true"}
 CSRF_SECRET = "csrf-secret-of-the-session"
 TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+"""The instant at which the application's clock starts in every test: a Friday morning in Paris."""
 
 
 def _worker_number() -> int:
@@ -111,13 +115,20 @@ def app(settings: Settings, database: str) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+@pytest.fixture(autouse=True)
+def _fixed_clock() -> Iterator[None]:
+    """No result depends on the day of the run: the clock starts at one instant, and tests move it from there."""
+    clock.start_at(NOW)
+    yield
+    clock.start_at(None)
+
+
 @pytest.fixture
 def app_context(app: Flask) -> Iterator[Flask]:
-    """An application context with the clock, limits and organisation as they were."""
+    """An application context with limits and organisation as they were."""
     with app.app_context():
         yield app
         db.session.remove()
-    clock.start_at(None)
     tenancy.enter_organisation(None)
     app.config["SESSION_REDIS"].flushdb()
     limiter.reset()

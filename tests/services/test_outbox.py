@@ -10,7 +10,7 @@ from sqlalchemy import select
 from jobs import outbox as jobs
 from tests import factories
 from tests.conftest import Cast
-from webapp import queue, tenancy
+from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.outbox import OutboxDelivery, OutboxEvent, OutboxKind
@@ -158,7 +158,7 @@ def test_the_sweeper_rings_for_what_redis_forgot(cast: Cast) -> None:
 
 
 def test_the_job_delivers_what_waits(cast: Cast) -> None:
-    outbox.emit(CHARGED, SUBJECT, at=NOON)
+    outbox.emit(CHARGED, SUBJECT, at=clock.now())
     jobs.deliver(str(cast.organisation.id))
     assert heard == [("subscription.charged", SUBJECT)]
 
