@@ -291,8 +291,8 @@ import sys
 from uuid import UUID
 from webapp.config import load_settings
 from webapp.factory import create_app
-from webapp.services.winleadplus import carry_out, working
-working.FIRST_BATCH, working.BATCH = 10, 20
+from webapp.services.winleadplus import carry_out, progress
+progress.FIRST_BATCH, progress.BATCH = 10, 20
 with create_app(load_settings()).app_context():
     carry_out.carry_out(UUID(sys.argv[1]), UUID(sys.argv[2]))
 """
@@ -307,6 +307,7 @@ def test_kill_9_in_the_middle_is_made_good_by_the_next_process(
     has_hung, may_end = _hang_after(winleadplus, sent)
     settings = app.extensions["settings"].model_dump(exclude_none=True)
     environment = {**os.environ, **{name.upper(): str(value) for name, value in settings.items()}}
+    environment["CRM_NOW"] = clock.now().isoformat()  # both processes live in one time: leases are compared
     command = [sys.executable, "-c", WORKER, str(world.organisation_id), str(run_id)]
     with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
         try:
