@@ -52,8 +52,9 @@ def test_whatever_the_provider_does_its_ledger_is_ours(world: World, bank: Bank)
     for _ in range(40):
         world.subscribe("20.00")
     run = world.run()
+    # What happens to one charge is a matter of its key, which is new in every run: of forty, one run in twenty has no
+    # refusal among them, and one in forty million none that is unknown.
     assert run.charged > 0
-    assert run.failed > 0
     assert run.unknown > 0
     for hours in (0.2, 1, 3, 20, 48, 72, 96, 120, 240):
         world.wait(hours=hours)
@@ -97,7 +98,8 @@ def test_whatever_the_provider_does_it_gives_back_what_we_say_it_did(world: Worl
     finalising.finalise_drafts(world.organisation_id, at=clock.now())
     statuses = Counter(db.session.scalars(select(Refund.status)))
     assert statuses.total() == 40
-    assert set(statuses) == {RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED}
+    assert RefundStatus.SUCCEEDED in statuses
+    assert set(statuses) <= {RefundStatus.SUCCEEDED, RefundStatus.REFUSED, RefundStatus.FAILED}
     given = sum(Decimal(row["refunded"]) for row in bank.ledger()["captures"])
     booked = -sum(row.amount for row in world.payments() if row.kind is not PaymentKind.CAPTURE)
     assert given == booked > 0
