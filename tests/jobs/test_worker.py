@@ -56,3 +56,9 @@ def test_a_dependent_of_ours_is_held_against_the_list_too(line: Queue, tmp_path:
     line.enqueue("os.mkdir", str(target), depends_on=line.enqueue("builtins.exec", "1"))
     _work(line)
     assert not target.exists()
+
+
+def test_a_job_of_ours_is_performed(line: Queue) -> None:
+    job = line.enqueue("jobs.outbox.deliver", "018f0000-0000-7000-8000-000000000000", result_ttl=60)
+    _work(line)
+    assert Job.fetch(job.id, connection=line.connection, serializer=queue.SERIALIZER).is_finished
