@@ -6,6 +6,8 @@ Redis keeps it in an intermediate list until the worker has begun.
 
 import logging
 import sys
+from collections.abc import Callable
+from inspect import isfunction
 
 import structlog
 from flask import Flask
@@ -13,12 +15,56 @@ from redis import Redis
 from rq import Queue, Worker
 from rq.job import Job
 
+from jobs import charges, invoices, outbox, payments, winleadplus
 from webapp import queue
 from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 
 log = structlog.get_logger()
+
+MODULES = (charges, invoices, outbox, payments, winleadplus)
+KNOWN = frozenset(
+    f"{module.__name__}.{name}"
+    for module in MODULES
+    for name, function in vars(module).items()
+    if isfunction(function) and function.__module__ == module.__name__
+)
+"""The functions that a worker performs. Whoever can write to Redis can name others; none of them is run."""
+
+
+class UnknownFunctionError(Exception):
+    """The job, or what it is to call afterwards, is none of ours: it fails without being run."""
+
+
+class KnownJob(Job):
+    """A job of RQ that resolves the names of KNOWN, and no others; callbacks are never ours."""
+
+    @property
+    def func(self) -> Callable[..., object]:
+        """The function to perform. Raises UnknownFunctionError."""
+        if self.func_name not in KNOWN or self.instance is not None or self._callbacks:
+            log.error("job_refused", job=self.id)
+            raise UnknownFunctionError("this worker performs its own jobs only")
+        function: Callable[..., object] = super().func
+        return function
+
+    @property
+    def _callbacks(self) -> list[str]:
+        names = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
+        return [name for name in names if name]
+
+    @property
+    def success_callback(self) -> None:
+        """None: it is not even looked up."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None: it is not even looked up."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None: it is not even looked up."""
 
 
 class ApplicationWorker(Worker):
@@ -49,7 +95,9 @@ def main(arguments: list[str]) -> None:
     logging.getLogger("rq").setLevel(logging.WARNING)
     # RQ sets this connection's time-out to suit its own blocking reads.
     connection = Redis.from_url(settings.redis_url)
-    worker = ApplicationWorker([queue.queue(arguments[0])], connection=connection, serializer=queue.SERIALIZER)
+    worker = ApplicationWorker(
+        [queue.queue(arguments[0])], connection=connection, serializer=queue.SERIALIZER, job_class=KnownJob
+    )
     worker.app = app
     with app.app_context():
         db.engine.dispose()
