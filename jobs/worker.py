@@ -86,6 +86,15 @@ class ApplicationWorker(Worker):
             return succeeded
 
 
+def make_worker(name: str, app: Flask, connection: Redis) -> ApplicationWorker:
+    """The worker of the queue called ``name``. RQ sets the connection's time-out to suit its own blocking reads."""
+    worker = ApplicationWorker(
+        [queue.queue(name)], connection=connection, serializer=queue.SERIALIZER, job_class=KnownJob
+    )
+    worker.app = app
+    return worker
+
+
 def main(arguments: list[str]) -> None:
     """Work on the queue named on the command line until told to stop."""
     if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
@@ -93,12 +102,7 @@ def main(arguments: list[str]) -> None:
     settings: Settings = load_settings()
     app = create_app(settings)
     logging.getLogger("rq").setLevel(logging.WARNING)
-    # RQ sets this connection's time-out to suit its own blocking reads.
-    connection = Redis.from_url(settings.redis_url)
-    worker = ApplicationWorker(
-        [queue.queue(arguments[0])], connection=connection, serializer=queue.SERIALIZER, job_class=KnownJob
-    )
-    worker.app = app
+    worker = make_worker(arguments[0], app, Redis.from_url(settings.redis_url))
     with app.app_context():
         db.engine.dispose()
     worker.work(logging_level="WARNING")
