@@ -15,6 +15,7 @@ import stamina
 
 from webapp.config import Settings
 from webapp.errors import DomainError
+from webapp.french import counted
 from webapp.gateways import addresses
 from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError, UnknownCharsetError
 from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
@@ -271,7 +272,7 @@ def _refuse_bad_status(response: httpx.Response) -> None:
         minutes = max(1, round((pause or 60) / 60))
         raise BusyError(
             "WinLeadPlus reçoit trop de demandes en ce moment. "
-            f"Réessayez dans {minutes} minute{'s' if minutes > 1 else ''}\u202f; vos clients ne sont pas touchés.",
+            f"Réessayez dans {counted(minutes, 'minute')}\u202f; vos clients ne sont pas touchés.",
             retry_after=pause,
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

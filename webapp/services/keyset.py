@@ -1,4 +1,4 @@
-"""Cursors of keyset-paginated lists: where a page starts, as an opaque word for addresses.
+"""Keyset-paginated lists: a page begins behind a row, which an opaque word in the address, a cursor, names.
 
 A cursor holds the sort it was made for, and the sort key and id of the row that the page follows (or precedes). It
 grants nothing: whoever alters one asks for another page of a list that they may see anyway.
@@ -7,12 +7,21 @@ grants nothing: whoever alters one asks for another page of a list that they may
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+Row = TypeVar("Row")
+Shown = TypeVar("Shown")
+Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 Key = str | int | datetime | date | Decimal
 LARGEST_INTEGER = 2**31 - 1
@@ -47,6 +56,66 @@ class Position:
     is_backward: bool = False
 
 
+class Page(NamedTuple, Generic[Row]):
+    """Rows in order, with the cursors of the pages around them; None where there is no such page."""
+
+    rows: list[Row]
+    next_cursor: str | None
+    previous_cursor: str | None
+
+    def map(self, show: Callable[[Row], Shown]) -> "Page[Shown]":
+        """The same page with each row shown another way."""
+        return Page([show(row) for row in self.rows], self.next_cursor, self.previous_cursor)
+
+
+def page(
+    read: Callable[[Position | None], Sequence[Row]],
+    start: Position | None,
+    *,
+    place: Callable[[Row], tuple[Key, UUID]],
+    sort: str,
+    size: int,
+) -> Page[Row]:
+    """The page at ``start``, of up to ``size`` rows; the first one where rows went since and left too few.
+
+    ``read`` gives the rows from a position on, one more than ``size`` where there are more, and from the nearest to the
+    farthest when it goes backward; ``place`` gives the sort key and the id of a row.
+    """
+    found = read(start)
+    rows, has_more = list(found[:size]), len(found) > size
+    if start is None:
+        has_next, has_previous = has_more, False
+    elif not rows or (start.is_backward and len(rows) < size):
+        return page(read, None, place=place, sort=sort, size=size)
+    elif start.is_backward:
+        rows.reverse()
+        has_next, has_previous = True, has_more
+    else:
+        has_next, has_previous = has_more, True
+    return Page(
+        rows,
+        encode(Position(*place(rows[-1])), sort=sort) if has_next else None,
+        encode(Position(*place(rows[0]), is_backward=True), sort=sort) if has_previous else None,
+    )
+
+
+def cut(
+    statement: Statement, order: Sequence[Column], start: Position | None, *, is_descending: bool, size: int
+) -> Statement:
+    """The statement in ``order``, from ``start`` on, a page and a row of it.
+
+    ``order`` ends with the sort key and the id, or is the id alone: its cursors hold any key.
+    """
+    is_descending = is_descending != bool(start and start.is_backward)
+    if start is not None:
+        here = order[-2:]
+        values = (start.key, start.id)[-len(here) :]
+        there = [literal(value, column.type) for value, column in zip(values, here, strict=True)]
+        is_beyond = tuple_(*here) < tuple_(*there) if is_descending else tuple_(*here) > tuple_(*there)
+        statement = statement.where(is_beyond)
+    return statement.order_by(*(each.desc() if is_descending else each.asc() for each in order)).limit(size + 1)
+
+
 def encode(position: Position, *, sort: str) -> str:
     """The cursor for a position in a list sorted by ``sort``."""
     key = position.key if isinstance(position.key, str | int) else _written(position.key)
@@ -58,8 +127,10 @@ def _written(key: datetime | date | Decimal) -> str:
     return str(key) if isinstance(key, Decimal) else key.isoformat()
 
 
-def decode(cursor: str, *, sort: str, kind: type[Key]) -> Position | None:
+def decode(cursor: str | None, *, sort: str, kind: type[Key]) -> Position | None:
     """The position that a cursor names; None for one of another sort, and for anything that is no cursor at all."""
+    if not cursor:
+        return None
     try:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         made_for, key, row_id, is_backward = json.loads(content)

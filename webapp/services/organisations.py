@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 
-from webapp import tenancy
+from webapp import french, tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -110,13 +110,10 @@ def _vat_number(text: str) -> str:
 
 
 def _capital(text: str) -> Decimal:
-    """Euros; a comma is taken for a point."""
-    try:
-        capital = Decimal(re.sub(r"\s", "", text).replace(",", "."))
-        if 0 <= capital <= _MOST_CAPITAL and capital == round(capital, 2):
-            return capital
-    except InvalidOperation:
-        pass
+    """Euros."""
+    capital = french.read_number(text)
+    if capital is not None and capital.is_finite() and 0 <= capital <= _MOST_CAPITAL and capital == round(capital, 2):
+        return capital
     raise InvalidInputError("Un montant en euros est attendu.", field="share_capital")
 
 

@@ -59,7 +59,7 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
         cursor = request.args.get("apres") if account_id == paged else None
         page = listing.list_waiting(account_id, at=at, cursor=cursor) if each.number else None
         following = page and page.next_cursor and url_for("bank_files.index", compte=account_id, apres=page.next_cursor)
-        accounts.append((each, page.debits if page else [], following))
+        accounts.append((each, page.rows if page else [], following))
     return render_template(
         "bank_files/list.html",
         accounts=accounts,

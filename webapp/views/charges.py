@@ -12,9 +12,10 @@ from uuid import UUID
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp import clock
+from webapp import clock, french
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
+from webapp.french import read_number
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, ChargeRun, ChargeStatus
 from webapp.models.contracts import PaymentMethod
@@ -29,10 +30,8 @@ from webapp.services.charges.preview import preview
 from webapp.services.invoices.listing import find_invoice_of_charge
 from webapp.services.refunds import commands
 from webapp.services.refunds.commands import Refundable
-from webapp.views import formats
 from webapp.views.layout import Kind, is_fragment_request, toast
 from webapp.views.lists import read, read_day
-from webapp.views.subscriptions.form import read_number
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -85,7 +84,7 @@ def index() -> ResponseReturnValue:
     shown = listing.list_charges(view)
     values: dict[str, Any] = {
         "view": view,
-        "charges": shown.charges,
+        "charges": shown.rows,
         "counts": listing.count_by_status(),
         "statuses": list(ChargeStatus),
         "first_page": _address(view, None) if view.cursor else None,
@@ -142,7 +141,7 @@ def needing_person() -> ResponseReturnValue:
     shown = listing.list_needing_person(attention=chosen, cursor=request.args.get("apres"))
     return render_template(
         "charges/to_decide.html",
-        charges=shown.charges,
+        charges=shown.rows,
         actions_of=decisions.actions_of,
         words={action: word for word, action in WORDS.items()},
         counts=decisions.count_needing_person(),
@@ -163,9 +162,9 @@ def resume() -> ResponseReturnValue:
 
 def _resumed_sentence(resumed: int, waiting: int) -> str:
     again = {0: "Aucun prélèvement n’a reçu de moyen de paiement", 1: "Un prélèvement repris"}.get(
-        resumed, f"{formats.whole(resumed)} prélèvements repris"
+        resumed, f"{french.whole(resumed)} prélèvements repris"
     )
-    left = {0: "", 1: "\u202f; un attend encore"}.get(waiting, f"\u202f; {formats.whole(waiting)} attendent encore")
+    left = {0: "", 1: "\u202f; un attend encore"}.get(waiting, f"\u202f; {french.whole(waiting)} attendent encore")
     return f"{again}{left}."
 
 

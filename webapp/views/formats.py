@@ -1,21 +1,32 @@
 """How values read on a French page: the filters of the templates."""
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 
 import phonenumbers
-from babel import Locale
-from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
 
-from webapp.clock import PARIS
+from webapp.french import (
+    LOCALE,
+    NOTHING,
+    ago,
+    amount,
+    amounts,
+    day,
+    duration,
+    file_size,
+    moment,
+    money,
+    month,
+    percent,
+    plural,
+    quantity,
+    upcoming,
+    whole,
+)
 from webapp.models.clients import Client, ClientStatus
-
-LOCALE = "fr_FR"
-NOTHING = "—"
 
 
 def init_app(app: Flask) -> None:
@@ -31,6 +42,7 @@ def init_app(app: Flask) -> None:
         whole,
         amounts,
         percent,
+        plural,
         month,
         quantity,
         iban,
@@ -57,81 +69,6 @@ def phone(number: str | None) -> str:
     except phonenumbers.NumberParseException:
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-
-
-def day(value: date | None) -> str:
-    """A date: 20/11/2026. An instant is not a date: see ``moment``."""
-    return f"{value:%d/%m/%Y}" if value else NOTHING
-
-
-def moment(value: datetime | None) -> str:
-    """An instant, in Paris: 20/11/2026 à 14:05."""
-    return f"{value.astimezone(PARIS):%d/%m/%Y à %H:%M}" if value else NOTHING
-
-
-def ago(value: datetime, now: datetime) -> str:
-    """How long ago an instant was: à l’instant · il y a 12 min · il y a 3 h; beyond a day, its date."""
-    minutes = int((now - value).total_seconds() // 60)
-    if minutes < 1:
-        return "à l’instant"
-    if minutes < 60:
-        return f"il y a {minutes} min"
-    return f"il y a {minutes // 60} h" if minutes < 24 * 60 else f"le {moment(value)}"
-
-
-def upcoming(value: datetime, now: datetime) -> str:
-    """When something will be, in Paris: à 15:00, or on another day le 21/11/2026 à 09:00."""
-    is_today = value.astimezone(PARIS).date() == now.astimezone(PARIS).date()
-    return f"à {value.astimezone(PARIS):%H:%M}" if is_today else f"le {moment(value)}"
-
-
-def duration(value: timedelta | None) -> str:
-    """How long something took: 0,4 s · 12 s · 1 min 05 s."""
-    if value is None:
-        return NOTHING
-    seconds = value.total_seconds()
-    if seconds < 10:
-        return f"{format_decimal(round(seconds, 1), locale=LOCALE)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def money(amount: Decimal | None, currency: str = "EUR") -> str:
-    """An amount with its currency: 1 234,50 €."""
-    return NOTHING if amount is None else format_currency(amount, currency, locale=LOCALE)
-
-
-def amounts(values: Mapping[str, Decimal]) -> str:
-    """Amounts by currency, which are never added up: 1 234,50 € + 80,00 CHF."""
-    shown = [money(amount, currency) for currency, amount in sorted(values.items(), key=_euros_first) if amount]
-    return " + ".join(shown) or money(Decimal(0))
-
-
-def _euros_first(item: tuple[str, Decimal]) -> tuple[bool, str]:
-    return item[0] != "EUR", item[0]
-
-
-def percent(ratio: Decimal | float | None, *, signed: bool = False) -> str:
-    """A ratio: 12,5 %, with its sign where it is a change; over nothing, it is nothing."""
-    if ratio is None:
-        return NOTHING
-    text = format_percent(ratio, "#,##0.# %", locale=LOCALE)
-    return f"+{text}" if signed and ratio > 0 else text
-
-
-def month(value: date) -> str:
-    """A month: novembre 2026."""
-    return format_date(value, "MMMM y", locale=LOCALE)
-
-
-def whole(number: int) -> str:
-    """A whole number in groups of three: 10 000."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def quantity(value: Decimal) -> str:
-    """A number without needless zeros: 1 · 2,5."""
-    return format_decimal(value.normalize(), locale=LOCALE)
 
 
 def iban(value: str) -> str:
@@ -179,13 +116,6 @@ def written_text(value: str) -> list[str]:
     return value.split("\n")
 
 
-def file_size(size: int) -> str:
-    """A size in bytes: 12 ko · 3,4 Mo."""
-    if size < 1000 * 1000:
-        return f"{max(1, round(size / 1000))}\u202fko"
-    return f"{format_decimal(round(size / 1e6, 1), locale=LOCALE)}\u202fMo"
-
-
 def country_name(code: str) -> str:
     """The French name of a country (ISO 3166 alpha-2)."""
     return str(_COUNTRY_NAMES.get(code, code))
@@ -197,7 +127,7 @@ def _written_day(value: str) -> str:
 
 
 _STATUS_LABELS: dict[str, str] = {each.value: each.label for each in ClientStatus}
-_COUNTRY_NAMES = Locale("fr").territories
+_COUNTRY_NAMES = LOCALE.territories
 
 FIELD_LABELS = {
     "status": "Statut",
@@ -243,7 +173,7 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "resume_on": _written_day,
     "cancels_on": _written_day,
     "ends_on": _written_day,
-    "recurring_amount": lambda value: format_decimal(Decimal(value), format="#,##0.00", locale=LOCALE),
+    "recurring_amount": lambda value: amount(Decimal(value)),
     "phone": phone,
     "country": country_name,
     "delivery_country": country_name,

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import InvalidInputError
+from webapp.french import read_number
 from webapp.models.base import new_id
 from webapp.models.identity import Role
 from webapp.models.invoices import Invoice, InvoiceKind, InvoiceStatus
@@ -21,7 +22,6 @@ from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import Chip, read
-from webapp.views.subscriptions.form import read_number
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 

@@ -147,11 +147,11 @@ class TestNotices:
 
     def test_what_waits_unannounced_is_announced_once(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
         make_debit()
-        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).debits] == [False]
+        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).rows] == [False]
         assert self.events() == []
         assert notices.announce_due(at=NOW) == 1
         assert notices.announce_due(at=NOW) == 0
-        [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).debits
+        [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).rows
         assert (waiting.is_announced, waiting.earliest) == (True, date(2026, 12, 15))
 
     def test_the_notice_of_another_cycle_does_not_count(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
@@ -160,7 +160,7 @@ class TestNotices:
         notices.announce_due(at=NOW - timedelta(days=30))
         db.session.scalars(select(Charge)).one().cycle_no = 2
         db.session.commit()
-        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).debits] == [False]
+        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).rows] == [False]
         assert notices.announce_due(at=NOW) == 1
 
     def test_an_announcement_stands_where_no_file_comes_of_it(
@@ -205,7 +205,7 @@ class TestWaiting:
         made[2].mandate_id = None
         db.session.commit()
         notices.announce_due(at=NOW)
-        problems = [each.problem for each in listing.list_waiting(account.id, at=NOW).debits]
+        problems = [each.problem for each in listing.list_waiting(account.id, at=NOW).rows]
         assert problems[0] is None
         assert "36 mois" in (problems[1] or "")
         assert "Aucun mandat" in (problems[2] or "")
@@ -216,7 +216,7 @@ class TestWaiting:
             make_debit(due_on=day)
         first = listing.list_waiting(account.id, at=NOW, size=2)
         rest = listing.list_waiting(account.id, at=NOW, size=2, cursor=first.next_cursor)
-        assert [each.charge.due_on for each in (*first.debits, *rest.debits)] == sorted(days)
+        assert [each.charge.due_on for each in (*first.rows, *rest.rows)] == sorted(days)
         assert rest.next_cursor is None
 
 
@@ -288,7 +288,7 @@ class TestFile:
         make_debit()
         make_debit(due_on=date(2026, 12, 20))
         assert prepare(account).number_of_debits == 1
-        [left] = listing.list_waiting(account.id, at=NOW).debits
+        [left] = listing.list_waiting(account.id, at=NOW).rows
         assert left.earliest == date(2026, 12, 20)
 
     def test_a_mandate_that_slept_for_three_years_is_left_out(

@@ -198,14 +198,14 @@ def test_the_lists_show_what_needs_a_person_and_every_charge_page_by_page(world:
     _refused_all(world)
     first = listing.list_needing_person(size=2)
     rest = listing.list_needing_person(size=2, cursor=first.next_cursor)
-    assert (len(first.charges), len(rest.charges), rest.next_cursor) == (2, 1, None)
+    assert (len(first.rows), len(rest.rows), rest.next_cursor) == (2, 1, None)
     assert decisions.count_needing_person() == {Attention.REFUSED: 3}
     assert listing.count_by_status() == {ChargeStatus.FAILED: 3}
     page = listing.list_charges(ChargesView(status=ChargeStatus.FAILED), size=2)
     rest = listing.list_charges(ChargesView(status=ChargeStatus.FAILED, cursor=page.next_cursor), size=2)
-    assert len({charge.id for charge in page.charges + rest.charges}) == 3
-    assert listing.list_charges(ChargesView(status=ChargeStatus.SUCCEEDED)).charges == []
-    assert listing.list_charges(ChargesView(due_from=date(2026, 2, 1))).charges == []
+    assert len({charge.id for charge in page.rows + rest.rows}) == 3
+    assert listing.list_charges(ChargesView(status=ChargeStatus.SUCCEEDED)).rows == []
+    assert listing.list_charges(ChargesView(due_from=date(2026, 2, 1))).rows == []
 
 
 def _refused_all(world: World) -> None:

@@ -50,7 +50,7 @@ def test_everybody_sees_their_own_revenue_with_its_list(cast: Cast, who: str, ex
     for each in found.present:
         shown = list_subscriptions(each.view)
         assert shown.totals == each.totals
-        assert sum(row.amount for row in shown.rows) == each.totals.mrr["EUR"]
+        assert sum(row.amount for row in shown.page.rows) == each.totals.mrr["EUR"]
 
 
 def test_each_month_has_its_end_in_paris(cast: Cast) -> None:

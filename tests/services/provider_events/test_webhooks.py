@@ -36,7 +36,7 @@ def kept() -> list[WebhookEvent]:
 
 
 def failed() -> list[WebhookEvent]:
-    return listing.list_events(EventsView(state=WebhookState.FAILED)).events
+    return listing.list_events(EventsView(state=WebhookState.FAILED)).rows
 
 
 def charge_of(attempt: ChargeAttempt) -> Charge:

@@ -12,6 +12,7 @@ from tests.conftest import Cast
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
+from webapp.services.keyset import Page
 from webapp.services.subscriptions import listing
 from webapp.services.subscriptions.listing import Sort, SubscriptionsView, list_subscriptions
 
@@ -26,7 +27,7 @@ def _subscription(**values: Any) -> Subscription:
 
 
 def _ids(**values: Any) -> set[Any]:
-    return {row.id for row in list_subscriptions(SubscriptionsView(**values)).rows}
+    return {row.id for row in list_subscriptions(SubscriptionsView(**values)).page.rows}
 
 
 def test_a_row_says_what_is_sold_to_whom(cast: Cast) -> None:
@@ -34,7 +35,7 @@ def test_a_row_says_what_is_sold_to_whom(cast: Cast) -> None:
     subscription = _subscription(client_id=client.id, next_charge_on=NOON.date(), next_charge_at=NOON)
     for label in ("Coffret", "Tasse"):
         factories.SubscriptionLineFactory(subscription_id=subscription.id, label=label)
-    (row,) = list_subscriptions(SubscriptionsView()).rows
+    (row,) = list_subscriptions(SubscriptionsView()).page.rows
     assert row.client == "MARTIN Zoé"
     assert set(row.lines.split(", ")) == {"Coffret", "Tasse"}
     assert (row.status, row.amount, row.next_charge_on) == (SubscriptionStatus.ACTIVE, Decimal("10.00"), NOON.date())
@@ -73,7 +74,7 @@ def test_each_filter_narrows_the_list(cast: Cast) -> None:
 def test_another_organisations_subscriptions_are_not_listed(cast: Cast) -> None:
     _subscription()
     with tenancy.organisation(cast.other_organisation.id):
-        assert list_subscriptions(SubscriptionsView()) == listing.Listing([], None, listing.Totals(0, {}))
+        assert list_subscriptions(SubscriptionsView()) == listing.Listing(Page([], None, None), listing.Totals(0, {}))
 
 
 @pytest.mark.parametrize("sort", list(Sort))
@@ -91,10 +92,10 @@ def test_pages_follow_each_other_without_gap_or_repeat(cast: Cast, sort: Sort, m
     seen: list[listing.SubscriptionRow] = []
     cursor: str | None = ""
     while cursor is not None:
-        page = list_subscriptions(SubscriptionsView(sort=sort, cursor=cursor))
-        assert page.totals.number == 8
-        seen += page.rows
-        cursor = page.next_cursor
+        shown = list_subscriptions(SubscriptionsView(sort=sort, cursor=cursor))
+        assert shown.totals.number == 8
+        seen += shown.page.rows
+        cursor = shown.page.next_cursor
     assert len({row.id for row in seen}) == len(seen) == 8
     if sort is Sort.NEWEST:
         assert [row.id for row in seen] == sorted((row.id for row in seen), reverse=True)

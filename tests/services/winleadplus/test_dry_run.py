@@ -60,8 +60,8 @@ def test_the_plan_tells_field_by_field(winleadplus: Upstream, sync: Sync) -> Non
     assert _plan(run, ItemKind.UPDATED) == {
         "1": [
             Change("Ville", "Lille", "Roubaix"),
-            Change(f"Contrat 1WNC{NARROW}: montant", f"2,20{NARROW}€", f"3,00{NARROW}€"),
-            Change(f"Contrat 1WNC{NARROW}: lignes", f"Télécâble Sat (2,2000{NARROW}€)", None),
+            Change(f"Contrat 1WNC{NARROW}: montant", "2,20\u00a0€", "3,00\u00a0€"),
+            Change(f"Contrat 1WNC{NARROW}: lignes", "Télécâble Sat (2,20\u00a0€)", None),
         ]
     }
     assert _plan(run, ItemKind.CREATED)["2"] == [
@@ -77,7 +77,7 @@ def test_the_plan_tells_field_by_field(winleadplus: Upstream, sync: Sync) -> Non
         Change("Commercial", None, "John Doe"),
         Change("Pièce d’identité", None, "••••"),
         Change(f"Contrat 2TEL{NARROW}: statut", None, "En attente"),
-        Change(f"Contrat 2TEL{NARROW}: montant", None, f"29,99{NARROW}€"),
+        Change(f"Contrat 2TEL{NARROW}: montant", None, "29,99\u00a0€"),
         Change(f"Contrat 2TEL{NARROW}: signature", None, "07/02/2026"),
         Change("IBAN", None, "FR•• •••• 0189"),
     ]

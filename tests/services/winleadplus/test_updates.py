@@ -141,12 +141,12 @@ def test_contracts_change_field_by_field(winleadplus: Upstream, sync: Sync) -> N
     assert told == {
         "Statut": ("Actif", "Inactif"),
         f"Contrat 1WNC{NARROW}: statut": ("Actif", "Résilié"),
-        f"Contrat 1WNC{NARROW}: montant": (f"2,20{NARROW}€", f"3,50{NARROW}€"),
+        f"Contrat 1WNC{NARROW}: montant": ("2,20\u00a0€", "3,50\u00a0€"),
         f"Contrat 1WNC{NARROW}: validation": (None, "01/03/2026"),
         f"Contrat 1WNC{NARROW}: début": ("06/02/2026", "01/03/2026"),
         f"Contrat 1WNC{NARROW}: lignes": (
-            f"Télécâble Sat (2,2000{NARROW}€)",
-            f"Nouvelle offre (3,5000{NARROW}€)",
+            "Télécâble Sat (2,20\u00a0€)",
+            "Nouvelle offre (3,50\u00a0€)",
         ),
     }
 

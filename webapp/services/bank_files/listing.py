@@ -1,12 +1,13 @@
 """Lists of what goes through banks and providers: debits that wait for a file, files, their debits, and webhooks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from webapp import clock
@@ -77,25 +78,22 @@ def select_waiting() -> Select[ChargeAttempt, Charge, Mandate | None, date | Non
     )
 
 
-class WaitingPage(NamedTuple):
-    """One page, and the cursor of the next one where there is one."""
-
-    debits: list[Waiting]
-    next_cursor: str | None
-
-
-def list_waiting(account_id: UUID, *, at: datetime, cursor: str | None = None, size: int = PAGE_SIZE) -> WaitingPage:
+def list_waiting(
+    account_id: UUID, *, at: datetime, cursor: str | None = None, size: int = PAGE_SIZE
+) -> keyset.Page[Waiting]:
     """The debits of an account that wait for a file, the earliest due first, each with its client."""
-    statement = select_waiting().where(ChargeAttempt.provider_account_id == account_id)
-    start = keyset.decode(cursor, sort=BY_DUE_DATE, kind=date) if cursor else None
-    if start is not None:
-        statement = statement.where(tuple_(Charge.due_on, ChargeAttempt.id) > (start.key, start.id))
-    statement = statement.options(joinedload(Charge.client)).order_by(Charge.due_on, ChargeAttempt.id)
-    rows = [Waiting.read(*row, at=at) for row in db.session.execute(statement.limit(size + 1))]
-    if len(rows) <= size:
-        return WaitingPage(rows, None)
-    last = rows[size - 1]
-    return WaitingPage(rows[:size], keyset.encode(Position(last.charge.due_on, last.attempt.id), sort=BY_DUE_DATE))
+    statement = (
+        select_waiting().where(ChargeAttempt.provider_account_id == account_id).options(joinedload(Charge.client))
+    )
+
+    def read(start: Position | None) -> list[Waiting]:
+        page = keyset.cut(statement, [Charge.due_on, ChargeAttempt.id], start, is_descending=False, size=size)
+        return [Waiting.read(*row, at=at) for row in db.session.execute(page)]
+
+    start = keyset.decode(cursor, sort=BY_DUE_DATE, kind=date)
+    return keyset.page(
+        read, start, place=lambda each: (each.charge.due_on, each.attempt.id), sort=BY_DUE_DATE, size=size
+    )
 
 
 class AccountWaiting(NamedTuple):
@@ -230,29 +228,20 @@ class EventsView:
     cursor: str | None = None
 
 
-class EventsPage(NamedTuple):
-    """One page, and the cursor of the next one where there is one."""
-
-    events: list[WebhookEvent]
-    next_cursor: str | None
-
-
-def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> EventsPage:
+def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[WebhookEvent]:
     """The webhooks of the view, the latest first, each with its account. Those closed by a person count as handled."""
     statement = select(WebhookEvent).join(WebhookEvent.account).options(contains_eager(WebhookEvent.account))
     if view.state is not None:
         statement = statement.where(*_IN_STATE[view.state])
     if view.provider is not None:
         statement = statement.where(ProviderAccount.provider == view.provider)
-    start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime) if view.cursor else None
-    if start is not None:
-        statement = statement.where(tuple_(WebhookEvent.received_at, WebhookEvent.id) < (start.key, start.id))
-    ordered = statement.order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
-    rows = list(db.session.scalars(ordered.limit(size + 1)))
-    if len(rows) <= size:
-        return EventsPage(rows, None)
-    last = rows[size - 1]
-    return EventsPage(rows[:size], keyset.encode(Position(last.received_at, last.id), sort=BY_RECEPTION))
+
+    def read(start: Position | None) -> Sequence[WebhookEvent]:
+        page = keyset.cut(statement, [WebhookEvent.received_at, WebhookEvent.id], start, is_descending=True, size=size)
+        return db.session.scalars(page).all()
+
+    start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime)
+    return keyset.page(read, start, place=lambda each: (each.received_at, each.id), sort=BY_RECEPTION, size=size)
 
 
 _IN_STATE = {

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
+from webapp import french
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentMetadata, PaymentRequest
 from webapp.models.base import new_id
@@ -288,7 +289,7 @@ def _claim(task: Task, charge: Charge, attempt: ChargeAttempt, saved: SavedPayme
                 subscription_id=charge.subscription_id,
                 cycle_no=charge.cycle_no,
             ),
-            statement_text=f"Échéance du {charge.due_on:%d/%m/%Y}",
+            statement_text=f"Échéance du {french.day(charge.due_on)}",
             collect_on=charge.due_on,
         ),
     )

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import exists, func, select
 
+from webapp import french
 from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus, RefusalClass
 from webapp.models.identity import User
@@ -232,7 +233,7 @@ def leave_refund_to_person(charge: Charge, explanation: str, *, at: datetime, is
     attention = Attention.REFUND
     if invoice.overpaid and (is_settled or charge.attention is Attention.REFUND_AGAIN):
         attention = Attention.REFUND_AGAIN
-        owed = STILL_OWED.format(amount=f"{invoice.overpaid:.2f}".replace(".", ","), currency=invoice.currency)
+        owed = STILL_OWED.format(amount=french.amount(invoice.overpaid), currency=invoice.currency)
         explanation = f"{explanation} {owed}".strip()
     set_attention(charge, attention, at=at)
     if charge.attention is attention:

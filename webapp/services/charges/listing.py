@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -40,14 +39,7 @@ class ChargesView:
     cursor: str | None = None
 
 
-class Page(NamedTuple):
-    """One page, and the cursor of the next one where there is one."""
-
-    charges: list[Charge]
-    next_cursor: str | None
-
-
-def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> Page:
+def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> keyset.Page[Charge]:
     """The charges of the view, the latest due first, each with its client and its attempts."""
     wanted = {
         Charge.status: view.status,
@@ -59,14 +51,13 @@ def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> Page:
         statement = statement.where(Charge.due_on >= view.due_from)
     if view.due_until is not None:
         statement = statement.where(Charge.due_on <= view.due_until)
-    start = keyset.decode(view.cursor, sort=BY_DUE_DATE, kind=date) if view.cursor else None
-    if start is not None:
-        statement = statement.where(tuple_(Charge.due_on, Charge.id) < (start.key, start.id))
-    rows = list(db.session.scalars(statement.order_by(Charge.due_on.desc(), Charge.id.desc()).limit(size + 1)).unique())
-    shown = rows[:size]
-    has_more = len(rows) > size
-    cursor = keyset.encode(Position(shown[-1].due_on, shown[-1].id), sort=BY_DUE_DATE) if has_more else None
-    return Page(shown, cursor)
+
+    def read(start: Position | None) -> Sequence[Charge]:
+        page = keyset.cut(statement, [Charge.due_on, Charge.id], start, is_descending=True, size=size)
+        return db.session.scalars(page).all()
+
+    start = keyset.decode(view.cursor, sort=BY_DUE_DATE, kind=date)
+    return keyset.page(read, start, place=lambda each: (each.due_on, each.id), sort=BY_DUE_DATE, size=size)
 
 
 def list_latest_of_client(client_id: UUID, *, size: int) -> Sequence[Charge]:
@@ -76,19 +67,24 @@ def list_latest_of_client(client_id: UUID, *, size: int) -> Sequence[Charge]:
 
 def list_needing_person(
     *, attention: Attention | None = None, cursor: str | None = None, size: int = PAGE_SIZE
-) -> Page:
+) -> keyset.Page[Charge]:
     """The charges that need a person, the longest waiting first, each with its client and its attempts."""
     statement = _LISTED.where(Charge.attention.is_not(None))
     if attention is not None:
         statement = statement.where(Charge.attention == attention)
-    start = keyset.decode(cursor, sort=BY_WAITING, kind=datetime) if cursor else None
-    if start is not None:
-        statement = statement.where(tuple_(Charge.attention_at, Charge.id) > (start.key, start.id))
-    rows = list(db.session.scalars(statement.order_by(Charge.attention_at, Charge.id).limit(size + 1)).unique())
-    shown = rows[:size]
-    if len(rows) <= size or shown[-1].attention_at is None:
-        return Page(shown, None)
-    return Page(shown, keyset.encode(Position(shown[-1].attention_at, shown[-1].id), sort=BY_WAITING))
+
+    def read(start: Position | None) -> Sequence[Charge]:
+        page = keyset.cut(statement, [Charge.attention_at, Charge.id], start, is_descending=False, size=size)
+        return db.session.scalars(page).all()
+
+    start = keyset.decode(cursor, sort=BY_WAITING, kind=datetime)
+    return keyset.page(read, start, place=_since, sort=BY_WAITING, size=size)
+
+
+def _since(charge: Charge) -> tuple[datetime, UUID]:
+    if charge.attention_at is None:
+        raise AssertionError("a charge that needs a person does so since some instant")
+    return charge.attention_at, charge.id
 
 
 def count_by_status() -> dict[ChargeStatus, int]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp import clock, tenancy
 from webapp.extensions import db
+from webapp.french import counted
 from webapp.models.base import new_id
 from webapp.models.charges import Charge, ChargeRun, ChargeStatus
 from webapp.models.winleadplus import RunStatus, RunTrigger
@@ -279,15 +280,10 @@ def sentence(run: ChargeRun) -> str:
         return run.error
     if not any(counts_of(run).values()):
         return "Il n’y avait rien à prélever."
-    parts = [_counted(run.charged, "payé"), _counted(run.failed, "refusé")]
-    parts += [_counted(run.processing, "en traitement", "en traitement")] if run.processing else []
-    parts += [_counted(run.unknown, "inconnu")] if run.unknown else []
-    parts += [_counted(run.skipped, "non prélevé")] if run.skipped else []
+    parts = [counted(run.charged, "payé"), counted(run.failed, "refusé")]
+    parts += [counted(run.processing, "en traitement", "en traitement")] if run.processing else []
+    parts += [counted(run.unknown, "inconnu")] if run.unknown else []
+    parts += [counted(run.skipped, "non prélevé", "non prélevés")] if run.skipped else []
     apart = count_apart(run)
-    parts += [_counted(apart, "suivi à part", "suivis à part")] if apart else []
+    parts += [counted(apart, "suivi à part", "suivis à part")] if apart else []
     return f"Prélèvements terminés\u202f: {', '.join(parts)}"
-
-
-def _counted(number: int, word: str, plural: str | None = None) -> str:
-    many = plural or " ".join(f"{part}s" if part != "non" else part for part in word.split())
-    return f"{number} {word if number < 2 else many}"

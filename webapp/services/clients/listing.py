@@ -75,18 +75,10 @@ class Count(NamedTuple):
     is_capped: bool
 
 
-class Page(NamedTuple):
-    """Rows in order, with the cursors of the pages around them; None where there is no such page."""
-
-    rows: list[ClientRow]
-    next_cursor: str | None
-    previous_cursor: str | None
-
-
 class Listing(NamedTuple):
     """The page that a view asks for, and how many clients the view holds in all."""
 
-    page: Page
+    page: keyset.Page[ClientRow]
     total: Count
 
 
@@ -208,23 +200,14 @@ def _neighbours(found: dict[_Way, Found]) -> Neighbours:
 
 
 def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> Listing:
-    """The page at ``position``; the first one where rows went since, rather than nothing or a stump."""
-    if position is None:
-        found = db.session.execute(statement(_Way.START)).all()
-    else:
-        way = _Way.BEFORE if position.is_backward else _Way.AFTER
-        found = db.session.execute(statement(way), {"key": position.key, "id": position.id}).all()
-    rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
-    if position and (not rows or (position.is_backward and len(rows) < PAGE_SIZE)):
-        return _read(view, None, statement)
-    is_backward = position is not None and position.is_backward
-    page = _page(
-        view,
-        rows[::-1] if is_backward else rows,
-        has_next=has_more or is_backward,
-        has_previous=has_more if is_backward else position is not None,
-    )
-    return Listing(page, Count(rows[0].total if rows else 0, is_capped=False))
+    def read(start: keyset.Position | None) -> Sequence[Found]:
+        if start is None:
+            return db.session.execute(statement(_Way.START)).all()
+        way = _Way.BEFORE if start.is_backward else _Way.AFTER
+        return db.session.execute(statement(way), {"key": start.key, "id": start.id}).all()
+
+    page = keyset.page(read, position, place=lambda row: (row[0], row.id), sort=view.sort, size=PAGE_SIZE)
+    return Listing(page.map(_row), Count(page.rows[0].total if page.rows else 0, is_capped=False))
 
 
 def _walking(
@@ -279,18 +262,6 @@ def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     matches = select(literal(1)).select_from(Client).where(*conditions)
     counted = matches if exact else matches.limit(COUNT_CAP + 1)
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
-
-
-def _page(view: ClientsView, found: Sequence[Found], *, has_next: bool, has_previous: bool) -> Page:
-    return Page(
-        rows=[_row(each) for each in found],
-        next_cursor=_cursor(view, found[-1]) if has_next else None,
-        previous_cursor=_cursor(view, found[0], is_backward=True) if has_previous else None,
-    )
-
-
-def _cursor(view: ClientsView, found: Found, *, is_backward: bool = False) -> str:
-    return keyset.encode(keyset.Position(found[0], found.id, is_backward), sort=view.sort)
 
 
 def _row(found: Found) -> ClientRow:

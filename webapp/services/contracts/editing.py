@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from babel.numbers import format_decimal
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
+from webapp import french
 from webapp.clock import PARIS, start_of
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -145,20 +145,16 @@ def worded(name: str, value: Any) -> str | None:
     if isinstance(value, ContractStatus | PaymentMethod):
         return value.label
     if isinstance(value, date):
-        return f"{value:%d/%m/%Y}"
+        return french.day(value)
     if isinstance(value, Decimal):
-        return _amount(value)
+        return french.amount(value)
     return ", ".join(map(_line, value)) if name == "lines" else str(value)
 
 
 def _line(line: LineFields) -> str:
     """2 × Coffret à 9,90: a change of a price or a quantity is one that a person can see."""
-    count = "" if line.quantity == 1 else f"{format_decimal(line.quantity, locale='fr')} × "
-    return f"{count}{line.label}" + ("" if line.unit_price is None else f" à {_amount(line.unit_price)}")
-
-
-def _amount(value: Decimal) -> str:
-    return str(format_decimal(value, format="#,##0.00##", locale="fr"))
+    count = "" if line.quantity == 1 else f"{french.quantity(line.quantity)} × "
+    return f"{count}{line.label}" + ("" if line.unit_price is None else f" à {french.amount(line.unit_price)}")
 
 
 def _name_of(name: str, value: UUID) -> str | None:

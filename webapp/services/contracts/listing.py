@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
@@ -24,6 +24,9 @@ from webapp.services import keyset
 from webapp.services.contracts import counting
 from webapp.services.contracts.search import search_conditions
 from webapp.services.contracts.selection import NOBODY, ContractsView, Sort, row_conditions
+
+Statement = Select[*tuple[Any, ...]]
+Found = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
@@ -58,18 +61,10 @@ class Total(NamedTuple):
     amounts: Mapping[str, Decimal] | None
 
 
-class Page(NamedTuple):
-    """Rows in order, with the cursors of the pages around them; None where there is no such page."""
-
-    rows: list[ContractRow]
-    next_cursor: str | None
-    previous_cursor: str | None
-
-
 class Listing(NamedTuple):
     """The page that a view asks for, and how many contracts the view holds in all."""
 
-    page: Page
+    page: keyset.Page[ContractRow]
     total: Total
 
 
@@ -117,9 +112,7 @@ def list_contracts(view: ContractsView, *, exact: bool = False) -> Listing:
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
     """
     total = count_contracts(view, exact=exact)
-    conditions = [*row_conditions(view), *search_conditions(view.search)]
-    position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
-    return Listing(_find_page(view, conditions, position, is_scarce=_is_scarce(view, total)), total)
+    return Listing(_find_page(view, is_scarce=_is_scarce(view, total)), total)
 
 
 def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:
@@ -138,34 +131,25 @@ def _is_scarce(view: ContractsView, total: Total) -> bool:
     return bool(view.search or view.product) and total.number < COUNT_CAP
 
 
-def _find_page(
-    view: ContractsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None, *, is_scarce: bool
-) -> Page:
-    found = db.session.execute(_page_statement(view, conditions, position, is_scarce=is_scarce)).all()
-    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    if position is None:
-        return _page(view, found, has_next=has_more)
-    if not found or (position.is_backward and len(found) < PAGE_SIZE):
-        return _find_page(view, conditions, None, is_scarce=is_scarce)  # rows went since: start over, not show a stump
-    if position.is_backward:
-        return _page(view, found[::-1], has_next=True, has_previous=has_more)
-    return _page(view, found, has_next=has_more, has_previous=True)
-
-
-def _page_statement(
-    view: ContractsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None, *, is_scarce: bool
-) -> Select[*tuple[Any, ...]]:
-    key, _ = _KEYS[view.sort.ascending]
-    is_descending = view.sort.is_descending != bool(position and position.is_backward)
-    order = [column.desc() if is_descending else column.asc() for column in _order(view, key, is_scarce=is_scarce)]
-    statement: Select[*tuple[Any, ...]] = (
-        select(*_COLUMNS, key.label("sort_key"), *_COMMERCIAL).join(Contract.client).outerjoin(Contract.commercial)
+def _find_page(view: ContractsView, *, is_scarce: bool) -> keyset.Page[ContractRow]:
+    key, kind = _KEYS[view.sort.ascending]
+    statement: Statement = (
+        select(*_COLUMNS, key.label("sort_key"), *_COMMERCIAL)
+        .join(Contract.client)
+        .outerjoin(Contract.commercial)
+        .where(*row_conditions(view), *search_conditions(view.search))
     )
-    statement = statement.where(*conditions).order_by(*order).limit(PAGE_SIZE + 1)
-    if position is None:
-        return statement
-    here, there = tuple_(key, Contract.id), tuple_(literal(position.key, key.type), literal(position.id))
-    return statement.where(here < there if is_descending else here > there)
+
+    def read(start: keyset.Position | None) -> Sequence[Found]:
+        page = keyset.cut(statement, order, start, is_descending=view.sort.is_descending, size=PAGE_SIZE)
+        return db.session.execute(page).all()
+
+    order = _order(view, key, is_scarce=is_scarce)
+    start = keyset.decode(view.cursor, sort=view.sort, kind=kind)
+    page = keyset.page(read, start, place=lambda row: (row.sort_key, row.id), sort=view.sort, size=PAGE_SIZE)
+    sold = {product_id for row in page.rows for product_id in row.product_ids}
+    names = dict(_named(select(Product.id, Product.name).where(Product.id.in_(sold))))
+    return page.map(lambda row: _row(row, names))
 
 
 def _order(view: ContractsView, key: InstrumentedAttribute[Any], *, is_scarce: bool) -> list[ColumnElement[Any]]:
@@ -174,7 +158,7 @@ def _order(view: ContractsView, key: InstrumentedAttribute[Any], *, is_scarce: b
     As in the list of clients: no index has ``greatest(key)``, and a filter on NULL is no constant to the planner.
     """
     if is_scarce:
-        return [func.greatest(key), Contract.id.expression]
+        return [func.greatest(key, type_=key.type), Contract.id.expression]
     leading: list[ColumnElement[Any]] = []
     if view.sold_by == (NOBODY,):
         leading = [Contract.commercial_id.expression]
@@ -183,23 +167,7 @@ def _order(view: ContractsView, key: InstrumentedAttribute[Any], *, is_scarce: b
     return [*leading, key.expression, Contract.id.expression]
 
 
-def _page(
-    view: ContractsView, found: Sequence[Row[*tuple[Any, ...]]], *, has_next: bool, has_previous: bool = False
-) -> Page:
-    sold = {product_id for each in found for product_id in each.product_ids}
-    names = dict(_named(select(Product.id, Product.name).where(Product.id.in_(sold))))
-    return Page(
-        rows=[_row(each, names) for each in found],
-        next_cursor=_cursor(view, found[-1]) if has_next else None,
-        previous_cursor=_cursor(view, found[0], is_backward=True) if has_previous else None,
-    )
-
-
-def _cursor(view: ContractsView, row: Row[*tuple[Any, ...]], *, is_backward: bool = False) -> str:
-    return keyset.encode(keyset.Position(row.sort_key, row.id, is_backward), sort=view.sort)
-
-
-def _row(found: Row[*tuple[Any, ...]], product_names: Mapping[UUID, str]) -> ContractRow:
+def _row(found: Found, product_names: Mapping[UUID, str]) -> ContractRow:
     return ContractRow(
         id=found.id,
         reference=found.reference,
@@ -220,7 +188,7 @@ def _row(found: Row[*tuple[Any, ...]], product_names: Mapping[UUID, str]) -> Con
     )
 
 
-def _commercial_name(found: Row[*tuple[Any, ...]]) -> str:
+def _commercial_name(found: Found) -> str:
     return commercials.full_name(*found[-len(_COMMERCIAL) :])
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from dateutil.relativedelta import relativedelta
 
 from webapp.errors import InvalidInputError
+from webapp.french import day
 
 DAY = timedelta(days=1)
 
@@ -49,7 +50,7 @@ class Period:
         """Any days. Raises InvalidInputError where the end precedes the start."""
         if until < since:
             raise InvalidInputError(
-                f"La fin de la période ({until:%d/%m/%Y}) précède son début ({since:%d/%m/%Y}).", field="au"
+                f"La fin de la période ({day(until)}) précède son début ({day(since)}).", field="au"
             )
         return cls(Span.CUSTOM, since, until)
 

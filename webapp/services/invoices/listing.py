@@ -1,13 +1,14 @@
 """Reading invoices and credit notes: lists, one with its lines and payments, and what a client owes."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -80,7 +81,7 @@ _RECEIVED = (
 class InvoicesView:
     """What the list shows; None lets all through. ``search`` is a client's name or e-mail, or an invoice's number.
 
-    The latest come first: by due date where a status is asked for, else in the order in which they were made.
+    The latest come first: by due date where those of a status are asked for, else in the order in which they were made.
     """
 
     search: str = ""
@@ -93,7 +94,12 @@ class InvoicesView:
     @property
     def sort(self) -> str:
         """The order's name, which cursors carry."""
-        return "-echeance" if self.status else "-creation"
+        return "-echeance" if self.is_by_due_date else "-creation"
+
+    @property
+    def is_by_due_date(self) -> bool:
+        """Whether the latest due come first; a draft is not due yet."""
+        return self.status not in (None, InvoiceStatus.DRAFT)
 
 
 class InvoiceRow(NamedTuple):
@@ -118,30 +124,19 @@ class InvoiceRow(NamedTuple):
         return label_of(self.kind, self.status)
 
 
-class Listing(NamedTuple):
-    """A page, and the cursor of the next one if there is one."""
-
-    rows: list[InvoiceRow]
-    next_cursor: str | None
-
-
-def list_invoices(view: InvoicesView) -> Listing:
+def list_invoices(view: InvoicesView) -> keyset.Page[InvoiceRow]:
     """The invoices of a view. A cursor that is none, or was made for another order, gives the first page."""
-    key: Any = func.coalesce(Invoice.due_on, literal(date.min)) if view.status else Invoice.created_at
-    position = keyset.decode(view.cursor, sort=view.sort, kind=date if view.status else datetime)
-    statement = _STATEMENT.where(*_conditions(view)).limit(PAGE_SIZE + 1)
-    if view.status:
-        statement = statement.order_by(Invoice.due_on.desc(), Invoice.id.desc())
-        if position is not None:
-            statement = statement.where(tuple_(Invoice.due_on, Invoice.id) < tuple_(literal(position.key), position.id))
-    else:
-        statement = statement.order_by(Invoice.id.desc())
-        if position is not None:
-            statement = statement.where(Invoice.id < position.id)
-    found = db.session.execute(statement.add_columns(key.label("key"))).all()
-    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    next_cursor = keyset.encode(keyset.Position(found[-1].key, found[-1].id), sort=view.sort) if has_more else None
-    return Listing([_row(each) for each in found], next_cursor)
+    order = [Invoice.due_on, Invoice.id] if view.is_by_due_date else [Invoice.id]
+    statement = _STATEMENT.where(*_conditions(view))
+
+    def read(start: keyset.Position | None) -> Sequence[Row[*tuple[Any, ...]]]:
+        return db.session.execute(keyset.cut(statement, order, start, is_descending=True, size=PAGE_SIZE)).all()
+
+    def place(row: Row[*tuple[Any, ...]]) -> tuple[keyset.Key, UUID]:
+        return row.due_on if view.is_by_due_date else "", row.id
+
+    start = keyset.decode(view.cursor, sort=view.sort, kind=date if view.is_by_due_date else str)
+    return keyset.page(read, start, place=place, sort=view.sort, size=PAGE_SIZE).map(_row)
 
 
 def list_latest_of_client(client_id: UUID, *, size: int) -> list[InvoiceRow]:

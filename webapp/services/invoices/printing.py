@@ -10,10 +10,9 @@ from textwrap import wrap
 from typing import Any
 from uuid import UUID
 
-from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from webapp import french
 from webapp.errors import DomainError, UnavailableError
 from webapp.models.invoices import Invoice
 from webapp.services.invoices.listing import find_invoice
@@ -66,7 +65,7 @@ def _legal_line(seller: dict[str, Any]) -> str:
     capital, siren = seller.get("share_capital"), seller.get("siren")
     form = seller.get("legal_form") or ""
     if capital:
-        form = f"{form or 'Société'} au capital de {_number(Decimal(capital))}\u00a0€"
+        form = f"{form or 'Société'} au capital de {french.quantity(Decimal(capital))}\u00a0€"
     parts = (
         form,
         "SIREN\u00a0" + "\u00a0".join(wrap(siren, 3)) if siren else "",
@@ -85,20 +84,12 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"money": _money, "day": _day, "number": _number}
+    environment.filters |= {"money": french.unit_price, "day": _day, "number": french.quantity}
     return environment
 
 
-def _money(amount: Decimal, currency: str) -> str:
-    return format_currency(amount, currency, format=MONEY, locale=LOCALE, currency_digits=False)
-
-
 def _day(day: date | None) -> str:
-    return format_date(day, format="d MMMM y", locale=LOCALE) if day else ""
-
-
-def _number(number: Decimal) -> str:
-    return format_decimal(number.normalize(), format="#,##0.####", locale=LOCALE)
+    return french.long_day(day) if day else ""
 
 
 @cache

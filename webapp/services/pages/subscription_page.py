@@ -74,7 +74,7 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
         contract=_contract(subscription),
         means=means,
         obstacle=None if subscription.status.is_final else _obstacle(subscription, means, at),
-        charges=charges.charges,
+        charges=charges.rows,
         has_more_charges=charges.next_cursor is not None,
         forecast=scheduling.forecast(subscription, at=at),
         history=history.list_history(subscription.id),

@@ -1,9 +1,9 @@
 """Whether a value fits its field, whatever shape a form sends it in."""
 
 import math
-import re
 from typing import Protocol
 
+from webapp import french
 from webapp.errors import InvalidInputError
 from webapp.models.preferences import Scalar, ValueType
 from webapp.services.contact import clean_text
@@ -63,10 +63,10 @@ def _check_text(field: Field, written: Scalar) -> str:
 def _check_number(field: Field, written: Scalar) -> int | float:
     if isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written):
         return written
-    text = re.sub(r"[\s\u00a0\u202f]", "", str(written)).replace(",", ".")
-    if not re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,9})?", text, re.ASCII):
+    read = french.read_number(str(written))
+    if read is None or read.is_nan():
         raise refusal(field, "Indiquez un nombre, par exemple 2,5.")
-    number = float(text)
+    number = float(read)
     return int(number) if number.is_integer() else number
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
-from webapp import queue, tenancy
+from webapp import french, queue, tenancy
 from webapp.clock import PARIS
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -154,13 +154,9 @@ def _check_amount(amount: Decimal, limit: Decimal) -> None:
     if limit <= 0:
         raise InvalidInputError("Il n’y a plus rien à rembourser de cette façon.", field="amount")
     if amount.is_finite() and amount > limit:
-        raise InvalidInputError(f"C’est trop\u202f: {_written(limit)} au plus.", field="amount")
+        raise InvalidInputError(f"C’est trop\u202f: {french.amount(limit)} au plus.", field="amount")
     if not amount.is_finite() or amount <= 0 or amount != cents(amount):
         raise InvalidInputError("Indiquez un montant au-dessus de zéro, avec deux décimales au plus.", field="amount")
-
-
-def _written(amount: Decimal) -> str:
-    return f"{amount:.2f}".replace(".", ",")
 
 
 def note_refund(

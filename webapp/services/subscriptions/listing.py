@@ -1,13 +1,15 @@
 """The subscriptions page: which subscriptions, in what order, how many, and what they bring in a month."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_, select
 
 from webapp import tenancy
 from webapp.extensions import db
@@ -17,6 +19,9 @@ from webapp.models.money import cents
 from webapp.models.subscriptions import RECURRING, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services import keyset
 from webapp.services.clients.search import Term, terms_of
+
+Statement = Select[*tuple[Any, ...]]
+Found = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
 SEARCH_LENGTH = 200
@@ -83,23 +88,23 @@ class Totals(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A page of a view, the cursor of the next one if there is one, and the totals of the whole view."""
+    """A page of a view, and the totals of the whole view."""
 
-    rows: list[SubscriptionRow]
-    next_cursor: str | None
+    page: keyset.Page[SubscriptionRow]
     totals: Totals
 
 
 def list_subscriptions(view: SubscriptionsView) -> Listing:
     """The subscriptions of a view. A cursor that is none, or was made for another order, gives the first page."""
-    conditions = _conditions(view)
-    found = _page(view, conditions, keyset.decode(view.cursor, sort=view.sort, kind=datetime))
-    has_more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    next_cursor = None
-    if has_more:
-        position = keyset.Position(found[-1].next_charge_at or NEVER, found[-1].id)
-        next_cursor = keyset.encode(position, sort=view.sort)
-    return Listing([_row(each) for each in found], next_cursor, _totals(view))
+    statement = _statement(_conditions(view))
+    page = keyset.page(
+        partial(_read_newest if view.sort is Sort.NEWEST else _read_due, statement),
+        keyset.decode(view.cursor, sort=view.sort, kind=datetime),
+        place=lambda row: (row.next_charge_at or NEVER, row.id),
+        sort=view.sort,
+        size=PAGE_SIZE,
+    )
+    return Listing(page.map(_row), _totals(view))
 
 
 def count_subscriptions(view: SubscriptionsView) -> Totals:
@@ -150,33 +155,28 @@ def _terms(search: str) -> list[Term]:
     return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
 
 
-def _page(
-    view: SubscriptionsView, conditions: list[ColumnElement[bool]], position: keyset.Position | None
-) -> list[Row[*tuple[Any, ...]]]:
-    """One row more than a page has, from the position on."""
-    wanted = PAGE_SIZE + 1
-    statement = _statement(conditions)
-    if view.sort is Sort.NEWEST:
-        if position is not None:
-            statement = statement.where(Subscription.id < position.id)
-        return list(db.session.execute(statement.order_by(Subscription.id.desc()).limit(wanted)))
-    # Those with a date walk the index of what is due; those without one follow, by id.
-    found: list[Row[*tuple[Any, ...]]] = []
+def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[Found]:
+    page = keyset.cut(statement, [Subscription.id], start, is_descending=True, size=PAGE_SIZE)
+    return db.session.execute(page).all()
+
+
+def _read_due(statement: Statement, start: keyset.Position | None) -> Sequence[Found]:
+    """Those with a date walk the index of what is due; those without one follow, by id."""
+    if start is not None and start.key == NEVER:
+        return _read_without_date(statement, start, size=PAGE_SIZE)
+    due = statement.where(Subscription.next_charge_at.is_not(None))
+    order = [Subscription.next_charge_at, Subscription.id]
+    found = db.session.execute(keyset.cut(due, order, start, is_descending=False, size=PAGE_SIZE)).all()
+    left = PAGE_SIZE - len(found)
+    return found if left < 0 else [*found, *_read_without_date(statement, None, size=left)]
+
+
+def _read_without_date(statement: Statement, start: keyset.Position | None, *, size: int) -> Sequence[Found]:
     without = statement.where(Subscription.next_charge_at.is_(None))
-    if position is not None and position.key == NEVER:
-        without = without.where(Subscription.id > position.id)
-    else:
-        due = statement.where(Subscription.next_charge_at.is_not(None))
-        if position is not None:
-            here = tuple_(Subscription.next_charge_at, Subscription.id)
-            due = due.where(here > tuple_(literal(position.key), literal(position.id)))
-        found = list(db.session.execute(due.order_by(Subscription.next_charge_at, Subscription.id).limit(wanted)))
-    if len(found) < wanted:
-        found += db.session.execute(without.order_by(Subscription.id).limit(wanted - len(found)))
-    return found
+    return db.session.execute(keyset.cut(without, [Subscription.id], start, is_descending=False, size=size)).all()
 
 
-def _statement(conditions: list[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+def _statement(conditions: list[ColumnElement[bool]]) -> Statement:
     labels = (
         select(func.string_agg(SubscriptionLine.label, literal(", ")).label("labels"))
         .where(
@@ -215,7 +215,7 @@ _OF_A_CLIENT = (
 )
 
 
-def _row(found: Row[*tuple[Any, ...]]) -> SubscriptionRow:
+def _row(found: Found) -> SubscriptionRow:
     return SubscriptionRow(
         id=found.id,
         client_id=found.client_id,

@@ -6,12 +6,13 @@ A key is a client's column, ``iban``, ``commercial``, or ``contract.REFERENCE.co
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
 
-from webapp import crypto
+from webapp import crypto, french
 from webapp.clock import PARIS
 from webapp.models.banking import mask_iban
 from webapp.models.clients import ClientStatus
@@ -152,11 +153,11 @@ def _worded(key: str, value: Any) -> str | None:
 def _day(shown: str) -> str:
     instant = datetime.fromisoformat(shown)
     local = instant.astimezone(PARIS) if instant.tzinfo else instant
-    return local.strftime("%d/%m/%Y")
+    return french.day(local)
 
 
 def _euros(shown: str) -> str:
-    return f"{shown}\u202f€".replace(".", ",")
+    return french.unit_price(Decimal(shown))
 
 
 def _lines(shown: list[dict[str, Any]]) -> str:

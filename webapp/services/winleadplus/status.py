@@ -9,6 +9,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import joinedload, undefer
 
 from webapp.extensions import db
+from webapp.french import whole
 from webapp.models.clients import Client
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem, SyncRun, WinLeadPlusConfig
 from webapp.services.winleadplus.timing import next_due
@@ -107,7 +108,8 @@ def sentence(run: SyncRun) -> str:
 
 
 def _counted(number: int, participle: str) -> str:
-    return f"{number} {participle}" if number == 1 else f"{number} {participle}s"
+    """With the plural at zero, as the sentence was asked for: « 250 créés, 0 mis à jour, 0 ignorés »."""
+    return f"{whole(number)} {participle if number == 1 else f'{participle}s'}"
 
 
 @dataclass(frozen=True)

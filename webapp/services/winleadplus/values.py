@@ -8,6 +8,7 @@ from uuid import UUID
 
 from babel import Locale
 
+from webapp import french
 from webapp.clock import PARIS
 from webapp.models.contracts import ContractStatus
 from webapp.services.contact import clean_text
@@ -36,8 +37,6 @@ LOST_LETTER = "\ufffd"
 """What programs write for a letter that they could not decode: such a text replaces no good one."""
 
 _FRENCH_DATE = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T,à]+(\d{1,2})[:hH](\d{2})(?::(\d{2}))?)?")
-_CURRENCY = re.compile(r"[\s\u00a0\u202f']|€|EUR", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?[0-9]{1,15}(?:\.[0-9]{1,15})?", re.ASCII)
 _SECONDS_LIMIT = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973: nobody signed then
 _YEARS = range(1900, 2200)
 
@@ -63,22 +62,14 @@ def read_amount(value: object, step: Decimal = CENT) -> Decimal | None:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        value = _plain_number(value)
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnreadableValueError
-    amount = Decimal(repr(value) if isinstance(value, float) else value)
-    if not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
+        amount = french.read_number(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        amount = Decimal(repr(value))
+    else:
+        amount = None
+    if amount is None or not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
         raise UnreadableValueError
     return amount.quantize(step, ROUND_HALF_UP)
-
-
-def _plain_number(text: str) -> str:
-    text = _CURRENCY.sub("", text[:64])
-    thousands, decimal = (".", ",") if text.rfind(",") > text.rfind(".") else (",", ".")
-    text = text.replace(thousands, "").replace(decimal, ".")
-    if not _NUMBER.fullmatch(text):
-        raise UnreadableValueError
-    return text
 
 
 def read_instant(value: object) -> datetime | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import render_template, request, url_for
 
 from webapp import clock
+from webapp.french import file_size
 from webapp.models.clients import Client
 from webapp.security import current_user
 from webapp.services.charges import listing as charges
@@ -18,7 +19,6 @@ from webapp.services.invoices import listing as invoices
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
-from webapp.views.formats import file_size
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read
 

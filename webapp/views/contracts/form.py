@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
-from babel.numbers import format_decimal
 from flask_wtf import FlaskForm
 from pydantic import TypeAdapter
 from pydantic import ValidationError as ValidationFailure
@@ -27,15 +26,15 @@ from wtforms.widgets import TextInput
 
 from webapp import clock
 from webapp.errors import InvalidInputError
+from webapp.french import field_amount, field_number, read_number
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.services.clients.fields import list_commercials
 from webapp.services.contact import clean_text
 from webapp.services.contracts.editing import Difference, merge
 from webapp.services.contracts.fields import ContractFields, LineFields, list_companies
-from webapp.services.winleadplus.values import UnreadableValueError, read_amount
-from webapp.views.formats import LOCALE
 
 BLANK_LINES = 2
+LARGEST = Decimal(10) ** 10
 
 
 def _choose(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -44,35 +43,38 @@ def _choose(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 class NumberField(Field):
-    """A number as it is written in France: « 1 234,50 ». It is rounded to ``step``, and shown by ``pattern``."""
+    """A number as it is written in France: « 1 234,50 », rounded to ``step``."""
 
     widget = TextInput()
 
-    def __init__(self, label: str, step: str = "0.01", pattern: str = "0.00##", **options: Any) -> None:
+    def __init__(
+        self, label: str, step: str = "0.01", show: Callable[[Decimal | None], str] = field_amount, **options: Any
+    ) -> None:
         super().__init__(label, **options)
         self.step = Decimal(step)
-        self.pattern = pattern
+        self.show = show
 
     def _value(self) -> str:
         if self.raw_data:
             return str(self.raw_data[0])
-        return format_decimal(self.data, self.pattern, locale=LOCALE) if self.data is not None else ""
+        return self.show(self.data)
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed; a blank is None."""
         self.data = None
-        if valuelist and valuelist[0].strip():
-            try:
-                self.data = read_amount(valuelist[0].strip(), self.step)
-            except UnreadableValueError as error:
-                raise ValueError("Ce n’est pas un nombre. Exemple\u202f: 1234,50") from error
+        number = read_number(valuelist[0]) if valuelist else None
+        if number is None:
+            return
+        if not number.is_finite() or abs(number) >= LARGEST:
+            raise ValueError("Ce n’est pas un nombre. Exemple\u202f: 1234,50")
+        self.data = number.quantize(self.step, ROUND_HALF_UP)
 
 
 class LineForm(Form):
     """A line of a contract; one without anything in it is left out."""
 
     label = StringField("Produit")
-    quantity = NumberField("Quantité", "0.001", "0.###")
+    quantity = NumberField("Quantité", "0.001", field_number)
     unit_price = NumberField("Prix unitaire", "0.0001")
 
     def written(self) -> LineFields | None:

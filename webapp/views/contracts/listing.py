@@ -11,6 +11,7 @@ from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
+from webapp.french import day
 from webapp.models.contracts import ContractStatus
 from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
@@ -23,7 +24,6 @@ from webapp.services.contracts.selection import (
     Seller,
     Sort,
 )
-from webapp.views.formats import day
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, read, read_day
 

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import Flask, url_for
 from werkzeug.datastructures import MultiDict
 
+from webapp import french
 from webapp.errors import InvalidInputError
 from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.figures.breakdowns import Breakdown
 from webapp.services.figures.period import Period, Span
-from webapp.views import formats
 from webapp.views.lists import IMPOSSIBLE_DAY, YEARS, has_impossible_day, read, read_day
 
 Measure = Literal["contracts", "amount"]
@@ -118,12 +118,12 @@ def period_query(period: Period) -> dict[str, Any]:
 def period_name(period: Period) -> str:
     """A period in words: novembre 2026 · 4e trimestre 2026 · 2026 · du 05/11/2026 au 20/11/2026."""
     if period.span is Span.MONTH:
-        return formats.month(period.since)
+        return french.month(period.since)
     if period.span is Span.QUARTER:
         return f"{ORDINALS[(period.since.month + 2) // 3]} trimestre {period.since.year}"
     if period.span is Span.YEAR:
         return str(period.since.year)
-    return f"du {formats.day(period.since)} au {formats.day(period.until)}"
+    return f"du {french.day(period.since)} au {french.day(period.until)}"
 
 
 def chart_data(breakdown: Breakdown, measure: Measure, shape: Shape = "columns") -> str:

@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from flask import Response, make_response
 
+from webapp import french
+from webapp.models.money import cents
+
 Cell = str | int | Decimal | None
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -30,6 +33,6 @@ def _written(cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, Decimal):
-        return f"{cell:.2f}".replace(".", ",")
+        return french.field_amount(cents(cell))
     text = str(cell)
     return f"'{text}" if isinstance(cell, str) and text.startswith(_DANGEROUS) else text

@@ -42,7 +42,7 @@ def index() -> ResponseReturnValue:
     shown = listing.list_events(view)
     values: dict[str, Any] = {
         "view": view,
-        "events": shown.events,
+        "events": shown.rows,
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, shown.next_cursor) if shown.next_cursor else None,
     }

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp import clock
+from webapp import clock, french
 from webapp.errors import DomainError, InvalidInputError
 from webapp.models.preferences import Scalar, ValueType
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
@@ -18,7 +18,6 @@ from webapp.services.preferences.values import EffectiveValue
 from webapp.services.subscriptions import editing, history, lifecycle, offering
 from webapp.services.subscriptions.editing import EditConflictError
 from webapp.services.subscriptions.means import DEBITED
-from webapp.views import formats
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.form import (
@@ -227,10 +226,10 @@ def _choices(effective: EffectiveValue) -> list[tuple[str, str]] | None:
 def preference_text(value: Scalar | None) -> str:
     """A preference's value as it reads on a page."""
     if value is None:
-        return formats.NOTHING
+        return french.NOTHING
     if isinstance(value, bool):
         return "Oui" if value else "Non"
-    return str(value) if isinstance(value, str) else str(value).replace(".", ",")
+    return str(value) if isinstance(value, str) else french.field_number(value)
 
 
 def _version() -> int:

@@ -11,7 +11,9 @@ from uuid import UUID
 from flask import request
 from werkzeug.datastructures import MultiDict
 
+from webapp import french
 from webapp.errors import InvalidInputError
+from webapp.french import field_number, read_number
 from webapp.models.contracts import PaymentMethod
 from webapp.models.money import VAT_RATES
 from webapp.models.payments import SavedPaymentMethod
@@ -19,11 +21,10 @@ from webapp.models.subscriptions import Subscription
 from webapp.services.subscriptions.fields import LineFields
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.services.subscriptions.offering import PaymentOffer
-from webapp.views import formats
 from webapp.views.lists import read, read_day
 
 LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit")
-VAT_CHOICES = [(str(rate), f"{formats.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
+VAT_CHOICES = [(str(rate), f"{french.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
 BY_CLIENT = (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE)
 NOT_A_NUMBER = Decimal("NaN")
 _NUMBER = re.compile(r"[+-]?\d{1,15}([.,]\d{1,15})?", re.ASCII)
@@ -62,14 +63,6 @@ class WrittenLine:
         )
 
 
-def read_number(text: str) -> Decimal | None:
-    """A number as it is written in France (« 1 234,50 »); None for nothing, NaN for what is no number."""
-    compact = re.sub(r"[\s\u00a0\u202f€]", "", text)
-    if not compact:
-        return None
-    return Decimal(compact.replace(",", ".")) if _NUMBER.fullmatch(compact) else NOT_A_NUMBER
-
-
 def asked_day(name: str, *, field: str) -> date | None:
     """A date of the request's form; what is written and is none is refused, as the service's ``field``."""
     written = request.form.get(name, "").strip()
@@ -98,10 +91,10 @@ def written_lines(lines: Iterable[LineFields]) -> list[WrittenLine]:
     return [
         WrittenLine(
             libelle=line.label,
-            quantite=_plain(line.quantity),
-            prix=_plain(line.unit_price),
-            tva=_plain(line.vat_rate).replace(",", "."),  # as the choices have it
-            remise=_plain(line.discount or None),
+            quantite=field_number(line.quantity),
+            prix=field_number(line.unit_price),
+            tva="" if line.vat_rate is None else f"{line.vat_rate.normalize():f}",  # as the choices have it
+            remise=field_number(line.discount or None),
             produit=str(line.product_id or ""),
         )
         for line in lines
@@ -121,11 +114,6 @@ def lines_of(subscription: Subscription) -> list[WrittenLine]:
         )
         for line in subscription.lines
     )
-
-
-def _plain(number: Decimal | None) -> str:
-    """Without needless zeros, with a comma."""
-    return "" if number is None else f"{number.normalize():f}".replace(".", ",")
 
 
 def read_payment(word: str) -> PaymentFields:

@@ -34,10 +34,10 @@ def index() -> ResponseReturnValue:
     shown = listing.list_subscriptions(view)
     values: dict[str, Any] = {
         "view": view,
-        "rows": shown.rows,
+        "rows": shown.page.rows,
         "totals": shown.totals,
         "first_page": address(view, cursor="") if view.cursor else None,
-        "next_page": address(view, cursor=shown.next_cursor) if shown.next_cursor else None,
+        "next_page": address(view, cursor=shown.page.next_cursor) if shown.page.next_cursor else None,
     }
     if not is_fragment_request():
         return render_template("subscriptions/list.html", **values, **_form_values(view))

@@ -11,11 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import InvalidInputError
+from webapp.french import money
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.security import current_user
 from webapp.services.pages.subscription_page import find_profile
 from webapp.services.subscriptions import lifecycle
-from webapp.views.formats import field_value, money
+from webapp.views.formats import field_value
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.form import asked_day
