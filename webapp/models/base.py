@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Enum, ForeignKeyConstraint, MetaData
+from sqlalchemy import ColumnElement, DateTime, Enum, ForeignKeyConstraint, MetaData, and_
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, foreign, mapped_column
 from uuid_utils.compat import uuid7
 
 from webapp import clock
@@ -69,3 +69,12 @@ def stored_enum(values: type[StrEnum]) -> Enum:
         length=32,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def linked(parent: Any, key: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """How rows meet along a composite key: in the same organisation, where ``key`` holds the id of ``parent``.
+
+    For joins, conditions and relations alike; ``parent`` and the class of ``key`` may be aliases.
+    """
+    child = key.parent.entity
+    return and_(parent.organisation_id == child.organisation_id, parent.id == foreign(key))

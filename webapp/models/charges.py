@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ColumnElement, Index, Numeric, String, Text, UniqueConstraint, and_, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
@@ -230,22 +230,15 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     settled_at: Mapped[datetime | None]
 
     client: Mapped[Client] = relationship(
-        primaryjoin=lambda: and_(
-            Charge.organisation_id == Client.organisation_id, foreign(Charge.client_id) == Client.id
-        ),
+        primaryjoin=lambda: linked(Client, Charge.client_id),
         viewonly=True,
     )
     subscription: Mapped[Subscription] = relationship(
-        primaryjoin=lambda: and_(
-            Charge.organisation_id == Subscription.organisation_id,
-            foreign(Charge.subscription_id) == Subscription.id,
-        ),
+        primaryjoin=lambda: linked(Subscription, Charge.subscription_id),
         viewonly=True,
     )
     attempts: Mapped[list["ChargeAttempt"]] = relationship(
-        primaryjoin=lambda: and_(
-            Charge.organisation_id == ChargeAttempt.organisation_id, Charge.id == foreign(ChargeAttempt.charge_id)
-        ),
+        primaryjoin=lambda: linked(Charge, ChargeAttempt.charge_id),
         order_by="ChargeAttempt.number",
         viewonly=True,
     )
@@ -498,9 +491,7 @@ class ChargeRun(OrganisationScoped, Identified, Base):
     requested_by_id: Mapped[UUID | None]
 
     requested_by: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            ChargeRun.organisation_id == User.organisation_id, foreign(ChargeRun.requested_by_id) == User.id
-        ),
+        primaryjoin=lambda: linked(User, ChargeRun.requested_by_id),
         viewonly=True,
     )
 

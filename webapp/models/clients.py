@@ -4,11 +4,11 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, LargeBinary, String, Text, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import Computed, Index, LargeBinary, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.commercials import Commercial
 from webapp.tenancy import OrganisationScoped
 
@@ -148,10 +148,7 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     commercial: Mapped[Commercial | None] = relationship(
-        primaryjoin=lambda: and_(
-            Client.organisation_id == Commercial.organisation_id,
-            foreign(Client.commercial_id) == Commercial.id,
-        ),
+        primaryjoin=lambda: linked(Commercial, Client.commercial_id),
         viewonly=True,
     )
 

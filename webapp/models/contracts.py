@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, Uuid, and_, text
+from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
@@ -170,30 +170,20 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     client: Mapped[Client] = relationship(
-        primaryjoin=lambda: and_(
-            Contract.organisation_id == Client.organisation_id, foreign(Contract.client_id) == Client.id
-        ),
+        primaryjoin=lambda: linked(Client, Contract.client_id),
         viewonly=True,
     )
     company: Mapped[Company] = relationship(
-        primaryjoin=lambda: and_(
-            Contract.organisation_id == Company.organisation_id, foreign(Contract.company_id) == Company.id
-        ),
+        primaryjoin=lambda: linked(Company, Contract.company_id),
         viewonly=True,
     )
     lines: Mapped[list["ContractLine"]] = relationship(
-        primaryjoin=lambda: and_(
-            Contract.organisation_id == ContractLine.organisation_id,
-            Contract.id == foreign(ContractLine.contract_id),
-        ),
+        primaryjoin=lambda: linked(Contract, ContractLine.contract_id),
         order_by="ContractLine.position",
         viewonly=True,
     )
     commercial: Mapped[Commercial | None] = relationship(
-        primaryjoin=lambda: and_(
-            Contract.organisation_id == Commercial.organisation_id,
-            foreign(Contract.commercial_id) == Commercial.id,
-        ),
+        primaryjoin=lambda: linked(Commercial, Contract.commercial_id),
         viewonly=True,
     )
 
@@ -230,10 +220,7 @@ class ContractStatusChange(OrganisationScoped, Identified, Base):
     user_id: Mapped[UUID | None]
 
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            ContractStatusChange.organisation_id == User.organisation_id,
-            foreign(ContractStatusChange.user_id) == User.id,
-        ),
+        primaryjoin=lambda: linked(User, ContractStatusChange.user_id),
         viewonly=True,
     )
 

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from sqlalchemy import Index, String, and_
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.models.base import Base, Identified, Timestamped, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -28,8 +28,6 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
     user_id: Mapped[UUID | None]
 
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            Document.organisation_id == User.organisation_id, foreign(Document.user_id) == User.id
-        ),
+        primaryjoin=lambda: linked(User, Document.user_id),
         viewonly=True,
     )

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
 from webapp.tenancy import OrganisationScoped
 
@@ -136,9 +136,7 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
     finalised_at: Mapped[datetime | None]
 
     client: Mapped[Client] = relationship(
-        primaryjoin=lambda: and_(
-            Invoice.organisation_id == Client.organisation_id, foreign(Invoice.client_id) == Client.id
-        ),
+        primaryjoin=lambda: linked(Client, Invoice.client_id),
         viewonly=True,
     )
     corrects: Mapped["Invoice | None"] = relationship(
@@ -149,9 +147,7 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
         viewonly=True,
     )
     lines: Mapped[list["InvoiceLine"]] = relationship(
-        primaryjoin=lambda: and_(
-            Invoice.organisation_id == InvoiceLine.organisation_id, Invoice.id == foreign(InvoiceLine.invoice_id)
-        ),
+        primaryjoin=lambda: linked(Invoice, InvoiceLine.invoice_id),
         order_by="InvoiceLine.position",
         viewonly=True,
     )

@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, Text, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.tenancy import OrganisationScoped
 
 
@@ -65,10 +65,7 @@ class OutboxEvent(OrganisationScoped, Identified, Base):
     occurred_at: Mapped[datetime] = mapped_column(default=clock.now)
 
     deliveries: Mapped[list["OutboxDelivery"]] = relationship(
-        primaryjoin=lambda: and_(
-            OutboxEvent.organisation_id == OutboxDelivery.organisation_id,
-            OutboxEvent.id == foreign(OutboxDelivery.event_id),
-        ),
+        primaryjoin=lambda: linked(OutboxEvent, OutboxDelivery.event_id),
         order_by="OutboxDelivery.subscriber",
         viewonly=True,
     )

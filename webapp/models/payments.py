@@ -6,11 +6,11 @@ from enum import StrEnum
 from uuid import UUID
 
 import orjson
-from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, String, Text, UniqueConstraint, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock, crypto, tenancy
-from webapp.models.base import Base, Identified, Timestamped, new_id, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, new_id, stored_enum, tenant_key
 from webapp.models.contracts import PaymentMethod
 from webapp.tenancy import OrganisationScoped
 
@@ -245,10 +245,7 @@ class WebhookEvent(OrganisationScoped, Identified, Base):
     error: Mapped[str | None] = mapped_column(Text)
 
     account: Mapped[ProviderAccount] = relationship(
-        primaryjoin=lambda: and_(
-            WebhookEvent.organisation_id == ProviderAccount.organisation_id,
-            foreign(WebhookEvent.provider_account_id) == ProviderAccount.id,
-        ),
+        primaryjoin=lambda: linked(ProviderAccount, WebhookEvent.provider_account_id),
         viewonly=True,
     )
 

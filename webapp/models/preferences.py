@@ -4,12 +4,12 @@ from datetime import datetime, time
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, and_, text
+from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -88,16 +88,11 @@ class PreferenceChange(OrganisationScoped, Identified, Base):
     user_id: Mapped[UUID | None]
 
     schema: Mapped[PreferenceSchema] = relationship(
-        primaryjoin=lambda: and_(
-            PreferenceChange.organisation_id == PreferenceSchema.organisation_id,
-            foreign(PreferenceChange.schema_id) == PreferenceSchema.id,
-        ),
+        primaryjoin=lambda: linked(PreferenceSchema, PreferenceChange.schema_id),
         viewonly=True,
     )
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            PreferenceChange.organisation_id == User.organisation_id, foreign(PreferenceChange.user_id) == User.id
-        ),
+        primaryjoin=lambda: linked(User, PreferenceChange.user_id),
         viewonly=True,
     )
 

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
@@ -189,16 +189,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     client: Mapped[Client] = relationship(
-        primaryjoin=lambda: and_(
-            Subscription.organisation_id == Client.organisation_id, foreign(Subscription.client_id) == Client.id
-        ),
+        primaryjoin=lambda: linked(Client, Subscription.client_id),
         viewonly=True,
     )
     lines: Mapped[list["SubscriptionLine"]] = relationship(
-        primaryjoin=lambda: and_(
-            Subscription.organisation_id == SubscriptionLine.organisation_id,
-            Subscription.id == foreign(SubscriptionLine.subscription_id),
-        ),
+        primaryjoin=lambda: linked(Subscription, SubscriptionLine.subscription_id),
         order_by="SubscriptionLine.position",
         viewonly=True,
     )
@@ -298,9 +293,6 @@ class SubscriptionHistory(OrganisationScoped, Identified, Base):
     annual_after: Mapped[Decimal] = mapped_column(Numeric(16, 2), default=Decimal(0), server_default="0")
 
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            SubscriptionHistory.organisation_id == User.organisation_id,
-            foreign(SubscriptionHistory.user_id) == User.id,
-        ),
+        primaryjoin=lambda: linked(User, SubscriptionHistory.user_id),
         viewonly=True,
     )

@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Index, String, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.models.base import Base, Identified, Timestamped, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, linked, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -36,6 +36,6 @@ class Task(OrganisationScoped, Identified, Timestamped, Base):
     done_at: Mapped[datetime | None]
 
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(Task.organisation_id == User.organisation_id, foreign(Task.user_id) == User.id),
+        primaryjoin=lambda: linked(User, Task.user_id),
         viewonly=True,
     )

@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Text, and_, text
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy import Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -117,8 +117,6 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     body: Mapped[str | None] = mapped_column(Text)
 
     user: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            TimelineEvent.organisation_id == User.organisation_id, foreign(TimelineEvent.user_id) == User.id
-        ),
+        primaryjoin=lambda: linked(User, TimelineEvent.user_id),
         viewonly=True,
     )

@@ -4,12 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, String, Text, UniqueConstraint, Uuid, and_, text
+from sqlalchemy import Index, LargeBinary, String, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -116,9 +116,7 @@ class SyncRun(OrganisationScoped, Identified, Base):
     user_token: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
     requested_by: Mapped[User | None] = relationship(
-        primaryjoin=lambda: and_(
-            SyncRun.organisation_id == User.organisation_id, foreign(SyncRun.requested_by_id) == User.id
-        ),
+        primaryjoin=lambda: linked(User, SyncRun.requested_by_id),
         viewonly=True,
     )
 

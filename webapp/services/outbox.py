@@ -17,7 +17,7 @@ from sqlalchemy.orm import selectinload
 
 from webapp import queue, tenancy
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.organisations import Organisation
 from webapp.models.outbox import OutboxDelivery, OutboxEvent, OutboxKind
 from webapp.tenancy import current_organisation_id
@@ -84,8 +84,7 @@ def _deliver_next(at: datetime) -> bool | None:
             select(OutboxDelivery, OutboxEvent)
             .join(
                 OutboxEvent,
-                (OutboxEvent.organisation_id == OutboxDelivery.organisation_id)
-                & (OutboxEvent.id == OutboxDelivery.event_id),
+                linked(OutboxEvent, OutboxDelivery.event_id),
             )
             .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at)
             .order_by(OutboxDelivery.next_attempt_at, OutboxDelivery.event_id)
@@ -144,8 +143,7 @@ def _prune_batch(before: datetime) -> int:
     is_open = (
         select(OutboxDelivery.event_id)
         .where(
-            OutboxDelivery.organisation_id == OutboxEvent.organisation_id,
-            OutboxDelivery.event_id == OutboxEvent.id,
+            linked(OutboxEvent, OutboxDelivery.event_id),
             OutboxDelivery.delivered_at.is_(None),
         )
         .exists()

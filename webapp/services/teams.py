@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.identity import Role, User
 from webapp.transactions import transaction
@@ -52,9 +52,7 @@ def list_teams() -> list[TeamRow]:
         members.setdefault(commercial.team_id, []).append(commercial)
     leaders: dict[UUID, list[User]] = {}
     led = (
-        select(TeamLeader.team_id, User)
-        .join(User, (User.organisation_id == TeamLeader.organisation_id) & (User.id == TeamLeader.user_id))
-        .order_by(User.last_name, User.id)
+        select(TeamLeader.team_id, User).join(User, linked(User, TeamLeader.user_id)).order_by(User.last_name, User.id)
     )
     for team_id, user in db.session.execute(led):
         leaders.setdefault(team_id, []).append(user)

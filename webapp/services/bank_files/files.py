@@ -21,7 +21,7 @@ from webapp.extensions import db
 from webapp.gateways.providers.pain008 import Creditor, Debit, InvalidFileError, build_file
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.banking import BankAccount, Mandate
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.clients import Client, full_name
 from webapp.models.organisations import Company
@@ -80,11 +80,11 @@ def _lock_collectable(account_id: UUID, *, on: date) -> Sequence[UUID]:
         select(Charge.id)
         .join(
             ChargeAttempt,
-            (ChargeAttempt.organisation_id == Charge.organisation_id) & (ChargeAttempt.charge_id == Charge.id),
+            linked(Charge, ChargeAttempt.charge_id),
         )
         .join(
             Mandate,
-            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
+            linked(Mandate, ChargeAttempt.mandate_id),
         )
         .where(
             ChargeAttempt.waits_for_file(),
@@ -185,7 +185,7 @@ def _creditor(account_id: UUID) -> Creditor:
         select(ProviderAccount, Company)
         .join(
             Company,
-            (Company.organisation_id == ProviderAccount.organisation_id) & (Company.id == ProviderAccount.company_id),
+            linked(Company, ProviderAccount.company_id),
         )
         .where(ProviderAccount.id == account_id)
         .options(undefer(ProviderAccount.credentials))
@@ -212,18 +212,16 @@ def _debits(file_id: UUID) -> Iterator[Debit]:
             Client.city,
             Client.country,
         )
-        .join(
-            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
-        )
+        .join(Charge, linked(Charge, ChargeAttempt.charge_id))
         .join(
             Mandate,
-            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
+            linked(Mandate, ChargeAttempt.mandate_id),
         )
         .join(
             BankAccount,
-            (BankAccount.organisation_id == Mandate.organisation_id) & (BankAccount.id == Mandate.bank_account_id),
+            linked(BankAccount, Mandate.bank_account_id),
         )
-        .join(Client, (Client.organisation_id == Charge.organisation_id) & (Client.id == Charge.client_id))
+        .join(Client, linked(Client, Charge.client_id))
         .where(ChargeAttempt.bank_file_id == file_id)
         .order_by(ChargeAttempt.id)
         .execution_options(yield_per=READ_AT_ONCE)
@@ -304,8 +302,7 @@ def sweep(*, at: datetime) -> int:
             select(BankFile.organisation_id, BankFile.id)
             .join(
                 ChargeAttempt,
-                (ChargeAttempt.organisation_id == BankFile.organisation_id)
-                & (ChargeAttempt.bank_file_id == BankFile.id),
+                linked(BankFile, ChargeAttempt.bank_file_id),
             )
             .where(
                 BankFile.status == BankFileStatus.CONFIRMED,

@@ -14,6 +14,7 @@ from webapp import clock
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.banking import Mandate
+from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.organisations import Company
 from webapp.models.payments import BankFile, Provider, ProviderAccount, WebhookEvent, WebhookState
@@ -67,12 +68,10 @@ def select_waiting() -> Select[ChargeAttempt, Charge, Mandate | None, date | Non
     """The debits that wait for a file, with what ``Waiting.read`` wants."""
     return (
         select(ChargeAttempt, Charge, Mandate, collection_day())
-        .join(
-            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
-        )
+        .join(Charge, linked(Charge, ChargeAttempt.charge_id))
         .outerjoin(
             Mandate,
-            (Mandate.organisation_id == ChargeAttempt.organisation_id) & (Mandate.id == ChargeAttempt.mandate_id),
+            linked(Mandate, ChargeAttempt.mandate_id),
         )
         .where(ChargeAttempt.waits_for_file())
     )
@@ -133,9 +132,7 @@ def _count_waiting(*, at: datetime) -> dict[UUID, tuple[int, Decimal, date]]:
             ChargeAttempt.amount,
             func.greatest(announced_for, Charge.due_on).label("day"),
         )
-        .join(
-            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
-        )
+        .join(Charge, linked(Charge, ChargeAttempt.charge_id))
         .where(ChargeAttempt.waits_for_file())
         .subquery()
     )
@@ -151,7 +148,7 @@ def _count_waiting(*, at: datetime) -> dict[UUID, tuple[int, Decimal, date]]:
 def _with_company(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return statement.join(
         Company,
-        (Company.organisation_id == ProviderAccount.organisation_id) & (Company.id == ProviderAccount.company_id),
+        linked(Company, ProviderAccount.company_id),
     )
 
 
@@ -184,8 +181,7 @@ def _select_files() -> Select[*tuple[Any, ...]]:
     return _with_company(
         select(BankFile, Company).join(
             ProviderAccount,
-            (ProviderAccount.organisation_id == BankFile.organisation_id)
-            & (ProviderAccount.id == BankFile.provider_account_id),
+            linked(ProviderAccount, BankFile.provider_account_id),
         )
     )
 
@@ -196,9 +192,7 @@ def list_debits(
     """The debits of a file in its own order, each with its client; ``after`` a debit."""
     statement = (
         select(ChargeAttempt, Charge)
-        .join(
-            Charge, (Charge.organisation_id == ChargeAttempt.organisation_id) & (Charge.id == ChargeAttempt.charge_id)
-        )
+        .join(Charge, linked(Charge, ChargeAttempt.charge_id))
         .where(ChargeAttempt.bank_file_id == file_id)
         .options(joinedload(Charge.client))
         .order_by(ChargeAttempt.id)

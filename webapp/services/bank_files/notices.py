@@ -12,6 +12,7 @@ from sqlalchemy import Date, ScalarSelect, cast, func, select
 
 from webapp import clock, tenancy
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.charges import Charge, ChargeAttempt
 from webapp.models.money import totals
 from webapp.models.outbox import OutboxEvent, OutboxKind
@@ -50,8 +51,7 @@ def _announce_batch(today: date, *, at: datetime) -> int:
     is_announced = (
         select(OutboxEvent.id)
         .where(
-            OutboxEvent.organisation_id == Subscription.organisation_id,
-            OutboxEvent.subject_id == Subscription.id,
+            linked(Subscription, OutboxEvent.subject_id),
             OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
             OutboxEvent.payload["cycle_no"].as_integer() == Subscription.cycle_no,
         )
@@ -62,8 +62,7 @@ def _announce_batch(today: date, *, at: datetime) -> int:
             select(Subscription)
             .join(
                 ProviderAccount,
-                (ProviderAccount.organisation_id == Subscription.organisation_id)
-                & (ProviderAccount.id == Subscription.provider_account_id),
+                linked(ProviderAccount, Subscription.provider_account_id),
             )
             .where(
                 ProviderAccount.provider == Provider.SEPA_FILE,
@@ -105,7 +104,7 @@ def _announce_waiting_batch(*, at: datetime) -> int:
         select(Charge.subscription_id, Charge.cycle_no, Charge.due_on, ChargeAttempt.amount, ChargeAttempt.currency)
         .join(
             ChargeAttempt,
-            (ChargeAttempt.organisation_id == Charge.organisation_id) & (ChargeAttempt.charge_id == Charge.id),
+            linked(Charge, ChargeAttempt.charge_id),
         )
         .where(ChargeAttempt.waits_for_file(), collection_day().is_(None))
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, select
 
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.charges import Attention, Charge, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.money import totals
@@ -63,9 +63,7 @@ def is_not_begun() -> ColumnElement[bool]:
 
 
 def _has_charge(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(
-        Charge.organisation_id == Subscription.organisation_id, Charge.subscription_id == Subscription.id, condition
-    )
+    return exists().where(linked(Subscription, Charge.subscription_id), condition)
 
 
 def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:

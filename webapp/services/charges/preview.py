@@ -12,6 +12,7 @@ from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, o
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.base import linked
 from webapp.models.charges import Charge
 from webapp.models.contracts import PaymentMethod
 from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
@@ -199,9 +200,7 @@ def _retries(at: datetime) -> Select[Any]:
         func.count().label("count"),
         func.sum(Charge.amount - Charge.waived).label("amount"),
     ]
-    account = and_(
-        ProviderAccount.organisation_id == Charge.organisation_id, ProviderAccount.id == Charge.provider_account_id
-    )
+    account = and_(linked(ProviderAccount, Charge.provider_account_id))
     return (
         select(*columns)
         .select_from(Charge)

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from webapp.extensions import db
 from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.base import linked
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 
 LIVING = (ContractStatus.PENDING, ContractStatus.ACTIVE)
@@ -16,7 +17,7 @@ _ACCOUNTS = (
     select(BankAccount, Mandate)
     .outerjoin(
         Mandate,
-        (Mandate.organisation_id == BankAccount.organisation_id) & (Mandate.bank_account_id == BankAccount.id),
+        linked(BankAccount, Mandate.bank_account_id),
     )
     .where(BankAccount.client_id == bindparam("client_id"))
     .order_by(BankAccount.created_at, BankAccount.id, Mandate.created_at, Mandate.id)

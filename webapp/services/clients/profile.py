@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload, undefer
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
@@ -31,9 +32,7 @@ _HEADER = (
     .options(*_SORT_KEYS)
 )
 _PROFILE = _HEADER.add_columns(
-    select(func.max(SyncMapping.synced_at))
-    .where(SyncMapping.organisation_id == Client.organisation_id, SyncMapping.client_id == Client.id)
-    .scalar_subquery(),
+    select(func.max(SyncMapping.synced_at)).where(linked(Client, SyncMapping.client_id)).scalar_subquery(),
     Client.identity_card.is_not(None),
 )
 _CONTRACTS = (

@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
+from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.services.clients.search import find_terms
@@ -23,7 +24,5 @@ def search_conditions(search: str) -> list[ColumnElement[bool]]:
     client_text = func.client_search_text(Sought.last_name, Sought.first_name, Sought.email, Sought.phone, "")
     candidates = [or_(*(Sought.search_text.like(pattern) for pattern in term)) for term in terms]
     matches = [or_(*(text.like(pattern) for pattern in term for text in (reference, client_text))) for term in terms]
-    found = select(Sought.id).where(
-        Sought.organisation_id == Contract.organisation_id, Sought.id == Contract.client_id, *candidates, *matches
-    )
+    found = select(Sought.id).where(linked(Sought, Contract.client_id), *candidates, *matches)
     return [found.exists()]

@@ -7,6 +7,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.timeline import TimelineEvent
 
@@ -37,7 +38,7 @@ def list_activities(*, by: UUID | None = None, before: UUID | None = None, limit
         select(TimelineEvent, Client)
         .join(
             Client,
-            (Client.organisation_id == TimelineEvent.organisation_id) & (Client.id == TimelineEvent.client_id),
+            linked(Client, TimelineEvent.client_id),
         )
         .options(joinedload(TimelineEvent.user))
         .order_by(*newest_first)

@@ -18,7 +18,7 @@ from webapp import queue
 from webapp.clock import PARIS
 from webapp.errors import DomainError
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus
 from webapp.models.money import Totals, VatShare, part_of
 from webapp.models.payments import Payment, PaymentKind
@@ -176,7 +176,7 @@ def sum_given_back(invoice: Invoice) -> Decimal:
         select(func.coalesce(-func.sum(Allocation.amount), NOTHING))
         .join(
             Payment,
-            (Payment.organisation_id == Allocation.organisation_id) & (Payment.id == Allocation.payment_id),
+            linked(Payment, Allocation.payment_id),
         )
         .where(Allocation.invoice_id == invoice.id, Payment.kind.in_((PaymentKind.REFUND, PaymentKind.REFUND_FAILURE)))
     )
@@ -186,8 +186,8 @@ def sum_given_back(invoice: Invoice) -> Decimal:
 def list_waiting_refunds(charge_id: UUID) -> list[Payment]:
     """Refunds of a charge that no credit note has settled yet, the first first; none that failed."""
     failure = aliased(Payment)
-    settled = exists().where(Allocation.organisation_id == Payment.organisation_id, Allocation.payment_id == Payment.id)
-    failed = exists().where(failure.organisation_id == Payment.organisation_id, failure.undoes_id == Payment.id)
+    settled = exists().where(linked(Payment, Allocation.payment_id))
+    failed = exists().where(linked(Payment, failure.undoes_id))
     statement = select(Payment).where(
         Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND, ~settled, ~failed
     )

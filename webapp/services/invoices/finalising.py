@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.invoices import Invoice, InvoiceCounter, InvoiceStatus
 from webapp.models.organisations import Company
@@ -98,8 +99,7 @@ def _is_ready() -> ColumnElement[bool]:
     """A credit note names the number of the invoice that it corrects, and so comes after it."""
     corrected = aliased(Invoice)
     waits = exists().where(
-        corrected.organisation_id == Invoice.organisation_id,
-        corrected.id == Invoice.corrects_id,
+        linked(corrected, Invoice.corrects_id),
         corrected.status == InvoiceStatus.DRAFT,
     )
     return or_(Invoice.corrects_id.is_(None), ~waits)

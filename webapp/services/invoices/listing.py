@@ -14,6 +14,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from webapp import tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client, full_name
 from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceStatus, kind_of, label_of
 from webapp.models.organisations import Company
@@ -44,8 +45,8 @@ _STATEMENT = (
         Invoice.credited,
         Invoice.currency,
     )
-    .join(Client, (Client.organisation_id == Invoice.organisation_id) & (Client.id == Invoice.client_id))
-    .join(Company, (Company.organisation_id == Invoice.organisation_id) & (Company.id == Invoice.company_id))
+    .join(Client, linked(Client, Invoice.client_id))
+    .join(Company, linked(Company, Invoice.company_id))
 )
 _LATEST_OF_CLIENT = (
     _STATEMENT.where(
@@ -228,7 +229,7 @@ def list_settlements(invoice_id: UUID) -> list[Settlement]:
         select(Payment, Allocation.amount)
         .join(
             Allocation,
-            (Allocation.organisation_id == Payment.organisation_id) & (Allocation.payment_id == Payment.id),
+            linked(Payment, Allocation.payment_id),
         )
         .where(Allocation.invoice_id == invoice_id)
         .order_by(Payment.happened_at, Payment.id)

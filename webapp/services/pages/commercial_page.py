@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.commercials import Commercial, Team
 from webapp.models.contracts import Contract
 from webapp.services.contracts.counting import Axis, count_by
@@ -22,7 +23,7 @@ from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, p
 DOCUMENTS_SHOWN = 100
 _COMMERCIAL = (
     select(Commercial, Team)
-    .outerjoin(Team, (Team.organisation_id == Commercial.organisation_id) & (Team.id == Commercial.team_id))
+    .outerjoin(Team, linked(Team, Commercial.team_id))
     .where(Commercial.id == bindparam("commercial_id"))
 )
 

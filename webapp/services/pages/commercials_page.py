@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import and_, select
 
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.commercials import Commercial, Team
 from webapp.services.contracts.counting import NONE, Axis, count_by
 from webapp.services.figures.breakdowns import Number, signed_within
@@ -28,7 +29,7 @@ def list_commercials(scope: Scope, period: Period) -> Iterator[Entry]:
     """Everybody, by name; with figures of a period for those in ``scope``. A fixed number of statements."""
     view = signed_within(scope.view, period)
     figures, portfolios = count_by(view, Axis.COMMERCIAL), count_portfolios()
-    in_team = and_(Team.organisation_id == Commercial.organisation_id, Team.id == Commercial.team_id)
+    in_team = and_(linked(Team, Commercial.team_id))
     people = select(Commercial, Team.name).outerjoin(Team, in_team).order_by(Commercial.name_key, Commercial.id)
     for commercial, team in db.session.execute(people):
         if scope.includes(commercial.id):

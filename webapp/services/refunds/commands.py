@@ -17,6 +17,7 @@ from webapp import french, queue, tenancy
 from webapp.clock import PARIS
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus, Refund, RefundStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
@@ -67,7 +68,7 @@ def _find_on_its_way(charge: Charge) -> dict[UUID, Decimal]:
 
 def _find_kept(charge: Charge) -> dict[UUID, Decimal]:
     """What the ledger holds of each captured attempt whose provider gives money back."""
-    paid_by = (Payment.organisation_id == ChargeAttempt.organisation_id) & (Payment.attempt_id == ChargeAttempt.id)
+    paid_by = linked(ChargeAttempt, Payment.attempt_id)
     statement = (
         select(ChargeAttempt.id, func.sum(Payment.amount))
         .join(Payment, paid_by)
@@ -109,7 +110,7 @@ class GivenBack(NamedTuple):
 def list_given_back(charge_id: UUID) -> list[GivenBack]:
     """What went back of a charge, whoever saw to it, the first first, and what came back of that."""
     failure = aliased(Payment)
-    undoes = (failure.organisation_id == Payment.organisation_id) & (failure.undoes_id == Payment.id)
+    undoes = linked(Payment, failure.undoes_id)
     statement = (
         select(Payment, failure)
         .outerjoin(failure, undoes)

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_
 
 from webapp import tenancy
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client, full_name
 from webapp.models.commercials import Commercial
 from webapp.models.money import cents
@@ -62,7 +63,7 @@ class SubscriptionsView:
         return replace(self, sort=Sort.NEWEST, cursor="") != SubscriptionsView()
 
 
-_OF_CLIENT = (Client.organisation_id == Subscription.organisation_id, Client.id == Subscription.client_id)
+_OF_CLIENT = linked(Client, Subscription.client_id)
 
 
 class SubscriptionRow(NamedTuple):
@@ -180,8 +181,7 @@ def _statement(conditions: list[ColumnElement[bool]]) -> Statement:
     labels = (
         select(func.string_agg(SubscriptionLine.label, literal(", ")).label("labels"))
         .where(
-            SubscriptionLine.organisation_id == Subscription.organisation_id,
-            SubscriptionLine.subscription_id == Subscription.id,
+            linked(Subscription, SubscriptionLine.subscription_id),
         )
         .correlate(Subscription)
         .scalar_subquery()
