@@ -156,7 +156,7 @@ def test_retry_after_is_kept_to(upstream: Upstream) -> None:
 @pytest.mark.parametrize("value", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
 def test_a_retry_after_beyond_our_patience_fails_at_once(upstream: Upstream, value: str) -> None:
     upstream.status, upstream.headers = 429, {"Retry-After": value}
-    with pytest.raises(BusyError, match=r"reçoit trop de demandes en ce moment\. Réessayez dans \d+ minutes"):
+    with pytest.raises(BusyError, match=r"reçoit trop de demandes en ce moment\. Réessayez dans [\d\u202f]+ minutes"):
         _read(upstream)
     assert len(upstream.requests) == 1
 

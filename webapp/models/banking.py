@@ -6,9 +6,10 @@ from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 from sqlalchemy import ColumnElement, Index, LargeBinary, String, UniqueConstraint, and_, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from webapp import crypto
+from webapp import crypto, sepa
+from webapp.errors import InvalidInputError
 from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
 from webapp.models.clients import Source
 from webapp.tenancy import OrganisationScoped
@@ -70,6 +71,31 @@ class MandateStatus(StrEnum):
         return {"declared": "Déclaré", "active": "Actif", "revoked": "Révoqué"}[self.value]
 
 
+class MandateFault(StrEnum):
+    """Why no money can be collected under a mandate."""
+
+    DECLARED = "declared"
+    INCOMPLETE = "incomplete"
+    UNREADABLE = "unreadable"
+    REVOKED = "revoked"
+    IDLE = "idle"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do about it."""
+        return _FAULTS[self]
+
+
+_FAULTS = {
+    MandateFault.DECLARED: "Le mandat SEPA n’est que déclaré\u202f: complétez sa référence (RUM) et sa signature.",
+    MandateFault.INCOMPLETE: "Le mandat SEPA est incomplet\u202f: il manque sa référence (RUM) ou sa signature.",
+    MandateFault.UNREADABLE: "La référence (RUM) du mandat SEPA tient des caractères que les banques refusent\u202f: "
+    "corrigez-la.",
+    MandateFault.REVOKED: "Le mandat SEPA a été révoqué\u202f: faites-en signer un autre.",
+    MandateFault.IDLE: "Le mandat SEPA n’a pas servi depuis 36 mois\u202f: faites-en signer un autre.",
+}
+
+
 class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company.
 
@@ -101,18 +127,36 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     last_used_on: Mapped[date | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
 
+    @validates("umr")
+    def _check_umr(self, _key: str, umr: str | None) -> str | None:
+        """Wherever it comes from, a reference that banks refuse never enters. Raises InvalidInputError."""
+        if umr is not None and not sepa.is_identifier(umr):
+            raise InvalidInputError(sepa.WRONG_IDENTIFIER, field="umr")
+        return umr
+
+    def fault(self, on: date) -> MandateFault | None:
+        """Why no money can be collected under it on that day; None where it can (SEPA Core rulebook)."""
+        if self.status is MandateStatus.REVOKED:
+            return MandateFault.REVOKED
+        if self.status is MandateStatus.DECLARED:
+            return MandateFault.DECLARED
+        if self.umr is None or self.signed_on is None:
+            return MandateFault.INCOMPLETE
+        if not sepa.is_identifier(self.umr):
+            return MandateFault.UNREADABLE
+        is_idle = (self.last_used_on or self.signed_on) + relativedelta(months=36) <= on
+        return MandateFault.IDLE if is_idle else None
+
     def is_usable(self, on: date) -> bool:
-        """Whether money may be collected under it on that day: complete, and not idle for 36 months (SEPA rulebook)."""
-        if self.status is not MandateStatus.ACTIVE or self.umr is None or self.signed_on is None:
-            return False
-        return (self.last_used_on or self.signed_on) + relativedelta(months=36) > on
+        """Whether money may be collected under it on that day."""
+        return self.fault(on) is None
 
     @staticmethod
     def usable_on(day: date) -> ColumnElement[bool]:
         """In a statement: those that ``is_usable`` on that day."""
         return and_(
             Mandate.status == MandateStatus.ACTIVE,
-            Mandate.umr.is_not(None),
+            Mandate.umr.regexp_match(sepa.IDENTIFIER_IN_SQL),
             Mandate.signed_on.is_not(None),
             func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > day,
         )

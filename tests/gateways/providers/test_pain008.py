@@ -1,5 +1,6 @@
 """Bank files: whatever is written follows the schema, and what would not is refused."""
 
+import string
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -7,6 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sepaxml.validation import ValidationError, try_valid_xml
 
 from webapp.gateways.providers.pain008 import SCHEMA, Creditor, Debit, InvalidFileError, build_file
@@ -61,7 +64,7 @@ def test_it_says_who_collects_how_many_and_how_much() -> None:
         assert found(content, f"{part}/NbOfTxs") == ["2"]
         assert found(content, f"{part}/CtrlSum") == ["1234.55"]
     assert found(content, "GrpHdr/MsgId") == found(content, "PmtInf/PmtInfId") == ["M" * 35]
-    assert found(content, "InitgPty/Nm") == found(content, "Cdtr/Nm") == ["Societe d'essai & Cie"]
+    assert found(content, "InitgPty/Nm") == found(content, "Cdtr/Nm") == ["Societe d'essai + Cie"]
     assert found(content, "CdtrSchmeId//Othr/Id".replace("//", "/Id/PrvtId/")) == ["FR72ZZZ123456"]
     assert found(content, "InstdAmt") == ["1234.50", "0.05"]
     assert found(content, "DrctDbtTxInf/DbtrAgt/FinInstnId/BICFI") == ["COBADEFF"] * 2
@@ -69,7 +72,7 @@ def test_it_says_who_collects_how_many_and_how_much() -> None:
 
 def test_texts_are_in_letters_that_every_bank_reads_on_one_line_and_as_much_as_fits() -> None:
     content = build(replace(DEBIT, name="Œil\n<&>\x01" + "é" * 80, text="x " * 90, street="1 rue\tdu Sacré-Cœur"))
-    assert found(content, "Dbtr/Nm") == ["OEil <&>" + "e" * 62]
+    assert found(content, "Dbtr/Nm") == ["OEil + " + "e" * 63]
     assert found(content, "Ustrd") == [("x " * 70).strip()]
     assert found(content, "StrtNm") == ["1 rue du Sacre-Coeur"]
     try_valid_xml(content, SCHEMA)
@@ -78,7 +81,7 @@ def test_texts_are_in_letters_that_every_bank_reads_on_one_line_and_as_much_as_f
 @pytest.mark.parametrize(
     "largest",
     [
-        {"umr": "R" * 35, "end_to_end_id": "É" * 35},
+        {"umr": "R" * 35, "end_to_end_id": "E" * 35},
         {"name": "n" * 200, "text": "t" * 200, "street": "s" * 200, "postcode": "1" * 200, "city": "c" * 200},
         {"iban": "FR14" + "a" * 30, "bic": "PSSTFRPP", "amount": Decimal("99999999999.99")},
     ],
@@ -101,8 +104,6 @@ BAD = [
     ("bic", "BICFI", "PSSTFRPPX"),
     ("country", "Ctry", "F"),
     ("country", "Ctry", "fr"),
-    ("name", "Nm", ""),
-    ("text", "Ustrd", ""),
 ]
 
 
@@ -121,9 +122,32 @@ def test_the_refusal_names_the_client_and_not_the_iban() -> None:
         build(DEBIT, replace(DEBIT, iban="nonsense"))
 
 
-def test_a_character_that_no_file_can_hold_is_refused() -> None:
+@pytest.mark.parametrize("umr", ["R\x01", "RUM_1", "RUM&1", "É1", "/RUM", "RUM/", "R//M", " RUM", "RUM "])
+def test_a_reference_that_banks_refuse_is_refused(umr: str) -> None:
     with pytest.raises(InvalidFileError, match="la RUM"):
-        build(DEBIT, replace(DEBIT, umr="R\x01"))
+        build(DEBIT, replace(DEBIT, umr=umr))
+    with pytest.raises(InvalidFileError, match="la référence"):
+        build(DEBIT, replace(DEBIT, end_to_end_id=umr))
+
+
+BASIC_SET = set(string.ascii_letters + string.digits + " /-?:().,'+")
+
+
+@given(name=st.text(max_size=90), text=st.text(max_size=160), city=st.text(max_size=40))
+@example(name="🙂", text="日本語 ; _ @ # ! « & »", city="…")
+@example(name="_", text="", city="Œuf & Cie")
+def test_whatever_a_client_is_called_only_the_basic_set_leaves(name: str, text: str, city: str) -> None:
+    content = build(replace(DEBIT, name=name, text=text, city=city, street=text))
+    try_valid_xml(content, SCHEMA)
+    for tag in ("Dbtr/Nm", "Ustrd", "TwnNm", "StrtNm"):
+        assert all(value and set(value) <= BASIC_SET for value in found(content, tag)), tag
+    assert len(found(content, "Dbtr/Nm")) == len(found(content, "Ustrd")) == 1
+
+
+def test_a_name_without_a_letter_left_is_not_provided_and_a_text_the_reference() -> None:
+    content = build(replace(DEBIT, name="🙂 !", text="🙂"))
+    assert found(content, "Dbtr/Nm") == ["NOTPROVIDED"]
+    assert found(content, "Ustrd") == ["CRM1"]
 
 
 @pytest.mark.parametrize("change", [{"bic": "x"}, {"iban": ""}, {"ics": "Z" * 36}, {"name": ""}])

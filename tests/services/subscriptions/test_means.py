@@ -10,7 +10,7 @@ from tests import factories
 from tests.conftest import Cast
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
-from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.banking import Mandate, MandateFault, MandateStatus
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
@@ -83,11 +83,11 @@ GOOD_MANDATE = Mandate(status=MandateStatus.ACTIVE, umr="RUM-1", signed_on=TODAY
         (Means(method=PaymentMethod.SEPA, mandate=GOOD_MANDATE, account=ACCOUNT), None),
         (
             Means(method=PaymentMethod.SEPA, mandate=Mandate(status=MandateStatus.DECLARED), account=ACCOUNT),
-            means.MANDATE_DECLARED,
+            MandateFault.DECLARED.sentence,
         ),
         (
             Means(method=PaymentMethod.SEPA, mandate=Mandate(status=MandateStatus.REVOKED), account=ACCOUNT),
-            means.MANDATE_REVOKED,
+            MandateFault.REVOKED.sentence,
         ),
         (
             Means(
@@ -95,7 +95,7 @@ GOOD_MANDATE = Mandate(status=MandateStatus.ACTIVE, umr="RUM-1", signed_on=TODAY
                 mandate=Mandate(status=MandateStatus.ACTIVE, umr="RUM-1", signed_on=date(2020, 1, 1)),
                 account=ACCOUNT,
             ),
-            means.MANDATE_IDLE,
+            MandateFault.IDLE.sentence,
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_our_mandates_are_collected_by_bank_file_rather_than_by_the_sandbox(
 def test_an_unusable_mandate_may_be_chosen_and_is_explained(client_: Client, account: ProviderAccount) -> None:
     mandate = _mandate(client_, status=MandateStatus.DECLARED, umr=None)
     found = _find(client_, method="sepa", mandate_id=mandate.id)
-    assert found.obstacle(TODAY) == means.MANDATE_DECLARED
+    assert found.obstacle(TODAY) == MandateFault.DECLARED.sentence
 
 
 def test_means_of_somebody_else_are_refused(client_: Client, account: ProviderAccount) -> None:

@@ -123,10 +123,10 @@ class TestPayments:
         ("values", "said"),
         [
             ({"umr": "RUM1", "last_used_on": date(2026, 1, 1)}, None),
-            ({"umr": "RUM1", "last_used_on": date(2023, 11, 20)}, "Sans prélèvement depuis 36 mois"),
-            ({}, "Incomplet"),
-            ({"status": MandateStatus.DECLARED}, "à compléter"),
-            ({"status": MandateStatus.REVOKED, "umr": "RUM1"}, "Révoqué"),
+            ({"umr": "RUM1", "last_used_on": date(2023, 11, 20)}, "n’a pas servi depuis 36 mois"),
+            ({}, "est incomplet"),
+            ({"status": MandateStatus.DECLARED}, "n’est que déclaré"),
+            ({"status": MandateStatus.REVOKED, "umr": "RUM1"}, "a été révoqué"),
         ],
     )
     def test_mandates_that_cannot_be_used_are_said(

@@ -12,7 +12,8 @@ from decimal import Decimal
 from xml.sax.saxutils import escape
 
 from sepaxml.validation import ValidationError, try_valid_xml
-from text_unidecode import unidecode
+
+from webapp import sepa
 
 SCHEMA = "pain.008.001.08"
 
@@ -99,18 +100,18 @@ _FOOT = "</PmtInf></CstmrDrctDbtInitn></Document>"
 
 
 def _debit(debit: Debit) -> str:
-    name, text, address = _text(debit.name, 70), _text(debit.text, 140), _address(debit)
+    name, address = escape(sepa.plain_name(debit.name, 70)), _address(debit)
+    text = escape(sepa.plain_name(debit.text, 140, otherwise=debit.end_to_end_id))
     for label, value, pattern in (
-        ("le nom", name, _SOME),
-        ("le libellé", text, _SOME),
-        ("la référence", debit.end_to_end_id, _IDENTIFIER),
-        ("la RUM du mandat", debit.umr, _IDENTIFIER),
         ("l’IBAN", debit.iban, _IBAN),
         ("le BIC", debit.bic or "", _BIC),
         ("le pays", debit.country if address else "FR", _COUNTRY),
     ):
         if not pattern.fullmatch(value):
-            raise InvalidFileError(f"{label} de {name or debit.end_to_end_id} n’est pas conforme.")
+            raise InvalidFileError(f"{label} de {name} n’est pas conforme.")
+    for label, value in (("la référence", debit.end_to_end_id), ("la RUM du mandat", debit.umr)):
+        if not sepa.is_identifier(value):
+            raise InvalidFileError(f"{label} de {name} n’est pas conforme.")
     bank = f"<BICFI>{debit.bic}</BICFI>" if debit.bic else "<Othr><Id>NOTPROVIDED</Id></Othr>"
     return (
         f"<DrctDbtTxInf><PmtId><EndToEndId>{escape(debit.end_to_end_id)}</EndToEndId></PmtId>"
@@ -124,8 +125,6 @@ def _debit(debit: Debit) -> str:
 
 
 # What the schema asks of them: the tests hold one against the other.
-_SOME = re.compile(r".+")
-_IDENTIFIER = re.compile(r"[ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]{1,35}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[a-zA-Z0-9]{1,30}")
 _BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?|")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -142,8 +141,4 @@ def _address(debit: Debit) -> str:
 
 
 def _text(text: str | None, length: int) -> str:
-    """In the letters that every bank reads, as much as fits, escaped."""
-    plain = " ".join((text or "").split())
-    if not (plain.isascii() and plain.isprintable()):
-        plain = "".join(filter(str.isprintable, unidecode(plain)))
-    return escape(plain[:length].strip())
+    return escape(sepa.plain_text(text, length))

@@ -21,7 +21,6 @@ from webapp.models.payments import BankFile, Provider, ProviderAccount, WebhookE
 from webapp.services import keyset
 from webapp.services.bank_files.banking_days import first_banking_day
 from webapp.services.bank_files.notices import NOTICE, collection_day
-from webapp.services.clients.payments import mandate_problem
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
@@ -57,7 +56,8 @@ class Waiting(NamedTuple):
         """What keeps it out of every file, in a sentence: somebody must see to it."""
         if self.mandate is None:
             return "Aucun mandat SEPA\u202f: retirez-le, puis choisissez un autre moyen de paiement."
-        return mandate_problem(self.mandate, on=self.earliest)
+        fault = self.mandate.fault(self.earliest)
+        return fault.sentence if fault else None
 
 
 def _today(at: datetime) -> date:

@@ -7,11 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, or_, select, text
+from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, or_, select
 
 from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import Charge
 from webapp.models.contracts import PaymentMethod
@@ -106,10 +106,7 @@ def _due(at: datetime) -> Select[Any]:
     )
     has_mandate = and_(
         found.c.payment_method == PaymentMethod.SEPA,
-        Mandate.status == MandateStatus.ACTIVE,
-        Mandate.umr.is_not(None),
-        func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > today,
-        Mandate.signed_on.is_not(None),
+        Mandate.usable_on(today),
     )
     has_means = and_(
         ProviderAccount.is_active,

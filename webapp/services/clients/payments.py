@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.banking import BankAccount, Mandate
 from webapp.models.base import linked
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 
@@ -49,19 +49,6 @@ def list_accounts(client_id: UUID) -> list[Account]:
 def list_contracts(client_id: UUID) -> Sequence[Contract]:
     """The client's contracts, the latest signed first, those without a date last."""
     return db.session.scalars(_CONTRACTS, {"client_id": client_id}).all()
-
-
-def mandate_problem(mandate: Mandate, *, on: date) -> str | None:
-    """Why nothing can be collected under the mandate on that day, in a sentence; None where it can."""
-    if mandate.is_usable(on):
-        return None
-    if mandate.status is MandateStatus.DECLARED:
-        return "Déclaré par WinLeadPlus\u202f: à compléter (RUM et date de signature) avant de prélever."
-    if mandate.status is MandateStatus.REVOKED:
-        return "Révoqué\u202f: faites signer un nouveau mandat."
-    if mandate.umr is None or mandate.signed_on is None:
-        return "Incomplet\u202f: il manque la RUM ou la date de signature."
-    return "Sans prélèvement depuis 36 mois\u202f: un nouveau mandat est nécessaire."
 
 
 def debit_problem(contract: Contract, accounts: list[Account], *, on: date) -> str | None:

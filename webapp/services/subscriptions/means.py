@@ -28,9 +28,6 @@ NO_MANDATE = "Le prélèvement demande un mandat SEPA du client\u202f: ajoutez-e
 NO_ACCOUNT = "La société n’a pas de compte actif chez un prestataire qui puisse prélever ce moyen de paiement."
 METHOD_REVOKED = "Le moyen de paiement enregistré a été révoqué\u202f: demandez-en un autre au client."
 METHOD_EXPIRED = "La carte enregistrée a expiré\u202f: demandez-en une autre au client."
-MANDATE_DECLARED = "Le mandat SEPA n’est que déclaré\u202f: complétez sa référence (RUM) et sa date de signature."
-MANDATE_REVOKED = "Le mandat SEPA a été révoqué\u202f: faites-en signer un autre."
-MANDATE_IDLE = "Le mandat SEPA n’a pas servi depuis 36 mois\u202f: faites-en signer un autre."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +66,8 @@ def _fault_of_saved(saved: SavedPaymentMethod, on: date) -> str | None:
 
 
 def _fault_of_mandate(mandate: Mandate, on: date) -> str | None:
-    if mandate.is_usable(on):
-        return None
-    if mandate.status is MandateStatus.REVOKED:
-        return MANDATE_REVOKED
-    is_complete = mandate.status is MandateStatus.ACTIVE and mandate.umr and mandate.signed_on
-    return MANDATE_IDLE if is_complete else MANDATE_DECLARED
+    fault = mandate.fault(on)
+    return fault.sentence if fault else None
 
 
 def load_means(subscriptions: Sequence[Subscription]) -> dict[UUID, Means]:

@@ -77,7 +77,7 @@ def _payments(client: Client) -> dict[str, Any]:
         "invoices": invoices.list_latest_of_client(client.id, size=MONEY_ROWS),
         "balances": invoices.balances_of_client(client.id),
         "contracts": [(each, payments.debit_problem(each, accounts, on=today)) for each in contracts],
-        "problem_of": lambda mandate: payments.mandate_problem(mandate, on=today),
+        "problem_of": lambda mandate: mandate.fault(today),
     }
 
 
