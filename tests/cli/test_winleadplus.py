@@ -99,6 +99,18 @@ def test_the_connection_test_tells_whom_it_reached(winleadplus: Upstream, flask:
     assert (done.exit_code, "a refusé l’accès" in done.stderr) == (1, True)
 
 
+def test_an_address_is_tried_before_it_is_kept(winleadplus: Upstream, flask: Command) -> None:
+    winleadplus.serve([first(7)])
+    url = winleadplus.url
+    config.change(endpoint="http://127.0.0.1:9/")
+    assert flask("test").exit_code == 1
+    assert f"{url} répond en" in flask("test", "--endpoint", url).stdout
+    assert config.find().endpoint == "http://127.0.0.1:9/"
+    refused = flask("test", "--endpoint", "http://169.254.169.254/latest")
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+
+
 def test_the_configuration_is_shown_and_changed(winleadplus: Upstream, flask: Command) -> None:
     done = flask("config", "set", "--interval", "30", "--disabled", "--import-without-contracts", "--json")
     told = json.loads(done.stdout)
@@ -124,4 +136,8 @@ def test_logs_list_the_last_runs_newest_first(winleadplus: Upstream, flask: Comm
     assert [run["status"] for run in told] == ["failed", "success"]
     lines = flask("logs").stdout.splitlines()
     assert "Échouée" in lines[0]
-    assert "1 créé, 0 mis à jour" in lines[1]
+    assert "1 lu · Sync terminée : 1 créé, 0 mis à jour" in lines[1]
+    assert [run["total"] for run in told] == [0, 1]
+    assert flask("logs", "--limit", "1").stdout.splitlines() == lines[:1]
+    refused = flask("logs", "--limit", "0")
+    assert (refused.exit_code, "--limit" in refused.stderr) == (2, True)

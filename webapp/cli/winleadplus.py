@@ -14,12 +14,14 @@ from flask.cli import AppGroup
 
 from webapp import clock, tenancy
 from webapp.errors import DomainError
+from webapp.french import counted
 from webapp.models.winleadplus import RunStatus, RunTrigger, SyncRun
 from webapp.services.winleadplus import config, connection, runs, status
 from webapp.services.winleadplus.carry_out import carry_out
 
 EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
 POLL_SECONDS = 0.5
+MOST_LOGS = 1000
 
 group = AppGroup("winleadplus", help="La synchronisation avec WinLeadPlus, à la main.")
 organisation_option = click.option("--organisation", "slug", help="Son nom court\u202f; par défaut CRM_ORGANISATION.")
@@ -55,11 +57,12 @@ def _carry_out(organisation_id: UUID, run_id: UUID) -> SyncRun:
 
 @group.command()
 @organisation_option
+@click.option("--endpoint", help="Une adresse qui n’est pas encore enregistrée\u202f; par défaut la présente.")
 @json_option
-def test(slug: str | None, as_json: bool) -> None:
+def test(slug: str | None, endpoint: str | None, as_json: bool) -> None:
     """Essaie la connexion, et ne lit que le premier prospect."""
     with _organisation(slug):
-        found = connection.try_connection()
+        found = connection.try_connection(endpoint)
         told = {"endpoint": found.endpoint, "seconds": round(found.seconds, 3), "first_prospect": found.first_id}
         what = f"premier prospect : {found.first_id}" if found.first_id else "aucun prospect"
         _say(told, f"{found.endpoint} répond en {found.seconds:.1f} s, {what}.", as_json)
@@ -95,11 +98,18 @@ def set_config(slug: str | None, as_json: bool, **given: Any) -> None:
 
 @group.command()
 @organisation_option
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_LOGS),
+    default=20,
+    show_default=True,
+    help="Combien de synchronisations sont montrées.",
+)
 @json_option
-def logs(slug: str | None, as_json: bool) -> None:
+def logs(slug: str | None, limit: int, as_json: bool) -> None:
     """Montre les dernières synchronisations, la plus récente d’abord."""
     with _organisation(slug):
-        rows = status.list_runs().rows
+        rows = status.list_runs(limit=limit).rows
         lines = [f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC  {run.status.label:<9}  {_ending(run)}" for run in rows]
         _say([_told(run) for run in rows], "\n".join(lines) or "Aucune synchronisation.", as_json)
 
@@ -137,6 +147,7 @@ def _told(run: SyncRun) -> dict[str, Any]:
         "status": run.status.value,
         "dry_run": run.dry_run,
         "trigger": run.trigger.value,
+        "total": run.done,
         "created": run.created,
         "updated": run.updated,
         "skipped": run.skipped,
@@ -150,7 +161,7 @@ def _told(run: SyncRun) -> dict[str, Any]:
 
 
 def _ending(run: SyncRun) -> str:
-    return status.sentence(run) if run.is_finished else run.phase.label
+    return f"{counted(run.done, 'lu')} · {status.sentence(run) if run.is_finished else run.phase.label}"
 
 
 def _say(told: Any, sentence: str, as_json: bool) -> None:

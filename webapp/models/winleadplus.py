@@ -13,6 +13,8 @@ from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
+DEFAULT_INTERVAL_MINUTES = 60
+
 
 class WinLeadPlusConfig(OrganisationScoped, Base):
     """How an organisation takes part. ``endpoint`` empty means the default of the environment."""
@@ -21,7 +23,7 @@ class WinLeadPlusConfig(OrganisationScoped, Base):
 
     enabled: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     endpoint: Mapped[str | None] = mapped_column(Text)
-    interval_minutes: Mapped[int] = mapped_column(default=60, server_default="60")
+    interval_minutes: Mapped[int] = mapped_column(default=DEFAULT_INTERVAL_MINUTES, server_default="60")
     import_without_contracts: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     last_synced_at: Mapped[datetime | None]
 

@@ -116,3 +116,37 @@ def test_the_sweeper_rings_for_abandoned_runs_only(cast: Cast, claimed: bool, wa
     tenancy.enter_organisation(None)
     assert runs.sweep(at=NOON + waited) == rings
     assert len(queue.queue("sync").jobs) == rings
+
+
+def test_a_real_run_stops_a_simulation_and_starts(cast: Cast) -> None:
+    simulation, _ = _start(dry_run=True)
+    lease = runs.claim(simulation, at=NOON)
+    assert lease
+    run_id, is_new = _start()
+    assert (is_new, run_id != simulation) == (True, True)
+    stopped = runs.find_run(simulation)
+    assert stopped
+    assert (stopped.status, stopped.error, stopped.finished_at) == (RunStatus.FAILED, runs.SIMULATION_STOPPED, NOON)
+    with pytest.raises(runs.LeaseLostError):
+        runs.renew(lease, at=NOON, created=99)
+    assert runs.claim(simulation, at=NOON + timedelta(minutes=5)) is None
+
+
+def test_a_simulation_joins_what_runs(cast: Cast) -> None:
+    run_id, _ = _start()
+    assert _start(dry_run=True) == (run_id, False)
+
+
+def test_two_simulations_are_one(cast: Cast) -> None:
+    run_id, _ = _start(dry_run=True)
+    assert _start(dry_run=True) == (run_id, False)
+
+
+def test_the_simulation_of_another_organisation_goes_on(cast: Cast) -> None:
+    with tenancy.organisation(cast.other_organisation.id):
+        other, _ = _start(dry_run=True)
+    _start()
+    with tenancy.organisation(cast.other_organisation.id):
+        run = runs.find_run(other)
+    assert run
+    assert run.status is RunStatus.RUNNING

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
 from tests import factories
@@ -9,7 +10,7 @@ from tests.conftest import Cast
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.winleadplus import RunTrigger, SyncRun, WinLeadPlusConfig
-from webapp.services.winleadplus import runs, timing
+from webapp.services.winleadplus import runs, status, timing
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -23,6 +24,15 @@ def _config() -> WinLeadPlusConfig:
     return db.session.scalars(select(WinLeadPlusConfig)).one()
 
 
+@pytest.fixture
+def alone(cast: Cast) -> None:
+    """No other organisation synchronises."""
+    with tenancy.organisation(cast.other_organisation.id):
+        factories.WinLeadPlusConfigFactory(enabled=False)
+    db.session.commit()
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_run_starts_every_hour(cast: Cast) -> None:
     assert timing.start_due_runs(at=NOON) == 0
     assert timing.start_due_runs(at=NOON + timedelta(minutes=59)) == 0
@@ -32,6 +42,7 @@ def test_a_run_starts_every_hour(cast: Cast) -> None:
     assert timing.start_due_runs(at=NOON + timedelta(minutes=61)) == 0
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_tick_during_a_run_joins_it(cast: Cast) -> None:
     timing.start_due_runs(at=NOON)
     runs.start(trigger=RunTrigger.MANUAL, at=NOON + timedelta(minutes=59))
@@ -39,6 +50,7 @@ def test_a_tick_during_a_run_joins_it(cast: Cast) -> None:
     assert len(_runs()) == 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_disabled_integration_stays_quiet(cast: Cast) -> None:
     _config().enabled = False
     db.session.commit()
@@ -61,3 +73,23 @@ def test_the_next_run_is_at_the_next_whole_interval(cast: Cast) -> None:
     assert timing.next_due(config, at=NOON + timedelta(minutes=12)) == NOON + timedelta(hours=1)
     config.enabled = False
     assert timing.next_due(config, at=NOON) is None
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_tick_during_a_simulation_is_not_lost(cast: Cast) -> None:
+    timing.start_due_runs(at=NOON)
+    runs.start(trigger=RunTrigger.MANUAL, at=NOON + timedelta(minutes=59), dry_run=True)
+    timing.start_due_runs(at=NOON + timedelta(minutes=60))
+    assert sorted((run.dry_run, run.is_finished) for run in _runs()) == [(False, False), (True, True)]
+
+
+def test_a_new_organisation_synchronises_by_itself_without_ever_having_set_anything(cast: Cast) -> None:
+    with tenancy.organisation(cast.other_organisation.id):
+        assert db.session.scalar(select(WinLeadPlusConfig)) is None
+        assert status.overview(at=NOON + timedelta(minutes=12)).next_at == NOON + timedelta(hours=1)
+    _config().enabled = False
+    db.session.commit()
+    assert timing.start_due_runs(at=NOON + timedelta(minutes=12)) == 0
+    assert timing.start_due_runs(at=NOON + timedelta(hours=1)) == 1
+    with tenancy.organisation(cast.other_organisation.id):
+        assert [run.trigger for run in _runs()] == [RunTrigger.SCHEDULED]

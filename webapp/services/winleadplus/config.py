@@ -12,7 +12,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.gateways import winleadplus
 from webapp.models.organisations import Organisation
-from webapp.models.winleadplus import WinLeadPlusConfig
+from webapp.models.winleadplus import DEFAULT_INTERVAL_MINUTES, WinLeadPlusConfig
 from webapp.transactions import transaction
 
 INTERVALS = range(5, 7 * 24 * 60 + 1)
@@ -27,7 +27,14 @@ def organisation_named(slug: str) -> UUID | None:
 def find() -> WinLeadPlusConfig:
     """The current organisation's configuration; one without a row of its own has the defaults."""
     found = db.session.scalar(select(WinLeadPlusConfig).execution_options(populate_existing=True))
-    return found or WinLeadPlusConfig(enabled=True, endpoint=None, interval_minutes=60, import_without_contracts=False)
+    return found or defaults()
+
+
+def defaults() -> WinLeadPlusConfig:
+    """The configuration of an organisation that has changed nothing."""
+    return WinLeadPlusConfig(
+        enabled=True, endpoint=None, interval_minutes=DEFAULT_INTERVAL_MINUTES, import_without_contracts=False
+    )
 
 
 def endpoint_of(config: WinLeadPlusConfig) -> str:

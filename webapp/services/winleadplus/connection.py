@@ -18,9 +18,16 @@ class Answer:
     first_id: str | None
 
 
-def try_connection() -> Answer:
-    """Read the first prospect only, with the service account's token. Raises DomainError with the reason."""
-    endpoint = config.endpoint_of(config.find())
+def try_connection(endpoint: str | None = None) -> Answer:
+    """Read the first prospect only, with the service account's token. Raises DomainError with the reason.
+
+    ``endpoint`` is an address that is not kept yet, and is held against the same rules; without it, the present one.
+    """
+    if endpoint:
+        endpoint = endpoint.strip()
+        winleadplus.check_endpoint(endpoint)
+    else:
+        endpoint = config.endpoint_of(config.find())
     token = identity.service_token()
     began = time.monotonic()
     with closing(winleadplus.stream_prospects(endpoint, token=token, patience=winleadplus.SOMEONE_WAITS)) as stream:

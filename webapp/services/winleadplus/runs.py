@@ -31,6 +31,7 @@ MAX_ATTEMPTS = 4
 """A run that killed this many processes is closed as failed."""
 
 JOB = "jobs.winleadplus.synchronise"
+SIMULATION_STOPPED = "La simulation a été arrêtée\u202f: une synchronisation a commencé."
 INTERRUPTED = "La synchronisation a été interrompue plusieurs fois et a été arrêtée. Relancez-la."
 
 
@@ -64,7 +65,7 @@ def start(
     dry_run: bool = False,
     enqueue: bool = True,
 ) -> tuple[UUID, bool]:
-    """Start a run of the current organisation, or join the one that is running.
+    """Start a run of the current organisation, or join the one that is running; a simulation gives way to a real run.
 
     ``by`` is the user's id, ``user_token`` their access token, kept encrypted until the run has used it. Returns the
     run's id and whether it is a new one. With ``enqueue=False`` the caller works on it in this process. Raises
@@ -76,6 +77,8 @@ def start(
     run_id = new_id()
     sealed = crypto.seal(user_token, place=_token_place(organisation_id, run_id)) if user_token else None
     with transaction():
+        if not dry_run:
+            _stop_simulation(at=at)
         inserted = db.session.scalar(
             insert(SyncRun)
             .values(
@@ -101,6 +104,22 @@ def start(
     if running is None:  # it ended between the two statements: start anew
         return start(trigger=trigger, at=at, by=by, user_token=user_token, dry_run=dry_run, enqueue=enqueue)
     return running, False
+
+
+def _stop_simulation(*, at: datetime) -> None:
+    """End the simulation under way, if there is one: whoever works on it has lost its lease and writes no more."""
+    db.session.execute(
+        update(SyncRun)
+        .where(SyncRun.status == RunStatus.RUNNING, SyncRun.dry_run)
+        .values(
+            status=RunStatus.FAILED,
+            error=SIMULATION_STOPPED,
+            phase=RunPhase.DONE,
+            finished_at=at,
+            lease_until=None,
+            user_token=None,
+        )
+    )
 
 
 def claim(run_id: UUID, *, at: datetime) -> Lease | None:

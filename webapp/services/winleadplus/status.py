@@ -12,6 +12,7 @@ from webapp.extensions import db
 from webapp.french import whole
 from webapp.models.clients import Client
 from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem, SyncRun, WinLeadPlusConfig
+from webapp.services.winleadplus.config import defaults
 from webapp.services.winleadplus.timing import next_due
 
 RUNS_SHOWN = 6
@@ -29,10 +30,7 @@ _STANDING = select(
     .scalar_subquery(),
 )
 _NEWEST_RUNS = (
-    select(SyncRun)
-    .options(joinedload(SyncRun.requested_by))
-    .order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
-    .limit(RUNS_SHOWN + 1)
+    select(SyncRun).options(joinedload(SyncRun.requested_by)).order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
 )
 
 
@@ -72,25 +70,25 @@ class Overview:
 def overview(*, at: datetime, before: UUID | None = None) -> Overview:
     """All that the panel shows, in two statements whatever the number of runs; ``before`` as in ``list_runs``."""
     found = db.session.execute(_STANDING).first()
-    config, last_success_at = found if found is not None else (None, None)
+    config, last_success_at = found if found is not None else (defaults(), None)
     return Overview(
         at=at,
-        is_enabled=config is None or config.enabled,
-        next_at=next_due(config, at=at) if config else None,
+        is_enabled=config.enabled,
+        next_at=next_due(config, at=at),
         last_success_at=last_success_at,
         runs=list_runs(before=before),
     )
 
 
-def list_runs(*, before: UUID | None = None) -> Runs:
+def list_runs(*, before: UUID | None = None, limit: int = RUNS_SHOWN) -> Runs:
     """The runs older than the run ``before``, or the newest ones; ``requested_by`` is loaded with them."""
     statement = _NEWEST_RUNS
     if before is not None:
         started_at = select(SyncRun.started_at).where(SyncRun.id == before).scalar_subquery()
         statement = statement.where(tuple_(SyncRun.started_at, SyncRun.id) < tuple_(started_at, before))
-    rows = db.session.scalars(statement).all()
-    shown = rows[:RUNS_SHOWN]
-    return Runs(shown, before=shown[-1].id if len(rows) > RUNS_SHOWN else None)
+    rows = db.session.scalars(statement.limit(limit + 1)).all()
+    shown = rows[:limit]
+    return Runs(shown, before=shown[-1].id if len(rows) > limit else None)
 
 
 def sentence(run: SyncRun) -> str:

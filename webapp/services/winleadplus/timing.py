@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.winleadplus import RunTrigger, WinLeadPlusConfig
+from webapp.models.organisations import Organisation
+from webapp.models.winleadplus import DEFAULT_INTERVAL_MINUTES, RunTrigger, WinLeadPlusConfig
 from webapp.services.schedule import take_tick, tick_at
 from webapp.services.winleadplus import runs
 from webapp.transactions import transaction
@@ -27,9 +28,9 @@ def start_due_runs(*, at: datetime) -> int:
     """Start a run for every organisation whose tick has come. Returns how many ticks were taken."""
     with tenancy.across_organisations():
         configs = db.session.execute(
-            select(WinLeadPlusConfig.organisation_id, WinLeadPlusConfig.interval_minutes).where(
-                WinLeadPlusConfig.enabled
-            )
+            select(Organisation.id, func.coalesce(WinLeadPlusConfig.interval_minutes, DEFAULT_INTERVAL_MINUTES))
+            .outerjoin(WinLeadPlusConfig, WinLeadPlusConfig.organisation_id == Organisation.id)
+            .where(WinLeadPlusConfig.enabled.is_not(False))  # without a row, the defaults hold
         ).all()
     started = 0
     for organisation_id, minutes in configs:
