@@ -318,3 +318,16 @@ def test_what_the_state_does_not_allow_is_refused_in_a_sentence(manager_client: 
     assert "ne permet pas cette action" in answer.text
     assert manager_client.post(f"/prelevements/{charge.id}/exploser").status_code == 404
     assert reload(charge).due_on == date(2026, 1, 31)
+
+
+def test_the_pages_around_charges_are_one_row_of_tabs(manager_client: FlaskClient, admin_client: FlaskClient) -> None:
+    addresses = ["/prelevements", "/prelevements/a-traiter", "/prelevements/fichiers", "/prelevements/notifications"]
+    for browser, those_of_admins in (
+        (manager_client, []),
+        (admin_client, ["/prelevements/prestataires", "/prelevements/evenements"]),
+    ):
+        for address in addresses + those_of_admins:
+            page = browser.get(address).text
+            (tabs,) = re.findall(r'<nav class="tabs" aria-label="Autour des prélèvements">.*?</nav>', page, re.DOTALL)
+            assert re.findall(r'href="([^"]+)"', tabs) == addresses + those_of_admins
+            assert re.findall(r'href="([^"]+)" aria-current="page"', tabs) == [address]

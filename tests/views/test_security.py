@@ -74,6 +74,14 @@ def test_no_view_answers_somebody_without_a_role(app: Flask, cast: Cast, sign_in
             assert browser.open(address, method=method).status_code == 403, endpoint
 
 
+def test_a_page_of_what_is_not_ours_or_is_not_there_is_not_found(app: Flask, admin_client: FlaskClient) -> None:
+    for rule in app.url_map.iter_rules():
+        is_of_a_row = any(type(each).__name__ == "UUIDConverter" for each in rule._converters.values())
+        if is_of_a_row and "GET" in (rule.methods or ()) and rule.endpoint not in PUBLIC:
+            for headers in ({}, HTMX):
+                assert admin_client.get(address_of(rule, app), headers=headers).status_code == 404, rule.endpoint
+
+
 def test_every_write_needs_the_csrf_token(app: Flask, admin_client: FlaskClient) -> None:
     for endpoint, method, address in routes(app):
         if method != "GET" and endpoint not in SIGNED:

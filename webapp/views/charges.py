@@ -106,7 +106,6 @@ def _situation() -> dict[str, Any]:
         "standing": run and runs.standing(run, at=at),
         "runs": history,
         "needing": decisions.count_needing_person(),
-        "is_admin": current_user().has_role(Role.ADMIN),
     }
 
 

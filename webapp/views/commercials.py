@@ -72,7 +72,7 @@ def _overview(commercial: Commercial) -> dict[str, Any]:
     """Figures outside the reader's scope are left out, the page is not."""
     bar = read_period(request.args, "commercials.show", today=clock.today(), commercial_id=str(commercial.id))
     is_seen = figures_scope(current_user()).includes(commercial.id)
-    overview = commercial_page.find_overview(commercial, bar.period) if is_seen else None
+    overview = commercial_page.find_overview(commercial, bar.period, today=clock.today()) if is_seen else None
     return {"bar": bar, "overview": overview}
 
 

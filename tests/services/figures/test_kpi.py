@@ -10,6 +10,7 @@ from tests.conftest import Cast
 from tests.factories import ClientFactory, CommercialFactory, ContractFactory
 from webapp.extensions import db
 from webapp.models.contracts import Contract, ContractStatus
+from webapp.services.contracts.listing import list_contracts
 from webapp.services.figures.kpi import Kpi, Row, contracts_per_commercial
 from webapp.services.figures.period import Period
 from webapp.services.figures.scope import figures_scope
@@ -24,12 +25,15 @@ def sign(cast: Cast, day: int | None = 5, **values: Any) -> Contract:
     return contract
 
 
+LATER = date(2026, 12, 1)
+
+
 def row_of(kpi: Kpi, cast: Cast) -> Row:
     return next(row for row in kpi.rows if row.commercial_id == cast.sales_rep.id)
 
 
 def november(cast: Cast) -> Kpi:
-    return contracts_per_commercial(figures_scope(cast.admin), NOVEMBER)
+    return contracts_per_commercial(figures_scope(cast.admin), NOVEMBER, today=LATER)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,16 @@ def test_what_has_no_date_or_no_commercial_is_shown_apart(cast: Cast) -> None:
     assert (kpi.rows[-1].name, kpi.rows[-1].signed.contracts) == ("Sans commercial", 1)
 
 
+def test_a_period_that_is_still_running_is_compared_with_as_many_days(cast: Cast) -> None:
+    sign(cast, signed_at=datetime(2026, 11, 2, 12, tzinfo=UTC))
+    for day in (1, 20, 21, 31):
+        sign(cast, signed_at=datetime(2026, 10, day, 12, tzinfo=UTC))
+    kpi = contracts_per_commercial(figures_scope(cast.admin), NOVEMBER, today=date(2026, 11, 20))
+    assert (kpi.before.contracts, kpi.compared.until) == (2, date(2026, 10, 20))
+    assert kpi.change == row_of(kpi, cast).change == Decimal("-0.5")
+    assert list_contracts(kpi.before.view, exact=True).total.number == 2
+
+
 def test_a_period_is_compared_with_the_one_before(cast: Cast) -> None:
     for _ in range(3):
         sign(cast)
@@ -91,8 +105,8 @@ def test_a_commercial_sees_one_row_a_manager_the_team(cast: Cast) -> None:
     mate = CommercialFactory(team_id=cast.sales_rep.team_id)
     sign(cast, commercial_id=mate.id)
     sign(cast, commercial_id=CommercialFactory().id)
-    own = contracts_per_commercial(figures_scope(cast.commercial), NOVEMBER)
-    team = contracts_per_commercial(figures_scope(cast.manager), NOVEMBER)
+    own = contracts_per_commercial(figures_scope(cast.commercial), NOVEMBER, today=LATER)
+    team = contracts_per_commercial(figures_scope(cast.manager), NOVEMBER, today=LATER)
     assert [row.commercial_id for row in own.rows] == [cast.sales_rep.id]
     assert {row.commercial_id for row in team.rows} == {cast.sales_rep.id, mate.id}
     assert (own.signed.contracts, team.signed.contracts, november(cast).signed.contracts) == (1, 2, 3)

@@ -30,6 +30,32 @@ def test_days_are_compared_with_as_many_before() -> None:
     assert period.previous.next == period
 
 
+@pytest.mark.parametrize(
+    ("period", "today", "since", "until"),
+    [
+        (Period.around(date(2026, 11, 27)), date(2026, 11, 27), date(2026, 10, 1), date(2026, 10, 27)),
+        (Period.around(date(2026, 11, 1)), date(2026, 11, 1), date(2026, 10, 1), date(2026, 10, 1)),
+        (Period.around(date(2026, 3, 30)), date(2026, 3, 30), date(2026, 2, 1), date(2026, 2, 28)),
+        (Period.around(date(2028, 3, 30)), date(2028, 3, 30), date(2028, 2, 1), date(2028, 2, 29)),
+        (Period.around(DAY, Span.QUARTER), DAY, date(2026, 7, 1), date(2026, 8, 20)),
+        (Period.around(date(2028, 2, 29), Span.YEAR), date(2028, 2, 29), date(2027, 1, 1), date(2027, 3, 1)),
+        (Period.between(date(2026, 11, 11), date(2026, 11, 30)), DAY, date(2026, 10, 22), date(2026, 10, 31)),
+    ],
+)
+def test_a_period_that_is_still_running_is_compared_with_as_many_days(
+    period: Period, today: date, since: date, until: date
+) -> None:
+    compared = period.compared(today)
+    assert (compared.since, compared.until) == (since, until)
+
+
+@pytest.mark.parametrize("today", [date(2026, 10, 31), date(2026, 11, 30), date(2026, 12, 1)])
+def test_a_whole_period_and_one_to_come_are_compared_with_the_whole_one_before(today: date) -> None:
+    period = Period.around(DAY)
+    assert not period.is_running(today)
+    assert period.compared(today) == period.previous
+
+
 def test_one_day_is_a_period() -> None:
     assert Period.between(DAY, DAY).previous.until == date(2026, 11, 19)
 

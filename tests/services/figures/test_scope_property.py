@@ -205,7 +205,7 @@ def test_numbers_equal_their_lists_for_every_role(cast: Cast, house: House, peri
     with built(house) as (users, contracts):
         for user in users:
             scope = figures_scope(user)
-            kpi = contracts_per_commercial(scope, period)
+            kpi = contracts_per_commercial(scope, period, today=TODAY)
             base = replace(scope.view, since=period.since, until=period.until)
             assert kpi.signed.contracts == counted(contracts, scope, period)
             assert_parts_make_the_whole(kpi)
@@ -216,6 +216,6 @@ def test_numbers_equal_their_lists_for_every_role(cast: Cast, house: House, peri
 
 def test_clients_of_all_are_the_list_of_all(cast: Cast) -> None:
     ClientFactory()
-    (number,) = contracts_per_commercial(figures_scope(cast.admin), Period.around(TODAY)).portfolios
+    (number,) = contracts_per_commercial(figures_scope(cast.admin), Period.around(TODAY), today=TODAY).portfolios
     assert number.view == ClientsView()
     assert_clients_equal_their_list(number)

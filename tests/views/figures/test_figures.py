@@ -292,3 +292,22 @@ def test_queries_of_a_page_do_not_grow_with_rows(cast: Cast, admin_client: Flask
         sign(cast, company_id=CompanyFactory().id)
         sign(cast, commercial_id=CommercialFactory(team_id=cast.sales_rep.team_id).id)
     assert queries() == few <= 25
+
+
+def test_direction_shows_the_mrr_churn_and_unpaid_rate_of_the_subscriptions_tab(manager_client: FlaskClient) -> None:
+    shown = [
+        re.findall(
+            r'data-testid="(mrr|churn|unpaid)"[^>]*>([^<]*)<', manager_client.get(f"/statistiques?onglet={tab}").text
+        )
+        for tab in ("direction", "abonnements")
+    ]
+    assert shown[0] == shown[1]
+    assert {name for name, _ in shown[0]} == {"mrr", "churn", "unpaid"}
+
+
+def test_a_period_that_is_still_running_is_compared_to_date(manager_client: FlaskClient) -> None:
+    for tab in ("direction", "commercial"):
+        running = manager_client.get(f"/statistiques?onglet={tab}").text
+        over = manager_client.get(f"/statistiques?onglet={tab}&periode=mois&du=2026-10-01").text
+        assert ("à date" in running, "à date" in over) == (True, False)
+    assert "Période précédente à date" in manager_client.get("/statistiques/commerciaux.csv").text

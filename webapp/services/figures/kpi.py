@@ -6,6 +6,7 @@ canceled. Those without a date, or without a commercial, are shown apart.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -42,10 +43,12 @@ class Row:
 class Kpi:
     """Everybody in scope, the most contracts first, and the whole, which is their sum.
 
+    ``before`` counts those of the period ``compared``: the one before, as many days of it while this one is running.
     ``portfolios`` are the clients in scope, by what a list can show at once.
     """
 
     period: Period
+    compared: Period
     rows: list[Row]
     signed: Number
     before: Number
@@ -63,11 +66,12 @@ def change(now: Number, before: Number) -> Decimal | None:
     return Decimal(now.contracts - before.contracts) / before.contracts if before.contracts else None
 
 
-def contracts_per_commercial(scope: Scope, period: Period) -> Kpi:
-    """The KPI of a period for everybody in ``scope``, in a fixed number of statements."""
+def contracts_per_commercial(scope: Scope, period: Period, *, today: date) -> Kpi:
+    """The KPI of a period, as of ``today``, for everybody in ``scope``, in a fixed number of statements."""
+    compared = period.compared(today)
     views = [
         signed_within(scope.view, period),
-        signed_within(scope.view, period.previous),
+        signed_within(scope.view, compared),
         replace(scope.view, status=SIGNED, is_undated=True),
     ]
     columns = [_Column(view, count_by(view, Axis.COMMERCIAL)) for view in views]
@@ -77,7 +81,7 @@ def contracts_per_commercial(scope: Scope, period: Period) -> Kpi:
     if scope.is_all:
         rows.append(_row(None, "Sans commercial", columns, portfolios))
     signed, before, undated = (column.whole for column in columns)
-    return Kpi(period, rows, signed, before, undated, portfolios_in(scope, portfolios))
+    return Kpi(period, compared, rows, signed, before, undated, portfolios_in(scope, portfolios))
 
 
 @dataclass(frozen=True)

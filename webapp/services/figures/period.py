@@ -61,6 +61,17 @@ class Period:
             return Period.between(self.since - (self.until - self.since) - DAY, self.since - DAY)
         return Period.around(self.since - DAY, self.span)
 
+    def is_running(self, today: date) -> bool:
+        """Whether it has begun and goes on after ``today``."""
+        return self.since <= today < self.until
+
+    def compared(self, today: date) -> "Period":
+        """What it is compared with: the period before; of one that is still running, as many days of it."""
+        before = self.previous
+        if not self.is_running(today):
+            return before
+        return Period.between(before.since, min(before.since + (today - self.since), before.until))
+
     @property
     def next(self) -> "Period":
         """The period after; of days, as many after."""

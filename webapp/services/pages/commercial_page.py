@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -61,13 +62,13 @@ def find_commercial(commercial_id: UUID) -> tuple[Commercial, Team | None]:
     return found[0], found[1]
 
 
-def find_overview(commercial: Commercial, period: Period) -> Overview:
-    """The commercial's figures for a period; by month over the year that ends with it."""
+def find_overview(commercial: Commercial, period: Period, *, today: date) -> Overview:
+    """The commercial's figures for a period, as of ``today``; by month over the year that ends with it."""
     base = ContractsView(sold_by=(commercial.id,))
     return Overview(
         portfolio=portfolio(commercial.id, count_portfolios()),
         signed=number(signed_within(base, period)),
-        before=number(signed_within(base, period.previous)),
+        before=number(signed_within(base, period.compared(today))),
         months=by_month(base, until=period.until),
         statuses=by_status(base),
         rank=_find_rank(commercial, period),

@@ -104,9 +104,9 @@ def reveal_iban(client_id: UUID, account_id: UUID) -> Page:
 @bp.get("/<uuid:client_id>/comptes/<uuid:account_id>")
 def hide_iban(client_id: UUID, account_id: UUID) -> Page:
     """The account with its IBAN masked again."""
+    account = banking.find_account(client_id, account_id)
     if not is_fragment_request():
         return redirect(url_for("client.show", client_id=client_id))
-    account = banking.find_account(client_id, account_id)
     return render_template("clients/_iban.html", account=account, revealed=None, may_reveal=True)
 
 
@@ -130,9 +130,9 @@ def reveal_identity_card(client_id: UUID) -> Page:
 @bp.get("/<uuid:client_id>/piece-identite")
 def hide_identity_card(client_id: UUID) -> Page:
     """The identity card hidden again."""
+    editing.find_client(client_id)
     if not is_fragment_request():
         return redirect(url_for("client.show", client_id=client_id))
-    editing.find_client(client_id)
     return render_template("clients/_card.html", client_id=client_id, card=None, may_reveal=True)
 
 

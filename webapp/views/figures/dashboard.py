@@ -30,7 +30,7 @@ def show() -> ResponseReturnValue:
         "figures/dashboard.html",
         bar=bar,
         scope=scope,
-        kpi=contracts_per_commercial(scope, bar.period),
+        kpi=contracts_per_commercial(scope, bar.period, today=today),
         months=breakdowns.by_month(scope.view, until=bar.period.until),
         products=breakdowns.by_product(signed, total=companies.total),
         companies=companies,

@@ -48,6 +48,12 @@ class PeriodBar:
     since: str
     until: str
     problem: str | None
+    is_running: bool
+
+    @property
+    def before_label(self) -> str:
+        """What figures of the period are compared with, in words."""
+        return "période précédente à date" if self.is_running else "période précédente"
 
 
 def init_app(app: Flask) -> None:
@@ -90,6 +96,7 @@ def read_period(
         arguments.get("du", "") if problem else str(period.since),
         arguments.get("au", "") if problem else str(period.until),
         problem,
+        period.is_running(today),
     )
 
 

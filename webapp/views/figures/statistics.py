@@ -62,7 +62,8 @@ def _direction(scope: Scope, period: Period) -> dict[str, Any]:
     return {
         "active": breakdowns.number(replace(scope.view, status=ContractStatus.ACTIVE)),
         "signed": companies.total,
-        "before": breakdowns.number(breakdowns.signed_within(scope.view, period.previous)),
+        "before": breakdowns.number(breakdowns.signed_within(scope.view, period.compared(clock.today()))),
+        "recurring": find_recurring(scope, period, at=clock.now()),
         "months": breakdowns.by_month(scope.view, until=period.until),
         "products": breakdowns.by_product(signed, total=companies.total),
         "companies": companies,
@@ -71,7 +72,7 @@ def _direction(scope: Scope, period: Period) -> dict[str, Any]:
 
 def _commercial(scope: Scope, period: Period) -> dict[str, Any]:
     return {
-        "kpi": contracts_per_commercial(scope, period),
+        "kpi": contracts_per_commercial(scope, period, today=clock.today()),
         "months": breakdowns.by_month(scope.view, until=period.until),
     }
 
@@ -98,10 +99,12 @@ _VALUES: Mapping[Tab, Callable[[Scope, Period], dict[str, Any]]] = {
 def save_kpi() -> Response:
     """The KPI « Contrats par commercial » of a period."""
     period = _read_bar().period
-    rows = contracts_per_commercial(figures_scope(current_user()), period).rows
+    today = clock.today()
+    rows = contracts_per_commercial(figures_scope(current_user()), period, today=today).rows
+    before = "Période précédente à date" if period.is_running(today) else "Période précédente"
     return csv_file(
         f"contrats-par-commercial-{period.since}-{period.until}.csv",
-        ["Commercial", "Contrats", "Montant (EUR)", "Période précédente", "Sans date", "Portefeuille actuel"],
+        ["Commercial", "Contrats", "Montant (EUR)", before, "Sans date", "Portefeuille actuel"],
         (
             (
                 row.name,
