@@ -6,6 +6,7 @@
 //   data-open-dialog="id"     opens that <dialog>
 //   data-focus                has the focus when the page opens; a field in error has it rather
 //   data-refocus              has the focus after a swap that took away what had it; a field in error has it rather
+//   data-corrects="id"        what is written in it corrects the error of that field, too
 //   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
 (() => {
   const TOAST_LIFE = { success: 6000, info: 6000, warning: 12000 }; // milliseconds; errors stay until closed
@@ -157,6 +158,22 @@
     } else openRow(event);
   });
   document.addEventListener("auxclick", (event) => event.button === 1 && openRow(event));
+
+  // --- an error stands until the person corrects it: the next sending, or check, says what is still wrong ---
+  function dropError(field) {
+    if (field?.getAttribute("aria-invalid") !== "true") return;
+    const ids = (field.getAttribute("aria-describedby") ?? "").split(" ");
+    const [errors, others] = [true, false].map((isError) => ids.filter((id) => id && /(-error|problem)/.test(id) === isError));
+    for (const id of errors) document.getElementById(id)?.remove();
+    field.classList.remove("is-invalid");
+    field.removeAttribute("aria-invalid");
+    if (others.length) field.setAttribute("aria-describedby", others.join(" "));
+    else field.removeAttribute("aria-describedby");
+  }
+  document.addEventListener("input", ({ target }) => {
+    dropError(target);
+    if (target.dataset.corrects) dropError(document.getElementById(target.dataset.corrects));
+  });
 
   // --- a form that was sent is not sent twice; coming back to the page frees it again ---
   document.addEventListener("submit", (event) => {

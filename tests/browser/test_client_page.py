@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Shot, SignIn
@@ -222,3 +223,17 @@ def test_a_swap_that_reaches_nobody_says_so_and_leaves_the_page_as_it_was(synced
     page.context.set_offline(False)
     page.get_by_test_id("tab-activites").click()
     expect(page.get_by_test_id("tab-activites")).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize("corrected", ["Nom", "Prénom"])
+def test_an_error_leaves_as_soon_as_the_person_corrects_it(synced: World, sign_in: SignIn, corrected: str) -> None:
+    page = sign_in("commercial.nord", at="/clients/nouveau")
+    page.get_by_label("Nom", exact=True).press("Enter")
+    error = page.get_by_text("Indiquez au moins un nom ou un prénom.")
+    expect(error).to_be_visible()
+    page.get_by_label("Ville", exact=True).first.fill("Lille")
+    expect(error).to_be_visible()
+    page.get_by_label(corrected, exact=True).fill("L")
+    expect(error).to_have_count(0)
+    expect(page.get_by_label("Nom", exact=True)).not_to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Nom", exact=True)).not_to_have_attribute("aria-describedby", re.compile("error"))
