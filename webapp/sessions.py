@@ -53,12 +53,31 @@ class _Kept:
 
 
 class SessionInterface(RedisSessionInterface):  # type: ignore[misc]
-    """Flask-Session's, without its fallback to pickle, and without a crash when Redis is away."""
+    """Flask-Session's, sealed, without its fallback to pickle, and without a crash when Redis is away.
+
+    A session is sealed for its own key: whoever writes one into Redis, or copies one to another key, signs nobody in.
+    """
 
     def __init__(self, app: Flask, client: Redis) -> None:
         super().__init__(app, client=client, key_prefix="session:", sid_length=32, serialization_format="msgpack")
         # Pickle would be code execution for whoever can write to Redis.
         self.serializer.decode = self.serializer.decoder.decode
+
+    def _retrieve_session_data(self, store_id: str) -> dict[str, Any] | None:
+        sealed = self.client.get(store_id)
+        if not isinstance(sealed, bytes):
+            return None
+        try:
+            content = crypto.keyring().decrypt(sealed, place=store_id)
+        except crypto.DecryptionError:
+            log.warning("session_refused")
+            return None
+        found: dict[str, Any] = self.serializer.decode(content)
+        return found
+
+    def _upsert_session(self, session_lifetime: timedelta, session: RedisSession, store_id: str) -> None:
+        sealed = crypto.keyring().encrypt(self.serializer.encode(session), place=store_id)
+        self.client.set(store_id, sealed, ex=session_lifetime)
 
     def open_session(self, app: Flask, request: Request) -> RedisSession:
         try:

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import time
 from base64 import urlsafe_b64encode
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -38,7 +39,7 @@ def test_a_code_is_redeemed_with_the_verifier_and_the_clients_secret(provider: L
     form = provider.forms[0]
     assert (form["code"], form["code_verifier"], form["redirect_uri"]) == ("code", "v" * 64, CALLBACK)
     assert (form["_client"], form["_secret"]) == ("crm", "client-secret")
-    assert tokens.expires_in == 300
+    assert tokens.expires_in in (299, 300)
     assert person == identity.Identity(
         issuer=provider.issuer,
         subject="subject-1",
@@ -322,3 +323,48 @@ def test_a_slow_provider_is_given_up(provider: LocalProvider, monkeypatch: pytes
             redeem()
     finally:
         provider.pause.set()
+
+
+@pytest.mark.parametrize("subject", ["a\0b", "a\nb", "", "s" * 256, 7, ["subject-1"]])
+def test_a_subject_that_no_column_can_hold_is_refused(provider: LocalProvider, subject: Any) -> None:
+    provider.claims = {"sub": subject}
+    with pytest.raises(identity.SignInError):
+        redeem()
+
+
+@pytest.mark.parametrize("claims", [{"organisation": "de\0mo"}, {"realm_access": {"roles": ["adm\0in"]}}])
+def test_a_claim_that_no_column_can_hold_is_refused(provider: LocalProvider, claims: Any) -> None:
+    provider.access_claims = claims
+    with pytest.raises(identity.SignInError):
+        redeem()
+
+
+@pytest.mark.parametrize(
+    ("person", "rights", "agree"),
+    [
+        ("demo", "demo", True),
+        ("demo", ["demo"], True),
+        ("demo", None, True),
+        (None, "demo", True),
+        ("demo", "autre", False),
+        (["demo"], ["autre"], False),
+    ],
+)
+def test_tokens_that_name_different_organisations_are_refused(
+    provider: LocalProvider, person: Any, rights: Any, agree: bool
+) -> None:
+    provider.id_claims, provider.access_claims = {"organisation": person}, {"organisation": rights}
+    if agree:
+        assert redeem()[1].organisation == "demo"
+    else:
+        with pytest.raises(identity.SignInError):
+            redeem()
+
+
+@pytest.mark.parametrize(("life", "at_most"), [(40, 40), (100_000, 300)])
+def test_an_access_token_lives_as_long_as_the_shorter_of_what_is_said(
+    provider: LocalProvider, life: int, at_most: int
+) -> None:
+    provider.access_claims = {"exp": int(time.time()) + life}  # the provider's clock is the wall's
+    for tokens in (redeem()[0], identity.refresh("r")[0]):
+        assert at_most - 5 <= tokens.expires_in <= at_most

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -120,9 +120,8 @@ def redeem(code: str, *, redirect_uri: str, nonce: str, verifier: str) -> tuple[
         )
         person = provider.verified_id_token(tokens, nonce=nonce)
         rights = provider.verified_access_token(tokens.access_token)
-        if person["sub"] != rights["sub"]:
-            raise InvalidClaimError("sub")
-        return tokens, provider.identity_of({**rights, **person}, rights)
+        _refuse_disagreement(person, rights)
+        return _shorter_lived(tokens, rights), provider.identity_of({**rights, **person}, rights)
 
 
 def refresh(refresh_token: str) -> tuple[Tokens, Identity]:
@@ -134,7 +133,7 @@ def refresh(refresh_token: str) -> tuple[Tokens, Identity]:
     with _refusals(SessionEndedError("Votre session a pris fin. Connectez-vous de nouveau.")):
         tokens = provider.refresh(refresh_token)
         rights = provider.verified_access_token(tokens.access_token)
-        return tokens, provider.identity_of(rights, rights)
+        return _shorter_lived(tokens, rights), provider.identity_of(rights, rights)
 
 
 def sign_out_address(*, id_token: str | None, back_to: str) -> str | None:
@@ -253,7 +252,7 @@ class _Provider:
     def identity_of(self, person: Mapping[str, Any], rights: Mapping[str, Any]) -> Identity:
         """The identity that verified claims describe. Raises SignInError where they make no sense."""
         subject = person["sub"]
-        if not subject or len(subject) > 255:
+        if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or _CONTROL_CHARACTERS.search(subject):
             raise InvalidClaimError("sub")
         return Identity(
             issuer=self.metadata()["issuer"],
@@ -364,6 +363,20 @@ def _refusals(refusal: DomainError) -> Iterator[None]:
         raise refusal from None
 
 
+def _refuse_disagreement(person: Mapping[str, Any], rights: Mapping[str, Any]) -> None:
+    """Raises InvalidClaimError where the two tokens speak of different people, or of different organisations."""
+    if person["sub"] != rights["sub"]:
+        raise InvalidClaimError("sub")
+    named = [names for claims in (person, rights) if (names := _listed(claims.get("organisation")))]
+    if any(names != named[0] for names in named):
+        raise InvalidClaimError("organisation")
+
+
+def _shorter_lived(tokens: Tokens, rights: Mapping[str, Any]) -> Tokens:
+    """The tokens with the smaller of both lives: what the answer says, and what the access token itself says."""
+    return replace(tokens, expires_in=min(tokens.expires_in, int(rights["exp"] - time.time())))
+
+
 def _roles(claims: Mapping[str, Any], client_id: str) -> frozenset[str]:
     access = _object(claims.get("resource_access"))
     named = [_object(claims.get("realm_access")).get("roles"), _object(access.get(client_id)).get("roles")]
@@ -382,9 +395,12 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def _listed(value: object) -> list[str]:
-    """The texts in a claim that may hold one or several."""
+    """The texts in a claim that may hold one or several. Raises InvalidClaimError for one that no column can hold."""
     values = value if isinstance(value, list) else [value]
-    return [text for text in values if isinstance(text, str) and text]
+    texts = [text for text in values if isinstance(text, str) and text]
+    if any(_CONTROL_CHARACTERS.search(text) for text in texts):
+        raise InvalidClaimError("text")
+    return texts
 
 
 def _clean(value: object, length: int) -> str:
