@@ -117,3 +117,26 @@ def test_the_number_of_queries_does_not_grow(client: FlaskClient, martin: Client
         ContractFactory(client_id=made.id)
     db.session.commit()
     assert number_of_queries() <= few <= 6
+
+
+def test_where_nothing_is_found_the_nearest_name_is_offered(martin: Client, client: FlaskClient) -> None:
+    ClientFactory(last_name="DUPONT", first_name="")
+    db.session.commit()
+    for address, headers in (("/recherche?q=dupond", {}), ("/recherche?q=dupond", HTMX), ("/clients?q=dupond", {})):
+        page = html.unescape(client.get(address, headers=headers).text)
+        assert re.search(r"Vouliez-vous dire\s+<a [^>]*data-testid=\"suggestion\"[^>]*>DUPONT</a>", page), address
+        (link,) = re.findall(r'<a\s+href="([^"]+)"[^>]*data-testid="suggestion"', page)
+        assert "DUPONT" in client.get(link).text
+    assert "Vouliez-vous" not in client.get("/clients?q=zzzzzz").text
+
+
+def test_lists_and_searches_have_one_generous_rate_per_user(
+    martin: Client, client: FlaskClient, manager_client: FlaskClient
+) -> None:
+    lists = ["/clients", "/recherche"] * 120
+    answers = [client.get(address, headers=HTMX).status_code for address in lists]
+    assert set(answers) == {200}
+    refused = client.get("/contrats")
+    assert (refused.status_code, "Trop de demandes" in refused.text) == (429, True)
+    assert int(refused.headers["Retry-After"]) <= 60
+    assert manager_client.get("/contrats").status_code == 200

@@ -15,7 +15,8 @@ from webapp.models import clients, commercials
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
-from webapp.services.clients.search import SEARCH_LENGTH, Term, terms_of
+from webapp.services.clients.search import Term, fold_search, terms_of
+from webapp.services.clients.suggesting import suggest
 
 CLIENTS_SHOWN = 8
 OTHERS_SHOWN = 5
@@ -34,12 +35,16 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was found, or, where nothing was asked for (``is_recent``), what changed last."""
+    """What was found, or, where nothing was asked for (``is_recent``), what changed last.
+
+    ``suggestion`` is what might have been meant, where nothing was found.
+    """
 
     clients: Sequence[Hit]
     contracts: Sequence[Hit]
     commercials: Sequence[Hit]
     is_recent: bool = False
+    suggestion: str | None = None
 
     @property
     def number(self) -> int:
@@ -49,13 +54,13 @@ class Found(NamedTuple):
 
 def search_everywhere(typed: str) -> Found:
     """The best hits for what was typed; case and accents do not matter, nor does the order of words."""
-    readable = "".join(each if each.isprintable() else " " for each in typed[:SEARCH_LENGTH]).strip()
-    folded = " ".join(db.session.execute(select(func.fold(readable))).scalar_one().split()) if readable else ""
+    folded = " ".join(fold_search(typed).split())
     terms = terms_of(folded)
     if not terms:
         return _find_recent()
     found = _find_clients(folded, terms)
-    return Found(found, _find_contracts(folded, terms, [hit.id for hit in found]), _find_commercials(terms))
+    hits = Found(found, _find_contracts(folded, terms, [hit.id for hit in found]), _find_commercials(terms))
+    return hits if hits.number else hits._replace(suggestion=suggest(typed))
 
 
 def _find_recent() -> Found:
@@ -117,7 +122,8 @@ def _find_contracts(folded: str, terms: list[Term], client_ids: list[UUID]) -> l
 
 def _find_commercials(terms: list[Term]) -> list[Hit]:
     """Few enough to be looked through."""
-    text = literal(" ") + Commercial.name_key + " " + func.coalesce(func.fold(Commercial.email), "")
+    names = Commercial.name_key + func.joined_name(Commercial.last_name) + func.joined_name(Commercial.first_name)
+    text = literal(" ") + names + " " + func.coalesce(func.fold(Commercial.email), "")
     matches = and_(*(or_(*(text.like(pattern) for pattern in term)) for term in terms))
     found = db.session.execute(
         select(

@@ -31,7 +31,7 @@ from webapp.services.invoices.listing import find_invoice_of_charge
 from webapp.services.refunds import commands
 from webapp.services.refunds.commands import Refundable
 from webapp.views.layout import Kind, is_fragment_request, toast
-from webapp.views.lists import read, read_day
+from webapp.views.lists import paced, read, read_day
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -78,6 +78,7 @@ def _requester() -> str:
 
 @bp.get("")
 @for_managers
+@paced
 def index() -> ResponseReturnValue:
     """What a run would do now, what needs a person, and the charges by state."""
     view = _read_view()

@@ -21,7 +21,7 @@ from webapp.services.invoices.listing import InvoicesView
 from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
-from webapp.views.lists import Chip, read
+from webapp.views.lists import Chip, paced, read
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
@@ -32,6 +32,7 @@ COUNTED = 1000
 
 
 @bp.get("")
+@paced
 def index() -> ResponseReturnValue:
     """The list of invoices as the address says. What cannot be read in it is ignored."""
     view = _read_view()

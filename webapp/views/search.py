@@ -4,11 +4,13 @@ from flask import Blueprint, render_template, request, url_for
 
 from webapp.services.search import search_everywhere
 from webapp.views.layout import is_fragment_request
+from webapp.views.lists import paced
 
 bp = Blueprint("search", __name__)
 
 
 @bp.get("/recherche")
+@paced
 def show() -> str:
     """What matches ``?q=``, best first; without one, what changed last."""
     typed = " ".join(request.args.get("q", "").split())

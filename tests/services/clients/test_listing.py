@@ -128,6 +128,23 @@ class TestSearch:
     def test_apostrophes_ligatures_and_foreign_numbers(self, typed: str) -> None:
         assert _names(search=typed) == ([] if "nope" in typed else ["D’Œuvre Jean"])
 
+    @pytest.mark.parametrize(
+        ("name", "typed"),
+        [
+            ("N’DIAYE", "ndiaye n'diaye n’diaye diaye"),
+            ("D'Ormesson", "dormesson ormesson d’ormesson"),
+            ("Saint-Exupéry", "saintexupery saint-exupery saint‑exupéry exupery"),
+            ("O`Brien", "obrien o'brien"),
+            ("ЮРИЙ", "юрий ЮРИЙ Юрий"),
+            ("ΠΑΠΑΔΌΠΟΥΛΟΣ", "παπαδοπουλος παπαδόπουλος παπαδοπουλοσ"),
+            ("ԳԵՎՈՐԳ", "գեվորգ"),
+        ],
+    )
+    def test_names_are_found_however_they_are_joined_and_in_every_alphabet(self, name: str, typed: str) -> None:
+        factories.ClientFactory(last_name=name, first_name="")
+        for word in typed.split():
+            assert _names(search=word) == [name], word
+
     @pytest.mark.parametrize("typed", ["ev", "fe", "oe@"])
     def test_short_words_match_at_the_start_of_a_word_only(self, typed: str) -> None:
         assert _names(search=typed) == []

@@ -20,10 +20,15 @@ SEARCH_LENGTH = 200
 Term = tuple[str, ...]
 
 
-def find_terms(search: str) -> list[Term]:
-    """The search's terms; PostgreSQL folds the text as it folded the clients'."""
+def fold_search(search: str) -> str:
+    """What was typed as PostgreSQL folded the clients' texts, cut to SEARCH_LENGTH characters."""
     readable = "".join(character if character.isprintable() else " " for character in search[:SEARCH_LENGTH]).strip()
-    return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
+    return db.session.execute(select(func.fold(readable))).scalar_one() if readable else ""
+
+
+def find_terms(search: str) -> list[Term]:
+    """The search's terms."""
+    return terms_of(fold_search(search))
 
 
 def terms_of(folded: str) -> list[Term]:

@@ -20,7 +20,7 @@ from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceStat
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.services import keyset
-from webapp.services.clients.search import Term, terms_of
+from webapp.services.clients.search import Term, find_terms
 
 PAGE_SIZE = 50
 NOTHING = Decimal("0.00")
@@ -175,7 +175,7 @@ def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
             Invoice.number == int(match.group(2)),
         ]
     elif readable:
-        terms: list[Term] = terms_of(db.session.execute(select(func.fold(readable))).scalar_one())
+        terms: list[Term] = find_terms(readable)
         conditions += [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
     return conditions
 

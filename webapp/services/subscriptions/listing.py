@@ -19,13 +19,12 @@ from webapp.models.commercials import Commercial
 from webapp.models.money import cents
 from webapp.models.subscriptions import RECURRING, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services import keyset
-from webapp.services.clients.search import Term, terms_of
+from webapp.services.clients.search import find_terms
 
 Statement = Select[*tuple[Any, ...]]
 Found = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
-SEARCH_LENGTH = 200
 WITHOUT_COMMERCIAL = "sans-commercial"
 ANY_RECURRING: Final = "recurrents"
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -141,7 +140,7 @@ def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
 
 
 def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
-    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in _terms(view.search)]
+    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in find_terms(view.search)]
     if view.commercial == WITHOUT_COMMERCIAL:
         conditions.append(Client.commercial_id.is_(None))
     elif view.commercial is not None:
@@ -149,11 +148,6 @@ def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     if view.team is not None:
         conditions.append(Client.commercial_id.in_(select(Commercial.id).where(Commercial.team_id == view.team)))
     return conditions
-
-
-def _terms(search: str) -> list[Term]:
-    readable = "".join(character if character.isprintable() else " " for character in search[:SEARCH_LENGTH]).strip()
-    return terms_of(db.session.execute(select(func.fold(readable))).scalar_one()) if readable else []
 
 
 def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[Found]:

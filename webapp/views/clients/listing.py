@@ -15,9 +15,10 @@ from webapp.models.clients import ClientStatus
 from webapp.services import teams
 from webapp.services.clients import listing
 from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, Column, heading, read
+from webapp.views.lists import Chip, Column, heading, paced, read
 
 bp = Blueprint("clients", __name__)
 
@@ -38,6 +39,7 @@ COLUMNS = (
 
 
 @bp.get("/clients")
+@paced
 def index() -> ResponseReturnValue:
     """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
     view, exact = _read_view(request.args), request.args.get("total") == "exact"
@@ -100,6 +102,7 @@ def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> d
         return None if cursor is None else address(view, exact=exact, cursor=cursor)
 
     here = address(view, exact=exact)
+    suggestion = suggest(view.search) if view.search and not shown.total.number else None
     return {
         "view": view,
         "rows": page.rows,
@@ -111,6 +114,8 @@ def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> d
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
         "exact_total": address(view, exact=True) if shown.total.is_capped else None,
+        "suggestion": suggestion,
+        "suggestion_address": suggestion and address(view, search=suggestion, cursor=""),
     }
 
 

@@ -25,7 +25,7 @@ from webapp.services.contracts.selection import (
     Sort,
 )
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, paced, read, read_day
 
 bp = Blueprint("contracts", __name__)
 
@@ -53,6 +53,7 @@ COLUMNS = (
 
 
 @bp.get(PATH)
+@paced
 def index() -> ResponseReturnValue:
     """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
     view, problem = _read_view(request.args)

@@ -14,7 +14,7 @@ from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, Sort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, read
+from webapp.views.lists import Chip, paced, read
 
 bp = Blueprint("subscriptions", __name__)
 
@@ -28,6 +28,7 @@ SORTS = [(Sort.NEWEST.value, "Les plus récents d’abord"), (Sort.NEXT_CHARGE.v
 
 
 @bp.get("/abonnements")
+@paced
 def index() -> ResponseReturnValue:
     """The list of subscriptions as the address says. What cannot be read in it is ignored."""
     view = _read_view(request.args)
