@@ -33,3 +33,11 @@ loglevel = "info" if _is_production else "warning"
 control_socket_disable = True  # nobody administers gunicorn but its supervisor
 
 reload = os.environ.get("CRM_RELOAD") == "on"  # for whoever edits: bin/dev then picks changes up
+
+
+def on_starting(_server: object) -> None:
+    """Serve nobody under a database role that may more than it should."""
+    from webapp.config import load_settings  # noqa: PLC0415  # read when it starts, not whenever its settings are
+    from webapp.services.health import refuse_powerful_role  # noqa: PLC0415
+
+    refuse_powerful_role(load_settings())

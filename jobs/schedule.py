@@ -16,7 +16,7 @@ from webapp import clock
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.services import outbox
+from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
@@ -78,6 +78,7 @@ def keep(timetable: tuple[Entry, ...], *, at: datetime) -> None:
 def main() -> None:
     """Keep the timetable until SIGTERM; with CRM_SCHEDULE=off only wait for it."""
     settings = load_settings()
+    health.refuse_powerful_role(settings)
     app = create_app(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

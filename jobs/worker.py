@@ -20,6 +20,7 @@ from webapp import queue
 from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
+from webapp.services import health
 
 log = structlog.get_logger()
 
@@ -100,6 +101,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
         raise SystemExit(f"usage: python -m jobs.worker {{{','.join(queue.QUEUES)}}}")
     settings: Settings = load_settings()
+    health.refuse_powerful_role(settings)
     app = create_app(settings)
     logging.getLogger("rq").setLevel(logging.WARNING)
     worker = make_worker(arguments[0], app, Redis.from_url(settings.redis_url))

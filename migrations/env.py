@@ -30,13 +30,15 @@ def migrate() -> None:
 
 
 def _grant_rows_to_application(connection: Connection) -> None:
-    """The application reads and writes rows; tables stay the owner's."""
+    """The application reads and writes rows; tables, and the schema's version, stay the owner's."""
     application = make_url(settings.database_url).username
     if not application or application == make_url(settings.database_owner_url or settings.database_url).username:
         return
     role = connection.dialect.identifier_preparer.quote(application)
     for privileges, kind in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
         connection.exec_driver_sql(f"GRANT {privileges} ON ALL {kind} IN SCHEMA public TO {role}")
+    # Which schema this is, is for migrations to say: whoever could change it could have old ones run again.
+    connection.exec_driver_sql(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON alembic_version FROM {role}")
     connection.commit()
 
 

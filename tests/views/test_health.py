@@ -1,5 +1,6 @@
 """What the supervisor of the process is told."""
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +48,14 @@ def test_everything_in_order_is_ok(supervisor: FlaskClient) -> None:
     status, body = ask(supervisor)
     assert status == 200
     assert body.pop("scheduler_age") in (60, 61)
-    assert body == {"status": "ok", "database": "ok", "redis": "ok", "migrations": "ok", "scheduler": "ok"}
+    assert body == {
+        "status": "ok",
+        "database": "ok",
+        "redis": "ok",
+        "migrations": "ok",
+        "scheduler": "ok",
+        "role": "ok",
+    }
 
 
 def test_a_late_scheduler_degrades_and_does_not_stop_the_pages(supervisor: FlaskClient) -> None:
@@ -97,6 +105,32 @@ def test_a_revision_is_placed_among_those_we_know(revision: str | None, state: s
 @pytest.mark.parametrize(("state", "status"), [("ahead", "ok"), ("behind", "failed"), ("missing", "failed")])
 def test_pages_need_the_present_schema_or_a_newer_one(state: str, status: str) -> None:
     assert health.Readiness("ok", "ok", state, "ok", 1).status == status
+
+
+def test_in_production_a_powerful_role_is_not_ready_and_does_not_start(
+    supervisor: FlaskClient, app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.database_owner_url
+    owner, production = {"database_url": settings.database_owner_url}, {"crm_env": "production"}
+    for changes, code in ((owner, 200), (production, 200), (owner | production, 503)):
+        with_settings(app, settings, monkeypatch, **changes)
+        status, body = ask(supervisor)
+        assert (status, body["role"]) == (code, "ok" if code == 200 else "powerful")
+    with pytest.raises(SystemExit, match=r"DATABASE_URL: the application's role may CREATE in the schema"):
+        health.refuse_powerful_role(settings.model_copy(update=owner | production))
+    health.refuse_powerful_role(settings.model_copy(update=production))
+    health.refuse_powerful_role(settings.model_copy(update=owner))
+
+
+def test_a_superuser_is_told(settings: Settings) -> None:
+    fault = health.role_fault(os.environ["CRM_TEST_DATABASE_ADMIN_URL"])
+    assert fault is not None
+    assert "is a superuser" in fault
+
+
+def test_a_database_that_does_not_answer_is_no_reason_not_to_start(settings: Settings) -> None:
+    away = "postgresql+psycopg://crm_app:secret@127.0.0.1:9/crm"
+    health.refuse_powerful_role(settings.model_copy(update={"crm_env": "production", "database_url": away}))
 
 
 def test_a_database_without_our_tables_is_not_ready(

@@ -6,9 +6,14 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+import structlog
 from alembic.script import ScriptDirectory
 from redis import Redis, RedisError
 from sqlalchemy.engine import make_url
+
+from webapp.config import Settings
+
+log = structlog.get_logger()
 
 PATIENCE_SECONDS = 2
 LATE_AFTER = timedelta(minutes=5)
@@ -24,11 +29,12 @@ class Readiness:
     migrations: str
     scheduler: str
     scheduler_age: int | None
+    role: str = "ok"
 
     @property
     def can_serve(self) -> bool:
         """Pages need the database, its present schema and sessions; they do without the scheduler."""
-        return (self.database, self.redis) == ("ok", "ok") and self.migrations in ("ok", "ahead")
+        return (self.database, self.redis, self.role) == ("ok", "ok", "ok") and self.migrations in ("ok", "ahead")
 
     @property
     def status(self) -> str:
@@ -38,19 +44,66 @@ class Readiness:
         return "ok" if self.scheduler in ("ok", "off") else "degraded"
 
 
-def check(*, database_url: str, redis_url: str, schedule_is_on: bool, at: datetime) -> Readiness:
-    """Look at every part, within a few seconds, on connections of its own: a full pool says nothing of the server."""
+def check(*, database_url: str, redis_url: str, schedule_is_on: bool, is_production: bool, at: datetime) -> Readiness:
+    """Look at every part, within a few seconds, on connections of its own: a full pool says nothing of the server.
+
+    Only in production must the database's role be one that reads and writes rows, and no more.
+    """
     redis = _redis_state(redis_url)
     try:
+        role = "powerful" if is_production and role_fault(database_url) else "ok"
         revision, last_tick = _ask_database(database_url)
     except psycopg.errors.UndefinedTable:
-        return Readiness("ok", redis, "missing", "unknown", None)
+        return Readiness("ok", redis, "missing", "unknown", None, role)
     except psycopg.Error:
-        return Readiness("failed", redis, "unknown", "unknown", None)
+        return Readiness("failed", redis, "unknown", "unknown", None, "ok")
     age = int((at - last_tick).total_seconds()) if last_tick else None
-    return Readiness(
-        "ok", redis, migrations_state(revision, known_revisions()), _scheduler_state(age, is_on=schedule_is_on), age
-    )
+    schema, scheduler = migrations_state(revision, known_revisions()), _scheduler_state(age, is_on=schedule_is_on)
+    return Readiness("ok", redis, schema, scheduler, age, role)
+
+
+def role_fault(database_url: str) -> str | None:
+    """What the role of DATABASE_URL may and should not, in English for whoever installs; None where all is well.
+
+    Raises psycopg.Error while the database does not answer.
+    """
+    with _connect(database_url) as connection:
+        row = connection.execute(_POWERS).fetchone()
+    powers = [name for name, has_it in zip(_POWER_NAMES, row or (), strict=True) if has_it]
+    if not powers:
+        return None
+    return f"DATABASE_URL: the application's role {' and '.join(powers)}; see deploy/postgres/roles.sql"
+
+
+def refuse_powerful_role(settings: Settings) -> None:
+    """In production, end the process whose database role may more than read and write rows. Raises SystemExit.
+
+    A database that does not answer yet is no reason to stay down: ``check`` looks again.
+    """
+    if not settings.is_production:
+        return
+    try:
+        fault = role_fault(settings.database_url)
+    except psycopg.Error:
+        log.warning("database_unreachable")
+        return
+    if fault:
+        raise SystemExit(fault)
+
+
+_POWERS = """
+    SELECT rolsuper, rolcreaterole OR rolcreatedb, rolbypassrls,
+           has_schema_privilege(current_user, 'public', 'CREATE'),
+           has_database_privilege(current_user, current_database(), 'CREATE')
+    FROM pg_roles WHERE rolname = current_user
+"""
+_POWER_NAMES = (
+    "is a superuser",
+    "may create roles or databases",
+    "passes by row security",
+    "may CREATE in the schema",
+    "may CREATE schemas",
+)
 
 
 def _redis_state(url: str) -> str:
@@ -66,13 +119,17 @@ def _redis_state(url: str) -> str:
 
 def _ask_database(url: str) -> tuple[str | None, datetime | None]:
     """The schema's revision, and when the last tick was taken."""
-    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    options = f"-c statement_timeout={PATIENCE_SECONDS * 1000}"
-    with psycopg.connect(address, connect_timeout=PATIENCE_SECONDS, options=options) as connection:
+    with _connect(url) as connection:
         row = connection.execute(
             "SELECT (SELECT version_num FROM alembic_version), (SELECT max(taken_at) FROM schedule_ticks)"
         ).fetchone()
     return row if row else (None, None)
+
+
+def _connect(url: str) -> psycopg.Connection:
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    options = f"-c statement_timeout={PATIENCE_SECONDS * 1000}"
+    return psycopg.connect(address, connect_timeout=PATIENCE_SECONDS, options=options)
 
 
 def migrations_state(revision: str | None, known: list[str]) -> str:

@@ -28,6 +28,7 @@ def ready() -> tuple[dict[str, object], int]:
         database_url=settings.database_url,
         redis_url=settings.redis_url,
         schedule_is_on=settings.crm_schedule,
+        is_production=settings.is_production,
         at=clock.now(),
     )
     return {"status": readiness.status, **asdict(readiness)}, 200 if readiness.can_serve else 503

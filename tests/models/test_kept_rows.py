@@ -1,0 +1,74 @@
+"""What the application's own role cannot take back: the schema's version, and rows that are only ever added to."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests import factories
+from tests.conftest import Cast
+from webapp import clock
+from webapp.extensions import db
+from webapp.models.charges import AttemptStatus, ChargeAttempt
+from webapp.models.subscriptions import SubscriptionHistory
+from webapp.models.timeline import EventKind, TimelineEvent
+
+
+def refused(statement: str, because: str = "is only ever added to") -> None:
+    with pytest.raises(DBAPIError, match=because), db.session.begin_nested():
+        db.session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE alembic_version SET version_num = '0001'", "DELETE FROM alembic_version", "TRUNCATE alembic_version"],
+)
+def test_the_schemas_version_is_not_the_applications(cast: Cast, statement: str) -> None:
+    refused(statement, because="permission denied")
+
+
+def test_the_timeline_is_only_added_to(cast: Cast) -> None:
+    client = factories.ClientFactory()
+    db.session.add(
+        TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_CREATED, at=clock.now(), user_id=cast.admin.id)
+    )
+    db.session.flush()
+    refused("UPDATE timeline_events SET changes = NULL")
+    refused("DELETE FROM timeline_events")
+    db.session.delete(cast.admin)  # an account that goes leaves what it did, without its name
+    db.session.flush()
+    assert db.session.execute(text("SELECT count(*), count(user_id) FROM timeline_events")).one() == (1, 0)
+
+
+def test_the_history_of_subscriptions_is_only_added_to(cast: Cast) -> None:
+    subscription = factories.SubscriptionFactory(client_id=factories.ClientFactory().id)
+    db.session.add(
+        SubscriptionHistory(
+            subscription_id=subscription.id,
+            client_id=subscription.client_id,
+            currency="EUR",
+            new_status=subscription.status,
+        )
+    )
+    db.session.flush()
+    refused("UPDATE subscription_history SET annual_after = 0")
+    refused("DELETE FROM subscription_history")
+
+
+def test_what_an_attempt_asked_for_stays_and_what_became_of_it_is_written(cast: Cast) -> None:
+    subscription = factories.SubscriptionFactory(client_id=factories.ClientFactory().id)
+    charge = factories.ChargeFactory(subscription_id=subscription.id, client_id=subscription.client_id)
+    account = factories.ProviderAccountFactory()
+    attempt = ChargeAttempt(
+        charge_id=charge.id,
+        number=1,
+        provider_account_id=account.id,
+        provider=account.provider,
+        amount=charge.amount,
+    )
+    db.session.add(attempt)
+    db.session.flush()
+    attempt.status, attempt.settled_at = AttemptStatus.SUCCEEDED, clock.now()
+    db.session.flush()
+    for change in ("amount = amount + 1", "currency = 'CHF'", "number = number + 1", "created_at = now()"):
+        refused(f"UPDATE charge_attempts SET {change}")
+    refused("DELETE FROM charge_attempts")
