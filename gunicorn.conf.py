@@ -12,9 +12,9 @@ bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 if _door := os.environ.get("CRM_LISTENING"):  # bin/dev listens already, and hands the socket down
     bind = f"fd://{_door}"
 
-# Threads, since a request mostly waits for PostgreSQL; several processes, since Python uses one core each.
-worker_class = "gthread"
-threads = 4
+# Each with four threads, since a request mostly waits for PostgreSQL, which are given whole requests only; several
+# processes, since Python uses one core each.
+worker_class = "webapp.web_worker.BufferingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or (4 if _is_production else 2))
 # Each process opens its own connections: none is shared across a fork.
 preload_app = False
@@ -22,8 +22,6 @@ max_requests = 0
 
 timeout = 60  # seconds without a heartbeat before a worker is taken for dead
 graceful_timeout = 30 if _is_production else 3
-keepalive = 5
-limit_request_line = 8190  # what was typed of a new subscription, up to twenty lines, travels in the address
 worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 
 # The application logs requests itself, as JSON and without personal data.

@@ -7,12 +7,16 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from tests import factories
+from tests.conftest import Cast
 from tests.gateways.providers.conftest import SECRET
 from tests.services.provider_events.conftest import account, bank, event_about
-from webapp import clock
+from webapp import clock, crypto
 from webapp.extensions import db
+from webapp.gateways.providers import stripe
+from webapp.gateways.providers.registry import is_signed
 from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
-from webapp.models.payments import ProviderAccount, WebhookEvent
+from webapp.models.payments import Provider, ProviderAccount, WebhookEvent
 
 __all__ = ["account", "bank"]
 
@@ -61,3 +65,59 @@ def test_a_body_beyond_the_limit_is_refused(account: ProviderAccount, stranger: 
 
 def test_only_posts_are_taken(account: ProviderAccount, stranger: FlaskClient) -> None:
     assert stranger.get(SANDBOX).status_code == 405
+
+
+@pytest.fixture
+def decryptions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where each value that is decrypted belongs."""
+    places: list[str] = []
+    decrypt = crypto.Keyring.decrypt
+
+    def counted(ring: crypto.Keyring, ciphertext: bytes, *, place: str) -> bytes:
+        places.append(place)
+        return decrypt(ring, ciphertext, place=place)
+
+    monkeypatch.setattr(crypto.Keyring, "decrypt", counted)
+    return places
+
+
+def test_a_call_without_a_signature_opens_no_secret_and_one_to_an_account_its_own_only(
+    cast: Cast, stranger: FlaskClient, decryptions: list[str]
+) -> None:
+    first, *_ = [_stripe_account() for _ in range(3)]
+    stranger.post("/webhooks/stripe", data=body())
+    assert decryptions == []
+    wrong = {"Stripe-Signature": "t=1,v1=00"}
+    stranger.post(f"/webhooks/stripe/{first.id}", data=body(), headers=wrong)
+    assert len({place for place in decryptions if "provider_accounts" in place}) == 1
+    decryptions.clear()
+    stranger.post("/webhooks/stripe", data=f'{{"organisation": "{uuid4()}"}}', headers=wrong)
+    assert decryptions == []
+
+
+def _stripe_account() -> ProviderAccount:
+    made: ProviderAccount = factories.ProviderAccountFactory(
+        provider=Provider.STRIPE, company_id=factories.CompanyFactory().id
+    )
+    made.keep_credentials({"api_key": f"sk_test_{made.id.hex}", "webhook_secret": f"whsec_{made.id.hex}"})
+    db.session.commit()
+    return made
+
+
+def test_calls_that_nobody_signed_have_a_rate_and_signed_ones_to_an_accounts_own_address_none(
+    account: ProviderAccount, stranger: FlaskClient
+) -> None:
+    answers = [stranger.post(SANDBOX, data=body()).status_code for _ in range(31)]
+    assert answers == [401] * 30 + [429]
+    content = body()
+    assert stranger.post(f"{SANDBOX}/{account.id}", data=content, headers=signed(content)).status_code == 200
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    answer = stranger.post(SANDBOX, data=content, headers=signed(content), environ_overrides=elsewhere)
+    assert answer.status_code == 200
+
+
+def test_the_headers_of_signatures_are_the_providers_own() -> None:
+    for kind, header in ((Provider.STRIPE, stripe.SIGNATURE_HEADER), (Provider.SANDBOX, SIGNATURE_HEADER)):
+        assert is_signed(kind, {header: "x"})
+        assert not is_signed(kind, {header: ""})
+    assert not is_signed(Provider.SEPA_FILE, {"": "x"})

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from webapp.config import Settings
 from webapp.gateways.providers import protocol
-from webapp.gateways.providers.sandbox import Sandbox
+from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, Sandbox
 from webapp.gateways.providers.sepa_file import SepaFile
 from webapp.models.payments import Provider
 
@@ -17,6 +17,7 @@ CREDENTIALS: dict[Provider, tuple[str, ...]] = {
 }
 """What an account with each provider needs. The sandbox's address and secret come from the environment."""
 
+_SIGNATURE_HEADERS = {Provider.SANDBOX: SIGNATURE_HEADER, Provider.STRIPE: "Stripe-Signature"}
 _sandbox_url = _sandbox_secret = _stripe_url = ""
 _open: dict[tuple[object, ...], protocol.Provider] = {}
 
@@ -26,6 +27,12 @@ def use(settings: Settings) -> None:
     global _sandbox_url, _sandbox_secret, _stripe_url
     _sandbox_url, _sandbox_secret = settings.payment_sandbox_url, settings.payment_sandbox_secret
     _stripe_url = settings.stripe_api_url
+
+
+def is_signed(kind: Provider, headers: Mapping[str, str]) -> bool:
+    """Whether a webhook carries a signature at all; whose it is takes a secret to tell."""
+    header = _SIGNATURE_HEADERS.get(kind)
+    return header is not None and bool(headers.get(header))
 
 
 def is_offered(kind: Provider) -> bool:

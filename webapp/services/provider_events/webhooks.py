@@ -6,6 +6,7 @@ again ever more seldom, and is closed by a person.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from webapp import crypto, queue, tenancy
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
+from webapp.gateways.providers.registry import is_signed
 from webapp.models.base import new_id
 from webapp.models.charges import ChargeAttempt
 from webapp.models.organisations import Organisation
@@ -42,6 +44,7 @@ KEPT = timedelta(days=400)
 PRUNED_AT_ONCE = 2_000
 
 UNKNOWN_PAYMENT = "Ce paiement ne correspond à aucune de nos tentatives."
+_ORGANISATION = re.compile(rb'"organisation"\s*:\s*"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 UNREADABLE = "Ce message signé est illisible."
 
 
@@ -91,9 +94,15 @@ def _storable(text: str, length: int) -> str:
 def _find_sender(
     provider: Provider, headers: Mapping[str, str], body: bytes, *, at: datetime, account_id: UUID | None
 ) -> tuple[ProviderAccount, protocol.ProviderEvent]:
-    """The account whose secret signed the body; where several share it, that of the organisation it speaks of."""
+    """The account whose secret signed the body; where several share it, that of the organisation it speaks of.
+
+    Secrets are opened one by one, of that organisation's accounts alone where the body names one, and none for a call
+    without a signature.
+    """
+    if not is_signed(provider, headers):
+        raise UnsignedWebhookError("Signature absente ou inconnue.")
     found: list[tuple[ProviderAccount, protocol.ProviderEvent]] = []
-    for account in _accounts(provider, account_id):
+    for account in _accounts(provider, account_id, _organisation_named(body)):
         try:
             event = provider_of(account).parse_webhook(headers, body, at=at)
         except protocol.UnreadableWebhookError:
@@ -108,10 +117,18 @@ def _find_sender(
     return found[0]
 
 
-def _accounts(provider: Provider, account_id: UUID | None) -> Sequence[ProviderAccount]:
+def _organisation_named(body: bytes) -> UUID | None:
+    """The organisation in our metadata. Nothing is believed yet: it only says whose secrets are tried."""
+    named = _ORGANISATION.search(body)
+    return UUID(named[1].decode()) if named else None
+
+
+def _accounts(provider: Provider, account_id: UUID | None, organisation_id: UUID | None) -> Sequence[ProviderAccount]:
     statement = select(ProviderAccount).where(ProviderAccount.provider == provider).order_by(ProviderAccount.id)
     if account_id is not None:
         statement = statement.where(ProviderAccount.id == account_id)
+    elif organisation_id is not None:
+        statement = statement.where(ProviderAccount.organisation_id == organisation_id)
     with tenancy.across_organisations():
         return db.session.scalars(statement.options(undefer(ProviderAccount.credentials))).all()
 

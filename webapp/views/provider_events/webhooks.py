@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from flask import Blueprint, Response, request
+from limits import parse
 
 from webapp import clock
-from webapp.extensions import csrf
+from webapp.extensions import csrf, limiter
 from webapp.models.payments import Provider
 from webapp.security import public
 from webapp.services.provider_events import webhooks
@@ -14,6 +15,8 @@ bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 csrf.exempt(bp)
 
 BODY_LIMIT = 256 * 1024
+REFUSALS = parse("30 per minute")
+"""So many calls that nobody signed, and the common address rests for whoever sent them; an account's own never does."""
 
 
 @bp.post("/stripe")
@@ -35,10 +38,14 @@ def create_sandbox_event(account_id: UUID | None = None) -> Response:
 def _receive(provider: Provider, account_id: UUID | None) -> Response:
     """200 once the event is kept; what it says is handled afterwards."""
     request.max_content_length = BODY_LIMIT
+    from_where = ("webhooks", request.remote_addr or "")
+    if account_id is None and not limiter.limiter.test(REFUSALS, *from_where):
+        return Response("Trop d’appels sans signature valable.", status=429, mimetype="text/plain")
     try:
         webhooks.receive(
             provider, dict(request.headers), request.get_data(cache=False), at=clock.now(), account_id=account_id
         )
     except webhooks.UnsignedWebhookError as error:
+        limiter.limiter.hit(REFUSALS, *from_where)
         return Response(error.message, status=401, mimetype="text/plain")
     return Response(status=200)
