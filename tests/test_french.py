@@ -119,4 +119,9 @@ def test_nothing_written_is_no_number_at_all() -> None:
 
 
 def test_a_size_in_bytes() -> None:
-    assert [french.file_size(size) for size in (1, 12_345, 3_400_000)] == ["1\u202fko", "12\u202fko", "3,4\u202fMo"]
+    assert [french.file_size(size) for size in (1, 12_345, 3_400_000, 5 * 10**9)] == [
+        "1\u202fko",
+        "12\u202fko",
+        "3,4\u202fMo",
+        "5\u202fGo",
+    ]

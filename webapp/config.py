@@ -48,6 +48,7 @@ class Settings(BaseModel):
     crm_env: Literal["development", "production", "test"] = "development"
     crm_home: Path = Path(".local")
     documents_dir: Path | None = None
+    documents_quota_mb: int = Field(default=5_000, ge=1)
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str = Field(repr=False)

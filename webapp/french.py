@@ -76,10 +76,12 @@ def percent(ratio: Decimal | float | None, *, signed: bool = False) -> str:
 
 
 def file_size(size: int) -> str:
-    """A size in bytes: 12 ko · 3,4 Mo."""
+    """A size in bytes: 12 ko · 3,4 Mo · 5 Go."""
     if size < 1000 * 1000:
         return f"{max(1, round(size / 1000))}\u202fko"
-    return f"{format_decimal(round(size / 1e6, 1), locale=LOCALE)}\u202fMo"
+    millions = size / 1e6
+    number, unit = (millions, "Mo") if millions < 1000 else (millions / 1000, "Go")
+    return f"{format_decimal(round(number, 1), locale=LOCALE)}\u202f{unit}"
 
 
 def day(value: date | None) -> str:

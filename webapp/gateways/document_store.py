@@ -8,12 +8,18 @@ from uuid import UUID
 from webapp.config import Settings
 
 _folder: Path | None = None
+_quota = 0
 
 
 def use(settings: Settings) -> None:
     """Keep documents where the settings say."""
-    global _folder
-    _folder = settings.documents_folder
+    global _folder, _quota
+    _folder, _quota = settings.documents_folder, settings.documents_quota_mb * 1_000_000
+
+
+def quota() -> int:
+    """Bytes that each organisation may keep."""
+    return _quota
 
 
 def keep(content: bytes, *, organisation_id: UUID) -> str:

@@ -16,6 +16,7 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
     __tablename__ = "documents"
     __table_args__ = (
         Index("ix_documents_client", "organisation_id", "client_id", "created_at"),
+        Index("ix_documents_size", "organisation_id", postgresql_include=["size"]),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
     )

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from tests.conftest import Cast, SignIn
 from tests.factories import ClientFactory, ContractFactory
-from webapp import clock
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.gateways import document_store
 from webapp.models.clients import Client
@@ -223,3 +223,35 @@ def test_a_document_belongs_to_its_client(client: FlaskClient, subject: Client) 
     document = db.session.query(Document).one()
     assert client.get(f"/clients/{other.id}/documents/{document.id}").status_code == 404
     assert client.get(f"/clients/{subject.id}/documents/{uuid4()}").status_code == 404
+
+
+def _upload(browser: FlaskClient, subject: Client) -> TestResponse:
+    file = (io.BytesIO(PDF), "a.pdf")
+    return browser.post(f"/clients/{subject.id}/documents", data={"fichier": file}, content_type="multipart/form-data")
+
+
+def test_an_organisation_keeps_so_much_and_is_told_before(
+    client: FlaskClient, subject: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = f"/clients/{subject.id}?onglet=documents"
+    monkeypatch.setattr(document_store, "_quota", 3 * len(PDF))
+    with tenancy.organisation(cast.other_organisation.id):
+        theirs = ClientFactory()
+        add_document(theirs.id, "a.pdf", PDF * 2, by=cast.outsider, at=clock.now())
+    for _ in range(2):
+        assert 'data-testid="room"' not in client.get(tab).text
+        assert _upload(client, subject).status_code == 303
+    assert _upload(client, subject).status_code == 303
+    assert 'data-testid="room"' in client.get(tab).text
+    refused = _upload(client, subject)
+    assert refused.status_code == 413
+    assert "Votre organisation garde déjà 1\u202fko de fichiers, sur 1\u202fko" in html.unescape(refused.text)
+    assert db.session.query(Document).count() == 3
+    folder = document_store.path_of("x", organisation_id=cast.organisation.id).parent
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_uploads_have_a_rate(client: FlaskClient, manager_client: FlaskClient, subject: Client) -> None:
+    assert {_upload(client, subject).status_code for _ in range(30)} == {303}
+    assert _upload(client, subject).status_code == 429
+    assert _upload(manager_client, subject).status_code == 303

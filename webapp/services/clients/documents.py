@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.french import file_size
 from webapp.gateways import document_store
 from webapp.models.contracts import Contract
 from webapp.models.documents import Document
@@ -26,6 +27,8 @@ from webapp.transactions import after_commit, transaction
 SIZE_LIMIT = 10_000_000
 """Bytes."""
 TOO_LARGE = f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000}\u202fMo au plus."
+SCARCE = 0.8
+"""The part of the quota from which what is left is told."""
 NAME_LENGTH = 150
 SHOWN = 200
 _DOCUMENTS = (
@@ -83,7 +86,7 @@ def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, 
     """Keep a file with the client, under its own name without any path in it.
 
     The file is written before the row: a crash in between leaves a file that nobody knows of, never a row without
-    its file. Raises NotFoundError; InvalidInputError, field ``file``.
+    its file. Raises NotFoundError; InvalidInputError, field ``file``; QuotaError.
     """
     name, kind = _checked(given_name, content)
     organisation_id = current_organisation_id()
@@ -91,6 +94,7 @@ def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, 
     stored_as = document_store.keep(content, organisation_id=organisation_id)
     try:
         with transaction():
+            _refuse_beyond_quota(len(content))
             document = Document(
                 client_id=client_id,
                 name=name,
@@ -106,6 +110,43 @@ def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, 
         document_store.drop(stored_as, organisation_id=organisation_id)
         raise
     return document
+
+
+class QuotaError(InvalidInputError):
+    """The organisation keeps as much as it may."""
+
+    status = 413
+
+
+class Room(NamedTuple):
+    """Bytes that the organisation keeps, and that it may keep."""
+
+    used: int
+    quota: int
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether it is time to say so."""
+        return self.used >= SCARCE * self.quota
+
+
+def find_room() -> Room:
+    """How much room the current organisation has."""
+    statement = select(func.coalesce(func.sum(Document.size), 0))
+    return Room(int(db.session.execute(statement).scalar_one()), document_store.quota())
+
+
+def _refuse_beyond_quota(size: int) -> None:
+    """One upload of the organisation at a time: two that fit alone may not fit together. Raises QuotaError."""
+    key = f"documents|{current_organisation_id()}"
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+    used, quota = find_room()
+    if used + size > quota:
+        raise QuotaError(
+            f"Votre organisation garde déjà {file_size(used)} de fichiers, sur {file_size(quota)}\u202f: "
+            "retirez-en avant d’en ajouter.",
+            field="file",
+        )
 
 
 def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetime) -> Document:

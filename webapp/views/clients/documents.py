@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, request, send_file, url_for
+from flask import Blueprint, Response, redirect, request, send_file, session, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
+from webapp.extensions import limiter
 from webapp.security import current_user
 from webapp.services.clients import documents
 from webapp.services.clients.documents import SIZE_LIMIT
@@ -19,6 +20,7 @@ from webapp.views.layout import toast
 
 bp = Blueprint("documents", __name__, url_prefix="/clients/<uuid:client_id>/documents")
 
+PACE = "30 per minute; 500 per day"
 FORM_AROUND = 100_000
 """Bytes that the form adds to the file."""
 
@@ -43,6 +45,7 @@ def _refuse_unread(_error: RequestEntityTooLarge) -> Page:
 
 
 @bp.post("")
+@limiter.limit(PACE, key_func=lambda: str(session.get("user_id")))
 def add(client_id: UUID) -> Page:
     """Keep the file ``fichier``; where that is refused, the tab again with the reason."""
     find_client(client_id)

@@ -102,6 +102,7 @@ def _documents(client: Client) -> dict[str, Any]:
         "accepted": ",".join(documents.KINDS),
         "taken": documents.TAKEN,
         "limit": file_size(documents.SIZE_LIMIT),
+        "room": documents.find_room(),
         "problem": None,
     }
 
