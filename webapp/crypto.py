@@ -24,10 +24,7 @@ class DecryptionError(Exception):
 
 @dataclass(frozen=True)
 class Keyring:
-    """Data keys by id, newest first; the first encrypts, all decrypt, the last one made indexes.
-
-    The blind index keeps to the oldest key: rotating it would need every row to be indexed again.
-    """
+    """Data keys by id, newest first: the first encrypts and makes indexes, all decrypt and find."""
 
     keys: Mapping[str, bytes]
 
@@ -47,10 +44,9 @@ class Keyring:
 
     def encrypt(self, plaintext: bytes, *, place: str) -> bytes:
         """Encrypt for ``place`` (``organisation|table|id``)."""
-        key_id, key = next(iter(self.keys.items()))
+        newest = next(iter(self.keys.values()))
         nonce = os.urandom(NONCE_BYTES)
-        sealed = AESGCM(key).encrypt(nonce, plaintext, place.encode())
-        return bytes([len(key_id)]) + key_id.encode() + nonce + sealed
+        return self.prefix + nonce + AESGCM(newest).encrypt(nonce, plaintext, place.encode())
 
     def decrypt(self, ciphertext: bytes, *, place: str) -> bytes:
         """Open what was encrypted for ``place``. Raises DecryptionError."""
@@ -64,11 +60,20 @@ class Keyring:
         except (InvalidTag, ValueError) as error:  # ValueError: cut so short that no nonce is left
             raise DecryptionError("ciphertext does not belong here or was altered") from error
 
+    @property
+    def prefix(self) -> bytes:
+        """What everything begins with that the newest key has sealed."""
+        key_id = next(iter(self.keys)).encode()
+        return bytes([len(key_id)]) + key_id
+
     def blind_index(self, value: str, *, purpose: str) -> bytes:
-        """A keyed fingerprint (16 bytes) of ``value``: equal values, equal fingerprints, per ``purpose``."""
-        *_, oldest = self.keys.values()
-        subkey = hmac.digest(oldest, b"blind-index|" + purpose.encode(), hashlib.sha256)
-        return hmac.digest(subkey, value.encode(), hashlib.sha256)[:16]
+        """A keyed fingerprint (16 bytes) of ``value``: equal values, equal fingerprints, per ``purpose`` and key."""
+        return self.blind_indexes(value, purpose=purpose)[0]
+
+    def blind_indexes(self, value: str, *, purpose: str) -> list[bytes]:
+        """The fingerprints by which ``value`` may be found: of every key, that of the newest first."""
+        subkeys = (hmac.digest(key, b"blind-index|" + purpose.encode(), hashlib.sha256) for key in self.keys.values())
+        return [hmac.digest(subkey, value.encode(), hashlib.sha256)[:16] for subkey in subkeys]
 
 
 _keyring: Keyring | None = None
@@ -100,3 +105,8 @@ def unseal(ciphertext: bytes, *, place: str) -> str:
 def blind_index(value: str, *, purpose: str) -> bytes:
     """See ``Keyring.blind_index``; ``purpose`` names the organisation and the kind of value."""
     return keyring().blind_index(value, purpose=purpose)
+
+
+def blind_indexes(value: str, *, purpose: str) -> list[bytes]:
+    """See ``Keyring.blind_indexes``."""
+    return keyring().blind_indexes(value, purpose=purpose)

@@ -80,15 +80,15 @@ def add_account(client: Client, details: BankDetails, *, by: User, at: datetime)
 
     The caller holds the client's row locked, so two people cannot add one account at once.
     """
-    index = crypto.blind_index(details.iban, purpose=iban_purpose(client.organisation_id))
-    known = select(BankAccount.id).where(BankAccount.client_id == client.id, BankAccount.iban_index == index)
+    indexes = crypto.blind_indexes(details.iban, purpose=iban_purpose(client.organisation_id))
+    known = select(BankAccount.id).where(BankAccount.client_id == client.id, BankAccount.iban_index.in_(indexes))
     if db.session.scalar(known):
         return False
     account = BankAccount(
         id=new_id(),
         organisation_id=client.organisation_id,
         client_id=client.id,
-        iban_index=index,
+        iban_index=indexes[0],
         iban_masked=mask_iban(details.iban),
         holder=details.holder,
         created_at=at,

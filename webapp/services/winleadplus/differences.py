@@ -196,8 +196,8 @@ def _change_accounts(plan: Plan, standing: Standing, new: Json, old: Json | None
         before = former.get(account.iban)
         if before == remembered[account.iban]:
             continue
-        index = crypto.blind_index(account.iban, purpose=iban_purpose(rules.organisation_id))
-        row = held.get(index)
+        indexes = crypto.blind_indexes(account.iban, purpose=iban_purpose(rules.organisation_id))
+        row = next((held[index] for index in indexes if index in held), None)
         if row is None and before is None:
             plan.accounts.append(account)
             plan.changes[f"iban#{number}"] = (None, account.iban)

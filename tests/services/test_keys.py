@@ -1,0 +1,165 @@
+"""Sealing everything anew: nothing is missed, people go on working, and the old key then serves for nothing."""
+
+import os
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import LargeBinary, text
+
+from tests import factories
+from tests.conftest import Cast
+from tests.services.winleadplus.conftest import Sync, sync, winleadplus
+from tests.services.winleadplus.looking import accounts_of, client_of
+from tests.services.winleadplus.raw import IBAN, first, second
+from tests.upstream import Upstream
+from webapp import clock, crypto
+from webapp.crypto import DecryptionError, Keyring
+from webapp.extensions import db
+from webapp.models.base import Base, new_id
+from webapp.models.payments import BankFile, Provider, WebhookEvent
+from webapp.models.winleadplus import RunTrigger
+from webapp.services import keys
+from webapp.services.bank_files.files import read_content
+from webapp.services.clients import banking, identity_card
+from webapp.services.winleadplus import runs
+
+__all__ = ["sync", "winleadplus"]
+
+NEW = {"new": os.urandom(32)}
+
+
+@pytest.fixture
+def old() -> Iterator[Keyring]:
+    """The key of before."""
+    ring = crypto.keyring()
+    yield ring
+    crypto.use(ring)
+
+
+@pytest.fixture
+def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> UUID:
+    """At least one value in every encrypted column, sealed with the old key."""
+    card = {"numero": "123"}
+    accounts = [{"iban": IBAN, "BIC": "AGRIFRPPXXX"}]
+    winleadplus.serve([first(1, informationsPaiement=accounts), second(2, identityCard=card), first(None)])  # type: ignore[arg-type]
+    sync()
+    winleadplus.serve([first(1, ville="Roubaix", informationsPaiement=accounts), second(2, identityCard=card)])
+    sync()
+    account = factories.ProviderAccountFactory(provider=Provider.STRIPE)
+    account.keep_credentials({"api_key": "sk", "webhook_secret": "whsec"})
+    event_id, file_id = new_id(), new_id()
+    organisation_id = cast.organisation.id
+    db.session.add_all(
+        [
+            WebhookEvent(
+                id=event_id,
+                provider_account_id=account.id,
+                event_id="evt",
+                kind="x",
+                body=old.encrypt(b"body", place=WebhookEvent.place(organisation_id, event_id)),
+                received_at=clock.now(),
+            ),
+            BankFile(
+                id=file_id,
+                provider_account_id=account.id,
+                message_id="M",
+                collected_on=clock.today(),
+                content=old.encrypt(b"<xml/>", place=BankFile.place(organisation_id, file_id)),
+            ),
+        ]
+    )
+    runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
+    db.session.commit()
+    return file_id
+
+
+def test_every_column_of_bytes_is_sealed_or_known_not_to_be() -> None:
+    bytes_ = {
+        str(each)
+        for table in Base.metadata.tables.values()
+        for each in table.columns
+        if isinstance(each.type, LargeBinary)
+    }
+    sealed = {str(each) for columns in keys.sealed_columns().values() for each in columns}
+    assert sealed | keys.NOT_SEALED == bytes_
+    assert not sealed & keys.NOT_SEALED
+
+
+def test_everything_is_sealed_anew_and_the_old_key_serves_for_nothing(
+    cast: Cast, everything: UUID, old: Keyring, winleadplus: Upstream, sync: Sync
+) -> None:
+    before = {(each.column, each.number) for each in keys.list_usage() if each.key_id == "test"}
+    sealed = {str(each) for columns in keys.sealed_columns().values() for each in columns}
+    assert {column for column, _ in before} == sealed  # one of each at least, or this test shows nothing
+
+    crypto.use(Keyring(NEW | dict(old.keys)))
+    assert sum(progress.renewed for progress in keys.rotate())
+    usage = keys.list_usage()
+    assert {each.key_id for each in usage} == {"new"}
+    assert {(each.column, each.number) for each in usage} == before
+    assert not any(progress.renewed for progress in keys.rotate())
+
+    crypto.use(Keyring(NEW))
+    db.session.expire_all()
+    (account,) = accounts_of(client_of(1).id)
+    assert (account.reveal_iban(), account.reveal_bic()) == (IBAN, "AGRIFRPPXXX")
+    details = banking.BankDetails(iban=IBAN, bic="", holder="")
+    assert banking.add_account(client_of(1), details, by=cast.admin, at=clock.now()) is False  # the index finds it
+    assert identity_card.reveal(client_of(2).id, by=cast.admin, at=clock.now())
+    assert read_content(everything)[1] == b"<xml/>"
+    db.session.execute(text("UPDATE sync_runs SET status = 'failed' WHERE status = 'running'"))
+    accounts = [{"iban": IBAN, "BIC": "AGRIFRPPXXX"}]
+    winleadplus.serve([first(1, ville="Tourcoing", informationsPaiement=accounts)])
+    assert (sync().updated, len(accounts_of(client_of(1).id))) == (1, 1)  # snapshots open, accounts are known again
+
+
+def test_an_index_of_an_older_key_finds_until_it_is_made_anew(cast: Cast, everything: UUID, old: Keyring) -> None:
+    crypto.use(Keyring(NEW | dict(old.keys)))
+    details = banking.BankDetails(iban=IBAN, bic="", holder="")
+    assert banking.add_account(client_of(1), details, by=cast.admin, at=clock.now()) is False
+
+
+def test_what_somebody_changes_meanwhile_is_kept(cast: Cast, everything: UUID, old: Keyring) -> None:
+    ring = Keyring(NEW | dict(old.keys))
+    crypto.use(ring)
+    table = next(table for table in keys.sealed_columns() if table.name == "clients")
+    rows = keys._next_rows(table, keys.sealed_columns()[table], after=None)
+    place = f"{cast.organisation.id}|clients.identity_card|{client_of(2).id}"
+    changed = ring.encrypt(b'{"numero": "changed"}', place=place)
+    db.session.execute(
+        text("UPDATE clients SET identity_card = :card WHERE id = :id"), {"card": changed, "id": client_of(2).id}
+    )
+    for row in rows:
+        keys._renew(table, keys.sealed_columns()[table], row)
+    assert db.session.scalar(text("SELECT identity_card FROM clients WHERE identity_card IS NOT NULL")) == changed
+
+
+def test_batches_go_on_where_the_last_one_ended(
+    everything: UUID, old: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "BATCH", 1)
+    crypto.use(Keyring(NEW | dict(old.keys)))
+    steps = keys.rotate()
+    next(steps)
+    steps.close()  # killed after the first batch
+    list(keys.rotate())
+    assert {each.key_id for each in keys.list_usage()} == {"new"}
+
+
+def test_a_key_that_is_gone_is_said(app: Flask, everything: UUID, old: Keyring) -> None:
+    crypto.use(Keyring(NEW))
+    assert not any(each.is_known for each in keys.list_usage())
+    with pytest.raises(DecryptionError):
+        list(keys.rotate())
+    status = app.test_cli_runner().invoke(args=["keys", "status"])
+    assert (status.exit_code, "CLÉ INCONNUE" in status.output, "new : ne sert plus" in status.output) == (1, True, True)
+
+
+def test_the_commands_tell_how_it_goes(app: Flask, everything: UUID, old: Keyring) -> None:
+    crypto.use(Keyring(NEW | dict(old.keys)))
+    done = app.test_cli_runner().invoke(args=["keys", "rotate"])
+    assert done.exit_code == 0, done.output
+    assert "Tout est scellé avec la première clé." in done.output
+    assert "test : ne sert plus" in app.test_cli_runner().invoke(args=["keys", "status"]).output

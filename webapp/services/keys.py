@@ -1,0 +1,121 @@
+"""Data keys in use: which key sealed how much, and sealing it all anew with the newest, so that an older one can go.
+
+Every encrypted column belongs to ``organisation|table.column|row`` and begins with the id of its key. A batch is a
+transaction of its own, and a value is replaced only where it is still the one that was read: people go on working, a
+process that is killed loses a batch at most, and a second run finds what is left.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, LargeBinary, Table, bindparam, func, or_, select, tuple_
+
+from webapp import crypto
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, iban_purpose
+from webapp.models.base import Base
+from webapp.transactions import transaction
+
+BATCH = 500
+NOT_SEALED = {"bank_accounts.iban_index", "sync_mappings.hash", "sync_mappings.fingerprint"}
+"""Bytes that are fingerprints."""
+_ACCOUNTS: Table = BankAccount.__table__  # type: ignore[assignment]
+
+
+class Usage(NamedTuple):
+    """How many values of a column a key has sealed; ``is_known`` while this process holds the key."""
+
+    key_id: str
+    column: str
+    number: int
+    is_known: bool
+
+
+class Progress(NamedTuple):
+    """How many values of a table were looked at, and sealed anew, so far."""
+
+    table: str
+    seen: int
+    renewed: int
+
+
+def sealed_columns() -> dict[Table, list[Column[Any]]]:
+    """Every encrypted column, by table."""
+    found: dict[Table, list[Column[Any]]] = {}
+    for table in Base.metadata.sorted_tables:
+        columns = [each for each in table.columns if isinstance(each.type, LargeBinary) and str(each) not in NOT_SEALED]
+        if columns:
+            found[table] = columns
+    return found
+
+
+def list_usage() -> list[Usage]:
+    """Which key sealed how many values of which column, over all organisations."""
+    usage = []
+    for columns in sealed_columns().values():
+        for column in columns:
+            key_id = func.convert_from(func.substring(column, 2, func.get_byte(column, 0)), "UTF8").label("key_id")
+            counted = select(key_id, func.count().label("number")).where(column.is_not(None)).group_by(key_id)
+            for row in db.session.execute(counted.order_by(key_id)):
+                is_known = row.key_id in crypto.keyring().keys
+                usage.append(Usage(row.key_id, str(column), row.number, is_known))
+    return usage
+
+
+def rotate() -> Iterator[Progress]:
+    """Seal with the newest key what another has sealed, and make blind indexes anew; tells after every batch.
+
+    Raises crypto.DecryptionError for a value whose key this process does not hold, once its batch has begun.
+    """
+    for table, columns in sealed_columns().items():
+        last: tuple[Any, ...] | None = None
+        seen = renewed = 0
+        while True:
+            with transaction():
+                rows = _next_rows(table, columns, after=last)
+                renewed += sum(_renew(table, columns, row) for row in rows)
+            if not rows:
+                break
+            seen += len(rows)
+            last = tuple(rows[-1][each.name] for each in table.primary_key)
+            yield Progress(table.name, seen, renewed)
+
+
+def _next_rows(table: Table, columns: list[Column[Any]], *, after: tuple[Any, ...] | None) -> list[dict[str, Any]]:
+    """Rows with a value that another key sealed. Of bank accounts all: an index does not tell its key."""
+    key = tuple_(*table.primary_key)
+    statement = select(*table.primary_key, *columns).order_by(*table.primary_key).limit(BATCH)
+    if table is _ACCOUNTS:
+        statement = statement.add_columns(_ACCOUNTS.c.iban_index)
+    else:
+        newest = crypto.keyring().prefix
+        statement = statement.where(or_(*(func.substring(each, 1, len(newest)) != newest for each in columns)))
+    if after is not None:
+        statement = statement.where(key > after)
+    return [dict(row) for row in db.session.execute(statement).mappings()]
+
+
+def _renew(table: Table, columns: list[Column[Any]], row: dict[str, Any]) -> bool:
+    """Whether anything of the row had to be sealed, or indexed, anew."""
+    ring = crypto.keyring()
+    *_, name = (each.name for each in table.primary_key)
+    new: dict[str, bytes] = {}
+    for column in columns:
+        value = row[column.name]
+        if value is None or (value.startswith(ring.prefix) and table is not _ACCOUNTS):
+            continue
+        place = f"{row['organisation_id']}|{column}|{row[name]}"
+        content = ring.decrypt(value, place=place)
+        if not value.startswith(ring.prefix):
+            new[column.name] = ring.encrypt(content, place=place)
+        if column is _ACCOUNTS.c.iban:
+            index = ring.blind_index(content.decode(), purpose=iban_purpose(row["organisation_id"]))
+            new |= {"iban_index": index} if index != row["iban_index"] else {}
+    if not new:
+        return False
+    same = [column == bindparam(f"was_{column.name}") for column in columns if column.name in new]
+    same += [each == bindparam(f"key_{each.name}") for each in table.primary_key]
+    values = {f"was_{column.name}": row[column.name] for column in columns if column.name in new}
+    values |= {f"key_{each.name}": row[each.name] for each in table.primary_key}
+    db.session.execute(table.update().where(*same).values(new), values)
+    return True
