@@ -189,6 +189,53 @@
     }
   });
 
+  // --- what was typed when the session had ended is put back into its form, and never sent by itself ---
+  const pathOf = (address) => address && new URL(address, location.href).pathname;
+
+  function formOf({ action, fields }) {
+    const score = (form) => fields.filter(([name]) => form.elements.namedItem(name)).length;
+    const leadsThere = (form) =>
+      [form.getAttribute("action") ?? location.pathname, form.getAttribute("hx-post")].some((each) => pathOf(each) === action);
+    return [...document.forms].filter(leadsThere).sort((one, other) => score(other) - score(one))[0];
+  }
+
+  const controlsOf = (form, name) => [...form.elements].filter((each) => each.name === name && !/^(submit|button|file)$/.test(each.type));
+
+  // Lines that the person had added: as many as were typed, made after the last one.
+  function addLines(form, name, wanted) {
+    for (let line; controlsOf(form, name).length < wanted; line.after(line.cloneNode(true))) {
+      line = controlsOf(form, name).at(-1)?.closest("fieldset.line-fields");
+      if (!line) return;
+    }
+  }
+
+  function putBack(form, fields) {
+    const values = Map.groupBy ? Map.groupBy(fields, ([name]) => name) : new Map(fields.map(([name]) => [name, fields.filter((each) => each[0] === name)]));
+    for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = false;
+    for (const [name, pairs] of values) {
+      addLines(form, name, pairs.length);
+      controlsOf(form, name).forEach((control, place) => {
+        if (/^(checkbox|radio)$/.test(control.type)) control.checked = pairs.some(([, value]) => value === control.value);
+        else if (pairs[place]) control.value = pairs[place][1];
+      });
+    }
+  }
+
+  async function giveBack(notice) {
+    const said = notice.querySelector("[data-kept-form-said]");
+    const answer = await fetch(notice.dataset.keptForm, { headers: { Accept: "application/json" } });
+    const kept = answer.ok ? await answer.json() : null;
+    const form = kept && formOf(kept);
+    said.textContent = form
+      ? "Ce que vous aviez saisi est de nouveau dans le formulaire\u202f: vérifiez-le, puis envoyez-le."
+      : "Ce que vous aviez saisi n’a pas pu être remis\u202f: saisissez-le de nouveau.";
+    if (form) putBack(form, kept.fields);
+    form?.querySelector("input:not([type=hidden]), textarea, select")?.focus();
+  }
+
+  const keptForm = document.getElementById("kept-form");
+  if (keptForm) giveBack(keptForm);
+
   // Scripts are deferred: the page is there.
   watchToasts();
   showTheme();

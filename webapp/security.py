@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp import sessions, tenancy
+from webapp import kept_forms, sessions, tenancy
 from webapp.config import Settings
 from webapp.errors import ForbiddenError
 from webapp.extensions import htmx
@@ -110,17 +110,22 @@ def _let_in() -> BaseResponse | None:
 def to_sign_in() -> BaseResponse:
     """To the sign-in page and back; an HTMX swap becomes a whole page, at the page the person is on.
 
-    htmx 4 obeys HX-Redirect whatever the status.
+    htmx 4 obeys HX-Redirect whatever the status. A form that was sent waits there to be given back.
     """
     if htmx:
-        back = _path(_split(htmx.current_url))
+        back = _with_kept_form(_path(_split(htmx.current_url)))
         return Response(status=401, headers={"HX-Redirect": url_for("identity.start", next=safe_next(back))})
-    back = request.full_path.rstrip("?") if request.method == "GET" else _page_of_form()
+    back = request.full_path.rstrip("?") if request.method == "GET" else _with_kept_form(_page_of_form())
     return redirect(url_for("identity.start", next=safe_next(back)), code=303)
 
 
+def _with_kept_form(page: str) -> str:
+    word = kept_forms.keep() if page else None
+    return f"{page}{'&' if '?' in page else '?'}{kept_forms.PARAMETER}={word}" if word else page
+
+
 def _page_of_form() -> str:
-    """The page of ours that a form was sent from, if known. What was in it is not sent again: it may be long after."""
+    """The page of ours that a form was sent from, if known."""
     there = _split(request.referrer)
     return _path(there) if there.netloc == request.host else ""
 

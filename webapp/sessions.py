@@ -22,7 +22,7 @@ from flask_session.redis.redis import RedisSession
 from redis import Redis, RedisError
 from redis.exceptions import LockError
 
-from webapp import clock, crypto, tenancy
+from webapp import clock, crypto, kept_forms, tenancy
 from webapp.errors import DomainError, UnavailableError
 from webapp.gateways import identity as provider
 from webapp.models.identity import User
@@ -113,6 +113,7 @@ def begin(user: User, tokens: provider.Tokens, *, at: datetime) -> None:
     end()
     session["user_id"] = str(user.id)
     session["organisation_id"] = str(user.organisation_id)
+    session["csrf_token"] = kept_forms.csrf_secret(user.id)
     current_app.session_interface.regenerate(session)  # type: ignore[attr-defined]
     keep_tokens(session, tokens, at=at)
 

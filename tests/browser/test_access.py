@@ -46,3 +46,23 @@ def test_signing_out_ends_the_session(world: World, sign_in: SignIn) -> None:
     page.get_by_role("button", name="Se déconnecter").click()
     page.goto("/clients")
     expect(page.locator("input[name=password]")).to_be_visible()
+
+
+def test_a_form_sent_after_the_session_ended_is_given_back_and_never_sent_by_itself(
+    synced: World, sign_in: SignIn, shot: Shot
+) -> None:
+    page = sign_in("commercial.nord", at="/clients/nouveau")
+    page.get_by_label("Nom", exact=True).fill("N’Diaye")
+    page.get_by_label("Prénom", exact=True).fill("Awa")
+    page.get_by_label("Ville", exact=True).first.fill("Évry")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Créer").last.click()
+    fill_sign_in(page, "commercial.nord")
+    expect(page.get_by_text("de nouveau dans le formulaire")).to_be_visible()
+    expect(page.get_by_label("Nom", exact=True)).to_have_value("N’Diaye")
+    expect(page.get_by_label("Prénom", exact=True)).to_have_value("Awa")
+    expect(page.get_by_label("Ville", exact=True).first).to_have_value("Évry")
+    shot(page, "form-given-back")
+    assert page.request.get("/clients?q=ndiaye&total=exact").text().count('data-testid="client-row"') == 0
+    page.get_by_role("button", name="Créer").last.click()
+    expect(page.locator("h1")).to_contain_text("N’Diaye")

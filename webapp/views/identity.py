@@ -4,15 +4,15 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from webapp import clock, sessions
+from webapp import clock, kept_forms, sessions
 from webapp.config import Settings
-from webapp.errors import DomainError, ForbiddenError, UnavailableError
+from webapp.errors import DomainError, ForbiddenError, NotFoundError, UnavailableError
 from webapp.extensions import limiter
 from webapp.gateways import identity as provider
-from webapp.security import NoRoleError, public, roleless, safe_next
+from webapp.security import NoRoleError, current_user, public, roleless, safe_next
 from webapp.services import identity
 
 bp = Blueprint("identity", __name__)
@@ -95,6 +95,29 @@ def end() -> Response:
 def ended() -> str:
     """Where a sign-out ends when the provider could not be told."""
     return render_template("identity/ended.html")
+
+
+@bp.get("/connexion/formulaire/<word>")
+def kept_form(word: str) -> dict[str, object]:
+    """What the signed-in user typed before their session had ended, for app.js to put it back. Raises NotFoundError."""
+    found = kept_forms.find(word, owner=current_user().id)
+    if found is None:
+        raise NotFoundError("Ce formulaire n’est plus gardé.")
+    return {"action": found.action, "fields": found.fields}
+
+
+@bp.app_context_processor
+def _kept_form() -> dict[str, object]:
+    """``kept_form``: its address on a page that is asked for with one, « » where it is gone, else None."""
+
+    def address() -> str | None:
+        word = request.args.get(kept_forms.PARAMETER)
+        if not word or not g.get("user"):
+            return None
+        is_there = kept_forms.find(word, owner=current_user().id) is not None
+        return url_for("identity.kept_form", word=word) if is_there else ""
+
+    return {"kept_form": address}
 
 
 @bp.app_errorhandler(NoRoleError)
