@@ -2,15 +2,26 @@
 
 import html
 import re
+from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import HTMX, Cast
-from tests.factories import ClientFactory, CommercialFactory, ContractFactory
+from tests.factories import (
+    ChargeFactory,
+    ClientFactory,
+    CommercialFactory,
+    ContractFactory,
+    ProviderAccountFactory,
+    SubscriptionFactory,
+)
 from tests.queries import recorded_queries
+from webapp import clock
 from webapp.extensions import db
+from webapp.models.charges import ChargeAttempt, Refund
 from webapp.models.clients import Client
+from webapp.models.payments import BankFile
 
 
 @pytest.fixture
@@ -140,3 +151,52 @@ def test_lists_and_searches_have_one_generous_rate_per_user(
     assert (refused.status_code, "Trop de demandes" in refused.text) == (429, True)
     assert int(refused.headers["Retry-After"]) <= 60
     assert manager_client.get("/contrats").status_code == 200
+
+
+@pytest.fixture
+def numbered(cast: Cast) -> dict[str, str]:
+    """One thing of each kind that has a number, by its letter: where its number leads."""
+    person = ClientFactory(last_name="NOMBRE", first_name="")
+    subscription = SubscriptionFactory(client_id=person.id)
+    charge = ChargeFactory(subscription_id=subscription.id, client_id=person.id)
+    account = ProviderAccountFactory()
+    attempt = ChargeAttempt(
+        charge_id=charge.id, number=1, provider_account_id=account.id, provider=account.provider, amount=charge.amount
+    )
+    file = BankFile(provider_account_id=account.id, message_id="M1", collected_on=date(2026, 12, 1))
+    db.session.add_all([attempt, file])
+    db.session.flush()
+    refund = Refund(
+        charge_id=charge.id, attempt_id=attempt.id, amount=charge.amount, reason="x", next_attempt_at=clock.now()
+    )
+    db.session.add(refund)
+    db.session.commit()
+    return {
+        subscription.code: f"/abonnements/{subscription.id}",
+        charge.code: f"/prelevements/{charge.id}",
+        refund.code: f"/prelevements/{charge.id}",
+        file.code: f"/prelevements/fichiers/{file.id}",
+    }
+
+
+def _hits(browser: FlaskClient, typed: str) -> list[str]:
+    page = browser.get("/recherche", query_string={"q": typed}).text
+    return re.findall(r'<a class="search-option"\s+href="([^"]+)"', page)
+
+
+def test_numbers_that_people_say_are_found(
+    numbered: dict[str, str], manager_client: FlaskClient, client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    assert sorted(code[0] for code in numbered) == ["B", "P", "R", "S"]
+    for code, address in numbered.items():
+        for typed in (code, code.lower(), code.replace("-", " "), code.replace("-", "-00")):
+            assert _hits(manager_client, typed) == [address], typed
+        assert _hits(client, code) == ([address] if code.startswith("S") else [])
+        assert address not in _hits(outsider_client, code)
+        assert manager_client.get(address).text.count(code)
+
+
+def test_a_subscription_is_found_in_its_list_by_its_number(numbered: dict[str, str], client: FlaskClient) -> None:
+    (code,) = (code for code in numbered if code.startswith("S"))
+    assert client.get(f"/abonnements?q={code}").text.count('data-testid="subscription-row"') == 1
+    assert client.get("/abonnements?q=S-999999999").text.count('data-testid="subscription-row"') == 0

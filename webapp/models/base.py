@@ -1,11 +1,12 @@
 """What every table shares: the typed base, keys, and how enumerations are stored."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Enum, ForeignKeyConstraint, MetaData, and_
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Enum, ForeignKeyConstraint, Identity, MetaData, and_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, foreign, mapped_column
 from uuid_utils.compat import uuid7
@@ -46,6 +47,31 @@ class Timestamped:
     """Mixin: when the row was made."""
 
     created_at: Mapped[datetime] = mapped_column(default=clock.now, sort_order=100)
+
+
+class Numbered:
+    """Mixin: a short number that people say and search for, with a letter for its kind: P-1042.
+
+    All organisations draw from one sequence, so that a number tells nothing of how many any of them has; it has gaps.
+    """
+
+    LETTER: ClassVar[str]
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), sort_order=101)
+
+    @property
+    def code(self) -> str:
+        """As people say it."""
+        return f"{self.LETTER}-{self.number}"
+
+
+def read_code(typed: str, letter: str) -> int | None:
+    """The number that somebody typed with its letter (« p 1042 », « P-1042 »); None for anything else."""
+    found = _CODE.fullmatch(typed.strip())
+    return int(found[2]) if found and found[1].upper() == letter else None
+
+
+_CODE = re.compile(r"([a-z])[ -]?0*([1-9][0-9]{0,17})", re.ASCII | re.IGNORECASE)
 
 
 def tenant_key(column: str, table: str, *, ondelete: str = "CASCADE") -> ForeignKeyConstraint:

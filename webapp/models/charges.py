@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
@@ -160,7 +160,7 @@ class Attention(StrEnum):
         }[self.value]
 
 
-class Charge(OrganisationScoped, Identified, Timestamped, Base):
+class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """What is asked for one cycle: at most one per subscription and cycle, whatever happens.
 
     Amounts, VAT (``vat``: ``[{rate, base, tax}]``) and ``lines`` are frozen when the charge is made. ``due_on`` is the
@@ -170,11 +170,14 @@ class Charge(OrganisationScoped, Identified, Timestamped, Base):
     Whoever works on it holds ``lease_until`` and ``fence``: a write names its fence, and an older one changes nothing.
     ``waived`` is the sum of the credit notes whose money did not go back: so much less is asked for, see ``owed``.
     ``attention`` puts it on the list for a person, since ``attention_at``. ``explanation`` is a French sentence on why
-    it stands where it stands. ``reference`` is readable and unique by construction; uniqueness stands on the cycle.
+    it stands where it stands. ``reference`` names the cycle, for machines; ``code`` is what people say.
     """
+
+    LETTER = "P"
 
     __tablename__ = "charges"
     __table_args__ = (
+        UniqueConstraint("organisation_id", "number"),
         UniqueConstraint("organisation_id", "subscription_id", "cycle_no"),
         CheckConstraint("amount >= 0", name="amount_is_positive"),
         CheckConstraint("waived BETWEEN 0 AND amount", name="waived_within_amount"),
@@ -413,7 +416,7 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
 }
 
 
-class Refund(OrganisationScoped, Identified, Timestamped, Base):
+class Refund(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """Money of a captured attempt that a provider was asked to give back. The amount is frozen, above zero.
 
     ``next_attempt_at`` is when it is sent or looked up, empty once it is settled; whoever takes it up moves that ahead
@@ -421,8 +424,11 @@ class Refund(OrganisationScoped, Identified, Timestamped, Base):
     which its row in the ledger is known.
     """
 
+    LETTER = "R"
+
     __tablename__ = "refunds"
     __table_args__ = (
+        UniqueConstraint("organisation_id", "number"),
         CheckConstraint("amount > 0", name="amount_is_positive"),
         CheckConstraint(
             "(next_attempt_at IS NULL) = (status IN ('succeeded', 'refused', 'failed'))", name="taken_up_until_settled"

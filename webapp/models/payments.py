@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, String, Tex
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock, crypto, tenancy
-from webapp.models.base import Base, Identified, Timestamped, linked, new_id, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, new_id, stored_enum, tenant_key
 from webapp.models.contracts import PaymentMethod
 from webapp.tenancy import OrganisationScoped
 
@@ -275,15 +275,18 @@ class BankFileStatus(StrEnum):
         return {"prepared": "Préparé", "sent": "Transmis à la banque", "confirmed": "Confirmé"}[self.value]
 
 
-class BankFile(OrganisationScoped, Identified, Timestamped, Base):
+class BankFile(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """One pain.008 file of a company's account for one collection date. ``content`` (sealed) is what was exported.
 
     ``message_id`` (MsgId) is kept before the export, and the content with the first one, so that downloading again
     gives identical bytes.
     """
 
+    LETTER = "B"
+
     __tablename__ = "bank_files"
     __table_args__ = (
+        UniqueConstraint("organisation_id", "number"),
         UniqueConstraint("organisation_id", "message_id"),
         Index("ix_bank_files_date", "organisation_id", "collected_on", "id"),
         tenant_key("provider_account_id", "provider_accounts", ondelete="RESTRICT"),

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, 
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
@@ -101,7 +101,7 @@ RECURRING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
 """States whose recurring amounts are monthly recurring revenue."""
 
 
-class Subscription(OrganisationScoped, Identified, Timestamped, Base):
+class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """A recurring sale to a client.
 
     Schedule: cycle n falls due at ``charge_time`` in ``timezone`` on ``anchor_date`` + n × period, always computed from
@@ -119,8 +119,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Base):
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     """
 
+    LETTER = "S"
+
     __tablename__ = "subscriptions"
     __table_args__ = (
+        UniqueConstraint("organisation_id", "number"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("contract_id", "contracts", ondelete="SET NULL"),

@@ -11,10 +11,15 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, se
 
 from webapp import tenancy
 from webapp.extensions import db
+from webapp.french import day
 from webapp.models import clients, commercials
+from webapp.models.base import read_code
+from webapp.models.charges import Charge, Refund
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
+from webapp.models.payments import BankFile
+from webapp.models.subscriptions import Subscription
 from webapp.services.clients.search import Term, fold_search, terms_of
 from webapp.services.clients.suggesting import suggest
 
@@ -34,6 +39,15 @@ class Hit(NamedTuple):
     source: Source | None = None
 
 
+class NumberedHit(NamedTuple):
+    """What bears the number that was typed. ``kind`` is its letter; of a refund, ``id`` is that of its charge."""
+
+    kind: str
+    id: UUID
+    title: str
+    detail: str
+
+
 class Found(NamedTuple):
     """What was found, or, where nothing was asked for (``is_recent``), what changed last.
 
@@ -43,13 +57,14 @@ class Found(NamedTuple):
     clients: Sequence[Hit]
     contracts: Sequence[Hit]
     commercials: Sequence[Hit]
+    numbered: Sequence["NumberedHit"] = ()
     is_recent: bool = False
     suggestion: str | None = None
 
     @property
     def number(self) -> int:
         """How many hits are shown."""
-        return len(self.clients) + len(self.contracts) + len(self.commercials)
+        return len(self.clients) + len(self.contracts) + len(self.commercials) + len(self.numbered)
 
 
 def search_everywhere(typed: str) -> Found:
@@ -58,9 +73,36 @@ def search_everywhere(typed: str) -> Found:
     terms = terms_of(folded)
     if not terms:
         return _find_recent()
+    if numbered := _find_numbered(typed):
+        return Found([], [], [], numbered)
     found = _find_clients(folded, terms)
     hits = Found(found, _find_contracts(folded, terms, [hit.id for hit in found]), _find_commercials(terms))
     return hits if hits.number else hits._replace(suggestion=suggest(typed))
+
+
+def _find_numbered(typed: str) -> list[NumberedHit]:
+    """The charge, refund, bank file or subscription of that number."""
+    ours = tenancy.current_organisation_id()
+    if number := read_code(typed, Subscription.LETTER):
+        found = select(Subscription.id, Client.last_name, Client.first_name).join(Subscription.client)
+        wanted = found.where(Subscription.organisation_id == ours, Subscription.number == number)
+        title = f"Abonnement {Subscription.LETTER}-{number}"
+        return [NumberedHit("S", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
+    if number := read_code(typed, Charge.LETTER):
+        found = select(Charge.id, Client.last_name, Client.first_name).join(Charge.client)
+        wanted = found.where(Charge.organisation_id == ours, Charge.number == number)
+        title = f"Prélèvement {Charge.LETTER}-{number}"
+        return [NumberedHit("P", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
+    if number := read_code(typed, Refund.LETTER):
+        refund = select(Refund.charge_id).where(Refund.organisation_id == ours, Refund.number == number)
+        title = f"Remboursement {Refund.LETTER}-{number}"
+        return [NumberedHit("R", charge_id, title, "") for charge_id in db.session.scalars(refund)]
+    if number := read_code(typed, BankFile.LETTER):
+        file = select(BankFile.id, BankFile.collected_on)
+        wanted_file = file.where(BankFile.organisation_id == ours, BankFile.number == number)
+        title = f"Fichier bancaire {BankFile.LETTER}-{number}"
+        return [NumberedHit("B", row[0], title, f"du {day(row[1])}") for row in db.session.execute(wanted_file)]
+    return []
 
 
 def _find_recent() -> Found:

@@ -1,12 +1,25 @@
 """Search everywhere: a page, and under HTMX the options of the dialog that Ctrl-K opens."""
 
+from collections.abc import Callable
+from uuid import UUID
+
 from flask import Blueprint, render_template, request, url_for
 
-from webapp.services.search import search_everywhere
+from webapp.security import current_user
+from webapp.services.search import Found, Hit, search_everywhere
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import paced
 
 bp = Blueprint("search", __name__)
+
+
+PAGES: dict[str, Callable[[UUID], str]] = {
+    "S": lambda row_id: url_for("subscription.show", subscription_id=row_id),
+    "P": lambda row_id: url_for("charges.show", charge_id=row_id),
+    "R": lambda row_id: url_for("charges.show", charge_id=row_id),
+    "B": lambda row_id: url_for("bank_files.show", file_id=row_id),
+}
+"""Where each kind of number leads; all but subscriptions are for those who handle charges."""
 
 
 @bp.get("/recherche")
@@ -24,6 +37,13 @@ def show() -> str:
             [(url_for("commercials.show", commercial_id=hit.id), hit) for hit in found.commercials],
         ),
     ]
+    groups = [("Numéros", "hash", _numbered(found)), *groups]
     groups = [group for group in groups if group[2]]
     template = "search/_options.html" if is_fragment_request() else "search/show.html"
     return render_template(template, typed=typed, found=found, groups=groups)
+
+
+def _numbered(found: Found) -> list[tuple[str, Hit]]:
+    may_see = {"S"} if not current_user().handles_charges else PAGES.keys()
+    hits = [each for each in found.numbered if each.kind in may_see]
+    return [(PAGES[each.kind](each.id), Hit(each.id, each.title, each.detail)) for each in hits]

@@ -315,7 +315,7 @@ def tell(
 ) -> None:
     """Write a person's decision into the client's timeline, with the charge's amount unless it is about another."""
     changes: dict[str, Any] = {
-        "charge": [None, charge.reference],
+        "charge": [None, charge.code],
         "charge_action": [None, action.label],
         "charge_amount": [None, f"{amount or charge.amount} {charge.currency}"],
     }

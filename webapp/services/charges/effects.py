@@ -210,7 +210,7 @@ def settle_refund_failure(charge: Charge, failure: Payment, *, was_asked_here: b
 
 def _tell_client(charge: Charge, failure: Payment, *, at: datetime) -> None:
     changes = {
-        "charge": [None, charge.reference],
+        "charge": [None, charge.code],
         "charge_amount": [None, f"{failure.amount} {failure.currency}"],
         "reason": [None, failure.reason],
     }

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.base import linked
+from webapp.models.base import linked, read_code
 from webapp.models.clients import Client, full_name
 from webapp.models.commercials import Commercial
 from webapp.models.money import cents
@@ -40,7 +40,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class SubscriptionsView:
-    """What the list shows: a search over clients, filters (None lets all through), an order, where the page starts.
+    """What the list shows: a search over clients or for a number, filters (None lets all through), an order, a start.
 
     ``team``: of the clients' present commercials.
     """
@@ -69,6 +69,7 @@ class SubscriptionRow(NamedTuple):
     """A line of the list. ``lines`` is what it sells, ``amount`` before tax per cycle."""
 
     id: UUID
+    code: str
     client_id: UUID
     client: str
     lines: str
@@ -125,6 +126,8 @@ def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
 
 def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     conditions = [Subscription.organisation_id == tenancy.current_organisation_id()]
+    if number := read_code(view.search, Subscription.LETTER):
+        conditions.append(Subscription.number == number)
     if view.status == ANY_RECURRING:
         conditions.append(Subscription.status.in_(RECURRING))
     for column, value in (
@@ -140,7 +143,8 @@ def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
 
 
 def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
-    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in find_terms(view.search)]
+    terms = [] if read_code(view.search, Subscription.LETTER) else find_terms(view.search)
+    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
     if view.commercial == WITHOUT_COMMERCIAL:
         conditions.append(Client.commercial_id.is_(None))
     elif view.commercial is not None:
@@ -182,6 +186,7 @@ def _statement(conditions: list[ColumnElement[bool]]) -> Statement:
     )
     return select(
         Subscription.id,
+        Subscription.number,
         Subscription.client_id,
         Client.last_name,
         Client.first_name,
@@ -212,6 +217,7 @@ _OF_A_CLIENT = (
 def _row(found: Found) -> SubscriptionRow:
     return SubscriptionRow(
         id=found.id,
+        code=f"{Subscription.LETTER}-{found.number}",
         client_id=found.client_id,
         client=full_name(found.last_name, found.first_name),
         lines=found.labels or "",
