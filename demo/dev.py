@@ -13,7 +13,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
@@ -26,7 +26,7 @@ from demo.home import PortTakenError, exclusively, listen, open_home, port_of, r
 from demo.node import NODE
 from demo.preparation import is_prepared
 from demo.processes import end_marked
-from demo.readiness import checks
+from demo.readiness import Check, WorkerCheck, checks_of_pages, checks_of_workers
 from demo.supervisor import Child, ChildDiedError, StopRequestedError, Supervisor
 from demo.surroundings import (
     OWNERS_ADDRESS,
@@ -125,9 +125,10 @@ class Development:
         web.inherited = (self._door.fileno(),)
         web.environment |= {"CRM_LISTENING": str(self._door.fileno())}
         self._supervisor.start(web)
-        self._wait_until_ready()
+        self._wait_until_ready(checks_of_pages(self._environment))
         for child in others:
             self._supervisor.start(child)
+        self._wait_until_ready(checks_of_workers(self._environment))
         self._supervisor.is_starting = False
         self._tell_others()
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
@@ -202,9 +203,9 @@ class Development:
             Child(name, shlex.split(command), for_application(self._environment)) for name, command in processes.items()
         ]
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, checks: Sequence[Check | WorkerCheck]) -> None:
         deadline = time.monotonic() + START_UP_PATIENCE
-        for check in checks(self._environment):
+        for check in checks:
             while fault := check.fault():
                 if time.monotonic() > deadline:
                     raise StartUpError(f"gave up after {START_UP_PATIENCE:.0f} s: {fault}")

@@ -5,6 +5,16 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from redis import Redis, RedisError
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from webapp.queue import QUEUES
+
+PROBE = "jobs.probe.answer"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -21,7 +31,27 @@ class Check:
         return None if status in self.good else f"{self.name} ({self.address}: {status or 'no answer'})"
 
 
-def checks(environment: Mapping[str, str]) -> list[Check]:
+@dataclass
+class WorkerCheck:
+    """Whether the worker of a queue takes jobs: one that does nothing, rung before all others, was done."""
+
+    queue: str
+    redis_url: str
+    job: Job | None = None
+
+    def fault(self) -> str | None:
+        """Why it is not ready, or None."""
+        try:
+            if self.job is None:
+                queue = Queue(self.queue, connection=Redis.from_url(self.redis_url), serializer=JSONSerializer)
+                self.job = queue.enqueue(PROBE, at_front=True, result_ttl=60, failure_ttl=60)
+            is_done = self.job.get_status() is JobStatus.FINISHED
+        except (RedisError, NoSuchJobError):
+            self.job, is_done = None, False
+        return None if is_done else f"the worker of the queue « {self.queue} » takes no jobs"
+
+
+def checks_of_pages(environment: Mapping[str, str]) -> list[Check]:
     """In order, the last one being that a page can be served; real servers elsewhere are not waited for."""
     web = f"http://{_reachable(environment['HOST'])}:{environment['PORT']}"
     host = urlsplit(environment["PUBLIC_URL"]).netloc
@@ -34,7 +64,13 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
         Check("the payment provider", f"{environment['PAYMENT_SANDBOX_URL']}/_control", {200}),
         Check("the clients page", f"{web}/clients", range(200, 400), host),  # it redirects to the sign-in
     ]
-    return [check for check in wanted if urlsplit(check.address).hostname in {"127.0.0.1", "::1", environment["HOST"]}]
+    ours = {"127.0.0.1", "::1", environment["HOST"]}
+    return [check for check in wanted if urlsplit(check.address).hostname in ours]
+
+
+def checks_of_workers(environment: Mapping[str, str]) -> list[WorkerCheck]:
+    """That the worker of every queue takes jobs: else the first click on a page would seem to hang."""
+    return [WorkerCheck(name, environment["REDIS_URL"]) for name in QUEUES]
 
 
 def _reachable(host: str) -> str:

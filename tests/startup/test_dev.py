@@ -6,13 +6,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from redis import Redis
+from rq import Worker
 
 from demo.home import PORTS, is_free
 from demo.processes import is_alive
@@ -28,6 +30,7 @@ class Run:
     home: Path
     port: int
     process: "subprocess.Popen[str]"
+    working: set[int] = field(default_factory=set)
 
     def known(self) -> dict[str, Any]:
         known: dict[str, Any] = json.loads((self.home / "dev.json").read_text())
@@ -80,8 +83,13 @@ def dev(shared_home: Path, port: int) -> Iterator[Run]:
     with _begin(shared_home, port) as process:
         run = Run(shared_home, port, process)
         assert run.wait_for("Prêt") == f"Prêt : http://127.0.0.1:{port}"
+        run.working = {worker.pid for worker in Worker.all(connection=Redis.from_url(run.known()["redis_url"]))}
         yield run
         process.terminate()
+
+
+def test_ready_means_that_every_worker_takes_jobs(dev: Run) -> None:
+    assert {dev.pids()[f"worker-{name}"] for name in QUEUES} <= dev.working
 
 
 def test_a_page_leads_to_the_sign_in(dev: Run) -> None:
