@@ -1,9 +1,11 @@
 """The loop that keeps the timetable."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from jobs.schedule import Entry, keep
+from jobs.schedule import TIMETABLE, Entry, keep
 from tests.conftest import Cast
+from webapp import tenancy
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -22,3 +24,46 @@ def test_a_failing_entry_does_not_stop_the_others(cast: Cast) -> None:
     for moment in (NOON, NOON + MINUTE, NOON + MINUTE + timedelta(seconds=20)):
         keep(timetable, at=moment)
     assert done == [NOON + MINUTE]
+
+
+def test_the_timetable_is_as_agreed() -> None:
+    """A name that changes forgets when its entry was last done; a function or a period, what was promised."""
+
+    def seconds(number: int) -> timedelta:
+        return timedelta(seconds=number)
+
+    def minutes(number: int) -> timedelta:
+        return timedelta(minutes=number)
+
+    def hours(number: int) -> timedelta:
+        return timedelta(hours=number)
+
+    def name_of(work: Callable[..., object]) -> str:
+        return f"{work.__module__.removeprefix('webapp.services.')}.{work.__name__}"
+
+    kept = {(each.job, each.every, name_of(each.work)) for each in TIMETABLE}
+    assert kept == {
+        ("winleadplus-due", seconds(30), "winleadplus.timing.start_due_runs"),
+        ("winleadplus-sweep", seconds(15), "winleadplus.runs.sweep"),
+        ("outbox-sweep", seconds(15), "outbox.sweep"),
+        ("outbox-prune", minutes(10), "outbox.prune"),
+        ("webhooks-sweep", seconds(15), "provider_events.webhooks.sweep"),
+        ("webhooks-prune", minutes(10), "provider_events.webhooks.prune"),
+        ("bank-files-sweep", minutes(1), "bank_files.files.sweep"),
+        ("sepa-notices", hours(1), "bank_files.notices.announce_due"),
+        ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),
+        ("charges-run", hours(1), "charges.runs.start_due_runs"),
+        ("charges-sweep", seconds(30), "charges.sweeping.ring"),
+        ("refunds-sweep", seconds(30), "refunds.sending.ring"),
+        ("charges-reconcile", hours(24), "charges.reconciling.ring"),
+        ("subscriptions-resume", minutes(5), "subscriptions.lifecycle.resume_due"),
+        ("subscriptions-end", minutes(5), "subscriptions.lifecycle.end_due"),
+        ("tallies-fold", hours(1), "figures.tallies.fold_all"),
+    }
+
+
+def test_every_entry_can_be_done(app_context: None) -> None:
+    keep(TIMETABLE, at=NOON)
+    for entry in TIMETABLE:
+        with tenancy.organisation(None):  # type: ignore[arg-type]
+            entry.work(at=NOON)

@@ -331,3 +331,9 @@ def test_the_pages_around_charges_are_one_row_of_tabs(manager_client: FlaskClien
             (tabs,) = re.findall(r'<nav class="tabs" aria-label="Autour des prélèvements">.*?</nav>', page, re.DOTALL)
             assert re.findall(r'href="([^"]+)"', tabs) == addresses + those_of_admins
             assert re.findall(r'href="([^"]+)" aria-current="page"', tabs) == [address]
+
+
+def test_starting_has_a_rate_per_user(manager_client: FlaskClient, admin_client: FlaskClient) -> None:
+    answers = [manager_client.post("/prelevements/lancements").status_code for _ in range(11)]
+    assert answers == [303] * 10 + [429]
+    assert admin_client.post("/prelevements/lancements").status_code == 303

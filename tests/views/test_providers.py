@@ -177,3 +177,9 @@ def test_the_number_of_queries_does_not_grow_with_the_companies(admin_client: Fl
         company = factories.CompanyFactory(name=f"Société {number}")
         accounts.save_account(company.id, Provider.STRIPE, credentials=KEYS)
     assert queries() == few
+
+
+def test_trying_keys_has_a_rate(admin_client: FlaskClient) -> None:
+    address = f"{PAGE}/{open_stripe().id}/essai"
+    answers = [admin_client.post(address).status_code for _ in range(11)]
+    assert answers == [303] * 10 + [429]

@@ -6,12 +6,15 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from tests import factories
 from tests.conftest import Cast
 from tests.queries import recorded_queries
 from tests.services.charges.world import World
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.charges import AttemptStatus, Attention, ChargeStatus
+from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceStatus
 from webapp.models.payments import Milestone, SavedPaymentMethod
@@ -196,3 +199,26 @@ def test_the_next_cycles_of_many_cost_as_many_statements_as_those_of_few(world: 
     with recorded_queries() as many:
         world.run()
     assert len(many) <= len(few) + 25, "batches, however the calls happen to come back"
+
+
+@pytest.mark.parametrize(("last_used_on", "fate"), [(date(2023, 2, 1), Fate.ASKED), (date(2023, 1, 31), Fate.NO_MEANS)])
+def test_the_preview_knows_when_a_mandate_has_been_idle_for_36_months(
+    world: World, last_used_on: date, fate: Fate
+) -> None:
+    subscription = world.subscribe(payment_method=PaymentMethod.SEPA, saved_method_id=None)
+    client = db.session.get_one(Client, (subscription.organisation_id, subscription.client_id))
+    account = factories.make_bank_account(client)
+    mandate = Mandate(
+        client_id=client.id,
+        bank_account_id=account.id,
+        status=MandateStatus.ACTIVE,
+        umr="RUM-1",
+        signed_on=date(2020, 1, 1),
+        last_used_on=last_used_on,
+    )
+    db.session.add(mandate)
+    db.session.flush()
+    subscription.mandate_id = mandate.id
+    db.session.commit()
+    assert clock.today() == date(2026, 1, 31)
+    assert [group.fate for group in preview.preview(at=clock.now()).groups] == [fate]

@@ -243,3 +243,19 @@ def test_a_retry_of_who_pays_by_transfer_by_now_waits_for_the_transfer(world: Wo
     world.wait(days=4)
     world.sweep()
     assert (world.charge().status, world.charge().attention) == (ChargeStatus.FAILED, Attention.BY_HAND)
+
+
+def test_whoever_works_on_a_run_keeps_its_lease(world: World) -> None:
+    run_id, _ = runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), enqueue=False)
+    began = clock.now()
+    due_before = runs._take_part(run_id, at=began)
+    assert due_before is not None
+    claim = runs._claimer(run_id, due_before)
+    for later, lease_until in (
+        (runs.LEASE / 4, began + runs.LEASE),
+        (runs.LEASE * 3 / 4, began + runs.LEASE * 7 / 4),
+    ):
+        claim(1, began + later)
+        run = runs.find_run(run_id)
+        assert run is not None
+        assert run.lease_until == lease_until
