@@ -55,7 +55,7 @@ def run(size: int = 1_000_000) -> Report:
         lines,
         [
             f"value and floor: p50 of {ROUNDS * REQUESTS} requests that took turns; small: p50 with {SMALL:,} clients",
-            f"{os.cpu_count()} cores, loopback, gunicorn and waitress, 1 × 4, whole pages of 50 rows",
+            f"{os.cpu_count()} cores, loopback, web server 1 × 4, whole pages of 50 rows",
         ],
     )
 

@@ -58,7 +58,7 @@ def run(size: int = 1_000_000) -> Report:
         lines,
         [
             f"{row[0] if row else 0:,} contracts; value and floor: p50 of {ROUNDS * REQUESTS} requests that took turns",
-            f"{os.cpu_count()} cores, loopback, gunicorn and waitress, 1 × 4",
+            f"{os.cpu_count()} cores, loopback, web server 1 × 4",
         ],
     )
 
