@@ -19,7 +19,6 @@ FROZEN = (
     "charge_id",
     "number",
     "provider_account_id",
-    "provider",
     "amount",
     "currency",
     "created_at",
