@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import time_machine
 from flask import Flask
 from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
@@ -42,6 +43,12 @@ TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 """The instant at which the application's clock starts in every test: a Friday morning in Paris."""
+
+
+def pytest_configure() -> None:
+    """With CRM_TEST_TODAY=2028-02-29 the wall clock of the tests' own process begins on that day, at ten in Paris."""
+    if today := os.environ.get("CRM_TEST_TODAY"):
+        time_machine.travel(datetime.fromisoformat(f"{today}T09:00:00+00:00"), tick=True).start()
 
 
 def _worker_number() -> int:
