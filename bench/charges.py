@@ -22,7 +22,7 @@ from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, PaymentState
 from webapp.models.charges import Charge, ChargeStatus
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services.charges import runs
 from webapp.services.invoices import finalising
 from webapp.services.providers import accounts

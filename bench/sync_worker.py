@@ -19,7 +19,7 @@ from bench.sync import FILLED, ORGANISATION, copy_statement
 from webapp import clock, tenancy
 from webapp.factory import create_app
 from webapp.gateways import winleadplus
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.carry_out import carry_out
 

@@ -15,7 +15,7 @@ from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services.winleadplus import config, runs
 
 Command = Callable[..., Result]

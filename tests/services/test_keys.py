@@ -19,7 +19,7 @@ from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
 from webapp.models.base import Base, new_id
 from webapp.models.payments import BankFile, Provider, WebhookEvent
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services import keys
 from webapp.services.bank_files.files import read_content
 from webapp.services.clients import banking, identity_card

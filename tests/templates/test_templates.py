@@ -36,8 +36,9 @@ from webapp.models.commercials import Team
 from webapp.models.contracts import Contract
 from webapp.models.invoices import Invoice
 from webapp.models.payments import BankFile, BankFileStatus, Provider, WebhookEvent
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.invoices import drafting, finalising
 from webapp.services.providers.accounts import save_account
 from webapp.services.subscriptions import scheduling

@@ -18,8 +18,8 @@ from webapp.extensions import db
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus
 from webapp.models.outbox import OutboxKind
 from webapp.models.payments import Payment, Provider
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import Subscription
-from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.subscriptions import scheduling
 

@@ -16,7 +16,8 @@ from webapp import clock, queue
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client
-from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, RunTrigger, SyncItem, SyncRun, WinLeadPlusConfig
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import ItemKind, RunPhase, SyncItem, SyncRun, WinLeadPlusConfig
 from webapp.services.winleadplus import field_changes, status
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)  # twelve o'clock in Paris

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from webapp import clock, tenancy
 from webapp.cli.refusals import refusals
 from webapp.models.charges import ChargeRun
-from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping

@@ -15,7 +15,8 @@ from flask.cli import AppGroup
 from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.french import counted
-from webapp.models.winleadplus import RunStatus, RunTrigger, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import SyncRun
 from webapp.services.winleadplus import config, connection, runs, status
 from webapp.services.winleadplus.carry_out import carry_out
 

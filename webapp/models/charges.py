@@ -16,8 +16,8 @@ from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
 from webapp.models.payments import Provider
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import Subscription
-from webapp.models.winleadplus import RunStatus, RunTrigger
 from webapp.tenancy import OrganisationScoped
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webapp import clock
 from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.tenancy import OrganisationScoped
 
 DEFAULT_INTERVAL_MINUTES = 60
@@ -26,33 +27,6 @@ class WinLeadPlusConfig(OrganisationScoped, Base):
     interval_minutes: Mapped[int] = mapped_column(default=DEFAULT_INTERVAL_MINUTES, server_default="60")
     import_without_contracts: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     last_synced_at: Mapped[datetime | None]
-
-
-class RunStatus(StrEnum):
-    """``running`` from the click on; the other three are final."""
-
-    RUNNING = "running"
-    SUCCESS = "success"
-    PARTIAL = "partial"
-    FAILED = "failed"
-
-    @property
-    def label(self) -> str:
-        """The word on the screen."""
-        return {"running": "En cours", "success": "Réussie", "partial": "Partielle", "failed": "Échouée"}[self.value]
-
-
-class RunTrigger(StrEnum):
-    """What set a run off."""
-
-    MANUAL = "manual"
-    SCHEDULED = "scheduled"
-    COMMAND = "command"
-
-    @property
-    def label(self) -> str:
-        """The word on the screen."""
-        return {"manual": "Manuelle", "scheduled": "Planifiée", "command": "Ligne de commande"}[self.value]
 
 
 class RunPhase(StrEnum):

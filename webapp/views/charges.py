@@ -20,7 +20,7 @@ from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, ChargeRun, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import Role
-from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.security import current_user, requires
 from webapp.services import outbox
 from webapp.services.charges import decisions, listing, resuming, runs

@@ -12,7 +12,8 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
-from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
 from webapp.services.winleadplus import field_changes, items, runs, status
 from webapp.views.layout import Kind, is_fragment_request, toast

@@ -21,7 +21,7 @@ from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, Refund
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services.charges import runs, sweeping
 from webapp.services.providers import accounts
 

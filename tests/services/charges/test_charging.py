@@ -18,8 +18,8 @@ from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceStatus
 from webapp.models.payments import Milestone, SavedPaymentMethod
+from webapp.models.runs import RunStatus
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
-from webapp.models.winleadplus import RunStatus
 from webapp.services.charges import preview
 from webapp.services.charges.preview import Fate
 from webapp.services.subscriptions import lifecycle

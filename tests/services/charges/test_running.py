@@ -19,7 +19,7 @@ from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, P
 from webapp.models.charges import Attention, ChargeRun, ChargeStatus
 from webapp.models.organisations import Organisation
 from webapp.models.payments import Provider
-from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.queue import queue
 from webapp.services.charges import claiming, reconciling, recording, runs, sweeping
 from webapp.services.providers import accounts

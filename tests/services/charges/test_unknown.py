@@ -9,7 +9,7 @@ from tests.services.charges.world import World
 from webapp import clock
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.charges import Attention, ChargeStatus, RefusalClass
-from webapp.models.winleadplus import RunTrigger
+from webapp.models.runs import RunTrigger
 from webapp.services.charges import claiming, recording, runs
 from webapp.services.charges.calling import Callers
 from webapp.services.charges.recording import Patience, Result

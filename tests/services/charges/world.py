@@ -16,8 +16,8 @@ from webapp.models.charges import Charge, ChargeAttempt, ChargeRun
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import Payment, ProviderAccount, SavedPaymentMethod
+from webapp.models.runs import RunTrigger
 from webapp.models.subscriptions import Subscription
-from webapp.models.winleadplus import RunTrigger
 from webapp.services.charges import runs, sweeping
 from webapp.services.subscriptions import lifecycle, scheduling
 

@@ -9,7 +9,8 @@ from tests.conftest import Cast
 from tests.factories import ClientFactory, CommercialFactory, ContractFactory
 from webapp.extensions import db
 from webapp.models.contracts import ContractStatus, PaymentMethod
-from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.clients.listing import list_clients
 from webapp.services.contracts.listing import list_contracts
 from webapp.services.figures.risks import Risks, find_risks

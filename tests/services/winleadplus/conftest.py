@@ -9,7 +9,8 @@ from tests.conftest import Cast
 from tests.upstream import Upstream
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.winleadplus import RunTrigger, SyncRun
+from webapp.models.runs import RunTrigger
+from webapp.models.winleadplus import SyncRun
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.carry_out import carry_out
 

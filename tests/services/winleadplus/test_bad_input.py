@@ -14,7 +14,8 @@ from tests.upstream import Upstream
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract
-from webapp.models.winleadplus import ItemKind, RunStatus
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import config
 
 NARROW = "\u202f"

@@ -23,7 +23,8 @@ from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Company
-from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, RunTrigger, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import ItemKind, RunPhase, SyncRun
 from webapp.services.winleadplus import config, payload, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 

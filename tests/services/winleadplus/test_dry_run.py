@@ -13,7 +13,8 @@ from tests.services.winleadplus.looking import client_of, items, reasons
 from tests.services.winleadplus.raw import IBAN, contract, first, second
 from tests.upstream import Upstream
 from webapp.extensions import db
-from webapp.models.winleadplus import ItemKind, RunStatus, SyncRun
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind, SyncRun
 from webapp.services.winleadplus import config, field_changes, progress
 from webapp.services.winleadplus.field_changes import Change
 

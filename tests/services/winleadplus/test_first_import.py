@@ -3,7 +3,7 @@
 from demo.prospects import prospects
 from tests.services.winleadplus.conftest import Sync, counts
 from tests.upstream import Upstream
-from webapp.models.winleadplus import RunStatus
+from webapp.models.runs import RunStatus
 
 
 def test_the_first_run_creates_everybody_and_the_second_nobody(winleadplus: Upstream, sync: Sync) -> None:

@@ -26,7 +26,8 @@ from tests.services.winleadplus.raw import contract, first, second
 from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.models.winleadplus import RunStatus, RunTrigger, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import SyncRun
 from webapp.services.winleadplus import config, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 

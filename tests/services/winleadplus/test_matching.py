@@ -15,7 +15,8 @@ from webapp import clock, tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Source
-from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind, SyncItem
 from webapp.services.winleadplus import config, existing
 from webapp.services.winleadplus import items as open_items
 from webapp.services.winleadplus.items import ItemRefusedError, ItemSettledError

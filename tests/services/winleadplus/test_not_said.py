@@ -10,7 +10,8 @@ from tests.services.winleadplus.looking import accounts_of, client_of, contract,
 from tests.services.winleadplus.raw import IBAN, REP, Raw, first, second
 from tests.upstream import Upstream
 from webapp.extensions import db
-from webapp.models.winleadplus import ItemKind, RunStatus
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind
 
 ADDRESS = {"rue": "3 quai de la Loire", "complement": "Bât. B", "codePostal": "44000", "ville": "Nantes", "pays": "BE"}
 FULL: Raw = first(1, adresse=ADDRESS, telephone="0639981122", identityCard={"numero": "X1"}, commercialId=REP)

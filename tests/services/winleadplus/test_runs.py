@@ -8,7 +8,8 @@ from sqlalchemy import select
 from tests.conftest import Cast
 from webapp import queue, tenancy
 from webapp.extensions import db
-from webapp.models.winleadplus import RunStatus, RunTrigger, SyncRun
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import SyncRun
 from webapp.services.winleadplus import runs
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -9,7 +9,8 @@ from tests import factories
 from tests.conftest import Cast
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.winleadplus import RunTrigger, SyncRun, WinLeadPlusConfig
+from webapp.models.runs import RunTrigger
+from webapp.models.winleadplus import SyncRun, WinLeadPlusConfig
 from webapp.services.winleadplus import runs, status, timing
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

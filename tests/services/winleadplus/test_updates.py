@@ -14,7 +14,8 @@ from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.clients import ClientStatus, Source
 from webapp.models.contracts import ContractStatus
-from webapp.models.winleadplus import ItemKind, RunStatus, SyncMapping
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind, SyncMapping
 from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.field_changes import Change
 

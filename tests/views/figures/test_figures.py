@@ -23,8 +23,9 @@ from tests.factories import (
 from tests.queries import recorded_queries
 from webapp import clock, keeping
 from webapp.extensions import db
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import SubscriptionHistory
-from webapp.models.winleadplus import ItemKind, RunStatus, RunTrigger, SyncItem, SyncRun
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.views.lists import IMPOSSIBLE_DAY
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)

@@ -21,7 +21,7 @@ from webapp.extensions import db
 from webapp.french import counted
 from webapp.models.base import new_id
 from webapp.models.charges import Charge, ChargeRun, ChargeStatus
-from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.queue import enqueue_after_commit
 from webapp.services.charges import claiming, loop
 from webapp.services.charges.claiming import LEASE, TAKEN_UP, Claimed

@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.models.contracts import ContractStatus
-from webapp.models.winleadplus import RunStatus, SyncRun
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import SyncRun
 from webapp.services.contracts.selection import ContractsView
 from webapp.services.figures.breakdowns import Number, number
 from webapp.services.figures.portfolio import ClientsNumber, count_portfolios, portfolio, portfolios_in

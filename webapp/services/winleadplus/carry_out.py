@@ -13,7 +13,7 @@ from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.gateways import identity, winleadplus
 from webapp.gateways.json_stream import Element
-from webapp.models.winleadplus import RunStatus, RunTrigger
+from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import WinLeadPlusConfig as Config
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier

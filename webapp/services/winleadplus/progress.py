@@ -14,7 +14,8 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.gateways import winleadplus
 from webapp.gateways.json_stream import Element
-from webapp.models.winleadplus import ItemKind, RunPhase, RunStatus, SyncItem, SyncMapping
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind, RunPhase, SyncItem, SyncMapping
 from webapp.services.commercials import link_awaiting
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import PAYLOAD_LIMIT, Applier, Incoming, Tally

@@ -17,7 +17,8 @@ from webapp import crypto, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.winleadplus import RunPhase, RunStatus, RunTrigger, SyncRun, WinLeadPlusConfig
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.winleadplus import RunPhase, SyncRun, WinLeadPlusConfig
 from webapp.queue import enqueue_after_commit
 from webapp.transactions import transaction
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import joinedload, undefer
 from webapp.extensions import db
 from webapp.french import whole
 from webapp.models.clients import Client
-from webapp.models.winleadplus import ItemKind, RunStatus, SyncItem, SyncRun, WinLeadPlusConfig
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun, WinLeadPlusConfig
 from webapp.services.winleadplus.config import defaults
 from webapp.services.winleadplus.timing import next_due
 

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Organisation
-from webapp.models.winleadplus import DEFAULT_INTERVAL_MINUTES, RunTrigger, WinLeadPlusConfig
+from webapp.models.runs import RunTrigger
+from webapp.models.winleadplus import DEFAULT_INTERVAL_MINUTES, WinLeadPlusConfig
 from webapp.services.schedule import take_tick, tick_at
 from webapp.services.winleadplus import runs
 from webapp.transactions import transaction
