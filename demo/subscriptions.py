@@ -17,7 +17,7 @@ from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.organisations import Company
-from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.services.providers.accounts import find_account, save_account
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription

@@ -18,9 +18,9 @@ from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.contracts import Contract, ContractLine, ContractStatus, PaymentMethod
 from webapp.models.identity import User
 from webapp.models.organisations import Company, Organisation
-from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.models.products import Product
+from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.models.winleadplus import WinLeadPlusConfig
 

@@ -10,7 +10,7 @@ from tests.factories import ClientFactory, make_bank_account
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
-from webapp.models.payments import ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 
 

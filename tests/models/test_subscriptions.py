@@ -12,7 +12,8 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models import charges, invoices, subscriptions
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
-from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 
 

@@ -17,8 +17,10 @@ from tests.upstream import Upstream
 from webapp import clock, crypto
 from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
+from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
-from webapp.models.payments import BankFile, Provider, WebhookEvent
+from webapp.models.provider_events import WebhookEvent
+from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
 from webapp.services import keys
 from webapp.services.bank_files.files import read_content

@@ -28,6 +28,7 @@ from tests.factories import (
 )
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
+from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeRun, ChargeStatus, Refund
@@ -35,7 +36,8 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract
 from webapp.models.invoices import Invoice
-from webapp.models.payments import BankFile, BankFileStatus, Provider, WebhookEvent
+from webapp.models.provider_events import WebhookEvent
+from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun

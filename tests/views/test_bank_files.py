@@ -19,9 +19,10 @@ from tests.services.bank_files.test_files import COLLECTED_ON, NOW, MakeDebit, a
 from webapp import clock, queue
 from webapp.extensions import db
 from webapp.gateways.providers.sepa_file import end_to_end_id
+from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.charges import AttemptStatus, ChargeAttempt
 from webapp.models.outbox import OutboxEvent
-from webapp.models.payments import BankFile, BankFileStatus, ProviderAccount
+from webapp.models.providers import ProviderAccount
 from webapp.services.bank_files import files as bank_files
 from webapp.services.bank_files import listing
 

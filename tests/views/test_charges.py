@@ -17,7 +17,8 @@ from webapp import clock, queue
 from webapp.extensions import db
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus
 from webapp.models.outbox import OutboxKind
-from webapp.models.payments import Payment, Provider
+from webapp.models.payments import Payment
+from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import Subscription
 from webapp.services import outbox

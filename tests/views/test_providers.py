@@ -14,7 +14,7 @@ from tests import factories
 from tests.queries import recorded_queries
 from tests.services.provider_events.conftest import account, bank
 from webapp.extensions import db
-from webapp.models.payments import Milestone, Provider, ProviderAccount
+from webapp.models.providers import Milestone, Provider, ProviderAccount
 from webapp.services.providers import accounts
 
 __all__ = ["account", "bank"]

@@ -18,7 +18,8 @@ from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, Refund
 from webapp.models.invoices import Invoice
 from webapp.models.money import totals
-from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.services.charges import effects
 from webapp.services.invoices import crediting, drafting, finalising
 

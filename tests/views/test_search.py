@@ -19,9 +19,9 @@ from tests.factories import (
 from tests.queries import recorded_queries
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.bank_files import BankFile
 from webapp.models.charges import ChargeAttempt, Refund
 from webapp.models.clients import Client
-from webapp.models.payments import BankFile
 
 
 @pytest.fixture

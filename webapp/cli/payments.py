@@ -12,7 +12,7 @@ from webapp import tenancy
 from webapp.cli.refusals import refusals
 from webapp.extensions import db
 from webapp.models.organisations import Company
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.services.organisations import find_organisation
 from webapp.services.providers import accounts
 

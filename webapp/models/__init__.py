@@ -1,6 +1,7 @@
 """All tables. Importing this package registers every model."""
 
 from webapp.models import (  # noqa: F401  registration is the point of the import
+    bank_files,
     banking,
     charges,
     clients,
@@ -14,6 +15,8 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     payments,
     preferences,
     products,
+    provider_events,
+    providers,
     schedule,
     subscriptions,
     tallies,

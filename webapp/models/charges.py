@@ -15,7 +15,7 @@ from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, 
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import Subscription
 from webapp.tenancy import OrganisationScoped

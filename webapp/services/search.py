@@ -13,12 +13,12 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.french import day
 from webapp.models import clients, commercials
+from webapp.models.bank_files import BankFile
 from webapp.models.base import read_code
 from webapp.models.charges import Charge, Refund
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
-from webapp.models.payments import BankFile
 from webapp.models.subscriptions import Subscription
 from webapp.services.clients.search import Term, fold_search, terms_of
 from webapp.services.clients.suggesting import suggest

@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.gateways.providers.refusals import SEPA_CODES
+from webapp.models.bank_files import BankFileStatus
 from webapp.models.identity import Role
-from webapp.models.payments import BankFileStatus
 from webapp.security import requires
 from webapp.services.bank_files import files, listing, returns
 from webapp.services.bank_files.files import BankFileStateError

@@ -11,7 +11,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import limiter
 from webapp.gateways.providers.registry import CREDENTIALS
 from webapp.models.identity import Role
-from webapp.models.payments import Milestone, Provider, ProviderAccount
+from webapp.models.providers import Milestone, Provider, ProviderAccount
 from webapp.security import requires
 from webapp.services.providers import accounts
 from webapp.services.providers.accounts import USUAL, ConnectionFailedError, Offer, Terms

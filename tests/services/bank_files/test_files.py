@@ -18,12 +18,14 @@ from webapp.extensions import db
 from webapp.gateways.providers import pain008
 from webapp.gateways.providers.protocol import ProviderRejectedError
 from webapp.gateways.providers.sepa_file import SepaFile, end_to_end_id
+from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent, OutboxKind
-from webapp.models.payments import BankFile, BankFileStatus, Milestone, Payment, Provider, ProviderAccount
+from webapp.models.payments import Payment
+from webapp.models.providers import Milestone, Provider, ProviderAccount
 from webapp.services.bank_files import files, listing, notices, returns
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.charges import recording

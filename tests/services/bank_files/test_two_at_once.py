@@ -18,9 +18,11 @@ from tests.services.bank_files.test_files import COLLECTED_ON, NOW, MakeDebit, a
 from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
+from webapp.models.bank_files import BankFile
 from webapp.models.charges import ChargeAttempt
 from webapp.models.outbox import OutboxEvent
-from webapp.models.payments import BankFile, Payment, Provider, ProviderAccount
+from webapp.models.payments import Payment
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import files
 from webapp.services.providers import accounts
 

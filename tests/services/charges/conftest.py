@@ -12,7 +12,7 @@ from tests.services.charges.ledger import Ledger
 from tests.services.charges.world import World
 from webapp import clock
 from webapp.gateways.providers import protocol
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.services.providers import accounts
 
 

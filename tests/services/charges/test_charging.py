@@ -17,7 +17,7 @@ from webapp.models.charges import AttemptStatus, Attention, ChargeStatus
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceStatus
-from webapp.models.payments import Milestone, SavedPaymentMethod
+from webapp.models.providers import Milestone, SavedPaymentMethod
 from webapp.models.runs import RunStatus
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services.charges import preview

@@ -19,7 +19,7 @@ from webapp import clock, tenancy
 from webapp.config import Settings
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.services.providers import accounts
 
 

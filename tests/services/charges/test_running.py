@@ -18,7 +18,7 @@ from webapp.gateways.providers import pacing, protocol
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, ProviderRejectedError
 from webapp.models.charges import Attention, ChargeRun, ChargeStatus
 from webapp.models.organisations import Organisation
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.queue import queue
 from webapp.services.charges import claiming, reconciling, recording, runs, sweeping

@@ -25,7 +25,8 @@ from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, Refund, RefundStatus
 from webapp.models.invoices import Invoice
-from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.services.charges import reconciling
 from webapp.services.invoices import finalising, listing
 from webapp.services.provider_events import webhooks

@@ -15,7 +15,8 @@ from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeAttempt, ChargeRun
 from webapp.models.contracts import PaymentMethod
 from webapp.models.outbox import OutboxEvent
-from webapp.models.payments import Payment, ProviderAccount, SavedPaymentMethod
+from webapp.models.payments import Payment
+from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.runs import RunTrigger
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import runs, sweeping

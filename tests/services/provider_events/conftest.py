@@ -17,7 +17,7 @@ from webapp.gateways.providers import registry
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
-from webapp.models.payments import Provider, ProviderAccount
+from webapp.models.providers import Provider, ProviderAccount
 
 __all__ = ["bank"]
 

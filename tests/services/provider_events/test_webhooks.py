@@ -18,7 +18,9 @@ from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
 from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
-from webapp.models.payments import Payment, PaymentKind, Provider, ProviderAccount, WebhookEvent, WebhookState
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.provider_events import WebhookEvent, WebhookState
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import listing
 from webapp.services.bank_files.listing import EventsView
 from webapp.services.provider_events import webhooks

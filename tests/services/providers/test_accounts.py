@@ -14,7 +14,7 @@ from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import ProviderRejectedError
-from webapp.models.payments import Milestone, Provider, ProviderAccount
+from webapp.models.providers import Milestone, Provider, ProviderAccount
 from webapp.services.providers import accounts
 from webapp.services.providers.accounts import ConnectionFailedError, Terms
 

@@ -21,7 +21,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
 from webapp.models.base import new_id
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.services.invoices import finalising
 from webapp.services.providers import accounts
 from webapp.services.refunds import commands, sending

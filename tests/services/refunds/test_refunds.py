@@ -26,7 +26,8 @@ from webapp.models.charges import (
 )
 from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceStatus
-from webapp.models.payments import PaymentKind, Provider
+from webapp.models.payments import PaymentKind
+from webapp.models.providers import Provider
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, reconciling, recording
 from webapp.services.charges.decisions import Action, NotAllowedError

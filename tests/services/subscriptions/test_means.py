@@ -13,7 +13,7 @@ from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateFault, MandateStatus
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
-from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.services.subscriptions import editing, means
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import LineFields, SubscriptionFields

@@ -14,7 +14,8 @@ from tests.conftest import HTMX
 from tests.queries import recorded_queries
 from webapp import queue
 from webapp.extensions import db
-from webapp.models.payments import Provider, WebhookEvent, WebhookState
+from webapp.models.provider_events import WebhookEvent, WebhookState
+from webapp.models.providers import Provider
 from webapp.services.bank_files import listing
 from webapp.services.provider_events.webhooks import UNKNOWN_PAYMENT
 

@@ -16,7 +16,8 @@ from webapp.extensions import db
 from webapp.gateways.providers import stripe
 from webapp.gateways.providers.registry import is_signed
 from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
-from webapp.models.payments import Provider, ProviderAccount, WebhookEvent
+from webapp.models.provider_events import WebhookEvent
+from webapp.models.providers import Provider, ProviderAccount
 
 __all__ = ["account", "bank"]
 

@@ -17,8 +17,8 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
-from webapp.models.payments import Provider
 from webapp.models.preferences import PreferenceValue, ValueType
+from webapp.models.providers import Provider
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionLine, SubscriptionStatus
 from webapp.services.subscriptions import scheduling
 

@@ -8,7 +8,7 @@ from webapp.config import Settings
 from webapp.gateways.providers import protocol
 from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, Sandbox
 from webapp.gateways.providers.sepa_file import SepaFile
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 
 CREDENTIALS: dict[Provider, tuple[str, ...]] = {
     Provider.SANDBOX: (),

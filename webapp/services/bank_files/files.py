@@ -20,12 +20,13 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.pain008 import Creditor, Debit, InvalidFileError, build_file
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
+from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import BankAccount, Mandate
 from webapp.models.base import linked, new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.clients import Client, full_name
 from webapp.models.organisations import Company
-from webapp.models.payments import BankFile, BankFileStatus, Provider, ProviderAccount
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import notices
 from webapp.services.bank_files.banking_days import is_banking_day
 from webapp.services.charges import recording

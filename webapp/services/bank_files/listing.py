@@ -13,11 +13,13 @@ from sqlalchemy.orm import contains_eager, joinedload
 from webapp import clock
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.models.bank_files import BankFile
 from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.organisations import Company
-from webapp.models.payments import BankFile, Provider, ProviderAccount, WebhookEvent, WebhookState
+from webapp.models.provider_events import WebhookEvent, WebhookState
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services import keyset
 from webapp.services.bank_files.banking_days import first_banking_day
 from webapp.services.bank_files.notices import NOTICE, collection_day

@@ -16,7 +16,7 @@ from webapp.models.base import linked
 from webapp.models.charges import Charge, ChargeAttempt
 from webapp.models.money import totals
 from webapp.models.outbox import OutboxEvent, OutboxKind
-from webapp.models.payments import Provider, ProviderAccount
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services import outbox
 from webapp.transactions import transaction

@@ -16,8 +16,8 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.gateways.providers.refusals import SEPA_CODES, class_of_sepa_code
+from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.charges import AttemptStatus, ChargeAttempt
-from webapp.models.payments import BankFile, BankFileStatus
 from webapp.services.charges import recording
 from webapp.services.contact import clean_text
 from webapp.transactions import transaction

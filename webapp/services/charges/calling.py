@@ -18,7 +18,7 @@ from webapp.extensions import db
 from webapp.gateways.providers import pacing, protocol
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, ProviderError
 from webapp.models.charges import RefusalClass
-from webapp.models.payments import ProviderAccount
+from webapp.models.providers import ProviderAccount
 from webapp.services.charges.claiming import Claim, Task
 from webapp.services.charges.recording import NOTHING_DELAYED, Patience, Result
 from webapp.services.providers.accounts import provider_of

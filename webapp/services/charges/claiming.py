@@ -20,7 +20,7 @@ from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentMetadata, PaymentRequest
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus
-from webapp.models.payments import SavedPaymentMethod
+from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import due, effects
 from webapp.services.subscriptions import scheduling

@@ -18,7 +18,8 @@ from webapp.models.charges import Attention, Charge, ChargeStatus, RefusalClass
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice
 from webapp.models.outbox import OutboxEvent, OutboxKind
-from webapp.models.payments import Milestone, Payment
+from webapp.models.payments import Payment
+from webapp.models.providers import Milestone
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import outbox

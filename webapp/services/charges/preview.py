@@ -15,7 +15,7 @@ from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import Charge
 from webapp.models.contracts import PaymentMethod
-from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import due
 from webapp.services.charges.claiming import TAKEN_UP

@@ -16,7 +16,7 @@ from webapp.extensions import db
 from webapp.gateways.providers import protocol
 from webapp.gateways.providers.protocol import KnownPayment, PaymentState, ProviderError
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt
-from webapp.models.payments import Provider, ProviderAccount
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.charges import calling, effects, recording
 from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction

@@ -32,7 +32,8 @@ from webapp.models.charges import (
     RefundStatus,
     RefusalClass,
 )
-from webapp.models.payments import Milestone, Payment, PaymentKind, ProviderAccount
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Milestone, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import claiming, effects, retries
 from webapp.services.charges.claiming import OPEN_ATTEMPTS, Claim

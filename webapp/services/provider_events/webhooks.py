@@ -25,7 +25,8 @@ from webapp.gateways.providers.registry import is_signed
 from webapp.models.base import new_id
 from webapp.models.charges import ChargeAttempt
 from webapp.models.organisations import Organisation
-from webapp.models.payments import Provider, ProviderAccount, WebhookEvent, WebhookState
+from webapp.models.provider_events import WebhookEvent, WebhookState
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.charges import recording
 from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction

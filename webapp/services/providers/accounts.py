@@ -15,7 +15,7 @@ from webapp.gateways.providers.registry import CREDENTIALS, is_offered, provider
 from webapp.models.banking import mask_iban
 from webapp.models.base import new_id
 from webapp.models.organisations import Company
-from webapp.models.payments import Milestone, Provider, ProviderAccount
+from webapp.models.providers import Milestone, Provider, ProviderAccount
 from webapp.services.contact import check_bic, check_iban
 from webapp.transactions import transaction
 

@@ -23,7 +23,8 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice, InvoiceStatus
 from webapp.models.money import cents
-from webapp.models.payments import Payment, PaymentKind, Provider
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.services.charges import decisions, effects
 from webapp.services.charges.decisions import Action, NotAllowedError
 from webapp.services.contact import clean_text

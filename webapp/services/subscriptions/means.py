@@ -12,7 +12,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.contracts import PaymentMethod
-from webapp.models.payments import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 
 Row = TypeVar("Row", Mandate, ProviderAccount, SavedPaymentMethod)

@@ -12,8 +12,8 @@ from webapp.models.banking import Mandate
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract, ContractLine
 from webapp.models.organisations import Company
-from webapp.models.payments import SavedPaymentMethod
 from webapp.models.products import Product
+from webapp.models.providers import SavedPaymentMethod
 from webapp.services.subscriptions import means
 from webapp.services.subscriptions.fields import LineFields
 

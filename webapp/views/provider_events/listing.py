@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.models.identity import Role
-from webapp.models.payments import Provider, WebhookState
+from webapp.models.provider_events import WebhookState
+from webapp.models.providers import Provider
 from webapp.security import requires
 from webapp.services.bank_files import listing
 from webapp.services.bank_files.listing import EventsView

@@ -7,7 +7,7 @@ from limits import parse
 
 from webapp import clock
 from webapp.extensions import csrf, limiter
-from webapp.models.payments import Provider
+from webapp.models.providers import Provider
 from webapp.security import public
 from webapp.services.provider_events import webhooks
 

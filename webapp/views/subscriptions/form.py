@@ -16,7 +16,7 @@ from webapp.errors import InvalidInputError
 from webapp.french import field_number, read_number
 from webapp.models.contracts import PaymentMethod
 from webapp.models.money import VAT_RATES
-from webapp.models.payments import SavedPaymentMethod
+from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 from webapp.services.subscriptions.fields import LineFields
 from webapp.services.subscriptions.means import PaymentFields

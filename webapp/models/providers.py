@@ -1,0 +1,120 @@
+"""Payment providers, the accounts of companies with them, and the means of payment that they keep."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+import orjson
+from sqlalchemy import CheckConstraint, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp import crypto, tenancy
+from webapp.models.base import Base, Identified, Timestamped, new_id, stored_enum, tenant_key
+from webapp.models.contracts import PaymentMethod
+from webapp.tenancy import OrganisationScoped
+
+
+class Provider(StrEnum):
+    """Who collects the money."""
+
+    SANDBOX = "sandbox"
+    STRIPE = "stripe"
+    SEPA_FILE = "sepa_file"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"sandbox": "Bac à sable", "stripe": "Stripe", "sepa_file": "Fichier SEPA"}[self.value]
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it is called, and calls back; a bank file goes through a person's hands."""
+        return self is not Provider.SEPA_FILE
+
+
+class Milestone(StrEnum):
+    """The moment of a payment that something waits for, since some providers confirm days after they accept."""
+
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"processing": "Dès l’envoi au prestataire", "succeeded": "À la confirmation du paiement"}[self.value]
+
+
+class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
+    """A company's account with a provider. ``credentials`` is sealed JSON; see ``credentials_in_clear``.
+
+    ``ics`` is the company's SEPA creditor identifier. ``ship_at`` and ``invoice_at`` say which moment of a payment
+    releases shipping and makes the invoice. ``rate_per_second`` and ``max_concurrency`` bound our calls;
+    ``longest_delay_seconds`` is how late the provider may still commit a payment that looked lost.
+    """
+
+    __tablename__ = "provider_accounts"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "company_id", "provider"),
+        Index("ix_provider_accounts_provider", "provider"),
+        CheckConstraint("rate_per_second > 0 AND max_concurrency > 0", name="limits_are_positive"),
+        tenant_key("company_id", "companies"),
+    )
+
+    company_id: Mapped[UUID]
+    provider: Mapped[Provider] = mapped_column(stored_enum(Provider))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    credentials: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    ics: Mapped[str | None] = mapped_column(String(35))
+    ship_at: Mapped[Milestone] = mapped_column(
+        stored_enum(Milestone), default=Milestone.SUCCEEDED, server_default=Milestone.SUCCEEDED.value
+    )
+    invoice_at: Mapped[Milestone] = mapped_column(
+        stored_enum(Milestone), default=Milestone.SUCCEEDED, server_default=Milestone.SUCCEEDED.value
+    )
+    rate_per_second: Mapped[int] = mapped_column(default=50, server_default="50")
+    max_concurrency: Mapped[int] = mapped_column(default=16, server_default="16")
+    longest_delay_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
+
+    def keep_credentials(self, credentials: dict[str, str]) -> None:
+        """Seal ``credentials`` (keys and secrets by name) into the row."""
+        self.credentials = crypto.seal(orjson.dumps(credentials).decode(), place=self._place())
+
+    def credentials_in_clear(self) -> dict[str, str]:
+        """The keys and secrets, for the gateway alone; empty where none were set."""
+        if self.credentials is None:
+            return {}
+        opened: dict[str, str] = orjson.loads(crypto.unseal(self.credentials, place=self._place()))
+        return opened
+
+    def _place(self) -> str:
+        self.id = self.id or new_id()
+        organisation_id = self.organisation_id or tenancy.current_organisation_id()
+        return f"{organisation_id}|provider_accounts.credentials|{self.id}"
+
+
+class SavedPaymentMethod(OrganisationScoped, Identified, Timestamped, Base):
+    """What a provider keeps for a client: a card, or a mandate of its own. References mean nothing outside it.
+
+    ``label`` is what pages show: « Visa •••• 4242 ».
+    """
+
+    __tablename__ = "saved_payment_methods"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "provider_account_id", "method_reference"),
+        Index("ix_saved_payment_methods_client", "organisation_id", "client_id"),
+        tenant_key("client_id", "clients", ondelete="RESTRICT"),
+        tenant_key("provider_account_id", "provider_accounts", ondelete="RESTRICT"),
+    )
+
+    client_id: Mapped[UUID]
+    provider_account_id: Mapped[UUID]
+    method: Mapped[PaymentMethod] = mapped_column(stored_enum(PaymentMethod))
+    customer_reference: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    method_reference: Mapped[str] = mapped_column(String(255))
+    label: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    expires_on: Mapped[date | None]
+    revoked_at: Mapped[datetime | None]
+
+    def is_usable(self, on: date) -> bool:
+        """Whether it may be charged on that day."""
+        return self.revoked_at is None and (self.expires_on is None or self.expires_on >= on)
