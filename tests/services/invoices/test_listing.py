@@ -30,12 +30,17 @@ def issue(cast: Cast, *charges: Charge) -> None:
     finalising.finalise_drafts(cast.organisation.id, at=NOW)
 
 
-@pytest.mark.parametrize("status", [None, InvoiceStatus.ISSUED])
+@pytest.mark.parametrize("status", [None, InvoiceStatus.ISSUED, InvoiceStatus.DRAFT])
 def test_pages_follow_each_other(
     cast: Cast, make_charge: MakeCharge, monkeypatch: pytest.MonkeyPatch, status: InvoiceStatus | None
 ) -> None:
     monkeypatch.setattr(listing, "PAGE_SIZE", 2)
-    issue(cast, *(make_charge(due_on=date(2026, 1, 1) + timedelta(days=n // 2)) for n in range(5)))
+    charges = [make_charge(due_on=date(2026, 1, 1) + timedelta(days=n // 2)) for n in range(5)]
+    if status is InvoiceStatus.DRAFT:
+        for rank, charge in enumerate(charges):
+            draft_for_charge(charge, at=NOW + timedelta(seconds=rank))
+    else:
+        issue(cast, *charges)
     seen: list[UUID] = []
     cursor = ""
     for _ in range(3):
