@@ -57,8 +57,10 @@
   // What stands there answers what was typed before: until the answer comes, Enter leads to the page of results.
   field.addEventListener("input", () => mark(null));
 
-  // What was typed leads to its best match; what is recent is only proposed.
+  // What was typed leads to its best match; what is recent, or answers what stood there before, is only proposed.
+  const results = document.getElementById("recherche-resultats");
   new MutationObserver(() => {
-    mark(field.value.trim() ? 0 : null);
-  }).observe(document.getElementById("recherche-resultats"), { childList: true });
+    const typed = field.value.trim().replace(/\s+/g, " ");
+    mark(typed && results.querySelector("[role=listbox]")?.dataset.typed === typed ? 0 : null);
+  }).observe(results, { childList: true });
 })();

@@ -129,6 +129,22 @@ def test_enter_never_opens_what_was_found_for_other_words(synced: World, sign_in
     expect(page.get_by_text("Rien ne correspond.")).to_be_visible()
 
 
+def test_enter_never_opens_what_is_recent_once_something_is_typed(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    late: list[Route] = []
+    page.route("**/recherche?q=", late.append)
+    with page.expect_request("**/recherche?q="):
+        page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Nom, e-mail")
+    field.evaluate("field => { field.value = 'personne de ce nom' }")  # its own request has not left yet
+    late[0].continue_()
+    expect(page.get_by_test_id("search-hit").first).to_be_visible()
+    expect(page.get_by_role("option", selected=True)).to_have_count(0)
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"/recherche\?q=personne"))
+
+
 def test_whoever_waits_for_a_slow_server_sees_it(synced: World, sign_in: SignIn) -> None:
     page = sign_in("commercial.nord", at="/clients?source=winleadplus")
     page.get_by_test_id("client-name").first.click()
