@@ -5,6 +5,7 @@ machine for some seconds falls on a few requests of every page, not on all of on
 """
 
 import http.client
+import sys
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -71,5 +72,8 @@ def take_turns(compared: Mapping[str, Mapping[str, Page]]) -> dict[str, Times]:
                         times[name][each].append(elapsed)
     servers = {page.server for pages in compared.values() for page in pages.values()}
     if disturbed := sum(server.disturbed for server in servers):
-        print(f"disturbed: {disturbed} requests met a connection that the server had closed, and are not counted")
+        print(
+            f"disturbed: {disturbed} requests met a connection that the server had closed, and are not counted",
+            file=sys.stderr,
+        )
     return times

@@ -45,10 +45,12 @@ class WorkerCheck:
             if self.job is None:
                 queue = Queue(self.queue, connection=Redis.from_url(self.redis_url), serializer=JSONSerializer)
                 self.job = queue.enqueue(PROBE, at_front=True, result_ttl=60, failure_ttl=60)
-            is_done = self.job.get_status() is JobStatus.FINISHED
+            status = self.job.get_status()
         except (RedisError, NoSuchJobError):
-            self.job, is_done = None, False
-        return None if is_done else f"the worker of the queue « {self.queue} » takes no jobs"
+            self.job, status = None, None
+        if status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED):
+            self.job = None  # rung again: a worker may have died over it
+        return None if status is JobStatus.FINISHED else f"the worker of the queue « {self.queue} » takes no jobs"
 
 
 def checks_of_pages(environment: Mapping[str, str]) -> list[Check]:

@@ -76,15 +76,6 @@ def test_counted_words_agree() -> None:
     assert french.plural(2, "client parti") == "clients partis"
 
 
-def test_a_list_in_a_sentence() -> None:
-    assert [french.listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
-        "",
-        "a",
-        "a et b",
-        "a, b et c",
-    ]
-
-
 def test_what_a_field_shows_is_read_as_the_same_number() -> None:
     for number in (Decimal("1234.5"), Decimal("0.0825"), Decimal("-12")):
         assert french.read_number(french.field_number(number)) == number

@@ -4,13 +4,12 @@ Pages, sentences of services, printed invoices and spreadsheets all say them fro
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel import Locale
 from babel.dates import format_date
-from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
 
 from webapp.clock import PARIS
@@ -141,11 +140,6 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """How many of something: 1 contrat, 10 000 contrats."""
     return f"{whole(number)} {plural(number, one, many)}"
-
-
-def listed(items: Iterable[str]) -> str:
-    """Items in a sentence: a, b et c."""
-    return format_list(list(items), locale=LOCALE)
 
 
 def read_number(text: str) -> Decimal | None:

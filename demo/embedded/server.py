@@ -18,7 +18,8 @@ from demo.processes import die_with_parent, end, is_alive
 PATIENCE = 60.0  # seconds; recovery after a crash may take a while on a slow disk
 LOG_LIMIT = 10_000_000  # bytes, after which a server's log starts afresh
 
-_launched: list[subprocess.Popen[bytes]] = []  # kept, since an abandoned Popen of a living process warns
+_launched: dict[int, subprocess.Popen[bytes]] = {}
+"""By pid, what this process launched and has not ended: an abandoned Popen of a living process warns."""
 
 
 class ServerError(Exception):
@@ -58,6 +59,8 @@ class Server:
         """End it in order (it finishes its writes) if we own it."""
         if self.owned:
             end(self.pid, self.goodbye, patience=8)
+        if launched := _launched.pop(self.pid, None):
+            launched.wait()
 
 
 def wheel_folder(package: str) -> Path:
@@ -100,7 +103,7 @@ def _spawn(recipe: Recipe, port: int, log: Path) -> subprocess.Popen[bytes]:
             preexec_fn=die_with_parent(recipe.goodbye),  # noqa: PLW1509  # we have no threads
             **recipe.account,
         )
-    _launched.append(process)
+    _launched[process.pid] = process
     return process
 
 

@@ -51,12 +51,14 @@ def check(*, database_url: str, redis_url: str, schedule_is_on: bool, is_product
     """
     redis = _redis_state(redis_url)
     try:
-        role = "powerful" if is_production and role_fault(database_url) else "ok"
-        revision, last_tick = _ask_database(database_url)
+        with _connect(database_url) as connection:
+            role = "powerful" if is_production and _powers(connection) else "ok"
+            row = connection.execute(_REVISION_AND_LAST_TICK).fetchone()
     except psycopg.errors.UndefinedTable:
         return Readiness("ok", redis, "missing", "unknown", None, role)
     except psycopg.Error:
         return Readiness("failed", redis, "unknown", "unknown", None, "ok")
+    revision, last_tick = row or (None, None)
     age = int((at - last_tick).total_seconds()) if last_tick else None
     schema, scheduler = migrations_state(revision, known_revisions()), _scheduler_state(age, is_on=schedule_is_on)
     return Readiness("ok", redis, schema, scheduler, age, role)
@@ -68,8 +70,7 @@ def role_fault(database_url: str) -> str | None:
     Raises psycopg.Error while the database does not answer.
     """
     with _connect(database_url) as connection:
-        row = connection.execute(_POWERS).fetchone()
-    powers = [name for name, has_it in zip(_POWER_NAMES, row or (), strict=True) if has_it]
+        powers = _powers(connection)
     if not powers:
         return None
     return f"DATABASE_URL: the application's role {' and '.join(powers)}; see deploy/postgres/roles.sql"
@@ -97,6 +98,9 @@ _POWERS = """
            has_database_privilege(current_user, current_database(), 'CREATE')
     FROM pg_roles WHERE rolname = current_user
 """
+_REVISION_AND_LAST_TICK = """
+    SELECT (SELECT version_num FROM alembic_version), (SELECT max(taken_at) FROM schedule_ticks)
+"""
 _POWER_NAMES = (
     "is a superuser",
     "may create roles or databases",
@@ -117,13 +121,9 @@ def _redis_state(url: str) -> str:
     return "ok"
 
 
-def _ask_database(url: str) -> tuple[str | None, datetime | None]:
-    """The schema's revision, and when the last tick was taken."""
-    with _connect(url) as connection:
-        row = connection.execute(
-            "SELECT (SELECT version_num FROM alembic_version), (SELECT max(taken_at) FROM schedule_ticks)"
-        ).fetchone()
-    return row if row else (None, None)
+def _powers(connection: psycopg.Connection) -> list[str]:
+    row = connection.execute(_POWERS).fetchone()
+    return [name for name, has_it in zip(_POWER_NAMES, row or (), strict=True) if has_it]
 
 
 def _connect(url: str) -> psycopg.Connection:

@@ -1,5 +1,6 @@
 """The Stripe gateway: against localstripe as far as that goes, and against canned answers beyond."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -134,10 +135,17 @@ class TestAgainstLocalstripe:
             events = []
             while payment_id not in [event.provider_payment_id for event in events]:  # earlier tests' come too
                 _, headers, body = crm.next_request()
-                events.append(account.parse_webhook(headers, body, at=datetime.now(UTC)))
+                events.append(account.parse_webhook(headers, body, at=said_in(headers)))
         event = events[-1]
         assert (event.attempt_id, event.provider_payment_id) == (request.attempt_id, payment_id)
         assert (event.kind, event.organisation_id) == ("payment_intent.succeeded", request.metadata.organisation_id)
+
+
+def said_in(headers: dict[str, str]) -> datetime:
+    """The instant that the signature of a delivery names: localstripe's clock is the machine's, not the tests'."""
+    moment = re.search(r"t=(\d+)", headers["Stripe-Signature"])
+    assert moment is not None
+    return datetime.fromtimestamp(int(moment[1]), UTC)
 
 
 class Canned:

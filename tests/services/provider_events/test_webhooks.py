@@ -21,9 +21,8 @@ from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.provider_events import WebhookEvent, WebhookState
 from webapp.models.providers import Provider, ProviderAccount
-from webapp.services.bank_files import listing
-from webapp.services.bank_files.listing import EventsView
-from webapp.services.provider_events import webhooks
+from webapp.services.provider_events import listing, webhooks
+from webapp.services.provider_events.listing import EventsView
 from webapp.services.provider_events.webhooks import WebhookStateError
 
 

@@ -16,7 +16,7 @@ from webapp import queue
 from webapp.extensions import db
 from webapp.models.provider_events import WebhookEvent, WebhookState
 from webapp.models.providers import Provider
-from webapp.services.bank_files import listing
+from webapp.services.provider_events import listing
 from webapp.services.provider_events.webhooks import UNKNOWN_PAYMENT
 
 PAGE = "/prelevements/notifications"

@@ -5,6 +5,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from flask.testing import FlaskClient
+from limits.storage import RedisStorage
 from sqlalchemy import func, select
 
 from tests import factories
@@ -12,7 +13,7 @@ from tests.conftest import Cast
 from tests.gateways.providers.conftest import SECRET
 from tests.services.provider_events.conftest import account, bank, event_about
 from webapp import clock, crypto
-from webapp.extensions import db
+from webapp.extensions import db, limiter
 from webapp.gateways.providers import stripe
 from webapp.gateways.providers.registry import is_signed
 from webapp.gateways.providers.sandbox import SIGNATURE_HEADER, sign
@@ -115,6 +116,15 @@ def test_calls_that_nobody_signed_have_a_rate_and_signed_ones_to_an_accounts_own
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     answer = stranger.post(SANDBOX, data=content, headers=signed(content), environ_overrides=elsewhere)
     assert answer.status_code == 200
+
+
+def test_without_redis_webhooks_are_taken_and_refused_all_the_same(
+    account: ProviderAccount, stranger: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter.limiter, "storage", RedisStorage("redis://127.0.0.1:9"))
+    content = body()
+    assert stranger.post(SANDBOX, data=content).status_code == 401
+    assert stranger.post(SANDBOX, data=content, headers=signed(content)).status_code == 200
 
 
 def test_the_headers_of_signatures_are_the_providers_own() -> None:

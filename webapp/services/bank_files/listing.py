@@ -1,14 +1,12 @@
-"""Lists of what goes through banks and providers: debits that wait for a file, files, their debits, and webhooks."""
+"""Lists of what goes through banks: debits that wait for a file, files, and their debits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import joinedload
 
 from webapp import clock
 from webapp.errors import NotFoundError
@@ -18,7 +16,6 @@ from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.organisations import Company
-from webapp.models.provider_events import WebhookEvent, WebhookState
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.services import keyset
 from webapp.services.bank_files.banking_days import first_banking_day
@@ -27,7 +24,6 @@ from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
 BY_DUE_DATE = "due_on"
-BY_RECEPTION = "-received_at"
 
 
 class Waiting(NamedTuple):
@@ -213,35 +209,3 @@ def count_unsettled(file_id: UUID) -> int:
         .where(ChargeAttempt.bank_file_id == file_id, ChargeAttempt.status == AttemptStatus.PROCESSING)
     )
     return db.session.execute(statement).scalar_one()
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventsView:
-    """Which webhooks are shown; ``cursor`` is where the page starts."""
-
-    state: WebhookState | None = None
-    provider: Provider | None = None
-    cursor: str | None = None
-
-
-def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[WebhookEvent]:
-    """The webhooks of the view, the latest first, each with its account. Those closed by a person count as handled."""
-    statement = select(WebhookEvent).join(WebhookEvent.account).options(contains_eager(WebhookEvent.account))
-    if view.state is not None:
-        statement = statement.where(*_IN_STATE[view.state])
-    if view.provider is not None:
-        statement = statement.where(ProviderAccount.provider == view.provider)
-
-    def read(start: Position | None) -> Sequence[WebhookEvent]:
-        page = keyset.cut(statement, [WebhookEvent.received_at, WebhookEvent.id], start, is_descending=True, size=size)
-        return db.session.scalars(page).all()
-
-    start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime)
-    return keyset.page(read, start, place=lambda each: (each.received_at, each.id), sort=BY_RECEPTION, size=size)
-
-
-_IN_STATE = {
-    WebhookState.WAITING: (WebhookEvent.handled_at.is_(None), WebhookEvent.error.is_(None)),
-    WebhookState.FAILED: (WebhookEvent.handled_at.is_(None), WebhookEvent.error.is_not(None)),
-    WebhookState.HANDLED: (WebhookEvent.handled_at.is_not(None),),
-}

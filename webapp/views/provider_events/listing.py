@@ -14,9 +14,8 @@ from webapp.models.identity import Role
 from webapp.models.provider_events import WebhookState
 from webapp.models.providers import Provider
 from webapp.security import requires
-from webapp.services.bank_files import listing
-from webapp.services.bank_files.listing import EventsView
-from webapp.services.provider_events import webhooks
+from webapp.services.provider_events import listing, webhooks
+from webapp.services.provider_events.listing import EventsView
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 
