@@ -27,7 +27,7 @@ from webapp import clock
 from webapp.factory import create_app
 from webapp.gateways.identity import Tokens
 from webapp.services import keyset
-from webapp.services.clients.selection import Sort
+from webapp.services.clients.selection import ClientSort
 from webapp.sessions import keep_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,11 +106,11 @@ def _views(database_url: str, size: int) -> dict[str, str]:
             [ORGANISATION, size // 2],
         ).fetchone() or ("", ORGANISATION)
     smallest, largest = by_size[0][0], by_size[-1][0]
-    deep = keyset.encode(keyset.Position(*middle), sort=Sort.NAME)
+    deep = keyset.encode(keyset.Position(*middle), sort=ClientSort.NAME)
     views: dict[str, dict[str, object]] = {
         "first page": {},
         "deep page": {"apres": deep},
-        **{f"sort {sort}": {"tri": sort} for sort in Sort if sort is not Sort.NAME},
+        **{f"sort {sort}": {"tri": sort} for sort in ClientSort if sort is not ClientSort.NAME},
         **{f"source {source}": {"source": source} for source in ("crm", "winleadplus", "woocommerce")},
         **{f"status {status}": {"statut": status} for status in ("active", "prospect", "inactive")},
         "commercial, 0.1 %": {"commercial": smallest},

@@ -21,7 +21,7 @@ from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMetho
 from webapp.services.providers.accounts import find_account, save_account
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import LineFields, SubscriptionFields
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
@@ -90,7 +90,7 @@ def _find_clients() -> list[Client]:
 def _tell(story: Story, number: int, client: Client, account: ProviderAccount) -> None:
     now = clock.now()
     began = now - timedelta(days=7 * (number + 1))
-    line = LineFields(label=story.offer, unit_price=Decimal(story.price), vat_rate=Decimal(story.vat_rate))
+    line = SubscriptionLineFields(label=story.offer, unit_price=Decimal(story.price), vat_rate=Decimal(story.vat_rate))
     subscription = create_subscription(
         SubscriptionFields(
             client_id=client.id,

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 PULSE_SECONDS = 2.0
 
 
-class Entry(NamedTuple):
+class TimetableEntry(NamedTuple):
     """What is done, and how often."""
 
     job: str
@@ -43,27 +43,27 @@ class Entry(NamedTuple):
 
 TIMETABLE = (
     # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
-    Entry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
-    Entry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
-    Entry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
-    Entry("outbox-prune", timedelta(minutes=10), outbox.prune),
-    Entry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
-    Entry("webhooks-prune", timedelta(minutes=10), webhooks.prune),
-    Entry("bank-files-sweep", timedelta(minutes=1), files.sweep),
-    Entry("sepa-notices", timedelta(hours=1), notices.announce_due),
-    Entry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
-    Entry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
-    Entry("charges-sweep", timedelta(seconds=30), sweeping.ring),
-    Entry("refunds-sweep", timedelta(seconds=30), sending.ring),
-    Entry("charges-reconcile", timedelta(days=1), reconciling.ring),
+    TimetableEntry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
+    TimetableEntry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+    TimetableEntry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
+    TimetableEntry("outbox-prune", timedelta(minutes=10), outbox.prune),
+    TimetableEntry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
+    TimetableEntry("webhooks-prune", timedelta(minutes=10), webhooks.prune),
+    TimetableEntry("bank-files-sweep", timedelta(minutes=1), files.sweep),
+    TimetableEntry("sepa-notices", timedelta(hours=1), notices.announce_due),
+    TimetableEntry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
+    TimetableEntry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
+    TimetableEntry("charges-sweep", timedelta(seconds=30), sweeping.ring),
+    TimetableEntry("refunds-sweep", timedelta(seconds=30), sending.ring),
+    TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
-    Entry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
-    Entry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),
-    Entry("tallies-fold", timedelta(hours=1), tallies.fold_all),
+    TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
+    TimetableEntry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),
+    TimetableEntry("tallies-fold", timedelta(hours=1), tallies.fold_all),
 )
 
 
-def keep(timetable: tuple[Entry, ...], *, at: datetime) -> None:
+def keep(timetable: tuple[TimetableEntry, ...], *, at: datetime) -> None:
     """Do what is due at ``at``. A failing entry is logged and tried at its next tick; the others go on."""
     for entry in timetable:
         try:

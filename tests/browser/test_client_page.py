@@ -133,7 +133,11 @@ def test_enter_never_opens_what_is_recent_once_something_is_typed(synced: World,
     page = sign_in("commercial.nord", at="/clients?source=winleadplus")
     page.get_by_test_id("client-name").first.click()
     late: list[Route] = []
-    page.route("**/recherche?q=", lambda route: late.append(route))
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/recherche?q=", hold)
     with page.expect_request("**/recherche?q="):
         page.keyboard.press("Control+k")
     field = page.get_by_role("combobox", name="Nom, e-mail")

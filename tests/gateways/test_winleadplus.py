@@ -24,15 +24,15 @@ from webapp.gateways.winleadplus import (
     AccessRefusedError,
     BusyError,
     CutOffError,
-    Patience,
     RejectedError,
     TrailingTextError,
     UnreachableError,
     UnreadableError,
+    WaitingTimes,
 )
 
 NARROW_SPACE = "\u202f"
-SHORT = Patience(budget=1.5, connect=0.5, stall=0.5, pause=0.3)
+SHORT = WaitingTimes(budget=1.5, connect=0.5, stall=0.5, pause=0.3)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def upstream(settings: Settings) -> Iterator[Upstream]:
         yield running
 
 
-def _read(upstream: Upstream, patience: Patience = SHORT, **options: Any) -> list[Any]:
+def _read(upstream: Upstream, patience: WaitingTimes = SHORT, **options: Any) -> list[Any]:
     stream = winleadplus.stream_prospects(upstream.url, token="the-token", patience=patience, **options)
     return [element.value for elements in stream for element in elements]
 

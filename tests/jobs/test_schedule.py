@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from jobs.schedule import TIMETABLE, Entry, keep
+from jobs.schedule import TIMETABLE, TimetableEntry, keep
 from tests.conftest import Cast
 from webapp import tenancy
 
@@ -20,7 +20,7 @@ def test_a_failing_entry_does_not_stop_the_others(cast: Cast) -> None:
     def work(*, at: datetime) -> None:
         done.append(at)
 
-    timetable = (Entry("first", MINUTE, fail), Entry("second", MINUTE, work))
+    timetable = (TimetableEntry("first", MINUTE, fail), TimetableEntry("second", MINUTE, work))
     for moment in (NOON, NOON + MINUTE, NOON + MINUTE + timedelta(seconds=20)):
         keep(timetable, at=moment)
     assert done == [NOON + MINUTE]

@@ -25,7 +25,7 @@ RETRY_PAUSE = 0.4
 
 
 @dataclass(frozen=True)
-class Patience:
+class WaitingTimes:
     """How long to wait, in seconds.
 
     ``budget`` for the first prospect, retries included; ``connect`` for a connection; ``stall`` for silence; ``pause``
@@ -38,8 +38,8 @@ class Patience:
     pause: float
 
 
-SOMEONE_WAITS = Patience(budget=11.0, connect=3.0, stall=11.0, pause=2.0)
-NOBODY_WAITS = Patience(budget=120.0, connect=5.0, stall=25.0, pause=15.0)
+SOMEONE_WAITS = WaitingTimes(budget=11.0, connect=3.0, stall=11.0, pause=2.0)
+NOBODY_WAITS = WaitingTimes(budget=120.0, connect=5.0, stall=25.0, pause=15.0)
 
 
 class UpstreamError(DomainError):
@@ -146,7 +146,7 @@ def check_endpoint(address: str) -> None:
 
 
 def stream_prospects(
-    endpoint: str, *, token: str, patience: Patience, while_waiting: Callable[[], None] = lambda: None
+    endpoint: str, *, token: str, patience: WaitingTimes, while_waiting: Callable[[], None] = lambda: None
 ) -> Generator[list[Element], None, None]:
     """The prospects, as they arrive, in lists of raw elements; an empty one while a long element is under way.
 
@@ -175,7 +175,7 @@ def stream_prospects(
         raise UnreachableError from None
 
 
-def _pause_before_retry(error: Exception, deadline: float, patience: Patience) -> bool | float:
+def _pause_before_retry(error: Exception, deadline: float, patience: WaitingTimes) -> bool | float:
     """Whether to try again: after the pause that WinLeadPlus asked for, or our own."""
     left = deadline - time.monotonic()
     if isinstance(error, BusyError) and error.retry_after is not None:
@@ -184,7 +184,7 @@ def _pause_before_retry(error: Exception, deadline: float, patience: Patience) -
 
 
 def _read(
-    endpoint: str, token: str, patience: Patience, deadline: float, while_waiting: Callable[[], None]
+    endpoint: str, token: str, patience: WaitingTimes, deadline: float, while_waiting: Callable[[], None]
 ) -> Generator[list[Element], None, None]:
     """One attempt. Raises _FaultError before the first element was handed out, CutOffError after it."""
     reader: ArrayReader | None = None
@@ -215,7 +215,7 @@ def _read(
 
 
 @contextmanager
-def _open(endpoint: str, token: str, patience: Patience, deadline: float) -> Iterator[httpx.Response]:
+def _open(endpoint: str, token: str, patience: WaitingTimes, deadline: float) -> Iterator[httpx.Response]:
     """The answer, from the first address of the host that can be connected to."""
     try:
         hosts = addresses.allowed_addresses(endpoint, allow_private=_allow_private)

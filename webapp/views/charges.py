@@ -24,7 +24,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.security import current_user, requires
 from webapp.services import outbox
 from webapp.services.charges import decisions, listing, resuming, runs
-from webapp.services.charges.decisions import Action
+from webapp.services.charges.decisions import Decision
 from webapp.services.charges.listing import ChargesView
 from webapp.services.charges.preview import preview
 from webapp.services.invoices.listing import find_invoice_of_charge
@@ -43,25 +43,25 @@ TOAST_KINDS: dict[RunStatus, Kind] = {
     RunStatus.FAILED: "error",
 }
 WORDS = {
-    "reessayer": Action.RETRY,
-    "paye": Action.MARK_PAID,
-    "abandonner": Action.GIVE_UP,
-    "interroger": Action.LOOK_UP,
-    "non-recu": Action.DECLARE_LOST,
-    "rembourser": Action.REFUND,
-    "avoir": Action.CREDIT,
-    "classer": Action.DISMISS,
+    "reessayer": Decision.RETRY,
+    "paye": Decision.MARK_PAID,
+    "abandonner": Decision.GIVE_UP,
+    "interroger": Decision.LOOK_UP,
+    "non-recu": Decision.DECLARE_LOST,
+    "rembourser": Decision.REFUND,
+    "avoir": Decision.CREDIT,
+    "classer": Decision.DISMISS,
 }
 """The actions as the addresses say them."""
 DONE = {
-    Action.RETRY: "Nouvelle tentative demandée\u202f: elle part dans un instant.",
-    Action.MARK_PAID: "Paiement noté.",
-    Action.GIVE_UP: "Prélèvement abandonné.",
-    Action.LOOK_UP: "Le prestataire va être interrogé.",
-    Action.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
-    Action.REFUND: "Remboursement enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
-    Action.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
-    Action.DISMISS: "Écart classé.",
+    Decision.RETRY: "Nouvelle tentative demandée\u202f: elle part dans un instant.",
+    Decision.MARK_PAID: "Paiement noté.",
+    Decision.GIVE_UP: "Prélèvement abandonné.",
+    Decision.LOOK_UP: "Le prestataire va être interrogé.",
+    Decision.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
+    Decision.REFUND: "Remboursement enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
+    Decision.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
+    Decision.DISMISS: "Écart classé.",
 }
 BY_PROVIDER = "prestataire"
 METHODS = [(each.value, each.label) for each in (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE, PaymentMethod.CARD)]
@@ -255,22 +255,22 @@ def _reason() -> str:
     return request.form.get("motif", "")
 
 
-_DO: dict[Action, Callable[[UUID], object]] = {
-    Action.RETRY: _retry,
-    Action.MARK_PAID: _mark_paid,
-    Action.GIVE_UP: _give_up,
-    Action.LOOK_UP: _look_up,
-    Action.DECLARE_LOST: _declare_lost,
-    Action.REFUND: _refund,
-    Action.CREDIT: _credit,
-    Action.DISMISS: _dismiss,
+_DO: dict[Decision, Callable[[UUID], object]] = {
+    Decision.RETRY: _retry,
+    Decision.MARK_PAID: _mark_paid,
+    Decision.GIVE_UP: _give_up,
+    Decision.LOOK_UP: _look_up,
+    Decision.DECLARE_LOST: _declare_lost,
+    Decision.REFUND: _refund,
+    Decision.CREDIT: _credit,
+    Decision.DISMISS: _dismiss,
 }
 
 
-def _charge_page(charge_id: UUID, *, asked: Action | None, problem: InvalidInputError | None = None) -> str:
+def _charge_page(charge_id: UUID, *, asked: Decision | None, problem: InvalidInputError | None = None) -> str:
     charge = decisions.find_charge(charge_id)
     refundable, invoice = commands.find_refundable(charge), find_invoice_of_charge(charge.id)
-    actions = [each for each in decisions.actions_of(charge) if each is not Action.REFUND or refundable.in_all]
+    actions = [each for each in decisions.actions_of(charge) if each is not Decision.REFUND or refundable.in_all]
     return render_template(
         "charges/show.html",
         charge=charge,

@@ -22,7 +22,7 @@ from webapp.views.tabs import asked_tab
 bp = Blueprint("commercials", __name__, url_prefix="/commerciaux")
 
 
-class Tab(StrEnum):
+class CommercialTab(StrEnum):
     """The tabs of a commercial's page, as the address says them."""
 
     OVERVIEW = "apercu"
@@ -51,19 +51,19 @@ def index() -> ResponseReturnValue:
 def show(commercial_id: UUID) -> ResponseReturnValue:
     """A tab of a commercial's page; an unknown one gives the first, and says so."""
     commercial, team = commercial_page.find_commercial(commercial_id)
-    tab = asked_tab(Tab)
+    tab = asked_tab(CommercialTab)
     values = {
-        Tab.OVERVIEW: _overview,
-        Tab.CONTRACTS: _contracts,
-        Tab.ACTIVITY: _activity,
-        Tab.DOCUMENTS: _documents,
+        CommercialTab.OVERVIEW: _overview,
+        CommercialTab.CONTRACTS: _contracts,
+        CommercialTab.ACTIVITY: _activity,
+        CommercialTab.DOCUMENTS: _documents,
     }[tab](commercial)
     return render_template(
         f"commercials/{tab}.html",
         commercial=commercial,
         team=team,
         tab=tab,
-        tabs=list(Tab),
+        tabs=list(CommercialTab),
         **values,
     )
 
@@ -81,7 +81,7 @@ def _contracts(commercial: Commercial) -> dict[str, Any]:
     shown = list_contracts(view)
 
     def page_address(cursor: str | None) -> str | None:
-        return None if cursor is None else _address(commercial, Tab.CONTRACTS, apres=cursor or None)
+        return None if cursor is None else _address(commercial, CommercialTab.CONTRACTS, apres=cursor or None)
 
     return {
         "view": view,
@@ -96,7 +96,7 @@ def _contracts(commercial: Commercial) -> dict[str, Any]:
 def _activity(commercial: Commercial) -> dict[str, Any]:
     before = read(UUID, request.args.get("avant"))
     activities = list_activities(by=commercial.user_id, before=before) if commercial.user_id else Activities([], None)
-    older = _address(commercial, Tab.ACTIVITY, avant=activities.older) if activities.older else None
+    older = _address(commercial, CommercialTab.ACTIVITY, avant=activities.older) if activities.older else None
     return {"activities": activities, "older": older}
 
 
@@ -104,5 +104,5 @@ def _documents(commercial: Commercial) -> dict[str, Any]:
     return {"contracts": commercial_page.list_documents(commercial.id), "shown": commercial_page.DOCUMENTS_SHOWN}
 
 
-def _address(commercial: Commercial, tab: Tab, **query: Any) -> str:
+def _address(commercial: Commercial, tab: CommercialTab, **query: Any) -> str:
     return url_for("commercials.show", commercial_id=commercial.id, onglet=tab, **query)

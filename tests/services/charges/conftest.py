@@ -21,7 +21,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """The provider behind every account."""
     found = Ledger(tmp_path / "provider.sqlite")
 
-    def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
+    def provider_for(
+        kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta
+    ) -> protocol.PaymentProvider:
         return found
 
     monkeypatch.setattr(accounts, "provider_for", provider_for)

@@ -20,7 +20,7 @@ from webapp import clock, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, Refund
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, ProviderRefund
 from webapp.models.runs import RunTrigger
 from webapp.services.charges import runs, sweeping
 from webapp.services.providers import accounts
@@ -78,21 +78,23 @@ class MortalLedger(Ledger):
     points: CrashPoints | None = None
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         self._pass_one()
         outcome = super().create_payment(request)
         self._pass_one()
         return outcome
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
-        """See Provider."""
+        """See PaymentProvider."""
         self._pass_one()
         outcome = super().find_payment(attempt_id, provider_payment_id=provider_payment_id)
         self._pass_one()
         return outcome
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
-        """See Provider."""
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
+        """See PaymentProvider."""
         self._pass_one()
         told = super().refund(provider_payment_id, amount, idempotency_key=idempotency_key, refund_id=refund_id)
         self._pass_one()

@@ -18,9 +18,9 @@ from webapp.gateways.providers.protocol import (
     PaymentOutcome,
     PaymentRequest,
     PaymentState,
+    ProviderRefund,
     ProviderRejectedError,
     ProviderUnreachableError,
-    Refund,
     uuid_or_none,
 )
 from webapp.models.charges import RefusalClass
@@ -59,7 +59,7 @@ class Ledger:
         self.mode = mode
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         self._note("create", request.attempt_id)
         if self.mode in ("lost", "down"):
             return PaymentOutcome(PaymentState.UNKNOWN, code="lost")
@@ -88,7 +88,7 @@ class Ledger:
         return found
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
-        """See Provider."""
+        """See PaymentProvider."""
         self._note("find", attempt_id)
         if self.mode == "down":
             raise ProviderUnreachableError("down")
@@ -122,7 +122,7 @@ class Ledger:
         )
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         attempt_id = UUID(provider_payment_id.removeprefix("pay_"))
         with self._database() as database:
             database.execute(
@@ -133,8 +133,10 @@ class Ledger:
         assert found is not None
         return found
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
-        """See Provider."""
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
+        """See PaymentProvider."""
         attempt_id = UUID(provider_payment_id.removeprefix("pay_"))
         self._note("refund", attempt_id)
         if self.mode in ("lost", "down"):
@@ -183,18 +185,18 @@ class Ledger:
                 (clock.now().isoformat(), external_id),
             )
 
-    def refunds(self) -> list[Refund]:
+    def refunds(self) -> list[ProviderRefund]:
         """What it has given back, and what has not failed since."""
         return [told for told in self.told_refunds() if told.failure is None]
 
-    def told_refunds(self, attempt_id: UUID | None = None) -> list[Refund]:
+    def told_refunds(self, attempt_id: UUID | None = None) -> list[ProviderRefund]:
         """Every refund that it knows of, of one payment or of all."""
         rows = self._database().execute(
             "SELECT * FROM refunds WHERE visible_at <= ? AND ? IN ('', attempt) ORDER BY rowid",
             (clock.now().isoformat(), str(attempt_id or "")),
         )
         return [
-            Refund(
+            ProviderRefund(
                 external_id=f"re_{row['key']}",
                 amount=Decimal(row["amount"]),
                 happened_at=datetime.fromisoformat(row["visible_at"]),
@@ -206,7 +208,7 @@ class Ledger:
         ]
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See Provider."""
+        """See PaymentProvider."""
         if self.mode == "down":
             raise ProviderUnreachableError("down")
         rows = self._database().execute("SELECT attempt FROM payments WHERE created_at <= ?", (until.isoformat(),))

@@ -24,8 +24,8 @@ from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
 from webapp.models.payments import Payment
 from webapp.queue import queue
 from webapp.services.charges import claiming, reconciling, recording
-from webapp.services.charges.claiming import Claim, Task
-from webapp.services.charges.recording import Patience, Result
+from webapp.services.charges.claiming import ChargeClaim, ClaimTask
+from webapp.services.charges.recording import KeyLimits, Result
 from webapp.services.providers import accounts
 
 BEFORE_THE_LONG_NIGHT = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)
@@ -65,7 +65,7 @@ class Engine(RuleBasedStateMachine):
         self.world.move_to(BEFORE_THE_LONG_NIGHT)
         for _ in range(number):
             self.world.subscribe(anchor=date(2026, 10, 25), frequency=frequency)
-        self.claims: list[list[Claim]] = [[], []]
+        self.claims: list[list[ChargeClaim]] = [[], []]
         self.results: list[list[Result]] = [[], []]
         self.heard: list[tuple[ChargeAttempt, PaymentOutcome]] = []
 
@@ -97,13 +97,13 @@ class Engine(RuleBasedStateMachine):
         for claim in self.claims[worker]:
             if clock.now() + timedelta(seconds=30) >= claim.lease_until:
                 continue  # as calling.py does
-            if claim.task is Task.SEND:
+            if claim.task is ClaimTask.SEND:
                 outcome: PaymentOutcome | None = self.ledger.create_payment(claim.request)
             else:
                 mode, self.ledger.mode = self.ledger.mode, "succeed"
                 outcome = self.ledger.find_payment(claim.request.attempt_id)
                 self.ledger.mode = mode
-            self.results[worker].append(Result(claim, outcome, Patience.of(self.ledger)))
+            self.results[worker].append(Result(claim, outcome, KeyLimits.of(self.ledger)))
         self.claims[worker] = []
 
     @precondition(lambda self: any(self.results))

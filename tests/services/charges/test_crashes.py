@@ -28,7 +28,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MortalLedger:
     """The provider behind every account, shared by all processes."""
     found = MortalLedger(tmp_path / "provider.sqlite")
 
-    def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
+    def provider_for(
+        kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta
+    ) -> protocol.PaymentProvider:
         return found
 
     monkeypatch.setattr(accounts, "provider_for", provider_for)

@@ -18,7 +18,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, listing, recording
-from webapp.services.charges.decisions import Action, NotAllowedError
+from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.charges.listing import ChargesView
 
 
@@ -113,11 +113,11 @@ def test_an_unknown_result_allows_neither_another_attempt_nor_another_payment(wo
     world.subscribe()
     world.ledger.behave("down")
     world.run()
-    assert decisions.actions_of(world.charge()) == [Action.LOOK_UP]
+    assert decisions.actions_of(world.charge()) == [Decision.LOOK_UP]
     world.wait(hours=2)
     world.sweep()
     charge = world.charge()
-    assert decisions.actions_of(charge) == [Action.GIVE_UP, Action.LOOK_UP, Action.DECLARE_LOST]
+    assert decisions.actions_of(charge) == [Decision.GIVE_UP, Decision.LOOK_UP, Decision.DECLARE_LOST]
     with pytest.raises(NotAllowedError):
         decisions.retry(charge.id, by=cast.manager, at=clock.now())
     with pytest.raises(NotAllowedError, match="caduque"):

@@ -12,7 +12,7 @@ from tests.services.charges.world import World
 from webapp import clock, tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
-from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, Refund
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, ProviderRefund
 from webapp.models.charges import Attention, ChargeStatus
 from webapp.models.invoices import Invoice
 from webapp.models.payments import PaymentKind
@@ -85,7 +85,7 @@ def test_another_amount_than_asked_is_recorded_as_it_is_and_shown_to_a_person(pr
 
 
 def test_a_refund_at_the_provider_is_in_the_ledger_once(processing: World) -> None:
-    refund = Refund("re_1", Decimal("4.00"), datetime(2026, 2, 1, tzinfo=UTC))
+    refund = ProviderRefund("re_1", Decimal("4.00"), datetime(2026, 2, 1, tzinfo=UTC))
     refunded = replace(SUCCEEDED, refunds=(refund,))
     assert _told(processing, SUCCEEDED, refunded, refunded) is ChargeStatus.SUCCEEDED
     assert [row.amount for row in processing.payments()] == [Decimal("24.00"), Decimal("-4.00")]

@@ -170,7 +170,9 @@ def test_a_gateway_that_raises_leaves_the_result_unknown(world: World, monkeypat
 def test_an_account_that_is_not_set_up_is_tried_again_soon_since_nothing_was_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
+    def provider_for(
+        kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta
+    ) -> protocol.PaymentProvider:
         raise ProviderRejectedError("credentials are missing: api_key")
 
     world.subscribe()

@@ -12,7 +12,7 @@ from webapp.models.charges import Attention, ChargeStatus, RefusalClass
 from webapp.models.runs import RunTrigger
 from webapp.services.charges import claiming, recording, runs
 from webapp.services.charges.calling import Callers
-from webapp.services.charges.recording import Patience, Result
+from webapp.services.charges.recording import KeyLimits, Result
 
 
 def test_a_timeout_is_unknown_and_not_failed(world: World) -> None:
@@ -119,7 +119,7 @@ def test_a_worker_that_vanished_after_its_claim_is_replaced_once_its_lease_has_r
 
 def _claim_and_call(world: World) -> Result:
     ((claim,), _) = claiming.claim_due(before=clock.now(), limit=10, at=clock.now())
-    return Result(claim, world.ledger.create_payment(claim.request), Patience.of(world.ledger))
+    return Result(claim, world.ledger.create_payment(claim.request), KeyLimits.of(world.ledger))
 
 
 def test_a_worker_that_comes_back_after_its_lease_changes_nothing_but_records_the_money_once(world: World) -> None:

@@ -17,8 +17,9 @@ from webapp.models.clients import Client, ClientStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.banking import BankDetails
 from webapp.services.clients.duplicates import SimilarClientsError
-from webapp.services.clients.editing import Difference, EditConflictError, edit_client, find_client, merge
+from webapp.services.clients.editing import edit_client, find_client
 from webapp.services.clients.fields import ClientFields
+from webapp.services.concurrent_edits import Difference, EditConflictError, merge
 
 BEFORE = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)

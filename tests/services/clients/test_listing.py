@@ -22,12 +22,12 @@ from webapp.services import keyset
 from webapp.services.clients import listing
 from webapp.services.clients.listing import (
     PAGE_SIZE,
+    ClientList,
     Count,
-    Listing,
     count_clients,
     list_clients,
 )
-from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter, filters_of
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientSort, ClientsView, SourceFilter, filters_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -229,8 +229,8 @@ class TestPages:
         )
 
     @pytest.mark.usefixtures("_crowd")
-    @pytest.mark.parametrize(("name", "sort"), list(product(VIEWS, Sort)))
-    def test_every_client_comes_once_in_order_forwards_and_back(self, name: str, sort: Sort) -> None:
+    @pytest.mark.parametrize(("name", "sort"), list(product(VIEWS, ClientSort)))
+    def test_every_client_comes_once_in_order_forwards_and_back(self, name: str, sort: ClientSort) -> None:
         view = replace(VIEWS[name], sort=sort)
         pages = [list_clients(view).page]
         while pages[-1].next_cursor:
@@ -247,7 +247,7 @@ class TestPages:
 
     @pytest.mark.usefixtures("_crowd")
     def test_a_search_too_common_to_sort_whole_keeps_the_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        view = ClientsView(search="mar", sort=Sort.CITY_DESCENDING)
+        view = ClientsView(search="mar", sort=ClientSort.CITY_DESCENDING)
         scarce = list_clients(view)
         monkeypatch.setattr(listing, "COUNT_CAP", 60)
         assert list_clients(view).page == scarce.page
@@ -278,17 +278,17 @@ class TestPages:
 
     def test_a_cursor_of_another_sort_is_ignored(self, cast: Cast) -> None:
         _make_clients(cast, PAGE_SIZE + 1)
-        cursor = list_clients(ClientsView(sort=Sort.CHANGED)).page.next_cursor or ""
+        cursor = list_clients(ClientsView(sort=ClientSort.CHANGED)).page.next_cursor or ""
         assert _names(cursor=cursor)[0] == "C00000"
 
 
 def _expected(view: ClientsView) -> list[Any]:
     """The ids in the view's order, by Python's own sorting of all that match."""
     keys = {
-        Sort.NAME: Client.name_key,
-        Sort.CITY: Client.city_key,
-        Sort.CHANGED: Client.changed_at,
-        Sort.CONTRACTS: Client.contracts_count,
+        ClientSort.NAME: Client.name_key,
+        ClientSort.CITY: Client.city_key,
+        ClientSort.CHANGED: Client.changed_at,
+        ClientSort.CONTRACTS: Client.contracts_count,
     }
     query = db.session.query(keys[view.sort.ascending], Client.id)
     for column, value in filters_of(view):
@@ -317,7 +317,9 @@ def test_another_organisations_clients_are_neither_listed_nor_counted(cast: Cast
         factories.CommercialFactory(last_name="Ailleurs")
     assert _names() == ["Nôtre"]
     assert count_clients(ClientsView()).number == 1
-    assert list_clients(ClientsView(search="leur")) == Listing(keyset.Page([], None, None), Count(0, is_capped=False))
+    assert list_clients(ClientsView(search="leur")) == ClientList(
+        keyset.Page([], None, None), Count(0, is_capped=False)
+    )
     assert "Ailleurs" not in str(listing.list_all_commercials())
     with tenancy.organisation(cast.other_organisation.id):
         assert [row.id for row in list_clients(ClientsView()).page.rows] == [theirs.id]

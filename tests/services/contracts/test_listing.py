@@ -15,7 +15,7 @@ from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
 from webapp.services.contracts.listing import list_choices, list_contracts
-from webapp.services.contracts.selection import NO_PRODUCT, NOBODY, SIGNED, ContractsView, Sort
+from webapp.services.contracts.selection import NO_PRODUCT, NOBODY, SIGNED, ContractSort, ContractsView
 from webapp.services.keyset import Position, encode
 
 
@@ -51,9 +51,9 @@ def walk(view: ContractsView) -> list[str]:
     ("view", "expected"),
     [
         ({}, ["B", "C", "A", "D"]),
-        ({"sort": Sort.SIGNED}, ["D", "A", "C", "B"]),
-        ({"sort": Sort.AMOUNT_DESCENDING}, ["A", "B", "D", "C"]),
-        ({"sort": Sort.ENDS}, ["C", "A", "B", "D"]),
+        ({"sort": ContractSort.SIGNED}, ["D", "A", "C", "B"]),
+        ({"sort": ContractSort.AMOUNT_DESCENDING}, ["A", "B", "D", "C"]),
+        ({"sort": ContractSort.ENDS}, ["C", "A", "B", "D"]),
         ({"status": ContractStatus.DRAFT}, ["C"]),
         ({"status": SIGNED}, ["B", "A", "D"]),
         ({"source": SourceFilter.WINLEADPLUS}, ["B"]),
@@ -91,7 +91,7 @@ def test_contracts_of_a_commercial_company_or_product(cast: Cast, owner: Client)
     ContractLineFactory(contract_id=contract.id, product_id=product.id)
     make(owner, "B")
     assert references(sold_by=(cast.sales_rep.id,)) == references(product=product.id) == ["A"]
-    assert references(company=contract.company_id, sort=Sort.SIGNED) == ["A", "B"]
+    assert references(company=contract.company_id, sort=ContractSort.SIGNED) == ["A", "B"]
     (row,) = list_contracts(ContractsView(product=product.id)).page.rows
     assert (row.products, row.commercial, row.client) == (["Gaz"], cast.sales_rep.full_name, "LEFÈVRE Zoé")
 
@@ -116,8 +116,10 @@ def test_words_that_cannot_be_found_find_nothing(owner: Client) -> None:
     assert references(search="introuvable") == []
 
 
-@pytest.mark.parametrize("sort", list(Sort))
-def test_pages_follow_each_other_forth_and_back(owner: Client, sort: Sort, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sort", list(ContractSort))
+def test_pages_follow_each_other_forth_and_back(
+    owner: Client, sort: ContractSort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listing, "PAGE_SIZE", 3)
     for number in range(8):
         moment = datetime(2026, 9, 1 + number // 3, 12, tzinfo=UTC) if number % 4 else None
@@ -142,7 +144,7 @@ def test_pages_follow_each_other_forth_and_back(owner: Client, sort: Sort, monke
 )
 def test_a_cursor_that_is_none_gives_the_first_page(owner: Client, cursor: str) -> None:
     make(owner, "A")
-    assert references(cursor=cursor, sort=Sort.AMOUNT) == ["A"]
+    assert references(cursor=cursor, sort=ContractSort.AMOUNT) == ["A"]
 
 
 def test_counts_stop_at_the_cap_until_the_exact_one_is_asked_for(

@@ -15,7 +15,7 @@ from webapp.services.figures.recurring import Recurring, find_recurring
 from webapp.services.figures.scope import figures_scope
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import LineFields, SubscriptionFields
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.listing import list_subscriptions
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -27,7 +27,7 @@ def subscribe(commercial_id: UUID | None, price: int, at: datetime) -> UUID:
         client_id=ClientFactory(commercial_id=commercial_id).id,
         frequency=Frequency.MONTHLY,
         anchor_date=date(2027, 1, 1),
-        lines=[LineFields(label="Coffret", unit_price=Decimal(price))],
+        lines=[SubscriptionLineFields(label="Coffret", unit_price=Decimal(price))],
     )
     return lifecycle.activate(create_subscription(fields, by=None, at=at).id, by=None, at=at).id
 

@@ -30,7 +30,7 @@ from webapp.models.payments import PaymentKind
 from webapp.models.providers import Provider
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, reconciling, recording
-from webapp.services.charges.decisions import Action, NotAllowedError
+from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.invoices import finalising, listing
 from webapp.services.refunds import commands, sending
 
@@ -249,14 +249,14 @@ def test_a_refused_one_is_for_a_person_who_may_ask_again(world: World, paid: Cha
     charge = world.charge()
     assert (charge.attention, notes()) == (Attention.REFUND, [])
     assert "refusé" in (charge.explanation or "")
-    assert decisions.actions_of(charge) == [Action.REFUND, Action.DISMISS]
+    assert decisions.actions_of(charge) == [Decision.REFUND, Decision.DISMISS]
     assert commands.find_refundable(charge).by_provider == Decimal(24)
 
 
 def test_an_account_that_is_not_set_up_keeps_it_waiting(
     world: World, paid: Charge, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_account: object) -> protocol.Provider:
+    def missing(_account: object) -> protocol.PaymentProvider:
         raise protocol.ProviderRejectedError("keys are missing")
 
     ask(paid, "10.00", cast)
@@ -298,11 +298,11 @@ def test_a_stale_no_changes_nothing_and_a_stale_yes_is_money(world: World, paid:
     world.wait(minutes=10)
     newer = sending._claim(at=clock.now())
     assert newer is not None
-    sending._record(claim, sending.Answer(is_refused=True, message="no"), at=clock.now())
+    sending._record(claim, sending.RefundAnswer(is_refused=True, message="no"), at=clock.now())
     assert only_refund().status is RefundStatus.REQUESTED
     world.ledger.give_back(claim.attempt_id, Decimal("10.00"), key=claim.key, refund_id=claim.refund_id)
-    sending._record(claim, sending.Answer(world.ledger.refunds()[0]), at=clock.now())
-    sending._record(newer, sending.Answer(is_refused=True, message="no"), at=clock.now())
+    sending._record(claim, sending.RefundAnswer(world.ledger.refunds()[0]), at=clock.now())
+    sending._record(newer, sending.RefundAnswer(is_refused=True, message="no"), at=clock.now())
     assert_given_back_once(world)
 
 
@@ -314,7 +314,7 @@ def test_one_made_at_the_providers_own_site_waits_for_a_person_to_credit_it(
         reconciling.reconcile(world.organisation_id, at=clock.now())
     charge = world.charge()
     assert (charge.attention, charge.explanation) == (Attention.CREDIT_NOTE, recording.REFUNDED)
-    assert Action.CREDIT in decisions.actions_of(charge)
+    assert Decision.CREDIT in decisions.actions_of(charge)
     assert invoice().status is InvoiceStatus.PAID  # nobody is dunned for it
     with pytest.raises(InvalidInputError, match="motif"):
         commands.credit_refunds(charge.id, reason=" ", by=cast.manager, at=clock.now())
@@ -398,7 +398,7 @@ def test_it_is_for_a_person_and_in_the_timeline(failed: Charge) -> None:
         "Le remboursement a échoué chez le prestataire\u202f: «\u00a0Carte expirée ou résiliée\u00a0»."
         " Il reste à rendre au client\u202f: 10,00 EUR."
     )
-    assert decisions.actions_of(failed) == [Action.REFUND, Action.DISMISS]
+    assert decisions.actions_of(failed) == [Decision.REFUND, Decision.DISMISS]
     told = db.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == EventKind.REFUND_FAILED)).one()
     assert (told.changes["charge_amount"], told.changes["reason"]) == ([None, "10.00 EUR"], [None, WORDS])
 
@@ -514,7 +514,7 @@ def test_a_failure_that_is_told_before_anything_else_makes_a_late_yes_harmless(
     claim = sending._claim(at=clock.now())
     assert claim is not None
     world.ledger.give_back(claim.attempt_id, claim.amount, key=claim.key, refund_id=claim.refund_id)
-    answer = sending.Answer(world.ledger.refunds()[0])
+    answer = sending.RefundAnswer(world.ledger.refunds()[0])
     fail(world)
     sending._record(claim, answer, at=clock.now())
     assert (only_refund().status, notes(), invoice().balance) == (RefundStatus.FAILED, [], 0)

@@ -18,13 +18,16 @@ from webapp.models.clients import Source
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.models.timeline import TimelineEvent
 from webapp.services import outbox
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import editing, history, lifecycle
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import LineFields, SubscriptionFields
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-COFFEE = LineFields(label="Coffret", unit_price=Decimal("12.50"), quantity=Decimal(2), vat_rate=Decimal("5.5"))
-CUP = LineFields(label="Tasse", unit_price=Decimal("10"), discount=Decimal("2.00"))
+COFFEE = SubscriptionLineFields(
+    label="Coffret", unit_price=Decimal("12.50"), quantity=Decimal(2), vat_rate=Decimal("5.5")
+)
+CUP = SubscriptionLineFields(label="Tasse", unit_price=Decimal("10"), discount=Decimal("2.00"))
 
 
 def _fields(**values: Any) -> SubscriptionFields:
@@ -83,7 +86,7 @@ def test_a_line_takes_its_words_from_its_product(cast: Cast) -> None:
     product = factories.Product(name="Café d’Éthiopie")
     db.session.add(product)
     db.session.flush()
-    subscription = _create(lines=[LineFields(product_id=product.id, unit_price=Decimal(5))])
+    subscription = _create(lines=[SubscriptionLineFields(product_id=product.id, unit_price=Decimal(5))])
     assert subscription.lines[0].label == "Café d’Éthiopie"
 
 
@@ -93,14 +96,14 @@ def test_the_french_vat_rates_are_known(cast: Cast, rate: str) -> None:
 
 
 def test_a_free_subscription_is_allowed(cast: Cast) -> None:
-    assert _create(lines=[LineFields(label="Offert", unit_price=Decimal(0))]).recurring_amount == 0
+    assert _create(lines=[SubscriptionLineFields(label="Offert", unit_price=Decimal(0))]).recurring_amount == 0
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown frequency": ({"frequency": "fortnightly"}, "frequency", "Cette fréquence n’existe pas"),
     "no lines": ({"lines": []}, "lines", "au moins une ligne"),
     "too many lines": ({"lines": [CUP] * 51}, "lines", "au plus 50 lignes"),
-    "no price": ({"lines": [COFFEE, LineFields(label="x")]}, "lines-1-unit_price", "Indiquez le prix"),
+    "no price": ({"lines": [COFFEE, SubscriptionLineFields(label="x")]}, "lines-1-unit_price", "Indiquez le prix"),
     "negative price": ({"lines": [replace(CUP, unit_price=Decimal(-1))]}, "lines-0-unit_price", "négatif"),
     "price of nothing": ({"lines": [replace(CUP, unit_price=Decimal("NaN"))]}, "lines-0-unit_price", "pas un nombre"),
     "endless price": ({"lines": [replace(CUP, unit_price=Decimal("1.00001"))]}, "lines-0-unit_price", "4 chiffres"),
@@ -112,7 +115,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no VAT rate": ({"lines": [replace(CUP, vat_rate=None)]}, "lines-0-vat_rate", "taux de TVA"),
     "too large a discount": ({"lines": [replace(CUP, discount=Decimal(11))]}, "lines-0-discount", "dépasse"),
     "negative discount": ({"lines": [replace(CUP, discount=Decimal(-1))]}, "lines-0-discount", "négatif"),
-    "no label": ({"lines": [LineFields(label=" ", unit_price=Decimal(1))]}, "lines-0-label", "ce que la ligne vend"),
+    "no label": (
+        {"lines": [SubscriptionLineFields(label=" ", unit_price=Decimal(1))]},
+        "lines-0-label",
+        "ce que la ligne vend",
+    ),
     "endless label": ({"lines": [replace(CUP, label="x" * 201)]}, "lines-0-label", "200 caractères"),
     "unknown product": ({"lines": [replace(CUP, product_id=uuid4())]}, "lines-0-product_id", "Ce produit"),
     "no date": ({"anchor_date": None}, "anchor_date", "première échéance"),
@@ -160,7 +167,7 @@ def test_nobody_overwrites_what_they_have_not_seen(cast: Cast) -> None:
     subscription = _create()
     seen = subscription.version
     editing.change_end(subscription.id, date(2027, 11, 29), version=seen, by=cast.manager, at=NOON)
-    with pytest.raises(editing.EditConflictError, match="modifié entre-temps"):
+    with pytest.raises(EditConflictError, match="modifié entre-temps"):
         editing.replace_lines(subscription.id, [CUP], version=seen, by=cast.admin, at=NOON)
     assert subscription.recurring_amount == Decimal("33.00")
 

@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.services.keyset import Page
 from webapp.services.subscriptions import listing
-from webapp.services.subscriptions.listing import Sort, SubscriptionsView, list_subscriptions
+from webapp.services.subscriptions.listing import SubscriptionSort, SubscriptionsView, list_subscriptions
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -74,11 +74,15 @@ def test_each_filter_narrows_the_list(cast: Cast) -> None:
 def test_another_organisations_subscriptions_are_not_listed(cast: Cast) -> None:
     _subscription()
     with tenancy.organisation(cast.other_organisation.id):
-        assert list_subscriptions(SubscriptionsView()) == listing.Listing(Page([], None, None), listing.Totals(0, {}))
+        assert list_subscriptions(SubscriptionsView()) == listing.SubscriptionList(
+            Page([], None, None), listing.SubscriptionTotals(0, {})
+        )
 
 
-@pytest.mark.parametrize("sort", list(Sort))
-def test_pages_follow_each_other_without_gap_or_repeat(cast: Cast, sort: Sort, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sort", list(SubscriptionSort))
+def test_pages_follow_each_other_without_gap_or_repeat(
+    cast: Cast, sort: SubscriptionSort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listing, "PAGE_SIZE", 3)
     client = factories.ClientFactory()
     for number in range(8):
@@ -97,7 +101,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(cast: Cast, sort: Sort, m
         seen += shown.page.rows
         cursor = shown.page.next_cursor
     assert len({row.id for row in seen}) == len(seen) == 8
-    if sort is Sort.NEWEST:
+    if sort is SubscriptionSort.NEWEST:
         assert [row.id for row in seen] == sorted((row.id for row in seen), reverse=True)
     else:
         assert [row.next_charge_on is None for row in seen] == [False] * 5 + [True] * 3
@@ -118,7 +122,7 @@ def test_the_mrr_of_a_view_is_normalised_and_leaves_out_what_does_not_count(cast
     _subscription(currency="CHF")
     totals = list_subscriptions(SubscriptionsView()).totals
     # 10 × (52/12 + 26/12 + 1 + 1/2 + 1/3 + 1/12) + 10
-    assert totals == listing.Totals(11, {"EUR": Decimal("94.17"), "CHF": Decimal("10.00")})
+    assert totals == listing.SubscriptionTotals(11, {"EUR": Decimal("94.17"), "CHF": Decimal("10.00")})
     assert list_subscriptions(SubscriptionsView(frequency=Frequency.WEEKLY)).totals.mrr == {"EUR": Decimal("43.33")}
 
 

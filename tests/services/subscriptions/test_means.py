@@ -16,7 +16,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.services.subscriptions import editing, means
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import LineFields, SubscriptionFields
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.means import Means, PaymentFields
 
 TODAY = date(2026, 11, 20)
@@ -152,7 +152,7 @@ def test_a_subscription_is_made_and_changed_with_its_means(client_: Client, acco
             client_id=client_.id,
             frequency="weekly",
             anchor_date=TODAY,
-            lines=[LineFields(label="Coffret", unit_price=factories.Decimal(5))],
+            lines=[SubscriptionLineFields(label="Coffret", unit_price=factories.Decimal(5))],
             payment=PaymentFields(method="card", saved_method_id=saved.id),
         ),
         by=None,

@@ -19,9 +19,9 @@ from webapp.models.charges import ChargeStatus
 from webapp.models.subscriptions import TRANSITIONS, Frequency, Subscription, SubscriptionStatus
 from webapp.services.subscriptions import editing, lifecycle, metrics
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import LineFields, SubscriptionFields
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.listing import ANY_RECURRING, SubscriptionsView, count_subscriptions
-from webapp.services.subscriptions.metrics import Movements, Scope
+from webapp.services.subscriptions.metrics import MetricsScope, Movements
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ZERO = Decimal("0.00")
@@ -41,8 +41,8 @@ def _create(client_id: Any, price: str, at: datetime, frequency: str = "monthly"
     )
 
 
-def _lines(price: str) -> list[LineFields]:
-    return [LineFields(label="Coffret", unit_price=Decimal(price))]
+def _lines(price: str) -> list[SubscriptionLineFields]:
+    return [SubscriptionLineFields(label="Coffret", unit_price=Decimal(price))]
 
 
 def _begin(price: str, at: datetime, client_id: Any = None, frequency: str = "monthly") -> Subscription:
@@ -55,7 +55,7 @@ def _reprice(subscription: Subscription, price: str, at: datetime) -> None:
 
 
 def _movements(since: int, until: int, **scope: Any) -> Movements:
-    return metrics.movements(since=_day(since), until=_day(until), scope=Scope(**scope))
+    return metrics.movements(since=_day(since), until=_day(until), scope=MetricsScope(**scope))
 
 
 def _shown(**view: Any) -> Decimal:
@@ -108,7 +108,7 @@ def test_what_comes_and_goes_within_a_period_moves_nothing(cast: Cast) -> None:
 def test_figures_can_be_narrowed_to_commercials_and_a_currency(cast: Cast) -> None:
     _begin("100", _day(0), client_id=factories.ClientFactory(commercial_id=cast.sales_rep.id).id)
     _begin("50", _day(0))
-    mine = Scope(commercial_ids=[cast.sales_rep.id])
+    mine = MetricsScope(commercial_ids=[cast.sales_rep.id])
     assert _shown(commercial=cast.sales_rep.id) == Decimal("100.00")
     assert _movements(-1, 1, commercial_ids=[cast.sales_rep.id]).new == Decimal("100.00")
     assert metrics.churn(since=_day(-1), until=_day(1), scope=mine) == (0, 1)
@@ -217,4 +217,4 @@ def test_the_unpaid_rate_is_over_what_was_due(cast: Cast) -> None:
     )
     # Skipped and canceled ones are not owed; sending, processing and succeeded ones are not unpaid.
     assert metrics.unpaid(**period).rate == Decimal(6) / 9
-    assert metrics.unpaid(**period, scope=Scope(commercial_ids=[])).rate is None
+    assert metrics.unpaid(**period, scope=MetricsScope(commercial_ids=[])).rate is None

@@ -9,7 +9,14 @@ import pytest
 from tests.services.winleadplus.raw import IBAN, OTHER_IBAN, OTHER_REP, REP, contract, first, second
 from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
-from webapp.services.winleadplus.payload import Account, Line, Prospect, RejectedProspectError, Representative, read
+from webapp.services.winleadplus.payload import (
+    Prospect,
+    ProspectAccount,
+    ProspectLine,
+    RejectedProspectError,
+    Representative,
+    read,
+)
 
 NARROW = "\u202f"
 
@@ -38,12 +45,12 @@ def test_a_first_generation_prospect_is_read_whole() -> None:
     assert (prospect.email, prospect.phone) == ("karim.397@example.org", "+33639980252")
     assert (prospect.address_line1, prospect.postcode, prospect.city) == ("12 rue des Lilas", "59000", "Lille")
     assert (prospect.country, prospect.status, prospect.warnings) == ("FR", ClientStatus.ACTIVE, ())
-    assert prospect.accounts == (Account(IBAN, None, has_mandate=True),)
+    assert prospect.accounts == (ProspectAccount(IBAN, None, has_mandate=True),)
     (sold,) = prospect.contracts
     assert (sold.reference, sold.status, sold.amount) == ("397WNC", ContractStatus.ACTIVE, Decimal("2.20"))
     assert sold.signed_at == datetime(2026, 2, 6, 14, 31, 53, 576000, tzinfo=UTC)
     assert (sold.starts_on, sold.payment_method) == (date(2026, 2, 6), PaymentMethod.SEPA)
-    assert sold.lines == (Line("Télécâble Sat", Decimal("2.2000"), "Divertissement", None, "9"),)
+    assert sold.lines == (ProspectLine("Télécâble Sat", Decimal("2.2000"), "Divertissement", None, "9"),)
 
 
 def test_a_second_generation_prospect_is_read_whole() -> None:
@@ -53,12 +60,12 @@ def test_a_second_generation_prospect_is_read_whole() -> None:
         REP,
         Representative(REP, "john.doe@example.org", "John", "Doe"),
     )
-    assert prospect.accounts == (Account(OTHER_IBAN, "AGRIFRPPXXX", has_mandate=False),)
+    assert prospect.accounts == (ProspectAccount(OTHER_IBAN, "AGRIFRPPXXX", has_mandate=False),)
     assert prospect.identity_card == '{"numero":"X1","type":"CNI"}'
     (sold,) = prospect.contracts
     assert (sold.description, sold.contract_type, sold.supplier) == ("Fibre chez Lumifibre", "ABONNEMENT", "Lumifibre")
     assert (sold.document_url, sold.audit_trail_url) == ("/documents/398TEL.pdf", "/audit/398TEL.pdf")
-    assert sold.lines == (Line("Fibre 2 Gb/s", Decimal("29.9900"), "Télécom", "Lumifibre", None),)
+    assert sold.lines == (ProspectLine("Fibre 2 Gb/s", Decimal("29.9900"), "Télécom", "Lumifibre", None),)
 
 
 def test_the_contract_starts_on_the_day_of_validation_in_paris_else_of_signature() -> None:
@@ -192,7 +199,7 @@ def test_a_broken_iban_is_left_out_and_never_quoted(iban: Any) -> None:
 
 def test_a_broken_bic_leaves_the_iban() -> None:
     prospect = read(first(informationsPaiement=[{"IBAN": IBAN, "BIC": "???"}]))
-    assert prospect.accounts == (Account(IBAN, None, has_mandate=False),)
+    assert prospect.accounts == (ProspectAccount(IBAN, None, has_mandate=False),)
     assert prospect.warnings == ("BIC non valide, laissé de côté.",)
 
 

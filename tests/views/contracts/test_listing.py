@@ -13,7 +13,7 @@ from tests.conftest import HTMX, Cast
 from tests.factories import ClientFactory, CommercialFactory, ContractFactory, ProductFactory
 from tests.queries import recorded_queries
 from webapp.models.contracts import ContractStatus
-from webapp.services.contracts.selection import NOBODY, SIGNED, ContractsView, OfTeam, Sort
+from webapp.services.contracts.selection import NOBODY, SIGNED, ContractSort, ContractsView, OfTeam
 from webapp.views.contracts.listing import _read_view, address, exact_address
 from webapp.views.lists import IMPOSSIBLE_DAY
 
@@ -140,7 +140,7 @@ def test_an_address_says_the_whole_view(app: Flask) -> None:
         ends_since=date(2027, 1, 1),
         ends_until=date(2027, 1, 31),
         lacks_mandate=True,
-        sort=Sort.AMOUNT,
+        sort=ContractSort.AMOUNT,
     )
     with app.test_request_context("/"):
         written = exact_address(view)

@@ -81,7 +81,7 @@ class PaymentRequest:
 
 
 @dataclass(frozen=True)
-class Refund:
+class ProviderRefund:
     """Money given back, as the provider tells it. ``amount`` is positive.
 
     ``refund_id`` is our row's id, which the provider keeps with it; None where somebody asked at its own site.
@@ -121,7 +121,7 @@ class PaymentOutcome:
     authentication_url: str | None = None
     reversed_at: datetime | None = None
     reversal_reason: str | None = None
-    refunds: tuple[Refund, ...] = ()
+    refunds: tuple[ProviderRefund, ...] = ()
     is_replay: bool = False
 
 
@@ -172,7 +172,7 @@ class UnreadableWebhookError(ProviderError):
     """A webhook that was signed all right and makes no sense to us."""
 
 
-class Provider(Protocol):
+class PaymentProvider(Protocol):
     """One account with one provider."""
 
     honoured_key_age: timedelta
@@ -199,7 +199,9 @@ class Provider(Protocol):
         """
         ...
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
         """Give ``amount`` of a captured payment back, once per key; ``refund_id`` is kept with it there.
 
         It may be told as failed at once, or days later, as in ``PaymentOutcome.refunds``.

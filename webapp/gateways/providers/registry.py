@@ -19,7 +19,7 @@ CREDENTIALS: dict[Provider, tuple[str, ...]] = {
 
 _SIGNATURE_HEADERS = {Provider.SANDBOX: SIGNATURE_HEADER, Provider.STRIPE: "Stripe-Signature"}
 _sandbox_url = _sandbox_secret = _stripe_url = ""
-_open: dict[tuple[object, ...], protocol.Provider] = {}
+_open: dict[tuple[object, ...], protocol.PaymentProvider] = {}
 
 
 def use(settings: Settings) -> None:
@@ -40,7 +40,9 @@ def is_offered(kind: Provider) -> bool:
     return kind is not Provider.SANDBOX or bool(_sandbox_url)
 
 
-def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta) -> protocol.Provider:
+def provider_for(
+    kind: Provider, credentials: Mapping[str, str], *, longest_delay: timedelta
+) -> protocol.PaymentProvider:
     """The provider behind an account. Raises ProviderRejectedError where credentials or addresses are missing."""
     if missing := [name for name in CREDENTIALS[kind] if not credentials.get(name)]:
         raise protocol.ProviderRejectedError(f"credentials are missing: {', '.join(missing)}")
@@ -52,7 +54,7 @@ def provider_for(kind: Provider, credentials: Mapping[str, str], *, longest_dela
     return _open[key]
 
 
-def _make(kind: Provider, credentials: Mapping[str, str], longest_delay: timedelta) -> protocol.Provider:
+def _make(kind: Provider, credentials: Mapping[str, str], longest_delay: timedelta) -> protocol.PaymentProvider:
     match kind:
         case Provider.STRIPE:
             # The SDK takes half a second and many megabytes, which whoever does without Stripe should not pay.

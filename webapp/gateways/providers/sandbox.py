@@ -25,9 +25,9 @@ from webapp.gateways.providers.protocol import (
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderRefund,
     ProviderRejectedError,
     ProviderUnreachableError,
-    Refund,
     UnreadableWebhookError,
     uuid_or_none,
 )
@@ -63,7 +63,7 @@ class Sandbox:
         self._http.close()
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         body = {
             "amount": str(request.amount),
             "currency": request.currency,
@@ -93,16 +93,18 @@ class Sandbox:
         )
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
-        """See Provider."""
+        """See PaymentProvider."""
         found = self._ask("GET", "/payments", params={"attempt": str(attempt_id)})["payments"]
         return _outcome(found[0]) if found else None
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         return _outcome(self._ask("POST", f"/payments/{provider_payment_id}/cancel"))
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
-        """See Provider."""
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
+        """See PaymentProvider."""
         return _understood(
             _refund,
             self._ask(
@@ -114,12 +116,12 @@ class Sandbox:
         )
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         check_signature(headers.get(SIGNATURE_HEADER, ""), body, self._secret, at=at)
         return self.read_event(body)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         try:
             event = orjson.loads(body)
             metadata = event["payment"]["metadata"]
@@ -134,7 +136,7 @@ class Sandbox:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See Provider."""
+        """See PaymentProvider."""
         after = ""
         while True:
             params = {"since": _utc(since), "until": _utc(until), "after": after, "limit": str(PAGE)}
@@ -216,8 +218,8 @@ def _read(payment: Mapping[str, Any]) -> PaymentOutcome:
     )
 
 
-def _refund(refund: Mapping[str, Any]) -> Refund:
-    return Refund(
+def _refund(refund: Mapping[str, Any]) -> ProviderRefund:
+    return ProviderRefund(
         external_id=str(refund["id"]),
         amount=Decimal(refund["amount"]),
         happened_at=datetime.fromisoformat(refund["happened_at"]),

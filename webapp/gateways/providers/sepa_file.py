@@ -16,8 +16,8 @@ from webapp.gateways.providers.protocol import (
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderRefund,
     ProviderRejectedError,
-    Refund,
     UnreadableWebhookError,
 )
 
@@ -34,32 +34,34 @@ class SepaFile:
     longest_delay = timedelta(0)
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         return self._waiting(request.attempt_id)
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
-        """See Provider."""
+        """See PaymentProvider."""
         return self._waiting(attempt_id)
 
     def _waiting(self, attempt_id: UUID) -> PaymentOutcome:
         return PaymentOutcome(PaymentState.PROCESSING, provider_payment_id=end_to_end_id(attempt_id))
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         raise ProviderRejectedError("a debit is taken out of its bank file, or recalled at the bank")
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
-        """See Provider."""
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
+        """See PaymentProvider."""
         raise ProviderRejectedError("a debit is paid back by a transfer")
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         raise BadSignatureError("banks send no webhooks")
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         raise UnreadableWebhookError("banks send no webhooks")
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See Provider."""
+        """See PaymentProvider."""
         return iter(())

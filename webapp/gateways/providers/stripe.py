@@ -25,9 +25,9 @@ from webapp.gateways.providers.protocol import (
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderRefund,
     ProviderRejectedError,
     ProviderUnreachableError,
-    Refund,
     UnreadableWebhookError,
     uuid_or_none,
 )
@@ -88,7 +88,7 @@ class Stripe:
         self._http.close()  # type: ignore[no-untyped-call]
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         params: PaymentIntentCreateParams = {
             "amount": _to_minor(request.amount, request.currency),
             "currency": request.currency.lower(),
@@ -114,7 +114,7 @@ class Stripe:
             return PaymentOutcome(PaymentState.UNKNOWN, code="unreadable", message=str(error))
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
-        """See Provider."""
+        """See PaymentProvider."""
         intents = self._client.v1.payment_intents
         if provider_payment_id:
             found = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
@@ -126,7 +126,7 @@ class Stripe:
         return self._outcome(best.to_dict()) if best else None
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
-        """See Provider."""
+        """See PaymentProvider."""
         intents = self._client.v1.payment_intents
         try:
             canceled = _asking(lambda: intents.cancel(provider_payment_id, {"expand": WITH_CHARGE}))
@@ -134,8 +134,10 @@ class Stripe:
             canceled = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
         return self._outcome(canceled.to_dict())
 
-    def refund(self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID) -> Refund:
-        """See Provider."""
+    def refund(
+        self, provider_payment_id: str, amount: Decimal, *, idempotency_key: str, refund_id: UUID
+    ) -> ProviderRefund:
+        """See PaymentProvider."""
         intent = _asking(lambda: self._client.v1.payment_intents.retrieve(provider_payment_id))
         minor = _to_minor(amount, intent.currency)
         made = _asking(
@@ -151,12 +153,12 @@ class Stripe:
         return _refund(made)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, at: datetime) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         _check_signature(headers.get(SIGNATURE_HEADER, ""), body, self._webhook_secret, at=at)
         return self.read_event(body)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        """See Provider."""
+        """See PaymentProvider."""
         try:
             event = orjson.loads(body)
             subject = event["data"]["object"]
@@ -173,7 +175,7 @@ class Stripe:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See Provider. What changed later than it was made is found by its dispute, refund or refund's event."""
+        """See PaymentProvider. What changed later than it was made is found by its dispute, refund or refund's event."""
         created: Any = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
         api = self._client.v1
         seen: set[str] = set()
@@ -240,7 +242,7 @@ class Stripe:
         found = (dispute.to_dict() for dispute in disputes.data)
         return next((dispute for dispute in found if dispute["status"] in REVERSING_DISPUTES), None)
 
-    def _refunds(self, payment_id: str, listed: dict[str, Any]) -> tuple[Refund, ...]:
+    def _refunds(self, payment_id: str, listed: dict[str, Any]) -> tuple[ProviderRefund, ...]:
         """All that the payment ever had: the first ten come with its charge."""
         if not listed.get("has_more"):
             return tuple(_refund(refund) for refund in listed.get("data", ()))
@@ -298,10 +300,10 @@ def _check_signature(header: str, body: bytes, secret: str, *, at: datetime) -> 
         raise BadSignatureError("stale signature")
 
 
-def _refund(refund: dict[str, Any]) -> Refund:
+def _refund(refund: dict[str, Any]) -> ProviderRefund:
     """A refund in our words. Stripe does not say when one has failed."""
     is_undone = refund.get("status") in UNDONE_REFUNDS
-    return Refund(
+    return ProviderRefund(
         external_id=refund["id"],
         amount=_from_minor(refund["amount"], refund["currency"]),
         happened_at=_instant(refund["created"]),

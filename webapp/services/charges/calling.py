@@ -19,8 +19,8 @@ from webapp.gateways.providers import pacing, protocol
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, ProviderError
 from webapp.models.charges import RefusalClass
 from webapp.models.providers import ProviderAccount
-from webapp.services.charges.claiming import Claim, Task
-from webapp.services.charges.recording import NOTHING_DELAYED, Patience, Result
+from webapp.services.charges.claiming import ChargeClaim, ClaimTask
+from webapp.services.charges.recording import NOTHING_DELAYED, KeyLimits, Result
 from webapp.services.providers.accounts import provider_of
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Callers:
         """How many claims are out."""
         return len(self._futures)
 
-    def submit(self, claims: Iterable[Claim]) -> None:
+    def submit(self, claims: Iterable[ChargeClaim]) -> None:
         """Have the claims called."""
         for claim in claims:
             account = self._account(claim.account_id)
@@ -82,7 +82,7 @@ class _Account:
 
     def __init__(self, account: ProviderAccount) -> None:
         self._id, self._rate, self._fault = str(account.id), account.rate_per_second, ""
-        self._provider: protocol.Provider | None = None
+        self._provider: protocol.PaymentProvider | None = None
         try:
             self._provider = provider_of(account)
         except ProviderError as error:
@@ -90,7 +90,7 @@ class _Account:
             log.warning("provider_not_set_up", account_id=self._id)
         self.threads = ThreadPoolExecutor(account.max_concurrency, thread_name_prefix="charges")
 
-    def answer(self, claim: Claim) -> Result | None:
+    def answer(self, claim: ChargeClaim) -> Result | None:
         """What comes of a claim; None where it came up too late to be called: the sweeper takes it over."""
         if self._provider is None:
             return Result(claim, self._nothing_sent(claim), NOTHING_DELAYED)
@@ -98,18 +98,18 @@ class _Account:
         if clock.now() + CALL_LIMIT >= claim.lease_until:
             log.warning("charge_called_too_late", charge_id=str(claim.charge_id))
             return None
-        return Result(claim, self._ask(self._provider, claim), Patience.of(self._provider))
+        return Result(claim, self._ask(self._provider, claim), KeyLimits.of(self._provider))
 
-    def _nothing_sent(self, claim: Claim) -> PaymentOutcome:
-        if claim.task is Task.LOOK_UP:
+    def _nothing_sent(self, claim: ChargeClaim) -> PaymentOutcome:
+        if claim.task is ClaimTask.LOOK_UP:
             return PaymentOutcome(PaymentState.UNKNOWN, message=self._fault)
         refusal = RefusalClass.TECHNICAL
         return PaymentOutcome(PaymentState.REFUSED, refusal_class=refusal, code="not_set_up", message=self._fault)
 
     @staticmethod
-    def _ask(provider: protocol.Provider, claim: Claim) -> PaymentOutcome | None:
+    def _ask(provider: protocol.PaymentProvider, claim: ChargeClaim) -> PaymentOutcome | None:
         try:
-            if claim.task is Task.SEND:
+            if claim.task is ClaimTask.SEND:
                 return provider.create_payment(claim.request)
             return provider.find_payment(claim.request.attempt_id, provider_payment_id=claim.provider_payment_id)
         except Exception as error:  # whatever it was, the result is not known

@@ -41,7 +41,7 @@ OPEN_ATTEMPTS = frozenset(
 )
 
 
-class Task(StrEnum):
+class ClaimTask(StrEnum):
     """What is to be done with a claim."""
 
     SEND = "send"
@@ -49,13 +49,13 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ChargeClaim:
     """The right to ask a provider once, and all that the asking needs: it runs without the database.
 
     A result is recorded only while the charge's fence is still ``fence``.
     """
 
-    task: Task
+    task: ClaimTask
     charge_id: UUID
     fence: int
     lease_until: datetime
@@ -67,7 +67,7 @@ class Claim:
 class Claimed(NamedTuple):
     """What a claim brought: the claims, and where the charges stand that it settled at once (skipped, free, …)."""
 
-    claims: list[Claim]
+    claims: list[ChargeClaim]
     settled: Counter[ChargeStatus] = Counter()  # noqa: RUF012  never changed
 
     @property
@@ -107,14 +107,14 @@ def _insert_charges(subscriptions: Sequence[Subscription], paid_by: dict[UUID, M
     return [Charge(**row) for row in rows if row["id"] in ours]
 
 
-def _begin_attempts(charges: Sequence[Charge], paid_by: dict[UUID, Means], *, at: datetime) -> list[Claim]:
+def _begin_attempts(charges: Sequence[Charge], paid_by: dict[UUID, Means], *, at: datetime) -> list[ChargeClaim]:
     """An attempt for each charge that is about to be sent, and the claim to send it."""
     means_of = {charge.id: paid_by[charge.subscription_id] for charge in charges}
     rows = [_attempt_for(charge, means_of[charge.id], at) for charge in charges]
     if rows:
         db.session.execute(insert(ChargeAttempt), rows)
     return [
-        _claim(Task.SEND, charge, ChargeAttempt(**row), means_of[charge.id].saved)
+        _claim(ClaimTask.SEND, charge, ChargeAttempt(**row), means_of[charge.id].saved)
         for charge, row in zip(charges, rows, strict=True)
     ]
 
@@ -232,7 +232,7 @@ def claim_look_ups(*, limit: int, at: datetime) -> Claimed:
             if charge.status is ChargeStatus.SENDING:  # whoever sent it is gone
                 charge.status, attempt.status = ChargeStatus.UNKNOWN, AttemptStatus.UNKNOWN
             hold(charge, at=at)
-            claims.append(_claim(Task.LOOK_UP, charge, attempt, saved.get(attempt.saved_method_id)))
+            claims.append(_claim(ClaimTask.LOOK_UP, charge, attempt, saved.get(attempt.saved_method_id)))
         db.session.flush()
         return Claimed(claims)
 
@@ -256,20 +256,20 @@ def _saved_methods(attempts: Iterable[ChargeAttempt]) -> dict[UUID | None, Saved
     return {saved.id: saved for saved in found}
 
 
-def claim_resending(charge: Charge, attempt: ChargeAttempt, *, at: datetime) -> Claim:
+def claim_resending(charge: Charge, attempt: ChargeAttempt, *, at: datetime) -> ChargeClaim:
     """Send the same attempt again, with its key, in the caller's transaction; the charge is locked."""
     charge.status, attempt.status = ChargeStatus.SENDING, AttemptStatus.SENDING
     attempt.sends += 1
     attempt.last_sent_at = at
     hold(charge, at=at)
-    return _claim(Task.SEND, charge, attempt, _saved_methods([attempt]).get(attempt.saved_method_id))
+    return _claim(ClaimTask.SEND, charge, attempt, _saved_methods([attempt]).get(attempt.saved_method_id))
 
 
-def _claim(task: Task, charge: Charge, attempt: ChargeAttempt, saved: SavedPaymentMethod | None) -> Claim:
+def _claim(task: ClaimTask, charge: Charge, attempt: ChargeAttempt, saved: SavedPaymentMethod | None) -> ChargeClaim:
     """Nothing in the request may change between two sendings: providers compare it with the first one of its key."""
     if charge.lease_until is None:
         raise ValueError("a claim is held")
-    return Claim(
+    return ChargeClaim(
         task=task,
         charge_id=charge.id,
         fence=charge.fence,

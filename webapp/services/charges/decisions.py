@@ -18,7 +18,7 @@ from webapp import queue, tenancy
 from webapp.clock import PARIS
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.gateways.providers.protocol import PaymentState, Provider, ProviderError
+from webapp.gateways.providers.protocol import PaymentProvider, PaymentState, ProviderError
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
@@ -27,7 +27,7 @@ from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import calling, claiming, effects, recording, sweeping
-from webapp.services.charges.recording import Patience
+from webapp.services.charges.recording import KeyLimits
 from webapp.services.contact import clean_text
 from webapp.services.invoices import drafting
 from webapp.services.providers.accounts import provider_of
@@ -47,7 +47,7 @@ class NotAllowedError(DomainError):
     """The charge's state does not allow this action."""
 
 
-class Action(StrEnum):
+class Decision(StrEnum):
     """What a person may do."""
 
     RETRY = "retry"
@@ -74,9 +74,9 @@ class Action(StrEnum):
         }[self.value]
 
 
-_UNDER_WAY = frozenset({Action.LOOK_UP, Action.GIVE_UP})
-_OWED = frozenset({Action.RETRY, Action.MARK_PAID, Action.GIVE_UP})
-_ALLOWED: dict[ChargeStatus, frozenset[Action]] = {
+_UNDER_WAY = frozenset({Decision.LOOK_UP, Decision.GIVE_UP})
+_OWED = frozenset({Decision.RETRY, Decision.MARK_PAID, Decision.GIVE_UP})
+_ALLOWED: dict[ChargeStatus, frozenset[Decision]] = {
     ChargeStatus.SCHEDULED: _OWED,
     ChargeStatus.FAILED: _OWED,
     ChargeStatus.REVERSED: _OWED,
@@ -84,23 +84,23 @@ _ALLOWED: dict[ChargeStatus, frozenset[Action]] = {
     ChargeStatus.PROCESSING: _UNDER_WAY,
     ChargeStatus.AUTHENTICATING: _UNDER_WAY,
     # Money may still be on its way: no other payment is noted, and no new attempt begun, before that is settled.
-    ChargeStatus.UNKNOWN: _UNDER_WAY | {Action.DECLARE_LOST},
-    ChargeStatus.SUCCEEDED: frozenset({Action.REFUND}),
+    ChargeStatus.UNKNOWN: _UNDER_WAY | {Decision.DECLARE_LOST},
+    ChargeStatus.SUCCEEDED: frozenset({Decision.REFUND}),
 }
 
 
-def actions_of(charge: Charge) -> list[Action]:
+def actions_of(charge: Charge) -> list[Decision]:
     """What may be done with the charge now, in the order of the buttons."""
     allowed = _ALLOWED.get(charge.status, frozenset())
     if charge.status is ChargeStatus.UNKNOWN and charge.attention is not Attention.UNKNOWN:
-        allowed = frozenset({Action.LOOK_UP})
+        allowed = frozenset({Decision.LOOK_UP})
     if charge.attention in effects.REFUNDS | {Attention.MISMATCH}:
-        allowed |= {Action.DISMISS}
+        allowed |= {Decision.DISMISS}
     if charge.attention is Attention.CREDIT_NOTE:
-        allowed |= {Action.CREDIT}
+        allowed |= {Decision.CREDIT}
     if charge.lease_until is not None:
         allowed = frozenset()
-    return [action for action in Action if action in allowed]
+    return [action for action in Decision if action in allowed]
 
 
 def find_charge(charge_id: UUID) -> Charge:
@@ -116,7 +116,7 @@ def _found(charge: Charge | None) -> Charge:
 
 
 @contextmanager
-def deciding(charge_id: UUID, action: Action) -> Iterator[tuple[Charge, Subscription]]:
+def deciding(charge_id: UUID, action: Decision) -> Iterator[tuple[Charge, Subscription]]:
     """The charge and its subscription, locked in this order, if its state allows the action.
 
     Raises NotFoundError, NotAllowedError.
@@ -128,7 +128,7 @@ def deciding(charge_id: UUID, action: Action) -> Iterator[tuple[Charge, Subscrip
         yield charge, lifecycle.find_for_update(charge.subscription_id)
 
 
-def _check(charge: Charge, action: Action) -> None:
+def _check(charge: Charge, action: Decision) -> None:
     if action not in actions_of(charge):
         raise NotAllowedError(f"Ce prélèvement ({charge.status.label.lower()}) ne permet pas cette action.")
 
@@ -138,13 +138,13 @@ def retry(charge_id: UUID, *, by: User, at: datetime) -> Charge:
 
     Raises NotFoundError, NotAllowedError; InvalidInputError where no means of payment can be used, with the reason.
     """
-    with deciding(charge_id, Action.RETRY) as (charge, subscription):
+    with deciding(charge_id, Decision.RETRY) as (charge, subscription):
         means = load_means([subscription])[subscription.id]
         obstacle = means.obstacle(scheduling.local_date(at, subscription.timezone))
         if obstacle is not None:
             raise InvalidInputError(obstacle)
         charge.next_attempt_at = at
-        tell(charge, Action.RETRY, None, by=by, at=at)
+        tell(charge, Decision.RETRY, None, by=by, at=at)
         queue.enqueue_once_after_commit(sweeping.JOB, tenancy.current_organisation_id(), on="charges")
     return charge
 
@@ -158,7 +158,7 @@ def mark_paid(
     """
     check_day(paid_on, at=at)
     reason = checked_reason(reason, is_needed=False)
-    with deciding(charge_id, Action.MARK_PAID) as (charge, subscription):
+    with deciding(charge_id, Decision.MARK_PAID) as (charge, subscription):
         payment = Payment(
             id=new_id(),
             company_id=charge.company_id,
@@ -175,7 +175,7 @@ def mark_paid(
         db.session.add(payment)
         effects.settle_paid(charge, subscription, at=at, by=by)
         drafting.draft_for_charge(charge, at=at)
-        tell(charge, Action.MARK_PAID, method.label, by=by, at=at)
+        tell(charge, Decision.MARK_PAID, method.label, by=by, at=at)
     return charge
 
 
@@ -196,7 +196,7 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
     """
     reason = checked_reason(reason)
     _call_off(charge_id, at=at)
-    with deciding(charge_id, Action.GIVE_UP) as (charge, subscription):
+    with deciding(charge_id, Decision.GIVE_UP) as (charge, subscription):
         for attempt in _open_attempts(charge):
             attempt.status, attempt.settled_at = AttemptStatus.CANCELED, at
         effects.move(charge, ChargeStatus.CANCELED, at=at)
@@ -204,7 +204,7 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
         charge.explanation = reason
         db.session.flush()
         effects.go_on_if_clear(charge, subscription, at=at, by=by)
-        tell(charge, Action.GIVE_UP, reason, by=by, at=at)
+        tell(charge, Decision.GIVE_UP, reason, by=by, at=at)
     return charge
 
 
@@ -213,18 +213,18 @@ class _UnderWay(NamedTuple):
 
     attempt_id: UUID
     provider_payment_id: str | None
-    provider: Provider
+    provider: PaymentProvider
     is_lost: bool
 
 
-def _find_under_way(charge_id: UUID, action: Action, *, at: datetime) -> list[_UnderWay]:
+def _find_under_way(charge_id: UUID, action: Decision, *, at: datetime) -> list[_UnderWay]:
     with transaction():
         charge = find_charge(charge_id)
         _check(charge, action)
         found = []
         for attempt in _open_attempts(charge):
             provider = provider_of(calling.find_account(attempt.provider_account_id))
-            is_lost = recording.is_lost(attempt, Patience.of(provider), at=at)
+            is_lost = recording.is_lost(attempt, KeyLimits.of(provider), at=at)
             found.append(_UnderWay(attempt.id, attempt.provider_payment_id, provider, is_lost))
         return found
 
@@ -232,7 +232,7 @@ def _find_under_way(charge_id: UUID, action: Action, *, at: datetime) -> list[_U
 def _call_off(charge_id: UUID, *, at: datetime) -> None:
     """Cancel at the provider what it has under way for the charge. What it will not cancel is recorded as it stands."""
     try:
-        for attempt in _find_under_way(charge_id, Action.GIVE_UP, at=at):
+        for attempt in _find_under_way(charge_id, Decision.GIVE_UP, at=at):
             if attempt.provider_payment_id is None:
                 continue  # unknown there, as far as anybody can tell: a person has decided
             outcome = attempt.provider.cancel(attempt.provider_payment_id)
@@ -252,7 +252,7 @@ def _open_attempts(charge: Charge) -> list[ChargeAttempt]:
 
 def look_up(charge_id: UUID, *, by: User, at: datetime) -> Charge:
     """Have the provider asked now what became of it. Raises NotFoundError, NotAllowedError."""
-    with deciding(charge_id, Action.LOOK_UP) as (charge, _):
+    with deciding(charge_id, Decision.LOOK_UP) as (charge, _):
         charge.next_attempt_at = at
         queue.enqueue_once_after_commit(sweeping.JOB, tenancy.current_organisation_id(), on="charges")
     return charge
@@ -266,17 +266,17 @@ def declare_lost(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Cha
     """
     reason = checked_reason(reason)
     _make_sure_of_loss(charge_id, at=at)
-    with deciding(charge_id, Action.DECLARE_LOST) as (charge, subscription):
+    with deciding(charge_id, Decision.DECLARE_LOST) as (charge, subscription):
         for attempt in _open_attempts(charge):
             attempt.status, attempt.settled_at = AttemptStatus.CANCELED, at
         effects.leave_to_person(charge, subscription, Attention.REFUSED, reason, at=at)
-        tell(charge, Action.DECLARE_LOST, reason, by=by, at=at)
+        tell(charge, Decision.DECLARE_LOST, reason, by=by, at=at)
     return charge
 
 
 def _make_sure_of_loss(charge_id: UUID, *, at: datetime) -> None:
     try:
-        for attempt in _find_under_way(charge_id, Action.DECLARE_LOST, at=at):
+        for attempt in _find_under_way(charge_id, Decision.DECLARE_LOST, at=at):
             if not attempt.is_lost:
                 raise NotAllowedError(NOT_LOST_YET)
             outcome = attempt.provider.find_payment(attempt.attempt_id, provider_payment_id=attempt.provider_payment_id)
@@ -293,10 +293,10 @@ def dismiss(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
     Raises NotFoundError, NotAllowedError; InvalidInputError without a reason.
     """
     reason = checked_reason(reason)
-    with deciding(charge_id, Action.DISMISS) as (charge, _):
+    with deciding(charge_id, Decision.DISMISS) as (charge, _):
         effects.set_attention(charge, None, at=at)
         charge.explanation = reason
-        tell(charge, Action.DISMISS, reason, by=by, at=at)
+        tell(charge, Decision.DISMISS, reason, by=by, at=at)
     return charge
 
 
@@ -311,7 +311,7 @@ def checked_reason(reason: str, *, is_needed: bool = True) -> str:
 
 
 def tell(
-    charge: Charge, action: Action, detail: str | None, *, by: User, at: datetime, amount: Decimal | None = None
+    charge: Charge, action: Decision, detail: str | None, *, by: User, at: datetime, amount: Decimal | None = None
 ) -> None:
     """Write a person's decision into the client's timeline, with the charge's amount unless it is about another."""
     changes: dict[str, Any] = {

@@ -121,7 +121,7 @@ def _find_captured(account_id: UUID, since: datetime, until: datetime) -> list[t
 
 
 def _make_sure(
-    provider: protocol.Provider, attempt_id: UUID, payment_id: str | None, found: Differences, *, at: datetime
+    provider: protocol.PaymentProvider, attempt_id: UUID, payment_id: str | None, found: Differences, *, at: datetime
 ) -> None:
     """A list may leave things out: only what the provider does not know when it is asked is a difference."""
     if provider.find_payment(attempt_id, provider_payment_id=payment_id) is not None:

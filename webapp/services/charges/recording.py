@@ -19,7 +19,7 @@ from sqlalchemy import Select, exists, func, select, update
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol, refusals
-from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState, Provider
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentProvider, PaymentState
 from webapp.models.banking import Mandate
 from webapp.models.base import new_id
 from webapp.models.charges import (
@@ -36,7 +36,7 @@ from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Milestone, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import claiming, effects, retries
-from webapp.services.charges.claiming import OPEN_ATTEMPTS, Claim
+from webapp.services.charges.claiming import OPEN_ATTEMPTS, ChargeClaim
 from webapp.services.invoices import drafting
 from webapp.transactions import transaction
 
@@ -58,28 +58,28 @@ NOT_KNOWN = "Le résultat n’est pas connu\u202f: le prestataire est interrogé
 CALLED_OFF = "Le paiement a été annulé chez le prestataire."
 
 
-class Patience(NamedTuple):
+class KeyLimits(NamedTuple):
     """How long a provider honours a key, and how late it may still commit a request that looked lost."""
 
     honoured_key_age: timedelta
     longest_delay: timedelta
 
     @classmethod
-    def of(cls, provider: Provider) -> "Patience":
+    def of(cls, provider: PaymentProvider) -> "KeyLimits":
         """The provider's own."""
         return cls(provider.honoured_key_age, provider.longest_delay)
 
 
-NOTHING_DELAYED = Patience(timedelta(0), timedelta(0))
+NOTHING_DELAYED = KeyLimits(timedelta(0), timedelta(0))
 
 
 @dataclass(frozen=True)
 class Result:
     """What came of a claim. A look-up that found nothing has no outcome."""
 
-    claim: Claim
+    claim: ChargeClaim
     outcome: PaymentOutcome | None
-    patience: Patience
+    patience: KeyLimits
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Recorded:
     """What was recorded: how many charges stand where now, and what is to be sent again."""
 
     statuses: Counter[ChargeStatus] = field(default_factory=Counter)
-    again: list[Claim] = field(default_factory=list)
+    again: list[ChargeClaim] = field(default_factory=list)
 
 
 class _Rows(NamedTuple):
@@ -159,7 +159,7 @@ def apply_outcomes(outcomes: Mapping[UUID, PaymentOutcome], *, at: datetime) -> 
         return {attempt_id: found.charge.status for attempt_id, found in rows.items()}
 
 
-def apply_refund(attempt_id: UUID, told: protocol.Refund, *, at: datetime) -> None:
+def apply_refund(attempt_id: UUID, told: protocol.ProviderRefund, *, at: datetime) -> None:
     """Record a refund that a provider tells of, whoever heard it; what is recorded already changes nothing."""
     with transaction():
         _given_back(_lock([attempt_id])[attempt_id], told, at=at)
@@ -298,7 +298,7 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         effects.settle_reversed(charge, reason=words, at=at)
 
 
-def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
+def _given_back(found: _Rows, told: protocol.ProviderRefund, *, at: datetime) -> None:
     """A refund is in the ledger once, and so is its failure. What is told late, and is so no more, changes nothing.
 
     One that we asked for has its credit note with it; else a person makes that.
@@ -334,7 +334,9 @@ def _given_back(found: _Rows, told: protocol.Refund, *, at: datetime) -> None:
         effects.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
 
 
-def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: protocol.Refund, *, at: datetime) -> None:
+def _undo_refund(
+    found: _Rows, payment: Payment, ours: Refund | None, told: protocol.ProviderRefund, *, at: datetime
+) -> None:
     """The provider could not deliver a refund: its money is with us again, and in the ledger, once."""
     if db.session.scalar(select(exists().where(Payment.undoes_id == payment.id))):
         return
@@ -354,7 +356,7 @@ def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: prot
     effects.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
 
 
-def _lock_refund(found: _Rows, told: protocol.Refund) -> Refund | None:
+def _lock_refund(found: _Rows, told: protocol.ProviderRefund) -> Refund | None:
     """The row by which we asked for it; None where somebody asked at the provider's own site."""
     statement = select(Refund).where(Refund.id == told.refund_id, Refund.attempt_id == found.attempt.id)
     return db.session.scalar(statement.with_for_update().execution_options(populate_existing=True))
@@ -420,7 +422,7 @@ _STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = 
 }
 
 
-def _not_found(found: _Rows, patience: Patience, *, at: datetime) -> list[Claim]:
+def _not_found(found: _Rows, patience: KeyLimits, *, at: datetime) -> list[ChargeClaim]:
     """The provider has no such payment: it is sent again with its key, or waited for, or left to a person."""
     if _may_send_again(found, patience, at=at):
         effects.set_attention(found.charge, None, at=at)
@@ -433,7 +435,7 @@ def _not_found(found: _Rows, patience: Patience, *, at: datetime) -> list[Claim]
     return []
 
 
-def _may_send_again(found: _Rows, patience: Patience, *, at: datetime) -> bool:
+def _may_send_again(found: _Rows, patience: KeyLimits, *, at: datetime) -> bool:
     attempt = found.attempt
     first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
     return (
@@ -445,7 +447,7 @@ def _may_send_again(found: _Rows, patience: Patience, *, at: datetime) -> bool:
     )
 
 
-def is_lost(attempt: ChargeAttempt, patience: Patience, *, at: datetime) -> bool:
+def is_lost(attempt: ChargeAttempt, patience: KeyLimits, *, at: datetime) -> bool:
     """Whether a payment that the provider does not know can no longer come into being, nor be sent again."""
     first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
     return at >= max(first + patience.honoured_key_age, last + patience.longest_delay)

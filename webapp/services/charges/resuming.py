@@ -12,7 +12,7 @@ from webapp.models.charges import Attention, Charge
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import decisions, sweeping
-from webapp.services.charges.decisions import Action
+from webapp.services.charges.decisions import Decision
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.means import DEBITED, Means, load_means
 from webapp.transactions import transaction
@@ -44,7 +44,7 @@ def resume_all(*, by: User, at: datetime) -> Resumed:
             ready = _find_ready(charges, at=at)
             for charge in ready:
                 charge.next_attempt_at = at
-                decisions.tell(charge, Action.RETRY, None, by=by, at=at)
+                decisions.tell(charge, Decision.RETRY, None, by=by, at=at)
             if ready:
                 queue.enqueue_once_after_commit(sweeping.JOB, tenancy.current_organisation_id(), on="charges")
         resumed += len(ready)
@@ -74,7 +74,9 @@ def _find_ready(charges: list[Charge], *, at: datetime) -> list[Charge]:
 
     def is_ready(charge: Charge) -> bool:
         subscription = found[charge.subscription_id]
-        return Action.RETRY in decisions.actions_of(charge) and _may_be_asked(subscription, means[subscription.id], at)
+        return Decision.RETRY in decisions.actions_of(charge) and _may_be_asked(
+            subscription, means[subscription.id], at
+        )
 
     return [charge for charge in charges if is_ready(charge)]
 

@@ -1,6 +1,5 @@
 """Changing a client, without anybody overwriting what they have not seen."""
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import clock
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
@@ -17,32 +16,9 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.banking import BankDetails, add_account
 from webapp.services.clients.duplicates import refuse_similar
 from webapp.services.clients.fields import ClientFields, find_commercial, find_own_commercial
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
-
-
-class EditConflictError(DomainError):
-    """Somebody else changed the client meanwhile; ``theirs`` is how it stands now, at ``version``."""
-
-    def __init__(self, theirs: ClientFields, version: int) -> None:
-        super().__init__("Ce client a été modifié entre-temps.")
-        self.theirs = theirs
-        self.version = version
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A field that somebody else changed: what it was, theirs, and what you wrote (``mine``)."""
-
-    field: str
-    base: Any
-    theirs: Any
-    mine: Any
-
-    @property
-    def is_contested(self) -> bool:
-        """Whether both changed it, and differently."""
-        return bool(self.mine not in (self.base, self.theirs))
 
 
 def find_client(client_id: UUID) -> Client:
@@ -74,7 +50,8 @@ def edit_client(
     with transaction():
         client = _lock(client_id)
         if client.version != version:
-            raise EditConflictError(ClientFields.of(client), client.version)
+            stands = ClientFields.of(client)
+            raise EditConflictError("Ce client a été modifié entre-temps.", theirs=stands, version=client.version)
         before = ClientFields.of(client)
         changed = before.differing(fields)
         if "commercial_id" in changed:
@@ -99,16 +76,6 @@ def edit_client(
             client.version += 1
             client.changed_at = at
     return client
-
-
-def merge(base: ClientFields, mine: ClientFields, theirs: ClientFields) -> tuple[ClientFields, list[Difference]]:
-    """What I changed on top of ``theirs``, and what they changed since ``base``, for me to see before I save."""
-    my_changes = {name: getattr(mine, name) for name in base.differing(mine)}
-    differences = [
-        Difference(name, getattr(base, name), getattr(theirs, name), getattr(mine, name))
-        for name in base.differing(theirs)
-    ]
-    return replace(theirs, **my_changes), differences
 
 
 def _lock(client_id: UUID) -> Client:

@@ -12,6 +12,7 @@ from webapp.extensions import db
 from webapp.models.clients import Civility, Client, ClientStatus
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
+from webapp.services.concurrent_edits import EditableFields
 from webapp.services.contact import clean_text, normalise_email, normalise_phone, normalise_postcode
 
 OLDEST_BIRTH = date(1900, 1, 1)
@@ -28,7 +29,7 @@ LENGTHS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClientFields:
+class ClientFields(EditableFields):
     """A client's editable fields, named as the model's columns; absent is None, or "" for the names."""
 
     status: ClientStatus = ClientStatus.PROSPECT
@@ -54,10 +55,6 @@ class ClientFields:
     def of(cls, client: Client) -> "ClientFields":
         """The fields as they stand."""
         return cls(**{each.name: getattr(client, each.name) for each in fields(cls)})
-
-    def differing(self, other: "ClientFields") -> list[str]:
-        """The names of the fields that ``other`` has differently."""
-        return [each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)]
 
     def normalised(self, *, today: date) -> "ClientFields":
         """The same in the form in which it is kept. Raises InvalidInputError, naming the field, for the first fault."""

@@ -32,7 +32,7 @@ from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
-from webapp.services.clients.selection import ClientsView, Conditions, Sort, conditions_of, filters_of
+from webapp.services.clients.selection import ClientSort, ClientsView, Conditions, conditions_of, filters_of
 
 Statement = Select[*tuple[Any, ...]]
 Found = Row[*tuple[Any, ...]]
@@ -75,7 +75,7 @@ class Count(NamedTuple):
     is_capped: bool
 
 
-class Listing(NamedTuple):
+class ClientList(NamedTuple):
     """The page that a view asks for, and how many clients the view holds in all."""
 
     page: keyset.Page[ClientRow]
@@ -111,15 +111,15 @@ _COLUMNS: tuple[Column, ...] = (
 )
 
 # What each order sorts by, and how a cursor holds it.
-_KEYS: dict[Sort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
-    Sort.NAME: (Client.name_key, str),
-    Sort.CITY: (Client.city_key, str),
-    Sort.CHANGED: (Client.changed_at, datetime),
-    Sort.CONTRACTS: (Client.contracts_count, int),
+_KEYS: dict[ClientSort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
+    ClientSort.NAME: (Client.name_key, str),
+    ClientSort.CITY: (Client.city_key, str),
+    ClientSort.CHANGED: (Client.changed_at, datetime),
+    ClientSort.CONTRACTS: (Client.contracts_count, int),
 }
 
 
-def list_clients(view: ClientsView, *, exact: bool = False) -> Listing:
+def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
     """The clients of a view, a page of them, and their number; ``exact`` counts beyond COUNT_CAP.
 
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
@@ -171,7 +171,7 @@ def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
     return _both_ways(partial(_walking, view, conditions_of(view, []), _UNCOUNTED, columns=[Client.id]))
 
 
-def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> Listing:
+def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> ClientList:
     """Gathered, if the matches are not too many; else, and for a team, by walking."""
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
@@ -199,7 +199,7 @@ def _neighbours(found: dict[_Way, Found]) -> Neighbours:
     return Neighbours(previous.id if previous else None, following.id if following else None)
 
 
-def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> Listing:
+def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> ClientList:
     def read(start: keyset.Position | None) -> Sequence[Found]:
         if start is None:
             return db.session.execute(statement(_Way.START)).all()
@@ -207,7 +207,7 @@ def _read(view: ClientsView, position: keyset.Position | None, statement: Callab
         return db.session.execute(statement(way), {"key": start.key, "id": start.id}).all()
 
     page = keyset.page(read, position, place=lambda row: (row[0], row.id), sort=view.sort, size=PAGE_SIZE)
-    return Listing(page.map(_row), Count(page.rows[0].total if page.rows else 0, is_capped=False))
+    return ClientList(page.map(_row), Count(page.rows[0].total if page.rows else 0, is_capped=False))
 
 
 def _walking(

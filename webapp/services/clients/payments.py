@@ -31,19 +31,19 @@ _CONTRACTS = (
 
 
 @dataclass(frozen=True)
-class Account:
+class ClientAccount:
     """A bank account with the mandates given on it."""
 
     account: BankAccount
     mandates: list[Mandate]
 
 
-def list_accounts(client_id: UUID) -> list[Account]:
+def list_accounts(client_id: UUID) -> list[ClientAccount]:
     """The client's accounts, the first written down first."""
     mandates: dict[BankAccount, list[Mandate]] = {}
     for account, mandate in db.session.execute(_ACCOUNTS, {"client_id": client_id}):
         mandates.setdefault(account, []).extend([mandate] if mandate else [])
-    return [Account(account, given) for account, given in mandates.items()]
+    return [ClientAccount(account, given) for account, given in mandates.items()]
 
 
 def list_contracts(client_id: UUID) -> Sequence[Contract]:
@@ -51,7 +51,7 @@ def list_contracts(client_id: UUID) -> Sequence[Contract]:
     return db.session.scalars(_CONTRACTS, {"client_id": client_id}).all()
 
 
-def debit_problem(contract: Contract, accounts: list[Account], *, on: date) -> str | None:
+def debit_problem(contract: Contract, accounts: list[ClientAccount], *, on: date) -> str | None:
     """What keeps the contract from being debited on that day, in a sentence; None where nothing does."""
     if contract.payment_method is not PaymentMethod.SEPA or contract.status not in LIVING:
         return None

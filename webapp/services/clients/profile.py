@@ -19,7 +19,7 @@ from webapp.models.tasks import Task
 from webapp.models.winleadplus import SyncMapping
 from webapp.services.clients.activities import list_open_tasks
 from webapp.services.clients.banking import may_reveal
-from webapp.services.clients.payments import Account, list_accounts
+from webapp.services.clients.payments import ClientAccount, list_accounts
 from webapp.services.clients.provenance import Provenance, find_provenance
 from webapp.services.clients.timeline import Timeline, list_events
 
@@ -44,13 +44,13 @@ _CONTRACTS = (
 
 
 @dataclass(frozen=True)
-class Profile:
+class ClientProfile:
     """A client and what belongs to it."""
 
     client: Client
     commercial: Commercial | None
     synced_at: datetime | None
-    accounts: list[Account]
+    accounts: list[ClientAccount]
     contracts: list[Contract]
     tasks: Sequence[Task]
     timeline: Timeline
@@ -77,13 +77,13 @@ def find_header(client_id: UUID, *, viewer: User) -> Header:
     return Header(client, commercial, may_reveal(viewer, commercial))
 
 
-def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> Profile:
+def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> ClientProfile:
     """The client as ``viewer`` may see it, its timeline from the event ``before`` on. Raises NotFoundError."""
     found = db.session.execute(_PROFILE, {"client_id": client_id}).first()
     if found is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial, last_sync, has_card = found
-    return Profile(
+    return ClientProfile(
         client=client,
         commercial=commercial,
         synced_at=last_sync,

@@ -37,7 +37,7 @@ class SourceFilter(StrEnum):
         return {"winleadplus": Source.WINLEADPLUS, "woocommerce": Source.WOOCOMMERCE}.get(self.value)
 
 
-class Sort(keyset.Order):
+class ClientSort(keyset.Order):
     """The orders of the list, as the address says them."""
 
     NAME = "nom"
@@ -63,13 +63,13 @@ class ClientsView:
     commercial: UUID | Literal["sans-commercial"] | None = None
     team: UUID | None = None
     lacks_contact: bool = False
-    sort: Sort = Sort.NAME
+    sort: ClientSort = ClientSort.NAME
     cursor: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves clients out."""
-        return replace(self, sort=Sort.NAME, cursor="") != ClientsView()
+        return replace(self, sort=ClientSort.NAME, cursor="") != ClientsView()
 
 
 def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:

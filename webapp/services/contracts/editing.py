@@ -1,10 +1,10 @@
 """Creating and changing contracts by hand, without anybody overwriting what they have not seen."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 
 from webapp import french
 from webapp.clock import PARIS, start_of
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.commercials import Commercial
@@ -24,7 +24,8 @@ from webapp.models.products import Product
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.editing import find_client
 from webapp.services.clients.fields import find_commercial
-from webapp.services.contracts.fields import ContractFields, LineFields, find_company
+from webapp.services.concurrent_edits import Difference, EditConflictError
+from webapp.services.contracts.fields import ContractFields, ContractLineFields, find_company
 from webapp.transactions import transaction
 
 LABELS = {
@@ -44,25 +45,6 @@ LABELS = {
     "withdrawal_day": "jour de prélèvement",
     "lines": "lignes",
 }
-
-
-class ContractConflictError(DomainError):
-    """Somebody else changed the contract meanwhile; ``theirs`` is how it stands now, since ``changed_at``."""
-
-    def __init__(self, theirs: ContractFields, changed_at: datetime) -> None:
-        super().__init__("Ce contrat a été modifié entre-temps.")
-        self.theirs = theirs
-        self.changed_at = changed_at
-
-
-class Difference(NamedTuple):
-    """A field that somebody else changed, in words: what it was, theirs, and what you wrote instead, if you did."""
-
-    label: str
-    base: str | None
-    theirs: str | None
-    mine: str | None
-    is_contested: bool
 
 
 def find_contract(contract_id: UUID) -> Contract:
@@ -94,7 +76,7 @@ def create_contract(client_id: UUID, written: ContractFields, *, by: User, at: d
 def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime, by: User, at: datetime) -> Contract:
     """Change a contract that its editor saw as it stood since ``seen`` (its ``changed_at``).
 
-    Raises NotFoundError; InvalidInputError, naming the field; ContractConflictError, before anything is written.
+    Raises NotFoundError; InvalidInputError, naming the field; EditConflictError, before anything is written.
     """
     new = written.normalised(today=at.astimezone(PARIS).date())
     with transaction():
@@ -105,7 +87,7 @@ def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime,
         db.session.refresh(contract)
         before = ContractFields.of(contract)
         if contract.changed_at != seen:
-            raise ContractConflictError(before, contract.changed_at)
+            raise EditConflictError("Ce contrat a été modifié entre-temps.", theirs=before, version=contract.changed_at)
         changed = before.differing(new)
         if changed:
             _find_parties(new, before=before)
@@ -118,22 +100,12 @@ def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime,
     return contract
 
 
-def merge(
-    base: ContractFields, mine: ContractFields, theirs: ContractFields
-) -> tuple[ContractFields, list[Difference]]:
-    """What I changed of ``base`` on top of ``theirs``, and what they changed meanwhile, for me to see before I save."""
-    my_changes = {name: getattr(mine, name) for name in base.differing(mine)}
-    differences = [
-        Difference(
-            LABELS[name],
-            base=worded(name, getattr(base, name)),
-            theirs=worded(name, getattr(theirs, name)),
-            mine=worded(name, getattr(mine, name)),
-            is_contested=getattr(mine, name) not in (getattr(base, name), getattr(theirs, name)),
-        )
-        for name in base.differing(theirs)
+def worded_differences(differences: list[Difference]) -> list[Difference]:
+    """The same in words."""
+    return [
+        Difference(LABELS[each.field], *(worded(each.field, value) for value in (each.base, each.theirs, each.mine)))
+        for each in differences
     ]
-    return replace(theirs, **my_changes), differences
 
 
 def worded(name: str, value: Any) -> str | None:
@@ -151,7 +123,7 @@ def worded(name: str, value: Any) -> str | None:
     return ", ".join(map(_line, value)) if name == "lines" else str(value)
 
 
-def _line(line: LineFields) -> str:
+def _line(line: ContractLineFields) -> str:
     """2 × Coffret à 9,90: a change of a price or a quantity is one that a person can see."""
     count = "" if line.quantity == 1 else f"{french.quantity(line.quantity)} × "
     return f"{count}{line.label}" + ("" if line.unit_price is None else f" à {french.amount(line.unit_price)}")
@@ -218,7 +190,7 @@ def _set_columns(contract: Contract, new: ContractFields, changed: list[str]) ->
         contract.status_raw = None  # upstream's word told of the status that was
 
 
-def _replace_lines(contract: Contract, lines: tuple[LineFields, ...]) -> None:
+def _replace_lines(contract: Contract, lines: tuple[ContractLineFields, ...]) -> None:
     """What came with a line from upstream stays with the line of the same label."""
     of_contract = ContractLine.contract_id == contract.id
     details = {line.label: line.details for line in db.session.scalars(select(ContractLine).where(of_contract))}
@@ -240,7 +212,7 @@ def _replace_lines(contract: Contract, lines: tuple[LineFields, ...]) -> None:
     db.session.expire(contract, ["lines"])
 
 
-def _products_of(lines: tuple[LineFields, ...]) -> Iterator[tuple[str, UUID]]:
+def _products_of(lines: tuple[ContractLineFields, ...]) -> Iterator[tuple[str, UUID]]:
     """The products known by the lines' labels, whatever their case and accents."""
     for label in {line.label for line in lines}:
         product_id = db.session.scalar(select(Product.id).where(Product.name_key == func.fold(label)))

@@ -14,6 +14,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 from webapp.models.organisations import Company
+from webapp.services.concurrent_edits import EditableFields
 from webapp.services.contact import clean_text
 
 LENGTHS = {"reference": 100, "contract_type": 100, "supplier": 200, "description": 2000}
@@ -26,7 +27,7 @@ YEARS = range(1950, 2200)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineFields:
+class ContractLineFields:
     """A line: what was sold, how much of it, and the price of one, before tax, in the contract's currency."""
 
     label: str
@@ -35,7 +36,7 @@ class LineFields:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContractFields:
+class ContractFields(EditableFields):
     """A contract's editable fields; absent is None. ``signed_on`` and ``validated_on`` are days in Paris."""
 
     reference: str = ""
@@ -52,20 +53,17 @@ class ContractFields:
     ends_on: date | None = None
     payment_method: PaymentMethod | None = None
     withdrawal_day: int | None = None
-    lines: tuple[LineFields, ...] = ()
+    lines: tuple[ContractLineFields, ...] = ()
 
     @classmethod
     def of(cls, contract: Contract) -> "ContractFields":
         """The fields as they stand."""
         lines = tuple(
-            LineFields(label=line.label, quantity=line.quantity, unit_price=line.unit_price) for line in contract.lines
+            ContractLineFields(label=line.label, quantity=line.quantity, unit_price=line.unit_price)
+            for line in contract.lines
         )
         kept = [each.name for each in fields(cls) if each.name not in ("validated_on", "lines")]
         return cls(**{name: getattr(contract, name) for name in kept}, validated_on=contract.validated_on, lines=lines)
-
-    def differing(self, other: "ContractFields") -> list[str]:
-        """The names of the fields that ``other`` has differently."""
-        return [each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)]
 
     def normalised(self, *, today: date) -> "ContractFields":
         """The same in the form in which it is kept. Raises InvalidInputError, naming the field, for the first fault."""
@@ -93,7 +91,7 @@ class ContractFields:
     def _texts(self) -> dict[str, Any]:
         return {name: clean_text(getattr(self, name) or "") or None for name in LENGTHS}
 
-    def _clean_lines(self) -> tuple[LineFields, ...]:
+    def _clean_lines(self) -> tuple[ContractLineFields, ...]:
         return tuple(replace(line, label=clean_text(line.label)) for line in self.lines)
 
     def _faults_of_dates(self, today: date) -> Iterator[InvalidInputError]:

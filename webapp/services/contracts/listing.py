@@ -23,7 +23,7 @@ from webapp.models.products import Product
 from webapp.services import keyset
 from webapp.services.contracts import counting
 from webapp.services.contracts.search import search_conditions
-from webapp.services.contracts.selection import NOBODY, ContractsView, Sort, row_conditions
+from webapp.services.contracts.selection import NOBODY, ContractSort, ContractsView, row_conditions
 
 Statement = Select[*tuple[Any, ...]]
 Found = Row[*tuple[Any, ...]]
@@ -61,7 +61,7 @@ class Total(NamedTuple):
     amounts: Mapping[str, Decimal] | None
 
 
-class Listing(NamedTuple):
+class ContractList(NamedTuple):
     """The page that a view asks for, and how many contracts the view holds in all."""
 
     page: keyset.Page[ContractRow]
@@ -99,20 +99,20 @@ _COLUMNS = (
 )
 
 # What each order sorts by, and how a cursor holds it.
-_KEYS: dict[Sort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
-    Sort.SIGNED: (Contract.signed_key, date),
-    Sort.AMOUNT: (Contract.amount_key, Decimal),
-    Sort.ENDS: (Contract.ends_key, date),
+_KEYS: dict[ContractSort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
+    ContractSort.SIGNED: (Contract.signed_key, date),
+    ContractSort.AMOUNT: (Contract.amount_key, Decimal),
+    ContractSort.ENDS: (Contract.ends_key, date),
 }
 
 
-def list_contracts(view: ContractsView, *, exact: bool = False) -> Listing:
+def list_contracts(view: ContractsView, *, exact: bool = False) -> ContractList:
     """The contracts of a view, a page of them, and their number; ``exact`` counts beyond COUNT_CAP.
 
     A cursor that is none, was made for another sort, or leads past the last row gives the first page.
     """
     total = count_contracts(view, exact=exact)
-    return Listing(_find_page(view, is_scarce=_is_scarce(view, total)), total)
+    return ContractList(_find_page(view, is_scarce=_is_scarce(view, total)), total)
 
 
 def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:

@@ -15,7 +15,7 @@ from webapp.models.products import Product
 
 
 @dataclass(frozen=True)
-class Profile:
+class ContractProfile:
     """A contract, and the statuses that it went through, the first change first."""
 
     contract: Contract
@@ -30,7 +30,7 @@ class Profile:
         return first.old_status_raw or first.old_status.label
 
 
-def find_profile(contract_id: UUID) -> Profile:
+def find_profile(contract_id: UUID) -> ContractProfile:
     """The contract with client, company, commercials and lines. Raises NotFoundError."""
     statement = (
         select(Contract)
@@ -48,7 +48,7 @@ def find_profile(contract_id: UUID) -> Profile:
     changes = select(ContractStatusChange).where(ContractStatusChange.contract_id == contract_id)
     changes = changes.options(joinedload(ContractStatusChange.user))
     in_order = changes.order_by(ContractStatusChange.at, ContractStatusChange.id)
-    return Profile(contract, db.session.scalars(in_order).all())
+    return ContractProfile(contract, db.session.scalars(in_order).all())
 
 
 def list_product_names() -> Sequence[str]:

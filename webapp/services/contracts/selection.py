@@ -37,7 +37,7 @@ Seller = UUID | OfTeam | Literal["sans-commercial"]
 """Who a contract counts for: its commercial at signature, any of a team's, or nobody."""
 
 
-class Sort(keyset.Order):
+class ContractSort(keyset.Order):
     """By signature, amount or end. Contracts without a date come last from the newest signature or the soonest end."""
 
     SIGNED = "signature"
@@ -69,13 +69,13 @@ class ContractsView:
     ends_since: date | None = None
     ends_until: date | None = None
     lacks_mandate: bool = False
-    sort: Sort = Sort.SIGNED_DESCENDING
+    sort: ContractSort = ContractSort.SIGNED_DESCENDING
     cursor: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves contracts out."""
-        return replace(self, sort=Sort.SIGNED_DESCENDING, cursor="") != ContractsView()
+        return replace(self, sort=ContractSort.SIGNED_DESCENDING, cursor="") != ContractsView()
 
 
 Facts = type[Contract] | type[ContractTally]

@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class BreakdownGroup:
     """One group: its name, and its number."""
 
     label: str
@@ -65,7 +65,7 @@ class Breakdown:
 
     kind: Kind
     heading: str
-    lines: list[Line]
+    lines: list[BreakdownGroup]
     total: Number
 
     @property
@@ -81,7 +81,7 @@ def by_month(base: ContractsView, *, until: date) -> Breakdown:
     figures = count_by(view, Axis.MONTH)
     months = [Period.around(period.since + relativedelta(months=each)) for each in range(12)]
     lines = [
-        Line(f"{month.since:%m/%Y}", Number(figures.get(month.since, NONE), signed_within(base, month)))
+        BreakdownGroup(f"{month.since:%m/%Y}", Number(figures.get(month.since, NONE), signed_within(base, month)))
         for month in months
     ]
     return Breakdown(Kind.MONTHS, "Mois de signature", lines, _sum(view, figures))
@@ -109,7 +109,7 @@ def by_status(base: ContractsView) -> Breakdown:
     """The contracts of ``base`` by status."""
     figures = count_by(base, Axis.STATUS)
     lines = [
-        Line(status.label, Number(figures[status], replace(base, status=status)))
+        BreakdownGroup(status.label, Number(figures[status], replace(base, status=status)))
         for status in ContractStatus
         if status in figures
     ]
@@ -137,9 +137,9 @@ def _sum(view: ContractsView, figures: Mapping[Key, Figure]) -> Number:
 
 def _lines(
     figures: Mapping[Key, Figure], names: Mapping[Any, str], narrowed: Callable[[Any], ContractsView]
-) -> list[Line]:
+) -> list[BreakdownGroup]:
     """A line for each group, the largest first."""
-    lines = [Line(names[key], Number(figure, narrowed(key))) for key, figure in figures.items()]
+    lines = [BreakdownGroup(names[key], Number(figure, narrowed(key))) for key, figure in figures.items()]
     return sorted(lines, key=lambda line: (-line.number.contracts, line.label))
 
 

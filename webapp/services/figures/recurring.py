@@ -17,7 +17,12 @@ from webapp.services.contracts.selection import OfTeam
 from webapp.services.figures.period import DAY, Period
 from webapp.services.figures.scope import Scope
 from webapp.services.subscriptions import metrics
-from webapp.services.subscriptions.listing import ANY_RECURRING, SubscriptionsView, Totals, count_subscriptions
+from webapp.services.subscriptions.listing import (
+    ANY_RECURRING,
+    SubscriptionsView,
+    SubscriptionTotals,
+    count_subscriptions,
+)
 from webapp.services.subscriptions.metrics import Churn, Movements, Unpaid
 
 CHURN_PERIOD = timedelta(days=30)
@@ -28,7 +33,7 @@ MONTHS = 12
 class RevenueNumber:
     """Subscriptions that bring something every month, and the view of them."""
 
-    totals: Totals
+    totals: SubscriptionTotals
     view: SubscriptionsView
 
 
@@ -77,8 +82,8 @@ def revenue_by_month(scope: Scope, period: Period, *, today: date) -> dict[date,
     return metrics.revenue_by_month(months=MONTHS, until=min(period.until, today), scope=_narrowed(scope))
 
 
-def _narrowed(scope: Scope) -> metrics.Scope:
-    return metrics.Scope(MAIN_CURRENCY, commercial_ids=None if scope.is_all else list(scope.members))
+def _narrowed(scope: Scope) -> metrics.MetricsScope:
+    return metrics.MetricsScope(MAIN_CURRENCY, commercial_ids=None if scope.is_all else list(scope.members))
 
 
 def _views(scope: Scope) -> Iterator[SubscriptionsView]:

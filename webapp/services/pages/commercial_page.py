@@ -38,7 +38,7 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class Overview:
+class CommercialOverview:
     """A commercial's figures. ``rank`` is None without a team."""
 
     portfolio: ClientsNumber
@@ -62,10 +62,10 @@ def find_commercial(commercial_id: UUID) -> tuple[Commercial, Team | None]:
     return found[0], found[1]
 
 
-def find_overview(commercial: Commercial, period: Period, *, today: date) -> Overview:
+def find_overview(commercial: Commercial, period: Period, *, today: date) -> CommercialOverview:
     """The commercial's figures for a period, as of ``today``; by month over the year that ends with it."""
     base = ContractsView(sold_by=(commercial.id,))
-    return Overview(
+    return CommercialOverview(
         portfolio=portfolio(commercial.id, count_portfolios()),
         signed=number(signed_within(base, period)),
         before=number(signed_within(base, period.compared(today))),

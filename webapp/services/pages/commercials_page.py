@@ -16,7 +16,7 @@ from webapp.services.figures.scope import Scope
 
 
 @dataclass(frozen=True)
-class Entry:
+class CommercialRow:
     """A line of the list. Figures are None outside the reader's scope."""
 
     commercial: Commercial
@@ -25,7 +25,7 @@ class Entry:
     portfolio: ClientsNumber | None
 
 
-def list_commercials(scope: Scope, period: Period) -> Iterator[Entry]:
+def list_commercials(scope: Scope, period: Period) -> Iterator[CommercialRow]:
     """Everybody, by name; with figures of a period for those in ``scope``. A fixed number of statements."""
     view = signed_within(scope.view, period)
     figures, portfolios = count_by(view, Axis.COMMERCIAL), count_portfolios()
@@ -34,6 +34,6 @@ def list_commercials(scope: Scope, period: Period) -> Iterator[Entry]:
     for commercial, team in db.session.execute(people):
         if scope.includes(commercial.id):
             signed = Number(figures.get(commercial.id, NONE), replace(view, sold_by=(commercial.id,)))
-            yield Entry(commercial, team, signed, portfolio(commercial.id, portfolios))
+            yield CommercialRow(commercial, team, signed, portfolio(commercial.id, portfolios))
         else:
-            yield Entry(commercial, team, None, None)
+            yield CommercialRow(commercial, team, None, None)

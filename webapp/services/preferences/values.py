@@ -16,11 +16,12 @@ from webapp.models.base import new_id
 from webapp.models.identity import User
 from webapp.models.preferences import PreferenceChange, PreferenceSchema, PreferenceValue, Scalar
 from webapp.models.subscriptions import Subscription
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.preferences.checking import check_value, fits, refusal
 from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change
 from webapp.services.preferences.schemas import list_schemas
 from webapp.services.subscriptions import scheduling
-from webapp.services.subscriptions.editing import EditConflictError, EndedError
+from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.lifecycle import find_for_update
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction

@@ -139,7 +139,7 @@ class _Due(NamedTuple):
 
     attempt_id: UUID
     provider_payment_id: str | None
-    provider: protocol.Provider
+    provider: protocol.PaymentProvider
 
 
 def handle_due(organisation_id: UUID, *, at: datetime) -> int:

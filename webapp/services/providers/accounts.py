@@ -182,7 +182,7 @@ def list_accounts() -> list[ProviderAccount]:
     )
 
 
-def provider_of(account: ProviderAccount) -> protocol.Provider:
+def provider_of(account: ProviderAccount) -> protocol.PaymentProvider:
     """The provider behind an account, ready to be called outside any transaction, from any thread.
 
     Raises ProviderRejectedError where credentials or addresses are missing.

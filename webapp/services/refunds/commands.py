@@ -26,7 +26,7 @@ from webapp.models.money import cents
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Provider
 from webapp.services.charges import decisions, effects
-from webapp.services.charges.decisions import Action, NotAllowedError
+from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.contact import clean_text
 from webapp.services.invoices import crediting
 from webapp.services.refunds import sending
@@ -86,7 +86,7 @@ def _find_kept(charge: Charge) -> dict[UUID, Decimal]:
 
 def may_refund(charge: Charge) -> bool:
     """Whether something of the charge may go back."""
-    return Action.REFUND in decisions.actions_of(charge) and find_refundable(charge).in_all > 0
+    return Decision.REFUND in decisions.actions_of(charge) and find_refundable(charge).in_all > 0
 
 
 def list_not_given_back(charge_id: UUID) -> list[Refund]:
@@ -127,7 +127,7 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
     Raises NotFoundError, NotAllowedError; InvalidInputError for an amount beyond what may go back, or without a reason.
     """
     reason = decisions.checked_reason(reason)
-    with decisions.deciding(charge_id, Action.REFUND) as (charge, _):
+    with decisions.deciding(charge_id, Decision.REFUND) as (charge, _):
         if db.session.scalar(select(Refund.id).where(Refund.id == refund_id)) is not None:
             return
         refundable = find_refundable(charge)
@@ -148,7 +148,7 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
         if charge.attention in effects.REFUNDS:
             effects.set_attention(charge, None, at=at)
             charge.explanation = None
-        decisions.tell(charge, Action.REFUND, reason, by=by, at=at, amount=amount)
+        decisions.tell(charge, Decision.REFUND, reason, by=by, at=at, amount=amount)
         queue.enqueue_once_after_commit(sending.JOB, tenancy.current_organisation_id(), on="payments")
 
 
@@ -180,7 +180,7 @@ def note_refund(
     decisions.check_day(paid_on, at=at)
     reason = decisions.checked_reason(reason)
     reference = _checked_reference(reference)
-    with decisions.deciding(charge_id, Action.REFUND) as (charge, _):
+    with decisions.deciding(charge_id, Decision.REFUND) as (charge, _):
         if db.session.scalar(select(Payment.id).where(Payment.id == refund_id)) is not None:
             return
         _check_amount(amount, find_refundable(charge).in_all)
@@ -200,7 +200,7 @@ def note_refund(
         )
         db.session.add(payment)
         effects.settle_refund(charge, payment, reason=reason, by_id=by.id, at=at)
-        decisions.tell(charge, Action.REFUND, reason, by=by, at=at, amount=amount)
+        decisions.tell(charge, Decision.REFUND, reason, by=by, at=at, amount=amount)
 
 
 def _checked_reference(reference: str) -> str:
@@ -218,10 +218,10 @@ def credit_refunds(charge_id: UUID, *, reason: str, by: User, at: datetime) -> N
     Raises NotFoundError, NotAllowedError; InvalidInputError without a reason.
     """
     reason = decisions.checked_reason(reason)
-    with decisions.deciding(charge_id, Action.CREDIT) as (charge, _):
+    with decisions.deciding(charge_id, Decision.CREDIT) as (charge, _):
         for payment in crediting.list_waiting_refunds(charge.id):
             effects.settle_refund(charge, payment, reason=reason, by_id=by.id, at=at)
-        decisions.tell(charge, Action.CREDIT, reason, by=by, at=at)
+        decisions.tell(charge, Decision.CREDIT, reason, by=by, at=at)
 
 
 def waivable_of(invoice: Invoice, charge: Charge) -> Decimal:

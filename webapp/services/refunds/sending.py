@@ -19,7 +19,7 @@ from webapp.gateways.providers import protocol
 from webapp.gateways.providers.protocol import ProviderError, ProviderRejectedError
 from webapp.models.charges import Charge, ChargeAttempt, Refund, RefundStatus
 from webapp.services.charges import calling, effects, recording, retries
-from webapp.services.charges.recording import NOTHING_DELAYED, Patience
+from webapp.services.charges.recording import NOTHING_DELAYED, KeyLimits
 from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction
 
@@ -38,7 +38,7 @@ OVERDUE = "Le résultat d’un remboursement n’est pas connu\u202f: le prestat
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class RefundClaim:
     """The right to ask a provider once about a refund, and all that the asking needs."""
 
     refund_id: UUID
@@ -47,17 +47,17 @@ class Claim:
     payment_id: str
     amount: Decimal
     key: str
-    provider: protocol.Provider | None
+    provider: protocol.PaymentProvider | None
     was_sent: bool
     is_sent: bool
     is_lost: bool
 
 
 @dataclass(frozen=True)
-class Answer:
+class RefundAnswer:
     """What came of it: the refund as the provider tells it; else whether there will be none, and its words."""
 
-    told: protocol.Refund | None = None
+    told: protocol.ProviderRefund | None = None
     is_refused: bool = False
     message: str = ""
 
@@ -86,7 +86,7 @@ def carry_out(organisation_id: UUID) -> int:
     return TURN
 
 
-def _claim(*, at: datetime) -> Claim | None:
+def _claim(*, at: datetime) -> RefundClaim | None:
     """Take the refund that has waited longest, and note before it goes out that it may have."""
     with transaction():
         statement = select(Refund).where(Refund.next_attempt_at <= at).order_by(Refund.next_attempt_at, Refund.id)
@@ -97,14 +97,14 @@ def _claim(*, at: datetime) -> Claim | None:
             return None
         attempt = db.session.scalars(select(ChargeAttempt).where(ChargeAttempt.id == refund.attempt_id)).one()
         provider = _provider_of(attempt)
-        patience = Patience.of(provider) if provider else NOTHING_DELAYED
+        patience = KeyLimits.of(provider) if provider else NOTHING_DELAYED
         was_sent, is_sent = refund.sends > 0, provider is not None and _may_send(refund, patience, at=at)
         if is_sent:
             refund.sends += 1
             refund.first_sent_at, refund.last_sent_at = refund.first_sent_at or at, at
         refund.fence += 1
         refund.next_attempt_at = at + LEASE
-        return Claim(
+        return RefundClaim(
             refund_id=refund.id,
             fence=refund.fence,
             attempt_id=attempt.id,
@@ -118,7 +118,7 @@ def _claim(*, at: datetime) -> Claim | None:
         )
 
 
-def _provider_of(attempt: ChargeAttempt) -> protocol.Provider | None:
+def _provider_of(attempt: ChargeAttempt) -> protocol.PaymentProvider | None:
     """None where the account is not set up (any more): it may be again."""
     try:
         return provider_of(calling.find_account(attempt.provider_account_id))
@@ -127,50 +127,50 @@ def _provider_of(attempt: ChargeAttempt) -> protocol.Provider | None:
         return None
 
 
-def _may_send(refund: Refund, patience: Patience, *, at: datetime) -> bool:
+def _may_send(refund: Refund, patience: KeyLimits, *, at: datetime) -> bool:
     first, last = refund.first_sent_at, refund.last_sent_at
     if first is None or last is None:
         return True
     return last + patience.longest_delay <= at < first + patience.honoured_key_age
 
 
-def _is_lost(refund: Refund, patience: Patience, *, at: datetime) -> bool:
+def _is_lost(refund: Refund, patience: KeyLimits, *, at: datetime) -> bool:
     """Whether a refund that the provider does not know can no longer come into being, nor be sent again."""
     first, last = refund.first_sent_at or at, refund.last_sent_at or at
     return at >= max(first + patience.honoured_key_age, last + patience.longest_delay)
 
 
-def _ask(claim: Claim) -> Answer:
+def _ask(claim: RefundClaim) -> RefundAnswer:
     """Call the provider, outside any transaction. Only its no to a sending, or its silence at the end, is a no."""
     if claim.provider is None:
-        return Answer(message=NOT_SET_UP)
+        return RefundAnswer(message=NOT_SET_UP)
     try:
         if claim.was_sent and (told := _find(claim, claim.provider)):
-            return Answer(told)
+            return RefundAnswer(told)
         if claim.is_sent:
             return _send(claim, claim.provider)
     except Exception as error:  # whatever it was, the result is not known
         if not isinstance(error, ProviderError):
             log.exception("refund_call_failed", refund_id=str(claim.refund_id))
-        return Answer(message=f"{type(error).__name__}: {error}"[:500])
-    return Answer(is_refused=claim.is_lost, message=NOT_MADE if claim.is_lost else "")
+        return RefundAnswer(message=f"{type(error).__name__}: {error}"[:500])
+    return RefundAnswer(is_refused=claim.is_lost, message=NOT_MADE if claim.is_lost else "")
 
 
-def _find(claim: Claim, provider: protocol.Provider) -> protocol.Refund | None:
+def _find(claim: RefundClaim, provider: protocol.PaymentProvider) -> protocol.ProviderRefund | None:
     outcome = provider.find_payment(claim.attempt_id, provider_payment_id=claim.payment_id)
     return next((told for told in outcome.refunds if told.refund_id == claim.refund_id), None) if outcome else None
 
 
-def _send(claim: Claim, provider: protocol.Provider) -> Answer:
+def _send(claim: RefundClaim, provider: protocol.PaymentProvider) -> RefundAnswer:
     try:
-        return Answer(
+        return RefundAnswer(
             provider.refund(claim.payment_id, claim.amount, idempotency_key=claim.key, refund_id=claim.refund_id)
         )
     except ProviderRejectedError as error:
-        return Answer(is_refused=True, message=str(error)[:500])
+        return RefundAnswer(is_refused=True, message=str(error)[:500])
 
 
-def _record(claim: Claim, answer: Answer, *, at: datetime) -> None:
+def _record(claim: RefundClaim, answer: RefundAnswer, *, at: datetime) -> None:
     """Write what came of it. A refund that was made is recorded under any fence, all else under the claim's own."""
     if answer.told is not None:
         recording.apply_refund(claim.attempt_id, replace(answer.told, refund_id=claim.refund_id), at=at)

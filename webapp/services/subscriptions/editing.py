@@ -11,15 +11,12 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription, SubscriptionLine
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
 from webapp.services.subscriptions.creation import set_lines, set_means
-from webapp.services.subscriptions.fields import LineFields, check_lines
+from webapp.services.subscriptions.fields import SubscriptionLineFields, check_lines
 from webapp.services.subscriptions.lifecycle import find_for_update
 from webapp.transactions import transaction
-
-
-class EditConflictError(DomainError):
-    """Somebody else changed the subscription meanwhile; nothing was written."""
 
 
 class EndedError(DomainError):
@@ -27,7 +24,7 @@ class EndedError(DomainError):
 
 
 def replace_lines(
-    subscription_id: UUID, lines: Sequence[LineFields], *, version: int, by: User | None, at: datetime
+    subscription_id: UUID, lines: Sequence[SubscriptionLineFields], *, version: int, by: User | None, at: datetime
 ) -> Subscription:
     """Sell ``lines`` from the next cycle on.
 

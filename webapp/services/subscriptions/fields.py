@@ -27,7 +27,7 @@ FURTHEST_START = relativedelta(years=5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineFields:
+class SubscriptionLineFields:
     """A line as written. ``unit_price`` and ``discount`` (of the whole line, per cycle) are before tax."""
 
     label: str = ""
@@ -62,7 +62,7 @@ class SubscriptionFields:
     client_id: UUID
     frequency: str
     anchor_date: date | None
-    lines: Sequence[LineFields]
+    lines: Sequence[SubscriptionLineFields]
     company_id: UUID | None = None
     contract_id: UUID | None = None
     currency: str | None = None
@@ -103,7 +103,7 @@ def check_dates(anchor: date | None, ends_on: date | None, *, today: date, is_im
     return anchor
 
 
-def check_lines(lines: Sequence[LineFields]) -> list[CheckedLine]:
+def check_lines(lines: Sequence[SubscriptionLineFields]) -> list[CheckedLine]:
     """The lines as they are kept. Raises InvalidInputError, naming the field (« lines-0-unit_price »)."""
     if not lines:
         raise InvalidInputError("Un abonnement a au moins une ligne.", field="lines")
@@ -123,7 +123,7 @@ def _names_of(product_ids: set[UUID]) -> dict[UUID | None, str]:
     return {row.id: row.name for row in found}
 
 
-def _check_line(line: LineFields, position: int, products: dict[UUID | None, str]) -> CheckedLine:
+def _check_line(line: SubscriptionLineFields, position: int, products: dict[UUID | None, str]) -> CheckedLine:
     here = f"lines-{position}"
     if line.product_id is not None and line.product_id not in products:
         raise InvalidInputError("Ce produit n’existe pas ou plus.", field=f"{here}-product_id")

@@ -31,7 +31,7 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The key, in a cursor, of those with nothing due: they come last."""
 
 
-class Sort(StrEnum):
+class SubscriptionSort(StrEnum):
     """The orders of the list, as the address says them."""
 
     NEWEST = "-creation"
@@ -53,13 +53,13 @@ class SubscriptionsView:
     company_id: UUID | None = None
     client_id: UUID | None = None
     contract_id: UUID | None = None
-    sort: Sort = Sort.NEWEST
+    sort: SubscriptionSort = SubscriptionSort.NEWEST
     cursor: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves something out."""
-        return replace(self, sort=Sort.NEWEST, cursor="") != SubscriptionsView()
+        return replace(self, sort=SubscriptionSort.NEWEST, cursor="") != SubscriptionsView()
 
 
 _OF_CLIENT = linked(Client, Subscription.client_id)
@@ -81,34 +81,34 @@ class SubscriptionRow(NamedTuple):
     cancels_on: date | None
 
 
-class Totals(NamedTuple):
+class SubscriptionTotals(NamedTuple):
     """How many subscriptions a view holds, and their monthly recurring revenue before tax, per currency."""
 
     number: int
     mrr: dict[str, Decimal]
 
 
-class Listing(NamedTuple):
+class SubscriptionList(NamedTuple):
     """A page of a view, and the totals of the whole view."""
 
     page: keyset.Page[SubscriptionRow]
-    totals: Totals
+    totals: SubscriptionTotals
 
 
-def list_subscriptions(view: SubscriptionsView) -> Listing:
+def list_subscriptions(view: SubscriptionsView) -> SubscriptionList:
     """The subscriptions of a view. A cursor that is none, or was made for another order, gives the first page."""
     statement = _statement(_conditions(view))
     page = keyset.page(
-        partial(_read_newest if view.sort is Sort.NEWEST else _read_due, statement),
+        partial(_read_newest if view.sort is SubscriptionSort.NEWEST else _read_due, statement),
         keyset.decode(view.cursor, sort=view.sort, kind=datetime),
         place=lambda row: (row.next_charge_at or NEVER, row.id),
         sort=view.sort,
         size=PAGE_SIZE,
     )
-    return Listing(page.map(_row), _totals(view))
+    return SubscriptionList(page.map(_row), _totals(view))
 
 
-def count_subscriptions(view: SubscriptionsView) -> Totals:
+def count_subscriptions(view: SubscriptionsView) -> SubscriptionTotals:
     """How many subscriptions a view holds, wherever its page starts, and what they bring."""
     return _totals(view)
 
@@ -230,7 +230,7 @@ def _row(found: Found) -> SubscriptionRow:
     )
 
 
-def _totals(view: SubscriptionsView) -> Totals:
+def _totals(view: SubscriptionsView) -> SubscriptionTotals:
     """Clients are joined only where they decide: a view may hold a million subscriptions."""
     of_client = _client_conditions(view)
     recurring = func.sum(Subscription.annual_amount).filter(Subscription.status.in_(RECURRING))
@@ -240,4 +240,6 @@ def _totals(view: SubscriptionsView) -> Totals:
         .group_by(Subscription.currency)
         .order_by(Subscription.currency)
     ).all()
-    return Totals(sum(row.number for row in rows), {row.currency: cents(row.yearly / 12) for row in rows if row.yearly})
+    return SubscriptionTotals(
+        sum(row.number for row in rows), {row.currency: cents(row.yearly / 12) for row in rows if row.yearly}
+    )

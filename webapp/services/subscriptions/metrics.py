@@ -35,7 +35,7 @@ NOT_OWED = (ChargeStatus.SKIPPED, ChargeStatus.CANCELED)
 
 
 @dataclass(frozen=True)
-class Scope:
+class MetricsScope:
     """Whose figures: those of ``currency``, of clients of ``commercial_ids`` only where they are given."""
 
     currency: str = "EUR"
@@ -53,7 +53,7 @@ class Scope:
         return conditions
 
 
-EVERYTHING = Scope()
+EVERYTHING = MetricsScope()
 
 _CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
 
@@ -76,7 +76,7 @@ class Movements(NamedTuple):
     end: Decimal
 
 
-def revenue_by_month(*, months: int, until: date, scope: Scope = EVERYTHING) -> dict[date, Decimal]:
+def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHING) -> dict[date, Decimal]:
     """The MRR at the end of each of so many months, by its first day; the last is the month of ``until``.
 
     That of the present month is as of the last change.
@@ -93,7 +93,7 @@ def revenue_by_month(*, months: int, until: date, scope: Scope = EVERYTHING) -> 
     return {month: cents(each / 12) for month, each in zip(shown, yearly, strict=True)}
 
 
-def movements(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Movements:
+def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
     """What moved the MRR from ``since`` on and before ``until``, client by client.
 
     Parts are rounded along their running sum, so that they always add up to the cent.
@@ -137,7 +137,7 @@ class Churn(NamedTuple):
         return Decimal(self.left) / self.everybody if self.everybody else None
 
 
-def churn(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Churn:
+def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Churn:
     """Who left from ``since`` on and before ``until``.
 
     A client is active while something recurring is paid for; one that came and left in between counts as both.
@@ -160,7 +160,7 @@ def churn(*, since: datetime, until: datetime, scope: Scope = EVERYTHING) -> Chu
     return Churn(left, left + stayed)
 
 
-def _revenue_of_moved(since: datetime, until: datetime, scope: Scope) -> CTE:
+def _revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:
     """A year's revenue at both ends of a period of each client with a change within it: the sum of all before.
 
     ``came_before`` and ``came_within`` tell whether there was any revenue before, or within, the period.
@@ -194,7 +194,7 @@ class Unpaid(NamedTuple):
         return Decimal(self.unpaid) / self.due if self.due else None
 
 
-def unpaid(*, since: date, until: date, scope: Scope = EVERYTHING) -> Unpaid:
+def unpaid(*, since: date, until: date, scope: MetricsScope = EVERYTHING) -> Unpaid:
     """What is unpaid of the cycles due from ``since`` on and before ``until``.
 
     What the provider is still working on is due, and not unpaid yet.

@@ -15,7 +15,7 @@ from webapp.models.organisations import Company
 from webapp.models.products import Product
 from webapp.models.providers import SavedPaymentMethod
 from webapp.services.subscriptions import means
-from webapp.services.subscriptions.fields import LineFields
+from webapp.services.subscriptions.fields import SubscriptionLineFields
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Origin:
 
     client: Client
     contract: Contract | None
-    lines: list[LineFields]
+    lines: list[SubscriptionLineFields]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ def find_origin(*, client_id: UUID | None, contract_id: UUID | None) -> Origin:
     return Origin(client, contract, _lines_of(contract) if contract else [])
 
 
-def _lines_of(contract: Contract) -> list[LineFields]:
+def _lines_of(contract: Contract) -> list[SubscriptionLineFields]:
     lines = db.session.scalars(
         select(ContractLine).where(ContractLine.contract_id == contract.id).order_by(ContractLine.position)
     )
     return [
-        LineFields(label=line.label, unit_price=line.unit_price, quantity=line.quantity, product_id=line.product_id)
+        SubscriptionLineFields(
+            label=line.label, unit_price=line.unit_price, quantity=line.quantity, product_id=line.product_id
+        )
         for line in lines
     ]
 

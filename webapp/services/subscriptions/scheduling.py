@@ -19,7 +19,7 @@ DAYS = {Frequency.WEEKLY: 7, Frequency.BIWEEKLY: 14}
 MONTHS = {Frequency.MONTHLY: 1, Frequency.BIMONTHLY: 2, Frequency.QUARTERLY: 3, Frequency.ANNUAL: 12}
 
 
-class Period(NamedTuple):
+class CyclePeriod(NamedTuple):
     """The days that one cycle pays for; ``end`` is the first day of the next."""
 
     start: date
@@ -41,9 +41,9 @@ def due_date(anchor: date, frequency: Frequency, cycle: int) -> date:
     return anchor + relativedelta(months=MONTHS[frequency] * cycle)
 
 
-def period_of(anchor: date, frequency: Frequency, cycle: int) -> Period:
+def period_of(anchor: date, frequency: Frequency, cycle: int) -> CyclePeriod:
     """What a cycle pays for."""
-    return Period(due_date(anchor, frequency, cycle), due_date(anchor, frequency, cycle + 1))
+    return CyclePeriod(due_date(anchor, frequency, cycle), due_date(anchor, frequency, cycle + 1))
 
 
 def instant_of(day: date, at: time, timezone: str) -> datetime:

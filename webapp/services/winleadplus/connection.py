@@ -10,7 +10,7 @@ from webapp.services.winleadplus.payload import RejectedProspectError, external_
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConnectionAnswer:
     """``seconds`` until the first prospect; ``first_id`` is its id, None where there is none or it has none."""
 
     endpoint: str
@@ -18,7 +18,7 @@ class Answer:
     first_id: str | None
 
 
-def try_connection(endpoint: str | None = None) -> Answer:
+def try_connection(endpoint: str | None = None) -> ConnectionAnswer:
     """Read the first prospect only, with the service account's token. Raises DomainError with the reason.
 
     ``endpoint`` is an address that is not kept yet, and is held against the same rules; without it, the present one.
@@ -37,4 +37,4 @@ def try_connection(endpoint: str | None = None) -> Answer:
         first_id = external_id_of(elements[0].value) if elements else None
     except RejectedProspectError:
         first_id = None
-    return Answer(endpoint, seconds, first_id)
+    return ConnectionAnswer(endpoint, seconds, first_id)

@@ -17,7 +17,7 @@ from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.field_changes import Changes
-from webapp.services.winleadplus.payload import Account, Line, Prospect, ProspectContract
+from webapp.services.winleadplus.payload import Prospect, ProspectAccount, ProspectContract, ProspectLine
 from webapp.services.winleadplus.plans import (
     CLIENT_FIELDS,
     CONTRACT_FIELDS,
@@ -140,7 +140,7 @@ def _complete_contract(contract: ProspectContract, former: Json) -> ProspectCont
     return replace(contract, lines=tuple(_complete_line(line, former["lines"]) for line in contract.lines))
 
 
-def _complete_line(line: Line, former: list[Json]) -> Line:
+def _complete_line(line: ProspectLine, former: list[Json]) -> ProspectLine:
     before = next((entry for entry in former if entry["label"] == line.label), None)
     details: Json = {name: _detail(before, name) for name in line.unsaid} if before else {}
     return replace(line, **details)
@@ -205,7 +205,7 @@ def _change_accounts(plan: Plan, standing: Standing, new: Json, old: Json | None
             _complete_account(plan, account, row, before, number)
 
 
-def _complete_account(plan: Plan, account: Account, row: Json, before: Json | None, number: int) -> None:
+def _complete_account(plan: Plan, account: ProspectAccount, row: Json, before: Json | None, number: int) -> None:
     if account.bic and (row["bic"] is None or (before and before["bic"] != account.bic)):
         plan.bics.append((row["id"], account.bic))
         plan.changes[f"bic#{number}"] = (before["bic"] if before else None, account.bic)

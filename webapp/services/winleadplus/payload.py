@@ -88,7 +88,7 @@ class Representative:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ProspectAccount:
     """A bank account. ``has_mandate``: WinLeadPlus says that a SEPA mandate was signed."""
 
     iban: str
@@ -97,7 +97,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProspectLine:
     """A product on a contract."""
 
     label: str
@@ -126,7 +126,7 @@ class ProspectContract:
     payment_method: PaymentMethod | None
     document_url: str | None
     audit_trail_url: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[ProspectLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Prospect:
     status: ClientStatus
     commercial: str | None
     identity_card: str | None
-    accounts: tuple[Account, ...]
+    accounts: tuple[ProspectAccount, ...]
     contracts: tuple[ProspectContract, ...]
     has_contracts: bool
     representative: Representative | None
@@ -353,16 +353,16 @@ def _objects(raw: object, what: str, notes: _Notes) -> list[dict[str, Any]]:
     return found
 
 
-def _accounts(raw: dict[str, Any], notes: _Notes) -> tuple[Account, ...]:
+def _accounts(raw: dict[str, Any], notes: _Notes) -> tuple[ProspectAccount, ...]:
     """Both spellings; an IBAN that comes twice counts once. An IBAN is never quoted in a warning."""
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, ProspectAccount] = {}
     for entry in _objects(raw.get("informationsPaiement"), "Informations de paiement", notes):
         given = entry.get("IBAN") or entry.get("iban")
         iban = _bank_value("IBAN", check_iban, given, notes)
         bic = _bank_value("BIC", check_bic, entry.get("BIC") or entry.get("bic"), notes)
         has_mandate = _has_mandate(entry.get("mandatSepa"), notes)
         if iban:
-            accounts[iban] = Account(iban, bic, has_mandate)
+            accounts[iban] = ProspectAccount(iban, bic, has_mandate)
             if "BIC" not in entry and "bic" not in entry:
                 notes.unsaid.add(f"account.{iban}.bic")
             if "mandatSepa" not in entry:
@@ -420,7 +420,7 @@ def _note_unsaid(raw: dict[str, Any], contracts: dict[str, ProspectContract], no
             notes.unsaid.add(f"contract.{reference}.payment_method")
 
 
-Sold = list[tuple[dict[str, Any], list[Line]]]
+Sold = list[tuple[dict[str, Any], list[ProspectLine]]]
 
 
 def _first_generation(raw: dict[str, Any], notes: _Notes) -> Sold:
@@ -432,7 +432,7 @@ def _first_generation(raw: dict[str, Any], notes: _Notes) -> Sold:
         for line in lines:
             notes.warn(f"Abonnement «\u202f{line.label}\u202f» sans contrat\u202f: laissé de côté.")
         return sold
-    by_amount: dict[Decimal | None, list[Line]] = {}
+    by_amount: dict[Decimal | None, list[ProspectLine]] = {}
     for contract, belonging in sold:
         by_amount.setdefault(_amount_or_none(contract.get("montant")), belonging)
     for line in lines:
@@ -464,10 +464,10 @@ def _second_generation(raw: dict[str, Any], notes: _Notes) -> Sold:
     return sold
 
 
-def _line(entry: dict[str, Any], notes: _Notes) -> Line:
+def _line(entry: dict[str, Any], notes: _Notes) -> ProspectLine:
     label = notes.text("lines", "Nom de l’offre", entry.get("nom"), 200) or "Offre sans nom"
     price = entry.get("prix_base")
-    return Line(
+    return ProspectLine(
         label=label,
         unit_price=notes.value(
             "lines", f"Prix de «\u202f{label}\u202f»", lambda raw: read_amount(raw, TEN_THOUSANDTH), price
@@ -491,7 +491,7 @@ def _reference(entry: dict[str, Any], notes: _Notes) -> str | None:
 
 
 def _contract(
-    reference: str, entry: dict[str, Any], lines: list[Line], has_iban: bool, outer: _Notes
+    reference: str, entry: dict[str, Any], lines: list[ProspectLine], has_iban: bool, outer: _Notes
 ) -> ProspectContract:
     notes = _Notes()
     what = f"Contrat {reference}\u202f: "

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus.field_changes import Changes
-from webapp.services.winleadplus.payload import Account, Prospect, ProspectContract
+from webapp.services.winleadplus.payload import Prospect, ProspectAccount, ProspectContract
 
 CLIENT_FIELDS = (
     "last_name",
@@ -49,7 +49,7 @@ class Plan:
     candidates: list[UUID] = field(default_factory=list)
     values: Json = field(default_factory=dict)
     contracts: list[ContractPlan] = field(default_factory=list)
-    accounts: list[Account] = field(default_factory=list)
+    accounts: list[ProspectAccount] = field(default_factory=list)
     bics: list[tuple[UUID, str]] = field(default_factory=list)
     mandates: list[UUID] = field(default_factory=list)
     vanished: list[tuple[UUID, str]] = field(default_factory=list)

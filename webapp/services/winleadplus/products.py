@@ -8,7 +8,7 @@ from sqlalchemy import text
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.services.winleadplus.payload import Line
+from webapp.services.winleadplus.payload import ProspectLine
 from webapp.transactions import transaction
 
 CACHE_LIMIT = 20_000
@@ -33,11 +33,11 @@ class Catalogue:
     def __init__(self) -> None:
         self._ids: dict[str, UUID] = {}
 
-    def id_of(self, line: Line) -> UUID | None:
+    def id_of(self, line: ProspectLine) -> UUID | None:
         """The product of a line that ``ensure`` was told of."""
         return self._ids.get(line.label)
 
-    def ensure(self, lines: Iterable[Line]) -> None:
+    def ensure(self, lines: Iterable[ProspectLine]) -> None:
         """Make those products known that are not yet, in a transaction of its own; a later crash does no harm."""
         if len(self._ids) > CACHE_LIMIT:
             self._ids.clear()

@@ -44,7 +44,7 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Overview:
+class SynchronisationOverview:
     """How the current organisation stands with WinLeadPlus at the instant ``at``.
 
     An organisation without a configuration has the default one. ``next_at`` is None while nothing is scheduled,
@@ -68,11 +68,11 @@ class Overview:
         return next((run for run in self.runs.rows if run.is_finished and not run.dry_run), None)
 
 
-def overview(*, at: datetime, before: UUID | None = None) -> Overview:
+def overview(*, at: datetime, before: UUID | None = None) -> SynchronisationOverview:
     """All that the panel shows, in two statements whatever the number of runs; ``before`` as in ``list_runs``."""
     found = db.session.execute(_STANDING).first()
     config, last_success_at = found if found is not None else (defaults(), None)
-    return Overview(
+    return SynchronisationOverview(
         at=at,
         is_enabled=config.enabled,
         next_at=next_due(config, at=at),

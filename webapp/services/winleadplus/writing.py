@@ -20,7 +20,7 @@ from webapp.services.winleadplus.commercials import Directory
 from webapp.services.winleadplus.copying import Row, copy_rows, update_rows
 from webapp.services.winleadplus.differences import snapshot_of
 from webapp.services.winleadplus.existing import Standing
-from webapp.services.winleadplus.payload import Account, Line, Prospect
+from webapp.services.winleadplus.payload import Prospect, ProspectAccount, ProspectLine
 from webapp.services.winleadplus.plans import CLIENT_FIELDS, CONTRACT_FIELDS, SNAPSHOT, ContractPlan, Plan
 from webapp.services.winleadplus.products import Catalogue
 
@@ -246,7 +246,7 @@ class Rows:
         for position, (line, product_id) in enumerate(zip(contract.lines, products, strict=True)):
             self.lines.append(self._line(contract_id, position, product_id, line))
 
-    def _line(self, contract_id: UUID, position: int, product_id: UUID | None, line: Line) -> Row:
+    def _line(self, contract_id: UUID, position: int, product_id: UUID | None, line: ProspectLine) -> Row:
         details = {"category": line.category, "supplier": line.supplier, "offer_id": line.offer_id}
         return (
             self.author.organisation_id,
@@ -259,7 +259,7 @@ class Rows:
             field_changes.as_json({name: value for name, value in details.items() if value}),
         )
 
-    def _add_account(self, account: Account, client_id: UUID) -> None:
+    def _add_account(self, account: ProspectAccount, client_id: UUID) -> None:
         organisation_id, account_id = self.author.organisation_id, new_id()
         sealed_bic = None
         if account.bic:

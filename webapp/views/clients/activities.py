@@ -13,7 +13,7 @@ from webapp.services.clients.activities import Genre
 from webapp.services.clients.editing import find_client
 from webapp.views.clients import tabs
 from webapp.views.clients.activity_form import ActivityForm
-from webapp.views.clients.tabs import Tab
+from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 
@@ -38,7 +38,7 @@ def add(client_id: UUID) -> Response:
         form.show_refusal(error)
         return _again(client_id, form, error.status)
     toast("success", SAID[genre])
-    return _tab(client_id, Tab.ACTIVITIES)
+    return _tab(client_id, ClientTab.ACTIVITIES)
 
 
 @bp.post("/taches/<uuid:task_id>")
@@ -47,32 +47,32 @@ def tick(client_id: UUID, task_id: UUID) -> Response:
     done = request.form.get("faite", "1") != "0"
     activities.set_done(client_id, task_id, done, by=current_user(), at=clock.now())
     toast("success", "Tâche faite." if done else "Tâche rouverte.")
-    return _tab(client_id, read(Tab, request.args.get("onglet")) or Tab.ACTIVITIES)
+    return _tab(client_id, read(ClientTab, request.args.get("onglet")) or ClientTab.ACTIVITIES)
 
 
 @bp.get("/activites")
 def show(client_id: UUID) -> Response:
     """Where a refused form leaves its address without HTMX: the tab that it stands in."""
     find_client(client_id)
-    return redirect(_address(client_id, Tab.ACTIVITIES))
+    return redirect(_address(client_id, ClientTab.ACTIVITIES))
 
 
 def _again(client_id: UUID, form: ActivityForm, status: int) -> Response:
-    return _with_address(tabs.page(client_id, Tab.ACTIVITIES, form=form), client_id, Tab.ACTIVITIES, status)
+    return _with_address(tabs.page(client_id, ClientTab.ACTIVITIES, form=form), client_id, ClientTab.ACTIVITIES, status)
 
 
-def _tab(client_id: UUID, tab: Tab) -> Response:
+def _tab(client_id: UUID, tab: ClientTab) -> Response:
     if is_fragment_request():
         return _with_address(tabs.page(client_id, tab), client_id, tab)
     return redirect(_address(client_id, tab), code=303)
 
 
-def _with_address(page: str, client_id: UUID, tab: Tab, status: int = 200) -> Response:
+def _with_address(page: str, client_id: UUID, tab: ClientTab, status: int = 200) -> Response:
     """What was done shows the whole timeline, also where some kind of it was shown before: the address follows."""
     response = make_response(page, status)
     response.headers["HX-Replace-Url"] = _address(client_id, tab)
     return response
 
 
-def _address(client_id: UUID, tab: Tab) -> str:
+def _address(client_id: UUID, tab: ClientTab) -> str:
     return url_for("client.show", client_id=client_id, onglet=tab, vue=request.args.get("vue"))

@@ -15,7 +15,7 @@ from webapp.services.clients import documents
 from webapp.services.clients.documents import SIZE_LIMIT
 from webapp.services.clients.editing import find_client
 from webapp.views.clients import tabs
-from webapp.views.clients.tabs import Tab
+from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import toast
 
 bp = Blueprint("documents", __name__, url_prefix="/clients/<uuid:client_id>/documents")
@@ -39,7 +39,7 @@ def _refuse_unread(_error: RequestEntityTooLarge) -> Page:
     """What is so large that nobody reads it is refused where any other file is: beside the field."""
     client_id = (request.view_args or {})["client_id"]
     try:
-        return tabs.page(client_id, Tab.DOCUMENTS, problem=documents.TOO_LARGE), 413
+        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=documents.TOO_LARGE), 413
     except NotFoundError:
         return _tab(client_id)  # no handler answers for this one: the page itself says that there is none
 
@@ -59,7 +59,7 @@ def add(client_id: UUID) -> Page:
             at=clock.now(),
         )
     except InvalidInputError as error:
-        return tabs.page(client_id, Tab.DOCUMENTS, problem=error.message), error.status
+        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=error.message), error.status
     toast("success", f"{document.name} a été ajouté.")
     return _tab(client_id)
 
@@ -90,5 +90,5 @@ def remove(client_id: UUID, document_id: UUID) -> Page:
 
 
 def _tab(client_id: UUID) -> BaseResponse:
-    address = url_for("client.show", client_id=client_id, onglet=Tab.DOCUMENTS, vue=request.args.get("vue"))
+    address = url_for("client.show", client_id=client_id, onglet=ClientTab.DOCUMENTS, vue=request.args.get("vue"))
     return redirect(address, code=303)

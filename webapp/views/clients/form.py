@@ -17,8 +17,8 @@ from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.models.clients import Civility, ClientStatus
 from webapp.services.clients.banking import HOLDER_LENGTH, BankDetails
-from webapp.services.clients.editing import Difference, merge
 from webapp.services.clients.fields import LENGTHS, ClientFields, check_birth_date, list_commercials
+from webapp.services.concurrent_edits import Difference, merge
 from webapp.services.contact import (
     EMAIL_LENGTH,
     check_bic,

@@ -14,7 +14,7 @@ from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.services import teams
 from webapp.services.clients import listing
-from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientsView, Sort, SourceFilter
+from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientSort, ClientsView, SourceFilter
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
@@ -27,14 +27,14 @@ WITHOUT_CONTACT = "sans"
 
 
 COLUMNS = (
-    Column("Nom", sort=Sort.NAME),
+    Column("Nom", sort=ClientSort.NAME),
     Column("E-mail", "wide-only"),
     Column("Téléphone"),
-    Column("Ville", "wide-only", Sort.CITY),
+    Column("Ville", "wide-only", ClientSort.CITY),
     Column("Commercial", "wide-only"),
     Column("Statut"),
-    Column("Contrats", "num wide-only", Sort.CONTRACTS_DESCENDING),
-    Column("Modifié", "wide-only", Sort.CHANGED_DESCENDING),
+    Column("Contrats", "num wide-only", ClientSort.CONTRACTS_DESCENDING),
+    Column("Modifié", "wide-only", ClientSort.CHANGED_DESCENDING),
 )
 
 
@@ -62,7 +62,7 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
         commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
         team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
-        sort=read(Sort, arguments.get("tri")) or Sort.NAME,
+        sort=read(ClientSort, arguments.get("tri")) or ClientSort.NAME,
         cursor=arguments.get("apres", ""),
     )
 
@@ -88,14 +88,14 @@ def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "commercial": shown.commercial,
         "equipe": shown.team,
         "contact": WITHOUT_CONTACT if shown.lacks_contact else None,
-        "tri": shown.sort if shown.sort is not Sort.NAME else None,
+        "tri": shown.sort if shown.sort is not ClientSort.NAME else None,
         "apres": shown.cursor,
         "total": "exact" if exact else None,
     }
     return url_for("clients.index", **{name: value for name, value in query.items() if value})
 
 
-def _list_values(view: ClientsView, shown: listing.Listing, *, exact: bool) -> dict[str, Any]:
+def _list_values(view: ClientsView, shown: listing.ClientList, *, exact: bool) -> dict[str, Any]:
     page = shown.page
 
     def page_address(cursor: str | None) -> str | None:

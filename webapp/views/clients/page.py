@@ -13,9 +13,9 @@ from webapp.models.clients import Client
 from webapp.security import current_user
 from webapp.services.clients import banking, creation, editing, identity_card, timeline
 from webapp.services.clients.duplicates import SimilarClient, SimilarClientsError, list_similar
-from webapp.services.clients.editing import Difference, EditConflictError
 from webapp.services.clients.fields import ClientFields, find_own_commercial
 from webapp.services.clients.timeline import EventFilter
+from webapp.services.concurrent_edits import Difference, EditConflictError
 from webapp.services.contact import normalise_email, normalise_phone
 from webapp.views.clients import tabs
 from webapp.views.clients.form import ClientForm
@@ -34,7 +34,7 @@ Page = str | Response | tuple[str, int]
 @bp.get("/<uuid:client_id>")
 def show(client_id: UUID) -> Page:
     """A tab of the client's page; under HTMX with ``?avant=``, the next part of its timeline."""
-    tab, before = asked_tab(tabs.Tab), request.args.get("avant", type=UUID)
+    tab, before = asked_tab(tabs.ClientTab), request.args.get("avant", type=UUID)
     if not (before and is_fragment_request()):
         return tabs.page(client_id, tab)
     client, only = editing.find_client(client_id), read(EventFilter, request.args.get("genre"))
@@ -90,13 +90,13 @@ def reveal_iban(client_id: UUID, account_id: UUID) -> Page:
     """The account with its IBAN in clear; the timeline tells who looked."""
     revealed = banking.reveal(client_id, account_id, by=current_user(), at=clock.now())
     if not is_fragment_request():
-        return tabs.page(client_id, asked_tab(tabs.Tab), revealed={account_id: revealed})
+        return tabs.page(client_id, asked_tab(tabs.ClientTab), revealed={account_id: revealed})
     return render_template(
         "clients/_revealed.html",
         account=banking.find_account(client_id, account_id),
         revealed=revealed,
         timeline=timeline.list_events(client_id),
-        tab=tabs.Tab.OVERVIEW,
+        tab=tabs.ClientTab.OVERVIEW,
         only=None,
     )
 
@@ -116,13 +116,13 @@ def reveal_identity_card(client_id: UUID) -> Page:
     """The identity card in clear; the timeline tells who looked."""
     card = identity_card.reveal(client_id, by=current_user(), at=clock.now())
     if not is_fragment_request():
-        return tabs.page(client_id, tabs.Tab.OVERVIEW, card=card)
+        return tabs.page(client_id, tabs.ClientTab.OVERVIEW, card=card)
     return render_template(
         "clients/_card_revealed.html",
         card=card,
         client_id=client_id,
         timeline=timeline.list_events(client_id),
-        tab=tabs.Tab.OVERVIEW,
+        tab=tabs.ClientTab.OVERVIEW,
         only=None,
     )
 

@@ -26,7 +26,7 @@ LONGEST_VIEW = 1000
 MONEY_ROWS = 12
 
 
-class Tab(StrEnum):
+class ClientTab(StrEnum):
     """The tabs, as the address says them."""
 
     OVERVIEW = "apercu"
@@ -40,12 +40,12 @@ class Tab(StrEnum):
         return {"apercu": "Aperçu", "activites": "Activités"}.get(self.value, self.value.capitalize())
 
 
-def page(client_id: UUID, tab: Tab, **given: Any) -> str:
+def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     """The page on one of its tabs, or under HTMX the tab; ``given`` replaces what the tab shows by itself.
 
     Raises NotFoundError.
     """
-    if tab is Tab.OVERVIEW:
+    if tab is ClientTab.OVERVIEW:
         found = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
         sold = list_of_client(client_id)
         values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "card": None}
@@ -58,7 +58,7 @@ def page(client_id: UUID, tab: Tab, **given: Any) -> str:
         "client": values["header"].client,
         "client_id": client_id,
         "tab": tab,
-        "tabs": list(Tab),
+        "tabs": list(ClientTab),
         "vue": came_from or None,
         "today": clock.today(),
         **given,
@@ -107,10 +107,10 @@ def _documents(client: Client) -> dict[str, Any]:
     }
 
 
-_FILLERS: dict[Tab, Callable[[Client], dict[str, Any]]] = {
-    Tab.PAYMENTS: _payments,
-    Tab.ACTIVITIES: _activities,
-    Tab.DOCUMENTS: _documents,
+_FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
+    ClientTab.PAYMENTS: _payments,
+    ClientTab.ACTIVITIES: _activities,
+    ClientTab.DOCUMENTS: _documents,
 }
 
 

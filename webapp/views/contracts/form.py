@@ -29,9 +29,10 @@ from webapp.errors import InvalidInputError
 from webapp.french import field_amount, field_number, read_number
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.services.clients.fields import list_commercials
+from webapp.services.concurrent_edits import Difference, merge
 from webapp.services.contact import clean_text
-from webapp.services.contracts.editing import Difference, merge
-from webapp.services.contracts.fields import ContractFields, LineFields, list_companies
+from webapp.services.contracts.editing import worded_differences
+from webapp.services.contracts.fields import ContractFields, ContractLineFields, list_companies
 
 BLANK_LINES = 2
 LARGEST = Decimal(10) ** 10
@@ -77,13 +78,13 @@ class LineForm(Form):
     quantity = NumberField("Quantité", "0.001", field_number)
     unit_price = NumberField("Prix unitaire", "0.0001")
 
-    def written(self) -> LineFields | None:
+    def written(self) -> ContractLineFields | None:
         """What stands in the line."""
         label = clean_text(self.label.data or "")
         if not label and self.quantity.data is None and self.unit_price.data is None:
             return None
         quantity = Decimal(1) if self.quantity.data is None else self.quantity.data
-        return LineFields(label=label, quantity=quantity, unit_price=self.unit_price.data)
+        return ContractLineFields(label=label, quantity=quantity, unit_price=self.unit_price.data)
 
 
 class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -128,7 +129,7 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         merged, differences = merge(self._started_from(), mine, theirs)
         self.show(theirs)
         self._fill(merged)
-        return differences
+        return worded_differences(differences)
 
     def _started_from(self) -> ContractFields:
         """Nothing, where the browser sent something else: then all of it differs, and is shown."""

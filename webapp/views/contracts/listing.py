@@ -19,10 +19,10 @@ from webapp.services.contracts.selection import (
     NO_PRODUCT,
     NOBODY,
     SIGNED,
+    ContractSort,
     ContractsView,
     OfTeam,
     Seller,
-    Sort,
 )
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, paced, read, read_day
@@ -45,10 +45,10 @@ COLUMNS = (
     Column("Client"),
     Column("Produit", "wide-only"),
     Column("Statut"),
-    Column("Montant", "num", Sort.AMOUNT_DESCENDING),
+    Column("Montant", "num", ContractSort.AMOUNT_DESCENDING),
     Column("Commercial", "wide-only"),
-    Column("Signature", "wide-only", Sort.SIGNED_DESCENDING),
-    Column("Fin", "wide-only", Sort.ENDS),
+    Column("Signature", "wide-only", ContractSort.SIGNED_DESCENDING),
+    Column("Fin", "wide-only", ContractSort.ENDS),
 )
 
 
@@ -90,7 +90,7 @@ def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
         "fin_du": shown.ends_since,
         "fin_au": shown.ends_until,
         "mandat": WITHOUT if shown.lacks_mandate else None,
-        "tri": shown.sort if shown.sort is not Sort.SIGNED_DESCENDING else None,
+        "tri": shown.sort if shown.sort is not ContractSort.SIGNED_DESCENDING else None,
         "apres": shown.cursor,
         "total": "exact" if exact else None,
     }
@@ -115,7 +115,7 @@ def _read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | Non
         ends_since=read_day(arguments.get("fin_du")),
         ends_until=read_day(arguments.get("fin_au")),
         lacks_mandate=arguments.get("mandat") == WITHOUT,
-        sort=read(Sort, arguments.get("tri")) or Sort.SIGNED_DESCENDING,
+        sort=read(ContractSort, arguments.get("tri")) or ContractSort.SIGNED_DESCENDING,
         cursor=arguments.get("apres", ""),
     )
     if view.is_undated:
@@ -150,7 +150,7 @@ def _seller_word(seller: Seller) -> str:
     return f"{TEAM}{seller.id}" if isinstance(seller, OfTeam) else str(seller)
 
 
-def _list_values(view: ContractsView, shown: listing.Listing, *, exact: bool) -> dict[str, Any]:
+def _list_values(view: ContractsView, shown: listing.ContractList, *, exact: bool) -> dict[str, Any]:
     page = shown.page
 
     def page_address(cursor: str | None) -> str | None:

@@ -15,8 +15,8 @@ from webapp.security import current_user
 from webapp.services.clients.editing import find_client
 from webapp.services.clients.listing import list_clients
 from webapp.services.clients.selection import ClientsView
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.contracts import editing, profile
-from webapp.services.contracts.editing import ContractConflictError
 from webapp.services.contracts.fields import ContractFields
 from webapp.views.contracts.form import ContractForm
 from webapp.views.layout import toast
@@ -96,8 +96,8 @@ def _save(form: ContractForm, client: Client, contract: Contract | None) -> Page
         form.show_refusal(error)
         form.show_faults()
         return _form_page(form, client, contract), error.status
-    except ContractConflictError as error:
-        form.remember(error.changed_at)
+    except EditConflictError as error:
+        form.remember(error.version)
         differences = form.show_merged(error.theirs)
         return _form_page(form, client, contract, differences=differences), error.status
     return redirect(url_for("contract.show", contract_id=saved.id), code=303)

@@ -32,7 +32,7 @@ from webapp.views.tabs import asked_tab
 bp = Blueprint("statistics", __name__, url_prefix="/statistiques")
 
 
-class Tab(StrEnum):
+class StatisticsTab(StrEnum):
     """The tabs, as the address says them."""
 
     DIRECTION = "direction"
@@ -49,11 +49,13 @@ class Tab(StrEnum):
 @bp.get("")
 def show() -> ResponseReturnValue:
     """A tab of a period; an unknown one gives the first, and says so."""
-    tab = asked_tab(Tab)
+    tab = asked_tab(StatisticsTab)
     bar = _read_bar(onglet=tab.value)
     scope = figures_scope(current_user())
     values = _VALUES[tab](scope, bar.period)
-    return render_template(f"figures/statistics/{tab}.html", tab=tab, tabs=list(Tab), bar=bar, scope=scope, **values)
+    return render_template(
+        f"figures/statistics/{tab}.html", tab=tab, tabs=list(StatisticsTab), bar=bar, scope=scope, **values
+    )
 
 
 def _direction(scope: Scope, period: Period) -> dict[str, Any]:
@@ -87,11 +89,11 @@ def _risks(scope: Scope, _period: Period) -> dict[str, Any]:
     return {"risks": find_risks(scope, today=clock.today())}
 
 
-_VALUES: Mapping[Tab, Callable[[Scope, Period], dict[str, Any]]] = {
-    Tab.DIRECTION: _direction,
-    Tab.COMMERCIAL: _commercial,
-    Tab.SUBSCRIPTIONS: _subscriptions,
-    Tab.RISKS: _risks,
+_VALUES: Mapping[StatisticsTab, Callable[[Scope, Period], dict[str, Any]]] = {
+    StatisticsTab.DIRECTION: _direction,
+    StatisticsTab.COMMERCIAL: _commercial,
+    StatisticsTab.SUBSCRIPTIONS: _subscriptions,
+    StatisticsTab.RISKS: _risks,
 }
 
 

@@ -12,11 +12,11 @@ from webapp.models.preferences import Scalar, ValueType
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.security import current_user
 from webapp.services.charges import resuming
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.pages.subscription_page import find_preferences
 from webapp.services.preferences import values
 from webapp.services.preferences.values import EffectiveValue
 from webapp.services.subscriptions import editing, history, lifecycle, offering
-from webapp.services.subscriptions.editing import EditConflictError
 from webapp.services.subscriptions.means import DEBITED
 from webapp.views.layout import toast
 from webapp.views.lists import read

@@ -18,7 +18,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.money import VAT_RATES
 from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
-from webapp.services.subscriptions.fields import LineFields
+from webapp.services.subscriptions.fields import SubscriptionLineFields
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.services.subscriptions.offering import PaymentOffer
 from webapp.views.lists import read, read_day
@@ -51,9 +51,9 @@ class WrittenLine:
         """Names and values, for hidden fields and addresses."""
         return [(name, getattr(self, name)) for name in LINE_NAMES]
 
-    def fields(self) -> LineFields:
+    def fields(self) -> SubscriptionLineFields:
         """What the service takes; what is no number is told by it."""
-        return LineFields(
+        return SubscriptionLineFields(
             label=self.libelle,
             unit_price=read_number(self.prix),
             quantity=read_number(self.quantite),
@@ -86,7 +86,7 @@ def change_lines(lines: list[WrittenLine], order: str) -> list[WrittenLine]:
     return [line for index, line in enumerate(lines) if index != position]
 
 
-def written_lines(lines: Iterable[LineFields]) -> list[WrittenLine]:
+def written_lines(lines: Iterable[SubscriptionLineFields]) -> list[WrittenLine]:
     """Lines as the form shows them."""
     return [
         WrittenLine(
@@ -104,7 +104,7 @@ def written_lines(lines: Iterable[LineFields]) -> list[WrittenLine]:
 def lines_of(subscription: Subscription) -> list[WrittenLine]:
     """The lines of a subscription as the form shows them."""
     return written_lines(
-        LineFields(
+        SubscriptionLineFields(
             label=line.label,
             unit_price=line.unit_price,
             quantity=line.quantity,

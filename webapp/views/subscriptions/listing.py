@@ -12,7 +12,7 @@ from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services import teams
 from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
-from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, Sort, SubscriptionsView
+from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import Chip, paced, read
 
@@ -24,7 +24,10 @@ STATUSES = [
     *((each.value, each.label) for each in SubscriptionStatus),
 ]
 FREQUENCIES = [("", "Toutes les fréquences"), *((each.value, each.label) for each in Frequency)]
-SORTS = [(Sort.NEWEST.value, "Les plus récents d’abord"), (Sort.NEXT_CHARGE.value, "Par prochaine échéance")]
+SORTS = [
+    (SubscriptionSort.NEWEST.value, "Les plus récents d’abord"),
+    (SubscriptionSort.NEXT_CHARGE.value, "Par prochaine échéance"),
+]
 
 
 @bp.get("/abonnements")
@@ -61,7 +64,7 @@ def address(view: SubscriptionsView, **changes: Any) -> str:
         "societe": shown.company_id,
         "client": shown.client_id,
         "contrat": shown.contract_id,
-        "tri": shown.sort if shown.sort is not Sort.NEWEST else None,
+        "tri": shown.sort if shown.sort is not SubscriptionSort.NEWEST else None,
         "apres": shown.cursor,
     }
     return url_for("subscriptions.index", **{name: value for name, value in query.items() if value})
@@ -78,7 +81,7 @@ def _read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
         company_id=read(UUID, arguments.get("societe")),
         client_id=read(UUID, arguments.get("client")),
         contract_id=read(UUID, arguments.get("contrat")),
-        sort=read(Sort, arguments.get("tri")) or Sort.NEWEST,
+        sort=read(SubscriptionSort, arguments.get("tri")) or SubscriptionSort.NEWEST,
         cursor=arguments.get("apres", ""),
     )
 

@@ -26,7 +26,7 @@ bp = Blueprint("subscription", __name__, url_prefix="/abonnements")
 AT_PERIOD_END = "echeance"
 
 
-class Action(StrEnum):
+class SubscriptionAction(StrEnum):
     """What a person may do with a subscription, as the address says it."""
 
     ACTIVATE = "activer"
@@ -58,29 +58,29 @@ class Action(StrEnum):
         }[self.value]
 
 
-def actions_of(subscription: Subscription) -> list[Action]:
+def actions_of(subscription: Subscription) -> list[SubscriptionAction]:
     """What the state allows, in the order of the buttons."""
     status = subscription.status
     allowed = {
-        Action.ACTIVATE: status is SubscriptionStatus.PENDING,
-        Action.PAUSE: subscription.can_become(SubscriptionStatus.PAUSED),
-        Action.RESUME: status is SubscriptionStatus.PAUSED,
-        Action.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
-        Action.KEEP: subscription.cancel_at_period_end,
+        SubscriptionAction.ACTIVATE: status is SubscriptionStatus.PENDING,
+        SubscriptionAction.PAUSE: subscription.can_become(SubscriptionStatus.PAUSED),
+        SubscriptionAction.RESUME: status is SubscriptionStatus.PAUSED,
+        SubscriptionAction.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
+        SubscriptionAction.KEEP: subscription.cancel_at_period_end,
     }
-    return [action for action in Action if allowed[action]]
+    return [action for action in SubscriptionAction if allowed[action]]
 
 
 @bp.get("/<uuid:subscription_id>")
 def show(subscription_id: UUID) -> ResponseReturnValue:
     """The page; with ``?action=…`` that action's form is open on it."""
-    return _page(subscription_id, asked=read(Action, request.args.get("action")))
+    return _page(subscription_id, asked=read(SubscriptionAction, request.args.get("action")))
 
 
 @bp.post("/<uuid:subscription_id>/<any(activer, suspendre, reprendre, resilier, maintenir):word>")
 def act(subscription_id: UUID, word: str) -> ResponseReturnValue:
     """Do one of the actions; where what was written is refused, its form again with the reason."""
-    action = Action(word)
+    action = SubscriptionAction(word)
     try:
         _DO[action](subscription_id, _read_form())
     except InvalidInputError as error:
@@ -121,12 +121,12 @@ def _keep(subscription_id: UUID, _form: dict[str, Any]) -> None:
     lifecycle.keep(subscription_id, by=current_user(), at=clock.now())
 
 
-_DO: dict[Action, Callable[[UUID, dict[str, Any]], None]] = {
-    Action.ACTIVATE: _activate,
-    Action.PAUSE: _pause,
-    Action.RESUME: _resume,
-    Action.CANCEL: _cancel,
-    Action.KEEP: _keep,
+_DO: dict[SubscriptionAction, Callable[[UUID, dict[str, Any]], None]] = {
+    SubscriptionAction.ACTIVATE: _activate,
+    SubscriptionAction.PAUSE: _pause,
+    SubscriptionAction.RESUME: _resume,
+    SubscriptionAction.CANCEL: _cancel,
+    SubscriptionAction.KEEP: _keep,
 }
 
 
@@ -138,7 +138,9 @@ def changed_value(value: object, field: str, currency: str) -> str:
     return field_value(value, field)
 
 
-def _page(subscription_id: UUID, *, asked: Action | None = None, problem: InvalidInputError | None = None) -> str:
+def _page(
+    subscription_id: UUID, *, asked: SubscriptionAction | None = None, problem: InvalidInputError | None = None
+) -> str:
     shown = find_profile(subscription_id, at=clock.now())
     actions = actions_of(shown.subscription)
     return render_template(
