@@ -204,9 +204,9 @@ def _by_field(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in Settings.model_fields:
         names = (field.upper(), *ALIASES.get(field.upper(), ()))
-        found = next((environ[name] for name in names if name in environ), None)
-        if found is not None:
-            values[field] = found
+        faults = next((environ[name] for name in names if name in environ), None)
+        if faults is not None:
+            values[field] = faults
     return values
 
 
@@ -218,20 +218,20 @@ def _describe(location: tuple[int | str, ...], message: str) -> str:
 
 def _secrets_at_fault(environ: Mapping[str, str]) -> list[str]:
     """Secrets that stand there, and are no secrets. A missing one is named like any other missing variable."""
-    found = {name: [environ.get(name, "")] for name in SECRETS}
-    found["CRM_DATA_KEYS"] = [key.rpartition(":")[2] for key in environ.get("CRM_DATA_KEYS", "").split(",")]
+    secrets = {name: [environ.get(name, "")] for name in SECRETS}
+    secrets["CRM_DATA_KEYS"] = [key.rpartition(":")[2] for key in environ.get("CRM_DATA_KEYS", "").split(",")]
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL"):
-        found[name] = [urlsplit(environ.get(name, "")).password or ""]
-    found["REDIS_URL"] = [urlsplit(environ.get("REDIS_URL", "")).password or ""]
+        secrets[name] = [urlsplit(environ.get(name, "")).password or ""]
+    secrets["REDIS_URL"] = [urlsplit(environ.get("REDIS_URL", "")).password or ""]
     faults = [
-        f"{name} still has a placeholder value" for name, values in found.items() if any(map(_is_placeholder, values))
+        f"{name} still has a placeholder value" for name, values in secrets.items() if any(map(_is_placeholder, values))
     ]
     faults += [
         f"{name} can be guessed: at least {SECRET_LENGTH} characters, {SECRET_LETTERS} of them different, are needed"
-        for name, values in found.items()
+        for name, values in secrets.items()
         if any(secret and not _is_placeholder(secret) and _is_guessable(secret) for secret in values)
     ]
-    return faults + _repeated(found)
+    return faults + _repeated(secrets)
 
 
 def _is_guessable(secret: str) -> bool:

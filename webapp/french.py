@@ -58,8 +58,8 @@ def unit_price(number: Decimal, currency: str = "EUR") -> str:
 
 def amounts(values: Mapping[str, Decimal]) -> str:
     """Amounts by currency, which are never added up: 1 234,50 € + 80,00 CHF."""
-    shown = [money(number, currency) for currency, number in sorted(values.items(), key=_euros_first) if number]
-    return " + ".join(shown) or money(Decimal(0))
+    amounts_of = [money(number, currency) for currency, number in sorted(values.items(), key=_euros_first) if number]
+    return " + ".join(amounts_of) or money(Decimal(0))
 
 
 def _euros_first(item: tuple[str, Decimal]) -> tuple[bool, str]:

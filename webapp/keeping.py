@@ -36,9 +36,9 @@ def keep(
     hold.
     """
     key = ":".join(["kept", str(tenancy.current_organisation_id()), name, *map(str, what)])
-    found = _read(key, kind)
-    if found is not None:
-        return found
+    present = _read(key, kind)
+    if present is not None:
+        return present
     start = time.monotonic()
     value = work()
     if time.monotonic() - start >= LONG:

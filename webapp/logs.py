@@ -111,8 +111,8 @@ def _error_of(exc_info: object) -> BaseException | None:
     if isinstance(exc_info, BaseException):
         return exc_info
     if isinstance(exc_info, tuple):
-        found = exc_info[1]
-        return found if isinstance(found, BaseException) else None
+        error = exc_info[1]
+        return error if isinstance(error, BaseException) else None
     return sys.exc_info()[1] if exc_info else None
 
 

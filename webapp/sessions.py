@@ -72,8 +72,8 @@ class SessionInterface(RedisSessionInterface):  # type: ignore[misc]
         except crypto.DecryptionError:
             log.warning("session_refused")
             return None
-        found: dict[str, Any] = self.serializer.decode(content)
-        return found
+        data: dict[str, Any] = self.serializer.decode(content)
+        return data
 
     def _upsert_session(self, session_lifetime: timedelta, session: RedisSession, store_id: str) -> None:
         sealed = crypto.keyring().encrypt(self.serializer.encode(session), place=store_id)

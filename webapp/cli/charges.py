@@ -53,10 +53,10 @@ def _run(organisation_id: UUID) -> ChargeRun:
     with tenancy.organisation(organisation_id):
         run_id, _ = runs.start(trigger=RunTrigger.COMMAND, at=clock.now(), enqueue=False)
         runs.carry_out(organisation_id, run_id)
-        found = runs.find_run(run_id)
-        if found is None:
+        run = runs.find_run(run_id)
+        if run is None:
             raise click.ClickException("Le passage a disparu.")
-        return found
+        return run
 
 
 @click.command(

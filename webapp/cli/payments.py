@@ -44,10 +44,10 @@ def set_account(
     given = _read_credentials() if credentials_stdin else None
     with refusals(), tenancy.organisation(find_organisation(slug).id):
         wanted = Company.name == company if company else Company.is_default
-        found = db.session.scalar(select(Company).where(wanted))
-        if found is None:
+        account = db.session.scalar(select(Company).where(wanted))
+        if account is None:
             raise click.ClickException("Cette société n’existe pas.")
-        kept = accounts.save_account(found.id, Provider(provider), credentials=given, ics=ics, is_active=active)
+        kept = accounts.save_account(account.id, Provider(provider), credentials=given, ics=ics, is_active=active)
         click.echo(f"Compte {kept.id} enregistré.")
 
 

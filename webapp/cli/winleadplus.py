@@ -63,10 +63,10 @@ def _carry_out(organisation_id: UUID, run_id: UUID) -> SyncRun:
 def test(slug: str | None, endpoint: str | None, as_json: bool) -> None:
     """Essaie la connexion, et ne lit que le premier prospect."""
     with _organisation(slug):
-        found = connection.try_connection(endpoint)
-        told = {"endpoint": found.endpoint, "seconds": round(found.seconds, 3), "first_prospect": found.first_id}
-        what = f"premier prospect : {found.first_id}" if found.first_id else "aucun prospect"
-        _say(told, f"{found.endpoint} répond en {found.seconds:.1f} s, {what}.", as_json)
+        answer = connection.try_connection(endpoint)
+        values = {"endpoint": answer.endpoint, "seconds": round(answer.seconds, 3), "first_prospect": answer.first_id}
+        what = f"premier prospect : {answer.first_id}" if answer.first_id else "aucun prospect"
+        _say(values, f"{answer.endpoint} répond en {answer.seconds:.1f} s, {what}.", as_json)
 
 
 @group.group(name="config")
@@ -130,16 +130,16 @@ def _organisation(slug: str | None) -> Iterator[UUID]:
 
 
 def _show_config(as_json: bool) -> None:
-    found = config.find()
-    told = {
-        "enabled": found.enabled,
-        "endpoint": config.endpoint_of(found),
-        "has_own_endpoint": found.endpoint is not None,
-        "interval_minutes": found.interval_minutes,
-        "import_without_contracts": found.import_without_contracts,
-        "last_synced_at": found.last_synced_at.isoformat() if found.last_synced_at else None,
+    answer = config.find()
+    values = {
+        "enabled": answer.enabled,
+        "endpoint": config.endpoint_of(answer),
+        "has_own_endpoint": answer.endpoint is not None,
+        "interval_minutes": answer.interval_minutes,
+        "import_without_contracts": answer.import_without_contracts,
+        "last_synced_at": answer.last_synced_at.isoformat() if answer.last_synced_at else None,
     }
-    _say(told, "\n".join(f"{name}: {value}" for name, value in told.items()), as_json)
+    _say(values, "\n".join(f"{name}: {value}" for name, value in values.items()), as_json)
 
 
 def _told(run: SyncRun) -> dict[str, Any]:
@@ -165,5 +165,5 @@ def _ending(run: SyncRun) -> str:
     return f"{counted(run.done, 'lu')} · {status.sentence(run) if run.is_finished else run.phase.label}"
 
 
-def _say(told: Any, sentence: str, as_json: bool) -> None:
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2) if as_json else sentence)
+def _say(values: Any, sentence: str, as_json: bool) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False, indent=2) if as_json else sentence)

@@ -63,8 +63,8 @@ def allowed_addresses(address: str, *, allow_private: bool) -> list[str]:
     Raises InvalidInputError or UnresolvableError.
     """
     parts = _parse(address)
-    found = _resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-    for ip in found:
+    addresses = _resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    for ip in addresses:
         if not _is_allowed(_unwrap(ip), allow_private=allow_private):
             raise InvalidInputError(
                 "Cette adresse mène à un réseau interne ou réservé\u202f: elle n’est pas autorisée.", field="endpoint"
@@ -74,7 +74,7 @@ def allowed_addresses(address: str, *, allow_private: bool) -> list[str]:
             "L’adresse doit commencer par https://\u202f: en http, le jeton d’accès voyagerait en clair.",
             field="endpoint",
         )
-    return [str(ip) for ip in found]
+    return [str(ip) for ip in addresses]
 
 
 def _parse(address: str) -> SplitResult:

@@ -187,8 +187,8 @@ class _Provider:
 
     def metadata(self) -> Mapping[str, Any]:
         """The provider's discovery document."""
-        found: Mapping[str, Any] = self._metadata.get(max_age=METADATA_LIFE)
-        return found
+        document: Mapping[str, Any] = self._metadata.get(max_age=METADATA_LIFE)
+        return document
 
     def fetch(self, *, as_service: bool = False, **grant: str) -> Tokens:
         """Ask the token endpoint for a grant. Raises OAuthError where it refuses."""
@@ -292,20 +292,20 @@ class _Provider:
             return jwt.decode(token, self._keys.get(max_age=UNKNOWN_KEY_PAUSE), registry=_REGISTRY)
 
     def _discover(self) -> dict[str, Any]:
-        found = self._get_json(f"{self.settings.oidc_issuer}/.well-known/openid-configuration")
-        if str(found["issuer"]).rstrip("/") != self.settings.oidc_issuer:
+        document = self._get_json(f"{self.settings.oidc_issuer}/.well-known/openid-configuration")
+        if str(document["issuer"]).rstrip("/") != self.settings.oidc_issuer:
             raise ValueError("the provider gives itself another name than OIDC_ISSUER")
-        return found | {name: str(found[name]) for name in ENDPOINTS}
+        return document | {name: str(document[name]) for name in ENDPOINTS}
 
     def _fetch_keys(self) -> KeySet:
         return KeySet.import_key_set(self._get_json(self.metadata()["jwks_uri"]))  # type: ignore[arg-type]
 
     def _get_json(self, address: str) -> dict[str, Any]:
         response = httpx2.get(address, timeout=TIMEOUT, verify=_certificates()).raise_for_status()
-        found = response.json()
-        if not isinstance(found, dict):
+        document = response.json()
+        if not isinstance(document, dict):
             raise ValueError("the provider’s answer is not an object")  # noqa: TRY004  the answer is at fault, not our types
-        return found
+        return document
 
 
 class _Cached:

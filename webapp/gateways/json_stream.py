@@ -216,8 +216,8 @@ class _Pending:
         return Element(value, text) if end == len(text.rstrip()) else Element(None, text, "malformed")
 
     def _end_of_scalar(self, text: str) -> int | None:
-        found = _SCALAR_END.search(text)
-        return found.start() if found else None
+        match = _SCALAR_END.search(text)
+        return match.start() if match else None
 
     def _end_of_structure(self, text: str) -> int | None:
         for token in _STRUCTURE.finditer(text):
@@ -245,8 +245,8 @@ def _codec(charset: str) -> str:
 
 
 def _end_of_space(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _refusal_of(start: str) -> Exception:

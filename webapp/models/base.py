@@ -67,8 +67,8 @@ class Numbered:
 
 def read_code(typed: str, letter: str) -> int | None:
     """The number that somebody typed with its letter (« p 1042 », « P-1042 »); None for anything else."""
-    found = _CODE.fullmatch(typed.strip())
-    return int(found[2]) if found and found[1].upper() == letter else None
+    match = _CODE.fullmatch(typed.strip())
+    return int(match[2]) if match and match[1].upper() == letter else None
 
 
 _CODE = re.compile(r"([a-z])[ -]?0*([1-9][0-9]{0,17})", re.ASCII | re.IGNORECASE)

@@ -120,8 +120,8 @@ def _take_over_announced(identity: Identity) -> User | None:
 
 
 def _only_announced(match: ColumnElement[bool]) -> User | None:
-    found = db.session.scalars(select(User).where(User.issuer.is_(None), match).limit(2).with_for_update()).all()
-    return found[0] if len(found) == 1 else None
+    matches = db.session.scalars(select(User).where(User.issuer.is_(None), match).limit(2).with_for_update()).all()
+    return matches[0] if len(matches) == 1 else None
 
 
 def _create(identity: Identity) -> User:
@@ -165,8 +165,8 @@ def _only_unclaimed(match: ColumnElement[bool]) -> Commercial | None:
     """The one commercial that matches and is nobody's yet: without user, or with one that never signed in."""
     nobody = select(User.id).where(User.issuer.is_(None))
     unclaimed = or_(Commercial.user_id.is_(None), Commercial.user_id.in_(nobody))
-    found = db.session.scalars(select(Commercial).where(unclaimed, match).limit(2).with_for_update()).all()
-    return found[0] if len(found) == 1 else None
+    matches = db.session.scalars(select(Commercial).where(unclaimed, match).limit(2).with_for_update()).all()
+    return matches[0] if len(matches) == 1 else None
 
 
 def _create_commercial(user: User) -> None:

@@ -41,12 +41,12 @@ class Progress(NamedTuple):
 
 def sealed_columns() -> dict[Table, list[Column[Any]]]:
     """Every encrypted column, by table."""
-    found: dict[Table, list[Column[Any]]] = {}
+    columns_by_table: dict[Table, list[Column[Any]]] = {}
     for table in Base.metadata.sorted_tables:
         columns = [each for each in table.columns if isinstance(each.type, LargeBinary) and str(each) not in NOT_SEALED]
         if columns:
-            found[table] = columns
-    return found
+            columns_by_table[table] = columns
+    return columns_by_table
 
 
 def list_usage() -> list[Usage]:

@@ -81,8 +81,8 @@ def page(
     ``read`` gives the rows from a position on, one more than ``size`` where there are more, and from the nearest to the
     farthest when it goes backward; ``place`` gives the sort key and the id of a row.
     """
-    found = read(start)
-    rows, has_more = list(found[:size]), len(found) > size
+    read_rows = read(start)
+    rows, has_more = list(read_rows[:size]), len(read_rows) > size
     if start is None:
         has_next, has_previous = has_more, False
     elif not rows or (start.is_backward and len(rows) < size):

@@ -29,10 +29,10 @@ class OrganisationExistsError(DomainError):
 
 def find_organisation(slug: str) -> Organisation:
     """The organisation called ``slug``. Raises NotFoundError."""
-    found = db.session.scalar(select(Organisation).where(Organisation.slug == slug))
-    if found is None:
+    organisation = db.session.scalar(select(Organisation).where(Organisation.slug == slug))
+    if organisation is None:
         raise NotFoundError(f"L’organisation « {slug} » n’existe pas.", field="slug")
-    return found
+    return organisation
 
 
 def open_organisation(slug: str, name: str, *, company: str) -> Organisation:

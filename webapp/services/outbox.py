@@ -80,7 +80,7 @@ def deliver(organisation_id: UUID, *, at: datetime) -> int:
 def _deliver_next(at: datetime) -> bool | None:
     """Deliver one; None when none is left that is due."""
     with transaction():
-        found = db.session.execute(
+        row = db.session.execute(
             select(OutboxDelivery, OutboxEvent)
             .join(
                 OutboxEvent,
@@ -91,9 +91,9 @@ def _deliver_next(at: datetime) -> bool | None:
             .limit(1)
             .with_for_update(skip_locked=True, of=OutboxDelivery)
         ).first()
-        if found is None:
+        if row is None:
             return None
-        delivery, event = found
+        delivery, event = row
         delivery.attempts += 1
         try:
             with db.session.begin_nested():  # what a failing subscriber wrote goes, the note of its failure stays

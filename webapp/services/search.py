@@ -48,7 +48,7 @@ class NumberedHit(NamedTuple):
     detail: str
 
 
-class Found(NamedTuple):
+class SearchResults(NamedTuple):
     """What was found, or, where nothing was asked for (``is_recent``), what changed last.
 
     ``suggestion`` is what might have been meant, where nothing was found.
@@ -67,16 +67,16 @@ class Found(NamedTuple):
         return len(self.clients) + len(self.contracts) + len(self.commercials) + len(self.numbered)
 
 
-def search_everywhere(typed: str) -> Found:
+def search_everywhere(typed: str) -> SearchResults:
     """The best hits for what was typed; case and accents do not matter, nor does the order of words."""
     folded = " ".join(fold_search(typed).split())
     terms = terms_of(folded)
     if not terms:
         return _find_recent()
     if numbered := _find_numbered(typed):
-        return Found([], [], [], numbered)
-    found = _find_clients(folded, terms)
-    hits = Found(found, _find_contracts(folded, terms, [hit.id for hit in found]), _find_commercials(terms))
+        return SearchResults([], [], [], numbered)
+    clients = _find_clients(folded, terms)
+    hits = SearchResults(clients, _find_contracts(folded, terms, [hit.id for hit in clients]), _find_commercials(terms))
     return hits if hits.number else hits._replace(suggestion=suggest(typed))
 
 
@@ -84,13 +84,13 @@ def _find_numbered(typed: str) -> list[NumberedHit]:
     """The charge, refund, bank file or subscription of that number."""
     ours = tenancy.current_organisation_id()
     if number := read_code(typed, Subscription.LETTER):
-        found = select(Subscription.id, Client.last_name, Client.first_name).join(Subscription.client)
-        wanted = found.where(Subscription.organisation_id == ours, Subscription.number == number)
+        statement = select(Subscription.id, Client.last_name, Client.first_name).join(Subscription.client)
+        wanted = statement.where(Subscription.organisation_id == ours, Subscription.number == number)
         title = f"Abonnement {Subscription.LETTER}-{number}"
         return [NumberedHit("S", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
     if number := read_code(typed, Charge.LETTER):
-        found = select(Charge.id, Client.last_name, Client.first_name).join(Charge.client)
-        wanted = found.where(Charge.organisation_id == ours, Charge.number == number)
+        statement = select(Charge.id, Client.last_name, Client.first_name).join(Charge.client)
+        wanted = statement.where(Charge.organisation_id == ours, Charge.number == number)
         title = f"Prélèvement {Charge.LETTER}-{number}"
         return [NumberedHit("P", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
     if number := read_code(typed, Refund.LETTER):
@@ -105,10 +105,10 @@ def _find_numbered(typed: str) -> list[NumberedHit]:
     return []
 
 
-def _find_recent() -> Found:
+def _find_recent() -> SearchResults:
     changed_last = _CLIENTS.order_by(Client.changed_at.desc(), Client.id.desc()).limit(CLIENTS_SHOWN)
     signed_last = _CONTRACTS.order_by(Contract.signed_key.desc(), Contract.id.desc()).limit(OTHERS_SHOWN)
-    return Found(_client_hits(changed_last), _contract_hits(signed_last), [], is_recent=True)
+    return SearchResults(_client_hits(changed_last), _contract_hits(signed_last), [], is_recent=True)
 
 
 # Columns, not entities: rows to read need no identity map.
@@ -133,8 +133,8 @@ def _find_clients(folded: str, terms: list[Term]) -> list[Hit]:
         (Client.search_text.like(f"% {_beginning(folded)}"), 2),
         else_=3,
     )
-    found = _CLIENTS.where(ours, is_wanted).order_by(rank, Client.changed_at.desc(), Client.id)
-    return _client_hits(found.limit(CLIENTS_SHOWN))
+    statement = _CLIENTS.where(ours, is_wanted).order_by(rank, Client.changed_at.desc(), Client.id)
+    return _client_hits(statement.limit(CLIENTS_SHOWN))
 
 
 def _client_matches(term: Term) -> ColumnElement[bool]:
@@ -167,7 +167,7 @@ def _find_commercials(terms: list[Term]) -> list[Hit]:
     names = Commercial.name_key + func.joined_name(Commercial.last_name) + func.joined_name(Commercial.first_name)
     text = literal(" ") + names + " " + func.coalesce(func.fold(Commercial.email), "")
     matches = and_(*(or_(*(text.like(pattern) for pattern in term)) for term in terms))
-    found = db.session.execute(
+    rows = db.session.execute(
         select(
             Commercial.id,
             Commercial.first_name,
@@ -179,7 +179,7 @@ def _find_commercials(terms: list[Term]) -> list[Hit]:
         .order_by(Commercial.is_active.desc(), Commercial.name_key, Commercial.id)
         .limit(OTHERS_SHOWN)
     )
-    return [Hit(each.id, commercials.full_name(*each[1:]), each.email or "") for each in found]
+    return [Hit(each.id, commercials.full_name(*each[1:]), each.email or "") for each in rows]
 
 
 def _client_hits(statement: Select[*tuple[object, ...]]) -> list[Hit]:

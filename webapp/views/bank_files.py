@@ -51,8 +51,8 @@ def index() -> ResponseReturnValue:
 def _index_page(refused_account: UUID | None = None, problem: DomainError | None = None) -> str:
     at = clock.now()
     paged = read(UUID, request.args.get("compte"))
-    found = listing.list_files(before=read(UUID, request.args.get("avant")), limit=PAGE_SIZE + 1)
-    shown = found[:PAGE_SIZE]
+    rows = listing.list_files(before=read(UUID, request.args.get("avant")), limit=PAGE_SIZE + 1)
+    page_rows = rows[:PAGE_SIZE]
     accounts = []
     for each in listing.list_bank_accounts(at=at):
         account_id = each.account.id
@@ -63,8 +63,8 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
     return render_template(
         "bank_files/list.html",
         accounts=accounts,
-        files=shown,
-        next_page=url_for("bank_files.index", avant=shown[-1].file.id) if len(found) > PAGE_SIZE else None,
+        files=page_rows,
+        next_page=url_for("bank_files.index", avant=page_rows[-1].file.id) if len(rows) > PAGE_SIZE else None,
         refused_account=refused_account,
         problem=problem,
         written=request.form,
@@ -114,13 +114,15 @@ def _file_page(file_id: UUID, problem: DomainError | None = None) -> str:
 
 def _file_values(file_id: UUID) -> dict[str, Any]:
     file, company = listing.find_file(file_id)
-    found = listing.list_debits(file.id, after=read(UUID, request.args.get("apres")), size=PAGE_SIZE + 1)
-    shown = found[:PAGE_SIZE]
-    following = url_for("bank_files.show", file_id=file.id, apres=shown[-1][0].id) if len(found) > PAGE_SIZE else None
+    rows = listing.list_debits(file.id, after=read(UUID, request.args.get("apres")), size=PAGE_SIZE + 1)
+    page_rows = rows[:PAGE_SIZE]
+    following = (
+        url_for("bank_files.show", file_id=file.id, apres=page_rows[-1][0].id) if len(rows) > PAGE_SIZE else None
+    )
     return {
         "file": file,
         "company": company,
-        "debits": shown,
+        "debits": page_rows,
         "next_page": following,
         "unsettled": listing.count_unsettled(file.id) if file.status is BankFileStatus.CONFIRMED else 0,
         "may_confirm": file.status is BankFileStatus.SENT and file.collected_on <= clock.today(),

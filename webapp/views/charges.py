@@ -82,14 +82,14 @@ def _requester() -> str:
 def index() -> ResponseReturnValue:
     """What a run would do now, what needs a person, and the charges by state."""
     view = _read_view()
-    shown = listing.list_charges(view)
+    page = listing.list_charges(view)
     values: dict[str, Any] = {
         "view": view,
-        "charges": shown.rows,
+        "charges": page.rows,
         "counts": listing.count_by_status(),
         "statuses": list(ChargeStatus),
         "first_page": _address(view, None) if view.cursor else None,
-        "next_page": _address(view, shown.next_cursor) if shown.next_cursor else None,
+        "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
         "address_of": lambda status: _address(view, None, statut=status),
     }
     if is_fragment_request():
@@ -138,16 +138,16 @@ def _address(view: ChargesView, cursor: str | None, **changes: Any) -> str:
 def needing_person() -> ResponseReturnValue:
     """The charges that need a person, the longest waiting first."""
     chosen = read(Attention, request.args.get("motif"))
-    shown = listing.list_needing_person(attention=chosen, cursor=request.args.get("apres"))
+    page = listing.list_needing_person(attention=chosen, cursor=request.args.get("apres"))
     return render_template(
         "charges/to_decide.html",
-        charges=shown.rows,
+        charges=page.rows,
         actions_of=decisions.actions_of,
         words={action: word for word, action in WORDS.items()},
         counts=decisions.count_needing_person(),
         chosen=chosen,
-        next_page=shown.next_cursor
-        and url_for("charges.needing_person", motif=chosen and chosen.value, apres=shown.next_cursor),
+        next_page=page.next_cursor
+        and url_for("charges.needing_person", motif=chosen and chosen.value, apres=page.next_cursor),
     )
 
 
@@ -348,11 +348,11 @@ def _find_run(run_id: UUID) -> ChargeRun:
 @requires(Role.ADMIN)
 def events() -> ResponseReturnValue:
     """The outbox: what happened, and whether its subscribers have heard of it."""
-    found = outbox.list_latest(before=read(UUID, request.args.get("avant")), limit=EVENTS_SHOWN + 1)
-    shown, has_more = found[:EVENTS_SHOWN], len(found) > EVENTS_SHOWN
+    rows = outbox.list_latest(before=read(UUID, request.args.get("avant")), limit=EVENTS_SHOWN + 1)
+    page, has_more = rows[:EVENTS_SHOWN], len(rows) > EVENTS_SHOWN
     return render_template(
         "charges/events.html",
-        events=shown,
+        events=page,
         undelivered=outbox.count_undelivered(),
-        next_page=url_for("charges.events", avant=shown[-1].id) if has_more else None,
+        next_page=url_for("charges.events", avant=page[-1].id) if has_more else None,
     )

@@ -78,18 +78,18 @@ def _overview(commercial: Commercial) -> dict[str, Any]:
 
 def _contracts(commercial: Commercial) -> dict[str, Any]:
     view = ContractsView(sold_by=(commercial.id,), cursor=request.args.get("apres", ""))
-    shown = list_contracts(view)
+    contracts = list_contracts(view)
 
     def page_address(cursor: str | None) -> str | None:
         return None if cursor is None else _address(commercial, CommercialTab.CONTRACTS, apres=cursor or None)
 
     return {
         "view": view,
-        "rows": shown.page.rows,
-        "total": shown.total,
-        "first_page": page_address("") if shown.page.previous_cursor else None,
-        "previous_page": page_address(shown.page.previous_cursor),
-        "next_page": page_address(shown.page.next_cursor),
+        "rows": contracts.page.rows,
+        "total": contracts.total,
+        "first_page": page_address("") if contracts.page.previous_cursor else None,
+        "previous_page": page_address(contracts.page.previous_cursor),
+        "next_page": page_address(contracts.page.next_cursor),
     }
 
 

@@ -91,8 +91,8 @@ def field_value(value: object, field: str) -> str:
         return value.label
     if isinstance(value, date):
         return day(value)
-    shown = _SHOWN.get(field)
-    return shown(str(value)) if shown else str(value)
+    show = _SHOWN.get(field)
+    return show(str(value)) if show else str(value)
 
 
 def address_lines(client: Client) -> list[str]:

@@ -100,10 +100,10 @@ def ended() -> str:
 @bp.get("/connexion/formulaire/<word>")
 def kept_form(word: str) -> dict[str, object]:
     """What the signed-in user typed before their session had ended, for app.js to put it back. Raises NotFoundError."""
-    found = kept_forms.find(word, owner=current_user().id)
-    if found is None:
+    kept = kept_forms.find(word, owner=current_user().id)
+    if kept is None:
         raise NotFoundError("Ce formulaire n’est plus gardé.")
-    return {"action": found.action, "fields": found.fields}
+    return {"action": kept.action, "fields": kept.fields}
 
 
 @bp.app_context_processor
@@ -153,11 +153,11 @@ def _refuse_errors() -> None:
 def _take_attempt(state: str) -> Attempt | None:
     """The sign-in under way with this ``state``, which is used up by asking; None where there is none or it is old."""
     under_way = dict(session.get("sign_ins", {}))
-    found = under_way.pop(state, None)
-    if found is None:
+    kept = under_way.pop(state, None)
+    if kept is None:
         return None
     session["sign_ins"] = under_way
-    attempt = Attempt(*found)
+    attempt = Attempt(*kept)
     is_old = clock.now().timestamp() - attempt.started_at > PATIENCE.total_seconds()
     return None if is_old else attempt
 

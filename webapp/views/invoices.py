@@ -36,16 +36,16 @@ COUNTED = 1000
 def index() -> ResponseReturnValue:
     """The list of invoices as the address says. What cannot be read in it is ignored."""
     view = _read_view()
-    shown = listing.list_invoices(view)
+    page = listing.list_invoices(view)
     number = listing.count_invoices(view, at_most=COUNTED + 1)
     values: dict[str, Any] = {
         "view": view,
-        "rows": shown.rows,
+        "rows": page.rows,
         "number": min(number, COUNTED),
         "is_capped": number > COUNTED,
         "balances": listing.balances_of_client(view.client_id) if view.client_id else [],
         "first_page": _address(view, cursor="") if view.cursor else None,
-        "next_page": _address(view, cursor=shown.next_cursor) if shown.next_cursor else None,
+        "next_page": _address(view, cursor=page.next_cursor) if page.next_cursor else None,
     }
     if not is_fragment_request():
         return render_template("invoices/list.html", **values, **_form_values(view))
@@ -67,14 +67,14 @@ def _read_view() -> InvoicesView:
 
 
 def _address(view: InvoicesView, **changes: Any) -> str:
-    shown = replace(view, **changes)
+    target = replace(view, **changes)
     query: dict[str, Any] = {
-        "q": shown.search,
-        "genre": shown.kind,
-        "statut": shown.status,
-        "client": shown.client_id,
-        "societe": shown.company_id,
-        "apres": shown.cursor,
+        "q": target.search,
+        "genre": target.kind,
+        "statut": target.status,
+        "client": target.client_id,
+        "societe": target.company_id,
+        "apres": target.cursor,
     }
     return url_for("invoices.index", **{name: value for name, value in query.items() if value})
 

@@ -129,7 +129,7 @@ def _written() -> SchemaFields:
 
 def _shown(schema: PreferenceSchema) -> dict[str, str]:
     """A field as its form shows it."""
-    shown = {
+    values = {
         "code": schema.code,
         "nom": schema.label,
         "type": schema.value_type.value,
@@ -137,7 +137,7 @@ def _shown(schema: PreferenceSchema) -> dict[str, str]:
         "defaut": "" if schema.default is None else preference_text(schema.default),
         "ordre": str(schema.position),
     }
-    return shown | ({"obligatoire": "1"} if schema.required else {})
+    return values | ({"obligatoire": "1"} if schema.required else {})
 
 
 def _blank() -> dict[str, str]:

@@ -78,14 +78,14 @@ def _written_terms() -> Terms:
 def _shown(account: ProviderAccount | None) -> dict[str, Any]:
     """An account as its form shows it; a new one as it usually is."""
     terms = account or USUAL
-    shown = {
+    values = {
         "ics": account.ics or "" if account else "",
         "livraison": terms.ship_at,
         "facture": terms.invoice_at,
         "cadence": terms.rate_per_second,
         "simultanes": terms.max_concurrency,
     }
-    return shown | ({"actif": "1"} if account is None or account.is_active else {})
+    return values | ({"actif": "1"} if account is None or account.is_active else {})
 
 
 def _form_page(offer: Offer, written: Any, problem: InvalidInputError | None = None) -> str:

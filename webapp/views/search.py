@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, render_template, request, url_for
 
 from webapp.security import current_user
-from webapp.services.search import Found, Hit, search_everywhere
+from webapp.services.search import Hit, SearchResults, search_everywhere
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import paced
 
@@ -27,23 +27,23 @@ PAGES: dict[str, Callable[[UUID], str]] = {
 def show() -> str:
     """What matches ``?q=``, best first; without one, what changed last."""
     typed = " ".join(request.args.get("q", "").split())
-    found = search_everywhere(typed)
+    results = search_everywhere(typed)
     groups = [
-        ("Clients", "user", [(url_for("client.show", client_id=hit.id), hit) for hit in found.clients]),
-        ("Contrats", "file-text", [(url_for("contract.show", contract_id=hit.id), hit) for hit in found.contracts]),
+        ("Clients", "user", [(url_for("client.show", client_id=hit.id), hit) for hit in results.clients]),
+        ("Contrats", "file-text", [(url_for("contract.show", contract_id=hit.id), hit) for hit in results.contracts]),
         (
             "Commerciaux",
             "users-group",
-            [(url_for("commercials.show", commercial_id=hit.id), hit) for hit in found.commercials],
+            [(url_for("commercials.show", commercial_id=hit.id), hit) for hit in results.commercials],
         ),
     ]
-    groups = [("Numéros", "hash", _numbered(found)), *groups]
+    groups = [("Numéros", "hash", _numbered(results)), *groups]
     groups = [group for group in groups if group[2]]
     template = "search/_options.html" if is_fragment_request() else "search/show.html"
-    return render_template(template, typed=typed, found=found, groups=groups)
+    return render_template(template, typed=typed, results=results, groups=groups)
 
 
-def _numbered(found: Found) -> list[tuple[str, Hit]]:
+def _numbered(results: SearchResults) -> list[tuple[str, Hit]]:
     may_see = {"S"} if not current_user().handles_charges else PAGES.keys()
-    hits = [each for each in found.numbered if each.kind in may_see]
+    hits = [each for each in results.numbered if each.kind in may_see]
     return [(PAGES[each.kind](each.id), Hit(each.id, each.title, each.detail)) for each in hits]

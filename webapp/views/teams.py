@@ -91,4 +91,4 @@ def _page(problem: DomainError | None = None, refused: TeamForm | None = None) -
 
 def _read_ids(name: str) -> set[UUID]:
     """Ids that cannot be read are nobody's."""
-    return {found for word in request.form.getlist(name) if (found := read(UUID, word))}
+    return {row_id for word in request.form.getlist(name) if (row_id := read(UUID, word))}

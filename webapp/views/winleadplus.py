@@ -103,11 +103,11 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     is_open = kind == OPEN_CONFLICTS
     if is_open:
         counts[OPEN_CONFLICTS] = status.count_open_conflicts(run_id)
-    shown = status.list_items(run_id, kinds=FILTERS[kind], after=_read_uuid(request.args.get("apres")), is_open=is_open)
+    page = status.list_items(run_id, kinds=FILTERS[kind], after=_read_uuid(request.args.get("apres")), is_open=is_open)
     template, is_fragment = "winleadplus/items.html", is_fragment_request()
     if is_fragment:
         template = "winleadplus/_item_rows.html" if "apres" in request.args else "winleadplus/_items.html"
-    values = {"run": run, "items": shown, "kind": kind, "counts": counts, "can_close": is_fragment}
+    values = {"run": run, "items": page, "kind": kind, "counts": counts, "can_close": is_fragment}
     return render_template(template, changes_of=field_changes.changes_of, **values)
 
 
@@ -145,8 +145,8 @@ def _find_item(run_id: UUID, item_id: UUID) -> SyncItem:
     return item
 
 
-def _show_ended(item: SyncItem, told: str) -> ResponseReturnValue:
-    toast("success", told)
+def _show_ended(item: SyncItem, sentence: str) -> ResponseReturnValue:
+    toast("success", sentence)
     if not is_fragment_request():
         return redirect(url_for("winleadplus.list_items", run_id=item.run_id), 303)
     values = {"item": _find_item(item.run_id, item.id), "run": _find_run(item.run_id), "is_ended": True}

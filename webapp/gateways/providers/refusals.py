@@ -131,6 +131,6 @@ def class_of_sepa_code(code: str) -> RefusalClass:
 _WORDS = SEPA_CODES | _CARD_WORDS | _DISPUTE_WORDS | _REFUND_WORDS
 
 
-def words_of(code: str | None, told: str | None = None) -> str | None:
+def words_of(code: str | None, default: str | None = None) -> str | None:
     """Why money did not come or go, in French, by the code; what the provider ``told`` for one that is unknown here."""
-    return _WORDS.get(code or "", told)
+    return _WORDS.get(code or "", default)

@@ -94,8 +94,8 @@ class Sandbox:
 
     def find_payment(self, attempt_id: UUID, *, provider_payment_id: str | None = None) -> PaymentOutcome | None:
         """See PaymentProvider."""
-        found = self._ask("GET", "/payments", params={"attempt": str(attempt_id)})["payments"]
-        return _outcome(found[0]) if found else None
+        payments = self._ask("GET", "/payments", params={"attempt": str(attempt_id)})["payments"]
+        return _outcome(payments[0]) if payments else None
 
     def cancel(self, provider_payment_id: str) -> PaymentOutcome:
         """See PaymentProvider."""
@@ -192,9 +192,9 @@ def _outcome(payment: Mapping[str, Any]) -> PaymentOutcome:
     return _understood(_read, payment)
 
 
-def _understood(read: Callable[[Mapping[str, Any]], T], told: Mapping[str, Any]) -> T:
+def _understood(read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
     try:
-        return read(told)
+        return read(answer)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ProviderUnreachableError(f"unreadable answer: {type(error).__name__}: {error}") from error
 

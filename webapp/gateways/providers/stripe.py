@@ -117,8 +117,8 @@ class Stripe:
         """See PaymentProvider."""
         intents = self._client.v1.payment_intents
         if provider_payment_id:
-            found = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
-            return self._outcome(found.to_dict())
+            payment = _asking(lambda: intents.retrieve(provider_payment_id, {"expand": WITH_CHARGE}))
+            return self._outcome(payment.to_dict())
         matches = _asking(
             lambda: intents.search({"query": f"metadata['attempt']:'{attempt_id}'", "expand": LISTED_WITH_CHARGE})
         )
@@ -175,14 +175,14 @@ class Stripe:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
-        """See PaymentProvider. What changed later than it was made is found by its dispute, refund or refund's event."""
+        """See PaymentProvider. What changed after it was made is found by its dispute or refund."""
         created: Any = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
         api = self._client.v1
         seen: set[str] = set()
-        found = _asking(
+        payments = _asking(
             lambda: api.payment_intents.list({"created": created, "limit": 100, "expand": LISTED_WITH_CHARGE})
         )
-        for intent in _pages(found):
+        for intent in _pages(payments):
             seen.add(intent["id"])
             yield self._known(intent)
         for later in (
@@ -239,16 +239,16 @@ class Stripe:
 
     def _dispute(self, payment_id: str) -> dict[str, Any] | None:
         disputes = _asking(lambda: self._client.v1.disputes.list({"payment_intent": payment_id}))
-        found = (dispute.to_dict() for dispute in disputes.data)
-        return next((dispute for dispute in found if dispute["status"] in REVERSING_DISPUTES), None)
+        on_payment = (dispute.to_dict() for dispute in disputes.data)
+        return next((dispute for dispute in on_payment if dispute["status"] in REVERSING_DISPUTES), None)
 
     def _refunds(self, payment_id: str, listed: dict[str, Any]) -> tuple[ProviderRefund, ...]:
         """All that the payment ever had: the first ten come with its charge."""
         if not listed.get("has_more"):
             return tuple(_refund(refund) for refund in listed.get("data", ()))
         refunds = self._client.v1.refunds
-        found = _asking(lambda: refunds.list({"payment_intent": payment_id, "limit": 100}))
-        return tuple(_refund(refund) for refund in _pages(found))
+        every = _asking(lambda: refunds.list({"payment_intent": payment_id, "limit": 100}))
+        return tuple(_refund(refund) for refund in _pages(every))
 
 
 def _asking(ask: Callable[[], T]) -> T:
@@ -270,9 +270,9 @@ def _pages(listed: Any) -> Iterator[dict[str, Any]]:
 
 def _refusal(error: stripe.StripeError) -> PaymentOutcome:
     """What an error says about the payment: only a card's refusal and a request that cannot be are definitive."""
-    told = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
-    intent = told.get("payment_intent") or {}
-    code = told.get("decline_code") or error.code
+    details = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
+    intent = details.get("payment_intent") or {}
+    code = details.get("decline_code") or error.code
     base = partial(PaymentOutcome, provider_payment_id=intent.get("id"), code=code, message=_words(error))
     if isinstance(error, stripe.CardError):
         kind = class_of_card_code(code)
@@ -327,5 +327,5 @@ def _instant(seconds: int) -> datetime:
 
 def _id_of(value: Any) -> str | None:
     """An id, whether the object was expanded or not."""
-    found = value.get("id") if isinstance(value, dict) else value
-    return str(found) if found else None
+    object_id = value.get("id") if isinstance(value, dict) else value
+    return str(object_id) if object_id else None

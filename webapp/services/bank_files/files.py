@@ -197,7 +197,7 @@ def _creditor(account_id: UUID) -> Creditor:
 
 def _debits(file_id: UUID) -> Iterator[Debit]:
     """Some at a time, and little more than is written: thousands of clients never stand in memory."""
-    found = db.session.execute(
+    rows = db.session.execute(
         select(
             ChargeAttempt.end_to_end_id,
             ChargeAttempt.amount,
@@ -227,7 +227,7 @@ def _debits(file_id: UUID) -> Iterator[Debit]:
         .order_by(ChargeAttempt.id)
         .execution_options(yield_per=READ_AT_ONCE)
     )
-    for row in found:
+    for row in rows:
         yield Debit(
             end_to_end_id=row.end_to_end_id or "",
             amount=row.amount,
@@ -299,7 +299,7 @@ def sweep(*, at: datetime) -> int:
     It begins with the debits under way, which are few and have an index: files and what they settled are many.
     """
     with tenancy.across_organisations():
-        found = db.session.execute(
+        rows = db.session.execute(
             select(BankFile.organisation_id, BankFile.id)
             .join(
                 ChargeAttempt,
@@ -312,9 +312,9 @@ def sweep(*, at: datetime) -> int:
             )
             .distinct()
         ).all()
-    for organisation_id, file_id in found:
+    for organisation_id, file_id in rows:
         queue.enqueue_once_after_commit(JOB, organisation_id, file_id, on="payments")
-    return len(found)
+    return len(rows)
 
 
 def withdraw(attempt_id: UUID, *, at: datetime) -> None:

@@ -107,13 +107,13 @@ def list_bank_accounts(*, at: datetime) -> list[AccountWaiting]:
     """The accounts for bank files that are active, or for whose files something still waits."""
     waiting = _count_waiting(at=at)
     tomorrow = _today(at) + timedelta(days=1)
-    found = db.session.execute(
+    rows = db.session.execute(
         _with_company(select(ProviderAccount, Company))
         .where(ProviderAccount.provider == Provider.SEPA_FILE)
         .order_by(Company.name, ProviderAccount.id)
     ).all()
     accounts = []
-    for account, company in found:
+    for account, company in rows:
         number, total, earliest = waiting.get(account.id, (0, Decimal("0.00"), tomorrow))
         if account.is_active or number:
             collect_on = first_banking_day(max(earliest, tomorrow))
@@ -135,12 +135,12 @@ def _count_waiting(*, at: datetime) -> dict[UUID, tuple[int, Decimal, date]]:
         .subquery()
     )
     columns = waiting.c
-    found = db.session.execute(
+    rows = db.session.execute(
         select(columns.provider_account_id, func.count(), func.sum(columns.amount), func.max(columns.day)).group_by(
             columns.provider_account_id
         )
     )
-    return {account_id: (number, total, day) for account_id, number, total, day in found}
+    return {account_id: (number, total, day) for account_id, number, total, day in rows}
 
 
 def _with_company(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
@@ -167,12 +167,12 @@ def list_files(*, before: UUID | None = None, limit: int = PAGE_SIZE) -> list[Li
 
 def find_file(file_id: UUID) -> ListedFile:
     """One of them. Raises NotFoundError."""
-    found = db.session.execute(
+    row = db.session.execute(
         _select_files().where(BankFile.id == file_id).execution_options(populate_existing=True)
     ).first()
-    if found is None:
+    if row is None:
         raise NotFoundError("Ce fichier n’existe pas ou plus.")
-    return ListedFile(*found)
+    return ListedFile(*row)
 
 
 def _select_files() -> Select[*tuple[Any, ...]]:

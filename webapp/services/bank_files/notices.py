@@ -111,10 +111,10 @@ def _announce_waiting_batch(*, at: datetime) -> int:
     some = unannounced.with_only_columns(Charge.id).order_by(Charge.id).limit(BATCH)
     with transaction():
         locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()
-        found = db.session.execute(unannounced.where(Charge.id.in_(locked))).all()
-        for row in found:
+        rows = db.session.execute(unannounced.where(Charge.id.in_(locked))).all()
+        for row in rows:
             _announce(*row, at=at)
-    return len(found)
+    return len(rows)
 
 
 def collection_day() -> ScalarSelect[date]:

@@ -70,9 +70,9 @@ def note_return(end_to_end_id: str, *, code: str, returned_on: date, at: datetim
 
     Raises InvalidInputError for an unknown code or a day to come, NotFoundError, AlreadyReturnedError.
     """
-    told = _Return.read(end_to_end_id, code, returned_on, at=at)
+    reported = _Return.read(end_to_end_id, code, returned_on, at=at)
     with transaction():
-        attempt, outcome = _outcome(told, _lock_debits([told.end_to_end_id]))
+        attempt, outcome = _outcome(reported, _lock_debits([reported.end_to_end_id]))
         recording.apply_outcome(attempt.id, outcome, at=at)
         return attempt.charge_id
 
@@ -89,18 +89,18 @@ def _lock_debits(references: Collection[str]) -> Debits:
     }
 
 
-def _outcome(told: _Return, debits: Debits) -> tuple[ChargeAttempt, PaymentOutcome]:
-    if told.end_to_end_id not in debits:
+def _outcome(reported: _Return, debits: Debits) -> tuple[ChargeAttempt, PaymentOutcome]:
+    if reported.end_to_end_id not in debits:
         raise NotFoundError("Aucun prélèvement ne porte cette référence.", field="end_to_end_id")
-    attempt, file = debits[told.end_to_end_id]
+    attempt, file = debits[reported.end_to_end_id]
     if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
         raise AlreadyReturnedError(ALREADY_RETURNED, field="end_to_end_id")
-    words = f"{told.code} – {SEPA_CODES[told.code]}"
-    instant = datetime.combine(told.returned_on, time.min, UTC)
+    words = f"{reported.code} – {SEPA_CODES[reported.code]}"
+    instant = datetime.combine(reported.returned_on, time.min, UTC)
     if file.status is BankFileStatus.CONFIRMED:
         return attempt, PaymentOutcome(
             PaymentState.REVERSED,
-            code=told.code,
+            code=reported.code,
             occurred_at=datetime.combine(file.collected_on, time.min, UTC),
             reversed_at=instant,
             reversal_reason=words,
@@ -108,8 +108,8 @@ def _outcome(told: _Return, debits: Debits) -> tuple[ChargeAttempt, PaymentOutco
     return attempt, PaymentOutcome(
         PaymentState.REFUSED,
         provider_payment_id=attempt.end_to_end_id,
-        refusal_class=class_of_sepa_code(told.code),
-        code=told.code,
+        refusal_class=class_of_sepa_code(reported.code),
+        code=reported.code,
         message=words,
         occurred_at=instant,
     )
@@ -129,18 +129,18 @@ def import_returns(content: bytes, *, at: datetime) -> list[ReturnedLine]:
 
 def _note_some(rows: Sequence[tuple[int, dict[str, str]]], *, at: datetime) -> Iterator[ReturnedLine]:
     """Lines that make sense are noted in one transaction."""
-    told: dict[int, _Return] = {}
+    reported: dict[int, _Return] = {}
     faults: dict[int, str] = {}
     for number, row in rows:
         try:
             day = _day(row.get("date") or "")
-            told[number] = _Return.read(row.get("endtoendid") or "", row.get("code") or "", day, at=at)
+            reported[number] = _Return.read(row.get("endtoendid") or "", row.get("code") or "", day, at=at)
         except DomainError as error:
             faults[number] = error.message
     with transaction():
-        debits = _lock_debits({each.end_to_end_id for each in told.values()})
+        debits = _lock_debits({each.end_to_end_id for each in reported.values()})
         outcomes: dict[UUID, PaymentOutcome] = {}
-        for number, each in told.items():
+        for number, each in reported.items():
             try:
                 attempt, outcome = _outcome(each, debits)
             except DomainError as error:

@@ -179,10 +179,10 @@ def _lock_charges(*conditions: ColumnElement[bool], limit: int) -> list[Charge]:
 
 def _subscriptions_of(charges: Iterable[Charge]) -> dict[UUID, Subscription]:
     wanted = {charge.subscription_id for charge in charges}
-    found = db.session.scalars(
+    rows = db.session.scalars(
         select(Subscription).where(Subscription.id.in_(wanted)).execution_options(populate_existing=True)
     )
-    return {each.id: each for each in found}
+    return {each.id: each for each in rows}
 
 
 def _refuse_attempt(
@@ -240,20 +240,20 @@ def claim_look_ups(*, limit: int, at: datetime) -> Claimed:
 def _open_attempts(charges: Sequence[Charge]) -> dict[UUID, ChargeAttempt]:
     """The attempt under way of each: there is one in every state that is looked up, since they change together."""
     wanted = [charge.id for charge in charges]
-    found = db.session.scalars(
+    rows = db.session.scalars(
         select(ChargeAttempt)
         .where(ChargeAttempt.charge_id.in_(wanted), ChargeAttempt.status.in_(OPEN_ATTEMPTS))
         .execution_options(populate_existing=True)
     )
-    return {attempt.charge_id: attempt for attempt in found}
+    return {attempt.charge_id: attempt for attempt in rows}
 
 
 def _saved_methods(attempts: Iterable[ChargeAttempt]) -> dict[UUID | None, SavedPaymentMethod]:
     wanted = {attempt.saved_method_id for attempt in attempts if attempt.saved_method_id}
     if not wanted:
         return {}
-    found = db.session.scalars(select(SavedPaymentMethod).where(SavedPaymentMethod.id.in_(wanted)))
-    return {saved.id: saved for saved in found}
+    rows = db.session.scalars(select(SavedPaymentMethod).where(SavedPaymentMethod.id.in_(wanted)))
+    return {saved.id: saved for saved in rows}
 
 
 def claim_resending(charge: Charge, attempt: ChargeAttempt, *, at: datetime) -> ChargeClaim:

@@ -221,12 +221,12 @@ def _find_under_way(charge_id: UUID, action: Decision, *, at: datetime) -> list[
     with transaction():
         charge = find_charge(charge_id)
         _check(charge, action)
-        found = []
+        under_way = []
         for attempt in _open_attempts(charge):
             provider = provider_of(calling.find_account(attempt.provider_account_id))
             is_lost = recording.is_lost(attempt, KeyLimits.of(provider), at=at)
-            found.append(_UnderWay(attempt.id, attempt.provider_payment_id, provider, is_lost))
-        return found
+            under_way.append(_UnderWay(attempt.id, attempt.provider_payment_id, provider, is_lost))
+        return under_way
 
 
 def _call_off(charge_id: UUID, *, at: datetime) -> None:

@@ -162,8 +162,8 @@ def find_balances(charge_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     """As ``balance_of``, for many charges."""
     balances = dict.fromkeys(charge_ids, Decimal(0))
     statement = select(Payment.charge_id, func.sum(Payment.amount)).where(Payment.charge_id.in_(balances))
-    found = db.session.execute(statement.group_by(Payment.charge_id))
-    return balances | {charge_id: total for charge_id, total in found if charge_id is not None}
+    rows = db.session.execute(statement.group_by(Payment.charge_id))
+    return balances | {charge_id: total for charge_id, total in rows if charge_id is not None}
 
 
 def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None:
@@ -266,14 +266,14 @@ def find_told(charges: Iterable[Charge]) -> set[UUID]:
     if not subscriptions:
         return set()
     charge_id = OutboxEvent.payload["charge_id"].astext
-    told = db.session.scalars(
+    announced = db.session.scalars(
         select(charge_id).where(
             OutboxEvent.subject_id.in_(set(subscriptions.values())),
             OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED,
             charge_id.in_(subscriptions),
         )
     )
-    return {UUID(each) for each in told}
+    return {UUID(each) for each in announced}
 
 
 def _tell(kind: OutboxKind, charge: Charge, more: dict[str, Any], *, at: datetime) -> None:

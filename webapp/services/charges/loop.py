@@ -71,5 +71,5 @@ def _record(results: Sequence[Result], on_progress: Listener) -> Recorded:
 
 def claim_overdue(limit: int, at: datetime) -> Claimed:
     """What waits apart from the schedule: look-ups first, then new attempts."""
-    found = claiming.claim_look_ups(limit=limit, at=at)
-    return found if not found.is_empty else claiming.claim_taken_up(limit=limit, at=at)
+    claims = claiming.claim_look_ups(limit=limit, at=at)
+    return claims if not claims.is_empty else claiming.claim_taken_up(limit=limit, at=at)

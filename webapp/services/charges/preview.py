@@ -97,15 +97,15 @@ def preview(*, at: datetime) -> Preview:
 
 def _due(at: datetime) -> Select[Any]:
     """Counts and sums by fate, in the rules' own order (``due.charge_for`` decides one by one, by the same)."""
-    found, today = _found(at), at.astimezone(clock.PARIS).date()
-    totals = _totals(found)
+    due, today = _found(at), at.astimezone(clock.PARIS).date()
+    totals = _totals(due)
     amount = func.coalesce(totals.c.amount, 0)
     has_saved = and_(
         SavedPaymentMethod.revoked_at.is_(None),
         or_(SavedPaymentMethod.expires_on.is_(None), SavedPaymentMethod.expires_on >= today),
     )
     has_mandate = and_(
-        found.c.payment_method == PaymentMethod.SEPA,
+        due.c.payment_method == PaymentMethod.SEPA,
         Mandate.usable_on(today),
     )
     has_means = and_(
@@ -113,31 +113,31 @@ def _due(at: datetime) -> Select[Any]:
         case((SavedPaymentMethod.id.is_not(None), has_saved), else_=has_mandate),
     )
     fate = case(
-        (found.c.is_skipped, Fate.SKIPPED.value),
+        (due.c.is_skipped, Fate.SKIPPED.value),
         (amount == 0, Fate.FREE.value),
-        (found.c.payment_method.is_(None), Fate.NO_MEANS.value),
-        (found.c.payment_method.not_in(DEBITED), Fate.BY_HAND.value),
+        (due.c.payment_method.is_(None), Fate.NO_MEANS.value),
+        (due.c.payment_method.not_in(DEBITED), Fate.BY_HAND.value),
         (has_means, Fate.ASKED.value),
         else_=Fate.NO_MEANS.value,
     ).label("fate")
 
     def same(model: Any, column: ColumnElement[Any]) -> ColumnElement[bool]:
-        return and_(model.organisation_id == found.c.organisation_id, model.id == column)
+        return and_(model.organisation_id == due.c.organisation_id, model.id == column)
 
     return (
         select(
             fate,
             ProviderAccount.provider,
-            found.c.currency,
+            due.c.currency,
             func.count().label("count"),
             func.sum(amount).label("amount"),
         )
-        .select_from(found)
-        .outerjoin(totals, totals.c.subscription_id == found.c.id)
-        .outerjoin(SavedPaymentMethod, same(SavedPaymentMethod, found.c.saved_method_id))
-        .outerjoin(Mandate, same(Mandate, found.c.mandate_id))
-        .outerjoin(ProviderAccount, same(ProviderAccount, found.c.provider_account_id))
-        .group_by(fate, ProviderAccount.provider, found.c.currency)
+        .select_from(due)
+        .outerjoin(totals, totals.c.subscription_id == due.c.id)
+        .outerjoin(SavedPaymentMethod, same(SavedPaymentMethod, due.c.saved_method_id))
+        .outerjoin(Mandate, same(Mandate, due.c.mandate_id))
+        .outerjoin(ProviderAccount, same(ProviderAccount, due.c.provider_account_id))
+        .group_by(fate, ProviderAccount.provider, due.c.currency)
     )
 
 
@@ -164,7 +164,7 @@ def _found(at: datetime) -> CTE:
     )
 
 
-def _totals(found: CTE) -> Subquery:
+def _totals(due: CTE) -> Subquery:
     """The amount with tax of each due subscription: VAT on each rate's sum, as ``models.money.totals`` has it."""
     line = func.round(SubscriptionLine.quantity * SubscriptionLine.unit_price, 2) - SubscriptionLine.discount
     base = func.sum(line)
@@ -174,10 +174,10 @@ def _totals(found: CTE) -> Subquery:
             (base + func.round(base * SubscriptionLine.vat_rate / 100, 2)).label("amount"),
         )
         .join(
-            found,
+            due,
             and_(
-                found.c.organisation_id == SubscriptionLine.organisation_id,
-                found.c.id == SubscriptionLine.subscription_id,
+                due.c.organisation_id == SubscriptionLine.organisation_id,
+                due.c.id == SubscriptionLine.subscription_id,
             ),
         )
         .group_by(SubscriptionLine.subscription_id, SubscriptionLine.vat_rate)

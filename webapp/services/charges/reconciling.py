@@ -62,15 +62,15 @@ def ring(*, at: datetime) -> int:
 def reconcile(organisation_id: UUID, *, at: datetime) -> Differences:
     """Compare the last days of each account of the organisation with its provider's."""
     queue.heard(JOB, organisation_id)
-    found = Differences()
+    differences = Differences()
     with tenancy.organisation(organisation_id):
         for account_id in _find_accounts():
             try:
-                _reconcile_account(account_id, found, at=at)
+                _reconcile_account(account_id, differences, at=at)
             except ProviderError as error:  # tomorrow's covers these days once more
                 log.warning("reconciliation_failed", account_id=str(account_id), exc_type=type(error).__name__)
-        log.info("reconciled", recorded=found.recorded, missing=found.missing, strange=found.strange)
-    return found
+        log.info("reconciled", recorded=differences.recorded, missing=differences.missing, strange=differences.strange)
+    return differences
 
 
 def _find_accounts() -> Sequence[UUID]:
@@ -79,16 +79,16 @@ def _find_accounts() -> Sequence[UUID]:
         return db.session.scalars(statement.order_by(ProviderAccount.id)).all()
 
 
-def _reconcile_account(account_id: UUID, found: Differences, *, at: datetime) -> None:
+def _reconcile_account(account_id: UUID, differences: Differences, *, at: datetime) -> None:
     with transaction():
         provider = provider_of(calling.find_account(account_id))
     since, listed = at - LOOKS_BACK, set()
     for page in _pages(provider.list_payments(since=since, until=at)):
         listed |= {payment.attempt_id for payment in page}
-        _take_over(page, found, at=at)
+        _take_over(page, differences, at=at)
     for attempt_id, payment_id in _find_captured(account_id, since + MARGIN, at - MARGIN):
         if attempt_id not in listed:
-            _make_sure(provider, attempt_id, payment_id, found, at=at)
+            _make_sure(provider, attempt_id, payment_id, differences, at=at)
 
 
 def _pages(payments: Iterator[KnownPayment]) -> Iterator[list[KnownPayment]]:
@@ -96,18 +96,18 @@ def _pages(payments: Iterator[KnownPayment]) -> Iterator[list[KnownPayment]]:
         yield page
 
 
-def _take_over(page: Iterable[KnownPayment], found: Differences, *, at: datetime) -> None:
+def _take_over(page: Iterable[KnownPayment], differences: Differences, *, at: datetime) -> None:
     """Record what the provider knows and we do not, or otherwise."""
-    told = {payment.attempt_id: payment.outcome for payment in page if payment.attempt_id is not None}
+    reported = {payment.attempt_id: payment.outcome for payment in page if payment.attempt_id is not None}
     with transaction():
-        statement = select(ChargeAttempt.id, ChargeAttempt.status).where(ChargeAttempt.id.in_(told))
+        statement = select(ChargeAttempt.id, ChargeAttempt.status).where(ChargeAttempt.id.in_(reported))
         ours = {row.id: row.status for row in db.session.execute(statement)}
-    found.strange += sum(payment.attempt_id not in ours for payment in page)
+    differences.strange += sum(payment.attempt_id not in ours for payment in page)
     for attempt_id, status in ours.items():
-        outcome = told[attempt_id]
+        outcome = reported[attempt_id]
         if SAME.get(outcome.state) is not status or outcome.refunds:
             recording.apply_outcome(attempt_id, outcome, at=at)
-            found.recorded += 1
+            differences.recorded += 1
 
 
 def _find_captured(account_id: UUID, since: datetime, until: datetime) -> list[tuple[UUID, str | None]]:
@@ -121,7 +121,12 @@ def _find_captured(account_id: UUID, since: datetime, until: datetime) -> list[t
 
 
 def _make_sure(
-    provider: protocol.PaymentProvider, attempt_id: UUID, payment_id: str | None, found: Differences, *, at: datetime
+    provider: protocol.PaymentProvider,
+    attempt_id: UUID,
+    payment_id: str | None,
+    differences: Differences,
+    *,
+    at: datetime,
 ) -> None:
     """A list may leave things out: only what the provider does not know when it is asked is a difference."""
     if provider.find_payment(attempt_id, provider_payment_id=payment_id) is not None:
@@ -131,4 +136,4 @@ def _make_sure(
         charge = db.session.scalars(select(Charge).where(Charge.id == owner).with_for_update()).one()
         effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = NOT_THERE
-    found.missing += 1
+    differences.missing += 1

@@ -114,17 +114,17 @@ def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | N
     with transaction():
         rows = _lock([result.claim.request.attempt_id for result in results])
         for result in results:
-            found = rows[result.claim.request.attempt_id]
-            if found.charge.fence != result.claim.fence:
-                log.warning("charge_fence_lost", charge_id=str(found.charge.id))
+            locked = rows[result.claim.request.attempt_id]
+            if locked.charge.fence != result.claim.fence:
+                log.warning("charge_fence_lost", charge_id=str(locked.charge.id))
                 if result.outcome is not None and result.outcome.state in MONEY_MOVED:
-                    _apply_uninvited(found, result.outcome, at=at)
+                    _apply_uninvited(locked, result.outcome, at=at)
                 continue
             if result.outcome is None:
-                recorded.again += _not_found(found, result.patience, at=at)
+                recorded.again += _not_found(locked, result.patience, at=at)
             else:
-                _apply(found, result.outcome, at=at)
-            recorded.statuses[found.charge.status] += 1
+                _apply(locked, result.outcome, at=at)
+            recorded.statuses[locked.charge.status] += 1
         _draft_invoices(rows.values(), at=at)
         _note_mandates(rows.values())
         if on_progress is not None:
@@ -149,20 +149,20 @@ def apply_outcomes(outcomes: Mapping[UUID, PaymentOutcome], *, at: datetime) -> 
             raise NotFoundError("Cette tentative n’existe pas ou plus.")
         applied = []
         for attempt_id, outcome in outcomes.items():
-            found = rows[attempt_id]
-            is_held = found.charge.lease_until is not None and found.charge.lease_until > at
+            locked = rows[attempt_id]
+            is_held = locked.charge.lease_until is not None and locked.charge.lease_until > at
             if not is_held or outcome.state not in (PaymentState.UNKNOWN, PaymentState.PROCESSING):
-                _apply_uninvited(found, outcome, at=at)
-                applied.append(found)
+                _apply_uninvited(locked, outcome, at=at)
+                applied.append(locked)
         _draft_invoices(applied, at=at)
         _note_mandates(applied)
-        return {attempt_id: found.charge.status for attempt_id, found in rows.items()}
+        return {attempt_id: locked.charge.status for attempt_id, locked in rows.items()}
 
 
-def apply_refund(attempt_id: UUID, told: protocol.ProviderRefund, *, at: datetime) -> None:
+def apply_refund(attempt_id: UUID, at_provider: protocol.ProviderRefund, *, at: datetime) -> None:
     """Record a refund that a provider tells of, whoever heard it; what is recorded already changes nothing."""
     with transaction():
-        _given_back(_lock([attempt_id])[attempt_id], told, at=at)
+        _given_back(_lock([attempt_id])[attempt_id], at_provider, at=at)
 
 
 def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
@@ -177,13 +177,15 @@ def _lock(attempt_ids: Sequence[UUID]) -> dict[UUID, _Rows]:
     wanted = {attempt.provider_account_id for attempt in attempts.values()}
     accounts = _by_id(select(ProviderAccount).where(ProviderAccount.id.in_(wanted)))
     early = {account.id for account in accounts.values() if account.ship_at is Milestone.PROCESSING}
-    told = effects.find_told(charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early)
+    announced = effects.find_told(
+        charges[each.charge_id] for each in attempts.values() if each.provider_account_id in early
+    )
     balances = effects.find_balances(charges)
     rows = {}
     for attempt in attempts.values():
         charge = charges[attempt.charge_id]
         subscription, account = subscriptions[charge.subscription_id], accounts[attempt.provider_account_id]
-        rows[attempt.id] = _Rows(charge, attempt, subscription, account, charge.id in told, balances)
+        rows[attempt.id] = _Rows(charge, attempt, subscription, account, charge.id in announced, balances)
     return rows
 
 
@@ -191,29 +193,29 @@ def _by_id(statement: Select[Row]) -> dict[UUID, Row]:
     return {row.id: row for row in db.session.scalars(statement.execution_options(populate_existing=True))}
 
 
-def _apply_uninvited(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+def _apply_uninvited(locked: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     """Apply what was not claimed; a worker that had the charge in hand finds its fence moved where that settled it."""
-    was_held = found.charge.lease_until is not None
-    _apply(found, outcome, at=at)
-    if was_held and found.charge.lease_until is None:
-        found.charge.fence += 1
+    was_held = locked.charge.lease_until is not None
+    _apply(locked, outcome, at=at)
+    if was_held and locked.charge.lease_until is None:
+        locked.charge.fence += 1
 
 
-def _apply(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+def _apply(locked: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
     """Bring the rows to what the provider says. What is recorded already, or contradicts money, changes nothing."""
-    attempt = found.attempt
+    attempt = locked.attempt
     attempt.provider_payment_id = outcome.provider_payment_id or attempt.provider_payment_id
     if outcome.state in MONEY_MOVED:
-        _captured(found, outcome, at=at)
+        _captured(locked, outcome, at=at)
         if outcome.state is PaymentState.REVERSED:
-            _reversed(found, outcome, at=at)
+            _reversed(locked, outcome, at=at)
         for refund in outcome.refunds:
-            _given_back(found, refund, at=at)
+            _given_back(locked, refund, at=at)
     elif attempt.status in OPEN_ATTEMPTS:
         attempt.provider_code, attempt.provider_message = outcome.code, outcome.message
         if outcome.is_replay:
             attempt.provider_code = REPLAYED
-        _STEPS[_state_of(outcome, attempt)](found, outcome, at)
+        _STEPS[_state_of(outcome, attempt)](locked, outcome, at)
 
 
 def _state_of(outcome: PaymentOutcome, attempt: ChargeAttempt) -> PaymentState:
@@ -228,26 +230,26 @@ def _state_of(outcome: PaymentOutcome, attempt: ChargeAttempt) -> PaymentState:
     return PaymentState.AUTHENTICATION_REQUIRED if wants_client else outcome.state
 
 
-def _captured(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
-    charge, attempt = found.charge, found.attempt
+def _captured(locked: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    charge, attempt = locked.charge, locked.attempt
     if attempt.status in CAPTURED:
         return
     was_processing = attempt.status is AttemptStatus.PROCESSING
     attempt.status, attempt.settled_at, attempt.refusal = AttemptStatus.SUCCEEDED, at, None
-    payment = _movement(found, PaymentKind.CAPTURE, outcome.amount or attempt.amount, outcome.occurred_at or at, at=at)
+    payment = _movement(locked, PaymentKind.CAPTURE, outcome.amount or attempt.amount, outcome.occurred_at or at, at=at)
     payment.currency = outcome.currency or attempt.currency
     if not charge.can_become(ChargeStatus.SUCCEEDED):  # somebody noted another payment meanwhile
         effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = TWICE
         return
-    effects.settle_paid(charge, found.subscription, at=at, is_told=was_processing and found.was_told)
+    effects.settle_paid(charge, locked.subscription, at=at, is_told=was_processing and locked.was_told)
     if (payment.amount, payment.currency) != (charge.owed, charge.currency):
         effects.set_attention(charge, Attention.MISMATCH, at=at)
         charge.explanation = OTHER_AMOUNT.format(amount=payment.amount, currency=payment.currency)
 
 
 def _movement(
-    found: _Rows,
+    locked: _Rows,
     kind: PaymentKind,
     amount: Decimal,
     happened_at: datetime,
@@ -259,33 +261,33 @@ def _movement(
     """Add a row to the ledger."""
     payment = Payment(
         id=new_id(),
-        company_id=found.charge.company_id,
-        client_id=found.charge.client_id,
-        charge_id=found.charge.id,
-        attempt_id=found.attempt.id,
+        company_id=locked.charge.company_id,
+        client_id=locked.charge.client_id,
+        charge_id=locked.charge.id,
+        attempt_id=locked.attempt.id,
         kind=kind,
         amount=amount,
-        currency=found.attempt.currency,
-        method=found.charge.payment_method,
-        provider=found.attempt.provider,
-        external_id=external_id or found.attempt.provider_payment_id or "",
+        currency=locked.attempt.currency,
+        method=locked.charge.payment_method,
+        provider=locked.attempt.provider,
+        external_id=external_id or locked.attempt.provider_payment_id or "",
         reason=reason,
         happened_at=happened_at,
         recorded_at=at,
     )
     db.session.add(payment)
-    found.balances[found.charge.id] += amount
+    locked.balances[locked.charge.id] += amount
     return payment
 
 
-def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
-    charge, attempt = found.charge, found.attempt
+def _reversed(locked: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
+    charge, attempt = locked.charge, locked.attempt
     if attempt.status is AttemptStatus.REVERSED:
         return
     attempt.status, attempt.settled_at = AttemptStatus.REVERSED, at
     attempt.provider_message = outcome.reversal_reason
     payment = _movement(
-        found,
+        locked,
         PaymentKind.REVERSAL,
         -(outcome.amount or attempt.amount),
         outcome.reversed_at or at,
@@ -293,124 +295,128 @@ def _reversed(found: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
         reason=outcome.reversal_reason,
     )
     payment.currency = outcome.currency or attempt.currency
-    if charge.status is ChargeStatus.SUCCEEDED and found.balances[charge.id] < charge.owed:
+    if charge.status is ChargeStatus.SUCCEEDED and locked.balances[charge.id] < charge.owed:
         words = refusals.words_of(outcome.reversal_reason, outcome.reversal_reason)
         effects.settle_reversed(charge, reason=words, at=at)
 
 
-def _given_back(found: _Rows, told: protocol.ProviderRefund, *, at: datetime) -> None:
+def _given_back(locked: _Rows, at_provider: protocol.ProviderRefund, *, at: datetime) -> None:
     """A refund is in the ledger once, and so is its failure. What is told late, and is so no more, changes nothing.
 
     One that we asked for has its credit note with it; else a person makes that.
     """
     payment = db.session.scalar(
         select(Payment).where(
-            Payment.attempt_id == found.attempt.id,
+            Payment.attempt_id == locked.attempt.id,
             Payment.kind == PaymentKind.REFUND,
-            Payment.external_id == told.external_id,
+            Payment.external_id == at_provider.external_id,
         )
     )
     is_new = payment is None
-    ours = _lock_refund(found, told)
+    ours = _lock_refund(locked, at_provider)
     if payment is None:
         payment = _movement(
-            found,
+            locked,
             PaymentKind.REFUND,
-            -told.amount,
-            told.happened_at,
+            -at_provider.amount,
+            at_provider.happened_at,
             at=at,
-            external_id=told.external_id,
-            reason=(ours.reason if ours else told.reason) or None,
+            external_id=at_provider.external_id,
+            reason=(ours.reason if ours else at_provider.reason) or None,
         )
         db.session.flush()
-    if told.failure is not None:
-        _undo_refund(found, payment, ours, told, at=at)
+    if at_provider.failure is not None:
+        _undo_refund(locked, payment, ours, at_provider, at=at)
     elif ours is None and is_new:
-        effects.set_attention(found.charge, Attention.CREDIT_NOTE, at=at)
-        found.charge.explanation = REFUNDED
+        effects.set_attention(locked.charge, Attention.CREDIT_NOTE, at=at)
+        locked.charge.explanation = REFUNDED
     elif ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
-        ours.status, ours.external_id = RefundStatus.SUCCEEDED, told.external_id
+        ours.status, ours.external_id = RefundStatus.SUCCEEDED, at_provider.external_id
         ours.settled_at, ours.next_attempt_at = at, None
-        effects.settle_refund(found.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
+        effects.settle_refund(locked.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
 
 
 def _undo_refund(
-    found: _Rows, payment: Payment, ours: Refund | None, told: protocol.ProviderRefund, *, at: datetime
+    locked: _Rows, payment: Payment, ours: Refund | None, at_provider: protocol.ProviderRefund, *, at: datetime
 ) -> None:
     """The provider could not deliver a refund: its money is with us again, and in the ledger, once."""
     if db.session.scalar(select(exists().where(Payment.undoes_id == payment.id))):
         return
     failure = _movement(
-        found,
+        locked,
         PaymentKind.REFUND_FAILURE,
         -payment.amount,
-        told.failed_at or at,
+        at_provider.failed_at or at,
         at=at,
-        external_id=told.external_id,
-        reason=refusals.words_of(told.failure, told.failure),
+        external_id=at_provider.external_id,
+        reason=refusals.words_of(at_provider.failure, at_provider.failure),
     )
     failure.undoes_id = payment.id
     if ours is not None:
-        ours.status, ours.external_id, ours.provider_message = RefundStatus.FAILED, told.external_id, told.failure
+        ours.status, ours.external_id, ours.provider_message = (
+            RefundStatus.FAILED,
+            at_provider.external_id,
+            at_provider.failure,
+        )
         ours.settled_at, ours.next_attempt_at = at, None
-    effects.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
+    effects.settle_refund_failure(locked.charge, failure, was_asked_here=ours is not None, at=at)
 
 
-def _lock_refund(found: _Rows, told: protocol.ProviderRefund) -> Refund | None:
+def _lock_refund(locked: _Rows, at_provider: protocol.ProviderRefund) -> Refund | None:
     """The row by which we asked for it; None where somebody asked at the provider's own site."""
-    statement = select(Refund).where(Refund.id == told.refund_id, Refund.attempt_id == found.attempt.id)
+    statement = select(Refund).where(Refund.id == at_provider.refund_id, Refund.attempt_id == locked.attempt.id)
     return db.session.scalar(statement.with_for_update().execution_options(populate_existing=True))
 
 
-def _processing(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
-    charge, attempt, account = found.charge, found.attempt, found.account
+def _processing(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    charge, attempt, account = locked.charge, locked.attempt, locked.account
     attempt.status = AttemptStatus.PROCESSING
-    _wait(found, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
-    if account.ship_at is Milestone.PROCESSING and not found.was_told:
+    _wait(locked, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
+    if account.ship_at is Milestone.PROCESSING and not locked.was_told:
         effects.tell_charged(charge, Milestone.PROCESSING, at=at)
 
 
-def _authenticating(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
-    found.attempt.status = AttemptStatus.AUTHENTICATING
-    found.attempt.authentication_url = outcome.authentication_url or found.attempt.authentication_url
-    found.charge.first_refused_at = found.charge.first_refused_at or at
-    _wait(found, ChargeStatus.AUTHENTICATING, Attention.AUTHENTICATION, at=at)
+def _authenticating(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    locked.attempt.status = AttemptStatus.AUTHENTICATING
+    locked.attempt.authentication_url = outcome.authentication_url or locked.attempt.authentication_url
+    locked.charge.first_refused_at = locked.charge.first_refused_at or at
+    _wait(locked, ChargeStatus.AUTHENTICATING, Attention.AUTHENTICATION, at=at)
 
 
-def _unknown(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+def _unknown(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     """Nothing new. What the provider has said before still stands."""
-    attempt = found.attempt
+    attempt = locked.attempt
     if attempt.status in (AttemptStatus.PROCESSING, AttemptStatus.AUTHENTICATING):
         attention = Attention.UNKNOWN if attempt.status is AttemptStatus.PROCESSING else Attention.AUTHENTICATION
-        _wait(found, found.charge.status, attention, at=at)
+        _wait(locked, locked.charge.status, attention, at=at)
         return
     attempt.status = AttemptStatus.UNKNOWN
-    _wait(found, ChargeStatus.UNKNOWN, Attention.UNKNOWN, at=at)
-    found.charge.explanation = NOT_KNOWN
+    _wait(locked, ChargeStatus.UNKNOWN, Attention.UNKNOWN, at=at)
+    locked.charge.explanation = NOT_KNOWN
 
 
-def _wait(found: _Rows, status: ChargeStatus, attention: Attention, *, at: datetime) -> None:
+def _wait(locked: _Rows, status: ChargeStatus, attention: Attention, *, at: datetime) -> None:
     """Let go of the charge until the next look; it is on the list for a person if it has waited for long."""
-    charge = found.charge
+    charge = locked.charge
     effects.move(charge, status, at=at)
-    effects.advance(charge, found.subscription)
-    charge.next_attempt_at = retries.next_look(found.attempt, at=at)
-    is_overdue = retries.is_overdue(charge, found.attempt, at=at)
+    effects.advance(charge, locked.subscription)
+    charge.next_attempt_at = retries.next_look(locked.attempt, at=at)
+    is_overdue = retries.is_overdue(charge, locked.attempt, at=at)
     effects.set_attention(charge, attention if is_overdue else None, at=at)
 
 
-def _refused(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
-    attempt = found.attempt
+def _refused(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    attempt = locked.attempt
     refusal = outcome.refusal_class or RefusalClass.HARD
     attempt.status, attempt.refusal, attempt.settled_at = AttemptStatus.REFUSED, refusal, at
     words = refusals.words_of(outcome.code, outcome.message)
-    effects.settle_refused(found.charge, found.subscription, refusal, message=words, at=at)
+    effects.settle_refused(locked.charge, locked.subscription, refusal, message=words, at=at)
 
 
-def _called_off(found: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
-    found.attempt.status, found.attempt.settled_at = AttemptStatus.CANCELED, at
-    effects.advance(found.charge, found.subscription)
-    effects.leave_to_person(found.charge, found.subscription, Attention.REFUSED, CALLED_OFF, at=at)
+def _called_off(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
+    locked.attempt.status, locked.attempt.settled_at = AttemptStatus.CANCELED, at
+    effects.advance(locked.charge, locked.subscription)
+    effects.leave_to_person(locked.charge, locked.subscription, Attention.REFUSED, CALLED_OFF, at=at)
 
 
 _STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = {
@@ -422,28 +428,28 @@ _STEPS: dict[PaymentState, Callable[[_Rows, PaymentOutcome, datetime], None]] = 
 }
 
 
-def _not_found(found: _Rows, patience: KeyLimits, *, at: datetime) -> list[ChargeClaim]:
+def _not_found(locked: _Rows, patience: KeyLimits, *, at: datetime) -> list[ChargeClaim]:
     """The provider has no such payment: it is sent again with its key, or waited for, or left to a person."""
-    if _may_send_again(found, patience, at=at):
-        effects.set_attention(found.charge, None, at=at)
-        return [claiming.claim_resending(found.charge, found.attempt, at=at)]
-    _unknown(found, PaymentOutcome(PaymentState.UNKNOWN), at)
-    if found.charge.status is not ChargeStatus.UNKNOWN:
-        effects.set_attention(found.charge, Attention.MISMATCH, at=at)
-    elif is_lost(found.attempt, patience, at=at):
-        found.charge.explanation = LOST
+    if _may_send_again(locked, patience, at=at):
+        effects.set_attention(locked.charge, None, at=at)
+        return [claiming.claim_resending(locked.charge, locked.attempt, at=at)]
+    _unknown(locked, PaymentOutcome(PaymentState.UNKNOWN), at)
+    if locked.charge.status is not ChargeStatus.UNKNOWN:
+        effects.set_attention(locked.charge, Attention.MISMATCH, at=at)
+    elif is_lost(locked.attempt, patience, at=at):
+        locked.charge.explanation = LOST
     return []
 
 
-def _may_send_again(found: _Rows, patience: KeyLimits, *, at: datetime) -> bool:
-    attempt = found.attempt
+def _may_send_again(locked: _Rows, patience: KeyLimits, *, at: datetime) -> bool:
+    attempt = locked.attempt
     first, last = attempt.first_sent_at or at, attempt.last_sent_at or at
     return (
         attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN)
         and last + patience.longest_delay <= at < first + patience.honoured_key_age
         and attempt.provider_code != REPLAYED
         and (attempt.saved_method_id or attempt.mandate_id) is not None
-        and found.subscription.status is not SubscriptionStatus.CANCELED
+        and locked.subscription.status is not SubscriptionStatus.CANCELED
     )
 
 
@@ -457,10 +463,10 @@ def _draft_invoices(rows: Iterable[_Rows], *, at: datetime) -> None:
     """Invoices of what is paid, or, where the provider's setting says so, as soon as the payment is under way."""
     drafting.draft_for_charges(
         [
-            found.charge
-            for found in rows
-            if found.charge.status in (ChargeStatus.SUCCEEDED, ChargeStatus.REVERSED)
-            or (found.charge.status is ChargeStatus.PROCESSING and found.account.invoice_at is Milestone.PROCESSING)
+            locked.charge
+            for locked in rows
+            if locked.charge.status in (ChargeStatus.SUCCEEDED, ChargeStatus.REVERSED)
+            or (locked.charge.status is ChargeStatus.PROCESSING and locked.account.invoice_at is Milestone.PROCESSING)
         ],
         at=at,
     )
@@ -469,10 +475,10 @@ def _draft_invoices(rows: Iterable[_Rows], *, at: datetime) -> None:
 def _note_mandates(rows: Iterable[_Rows]) -> None:
     """A mandate lives on by being used (36 months without a collection end it)."""
     used: dict[date, set[UUID]] = {}
-    for found in rows:
-        is_presented = found.attempt.status in CAPTURED or found.attempt.status is AttemptStatus.PROCESSING
-        if found.attempt.mandate_id is not None and is_presented:
-            used.setdefault(found.charge.due_on, set()).add(found.attempt.mandate_id)
+    for locked in rows:
+        is_presented = locked.attempt.status in CAPTURED or locked.attempt.status is AttemptStatus.PROCESSING
+        if locked.attempt.mandate_id is not None and is_presented:
+            used.setdefault(locked.charge.due_on, set()).add(locked.attempt.mandate_id)
     for day, mandate_ids in used.items():
         db.session.execute(
             update(Mandate)

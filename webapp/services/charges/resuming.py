@@ -69,11 +69,13 @@ def _lock_next(after: tuple[datetime | None, UUID] | None) -> list[Charge]:
 
 def _find_ready(charges: list[Charge], *, at: datetime) -> list[Charge]:
     wanted = {charge.subscription_id for charge in charges}
-    found = {each.id: each for each in db.session.scalars(select(Subscription).where(Subscription.id.in_(wanted)))}
-    means = load_means(list(found.values()))
+    subscriptions = {
+        each.id: each for each in db.session.scalars(select(Subscription).where(Subscription.id.in_(wanted)))
+    }
+    means = load_means(list(subscriptions.values()))
 
     def is_ready(charge: Charge) -> bool:
-        subscription = found[charge.subscription_id]
+        subscription = subscriptions[charge.subscription_id]
         return Decision.RETRY in decisions.actions_of(charge) and _may_be_asked(
             subscription, means[subscription.id], at
         )

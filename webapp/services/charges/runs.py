@@ -141,8 +141,8 @@ def _take_part(run_id: UUID, *, at: datetime) -> datetime | None:
 def _claimer(run_id: UUID, due_before: datetime) -> loop.Claimer:
     def claim(limit: int, at: datetime) -> Claimed:
         _renew(run_id, at=at)
-        found = loop.claim_overdue(limit, at)
-        return found if not found.is_empty else claiming.claim_due(before=due_before, limit=limit, at=at)
+        claims = loop.claim_overdue(limit, at)
+        return claims if not claims.is_empty else claiming.claim_due(before=due_before, limit=limit, at=at)
 
     return claim
 

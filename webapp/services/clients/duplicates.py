@@ -39,8 +39,8 @@ def list_similar(*, email: str | None, phone: str | None, besides: UUID | None =
     similar = select(Client).where(or_(*same))
     if besides:
         similar = similar.where(Client.id != besides)
-    found = db.session.scalars(similar.order_by(Client.changed_at.desc(), Client.id).limit(SHOWN))
-    return [SimilarClient(each.id, each.full_name, each.email, each.phone, each.city) for each in found]
+    rows = db.session.scalars(similar.order_by(Client.changed_at.desc(), Client.id).limit(SHOWN))
+    return [SimilarClient(each.id, each.full_name, each.email, each.phone, each.city) for each in rows]
 
 
 def refuse_similar(*, email: str | None, phone: str | None) -> None:

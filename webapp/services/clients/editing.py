@@ -67,9 +67,9 @@ def edit_client(
         for name in changed:
             setattr(client, name, getattr(fields, name))
         if changed:
-            told = {name: [_as_json(old), _as_json(new)] for name, (old, new) in changes.items()}
+            worded = {name: [_as_json(old), _as_json(new)] for name, (old, new) in changes.items()}
             db.session.add(
-                TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_UPDATED, at=at, user_id=by.id, changes=told)
+                TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_UPDATED, at=at, user_id=by.id, changes=worded)
             )
         added = bank is not None and add_account(client, bank, by=by, at=at)
         if changed or added:

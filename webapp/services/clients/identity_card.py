@@ -31,15 +31,15 @@ def reveal(client_id: UUID, *, by: User, at: datetime) -> dict[str, str]:
     Raises NotFoundError, ForbiddenError.
     """
     with transaction():
-        found = db.session.execute(
+        row = db.session.execute(
             select(Client, Commercial)
             .outerjoin(Client.commercial)
             .where(Client.id == client_id)
             .options(undefer(Client.identity_card))
         ).first()
-        if found is None:
+        if row is None:
             raise NotFoundError("Ce client n’existe pas ou plus.")
-        client, commercial = found
+        client, commercial = row
         if not may_reveal(by, commercial):
             raise ForbiddenError(
                 "Seuls le commercial du client, un manager ou un administrateur peuvent voir cette pièce d’identité."

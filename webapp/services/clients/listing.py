@@ -35,7 +35,7 @@ from webapp.services.clients.search import find_terms
 from webapp.services.clients.selection import ClientSort, ClientsView, Conditions, conditions_of, filters_of
 
 Statement = Select[*tuple[Any, ...]]
-Found = Row[*tuple[Any, ...]]
+ResultRow = Row[*tuple[Any, ...]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 PAGE_SIZE = 50
@@ -126,11 +126,11 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
     """
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
     if _is_plain(view):
-        found = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
+        clients_page = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
     else:
-        found = _search(view, position, exact)
-    is_capped = found.total.number > COUNT_CAP and not exact
-    return found._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else found
+        clients_page = _search(view, position, exact)
+    is_capped = clients_page.total.number > COUNT_CAP and not exact
+    return clients_page._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else clients_page
 
 
 def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
@@ -149,9 +149,9 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     if terms:
-        found = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
-        if all(each.total <= COUNT_CAP for each in found.values()):
-            return _neighbours(found)
+        nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
+        if all(each.total <= COUNT_CAP for each in nearest.values()):
+            return _neighbours(nearest)
     return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id])), here))
 
 
@@ -177,10 +177,10 @@ def _search(view: ClientsView, position: keyset.Position | None, exact: bool) ->
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
     if terms:
-        found = _read(view, position, partial(_gathering, view, conditions))
-        if found.total.number <= COUNT_CAP:
-            return found
-        number = number if exact else literal(found.total.number)
+        gathered = _read(view, position, partial(_gathering, view, conditions))
+        if gathered.total.number <= COUNT_CAP:
+            return gathered
+        number = number if exact else literal(gathered.total.number)
     return _read(view, position, partial(_walking, view, conditions, number))
 
 
@@ -190,17 +190,17 @@ def _both_ways(statement: Callable[[_Way], Statement]) -> CompoundSelect[*tuple[
     return union_all(*(select(way.label("way"), part.id, part.total) for way, part in parts))
 
 
-def _nearest(statement: CompoundSelect[*tuple[Any, ...]], here: keyset.Position) -> dict[_Way, Found]:
+def _nearest(statement: CompoundSelect[*tuple[Any, ...]], here: keyset.Position) -> dict[_Way, ResultRow]:
     return {_Way(each.way): each for each in db.session.execute(statement, {"key": here.key, "id": here.id})}
 
 
-def _neighbours(found: dict[_Way, Found]) -> Neighbours:
-    previous, following = found.get(_Way.BEFORE), found.get(_Way.AFTER)
+def _neighbours(nearest: dict[_Way, ResultRow]) -> Neighbours:
+    previous, following = nearest.get(_Way.BEFORE), nearest.get(_Way.AFTER)
     return Neighbours(previous.id if previous else None, following.id if following else None)
 
 
 def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> ClientList:
-    def read(start: keyset.Position | None) -> Sequence[Found]:
+    def read(start: keyset.Position | None) -> Sequence[ResultRow]:
         if start is None:
             return db.session.execute(statement(_Way.START)).all()
         way = _Way.BEFORE if start.is_backward else _Way.AFTER
@@ -242,8 +242,8 @@ def _gathering(
     matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte()
     total = select(func.count()).select_from(matches).scalar_subquery()
     page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], way).subquery()
-    shown = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
-    return _cut(view, shown, [key, Client.id], way)
+    statement = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
+    return _cut(view, statement, [key, Client.id], way)
 
 
 def _cut(view: ClientsView, statement: Statement, order: Sequence[Column], way: _Way) -> Statement:
@@ -264,27 +264,27 @@ def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
 
 
-def _row(found: Found) -> ClientRow:
+def _row(row: ResultRow) -> ClientRow:
     return ClientRow(
-        id=found.id,
-        name=clients.full_name(found.last_name, found.first_name),
-        source=found.source,
-        email=found.email,
-        phone=found.phone,
-        city=found.city,
-        commercial=_commercial_name(found) if found.commercial_id else None,
-        status=found.status,
-        contracts_count=found.contracts_count,
-        changed_at=found.changed_at,
+        id=row.id,
+        name=clients.full_name(row.last_name, row.first_name),
+        source=row.source,
+        email=row.email,
+        phone=row.phone,
+        city=row.city,
+        commercial=_commercial_name(row) if row.commercial_id else None,
+        status=row.status,
+        contracts_count=row.contracts_count,
+        changed_at=row.changed_at,
     )
 
 
-def _commercial_name(found: Found) -> str:
+def _commercial_name(row: ResultRow) -> str:
     return commercials.full_name(
-        found.commercial_first_name, found.commercial_last_name, found.commercial_email, found.commercial_external_id
+        row.commercial_first_name, row.commercial_last_name, row.commercial_email, row.commercial_external_id
     )
 
 
 def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
-    return [(found.id, _commercial_name(found)) for found in db.session.execute(_COMMERCIALS)]
+    return [(row.id, _commercial_name(row)) for row in db.session.execute(_COMMERCIALS)]

@@ -70,19 +70,19 @@ class Header:
 
 def find_header(client_id: UUID, *, viewer: User) -> Header:
     """The client and its commercial, and whether ``viewer`` may see bank details. Raises NotFoundError."""
-    found = db.session.execute(_HEADER, {"client_id": client_id}).first()
-    if found is None:
+    row = db.session.execute(_HEADER, {"client_id": client_id}).first()
+    if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
-    client, commercial = found
+    client, commercial = row
     return Header(client, commercial, may_reveal(viewer, commercial))
 
 
 def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> ClientProfile:
     """The client as ``viewer`` may see it, its timeline from the event ``before`` on. Raises NotFoundError."""
-    found = db.session.execute(_PROFILE, {"client_id": client_id}).first()
-    if found is None:
+    row = db.session.execute(_PROFILE, {"client_id": client_id}).first()
+    if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
-    client, commercial, last_sync, has_card = found
+    client, commercial, last_sync, has_card = row
     return ClientProfile(
         client=client,
         commercial=commercial,

@@ -84,5 +84,5 @@ def list_events(client_id: UUID, *, only: EventFilter | None = None, before: UUI
         )
         events = events.where(tuple_(TimelineEvent.at, TimelineEvent.id) < last.scalar_subquery())
     page = list(db.session.scalars(events, {"client_id": client_id}))
-    shown = page[:EVENTS_PER_PAGE]
-    return Timeline(shown, shown[-1].id if len(page) > EVENTS_PER_PAGE else None)
+    shown_events = page[:EVENTS_PER_PAGE]
+    return Timeline(shown_events, shown_events[-1].id if len(page) > EVENTS_PER_PAGE else None)

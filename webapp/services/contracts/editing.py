@@ -91,10 +91,14 @@ def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime,
         changed = before.differing(new)
         if changed:
             _find_parties(new, before=before)
-            told = _told(before, new, changed)
+            worded_changes = _told(before, new, changed)
             _write(contract, before, new, by=by, at=at)
             event = TimelineEvent(
-                client_id=contract.client_id, kind=EventKind.CONTRACT_UPDATED, at=at, user_id=by.id, changes=told
+                client_id=contract.client_id,
+                kind=EventKind.CONTRACT_UPDATED,
+                at=at,
+                user_id=by.id,
+                changes=worded_changes,
             )
             db.session.add(event)
     return contract

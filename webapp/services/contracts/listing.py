@@ -26,7 +26,7 @@ from webapp.services.contracts.search import search_conditions
 from webapp.services.contracts.selection import NOBODY, ContractSort, ContractsView, row_conditions
 
 Statement = Select[*tuple[Any, ...]]
-Found = Row[*tuple[Any, ...]]
+ResultRow = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
@@ -140,7 +140,7 @@ def _find_page(view: ContractsView, *, is_scarce: bool) -> keyset.Page[ContractR
         .where(*row_conditions(view), *search_conditions(view.search))
     )
 
-    def read(start: keyset.Position | None) -> Sequence[Found]:
+    def read(start: keyset.Position | None) -> Sequence[ResultRow]:
         page = keyset.cut(statement, order, start, is_descending=view.sort.is_descending, size=PAGE_SIZE)
         return db.session.execute(page).all()
 
@@ -167,37 +167,37 @@ def _order(view: ContractsView, key: InstrumentedAttribute[Any], *, is_scarce: b
     return [*leading, key.expression, Contract.id.expression]
 
 
-def _row(found: Found, product_names: Mapping[UUID, str]) -> ContractRow:
+def _row(row: ResultRow, product_names: Mapping[UUID, str]) -> ContractRow:
     return ContractRow(
-        id=found.id,
-        reference=found.reference,
-        client_id=found.client_id,
-        client=clients.full_name(found.client_last_name, found.client_first_name),
-        source=found.source,
-        status=found.status,
-        status_label=found.status_raw or found.status.label,
-        products=sorted(product_names[each] for each in found.product_ids if each in product_names),
-        amount=found.amount,
-        currency=found.currency,
-        commercial_id=found.commercial_id,
-        commercial=_commercial_name(found) if found.commercial_id else None,
-        signed_on=found.signed_on,
-        starts_on=found.starts_on,
-        ends_on=found.ends_on,
-        withdrawal_day=found.withdrawal_day,
+        id=row.id,
+        reference=row.reference,
+        client_id=row.client_id,
+        client=clients.full_name(row.client_last_name, row.client_first_name),
+        source=row.source,
+        status=row.status,
+        status_label=row.status_raw or row.status.label,
+        products=sorted(product_names[each] for each in row.product_ids if each in product_names),
+        amount=row.amount,
+        currency=row.currency,
+        commercial_id=row.commercial_id,
+        commercial=_commercial_name(row) if row.commercial_id else None,
+        signed_on=row.signed_on,
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        withdrawal_day=row.withdrawal_day,
     )
 
 
-def _commercial_name(found: Found) -> str:
-    return commercials.full_name(*found[-len(_COMMERCIAL) :])
+def _commercial_name(row: ResultRow) -> str:
+    return commercials.full_name(*row[-len(_COMMERCIAL) :])
 
 
 def list_choices() -> Choices:
     """What the filters offer, by name; those who left too, since contracts may still be theirs."""
-    found = db.session.execute(select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id))
+    rows = db.session.execute(select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id))
     return Choices(
         teams=_named(select(Team.id, Team.name).order_by(Team.name)),
-        commercials=[(each.id, _commercial_name(each)) for each in found],
+        commercials=[(each.id, _commercial_name(each)) for each in rows],
         companies=_named(select(Company.id, Company.name).order_by(Company.name)),
         products=_named(select(Product.id, Product.name).order_by(Product.name_key)),
     )

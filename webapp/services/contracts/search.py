@@ -24,5 +24,5 @@ def search_conditions(search: str) -> list[ColumnElement[bool]]:
     client_text = func.client_search_text(Sought.last_name, Sought.first_name, Sought.email, Sought.phone, "")
     candidates = [or_(*(Sought.search_text.like(pattern) for pattern in term)) for term in terms]
     matches = [or_(*(text.like(pattern) for pattern in term for text in (reference, client_text))) for term in terms]
-    found = select(Sought.id).where(linked(Sought, Contract.client_id), *candidates, *matches)
-    return [found.exists()]
+    statement = select(Sought.id).where(linked(Sought, Contract.client_id), *candidates, *matches)
+    return [statement.exists()]

@@ -49,6 +49,6 @@ def list_activities(*, by: UUID | None = None, before: UUID | None = None, limit
     if before:
         last = select(TimelineEvent.at, TimelineEvent.id).where(TimelineEvent.id == before)
         statement = statement.where(tuple_(TimelineEvent.at, TimelineEvent.id) < last.scalar_subquery())
-    found = [Activity(event, client) for event, client in db.session.execute(statement)]
-    shown = found[:limit]
-    return Activities(shown, shown[-1].event.id if len(found) > limit else None)
+    activities = [Activity(event, client) for event, client in db.session.execute(statement)]
+    page = activities[:limit]
+    return Activities(page, page[-1].event.id if len(activities) > limit else None)

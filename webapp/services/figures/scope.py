@@ -47,8 +47,8 @@ def figures_scope(user: User) -> Scope:
         return Scope(is_all=True)
     teams = _list_led_teams(user) if user.has_role(Role.MANAGER) else {}
     own = Commercial.user_id == user.id
-    found = db.session.execute(select(Commercial.id, Commercial.team_id).where(or_(own, Commercial.team_id.in_(teams))))
-    members = dict(iter(found))
+    rows = db.session.execute(select(Commercial.id, Commercial.team_id).where(or_(own, Commercial.team_id.in_(teams))))
+    members = dict(iter(rows))
     sellers: dict[Seller, str] = {OfTeam(team_id): name for team_id, name in teams.items()}
     sellers |= {commercial_id: "Vos chiffres" for commercial_id, team_id in members.items() if team_id not in teams}
     return Scope(sellers=sellers, members=members)
@@ -59,5 +59,5 @@ def _list_led_teams(user: User) -> dict[UUID, str]:
     led = select(TeamLeader.team_id).where(
         TeamLeader.organisation_id == user.organisation_id, TeamLeader.user_id == user.id
     )
-    found = db.session.execute(select(Team.id, Team.name).where(Team.id.in_(led)).order_by(Team.name, Team.id))
-    return {team_id: f"Équipe {name.removeprefix('Équipe ')}" for team_id, name in found}
+    rows = db.session.execute(select(Team.id, Team.name).where(Team.id.in_(led)).order_by(Team.name, Team.id))
+    return {team_id: f"Équipe {name.removeprefix('Équipe ')}" for team_id, name in rows}

@@ -180,20 +180,20 @@ def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _row(found: Row[*tuple[Any, ...]]) -> InvoiceRow:
+def _row(row: Row[*tuple[Any, ...]]) -> InvoiceRow:
     return InvoiceRow(
-        id=found.id,
-        reference=found.reference,
-        kind=kind_of(found.corrects_id),
-        status=found.status,
-        client_id=found.client_id,
-        client=full_name(found.last_name, found.first_name),
-        company=found.name,
-        issued_on=found.issued_on,
-        due_on=found.due_on,
-        total=found.total,
-        balance=NOTHING if found.corrects_id else found.total - found.paid - found.credited,
-        currency=found.currency,
+        id=row.id,
+        reference=row.reference,
+        kind=kind_of(row.corrects_id),
+        status=row.status,
+        client_id=row.client_id,
+        client=full_name(row.last_name, row.first_name),
+        company=row.name,
+        issued_on=row.issued_on,
+        due_on=row.due_on,
+        total=row.total,
+        balance=NOTHING if row.corrects_id else row.total - row.paid - row.credited,
+        currency=row.currency,
     )
 
 
@@ -225,7 +225,7 @@ class Settlement(NamedTuple):
 
 def list_settlements(invoice_id: UUID) -> list[Settlement]:
     """What was paid and taken back on an invoice, in the order in which it happened."""
-    found = db.session.execute(
+    rows = db.session.execute(
         select(Payment, Allocation.amount)
         .join(
             Allocation,
@@ -234,7 +234,7 @@ def list_settlements(invoice_id: UUID) -> list[Settlement]:
         .where(Allocation.invoice_id == invoice_id)
         .order_by(Payment.happened_at, Payment.id)
     )
-    return [Settlement(payment, amount) for payment, amount in found]
+    return [Settlement(payment, amount) for payment, amount in rows]
 
 
 class Balance(NamedTuple):

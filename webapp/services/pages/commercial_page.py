@@ -56,10 +56,10 @@ class CommercialOverview:
 
 def find_commercial(commercial_id: UUID) -> tuple[Commercial, Team | None]:
     """A commercial of the current organisation, and their team. Raises NotFoundError."""
-    found = db.session.execute(_COMMERCIAL, {"commercial_id": commercial_id}).first()
-    if found is None:
+    row = db.session.execute(_COMMERCIAL, {"commercial_id": commercial_id}).first()
+    if row is None:
         raise NotFoundError("Ce commercial n’existe pas ou plus.")
-    return found[0], found[1]
+    return row[0], row[1]
 
 
 def find_overview(commercial: Commercial, period: Period, *, today: date) -> CommercialOverview:

@@ -24,8 +24,8 @@ WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanc
 
 def find_cut_off(company_id: UUID) -> CutOff:
     """The company's cut-off; the default one (Monday 12:00, Europe/Paris) where none was set."""
-    found = db.session.scalar(select(CutOff).where(CutOff.company_id == company_id))
-    return found or _default(company_id)
+    cut_off = db.session.scalar(select(CutOff).where(CutOff.company_id == company_id))
+    return cut_off or _default(company_id)
 
 
 def list_cut_offs() -> list[tuple[Company, CutOff]]:

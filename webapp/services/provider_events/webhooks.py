@@ -102,7 +102,7 @@ def _find_sender(
     """
     if not is_signed(provider, headers):
         raise UnsignedWebhookError("Signature absente ou inconnue.")
-    found: list[tuple[ProviderAccount, protocol.ProviderEvent]] = []
+    senders: list[tuple[ProviderAccount, protocol.ProviderEvent]] = []
     for account in _accounts(provider, account_id, _organisation_named(body)):
         try:
             event = provider_of(account).parse_webhook(headers, body, at=at)
@@ -112,10 +112,10 @@ def _find_sender(
             continue
         if event.organisation_id == account.organisation_id:
             return account, event
-        found.append((account, event))
-    if not found:
+        senders.append((account, event))
+    if not senders:
         raise UnsignedWebhookError("Signature absente ou inconnue.")
-    return found[0]
+    return senders[0]
 
 
 def _organisation_named(body: bytes) -> UUID | None:

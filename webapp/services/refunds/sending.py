@@ -57,7 +57,7 @@ class RefundClaim:
 class RefundAnswer:
     """What came of it: the refund as the provider tells it; else whether there will be none, and its words."""
 
-    told: protocol.ProviderRefund | None = None
+    refund: protocol.ProviderRefund | None = None
     is_refused: bool = False
     message: str = ""
 
@@ -145,8 +145,8 @@ def _ask(claim: RefundClaim) -> RefundAnswer:
     if claim.provider is None:
         return RefundAnswer(message=NOT_SET_UP)
     try:
-        if claim.was_sent and (told := _find(claim, claim.provider)):
-            return RefundAnswer(told)
+        if claim.was_sent and (refund := _find(claim, claim.provider)):
+            return RefundAnswer(refund)
         if claim.is_sent:
             return _send(claim, claim.provider)
     except Exception as error:  # whatever it was, the result is not known
@@ -158,7 +158,9 @@ def _ask(claim: RefundClaim) -> RefundAnswer:
 
 def _find(claim: RefundClaim, provider: protocol.PaymentProvider) -> protocol.ProviderRefund | None:
     outcome = provider.find_payment(claim.attempt_id, provider_payment_id=claim.payment_id)
-    return next((told for told in outcome.refunds if told.refund_id == claim.refund_id), None) if outcome else None
+    return (
+        next((refund for refund in outcome.refunds if refund.refund_id == claim.refund_id), None) if outcome else None
+    )
 
 
 def _send(claim: RefundClaim, provider: protocol.PaymentProvider) -> RefundAnswer:
@@ -172,8 +174,8 @@ def _send(claim: RefundClaim, provider: protocol.PaymentProvider) -> RefundAnswe
 
 def _record(claim: RefundClaim, answer: RefundAnswer, *, at: datetime) -> None:
     """Write what came of it. A refund that was made is recorded under any fence, all else under the claim's own."""
-    if answer.told is not None:
-        recording.apply_refund(claim.attempt_id, replace(answer.told, refund_id=claim.refund_id), at=at)
+    if answer.refund is not None:
+        recording.apply_refund(claim.attempt_id, replace(answer.refund, refund_id=claim.refund_id), at=at)
         return
     with transaction():
         charge, refund = _lock(claim.refund_id)

@@ -119,8 +119,8 @@ def check_lines(lines: Sequence[SubscriptionLineFields]) -> list[CheckedLine]:
 def _names_of(product_ids: set[UUID]) -> dict[UUID | None, str]:
     if not product_ids:
         return {}
-    found = db.session.execute(select(Product.id, Product.name).where(Product.id.in_(product_ids)))
-    return {row.id: row.name for row in found}
+    rows = db.session.execute(select(Product.id, Product.name).where(Product.id.in_(product_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def _check_line(line: SubscriptionLineFields, position: int, products: dict[UUID | None, str]) -> CheckedLine:

@@ -29,7 +29,7 @@ CHANGED = Told(EventKind.SUBSCRIPTION_CHANGED, OutboxKind.SUBSCRIPTION_CHANGED)
 
 def record(
     subscription: Subscription,
-    told: Told,
+    kinds: Told,
     *,
     old_status: SubscriptionStatus | None,
     before: Decimal,
@@ -62,16 +62,16 @@ def record(
             annual_after=subscription.revenue_per_year,
         )
     )
-    shown = dict(changes)
+    changed = dict(changes)
     if old_status is not None and old_status is not subscription.status:
-        shown["subscription_status"] = [old_status.label, subscription.status.label]
+        changed["subscription_status"] = [old_status.label, subscription.status.label]
     if reason:
-        shown["reason"] = [None, reason]
+        changed["reason"] = [None, reason]
     db.session.add(
-        TimelineEvent(client_id=subscription.client_id, kind=told.timeline, at=at, user_id=user_id, changes=shown)
+        TimelineEvent(client_id=subscription.client_id, kind=kinds.timeline, at=at, user_id=user_id, changes=changed)
     )
     outbox.emit(
-        told.outbox,
+        kinds.outbox,
         subscription.id,
         at=at,
         payload={

@@ -198,7 +198,7 @@ def change_status(
         raise TransitionRefusedError(f"Un abonnement {_word(subscription)} ne peut pas passer à « {status.label} ».")
     with transaction():
         old_status = subscription.status
-        told, event = _TOLD[old_status, status]
+        timeline_kind, event = _TOLD[old_status, status]
         before = subscription.revenue_per_year
         subscription.status = status
         if status is not PAUSED:
@@ -208,7 +208,7 @@ def change_status(
         scheduling.schedule(subscription, subscription.cycle_no)
         history.record(
             subscription,
-            history.Told(told, event),
+            history.Told(timeline_kind, event),
             old_status=old_status,
             before=before,
             reason=reason,
@@ -245,21 +245,23 @@ def _checked_reason(reason: str) -> str:
 def resume_due(*, at: datetime) -> int:
     """Resume, in every organisation, what was paused until today; returns how many."""
     is_due = (Subscription.status == PAUSED) & _has_come(Subscription.resume_on, at)
-    return _for_each(is_due, lambda found: resume(found.id, by=None, at=at))
+    return _for_each(is_due, lambda subscription: resume(subscription.id, by=None, at=at))
 
 
 def end_due(*, at: datetime) -> int:
     """End, in every organisation, what was to be canceled by today or has outlived its last day; returns how many."""
     is_canceled = _has_come(Subscription.cancels_on, at)
     is_over = (Subscription.status == ACTIVE) & _has_come(Subscription.ends_on + 1, at)
-    return _for_each(or_(is_canceled, is_over), lambda found: _end(found, at=at))
+    return _for_each(or_(is_canceled, is_over), lambda subscription: _end(subscription, at=at))
 
 
-def _end(found: Subscription, *, at: datetime) -> None:
-    if found.cancels_on is not None and found.cancels_on <= scheduling.local_date(at, found.timezone):
-        change_status(found, CANCELED, reason="Résiliation prévue en fin de période", by=None, at=at)
+def _end(subscription: Subscription, *, at: datetime) -> None:
+    if subscription.cancels_on is not None and subscription.cancels_on <= scheduling.local_date(
+        at, subscription.timezone
+    ):
+        change_status(subscription, CANCELED, reason="Résiliation prévue en fin de période", by=None, at=at)
     else:
-        expire(found.id, at=at)
+        expire(subscription.id, at=at)
 
 
 def _has_come(day: ColumnElement[Any] | InstrumentedAttribute[date | None], at: datetime) -> ColumnElement[bool]:
@@ -277,14 +279,14 @@ def _for_each(condition: ColumnElement[bool], work: Callable[[Subscription], obj
     for organisation_id, subscription_id in due:
         try:
             with tenancy.organisation(organisation_id), transaction():
-                found = db.session.scalar(
+                subscription = db.session.scalar(
                     select(Subscription)
                     .where(Subscription.id == subscription_id, condition)
                     .with_for_update(skip_locked=True)
                     .execution_options(populate_existing=True)
                 )
-                if found is not None:
-                    work(found)
+                if subscription is not None:
+                    work(subscription)
                     done += 1
         except Exception:
             log.exception("subscription_timetable_failed", subscription_id=str(subscription_id))

@@ -22,7 +22,7 @@ from webapp.services import keyset
 from webapp.services.clients.search import find_terms
 
 Statement = Select[*tuple[Any, ...]]
-Found = Row[*tuple[Any, ...]]
+ResultRow = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
 WITHOUT_COMMERCIAL = "sans-commercial"
@@ -154,23 +154,23 @@ def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[Found]:
+def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[ResultRow]:
     page = keyset.cut(statement, [Subscription.id], start, is_descending=True, size=PAGE_SIZE)
     return db.session.execute(page).all()
 
 
-def _read_due(statement: Statement, start: keyset.Position | None) -> Sequence[Found]:
+def _read_due(statement: Statement, start: keyset.Position | None) -> Sequence[ResultRow]:
     """Those with a date walk the index of what is due; those without one follow, by id."""
     if start is not None and start.key == NEVER:
         return _read_without_date(statement, start, size=PAGE_SIZE)
     due = statement.where(Subscription.next_charge_at.is_not(None))
     order = [Subscription.next_charge_at, Subscription.id]
-    found = db.session.execute(keyset.cut(due, order, start, is_descending=False, size=PAGE_SIZE)).all()
-    left = PAGE_SIZE - len(found)
-    return found if left < 0 else [*found, *_read_without_date(statement, None, size=left)]
+    dated = db.session.execute(keyset.cut(due, order, start, is_descending=False, size=PAGE_SIZE)).all()
+    left = PAGE_SIZE - len(dated)
+    return dated if left < 0 else [*dated, *_read_without_date(statement, None, size=left)]
 
 
-def _read_without_date(statement: Statement, start: keyset.Position | None, *, size: int) -> Sequence[Found]:
+def _read_without_date(statement: Statement, start: keyset.Position | None, *, size: int) -> Sequence[ResultRow]:
     without = statement.where(Subscription.next_charge_at.is_(None))
     return db.session.execute(keyset.cut(without, [Subscription.id], start, is_descending=False, size=size)).all()
 
@@ -214,19 +214,19 @@ _OF_A_CLIENT = (
 )
 
 
-def _row(found: Found) -> SubscriptionRow:
+def _row(row: ResultRow) -> SubscriptionRow:
     return SubscriptionRow(
-        id=found.id,
-        code=f"{Subscription.LETTER}-{found.number}",
-        client_id=found.client_id,
-        client=full_name(found.last_name, found.first_name),
-        lines=found.labels or "",
-        status=found.status,
-        frequency=found.frequency,
-        amount=found.recurring_amount,
-        currency=found.currency,
-        next_charge_on=found.next_charge_on,
-        cancels_on=found.cancels_on,
+        id=row.id,
+        code=f"{Subscription.LETTER}-{row.number}",
+        client_id=row.client_id,
+        client=full_name(row.last_name, row.first_name),
+        lines=row.labels or "",
+        status=row.status,
+        frequency=row.frequency,
+        amount=row.recurring_amount,
+        currency=row.currency,
+        next_charge_on=row.next_charge_on,
+        cancels_on=row.cancels_on,
     )
 
 

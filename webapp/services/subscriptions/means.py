@@ -90,8 +90,8 @@ def _by_id(model: type[Row], ids: Iterable[UUID | None]) -> dict[UUID | None, Ro
     wanted = {each for each in ids if each is not None}
     if not wanted:
         return {}
-    found: Iterable[Any] = db.session.scalars(select(model).where(model.id.in_(wanted)))
-    return {row.id: row for row in found}
+    rows: Iterable[Any] = db.session.scalars(select(model).where(model.id.in_(wanted)))
+    return {row.id: row for row in rows}
 
 
 @dataclass(frozen=True, kw_only=True)

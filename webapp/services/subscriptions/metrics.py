@@ -82,15 +82,15 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
     That of the present month is as of the last change.
     """
     first = until.replace(day=1) - relativedelta(months=months - 1)
-    shown = [first + relativedelta(months=each) for each in range(months)]
-    *ends, last_end = (clock.start_of(month + relativedelta(months=1)) for month in shown)
+    first_days = [first + relativedelta(months=each) for each in range(months)]
+    *ends, last_end = (clock.start_of(month + relativedelta(months=1)) for month in first_days)
     bucket = func.width_bucket(SubscriptionHistory.at, array(ends, type_=SubscriptionHistory.at.type))
-    found = db.session.execute(
+    rows = db.session.execute(
         select(bucket, func.sum(_CHANGE)).where(*scope.conditions(), SubscriptionHistory.at < last_end).group_by(bucket)
     ).all()
-    changes: dict[int, Decimal] = dict(found)
+    changes: dict[int, Decimal] = dict(rows)
     yearly = accumulate(changes.get(each, Decimal(0)) for each in range(months))
-    return {month: cents(each / 12) for month, each in zip(shown, yearly, strict=True)}
+    return {month: cents(each / 12) for month, each in zip(first_days, yearly, strict=True)}
 
 
 def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
@@ -117,12 +117,12 @@ def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTH
 
 
 def _rounded(yearly: Row[*tuple[Any, ...]]) -> Movements:
-    running, shown = yearly.start, {"start": cents(yearly.start / 12)}
+    running, amounts = yearly.start, {"start": cents(yearly.start / 12)}
     for name, part in yearly._mapping.items():
         if name != "start":
-            shown[name] = abs(cents((running + part) / 12) - cents(running / 12))
+            amounts[name] = abs(cents((running + part) / 12) - cents(running / 12))
             running += part
-    return Movements(**shown, end=cents(running / 12))
+    return Movements(**amounts, end=cents(running / 12))
 
 
 class Churn(NamedTuple):

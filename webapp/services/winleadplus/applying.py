@@ -121,10 +121,10 @@ class Applier:
         value = decode(incoming.text)
         prospect = payload.read(value)
         self._make_known([prospect])
-        found = existing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
-        (plan,) = planning.plan_all([prospect], found, Claims(), self.rules, self.directory)
+        standing = existing.load([prospect], [chosen for chosen in self.rules.decided.values() if chosen])
+        (plan,) = planning.plan_all([prospect], standing, Claims(), self.rules, self.directory)
         rows = Rows(self.author, self.directory, self.catalogue)
-        self._add_rows(rows, plan, Digests(hash_of(value), incoming.fingerprint), found)
+        self._add_rows(rows, plan, Digests(hash_of(value), incoming.fingerprint), standing)
         rows.write()
         return plan
 
@@ -152,16 +152,16 @@ class Applier:
 
     def _attempt(self, read: "list[_Row]", seen_before: Collection[str]) -> Tally:
         prospects = [row.prospect for row in read if row.prospect is not None]
-        found = existing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
+        standing = existing.load(prospects, [chosen for chosen in self.rules.decided.values() if chosen])
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
         claims = self.claims if self.is_dry_run else Claims()
-        plans = planning.plan_all(prospects, found, claims, self.rules, self.directory)
+        plans = planning.plan_all(prospects, standing, claims, self.rules, self.directory)
         outcomes = _outcomes(read, plans)
         rows = Rows(self.author, self.directory, self.catalogue)
         tally, redone = self._count(outcomes, seen_before)
         for outcome in outcomes:
             if outcome.plan is not None:
-                self._add_rows(rows, outcome.plan, outcome.digests, found)
+                self._add_rows(rows, outcome.plan, outcome.digests, standing)
             self._add_items(rows, outcome, redone.get(outcome.incoming.external_id, frozenset()))
         if self.is_dry_run:
             rows.write_items()
@@ -169,7 +169,8 @@ class Applier:
             rows.write()
             self._supersede_items(outcomes)
         mapped = sum(
-            outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED) and outcome.incoming.external_id not in found.mappings
+            outcome.kind in (ItemKind.CREATED, ItemKind.UPDATED)
+            and outcome.incoming.external_id not in standing.mappings
             for outcome in outcomes
         )
         after_commit(lambda: self._keep(mapped, tally[ItemKind.SKIPPED]))
@@ -181,7 +182,7 @@ class Applier:
 
     # ---- Rows
 
-    def _add_rows(self, rows: Rows, plan: Plan, digests: Digests, found: Standing) -> None:
+    def _add_rows(self, rows: Rows, plan: Plan, digests: Digests, standing: Standing) -> None:
         """The rows of the prospect's client; a dry run only completes what the plan tells."""
         if plan.kind in (ItemKind.ERROR, ItemKind.CONFLICT):
             return
@@ -191,9 +192,9 @@ class Applier:
         elif plan.kind is ItemKind.CREATED:
             plan.client_id = rows.add_created(plan, digests)
         elif plan.kind is ItemKind.UPDATED:
-            rows.add_updated(plan, digests, found)
+            rows.add_updated(plan, digests, standing)
         elif plan.snapshot is not None:
-            rows.add_refreshed(plan, digests, found)
+            rows.add_refreshed(plan, digests, standing)
 
     def _add_items(self, rows: Rows, outcome: _Outcome, earlier: Collection[ItemKind]) -> None:
         """What the run says about the prospect, beyond what its ``earlier`` items say."""

@@ -26,8 +26,8 @@ def organisation_named(slug: str) -> UUID | None:
 
 def find() -> WinLeadPlusConfig:
     """The current organisation's configuration; one without a row of its own has the defaults."""
-    found = db.session.scalar(select(WinLeadPlusConfig).execution_options(populate_existing=True))
-    return found or defaults()
+    config = db.session.scalar(select(WinLeadPlusConfig).execution_options(populate_existing=True))
+    return config or defaults()
 
 
 def defaults() -> WinLeadPlusConfig:

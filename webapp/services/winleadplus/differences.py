@@ -61,8 +61,8 @@ def changes_of_new(prospect: Prospect, directory: Directory) -> Changes:
 
 
 def _changes_of_new_contract(contract: ProspectContract) -> Changes:
-    shown = {"status": contract.status, "amount": contract.amount, "signed_at": contract.signed_at}
-    return {f"contract.{contract.reference}.{name}": (None, value) for name, value in shown.items() if value}
+    fields = {"status": contract.status, "amount": contract.amount, "signed_at": contract.signed_at}
+    return {f"contract.{contract.reference}.{name}": (None, value) for name, value in fields.items() if value}
 
 
 def fill_changes(plan: Plan, standing: Standing, rules: Rules, directory: Directory) -> None:

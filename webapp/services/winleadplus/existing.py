@@ -39,12 +39,12 @@ class Standing:
 
         ``taken`` are those that have found their prospect since this was read.
         """
-        found: list[UUID] = []
+        candidates: list[UUID] = []
         if prospect.email:
-            found = [found_id for found_id in self.by_email.get(prospect.email, []) if found_id not in taken]
-        if not found and prospect.phone:
-            found = [found_id for found_id in self.by_phone.get(prospect.phone, []) if found_id not in taken]
-        return found
+            candidates = [found_id for found_id in self.by_email.get(prospect.email, []) if found_id not in taken]
+        if not candidates and prospect.phone:
+            candidates = [found_id for found_id in self.by_phone.get(prospect.phone, []) if found_id not in taken]
+        return candidates
 
 
 _MAPPINGS = text(

@@ -93,14 +93,14 @@ def for_timeline(changes: Changes) -> dict[str, list[Any]]:
 
     Columns of the client keep their names; what a page has no name for gets its words here.
     """
-    told: dict[str, list[Any]] = {}
+    worded: dict[str, list[Any]] = {}
     for key, values in changes.items():
         kind, _, number = key.partition("#")
         if kind in LABELS:
-            told[kind if number in ("", "0") else label_of(key)] = [_shown(key, value) for value in values]
+            worded[kind if number in ("", "0") else label_of(key)] = [_shown(key, value) for value in values]
         else:
-            told[label_of(key)] = [_worded(key, value) for value in values]
-    return told
+            worded[label_of(key)] = [_worded(key, value) for value in values]
+    return worded
 
 
 def changes_of(item: SyncItem) -> list[Change]:
@@ -143,33 +143,33 @@ def _shown(key: str, value: Any) -> Any:
 
 def _worded(key: str, value: Any) -> str | None:
     """As a person reads it."""
-    shown = _shown(key, value)
-    if shown is None or shown in ("", []):
+    text = _shown(key, value)
+    if text is None or text in ("", []):
         return None
     word = _WORDS.get(key.partition("#")[0] if key in LABELS or "#" in key else f"contract.{key.rpartition('.')[2]}")
-    return word(shown) if word else str(shown)
+    return word(text) if word else str(text)
 
 
-def _day(shown: str) -> str:
-    instant = datetime.fromisoformat(shown)
+def _day(text: str) -> str:
+    instant = datetime.fromisoformat(text)
     local = instant.astimezone(PARIS) if instant.tzinfo else instant
     return french.day(local)
 
 
-def _euros(shown: str) -> str:
-    return french.unit_price(Decimal(shown))
+def _euros(text: str) -> str:
+    return french.unit_price(Decimal(text))
 
 
-def _lines(shown: list[dict[str, Any]]) -> str:
+def _lines(text: list[dict[str, Any]]) -> str:
     return ", ".join(
-        f"{line['label']} ({_euros(line['unit_price'])})" if line["unit_price"] else line["label"] for line in shown
+        f"{line['label']} ({_euros(line['unit_price'])})" if line["unit_price"] else line["label"] for line in text
     )
 
 
 _WORDS: dict[str, Callable[[Any], str]] = {
-    "status": lambda shown: ClientStatus(shown).label,
-    "contract.status": lambda shown: ContractStatus(shown).label,
-    "contract.payment_method": lambda shown: PaymentMethod(shown).label,
+    "status": lambda text: ClientStatus(text).label,
+    "contract.status": lambda text: ContractStatus(text).label,
+    "contract.payment_method": lambda text: PaymentMethod(text).label,
     "contract.amount": _euros,
     "contract.signed_at": _day,
     "contract.validated_at": _day,

@@ -347,10 +347,10 @@ def _objects(raw: object, what: str, notes: _Notes) -> list[dict[str, Any]]:
     if raw is None:
         return []
     entries = raw if isinstance(raw, list) else [raw]
-    found = [entry for entry in entries if isinstance(entry, dict)]
-    if len(found) < sum(entry is not None for entry in entries):
+    objects = [entry for entry in entries if isinstance(entry, dict)]
+    if len(objects) < sum(entry is not None for entry in entries):
         notes.warn(f"{what}\u202f: un élément illisible, laissé de côté.")
-    return found
+    return objects
 
 
 def _accounts(raw: dict[str, Any], notes: _Notes) -> tuple[ProspectAccount, ...]:
@@ -394,19 +394,19 @@ def _bank_value(what: str, check: Callable[[str], str], raw: object, notes: _Not
 def _contracts(raw: dict[str, Any], has_iban: bool, notes: _Notes) -> tuple[tuple[ProspectContract, ...], bool]:
     """The contracts of both generations, and whether there were any at all, usable or not."""
     sold = _first_generation(raw, notes) + _second_generation(raw, notes)
-    found: dict[str, ProspectContract] = {}
+    contracts: dict[str, ProspectContract] = {}
     for entry, lines in sold:
         reference = _reference(entry, notes)
         if reference is None:
             continue
-        if reference in found:
+        if reference in contracts:
             notes.warn(f"Contrat {reference} donné deux fois\u202f: le dernier compte.")
-        found[reference] = _contract(reference, entry, lines, has_iban, notes)
-    _note_unsaid(raw, found, notes)
+        contracts[reference] = _contract(reference, entry, lines, has_iban, notes)
+    _note_unsaid(raw, contracts, notes)
     for names in (notes.unread, notes.unsaid):
         if "contracts" in names or any(name.endswith(".status") for name in names):
             names.add("status")  # the client's follows from its contracts
-    return tuple(found.values()), bool(sold)
+    return tuple(contracts.values()), bool(sold)
 
 
 def _note_unsaid(raw: dict[str, Any], contracts: dict[str, ProspectContract], notes: _Notes) -> None:

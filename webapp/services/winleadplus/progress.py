@@ -105,8 +105,8 @@ class Work:
         mine = (SyncItem.run_id == self.lease.run_id,)
         kept = (ItemKind.CREATED, ItemKind.UPDATED, ItemKind.WARNING)
         db.session.execute(delete(SyncItem).where(*mine, SyncItem.kind.not_in(kept)))
-        found = db.session.execute(select(SyncItem.kind, func.count()).where(*mine).group_by(SyncItem.kind))
-        for kind, number in found:
+        rows = db.session.execute(select(SyncItem.kind, func.count()).where(*mine).group_by(SyncItem.kind))
+        for kind, number in rows:
             self.counts[kind] = number
 
     # ---- Prospects

@@ -70,8 +70,8 @@ class SynchronisationOverview:
 
 def overview(*, at: datetime, before: UUID | None = None) -> SynchronisationOverview:
     """All that the panel shows, in two statements whatever the number of runs; ``before`` as in ``list_runs``."""
-    found = db.session.execute(_STANDING).first()
-    config, last_success_at = found if found is not None else (defaults(), None)
+    row = db.session.execute(_STANDING).first()
+    config, last_success_at = row if row is not None else (defaults(), None)
     return SynchronisationOverview(
         at=at,
         is_enabled=config.enabled,
@@ -88,8 +88,8 @@ def list_runs(*, before: UUID | None = None, limit: int = RUNS_SHOWN) -> Runs:
         started_at = select(SyncRun.started_at).where(SyncRun.id == before).scalar_subquery()
         statement = statement.where(tuple_(SyncRun.started_at, SyncRun.id) < tuple_(started_at, before))
     rows = db.session.scalars(statement.limit(limit + 1)).all()
-    shown = rows[:limit]
-    return Runs(shown, before=shown[-1].id if len(rows) > limit else None)
+    page = rows[:limit]
+    return Runs(page, before=page[-1].id if len(rows) > limit else None)
 
 
 def sentence(run: SyncRun) -> str:
@@ -102,8 +102,8 @@ def sentence(run: SyncRun) -> str:
         parts = [_counted(run.created, "créé"), f"{run.updated} mis à jour", _counted(run.skipped, "ignoré")]
     parts += [f"{run.errors} en erreur"] if run.errors else []
     parts += [f"{run.conflicts} à rattacher"] if run.conflicts else []
-    told = f"{'Simulation' if run.dry_run else 'Sync'} terminée : {', '.join(parts)}"
-    return f"{told}. {run.error}" if run.error else told
+    ended = f"{'Simulation' if run.dry_run else 'Sync'} terminée : {', '.join(parts)}"
+    return f"{ended}. {run.error}" if run.error else ended
 
 
 def _counted(number: int, participle: str) -> str:
@@ -148,14 +148,14 @@ def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None 
     if last is not None:
         statement = statement.where(tuple_(*by_prospect) > tuple_(last.external_id, last.kind.value))
     rows = db.session.scalars(statement).all()
-    shown = rows[:ITEMS_SHOWN]
-    return Items(shown, after=shown[-1].id if len(rows) > ITEMS_SHOWN else None, candidates=find_candidates(shown))
+    page = rows[:ITEMS_SHOWN]
+    return Items(page, after=page[-1].id if len(rows) > ITEMS_SHOWN else None, candidates=find_candidates(page))
 
 
 def find_item(run_id: UUID, item_id: UUID) -> SyncItem | None:
     """An item of a run of the current organisation."""
-    found = select(SyncItem).where(SyncItem.id == item_id, SyncItem.run_id == run_id)
-    return db.session.scalar(found.execution_options(populate_existing=True))
+    statement = select(SyncItem).where(SyncItem.id == item_id, SyncItem.run_id == run_id)
+    return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
 def find_candidates(items: Collection[SyncItem]) -> Mapping[UUID, Client]:

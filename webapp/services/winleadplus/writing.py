@@ -322,13 +322,13 @@ class Rows:
         )
 
     def _tell(self, plan: Plan, client_id: UUID) -> None:
-        told = field_changes.for_timeline(
+        changes = field_changes.for_timeline(
             {key: change for key, change in plan.changes.items() if not key.endswith(".missing_since")}
         )
         if plan.is_first_link:
-            self._add_event(client_id, EventKind.CLIENT_LINKED, told)
-        elif told or plan.returned:
-            self._add_event(client_id, EventKind.CLIENT_SYNCED, told)
+            self._add_event(client_id, EventKind.CLIENT_LINKED, changes)
+        elif changes or plan.returned:
+            self._add_event(client_id, EventKind.CLIENT_SYNCED, changes)
         for _, reference in plan.vanished:
             self._add_event(client_id, EventKind.CONTRACT_MISSING, {"reference": [None, reference]})
 

@@ -43,8 +43,8 @@ COLUMNS = (
 def index() -> ResponseReturnValue:
     """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
     view, exact = _read_view(request.args), request.args.get("total") == "exact"
-    shown = listing.list_clients(view, exact=exact)
-    values = _list_values(view, shown, exact=exact)
+    clients = listing.list_clients(view, exact=exact)
+    values = _list_values(view, clients, exact=exact)
     if not is_fragment_request():
         return render_template("clients/list.html", **values, **_page_values(view))
     response = make_response(render_template("clients/_list.html", **values))
@@ -80,40 +80,40 @@ def exact_address(view: ClientsView) -> str:
 
 def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
-    shown = replace(view, **changes)
+    target = replace(view, **changes)
     query: dict[str, Any] = {
-        "q": shown.search,
-        "source": shown.source,
-        "statut": shown.status,
-        "commercial": shown.commercial,
-        "equipe": shown.team,
-        "contact": WITHOUT_CONTACT if shown.lacks_contact else None,
-        "tri": shown.sort if shown.sort is not ClientSort.NAME else None,
-        "apres": shown.cursor,
+        "q": target.search,
+        "source": target.source,
+        "statut": target.status,
+        "commercial": target.commercial,
+        "equipe": target.team,
+        "contact": WITHOUT_CONTACT if target.lacks_contact else None,
+        "tri": target.sort if target.sort is not ClientSort.NAME else None,
+        "apres": target.cursor,
         "total": "exact" if exact else None,
     }
     return url_for("clients.index", **{name: value for name, value in query.items() if value})
 
 
-def _list_values(view: ClientsView, shown: listing.ClientList, *, exact: bool) -> dict[str, Any]:
-    page = shown.page
+def _list_values(view: ClientsView, clients: listing.ClientList, *, exact: bool) -> dict[str, Any]:
+    page = clients.page
 
     def page_address(cursor: str | None) -> str | None:
         return None if cursor is None else address(view, exact=exact, cursor=cursor)
 
     here = address(view, exact=exact)
-    suggestion = suggest(view.search) if view.search and not shown.total.number else None
+    suggestion = suggest(view.search) if view.search and not clients.total.number else None
     return {
         "view": view,
         "rows": page.rows,
-        "total": shown.total,
+        "total": clients.total,
         "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
         "here": here,
         "from_here": f"?vue={quote(query, safe='')}" if (query := urlsplit(here).query) else "",
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
-        "exact_total": address(view, exact=True) if shown.total.is_capped else None,
+        "exact_total": address(view, exact=True) if clients.total.is_capped else None,
         "suggestion": suggestion,
         "suggestion_address": suggestion and address(view, search=suggestion, cursor=""),
     }

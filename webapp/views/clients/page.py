@@ -38,8 +38,8 @@ def show(client_id: UUID) -> Page:
     if not (before and is_fragment_request()):
         return tabs.page(client_id, tab)
     client, only = editing.find_client(client_id), read(EventFilter, request.args.get("genre"))
-    shown = timeline.list_events(client.id, only=only, before=before)
-    return render_template("clients/_events.html", client_id=client.id, timeline=shown, tab=tab, only=only)
+    events = timeline.list_events(client.id, only=only, before=before)
+    return render_template("clients/_events.html", client_id=client.id, timeline=events, tab=tab, only=only)
 
 
 @bp.route("/nouveau", methods=["GET", "POST"])

@@ -46,9 +46,9 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     Raises NotFoundError.
     """
     if tab is ClientTab.OVERVIEW:
-        found = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
+        tab_values = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
         sold = list_of_client(client_id)
-        values: dict[str, Any] = {"header": found, "profile": found, "revealed": {}, "card": None}
+        values: dict[str, Any] = {"header": tab_values, "profile": tab_values, "revealed": {}, "card": None}
         values["subscriptions"] = sold
     else:
         header = profile.find_header(client_id, viewer=current_user())

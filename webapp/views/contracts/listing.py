@@ -58,8 +58,8 @@ def index() -> ResponseReturnValue:
     """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
     view, problem = _read_view(request.args)
     exact = request.args.get("total") == "exact"
-    shown = listing.list_contracts(view, exact=exact)
-    values = {**_list_values(view, shown, exact=exact), "problem": problem}
+    contracts = listing.list_contracts(view, exact=exact)
+    values = {**_list_values(view, contracts, exact=exact), "problem": problem}
     if not is_fragment_request():
         return render_template("contracts/list.html", **values, **_form_values(view))
     response = make_response(render_template("contracts/_list.html", **values))
@@ -76,22 +76,22 @@ def exact_address(view: ContractsView) -> str:
 
 def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
-    shown = replace(view, **changes)
+    target = replace(view, **changes)
     query: dict[str, Any] = {
-        "q": shown.search,
-        "statut": shown.status,
-        "commercial": [_seller_word(seller) for seller in shown.sold_by],
-        "societe": shown.company,
-        "produit": shown.product,
-        "source": shown.source,
-        "signature": UNDATED if shown.is_undated else None,
-        "du": shown.since,
-        "au": shown.until,
-        "fin_du": shown.ends_since,
-        "fin_au": shown.ends_until,
-        "mandat": WITHOUT if shown.lacks_mandate else None,
-        "tri": shown.sort if shown.sort is not ContractSort.SIGNED_DESCENDING else None,
-        "apres": shown.cursor,
+        "q": target.search,
+        "statut": target.status,
+        "commercial": [_seller_word(seller) for seller in target.sold_by],
+        "societe": target.company,
+        "produit": target.product,
+        "source": target.source,
+        "signature": UNDATED if target.is_undated else None,
+        "du": target.since,
+        "au": target.until,
+        "fin_du": target.ends_since,
+        "fin_au": target.ends_until,
+        "mandat": WITHOUT if target.lacks_mandate else None,
+        "tri": target.sort if target.sort is not ContractSort.SIGNED_DESCENDING else None,
+        "apres": target.cursor,
         "total": "exact" if exact else None,
     }
     given = {name: value for name, value in query.items() if value}
@@ -150,8 +150,8 @@ def _seller_word(seller: Seller) -> str:
     return f"{TEAM}{seller.id}" if isinstance(seller, OfTeam) else str(seller)
 
 
-def _list_values(view: ContractsView, shown: listing.ContractList, *, exact: bool) -> dict[str, Any]:
-    page = shown.page
+def _list_values(view: ContractsView, contracts: listing.ContractList, *, exact: bool) -> dict[str, Any]:
+    page = contracts.page
 
     def page_address(cursor: str | None) -> str | None:
         return None if cursor is None else address(view, exact=exact, cursor=cursor)
@@ -159,12 +159,12 @@ def _list_values(view: ContractsView, shown: listing.ContractList, *, exact: boo
     return {
         "view": view,
         "rows": page.rows,
-        "total": shown.total,
+        "total": contracts.total,
         "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
-        "exact_total": address(view, exact=True) if shown.total.is_capped else None,
+        "exact_total": address(view, exact=True) if contracts.total.is_capped else None,
     }
 
 

@@ -39,12 +39,12 @@ def index() -> ResponseReturnValue:
         provider=read(Provider, request.args.get("prestataire")),
         cursor=request.args.get("apres"),
     )
-    shown = listing.list_events(view)
+    page = listing.list_events(view)
     values: dict[str, Any] = {
         "view": view,
-        "events": shown.rows,
+        "events": page.rows,
         "first_page": _address(view, None) if view.cursor else None,
-        "next_page": _address(view, shown.next_cursor) if shown.next_cursor else None,
+        "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
     }
     if not is_fragment_request():
         return render_template("provider_events/list.html", **values, states=STATES, providers=PROVIDERS)

@@ -194,14 +194,14 @@ def _company_id(written: MultiDict[str, str]) -> UUID | None:
 def _page(
     draft: Draft, step: int, *, lines: list[WrittenLine] | None = None, problem: DomainError | None = None
 ) -> str:
-    shown = draft.lines if lines is None else lines
+    lines_shown = draft.lines if lines is None else lines
     return render_template(
         "subscriptions/new.html",
         draft=draft,
         origin=draft.origin,
         step=step,
         steps=STEPS,
-        lines=shown or [WrittenLine()],
+        lines=lines_shown or [WrittenLine()],
         problem=as_payment_problem(problem) if problem else None,
         today=clock.today(),
         **_offer(draft, step),

@@ -120,11 +120,11 @@ def read_payment(word: str) -> PaymentFields:
     """What a choice of ``payment_choices`` stands for."""
     method, _, row = word.partition(":")
     kind, _, row_id = row.partition(":")
-    found = read(UUID, row_id)
+    payment = read(UUID, row_id)
     return PaymentFields(
         method=method or None,
-        saved_method_id=found if kind == "moyen" else None,
-        mandate_id=found if kind == "mandat" else None,
+        saved_method_id=payment if kind == "moyen" else None,
+        mandate_id=payment if kind == "mandat" else None,
     )
 
 

@@ -35,13 +35,13 @@ SORTS = [
 def index() -> ResponseReturnValue:
     """The list of subscriptions as the address says. What cannot be read in it is ignored."""
     view = _read_view(request.args)
-    shown = listing.list_subscriptions(view)
+    subscriptions = listing.list_subscriptions(view)
     values: dict[str, Any] = {
         "view": view,
-        "rows": shown.page.rows,
-        "totals": shown.totals,
+        "rows": subscriptions.page.rows,
+        "totals": subscriptions.totals,
         "first_page": address(view, cursor="") if view.cursor else None,
-        "next_page": address(view, cursor=shown.page.next_cursor) if shown.page.next_cursor else None,
+        "next_page": address(view, cursor=subscriptions.page.next_cursor) if subscriptions.page.next_cursor else None,
     }
     if not is_fragment_request():
         return render_template("subscriptions/list.html", **values, **_form_values(view))
@@ -54,18 +54,18 @@ def index() -> ResponseReturnValue:
 @bp.app_template_filter("subscriptions_address")
 def address(view: SubscriptionsView, **changes: Any) -> str:
     """The address of a view with ``changes``; what is as by default is left out."""
-    shown = replace(view, **changes)
+    target = replace(view, **changes)
     query: dict[str, Any] = {
-        "q": shown.search,
-        "statut": shown.status,
-        "frequence": shown.frequency,
-        "commercial": shown.commercial,
-        "equipe": shown.team,
-        "societe": shown.company_id,
-        "client": shown.client_id,
-        "contrat": shown.contract_id,
-        "tri": shown.sort if shown.sort is not SubscriptionSort.NEWEST else None,
-        "apres": shown.cursor,
+        "q": target.search,
+        "statut": target.status,
+        "frequence": target.frequency,
+        "commercial": target.commercial,
+        "equipe": target.team,
+        "societe": target.company_id,
+        "client": target.client_id,
+        "contrat": target.contract_id,
+        "tri": target.sort if target.sort is not SubscriptionSort.NEWEST else None,
+        "apres": target.cursor,
     }
     return url_for("subscriptions.index", **{name: value for name, value in query.items() if value})
 

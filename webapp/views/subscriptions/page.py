@@ -141,12 +141,12 @@ def changed_value(value: object, field: str, currency: str) -> str:
 def _page(
     subscription_id: UUID, *, asked: SubscriptionAction | None = None, problem: InvalidInputError | None = None
 ) -> str:
-    shown = find_profile(subscription_id, at=clock.now())
-    actions = actions_of(shown.subscription)
+    profile = find_profile(subscription_id, at=clock.now())
+    actions = actions_of(profile.subscription)
     return render_template(
         "subscriptions/show.html",
-        profile=shown,
-        subscription=shown.subscription,
+        profile=profile,
+        subscription=profile.subscription,
         actions=actions,
         asked=asked if asked in actions else None,
         problem=problem,
