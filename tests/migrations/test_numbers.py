@@ -149,9 +149,9 @@ def test_a_long_transaction_does_not_make_writers_wait_behind_the_migration(old:
             long.execute("SELECT FROM subscriptions")
             migration = threads.submit(_migrate, old)
             _wait_until_it_waits(looking, "AccessExclusiveLock")
-            writing = _as_application(old)
-            writing.execute("SET lock_timeout = '10s'")
-            writing.execute("UPDATE subscriptions SET changed_at = now()")
+            with _as_application(old) as writing:
+                writing.execute("SET lock_timeout = '10s'")
+                writing.execute("UPDATE subscriptions SET changed_at = now()")
             with pytest.raises(OperationalError, match="lock timeout"):
                 migration.result(30)
         _migrate(old)
