@@ -1,4 +1,4 @@
-"""Alembic's door: migrations run as the owner role, one transaction each."""
+"""Alembic's door: migrations run as the owner role, one transaction each but where they commit lot by lot."""
 
 from alembic import context
 from flask import current_app

@@ -55,7 +55,8 @@ def _worker_number() -> int:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
-def _named(url: str, database: str) -> str:
+def named(url: str, database: str) -> str:
+    """The address of a server's other database."""
     return make_url(url).set(database=database).render_as_string(hide_password=False)
 
 
@@ -68,8 +69,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         {
             "CRM_ENV": "test",
             "CRM_HOME": str(home),
-            "DATABASE_URL": _named(os.environ["CRM_TEST_DATABASE_URL"], database),
-            "DATABASE_OWNER_URL": _named(os.environ["CRM_TEST_DATABASE_OWNER_URL"], database),
+            "DATABASE_URL": named(os.environ["CRM_TEST_DATABASE_URL"], database),
+            "DATABASE_OWNER_URL": named(os.environ["CRM_TEST_DATABASE_OWNER_URL"], database),
             "REDIS_URL": f"{os.environ['CRM_TEST_REDIS_URL'].rstrip('/')}/{_worker_number() % REDIS_DATABASES}",
             "SECRET_KEY": "a secret key that only tests know, long enough",
             "CRM_DATA_KEYS": TEST_KEY,

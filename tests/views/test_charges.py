@@ -1,5 +1,6 @@
 """The pages of charges: started by a click, followed to the end, and decided on by a person. For managers alone."""
 
+import html
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,13 +16,15 @@ from tests.conftest import HTMX, Cast
 from tests.queries import recorded_queries
 from webapp import clock, queue
 from webapp.extensions import db
-from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus, Refund
+from webapp.models.clients import Client
 from webapp.models.outbox import OutboxKind
 from webapp.models.payments import Payment
 from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.subscriptions import Subscription
 from webapp.services import outbox
+from webapp.services.charges import listing
 from webapp.services.subscriptions import scheduling
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)  # twelve o'clock in Paris
@@ -134,6 +137,94 @@ def test_events_are_for_admins(manager_client: FlaskClient, admin_client: FlaskC
     page = admin_client.get("/prelevements/evenements").text
     assert 'data-kind="subscription.created"' in page
     assert "Tout est remis" in page
+
+
+# --- searching ---
+
+
+def refund_of(charge: Charge) -> Refund:
+    attempt = db.session.scalars(select(ChargeAttempt).where(ChargeAttempt.charge_id == charge.id)).one()
+    refund = Refund(charge_id=charge.id, attempt_id=attempt.id, amount=charge.amount, reason="x", next_attempt_at=NOON)
+    db.session.add(refund)
+    db.session.commit()
+    return refund
+
+
+def name_client(charge: Charge, name: str) -> None:
+    db.session.scalars(select(Client).where(Client.id == charge.client_id)).one().last_name = name
+    db.session.commit()
+
+
+def searched(browser: FlaskClient, typed: str, **query: str) -> list[str]:
+    return shown(browser.get("/prelevements", query_string={"q": typed} | query).text)
+
+
+def test_a_charge_is_found_by_its_number_and_by_that_of_its_refund(manager_client: FlaskClient) -> None:
+    charge, other = make_charge(), make_charge()
+    refund = refund_of(other)
+    for typed in (charge.code, f"p{charge.number}", f"P – 00{charge.number}"):
+        assert searched(manager_client, typed) == [str(charge.id)], typed
+    assert searched(manager_client, refund.code) == [str(other.id)]
+    assert searched(manager_client, "P-999999999") == []
+
+
+def test_charges_are_found_by_the_name_of_their_client(manager_client: FlaskClient) -> None:
+    charge, _ = make_charge(), make_charge()
+    name_client(charge, "LÉGER-N’DIAYE")
+    for typed in ("leger", "NDIAYE lég", "ger-n"):
+        assert searched(manager_client, typed) == [str(charge.id)], typed
+
+
+def test_an_outsider_finds_no_charge_by_its_number_or_name(outsider_client: FlaskClient) -> None:
+    charge = make_charge()
+    name_client(charge, "LÉGER")
+    for typed in (charge.code, refund_of(charge).code, "leger"):
+        assert searched(outsider_client, typed) == []
+
+
+def test_a_search_that_finds_nothing_says_so(manager_client: FlaskClient) -> None:
+    make_charge()
+    assert "Aucun prélèvement ne correspond" in manager_client.get("/prelevements?q=introuvable").text
+    assert "Aucun prélèvement ne correspond" not in manager_client.get("/prelevements").text
+
+
+def test_the_search_is_kept_by_pages_and_states_and_counted(
+    manager_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing.list_charges, "__kwdefaults__", {"size": 2})
+    found = [make_charge() for _ in range(3)]
+    for charge in found:
+        name_client(charge, "LÉGER")
+    other = make_charge()
+    first = html.unescape(manager_client.get("/prelevements?q=leger&statut=failed").text)
+    [following] = re.findall(r'href="([^"]+apres=[^"]+)"', first)
+    rest = shown(manager_client.get(following).text)
+    assert {*shown(first), *rest} == {str(each.id) for each in found}
+    assert "Refusé · 3" in first
+    assert 'href="/prelevements?q=leger&statut=failed"' in first
+    assert re.search(r'form="charges-filters"\s+name="statut"\s+value="failed"', first)
+    assert searched(manager_client, "leger", statut="succeeded") == []
+    assert str(other.id) not in first
+
+
+def test_typing_puts_the_search_into_the_address(manager_client: FlaskClient) -> None:
+    headers = HTMX | {"HX-Source": "form#charges-filters"}
+    answer = manager_client.get("/prelevements?q=leger&statut=failed&apres=", headers=headers)
+    assert answer.headers["HX-Push-Url"] == "/prelevements?q=leger&statut=failed"
+
+
+def test_a_search_costs_as_many_queries_for_many_charges(manager_client: FlaskClient) -> None:
+    def number_of_queries() -> int:
+        db.session.expunge_all()
+        with recorded_queries() as queries:
+            searched(manager_client, "leger")
+        return len(queries)
+
+    name_client(make_charge(), "LÉGER")
+    few = number_of_queries()
+    for _ in range(5):
+        name_client(make_charge(), "LÉGER")
+    assert number_of_queries() == few
 
 
 # --- the run ---

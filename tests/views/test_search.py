@@ -189,7 +189,14 @@ def test_numbers_that_people_say_are_found(
 ) -> None:
     assert sorted(code[0] for code in numbered) == ["B", "P", "R", "S"]
     for code, address in numbered.items():
-        for typed in (code, code.lower(), code.replace("-", " "), code.replace("-", "-00")):
+        letter, number = code.split("-")
+        for typed in (
+            code,
+            f"{letter}{number}".lower(),
+            f"{letter} {number}",
+            f" {letter} –  00 {number} ",
+            f"{letter}‑{number}",
+        ):
             assert _hits(manager_client, typed) == [address], typed
         assert _hits(client, code) == ([address] if code.startswith("S") else [])
         assert address not in _hits(outsider_client, code)

@@ -1,9 +1,10 @@
 """What every table shares: the typed base, keys, and how enumerations are stored."""
 
 import re
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, DateTime, Enum, ForeignKeyConstraint, Identity, MetaData, and_
@@ -65,13 +66,26 @@ class Numbered:
         return f"{self.LETTER}-{self.number}"
 
 
-def read_code(typed: str, letter: str) -> int | None:
-    """The number that somebody typed with its letter (« p 1042 », « P-1042 »); None for anything else."""
-    match = _CODE.fullmatch(typed.strip())
-    return int(match[2]) if match and match[1].upper() == letter else None
+class Code(NamedTuple):
+    """A short number that was read: the letter of its kind, and what follows."""
+
+    letter: str
+    number: int
 
 
-_CODE = re.compile(r"([a-z])[ -]?0*([1-9][0-9]{0,17})", re.ASCII | re.IGNORECASE)
+def read_code(typed: str) -> Code | None:
+    """The short number that somebody typed; None for anything else.
+
+    « P-1042 », « p1042 », « P – 001 042 »: case, any dash or none, spaces and leading zeros do not matter.
+    """
+    match = _CODE.fullmatch(unicodedata.normalize("NFKC", typed).strip())
+    number = int(re.sub(r"\s", "", match[2])) if match else 0
+    return Code(match[1].upper(), number) if match and 0 < number <= LARGEST_NUMBER else None
+
+
+_CODE = re.compile(r"([a-zA-Z])\s*[-\u2010-\u2015\u2212]?\s*([0-9](?:\s?[0-9]){0,39})")
+LARGEST_NUMBER = 2**63 - 1
+"""What a bigint holds."""
 
 
 def tenant_key(column: str, table: str, *, ondelete: str = "CASCADE") -> ForeignKeyConstraint:

@@ -4,7 +4,7 @@ Candidates are gathered by trigram indexes, then ranked: what begins with the wo
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.french import day
 from webapp.models import clients, commercials
 from webapp.models.bank_files import BankFile
-from webapp.models.base import read_code
+from webapp.models.base import linked, read_code
 from webapp.models.charges import Charge, Refund
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
@@ -82,27 +82,44 @@ def search_everywhere(typed: str) -> SearchResults:
 
 def _find_numbered(typed: str) -> list[NumberedHit]:
     """The charge, refund, bank file or subscription of that number."""
-    ours = tenancy.current_organisation_id()
-    if number := read_code(typed, Subscription.LETTER):
-        statement = select(Subscription.id, Client.last_name, Client.first_name).join(Subscription.client)
-        wanted = statement.where(Subscription.organisation_id == ours, Subscription.number == number)
-        title = f"Abonnement {Subscription.LETTER}-{number}"
-        return [NumberedHit("S", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
-    if number := read_code(typed, Charge.LETTER):
-        statement = select(Charge.id, Client.last_name, Client.first_name).join(Charge.client)
-        wanted = statement.where(Charge.organisation_id == ours, Charge.number == number)
-        title = f"Prélèvement {Charge.LETTER}-{number}"
-        return [NumberedHit("P", row[0], title, clients.full_name(*row[1:])) for row in db.session.execute(wanted)]
-    if number := read_code(typed, Refund.LETTER):
-        refund = select(Refund.charge_id).where(Refund.organisation_id == ours, Refund.number == number)
-        title = f"Remboursement {Refund.LETTER}-{number}"
-        return [NumberedHit("R", charge_id, title, "") for charge_id in db.session.scalars(refund)]
-    if number := read_code(typed, BankFile.LETTER):
-        file = select(BankFile.id, BankFile.collected_on)
-        wanted_file = file.where(BankFile.organisation_id == ours, BankFile.number == number)
-        title = f"Fichier bancaire {BankFile.LETTER}-{number}"
-        return [NumberedHit("B", row[0], title, f"du {day(row[1])}") for row in db.session.execute(wanted_file)]
-    return []
+    code = read_code(typed)
+    if code is None or code.letter not in _NUMBERED:
+        return []
+    model, kind, statement = _NUMBERED[code.letter]
+    wanted = statement.where(model.organisation_id == tenancy.current_organisation_id(), model.number == code.number)
+    title = f"{kind} {code.letter}-{code.number}"
+    return [
+        NumberedHit(code.letter, row_id, title, _numbered_detail(detail))
+        for row_id, *detail in db.session.execute(wanted)
+    ]
+
+
+_NUMBERED: dict[str, tuple[type[Subscription | Charge | Refund | BankFile], str, Select[*tuple[Any, ...]]]] = {
+    Subscription.LETTER: (
+        Subscription,
+        "Abonnement",
+        select(Subscription.id, Client.last_name, Client.first_name).join(Subscription.client),
+    ),
+    Charge.LETTER: (
+        Charge,
+        "Prélèvement",
+        select(Charge.id, Client.last_name, Client.first_name).join(Charge.client),
+    ),
+    Refund.LETTER: (
+        Refund,
+        "Remboursement",
+        select(Refund.charge_id, Client.last_name, Client.first_name)
+        .join(Charge, linked(Charge, Refund.charge_id))
+        .join(Charge.client),
+    ),
+    BankFile.LETTER: (BankFile, "Fichier bancaire", select(BankFile.id, BankFile.collected_on)),
+}
+"""By letter: what bears it, how it is called, and where its number leads, with its client's name or its day."""
+
+
+def _numbered_detail(detail: Sequence[Any]) -> str:
+    """The client's name, or the day of a file."""
+    return f"du {day(detail[0])}" if len(detail) == 1 else clients.full_name(*detail)
 
 
 def _find_recent() -> SearchResults:

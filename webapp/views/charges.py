@@ -85,16 +85,20 @@ def index() -> ResponseReturnValue:
     page = listing.list_charges(view)
     values: dict[str, Any] = {
         "view": view,
+        "filters": _filters(view),
         "charges": page.rows,
-        "counts": listing.count_by_status(),
+        "counts": listing.count_by_status(view),
         "statuses": list(ChargeStatus),
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
         "address_of": lambda status: _address(view, None, statut=status),
     }
-    if is_fragment_request():
-        return render_template("charges/_list.html", **values)
-    return render_template("charges/index.html", **values, **_situation())
+    if not is_fragment_request():
+        return render_template("charges/index.html", **values, **_situation())
+    response = make_response(render_template("charges/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#charges-filters":
+        response.headers["HX-Push-Url"] = _address(view, None)
+    return response
 
 
 def _situation() -> dict[str, Any]:
@@ -112,6 +116,7 @@ def _situation() -> dict[str, Any]:
 
 def _read_view() -> ChargesView:
     return ChargesView(
+        search=" ".join(request.args.get("q", "").split()),
         status=read(ChargeStatus, request.args.get("statut")),
         client_id=read(UUID, request.args.get("client")),
         subscription_id=read(UUID, request.args.get("abonnement")),
@@ -122,15 +127,19 @@ def _read_view() -> ChargesView:
 
 
 def _address(view: ChargesView, cursor: str | None, **changes: Any) -> str:
-    query = {
+    query = {"q": view.search, **_filters(view), "apres": cursor} | changes
+    return url_for("charges.index", **{name: value for name, value in query.items() if value})
+
+
+def _filters(view: ChargesView) -> dict[str, Any]:
+    """What narrows the view beside its search, as the address says it."""
+    return {
         "statut": view.status,
         "client": view.client_id,
         "abonnement": view.subscription_id,
         "du": view.due_from,
         "au": view.due_until,
-        "apres": cursor,
-    } | changes
-    return url_for("charges.index", **{name: value for name, value in query.items() if value})
+    }
 
 
 @bp.get("/a-traiter")

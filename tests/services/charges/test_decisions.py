@@ -200,7 +200,7 @@ def test_the_lists_show_what_needs_a_person_and_every_charge_page_by_page(world:
     rest = listing.list_needing_person(size=2, cursor=first.next_cursor)
     assert (len(first.rows), len(rest.rows), rest.next_cursor) == (2, 1, None)
     assert decisions.count_needing_person() == {Attention.REFUSED: 3}
-    assert listing.count_by_status() == {ChargeStatus.FAILED: 3}
+    assert listing.count_by_status(ChargesView()) == {ChargeStatus.FAILED: 3}
     page = listing.list_charges(ChargesView(status=ChargeStatus.FAILED), size=2)
     rest = listing.list_charges(ChargesView(status=ChargeStatus.FAILED, cursor=page.next_cursor), size=2)
     assert len({charge.id for charge in page.rows + rest.rows}) == 3

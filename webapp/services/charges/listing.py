@@ -1,17 +1,20 @@
 """Lists of charges: by state, and those that need a person. Keyset pages, newest due first; longest waiting first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.charges import Attention, Charge, ChargeStatus
+from webapp.models.base import read_code
+from webapp.models.charges import Attention, Charge, ChargeStatus, Refund
+from webapp.models.clients import Client
 from webapp.services import keyset
+from webapp.services.clients.search import find_terms
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
@@ -29,8 +32,12 @@ BY_WAITING = "attention_at"
 
 @dataclass(frozen=True, kw_only=True)
 class ChargesView:
-    """Which charges are shown; ``cursor`` is where the page starts."""
+    """Which charges are shown: ``search`` is for a number (of a charge or of its refund), or for words over clients.
 
+    ``cursor`` is where the page starts.
+    """
+
+    search: str = ""
     status: ChargeStatus | None = None
     client_id: UUID | None = None
     subscription_id: UUID | None = None
@@ -38,19 +45,17 @@ class ChargesView:
     due_until: date | None = None
     cursor: str | None = None
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether a search or a filter leaves something out."""
+        return replace(self, cursor=None) != ChargesView()
+
 
 def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> keyset.Page[Charge]:
     """The charges of the view, the latest due first, each with its client and its attempts."""
-    wanted = {
-        Charge.status: view.status,
-        Charge.client_id: view.client_id,
-        Charge.subscription_id: view.subscription_id,
-    }
-    statement = _LISTED.where(*(column == value for column, value in wanted.items() if value is not None))
-    if view.due_from is not None:
-        statement = statement.where(Charge.due_on >= view.due_from)
-    if view.due_until is not None:
-        statement = statement.where(Charge.due_on <= view.due_until)
+    statement = _LISTED.where(*_conditions(view))
+    if view.status is not None:
+        statement = statement.where(Charge.status == view.status)
 
     def read(start: Position | None) -> Sequence[Charge]:
         page = keyset.cut(statement, [Charge.due_on, Charge.id], start, is_descending=True, size=size)
@@ -58,6 +63,35 @@ def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> keyset.Page[Cha
 
     start = keyset.decode(view.cursor, sort=BY_DUE_DATE, kind=date)
     return keyset.page(read, start, place=lambda each: (each.due_on, each.id), sort=BY_DUE_DATE, size=size)
+
+
+def _conditions(view: ChargesView) -> list[ColumnElement[bool]]:
+    """What a charge of the view must meet, whatever its state."""
+    conditions = _matches(view.search)
+    if view.client_id is not None:
+        conditions.append(Charge.client_id == view.client_id)
+    if view.subscription_id is not None:
+        conditions.append(Charge.subscription_id == view.subscription_id)
+    if view.due_from is not None:
+        conditions.append(Charge.due_on >= view.due_from)
+    if view.due_until is not None:
+        conditions.append(Charge.due_on <= view.due_until)
+    return conditions
+
+
+def _matches(search: str) -> list[ColumnElement[bool]]:
+    """What a charge must meet to be what was searched for."""
+    ours = tenancy.current_organisation_id()
+    code = read_code(search)
+    if code and code.letter == Charge.LETTER:
+        return [Charge.number == code.number]
+    if code and code.letter == Refund.LETTER:
+        refund = select(Refund.charge_id).where(Refund.organisation_id == ours, Refund.number == code.number)
+        return [Charge.id.in_(refund)]
+    if not (terms := find_terms(search)):
+        return []
+    matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
+    return [Charge.client_id.in_(select(Client.id).where(Client.organisation_id == ours, *matches))]
 
 
 def list_latest_of_client(client_id: UUID, *, size: int) -> Sequence[Charge]:
@@ -87,11 +121,11 @@ def _since(charge: Charge) -> tuple[datetime, UUID]:
     return charge.attention_at, charge.id
 
 
-def count_by_status() -> dict[ChargeStatus, int]:
-    """How many charges of the current organisation stand where."""
+def count_by_status(view: ChargesView) -> dict[ChargeStatus, int]:
+    """How many charges of the view stand where, whichever state it shows."""
     statement = (
         select(Charge.status, func.count().label("number"))
-        .where(Charge.organisation_id == tenancy.current_organisation_id())
+        .where(Charge.organisation_id == tenancy.current_organisation_id(), *_conditions(view))
         .group_by(Charge.status)
     )
     return {row.status: row.number for row in db.session.execute(statement)}

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.base import linked, read_code
+from webapp.models.base import Code, linked, read_code
 from webapp.models.clients import Client, full_name
 from webapp.models.commercials import Commercial
 from webapp.models.money import cents
@@ -126,8 +126,8 @@ def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
 
 def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     conditions = [Subscription.organisation_id == tenancy.current_organisation_id()]
-    if number := read_code(view.search, Subscription.LETTER):
-        conditions.append(Subscription.number == number)
+    if code := _read_code(view):
+        conditions.append(Subscription.number == code.number)
     if view.status == ANY_RECURRING:
         conditions.append(Subscription.status.in_(RECURRING))
     for column, value in (
@@ -142,8 +142,13 @@ def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _read_code(view: SubscriptionsView) -> Code | None:
+    code = read_code(view.search)
+    return code if code and code.letter == Subscription.LETTER else None
+
+
 def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
-    terms = [] if read_code(view.search, Subscription.LETTER) else find_terms(view.search)
+    terms = [] if _read_code(view) else find_terms(view.search)
     conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
     if view.commercial == WITHOUT_COMMERCIAL:
         conditions.append(Client.commercial_id.is_(None))
