@@ -34,7 +34,7 @@ BLUEPRINTS = (
     commercials.bp,
     search.bp,
     *subscriptions.BLUEPRINTS,
-    charges.bp,
+    *charges.BLUEPRINTS,
     bank_files.bp,
     *provider_events.BLUEPRINTS,
     providers.bp,

@@ -15,8 +15,8 @@ bp = Blueprint("search", __name__)
 
 PAGES: dict[str, Callable[[UUID], str]] = {
     "S": lambda row_id: url_for("subscription.show", subscription_id=row_id),
-    "P": lambda row_id: url_for("charges.show", charge_id=row_id),
-    "R": lambda row_id: url_for("charges.show", charge_id=row_id),
+    "P": lambda row_id: url_for("charge.show", charge_id=row_id),
+    "R": lambda row_id: url_for("charge.show", charge_id=row_id),
     "B": lambda row_id: url_for("bank_files.show", file_id=row_id),
 }
 """Where each kind of number leads; all but subscriptions are for those who handle charges."""
