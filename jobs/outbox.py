@@ -7,5 +7,5 @@ from webapp.services import outbox
 
 
 def deliver(organisation_id: str) -> None:
-    """Deliver what an organisation's subscribers have not heard yet."""
+    """Deliver the events that an organisation's subscribers have not received yet."""
     outbox.deliver(UUID(organisation_id), at=clock.now())

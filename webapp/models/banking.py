@@ -59,7 +59,7 @@ class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
 
 
 class MandateStatus(StrEnum):
-    """A declared mandate is known from hearsay (WinLeadPlus) and is not debitable until completed."""
+    """WinLeadPlus says that a declared mandate exists; it is not debitable until completed."""
 
     DECLARED = "declared"
     ACTIVE = "active"

@@ -90,5 +90,5 @@ def _page(problem: DomainError | None = None, refused: TeamForm | None = None) -
 
 
 def _read_ids(name: str) -> set[UUID]:
-    """Ids that cannot be read are nobody's."""
+    """Ids that cannot be read are left out."""
     return {row_id for word in request.form.getlist(name) if (row_id := read(UUID, word))}

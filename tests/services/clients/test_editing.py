@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Cast
-from tests.factories import ClientFactory, CommercialFactory, make_bank_account
+from tests.factories import ClientFactory, CommercialFactory, TeamFactory, make_bank_account
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -175,6 +175,18 @@ def test_a_commercial_takes_nobody_elses_client(cast: Cast, subject: Client, edi
     with pytest.raises(InvalidInputError, match="que pour vous-même"):
         edit(commercial_id=CommercialFactory().id)
     assert edit(commercial_id=cast.sales_rep.id).commercial_id == cast.sales_rep.id
+
+
+def test_a_manager_takes_no_client_from_a_team_that_others_lead(cast: Cast) -> None:
+    elsewhere = CommercialFactory(team_id=TeamFactory(name="Sud").id)
+    client: Client = ClientFactory(commercial_id=elsewhere.id)
+    db.session.commit()
+    written = replace(ClientFields.of(client), commercial_id=cast.sales_rep.id)
+    with pytest.raises(InvalidInputError, match="ne dirigez pas") as refusal:
+        edit_client(client.id, written, version=1, bank=None, confirmed=True, by=cast.manager, at=AT)
+    assert refusal.value.field == "commercial_id"
+    edited = edit_client(client.id, written, version=1, bank=None, confirmed=True, by=cast.admin, at=AT)
+    assert edited.commercial_id == cast.sales_rep.id
 
 
 @pytest.mark.parametrize("who", ["manager", "admin"])

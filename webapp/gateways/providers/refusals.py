@@ -132,5 +132,5 @@ _WORDS = SEPA_CODES | _CARD_WORDS | _DISPUTE_WORDS | _REFUND_WORDS
 
 
 def words_of(code: str | None, default: str | None = None) -> str | None:
-    """Why money did not come or go, in French, by the code; what the provider ``told`` for one that is unknown here."""
+    """Why money did not come or go, in French, by the code; ``default`` for one that is unknown here."""
     return _WORDS.get(code or "", default)

@@ -133,7 +133,7 @@ def record(results: Sequence[Result], *, at: datetime, on_progress: Listener | N
 
 
 def apply_outcome(attempt_id: UUID, outcome: PaymentOutcome, *, at: datetime) -> ChargeStatus:
-    """Record what a provider says about an attempt, whoever heard it (webhook, reconciliation, a person who looked).
+    """Record what a provider says about an attempt, whoever received it (webhook, reconciliation, a person who looked).
 
     Returns where the charge stands now. While a worker has it in hand, what is not final is left to that worker.
     Raises NotFoundError for an attempt that is not the organisation's.
@@ -160,7 +160,7 @@ def apply_outcomes(outcomes: Mapping[UUID, PaymentOutcome], *, at: datetime) -> 
 
 
 def apply_refund(attempt_id: UUID, at_provider: protocol.ProviderRefund, *, at: datetime) -> None:
-    """Record a refund that a provider tells of, whoever heard it; what is recorded already changes nothing."""
+    """Record a refund that a provider reports, whoever received the news; what is recorded already changes nothing."""
     with transaction():
         _given_back(_lock([attempt_id])[attempt_id], at_provider, at=at)
 

@@ -10,7 +10,7 @@ from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
-from webapp.models.commercials import Commercial
+from webapp.models.commercials import Commercial, TeamLeader
 from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.banking import BankDetails, add_account
@@ -88,14 +88,28 @@ def _lock(client_id: UUID) -> Client:
 
 
 def _refuse_taking_over(old: UUID | None, new: UUID | None, *, by: User) -> None:
-    """Raises InvalidInputError unless ``by`` may give the client to another commercial."""
-    if by.has_role(Role.MANAGER, Role.ADMIN):
+    """Raises InvalidInputError unless ``by`` may give the client to another commercial (docs/adr/0049)."""
+    if by.has_role(Role.ADMIN):
+        return
+    if by.has_role(Role.MANAGER):
+        if old is not None and _is_led_by_others(old, by):
+            sentence = (
+                "Ce client a un commercial d’une équipe que vous ne dirigez pas\u202f: demandez à un administrateur."
+            )
+            raise InvalidInputError(sentence, field="commercial_id")
         return
     if old is not None:
         sentence = "Seul un manager ou un administrateur peut changer le commercial d’un client qui en a un."
         raise InvalidInputError(sentence, field="commercial_id")
     if new != find_own_commercial(by):
         raise InvalidInputError("Vous ne pouvez prendre ce client que pour vous-même.", field="commercial_id")
+
+
+def _is_led_by_others(commercial_id: UUID, manager: User) -> bool:
+    """Whether the commercial is in a team that ``manager`` does not lead; one without a team is led by nobody."""
+    team_id = db.session.scalar(select(Commercial.team_id).where(Commercial.id == commercial_id))
+    leads = select(TeamLeader.user_id).where(TeamLeader.team_id == team_id, TeamLeader.user_id == manager.id)
+    return team_id is not None and db.session.scalar(leads) is None
 
 
 def _commercial_names(change: list[UUID | None]) -> list[str | None]:

@@ -141,7 +141,7 @@ def _is_lost(refund: Refund, patience: KeyLimits, *, at: datetime) -> bool:
 
 
 def _ask(claim: RefundClaim) -> RefundAnswer:
-    """Call the provider, outside any transaction. Only its no to a sending, or its silence at the end, is a no."""
+    """Call the provider, outside any transaction. The refund has failed only where it refuses the sending, or where no answer came by the end."""
     if claim.provider is None:
         return RefundAnswer(message=NOT_SET_UP)
     try:

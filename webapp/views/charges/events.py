@@ -1,4 +1,4 @@
-"""The outbox as admins see it: what happened, and who has heard of it."""
+"""The outbox as admins see it: what happened, and which subscribers have received it."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ EVENTS_SHOWN = 50
 @bp.get("")
 @requires(Role.ADMIN)
 def index() -> ResponseReturnValue:
-    """The outbox: what happened, and whether its subscribers have heard of it."""
+    """The outbox: what happened, and whether its subscribers have received it."""
     rows = outbox.list_latest(before=read(UUID, request.args.get("avant")), limit=EVENTS_SHOWN + 1)
     page, has_more = rows[:EVENTS_SHOWN], len(rows) > EVENTS_SHOWN
     return render_template(
