@@ -235,14 +235,48 @@ def test_the_download_is_always_the_same_and_kept_nowhere(
 def test_a_file_that_breaks_the_format_says_so_and_can_be_taken_apart(
     manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
 ) -> None:
-    make_debit()
+    attempt = make_debit()
     file = prepare(account)
-    factories.default_company().name = ""
+    attempt.end_to_end_id = "//"
     db.session.commit()
     answer = manager_client.post(f"{PAGE}/{file.id}/generer")
     assert answer.status_code == 409
     assert "ne respecte pas le format des banques" in answer.text
     assert steps(answer.text) == ["defaire", "generer"]
+
+
+def test_a_company_that_the_bank_would_refuse_is_told_before_there_is_a_file(
+    manager_client: FlaskClient, admin_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    assert "creditor-fault" not in manager_client.get(PAGE).text
+    account.ics = None
+    db.session.commit()
+    page = manager_client.get(PAGE).text
+    assert re.search(r'data-testid="creditor-fault"\s+data-fault="ics"', page)
+    assert "Un administrateur" in page
+    assert 'href="/prelevements/prestataires"' in admin_client.get(PAGE).text
+    answer = manager_client.post(f"{PAGE}/comptes/{account.id}", data={"date": "2026-12-16"})
+    assert answer.status_code == 409
+    assert "ICS" in answer.text
+    assert files() == []
+
+
+def test_a_file_in_a_name_that_the_bank_would_refuse_is_not_made(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    file = prepare(account)
+    assert "creditor-fault" not in manager_client.get(f"{PAGE}/{file.id}").text
+    factories.default_company().name = "★"
+    db.session.commit()
+    page = manager_client.get(f"{PAGE}/{file.id}").text
+    assert re.search(r'data-testid="creditor-fault"\s+data-fault="name"', page)
+    assert steps(page) == ["defaire"]
+    answer = manager_client.post(f"{PAGE}/{file.id}/generer")
+    assert answer.status_code == 409
+    assert "ni lettre ni chiffre" in answer.text
+    assert files()[0].exported_at is None
 
 
 def test_settling_is_followed_to_its_end(
