@@ -323,8 +323,9 @@ def test_a_return_is_noted_from_the_files_debits(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"reference": "INCONNU"}, "Aucun prélèvement ne porte cette référence"),
-        ({"reference": "\0"}, "Aucun prélèvement ne porte cette référence"),
+        ({"reference": "INCONNU"}, "Référence inconnue"),
+        ({"reference": "\0"}, "Référence inconnue"),
+        ({"reference": "CRM" + "F" * 32}, "Référence inconnue"),
         ({"code": ""}, "n’est pas un code de rejet"),
         ({"code": "ZZ99"}, "n’est pas un code de rejet"),
         ({"date": "hier"}, "Indiquez une date"),
@@ -368,6 +369,45 @@ def test_of_a_list_the_good_lines_are_noted_and_the_others_reported(
     assert re.findall(r'data-testid="returned-line"\s+data-number="(\d+)"', answer.text) == ["3", "4"]
     assert "&lt;b&gt;x&lt;/b&gt;" in answer.text
     assert (status_of(good), status_of(bad)) == (AttemptStatus.REFUSED, AttemptStatus.PROCESSING)
+
+
+@pytest.mark.parametrize(
+    ("reference", "seen"),
+    [
+        ("INCONNU", "INCONNU"),
+        ("CRM" + "F" * 32, "CRM" + "F" * 32),
+        ("CRM" + "F" * 33, "CRM" + "F" * 33),
+        ("x" * 5000, "x" * 39 + "…"),
+        ("CRM\0\x07é", "CRMé"),
+        ("/CRM//1", "/CRM//1"),
+        ("\u202eMRC<script>alert(1)</script>", "MRC&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("=HYPERLINK(1)", "=HYPERLINK(1)"),
+        ("", "—"),
+        ("  ", "—"),
+    ],
+)
+def test_a_reference_that_is_none_of_ours_is_a_line_of_the_report(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit, reference: str, seen: str
+) -> None:
+    good = make_debit()
+    prepare(account)
+    rows = f"{reference};AM04;01/12/2026\n{end_to_end_id(good.id)};AM04;01/12/2026"
+    answer = upload(manager_client, f"EndToEndId;Code;Date\n{rows}".encode())
+    assert answer.status_code == 200
+    assert re.search(r'data-noted="1"\s+data-faults="1"', answer.text)
+    [line] = re.findall(r'data-number="2">.*?<td>(.*?)</td>.*?</svg>(.*?)</span>', answer.text, re.DOTALL)
+    assert (line[0].strip(), line[1].strip()) == (seen, "Référence inconnue.")
+    assert status_of(good) is AttemptStatus.REFUSED
+
+
+def test_only_references_that_may_be_ours_are_looked_up(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    prepare(account)
+    with recorded_queries() as queries:
+        upload(manager_client, b"EndToEndId;Code;Date\nINCONNU;AM04;01/12/2026\n//;AM04;01/12/2026")
+    assert [each for each in queries if "charge_attempts.end_to_end_id IN" in each] == []
 
 
 @pytest.mark.parametrize(
