@@ -1,4 +1,4 @@
-"""What may stand in a SEPA message: the basic character set that every bank reads, and identifiers made of it.
+"""What may stand in a SEPA message: the basic character set that every bank reads, identifiers made of it, accounts.
 
 Source: EPC217-08, « SEPA Requirements for an Extended Character Set », and the identification rules of EPC130-08.
 """
@@ -8,6 +8,7 @@ import re
 from text_unidecode import unidecode
 
 LARGEST_IDENTIFIER = 35
+LARGEST_NAME = 70
 NOT_PROVIDED = "NOTPROVIDED"
 """The rulebook's word for a name that nobody can write in these letters."""
 WRONG_IDENTIFIER = (
@@ -20,6 +21,15 @@ _SIGNIFICANT = re.compile("[a-zA-Z0-9]")
 _IDENTIFIER = re.compile(rf"(?![/ ])(?!.*//)[{_SET}]{{1,{LARGEST_IDENTIFIER}}}(?<![/ ])")
 IDENTIFIER_IN_SQL = rf"^(?![/ ])(?!.*//)[{_SET}]{{0,{LARGEST_IDENTIFIER - 1}}}[a-zA-Z0-9\-?:().,'+]$"
 """The same as a regular expression of PostgreSQL."""
+
+_CREDITOR = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{3}[A-Z0-9]{1,28}", re.ASCII)
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
+_BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?", re.ASCII)
+COUNTRIES = frozenset(
+    "AD AL AT BE BG CH CY CZ DE DK EE ES FI FR GB GI GR HR HU IE IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS SE"
+    " SI SK SM VA".split()
+)
+"""Where an IBAN of the SEPA area may begin (EPC409-09); territories overseas have that of their country."""
 
 
 def plain_text(text: str | None, length: int) -> str:
@@ -40,3 +50,28 @@ def plain_name(text: str | None, length: int, *, otherwise: str = NOT_PROVIDED) 
 def is_identifier(text: str) -> bool:
     """Whether a bank accepts it as a mandate's or a payment's reference (RUM, EndToEndId)."""
     return _IDENTIFIER.fullmatch(text) is not None
+
+
+def is_writable_name(text: str) -> bool:
+    """Whether a letter or digit of a name is left where only those stand that every bank reads."""
+    return _SIGNIFICANT.search(plain_text(text, LARGEST_NAME)) is not None
+
+
+def is_creditor_identifier(text: str) -> bool:
+    """Whether it is an ICS: country, check digits (which leave the business code out), business code, number."""
+    return _CREDITOR.fullmatch(text) is not None and _checks(text[7:] + text[:4])
+
+
+def is_iban(text: str) -> bool:
+    """Whether it is the IBAN of an account within SEPA, compact and in capitals."""
+    return _IBAN.fullmatch(text) is not None and text[:2] in COUNTRIES and _checks(text[4:] + text[:4])
+
+
+def is_bic(text: str) -> bool:
+    """Whether it has the shape of a BIC."""
+    return _BIC.fullmatch(text) is not None
+
+
+def _checks(text: str) -> bool:
+    """ISO 7064, MOD 97-10."""
+    return int("".join(str(int(character, 36)) for character in text)) % 97 == 1

@@ -235,14 +235,48 @@ def test_the_download_is_always_the_same_and_kept_nowhere(
 def test_a_file_that_breaks_the_format_says_so_and_can_be_taken_apart(
     manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
 ) -> None:
-    make_debit()
+    attempt = make_debit()
     file = prepare(account)
-    factories.default_company().name = ""
+    attempt.end_to_end_id = "//"
     db.session.commit()
     answer = manager_client.post(f"{PAGE}/{file.id}/generer")
     assert answer.status_code == 409
     assert "ne respecte pas le format des banques" in answer.text
     assert steps(answer.text) == ["defaire", "generer"]
+
+
+def test_a_company_that_the_bank_would_refuse_is_told_before_there_is_a_file(
+    manager_client: FlaskClient, admin_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    assert "creditor-fault" not in manager_client.get(PAGE).text
+    account.ics = None
+    db.session.commit()
+    page = manager_client.get(PAGE).text
+    assert re.search(r'data-testid="creditor-fault"\s+data-fault="ics"', page)
+    assert "Un administrateur" in page
+    assert 'href="/prelevements/prestataires"' in admin_client.get(PAGE).text
+    answer = manager_client.post(f"{PAGE}/comptes/{account.id}", data={"date": "2026-12-16"})
+    assert answer.status_code == 409
+    assert "ICS" in answer.text
+    assert files() == []
+
+
+def test_a_file_in_a_name_that_the_bank_would_refuse_is_not_made(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    file = prepare(account)
+    assert "creditor-fault" not in manager_client.get(f"{PAGE}/{file.id}").text
+    factories.default_company().name = "★"
+    db.session.commit()
+    page = manager_client.get(f"{PAGE}/{file.id}").text
+    assert re.search(r'data-testid="creditor-fault"\s+data-fault="name"', page)
+    assert steps(page) == ["defaire"]
+    answer = manager_client.post(f"{PAGE}/{file.id}/generer")
+    assert answer.status_code == 409
+    assert "ni lettre ni chiffre" in answer.text
+    assert files()[0].exported_at is None
 
 
 def test_settling_is_followed_to_its_end(
@@ -289,8 +323,9 @@ def test_a_return_is_noted_from_the_files_debits(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"reference": "INCONNU"}, "Aucun prélèvement ne porte cette référence"),
-        ({"reference": "\0"}, "Aucun prélèvement ne porte cette référence"),
+        ({"reference": "INCONNU"}, "Référence inconnue"),
+        ({"reference": "\0"}, "Référence inconnue"),
+        ({"reference": "CRM" + "F" * 32}, "Référence inconnue"),
         ({"code": ""}, "n’est pas un code de rejet"),
         ({"code": "ZZ99"}, "n’est pas un code de rejet"),
         ({"date": "hier"}, "Indiquez une date"),
@@ -334,6 +369,45 @@ def test_of_a_list_the_good_lines_are_noted_and_the_others_reported(
     assert re.findall(r'data-testid="returned-line"\s+data-number="(\d+)"', answer.text) == ["3", "4"]
     assert "&lt;b&gt;x&lt;/b&gt;" in answer.text
     assert (status_of(good), status_of(bad)) == (AttemptStatus.REFUSED, AttemptStatus.PROCESSING)
+
+
+@pytest.mark.parametrize(
+    ("reference", "seen"),
+    [
+        ("INCONNU", "INCONNU"),
+        ("CRM" + "F" * 32, "CRM" + "F" * 32),
+        ("CRM" + "F" * 33, "CRM" + "F" * 33),
+        ("x" * 5000, "x" * 39 + "…"),
+        ("CRM\0\x07é", "CRMé"),
+        ("/CRM//1", "/CRM//1"),
+        ("\u202eMRC<script>alert(1)</script>", "MRC&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("=HYPERLINK(1)", "=HYPERLINK(1)"),
+        ("", "—"),
+        ("  ", "—"),
+    ],
+)
+def test_a_reference_that_is_none_of_ours_is_a_line_of_the_report(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit, reference: str, seen: str
+) -> None:
+    good = make_debit()
+    prepare(account)
+    rows = f"{reference};AM04;01/12/2026\n{end_to_end_id(good.id)};AM04;01/12/2026"
+    answer = upload(manager_client, f"EndToEndId;Code;Date\n{rows}".encode())
+    assert answer.status_code == 200
+    assert re.search(r'data-noted="1"\s+data-faults="1"', answer.text)
+    [line] = re.findall(r'data-number="2">.*?<td>(.*?)</td>.*?</svg>(.*?)</span>', answer.text, re.DOTALL)
+    assert (line[0].strip(), line[1].strip()) == (seen, "Référence inconnue.")
+    assert status_of(good) is AttemptStatus.REFUSED
+
+
+def test_only_references_that_may_be_ours_are_looked_up(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    make_debit()
+    prepare(account)
+    with recorded_queries() as queries:
+        upload(manager_client, b"EndToEndId;Code;Date\nINCONNU;AM04;01/12/2026\n//;AM04;01/12/2026")
+    assert [each for each in queries if "charge_attempts.end_to_end_id IN" in each] == []
 
 
 @pytest.mark.parametrize(

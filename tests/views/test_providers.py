@@ -183,3 +183,23 @@ def test_trying_keys_has_a_rate(admin_client: FlaskClient) -> None:
     address = f"{PAGE}/{open_stripe().id}/essai"
     answers = [admin_client.post(address).status_code for _ in range(11)]
     assert answers == [303] * 10 + [429]
+
+
+def test_a_company_that_banks_would_refuse_is_told_so_where_its_account_is_opened(admin_client: FlaskClient) -> None:
+    company = factories.default_company()
+    company.name = "★"
+    db.session.commit()
+    refused = admin_client.post(address("fichier-sepa"), data=form(**BANK))
+    assert refused.status_code == 422
+    assert "ni lettre ni chiffre" in refused.text
+    assert kept() == []
+
+
+def test_an_account_that_banks_came_to_refuse_says_so_on_its_form(admin_client: FlaskClient) -> None:
+    admin_client.post(address("fichier-sepa"), data=form(**BANK))
+    assert "creditor-fault" not in admin_client.get(address("fichier-sepa")).text
+    kept()[0].ics = "FR00ZZZ123456"
+    db.session.commit()
+    page = admin_client.get(address("fichier-sepa")).text
+    assert "creditor-fault" in page
+    assert "identifiant créancier SEPA (ICS) manque ou n’est pas valide" in page

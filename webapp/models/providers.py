@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import CheckConstraint, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp import crypto, tenancy
+from webapp import crypto, sepa, tenancy
 from webapp.models.base import Base, Identified, Timestamped, new_id, stored_enum, tenant_key
 from webapp.models.contracts import PaymentMethod
 from webapp.tenancy import OrganisationScoped
@@ -42,6 +42,25 @@ class Milestone(StrEnum):
     def label(self) -> str:
         """The words on the screen."""
         return {"processing": "Dès l’envoi au prestataire", "succeeded": "À la confirmation du paiement"}[self.value]
+
+
+class CreditorFault(StrEnum):
+    """Why a bank would refuse every file in a company's name."""
+
+    NAME = "name"
+    ICS = "ics"
+    IBAN = "iban"
+    BIC = "bic"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do about it."""
+        return {
+            "name": "Le nom de la société n’a ni lettre ni chiffre que les banques lisent\u202f: faites-le corriger.",
+            "ics": "L’identifiant créancier SEPA (ICS) manque ou n’est pas valide\u202f: corrigez-le.",
+            "iban": "L’IBAN du compte crédité manque, ou n’est pas celui d’un compte SEPA\u202f: corrigez-le.",
+            "bic": "Le BIC du compte crédité manque ou n’est pas valide\u202f: corrigez-le.",
+        }[self.value]
 
 
 class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
@@ -85,6 +104,17 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
             return {}
         opened: dict[str, str] = orjson.loads(crypto.unseal(self.credentials, place=self._place()))
         return opened
+
+    def creditor_fault(self, company_name: str) -> CreditorFault | None:
+        """Why a bank would refuse its files, in the name of its company; None where it would not."""
+        keys = self.credentials_in_clear()
+        if not sepa.is_writable_name(company_name):
+            return CreditorFault.NAME
+        if not sepa.is_creditor_identifier(self.ics or ""):
+            return CreditorFault.ICS
+        if not sepa.is_iban(keys.get("iban", "")):
+            return CreditorFault.IBAN
+        return None if sepa.is_bic(keys.get("bic", "")) else CreditorFault.BIC
 
     def _place(self) -> str:
         self.id = self.id or new_id()

@@ -122,6 +122,7 @@ def _file_values(file_id: UUID) -> dict[str, Any]:
     return {
         "file": file,
         "company": company,
+        "fault": None if file.exported_at else files.find_creditor_fault(file.provider_account_id),
         "debits": page_rows,
         "next_page": following,
         "unsettled": listing.count_unsettled(file.id) if file.status is BankFileStatus.CONFIRMED else 0,

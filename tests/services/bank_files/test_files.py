@@ -468,7 +468,7 @@ class TestReturns:
         rows = [f"{reference};MD06;2026-12-18" for reference in references]
         found = returns.import_returns("\n".join(["EndToEndId;Code;Date", *rows]).encode(), at=self.LATER)
         assert [(line.number, line.end_to_end_id) for line in found] == list(enumerate(references, start=2))
-        already, unknown = "Ce rejet est déjà noté.", "Aucun prélèvement ne porte cette référence."
+        already, unknown = "Ce rejet est déjà noté.", "Référence inconnue."
         assert [line.fault for line in found] == [None, None, already, unknown, already]
         assert (status_of(refused)[0], status_of(paid)[0]) == (AttemptStatus.REFUSED, AttemptStatus.REVERSED)
         assert status_of(waiting)[0] is AttemptStatus.PROCESSING

@@ -14,7 +14,7 @@ from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import ProviderRejectedError
-from webapp.models.providers import Milestone, Provider, ProviderAccount
+from webapp.models.providers import CreditorFault, Milestone, Provider, ProviderAccount
 from webapp.services.providers import accounts
 from webapp.services.providers.accounts import ConnectionFailedError, Terms
 
@@ -119,6 +119,7 @@ def test_a_bank_account_is_checked_and_compact(cast: Cast) -> None:
         (Provider.SEPA_FILE, BANK, "FR00ZZZ123456", "ics"),
         (Provider.SEPA_FILE, BANK, "n’importe quoi", "ics"),
         (Provider.SEPA_FILE, BANK | {"iban": "FR00"}, ICS, "iban"),
+        (Provider.SEPA_FILE, BANK | {"iban": "TN59 1000 6035 1835 9847 8831"}, ICS, "iban"),  # right, and not of SEPA
         (Provider.SEPA_FILE, BANK | {"bic": "?"}, ICS, "bic"),
     ],
 )
@@ -128,6 +129,40 @@ def test_what_is_missing_or_wrong_is_named(
     with pytest.raises(InvalidInputError) as refused:
         accounts.save_account(default_company().id, provider, credentials=credentials, ics=ics)
     assert refused.value.field == field
+
+
+def test_a_company_whose_name_no_bank_can_read_collects_by_no_file(cast: Cast) -> None:
+    company = default_company()
+    company.name = "★ ★ ★"
+    with pytest.raises(InvalidInputError, match="ni lettre ni chiffre") as refused:
+        accounts.save_account(company.id, Provider.SEPA_FILE, credentials=BANK, ics=ICS)
+    assert refused.value.field == "name"
+    accounts.save_account(company.id, Provider.SEPA_FILE, credentials=BANK, ics=ICS, is_active=False)
+    accounts.save_account(company.id, Provider.STRIPE, credentials=KEYS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ({}, None),
+        ({"name": ""}, CreditorFault.NAME),
+        ({"name": "★"}, CreditorFault.NAME),
+        ({"name": "Société & Cie"}, None),
+        ({"ics": None}, CreditorFault.ICS),
+        ({"ics": "FR73ZZZ123456"}, CreditorFault.ICS),
+        ({"iban": None}, CreditorFault.IBAN),
+        ({"iban": "FR1520041010050500013M02606"}, CreditorFault.IBAN),
+        ({"iban": "TN5910006035183598478831"}, CreditorFault.IBAN),
+        ({"bic": "psst"}, CreditorFault.BIC),
+    ],
+)
+def test_what_a_bank_would_refuse_of_a_company_is_named(
+    cast: Cast, wrong: dict[str, str | None], fault: CreditorFault | None
+) -> None:
+    told = {"name": "Essai", "ics": "FR72ZZZ123456", "iban": "FR1420041010050500013M02606", "bic": "PSSTFRPP"} | wrong
+    account = ProviderAccount(provider=Provider.SEPA_FILE, ics=told["ics"])
+    account.keep_credentials({name: value for name in ("iban", "bic") if (value := told[name])})
+    assert account.creditor_fault(told["name"] or "") is fault
 
 
 def test_a_company_of_another_organisation_is_not_found(cast: Cast) -> None:

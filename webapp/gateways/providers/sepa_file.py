@@ -4,6 +4,7 @@ So a payment is PROCESSING as soon as it is asked for, under an EndToEndId that 
 it is told by a person or by a list of returns (services/bank_files). Asking twice is asking once.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,6 +26,14 @@ from webapp.gateways.providers.protocol import (
 def end_to_end_id(attempt_id: UUID) -> str:
     """The debit's EndToEndId (at most 35 characters): from it, the attempt is found again in a list of returns."""
     return f"CRM{attempt_id.hex.upper()}"
+
+
+def is_end_to_end_id(text: str) -> bool:
+    """Whether it may be one of ours."""
+    return _END_TO_END_ID.fullmatch(text) is not None
+
+
+_END_TO_END_ID = re.compile(r"CRM[0-9A-F]{32}", re.ASCII)
 
 
 class SepaFile:

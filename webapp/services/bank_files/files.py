@@ -26,7 +26,7 @@ from webapp.models.base import linked, new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.clients import Client, full_name
 from webapp.models.organisations import Company
-from webapp.models.providers import Provider, ProviderAccount
+from webapp.models.providers import CreditorFault, Provider, ProviderAccount
 from webapp.services.bank_files import notices
 from webapp.services.bank_files.banking_days import is_banking_day
 from webapp.services.charges import recording
@@ -50,13 +50,15 @@ def prepare_file(account_id: UUID, *, collected_on: date, at: datetime) -> BankF
     """Put what may be collected on that day into a new file of the account.
 
     Left out, and still waiting: what was announced for later, and what has no usable mandate. Raises InvalidInputError
-    for a day on which banks do not collect, BankFileStateError where nothing is left, NotFoundError.
+    for a day on which banks do not collect, BankFileStateError where nothing is left, or where the bank would refuse
+    the file for what it says of the company, NotFoundError.
     """
     if collected_on <= at.astimezone(clock.PARIS).date() or not is_banking_day(collected_on):
         raise InvalidInputError(TOO_LATE, field="collected_on")
     notices.announce_waiting(at=at)  # by itself: what is announced stands, even where no file comes of it
     with transaction():
         _lock_account(account_id)
+        _check_creditor(account_id)
         charge_ids = _lock_collectable(account_id, on=collected_on)
         file_id = new_id()
         file = BankFile(
@@ -150,6 +152,7 @@ def export_file(file_id: UUID, *, at: datetime) -> bytes:
         file = _lock(file_id, undefer(BankFile.content))
         if file.content is not None:
             return _opened(file)
+        _check_creditor(file.provider_account_id)
         try:
             content = build_file(
                 _creditor(file.provider_account_id),
@@ -181,8 +184,25 @@ def _opened(file: BankFile) -> bytes:
     return crypto.keyring().decrypt(file.content or b"", place=BankFile.place(file.organisation_id, file.id))
 
 
+def find_creditor_fault(account_id: UUID) -> CreditorFault | None:
+    """Why the bank would refuse a file of the account."""
+    account, company = _account_and_company(account_id)
+    return account.creditor_fault(company.name)
+
+
+def _check_creditor(account_id: UUID) -> None:
+    if fault := find_creditor_fault(account_id):
+        raise BankFileStateError(fault.sentence)
+
+
 def _creditor(account_id: UUID) -> Creditor:
-    account, company = db.session.execute(
+    account, company = _account_and_company(account_id)
+    keys = account.credentials_in_clear()
+    return Creditor(name=company.name, iban=keys["iban"], bic=keys["bic"], ics=account.ics or "")
+
+
+def _account_and_company(account_id: UUID) -> tuple[ProviderAccount, Company]:
+    found = db.session.execute(
         select(ProviderAccount, Company)
         .join(
             Company,
@@ -191,8 +211,7 @@ def _creditor(account_id: UUID) -> Creditor:
         .where(ProviderAccount.id == account_id)
         .options(undefer(ProviderAccount.credentials))
     ).one()
-    keys = account.credentials_in_clear()
-    return Creditor(name=company.name, iban=keys["iban"], bic=keys["bic"], ics=account.ics or "")
+    return found[0], found[1]
 
 
 def _debits(file_id: UUID) -> Iterator[Debit]:

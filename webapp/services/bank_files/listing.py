@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, undefer
 
 from webapp import clock
 from webapp.errors import NotFoundError
@@ -16,7 +16,7 @@ from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.organisations import Company
-from webapp.models.providers import Provider, ProviderAccount
+from webapp.models.providers import CreditorFault, Provider, ProviderAccount
 from webapp.services import keyset
 from webapp.services.bank_files.banking_days import first_banking_day
 from webapp.services.bank_files.notices import NOTICE, collection_day
@@ -94,13 +94,17 @@ def list_waiting(
 
 
 class AccountWaiting(NamedTuple):
-    """An account for bank files, and in short what waits. ``collect_on`` is the first day that includes it all."""
+    """An account for bank files, and in short what waits. ``collect_on`` is the first day that includes it all.
+
+    ``fault`` is why the bank would refuse any file of it.
+    """
 
     account: ProviderAccount
     company: Company
     number: int
     total: Decimal
     collect_on: date
+    fault: CreditorFault | None
 
 
 def list_bank_accounts(*, at: datetime) -> list[AccountWaiting]:
@@ -110,6 +114,7 @@ def list_bank_accounts(*, at: datetime) -> list[AccountWaiting]:
     rows = db.session.execute(
         _with_company(select(ProviderAccount, Company))
         .where(ProviderAccount.provider == Provider.SEPA_FILE)
+        .options(undefer(ProviderAccount.credentials))
         .order_by(Company.name, ProviderAccount.id)
     ).all()
     accounts = []
@@ -117,7 +122,8 @@ def list_bank_accounts(*, at: datetime) -> list[AccountWaiting]:
         number, total, earliest = waiting.get(account.id, (0, Decimal("0.00"), tomorrow))
         if account.is_active or number:
             collect_on = first_banking_day(max(earliest, tomorrow))
-            accounts.append(AccountWaiting(account, company, number, total, collect_on))
+            fault = account.creditor_fault(company.name)
+            accounts.append(AccountWaiting(account, company, number, total, collect_on, fault))
     return accounts
 
 

@@ -16,6 +16,7 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.gateways.providers.refusals import SEPA_CODES, class_of_sepa_code
+from webapp.gateways.providers.sepa_file import is_end_to_end_id
 from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.charges import AttemptStatus, ChargeAttempt
 from webapp.services.charges import recording
@@ -25,6 +26,8 @@ from webapp.transactions import transaction
 LARGEST_LIST = 2_000
 """Lines: they are noted while somebody waits."""
 NOTED_AT_ONCE = 200
+UNKNOWN_REFERENCE = "Référence inconnue."
+REFERENCE_SHOWN = 40
 ALREADY_RETURNED = "Ce rejet est déjà noté."
 COLUMNS = ("endtoendid", "code", "date")
 _UNREADABLE = "Ce fichier n’est pas une liste de rejets\u202f: colonnes attendues EndToEndId, Code, Date."
@@ -36,7 +39,10 @@ class AlreadyReturnedError(DomainError):
 
 
 class ReturnedLine(NamedTuple):
-    """What became of one line of a list. ``fault`` says why it was not noted, in French."""
+    """What became of one line of a list. ``fault`` says why it was not noted, in French.
+
+    ``end_to_end_id`` is what the list says, as much as fits, on one line and without what does not show.
+    """
 
     number: int
     end_to_end_id: str
@@ -52,14 +58,16 @@ class _Return(NamedTuple):
 
     @classmethod
     def read(cls, end_to_end_id: str, code: str, returned_on: date, *, at: datetime) -> Self:
-        """Raises InvalidInputError for an unknown code or a day to come."""
-        code = code.strip().upper()
+        """Raises NotFoundError for no reference of ours, InvalidInputError for an unknown code or a day to come."""
+        reference, code = clean_text(end_to_end_id), clean_text(code).upper()
+        if not is_end_to_end_id(reference):
+            raise NotFoundError(UNKNOWN_REFERENCE, field="end_to_end_id")
         if code not in SEPA_CODES:
             refusal = f"Le code {code[:10] or '(vide)'} n’est pas un code de rejet SEPA connu."
             raise InvalidInputError(refusal, field="code")
         if returned_on > at.astimezone(clock.PARIS).date():
             raise InvalidInputError("La date du rejet est dans le futur.", field="returned_on")
-        return cls(clean_text(end_to_end_id), code, returned_on)
+        return cls(reference, code, returned_on)
 
 
 Debits = dict[str, tuple[ChargeAttempt, BankFile]]
@@ -91,7 +99,7 @@ def _lock_debits(references: Collection[str]) -> Debits:
 
 def _outcome(reported: _Return, debits: Debits) -> tuple[ChargeAttempt, PaymentOutcome]:
     if reported.end_to_end_id not in debits:
-        raise NotFoundError("Aucun prélèvement ne porte cette référence.", field="end_to_end_id")
+        raise NotFoundError(UNKNOWN_REFERENCE, field="end_to_end_id")
     attempt, file = debits[reported.end_to_end_id]
     if attempt.status in (AttemptStatus.REFUSED, AttemptStatus.REVERSED):
         raise AlreadyReturnedError(ALREADY_RETURNED, field="end_to_end_id")
@@ -138,7 +146,7 @@ def _note_some(rows: Sequence[tuple[int, dict[str, str]]], *, at: datetime) -> I
         except DomainError as error:
             faults[number] = error.message
     with transaction():
-        debits = _lock_debits({each.end_to_end_id for each in reported.values()})
+        debits = _lock_debits({each.end_to_end_id for each in reported.values()}) if reported else {}
         outcomes: dict[UUID, PaymentOutcome] = {}
         for number, each in reported.items():
             try:
@@ -150,7 +158,12 @@ def _note_some(rows: Sequence[tuple[int, dict[str, str]]], *, at: datetime) -> I
                 faults[number] = ALREADY_RETURNED
         recording.apply_outcomes(outcomes, at=at)
     for number, row in rows:
-        yield ReturnedLine(number, clean_text(row.get("endtoendid") or "")[:40], faults.get(number))
+        yield ReturnedLine(number, _shown(row.get("endtoendid") or ""), faults.get(number))
+
+
+def _shown(reference: str) -> str:
+    text = clean_text(reference)
+    return text if len(text) <= REFERENCE_SHOWN else f"{text[: REFERENCE_SHOWN - 1]}…"
 
 
 def _rows(content: bytes) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from webapp import sepa
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
@@ -22,7 +23,6 @@ from webapp.transactions import transaction
 MOST_PER_SECOND = 1000
 MOST_AT_ONCE = 64
 """Calls to a provider: as many as a gateway keeps connections."""
-_ICS = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{3}[A-Z0-9]{1,28}", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,500}")
 
 
@@ -57,7 +57,7 @@ def save_account(
     naming the field, NotFoundError for a company of another organisation.
     """
     with transaction():
-        _lock_company(company_id)
+        company = _lock_company(company_id)
         account = find_account(company_id, provider)
         if account is None:
             account = ProviderAccount(id=new_id(), company_id=company_id, provider=provider)
@@ -70,14 +70,24 @@ def save_account(
         if terms is not None:
             _agree(account, terms)
         account.is_active = is_active
+        if provider is Provider.SEPA_FILE and is_active:
+            _check_creditor(account, company)
         db.session.flush()
         return account
 
 
-def _lock_company(company_id: UUID) -> None:
+def _lock_company(company_id: UUID) -> Company:
     """Two people who open the same account wait for each other."""
-    if db.session.scalar(select(Company.id).where(Company.id == company_id).with_for_update()) is None:
+    company = db.session.scalar(select(Company).where(Company.id == company_id).with_for_update())
+    if company is None:
         raise NotFoundError("Cette société n’existe pas ou plus.")
+    return company
+
+
+def _check_creditor(account: ProviderAccount, company: Company) -> None:
+    """Refused here, where somebody can mend it, and not by the bank."""
+    if fault := account.creditor_fault(company.name):
+        raise InvalidInputError(fault.sentence, field=fault.value)
 
 
 def _given(credentials: Mapping[str, str] | None) -> dict[str, str]:
@@ -107,11 +117,10 @@ def _agree(account: ProviderAccount, terms: Terms) -> None:
 
 
 def _checked_ics(text: str) -> str:
-    """A SEPA creditor identifier: country, check digits (ISO 7064, without the business code), code, number."""
     ics = re.sub(r"\s", "", text).upper()
-    if _ICS.fullmatch(ics) and int("".join(str(int(c, 36)) for c in ics[7:] + ics[:4])) % 97 == 1:
-        return ics
-    raise InvalidInputError("Cet identifiant créancier SEPA (ICS) n’est pas valide.", field="ics")
+    if not sepa.is_creditor_identifier(ics):
+        raise InvalidInputError("Cet identifiant créancier SEPA (ICS) n’est pas valide.", field="ics")
+    return ics
 
 
 class Offer(NamedTuple):
@@ -120,6 +129,14 @@ class Offer(NamedTuple):
     company: Company
     provider: Provider
     account: ProviderAccount | None
+
+    @property
+    def fault(self) -> str | None:
+        """Why a bank would refuse the files of the account, as a sentence."""
+        if self.account is None or self.provider is not Provider.SEPA_FILE or not self.account.is_active:
+            return None
+        fault = self.account.creditor_fault(self.company.name)
+        return fault.sentence if fault else None
 
 
 def list_offers() -> list[Offer]:
