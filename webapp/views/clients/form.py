@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import phonenumbers
@@ -13,7 +13,7 @@ from wtforms import DateField, HiddenField, IntegerField, SelectField, StringFie
 from wtforms.validators import Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
-from webapp import clock
+from webapp import clock, french
 from webapp.errors import InvalidInputError
 from webapp.models.clients import Civility, ClientStatus
 from webapp.services.clients.banking import HOLDER_LENGTH, BankDetails
@@ -56,6 +56,16 @@ def _countries() -> dict[str, str]:
 COUNTRIES = _countries()
 
 
+class ShownDifference(NamedTuple):
+    """A field that somebody else changed, in words: what it was, theirs, and what was written here."""
+
+    label: str
+    base: str
+    theirs: str
+    mine: str
+    is_contested: bool
+
+
 class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A client's fields, and optionally a bank account to add."""
 
@@ -95,7 +105,8 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             present.delivery_country: formats.country_name(present.delivery_country)
         }
         commercials = list_commercials(including=present.commercial_id)
-        self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self._commercials = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self.commercial_id.choices = self._commercials
 
     def written(self) -> ClientFields:
         """What stands in the form."""
@@ -113,13 +124,22 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         self._put("version", version)
         self._put("base", _to_json(fields))
 
-    def show_merged(self, theirs: ClientFields, *, version: int) -> list[Difference]:
+    def show_merged(self, theirs: ClientFields, *, version: int) -> list[ShownDifference]:
         """Start over from ``theirs``, keeping what was changed here; gives what the other person changed."""
         mine = self.written().normalised(today=clock.today())
         merged, differences = merge(_from_json(self.base.data) or theirs, mine, theirs)
         self.show(theirs, version=version)
         self._fill(merged)
-        return differences
+        return [self._shown(each) for each in differences]
+
+    def _shown(self, difference: Difference) -> ShownDifference:
+        base, theirs, mine = (
+            self._commercials.get(str(value or ""), french.NOTHING)
+            if difference.field == "commercial_id"
+            else formats.field_value(value, difference.field)
+            for value in (difference.base, difference.theirs, difference.mine)
+        )
+        return ShownDifference(formats.field_label(difference.field), base, theirs, mine, difference.is_contested)
 
     def _fill(self, fields: ClientFields) -> None:
         for name in ClientFields.__dataclass_fields__:

@@ -13,12 +13,12 @@ from webapp.models.clients import Client
 from webapp.security import current_user
 from webapp.services.clients import banking, creation, editing, identity_card, timeline
 from webapp.services.clients.duplicates import SimilarClient, SimilarClientsError, list_similar
-from webapp.services.clients.editing import Difference, EditConflictError
+from webapp.services.clients.editing import EditConflictError
 from webapp.services.clients.fields import ClientFields, find_own_commercial
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.contact import normalise_email, normalise_phone
 from webapp.views.clients import tabs
-from webapp.views.clients.form import ClientForm
+from webapp.views.clients.form import ClientForm, ShownDifference
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 from webapp.views.tabs import asked_tab
@@ -141,7 +141,7 @@ def _form_page(
     client: Client | None,
     *,
     similar: Sequence[SimilarClient] = (),
-    differences: Sequence[Difference] | None = None,
+    differences: Sequence[ShownDifference] | None = None,
 ) -> str:
     return render_template("clients/form.html", form=form, client=client, similar=similar, differences=differences)
 
