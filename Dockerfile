@@ -14,9 +14,13 @@ RUN npm ci --omit=dev --ignore-scripts
 
 FROM python:3.11-slim-bookworm AS front-end
 WORKDIR /crm
+COPY --from=packages /usr/local/bin/node /usr/local/bin/node
 COPY --from=packages /crm/node_modules node_modules
-COPY package-lock.json ./
-COPY demo/__init__.py demo/build.py demo/
+COPY package.json package-lock.json ./
+COPY demo/__init__.py demo/build.py demo/trim_tabler.js demo/
+# Which of Tabler's rules are kept is read from what is rendered.
+COPY webapp/templates webapp/templates
+COPY webapp/views webapp/views
 COPY static static
 RUN python -m demo.build --production
 

@@ -282,7 +282,7 @@ def test_in_production_the_host_is_the_public_one(in_production: FlaskClient) ->
 
 
 def test_static_files_carry_the_headers_of_pages_and_are_for_nobody_elses_pages(stranger: FlaskClient) -> None:
-    page, file = stranger.get("/sante/vivant"), stranger.get("/static/app.css")
+    page, file = stranger.get("/sante/vivant"), stranger.get("/static/built/app.css")
     assert file.status_code == 200
     for name in security.headers_of_everything(stranger.application.extensions["settings"]):
         assert file.headers[name] == page.headers[name]

@@ -394,8 +394,9 @@ class TestChange:
         db.session.commit()
         answer = client.post(_address(subject, "/modifier"), data={**filled, "city": "Tourcoing"})
         assert answer.status_code == 409
-        rows = re.findall(r'data-testid="difference" data-field="(\w+)"', answer.text)
-        assert rows == ["postcode", "city"]
+        assert 'data-testid="meanwhile"' in answer.text
+        rows = re.findall(r'data-testid="difference">\s*<th scope="row">(.+?)</th>', answer.text)
+        assert rows == ["Code postal", "Ville"]
         text = _text(answer.text)
         assert "Ville Lille Roubaix Tourcoing" in text
         db.session.refresh(subject)
@@ -405,6 +406,16 @@ class TestChange:
         assert client.post(_address(subject, "/modifier"), data=merged).status_code == 303
         db.session.refresh(subject)
         assert (subject.city, subject.postcode) == ("Tourcoing", "59100")
+
+    def test_a_commercial_taken_away_meanwhile_is_named(
+        self, manager_client: FlaskClient, subject: Client, cast: Cast
+    ) -> None:
+        filled = self._filled(manager_client.get(_address(subject, "/modifier")))
+        subject.commercial_id, subject.version = None, 2
+        db.session.commit()
+        answer = manager_client.post(_address(subject, "/modifier"), data=filled)
+        assert answer.status_code == 409
+        assert f"Commercial {cast.sales_rep.full_name} Aucun —" in _text(answer.text)
 
     @pytest.mark.parametrize("base", ["", "{", '{"status": 7}', "[]"])
     def test_a_form_without_its_beginnings_still_overwrites_nothing(

@@ -251,6 +251,7 @@ class TestChange:
         db.session.commit()
         answer = client.post(f"/contrats/{contract.id}/modifier", data={**filled, "supplier": "Le mien"})
         assert answer.status_code == 409
+        assert 'data-testid="meanwhile"' in answer.text
         assert "Fournisseur vide Autre Le mien" in _text(answer.text)
         assert "vide vide" not in _text(answer.text)
         db.session.refresh(contract)

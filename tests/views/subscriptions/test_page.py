@@ -293,6 +293,7 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(client: FlaskCl
     assert answer.status_code == 409
     assert "modifié entre-temps" in answer.text
     assert reload(subscription).recurring_amount == Decimal("25.00")
+    assert "callout-error" not in answer.text
     meanwhile = answer.text[answer.text.index('data-testid="meanwhile"') :]
     assert meanwhile.count('data-testid="history-row"') == 1
     assert [text in meanwhile for text in ("Camille", "25,00", "Lignes enregistrées", 'value="99"')] == [True] * 4
@@ -394,7 +395,9 @@ def test_preferences_that_somebody_else_changed_are_not_overwritten_unseen(clien
     late = {"preference-grain": "Grosse", "preference-ruban": "Vert"}
     refused = client.post(address, data={**late, "vu": seen})
     assert refused.status_code == 409
-    assert "modifiées entre-temps" in refused.text
+    assert "Ces préférences ont été modifiées entre-temps" in refused.text
+    assert 'data-testid="meanwhile"' in refused.text
+    assert "callout-error" not in refused.text
     assert refused.text.count("Enregistré entre-temps\u202f: Fine") == 1
     assert 'value="Grosse"' in refused.text
     assert [each.value for each in db.session.query(PreferenceValue)] == ["Fine"]

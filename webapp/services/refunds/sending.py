@@ -141,7 +141,7 @@ def _is_lost(refund: Refund, patience: KeyLimits, *, at: datetime) -> bool:
 
 
 def _ask(claim: RefundClaim) -> RefundAnswer:
-    """Call the provider, outside any transaction. The refund has failed only where it refuses the sending, or where no answer came by the end."""
+    """Call the provider, outside any transaction. A refund fails where the sending is refused or never answered."""
     if claim.provider is None:
         return RefundAnswer(message=NOT_SET_UP)
     try:

@@ -13,7 +13,7 @@ from wtforms import DateField, HiddenField, IntegerField, SelectField, StringFie
 from wtforms.validators import Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
-from webapp import clock
+from webapp import clock, french
 from webapp.errors import InvalidInputError
 from webapp.models.clients import Civility, ClientStatus
 from webapp.services.clients.banking import HOLDER_LENGTH, BankDetails
@@ -95,7 +95,8 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             present.delivery_country: formats.country_name(present.delivery_country)
         }
         commercials = list_commercials(including=present.commercial_id)
-        self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self._commercials = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self.commercial_id.choices = self._commercials
 
     def written(self) -> ClientFields:
         """What stands in the form."""
@@ -119,7 +120,17 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         merged, differences = merge(_from_json(self.base.data) or theirs, mine, theirs)
         self.show(theirs, version=version)
         self._fill(merged)
-        return differences
+        return [self._worded(each) for each in differences]
+
+    def _worded(self, difference: Difference) -> Difference:
+        """The same in words."""
+        base, theirs, mine = (
+            self._commercials.get(str(value or ""), french.NOTHING)
+            if difference.field == "commercial_id"
+            else formats.field_value(value, difference.field)
+            for value in (difference.base, difference.theirs, difference.mine)
+        )
+        return Difference(formats.field_label(difference.field), base, theirs, mine)
 
     def _fill(self, fields: ClientFields) -> None:
         for name in ClientFields.__dataclass_fields__:

@@ -114,12 +114,12 @@ def hide_iban(client_id: UUID, account_id: UUID) -> Page:
 @limiter.limit(REVEALS, key_func=lambda: str(session.get("user_id")))
 def reveal_identity_card(client_id: UUID) -> Page:
     """The identity card in clear; the timeline tells who looked."""
-    card = identity_card.reveal(client_id, by=current_user(), at=clock.now())
+    fields = identity_card.reveal(client_id, by=current_user(), at=clock.now())
     if not is_fragment_request():
-        return tabs.page(client_id, tabs.ClientTab.OVERVIEW, card=card)
+        return tabs.page(client_id, tabs.ClientTab.OVERVIEW, card_fields=fields)
     return render_template(
         "clients/_card_revealed.html",
-        card=card,
+        card_fields=fields,
         client_id=client_id,
         timeline=timeline.list_events(client_id),
         tab=tabs.ClientTab.OVERVIEW,
@@ -133,7 +133,7 @@ def hide_identity_card(client_id: UUID) -> Page:
     editing.find_client(client_id)
     if not is_fragment_request():
         return redirect(url_for("client.show", client_id=client_id))
-    return render_template("clients/_card.html", client_id=client_id, card=None, may_reveal=True)
+    return render_template("clients/_card.html", client_id=client_id, card_fields=None, may_reveal=True)
 
 
 def _form_page(

@@ -48,7 +48,7 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     if tab is ClientTab.OVERVIEW:
         tab_values = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
         sold = list_of_client(client_id)
-        values: dict[str, Any] = {"header": tab_values, "profile": tab_values, "revealed": {}, "card": None}
+        values: dict[str, Any] = {"header": tab_values, "profile": tab_values, "revealed": {}, "card_fields": None}
         values["subscriptions"] = sold
     else:
         header = profile.find_header(client_id, viewer=current_user())

@@ -180,6 +180,7 @@ def _preferences_page(subscription: Subscription, problem: DomainError | None = 
         seen=values.last_change(subscription.id),
         shown=find_preferences(subscription, at=clock.now()),
         problem=problem,
+        is_stale=isinstance(problem, EditConflictError),
     )
 
 
