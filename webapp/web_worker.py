@@ -51,8 +51,8 @@ class BufferingWorker(Worker):
 
     def _end(self, channels: dict[int, Any]) -> None:
         """Take no more, and let those finish that have begun, as long as gunicorn allows."""
-        for each in channels.values():
-            each.accepting = False
+        for channel in channels.values():
+            channel.accepting = False
         until = time.monotonic() + self.cfg.graceful_timeout
         while any(map(_is_busy, channels.values())) and time.monotonic() < until:
             self.notify()

@@ -39,13 +39,13 @@ def run(slug: str | None, as_json: bool) -> None:
         chosen = [find_organisation(slug).id] if slug else runs.list_organisations_waiting(at=at)
     done = [_run(organisation_id) for organisation_id in chosen]
     counts: Counter[str] = Counter()
-    for each in done:
-        counts.update(runs.counts_of(each))
-    worst = max((EXIT_CODES.get(each.status, 2) for each in done), key=[0, 2, 1].index, default=0)
+    for run in done:
+        counts.update(runs.counts_of(run))
+    worst = max((EXIT_CODES.get(run.status, 2) for run in done), key=[0, 2, 1].index, default=0)
     if as_json:
         click.echo(json.dumps({"runs": len(done), **counts}))
     else:
-        click.echo("\n".join(runs.sentence(each) for each in done) or "Rien à prélever.")
+        click.echo("\n".join(runs.sentence(run) for run in done) or "Rien à prélever.")
     sys.exit(worst)
 
 

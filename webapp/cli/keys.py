@@ -15,11 +15,13 @@ def status() -> None:
     """Montre combien de valeurs chaque clé a scellées. Rend 1 si l’une d’elles manque à CRM_DATA_KEYS."""
     usage = keys.list_usage()
     for key_id in crypto.keyring().keys:
-        number = sum(each.number for each in usage if each.key_id == key_id)
+        number = sum(share.number for share in usage if share.key_id == key_id)
         click.echo(f"{key_id} : {f'{whole(number)} valeurs' if number else 'ne sert plus'}")
-    for each in usage:
-        click.echo(f"  {each.key_id}  {each.column}  {whole(each.number)}{'' if each.is_known else '  CLÉ INCONNUE'}")
-    if not all(each.is_known for each in usage):
+    for share in usage:
+        click.echo(
+            f"  {share.key_id}  {share.column}  {whole(share.number)}{'' if share.is_known else '  CLÉ INCONNUE'}"
+        )
+    if not all(share.is_known for share in usage):
         raise SystemExit(1)
 
 

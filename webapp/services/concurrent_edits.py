@@ -24,7 +24,11 @@ class EditableFields:
 
     def differing(self, other: Self) -> list[str]:
         """The names of the fields that ``other`` has differently."""
-        return [each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)]
+        return [
+            attribute.name
+            for attribute in fields(self)
+            if getattr(self, attribute.name) != getattr(other, attribute.name)
+        ]
 
 
 Fields = TypeVar("Fields", bound=EditableFields)

@@ -43,7 +43,9 @@ def sealed_columns() -> dict[Table, list[Column[Any]]]:
     """Every encrypted column, by table."""
     columns_by_table: dict[Table, list[Column[Any]]] = {}
     for table in Base.metadata.sorted_tables:
-        columns = [each for each in table.columns if isinstance(each.type, LargeBinary) and str(each) not in NOT_SEALED]
+        columns = [
+            column for column in table.columns if isinstance(column.type, LargeBinary) and str(column) not in NOT_SEALED
+        ]
         if columns:
             columns_by_table[table] = columns
     return columns_by_table
@@ -77,7 +79,7 @@ def rotate() -> Iterator[Progress]:
             if not rows:
                 break
             seen += len(rows)
-            last = tuple(rows[-1][each.name] for each in table.primary_key)
+            last = tuple(rows[-1][column.name] for column in table.primary_key)
             yield Progress(table.name, seen, renewed)
 
 
@@ -89,7 +91,7 @@ def _next_rows(table: Table, columns: list[Column[Any]], *, after: tuple[Any, ..
         statement = statement.add_columns(_ACCOUNTS.c.iban_index)
     else:
         newest = crypto.keyring().prefix
-        statement = statement.where(or_(*(func.substring(each, 1, len(newest)) != newest for each in columns)))
+        statement = statement.where(or_(*(func.substring(column, 1, len(newest)) != newest for column in columns)))
     if after is not None:
         statement = statement.where(key > after)
     return [dict(row) for row in db.session.execute(statement).mappings()]

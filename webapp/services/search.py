@@ -196,30 +196,30 @@ def _find_commercials(terms: list[Term]) -> list[Hit]:
         .order_by(Commercial.is_active.desc(), Commercial.name_key, Commercial.id)
         .limit(OTHERS_SHOWN)
     )
-    return [Hit(each.id, commercials.full_name(*each[1:]), each.email or "") for each in rows]
+    return [Hit(row.id, commercials.full_name(*row[1:]), row.email or "") for row in rows]
 
 
 def _client_hits(statement: Select[*tuple[object, ...]]) -> list[Hit]:
     return [
         Hit(
-            each.id,
-            clients.full_name(each.last_name, each.first_name),
-            " · ".join(filter(None, (each.email, each.city))),
-            each.source,
+            row.id,
+            clients.full_name(row.last_name, row.first_name),
+            " · ".join(filter(None, (row.email, row.city))),
+            row.source,
         )
-        for each in db.session.execute(statement)
+        for row in db.session.execute(statement)
     ]
 
 
 def _contract_hits(statement: Select[*tuple[object, ...]]) -> list[Hit]:
     return [
         Hit(
-            each.id,
-            each.reference,
-            " · ".join(filter(None, (clients.full_name(each.last_name, each.first_name), each.city))),
-            each.source,
+            row.id,
+            row.reference,
+            " · ".join(filter(None, (clients.full_name(row.last_name, row.first_name), row.city))),
+            row.source,
         )
-        for each in db.session.execute(statement)
+        for row in db.session.execute(statement)
     ]
 
 

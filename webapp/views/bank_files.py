@@ -54,12 +54,12 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
     rows = listing.list_files(before=read(UUID, request.args.get("avant")), limit=PAGE_SIZE + 1)
     page_rows = rows[:PAGE_SIZE]
     accounts = []
-    for each in listing.list_bank_accounts(at=at):
-        account_id = each.account.id
+    for waiting in listing.list_bank_accounts(at=at):
+        account_id = waiting.account.id
         cursor = request.args.get("apres") if account_id == paged else None
-        page = listing.list_waiting(account_id, at=at, cursor=cursor) if each.number else None
+        page = listing.list_waiting(account_id, at=at, cursor=cursor) if waiting.number else None
         following = page and page.next_cursor and url_for("bank_files.index", compte=account_id, apres=page.next_cursor)
-        accounts.append((each, page.rows if page else [], following))
+        accounts.append((waiting, page.rows if page else [], following))
     return render_template(
         "bank_files/list.html",
         accounts=accounts,

@@ -128,7 +128,7 @@ def _written_day(value: str) -> str:
     return "/".join(reversed(value.split("-")))
 
 
-_STATUS_LABELS: dict[str, str] = {each.value: each.label for each in ClientStatus}
+_STATUS_LABELS: dict[str, str] = {status.value: status.label for status in ClientStatus}
 _COUNTRY_NAMES = LOCALE.territories
 
 FIELD_LABELS = {

@@ -25,8 +25,8 @@ from webapp.views.lists import Chip, paced, read
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
-KINDS = [("", "Factures et avoirs"), *((each.value, f"{each.label}s") for each in InvoiceKind)]
-STATUSES = [("", "Tous les statuts"), *((each.value, each.label) for each in InvoiceStatus)]
+KINDS = [("", "Factures et avoirs"), *((kind.value, f"{kind.label}s") for kind in InvoiceKind)]
+STATUSES = [("", "Tous les statuts"), *((status.value, status.label) for status in InvoiceStatus)]
 COUNTED = 1000
 """Up to how many the number below the list is exact."""
 
@@ -84,7 +84,7 @@ def _form_values(view: InvoicesView) -> dict[str, Any]:
     return {
         "kinds": KINDS,
         "statuses": STATUSES,
-        "companies": [("", "Toutes les sociétés"), *((str(each.id), each.name) for each in list_companies())],
+        "companies": [("", "Toutes les sociétés"), *((str(company.id), company.name) for company in list_companies())],
         "chips": [Chip("D’un seul client", [("client", str(view.client_id))], without)] if view.client_id else [],
     }
 

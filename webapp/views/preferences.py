@@ -20,7 +20,7 @@ from webapp.views.subscriptions.changes import preference_text
 
 bp = Blueprint("preferences", __name__, url_prefix="/preferences")
 
-VALUE_TYPES = [(each.value, each.label) for each in ValueType]
+VALUE_TYPES = [(value_type.value, value_type.label) for value_type in ValueType]
 WEEKDAYS = [(str(number), name.capitalize()) for number, name in enumerate(cut_offs.WEEKDAYS)]
 LARGEST_POSITION = 9999
 
@@ -142,7 +142,7 @@ def _shown(schema: PreferenceSchema) -> dict[str, str]:
 
 def _blank() -> dict[str, str]:
     """A new field comes last."""
-    last = max((each.position for each in schemas.list_schemas(include_inactive=True)), default=-1)
+    last = max((schema.position for schema in schemas.list_schemas(include_inactive=True)), default=-1)
     return {"type": ValueType.STRING.value, "ordre": str(min(last + 1, LARGEST_POSITION))}
 
 

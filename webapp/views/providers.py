@@ -24,7 +24,7 @@ CHECK_LIMIT = "10 per minute"
 WORDS = {"bac-a-sable": Provider.SANDBOX, "stripe": Provider.STRIPE, "fichier-sepa": Provider.SEPA_FILE}
 """The providers as the addresses say them."""
 WORD_OF = {provider: word for word, provider in WORDS.items()}
-MILESTONES = [(each.value, each.label) for each in Milestone]
+MILESTONES = [(milestone.value, milestone.label) for milestone in Milestone]
 
 for_admins = requires(Role.ADMIN)
 

@@ -45,5 +45,5 @@ def show() -> str:
 
 def _numbered(results: SearchResults) -> list[tuple[str, Hit]]:
     may_see = {"S"} if not current_user().handles_charges else PAGES.keys()
-    hits = [each for each in results.numbered if each.kind in may_see]
-    return [(PAGES[each.kind](each.id), Hit(each.id, each.title, each.detail)) for each in hits]
+    hits = [hit for hit in results.numbered if hit.kind in may_see]
+    return [(PAGES[hit.kind](hit.id), Hit(hit.id, hit.title, hit.detail)) for hit in hits]

@@ -74,10 +74,12 @@ def _announce_batch(today: date, *, at: datetime) -> int:
             .limit(BATCH)
             .with_for_update(of=Subscription, skip_locked=True)
         ).all()
-        amounts = _amounts(each.id for each in due)
-        for each in due:
-            due_on = each.next_charge_on or today
-            _announce(each.id, each.cycle_no, due_on, amounts.get(each.id, Decimal("0.00")), each.currency, at=at)
+        amounts = _amounts(charge.id for charge in due)
+        for charge in due:
+            due_on = charge.next_charge_on or today
+            _announce(
+                charge.id, charge.cycle_no, due_on, amounts.get(charge.id, Decimal("0.00")), charge.currency, at=at
+            )
     return len(due)
 
 

@@ -93,7 +93,9 @@ def _lock_debits(references: Collection[str]) -> Debits:
     files = {file.id: file for file in db.session.scalars(locked.execution_options(populate_existing=True))}
     attempts = db.session.scalars(select(ChargeAttempt).where(is_one).execution_options(populate_existing=True))
     return {
-        each.end_to_end_id or "": (each, files[each.bank_file_id]) for each in attempts if each.bank_file_id in files
+        attempt.end_to_end_id or "": (attempt, files[attempt.bank_file_id])
+        for attempt in attempts
+        if attempt.bank_file_id in files
     }
 
 
@@ -146,11 +148,11 @@ def _note_some(rows: Sequence[tuple[int, dict[str, str]]], *, at: datetime) -> I
         except DomainError as error:
             faults[number] = error.message
     with transaction():
-        debits = _lock_debits({each.end_to_end_id for each in reported.values()}) if reported else {}
+        debits = _lock_debits({line.end_to_end_id for line in reported.values()}) if reported else {}
         outcomes: dict[UUID, PaymentOutcome] = {}
-        for number, each in reported.items():
+        for number, line in reported.items():
             try:
-                attempt, outcome = _outcome(each, debits)
+                attempt, outcome = _outcome(line, debits)
             except DomainError as error:
                 faults[number] = error.message
                 continue

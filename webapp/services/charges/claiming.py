@@ -94,8 +94,14 @@ def _insert_charges(subscriptions: Sequence[Subscription], paid_by: dict[UUID, M
     """The charges that are ours, detached: one that another worker made between our look and our lock is left to it."""
     lines, not_begun = due.load_lines(subscriptions), due.find_not_begun(subscriptions)
     rows = [
-        due.charge_for(each, lines[each.id], paid_by[each.id], is_begun=each.id not in not_begun, at=at)
-        for each in subscriptions
+        due.charge_for(
+            subscription,
+            lines[subscription.id],
+            paid_by[subscription.id],
+            is_begun=subscription.id not in not_begun,
+            at=at,
+        )
+        for subscription in subscriptions
     ]
     for row in rows:
         is_asked = row["status"] is ChargeStatus.SENDING
@@ -182,7 +188,7 @@ def _subscriptions_of(charges: Iterable[Charge]) -> dict[UUID, Subscription]:
     rows = db.session.scalars(
         select(Subscription).where(Subscription.id.in_(wanted)).execution_options(populate_existing=True)
     )
-    return {each.id: each for each in rows}
+    return {row.id: row for row in rows}
 
 
 def _refuse_attempt(

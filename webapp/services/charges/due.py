@@ -68,7 +68,7 @@ def _has_charge(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
     """Those among ``subscriptions`` of which ``is_not_begun`` is true."""
-    pending = [each.id for each in subscriptions if each.status is SubscriptionStatus.PENDING]
+    pending = [subscription.id for subscription in subscriptions if subscription.status is SubscriptionStatus.PENDING]
     if not pending:
         return set()
     return set(db.session.scalars(select(Subscription.id).where(Subscription.id.in_(pending), is_not_begun())))
@@ -76,7 +76,7 @@ def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
 
 def load_lines(subscriptions: Sequence[Subscription]) -> dict[UUID, list[SubscriptionLine]]:
     """The lines of each subscription, in their order, in one query."""
-    lines: dict[UUID, list[SubscriptionLine]] = {each.id: [] for each in subscriptions}
+    lines: dict[UUID, list[SubscriptionLine]] = {subscription.id: [] for subscription in subscriptions}
     for line in db.session.scalars(
         select(SubscriptionLine)
         .where(SubscriptionLine.subscription_id.in_(lines))

@@ -273,7 +273,7 @@ def find_told(charges: Iterable[Charge]) -> set[UUID]:
             charge_id.in_(subscriptions),
         )
     )
-    return {UUID(each) for each in announced}
+    return {UUID(text_id) for text_id in announced}
 
 
 def _tell(kind: OutboxKind, charge: Charge, more: dict[str, Any], *, at: datetime) -> None:

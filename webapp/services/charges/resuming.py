@@ -69,9 +69,7 @@ def _lock_next(after: tuple[datetime | None, UUID] | None) -> list[Charge]:
 
 def _find_ready(charges: list[Charge], *, at: datetime) -> list[Charge]:
     wanted = {charge.subscription_id for charge in charges}
-    subscriptions = {
-        each.id: each for each in db.session.scalars(select(Subscription).where(Subscription.id.in_(wanted)))
-    }
+    subscriptions = {row.id: row for row in db.session.scalars(select(Subscription).where(Subscription.id.in_(wanted)))}
     means = load_means(list(subscriptions.values()))
 
     def is_ready(charge: Charge) -> bool:

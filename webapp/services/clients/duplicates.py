@@ -40,7 +40,7 @@ def list_similar(*, email: str | None, phone: str | None, besides: UUID | None =
     if besides:
         similar = similar.where(Client.id != besides)
     rows = db.session.scalars(similar.order_by(Client.changed_at.desc(), Client.id).limit(SHOWN))
-    return [SimilarClient(each.id, each.full_name, each.email, each.phone, each.city) for each in rows]
+    return [SimilarClient(row.id, row.full_name, row.email, row.phone, row.city) for row in rows]
 
 
 def refuse_similar(*, email: str | None, phone: str | None) -> None:

@@ -54,7 +54,7 @@ class ClientFields(EditableFields):
     @classmethod
     def of(cls, client: Client) -> "ClientFields":
         """The fields as they stand."""
-        return cls(**{each.name: getattr(client, each.name) for each in fields(cls)})
+        return cls(**{attribute.name: getattr(client, attribute.name) for attribute in fields(cls)})
 
     def normalised(self, *, today: date) -> "ClientFields":
         """The same in the form in which it is kept. Raises InvalidInputError, naming the field, for the first fault."""

@@ -150,7 +150,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     conditions = conditions_of(view, terms)
     if terms:
         nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
-        if all(each.total <= COUNT_CAP for each in nearest.values()):
+        if all(row.total <= COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
     return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id])), here))
 
@@ -191,7 +191,7 @@ def _both_ways(statement: Callable[[_Way], Statement]) -> CompoundSelect[*tuple[
 
 
 def _nearest(statement: CompoundSelect[*tuple[Any, ...]], here: keyset.Position) -> dict[_Way, ResultRow]:
-    return {_Way(each.way): each for each in db.session.execute(statement, {"key": here.key, "id": here.id})}
+    return {_Way(row.way): row for row in db.session.execute(statement, {"key": here.key, "id": here.id})}
 
 
 def _neighbours(nearest: dict[_Way, ResultRow]) -> Neighbours:
@@ -255,7 +255,7 @@ def _cut(view: ClientsView, statement: Statement, order: Sequence[Column], way: 
             tuple_(*(bindparam(name, type_=each.type) for name, each in zip(("key", "id"), order[-2:], strict=True))),
         )
         statement = statement.where(here < there if is_descending else here > there)
-    return statement.order_by(*(each.desc() if is_descending else each for each in order)).limit(PAGE_SIZE + 1)
+    return statement.order_by(*(column.desc() if is_descending else column for column in order)).limit(PAGE_SIZE + 1)
 
 
 def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:

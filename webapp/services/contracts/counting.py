@@ -56,7 +56,8 @@ class Figure:
     def __add__(self, other: "Figure") -> "Figure":
         currencies = self.amounts.keys() | other.amounts.keys()
         amounts = {
-            each: self.amounts.get(each, Decimal(0)) + other.amounts.get(each, Decimal(0)) for each in currencies
+            currency: self.amounts.get(currency, Decimal(0)) + other.amounts.get(currency, Decimal(0))
+            for currency in currencies
         }
         return Figure(self.contracts + other.contracts, amounts)
 

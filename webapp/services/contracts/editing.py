@@ -107,8 +107,11 @@ def edit_contract(contract_id: UUID, written: ContractFields, *, seen: datetime,
 def worded_differences(differences: list[Difference]) -> list[Difference]:
     """The same in words."""
     return [
-        Difference(LABELS[each.field], *(worded(each.field, value) for value in (each.base, each.theirs, each.mine)))
-        for each in differences
+        Difference(
+            LABELS[difference.field],
+            *(worded(difference.field, value) for value in (difference.base, difference.theirs, difference.mine)),
+        )
+        for difference in differences
     ]
 
 
@@ -183,9 +186,9 @@ def _tell_trigger(user_id: str) -> None:
 
 
 def _set_columns(contract: Contract, new: ContractFields, changed: list[str]) -> None:
-    for each in fields(new):
-        if each.name in changed and each.name not in ("signed_on", "validated_on", "lines"):
-            setattr(contract, each.name, getattr(new, each.name))
+    for attribute in fields(new):
+        if attribute.name in changed and attribute.name not in ("signed_on", "validated_on", "lines"):
+            setattr(contract, attribute.name, getattr(new, attribute.name))
     if "signed_on" in changed:
         contract.signed_at = _start_of(new.signed_on)
     if "validated_on" in changed:

@@ -62,7 +62,7 @@ class ContractFields(EditableFields):
             ContractLineFields(label=line.label, quantity=line.quantity, unit_price=line.unit_price)
             for line in contract.lines
         )
-        kept = [each.name for each in fields(cls) if each.name not in ("validated_on", "lines")]
+        kept = [attribute.name for attribute in fields(cls) if attribute.name not in ("validated_on", "lines")]
         return cls(**{name: getattr(contract, name) for name in kept}, validated_on=contract.validated_on, lines=lines)
 
     def normalised(self, *, today: date) -> "ContractFields":

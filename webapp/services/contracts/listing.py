@@ -176,7 +176,7 @@ def _row(row: ResultRow, product_names: Mapping[UUID, str]) -> ContractRow:
         source=row.source,
         status=row.status,
         status_label=row.status_raw or row.status.label,
-        products=sorted(product_names[each] for each in row.product_ids if each in product_names),
+        products=sorted(product_names[product_id] for product_id in row.product_ids if product_id in product_names),
         amount=row.amount,
         currency=row.currency,
         commercial_id=row.commercial_id,
@@ -197,7 +197,7 @@ def list_choices() -> Choices:
     rows = db.session.execute(select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id))
     return Choices(
         teams=_named(select(Team.id, Team.name).order_by(Team.name)),
-        commercials=[(each.id, _commercial_name(each)) for each in rows],
+        commercials=[(row.id, _commercial_name(row)) for row in rows],
         companies=_named(select(Company.id, Company.name).order_by(Company.name)),
         products=_named(select(Product.id, Product.name).order_by(Product.name_key)),
     )

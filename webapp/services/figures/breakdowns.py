@@ -79,7 +79,7 @@ def by_month(base: ContractsView, *, until: date) -> Breakdown:
     period = last_months(until)
     view = signed_within(base, period)
     figures = count_by(view, Axis.MONTH)
-    months = [Period.around(period.since + relativedelta(months=each)) for each in range(12)]
+    months = [Period.around(period.since + relativedelta(months=number)) for number in range(12)]
     lines = [
         BreakdownGroup(f"{month.since:%m/%Y}", Number(figures.get(month.since, NONE), signed_within(base, month)))
         for month in months

@@ -143,7 +143,7 @@ def list_invoices(view: InvoicesView) -> keyset.Page[InvoiceRow]:
 def list_latest_of_client(client_id: UUID, *, size: int) -> list[InvoiceRow]:
     """The client's invoices and credit notes, the latest first."""
     parameters = {"organisation_id": tenancy.current_organisation_id(), "client_id": client_id, "size": size}
-    return [_row(each) for each in db.session.execute(_LATEST_OF_CLIENT, parameters)]
+    return [_row(row) for row in db.session.execute(_LATEST_OF_CLIENT, parameters)]
 
 
 def count_invoices(view: InvoicesView, *, at_most: int) -> int:

@@ -32,7 +32,7 @@ class ValuesLeftOutError(DomainError):
     """Subscriptions have values that the new choices leave out; ``misfits`` names them."""
 
     def __init__(self, misfits: list[Misfit]) -> None:
-        named = ", ".join(f"«\u00a0{each.value}\u00a0» ({each.subscriptions})" for each in misfits)
+        named = ", ".join(f"«\u00a0{misfit.value}\u00a0» ({misfit.subscriptions})" for misfit in misfits)
         super().__init__(
             f"Des abonnements ont une valeur que vous retirez\u202f: {named}. Ils la gardent tant que personne ne la"
             " change, mais elle ne pourra plus être choisie. Confirmez pour continuer."
@@ -91,7 +91,7 @@ def edit_schema(schema_id: UUID, written: SchemaFields, *, confirmed: bool = Fal
         schema = _lock(schema_id)
         if (fields.code, fields.value_type) != (schema.code, schema.value_type):
             _refuse_new_nature(schema, fields)
-        misfits = [each for each in count_values(schema.id) if not fits(_as_field(fields), each.value)]
+        misfits = [used for used in count_values(schema.id) if not fits(_as_field(fields), used.value)]
         if misfits and not confirmed:
             raise ValuesLeftOutError(misfits)
         schema.code, schema.value_type = fields.code, fields.value_type

@@ -116,7 +116,7 @@ def count_subscriptions(view: SubscriptionsView) -> SubscriptionTotals:
 def list_of_client(client_id: UUID) -> list[SubscriptionRow]:
     """The client's subscriptions, the newest first, up to a page of them."""
     parameters = {"organisation_id": tenancy.current_organisation_id(), "client_id": client_id}
-    return [_row(each) for each in db.session.execute(_OF_A_CLIENT, parameters)]
+    return [_row(row) for row in db.session.execute(_OF_A_CLIENT, parameters)]
 
 
 def _conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:

@@ -72,22 +72,22 @@ def _fault_of_mandate(mandate: Mandate, on: date) -> str | None:
 
 def load_means(subscriptions: Sequence[Subscription]) -> dict[UUID, Means]:
     """The means of each subscription, by its id, in three queries however many there are."""
-    saved = _by_id(SavedPaymentMethod, (each.saved_method_id for each in subscriptions))
-    mandates = _by_id(Mandate, (each.mandate_id for each in subscriptions))
-    accounts = _by_id(ProviderAccount, (each.provider_account_id for each in subscriptions))
+    saved = _by_id(SavedPaymentMethod, (subscription.saved_method_id for subscription in subscriptions))
+    mandates = _by_id(Mandate, (subscription.mandate_id for subscription in subscriptions))
+    accounts = _by_id(ProviderAccount, (subscription.provider_account_id for subscription in subscriptions))
     return {
-        each.id: Means(
-            method=each.payment_method,
-            saved=saved.get(each.saved_method_id),
-            mandate=mandates.get(each.mandate_id),
-            account=accounts.get(each.provider_account_id),
+        subscription.id: Means(
+            method=subscription.payment_method,
+            saved=saved.get(subscription.saved_method_id),
+            mandate=mandates.get(subscription.mandate_id),
+            account=accounts.get(subscription.provider_account_id),
         )
-        for each in subscriptions
+        for subscription in subscriptions
     }
 
 
 def _by_id(model: type[Row], ids: Iterable[UUID | None]) -> dict[UUID | None, Row]:
-    wanted = {each for each in ids if each is not None}
+    wanted = {row_id for row_id in ids if row_id is not None}
     if not wanted:
         return {}
     rows: Iterable[Any] = db.session.scalars(select(model).where(model.id.in_(wanted)))

@@ -82,15 +82,15 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
     That of the present month is as of the last change.
     """
     first = until.replace(day=1) - relativedelta(months=months - 1)
-    first_days = [first + relativedelta(months=each) for each in range(months)]
+    first_days = [first + relativedelta(months=number) for number in range(months)]
     *ends, last_end = (clock.start_of(month + relativedelta(months=1)) for month in first_days)
     bucket = func.width_bucket(SubscriptionHistory.at, array(ends, type_=SubscriptionHistory.at.type))
     rows = db.session.execute(
         select(bucket, func.sum(_CHANGE)).where(*scope.conditions(), SubscriptionHistory.at < last_end).group_by(bucket)
     ).all()
     changes: dict[int, Decimal] = dict(rows)
-    yearly = accumulate(changes.get(each, Decimal(0)) for each in range(months))
-    return {month: cents(each / 12) for month, each in zip(first_days, yearly, strict=True)}
+    yearly = accumulate(changes.get(number, Decimal(0)) for number in range(months))
+    return {month: cents(total / 12) for month, total in zip(first_days, yearly, strict=True)}
 
 
 def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:

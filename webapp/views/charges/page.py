@@ -47,7 +47,9 @@ DONE = {
     Decision.DISMISS: "Écart classé.",
 }
 BY_PROVIDER = "prestataire"
-METHODS = [(each.value, each.label) for each in (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE, PaymentMethod.CARD)]
+METHODS = [
+    (method.value, method.label) for method in (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE, PaymentMethod.CARD)
+]
 
 for_managers = requires(Role.MANAGER, Role.ADMIN)
 

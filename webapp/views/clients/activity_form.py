@@ -11,7 +11,7 @@ from webapp.services.clients.activities import Genre
 class ActivityForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """What to write down; ``due_on`` is for tasks. The service checks it."""
 
-    genre = RadioField("Genre", choices={each.value: each.label for each in Genre}, default=Genre.NOTE.value)
+    genre = RadioField("Genre", choices={genre.value: genre.label for genre in Genre}, default=Genre.NOTE.value)
     body = TextAreaField("Texte")
     due_on = DateField("Échéance", [Optional()])
 

@@ -60,7 +60,9 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A client's fields, and optionally a bank account to add."""
 
     civility = SelectField(
-        "Civilité", choices={"": "—"} | {each.value: each.value for each in Civility}, coerce=_choose(Civility)
+        "Civilité",
+        choices={"": "—"} | {civility.value: civility.value for civility in Civility},
+        coerce=_choose(Civility),
     )
     last_name = _text("Nom", LENGTHS["last_name"])
     first_name = _text("Prénom", LENGTHS["first_name"])
@@ -78,7 +80,10 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     delivery_city = _text("Ville", LENGTHS["delivery_city"])
     delivery_country = SelectField("Pays", default="FR")
     status = SelectField(
-        "Statut", choices={each.value: each.label for each in ClientStatus}, coerce=ClientStatus, default="prospect"
+        "Statut",
+        choices={status.value: status.label for status in ClientStatus},
+        coerce=ClientStatus,
+        default="prospect",
     )
     commercial_id = SelectField("Commercial", coerce=_choose(UUID))
     iban = _text("IBAN", 60)
@@ -95,7 +100,7 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             present.delivery_country: formats.country_name(present.delivery_country)
         }
         commercials = list_commercials(including=present.commercial_id)
-        self._commercials = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self._commercials = {"": "Aucun"} | {str(commercial.id): commercial.full_name for commercial in commercials}
         self.commercial_id.choices = self._commercials
 
     def written(self) -> ClientFields:
@@ -120,7 +125,7 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         merged, differences = merge(_from_json(self.base.data) or theirs, mine, theirs)
         self.show(theirs, version=version)
         self._fill(merged)
-        return [self._worded(each) for each in differences]
+        return [self._worded(difference) for difference in differences]
 
     def _worded(self, difference: Difference) -> Difference:
         """The same in words."""

@@ -125,7 +125,7 @@ def _in_order(view: ClientsView) -> Callable[[Any], str]:
 
 def _page_values(view: ClientsView) -> dict[str, Any]:
     return {
-        "sources": [(EVERY_SOURCE, "Tous"), *((each.value, each.label) for each in SourceFilter)],
+        "sources": [(EVERY_SOURCE, "Tous"), *((source.value, source.label) for source in SourceFilter)],
         "statuses": [("", "Tous les statuts"), *((each.value, each.label) for each in ClientStatus)],
         "commercials": [
             ("", "Tous les commerciaux"),

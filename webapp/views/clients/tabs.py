@@ -76,7 +76,7 @@ def _payments(client: Client) -> dict[str, Any]:
         "charges": charges.list_latest_of_client(client.id, size=MONEY_ROWS),
         "invoices": invoices.list_latest_of_client(client.id, size=MONEY_ROWS),
         "balances": invoices.balances_of_client(client.id),
-        "contracts": [(each, payments.debit_problem(each, accounts, on=today)) for each in contracts],
+        "contracts": [(contract, payments.debit_problem(contract, accounts, on=today)) for contract in contracts],
         "problem_of": lambda mandate: mandate.fault(today),
     }
 
@@ -97,7 +97,9 @@ def _activities(client: Client) -> dict[str, Any]:
 def _documents(client: Client) -> dict[str, Any]:
     user = current_user()
     return {
-        "documents": [(each, documents.may_remove(each, user)) for each in documents.list_documents(client.id)],
+        "documents": [
+            (document, documents.may_remove(document, user)) for document in documents.list_documents(client.id)
+        ],
         "contracts": documents.list_contracts_with_documents(client.id),
         "accepted": ",".join(documents.KINDS),
         "taken": documents.TAKEN,

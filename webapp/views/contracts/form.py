@@ -91,7 +91,9 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A contract's fields and its lines; ``seen`` and ``base`` are the version that its editor started from."""
 
     reference = StringField("Référence")
-    status = SelectField("Statut", choices={each.value: each.label for each in ContractStatus}, coerce=ContractStatus)
+    status = SelectField(
+        "Statut", choices={status.value: status.label for status in ContractStatus}, coerce=ContractStatus
+    )
     company_id = SelectField("Société", coerce=_choose(UUID))
     commercial_id = SelectField("Commercial à la signature", coerce=_choose(UUID))
     contract_type = StringField("Type")
@@ -104,7 +106,7 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     ends_on = DateField("Fin", [Optional()])
     payment_method = SelectField(
         "Mode de paiement",
-        choices={"": "—"} | {each.value: each.label for each in PaymentMethod},
+        choices={"": "—"} | {method.value: method.label for method in PaymentMethod},
         coerce=_choose(PaymentMethod),
     )
     withdrawal_day = IntegerField("Jour de prélèvement", [Optional()])
@@ -114,9 +116,11 @@ class ContractForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     def offer_choices(self, *, commercial_id: UUID | None) -> None:
         """Fill the selects; the present commercial is offered even after having left."""
-        self.company_id.choices = {str(each.id): each.name for each in list_companies()}
+        self.company_id.choices = {str(company.id): company.name for company in list_companies()}
         commercials = list_commercials(including=commercial_id)
-        self.commercial_id.choices = {"": "Aucun"} | {str(each.id): each.full_name for each in commercials}
+        self.commercial_id.choices = {"": "Aucun"} | {
+            str(commercial.id): commercial.full_name for commercial in commercials
+        }
 
     def show(self, fields: ContractFields) -> None:
         """Put ``fields`` into the form, as what its editor starts from."""

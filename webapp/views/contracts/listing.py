@@ -37,9 +37,9 @@ DAYS = ("du", "au", "fin_du", "fin_au")
 STATUSES = [
     ("", "Tous les statuts"),
     (SIGNED, "Signés (ni brouillons ni annulés)"),
-    *((each.value, each.label) for each in ContractStatus),
+    *((status.value, status.label) for status in ContractStatus),
 ]
-SOURCES = [("", "Toutes les sources"), *((each.value, each.label) for each in SourceFilter)]
+SOURCES = [("", "Toutes les sources"), *((source.value, source.label) for source in SourceFilter)]
 COLUMNS = (
     Column("Référence"),
     Column("Client"),

@@ -25,7 +25,10 @@ STATES = [
     ("", "Tous les états"),
     *((each.value, each.label) for each in (WebhookState.WAITING, WebhookState.FAILED, WebhookState.HANDLED)),
 ]
-PROVIDERS = [("", "Tous les prestataires"), *((each.value, each.label) for each in Provider if each.is_online)]
+PROVIDERS = [
+    ("", "Tous les prestataires"),
+    *((provider.value, provider.label) for provider in Provider if provider.is_online),
+]
 
 for_managers = requires(Role.MANAGER, Role.ADMIN)
 

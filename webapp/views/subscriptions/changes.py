@@ -176,7 +176,9 @@ def _preferences_page(subscription: Subscription, problem: DomainError | None = 
     return render_template(
         "subscriptions/preferences.html",
         subscription=subscription,
-        fields=[(each, _written_value(each), _choices(each), _kept_meanwhile(each, problem)) for each in present],
+        fields=[
+            (schema, _written_value(schema), _choices(schema), _kept_meanwhile(schema, problem)) for schema in present
+        ],
         seen=values.last_change(subscription.id),
         shown=find_preferences(subscription, at=clock.now()),
         problem=problem,
@@ -220,7 +222,7 @@ def _choices(effective: EffectiveValue) -> list[tuple[str, str]] | None:
         offered.append(present)
     nothing = "Aucune" if schema.default is None else f"Par défaut\u202f: {preference_text(schema.default)}"
     is_yes_or_no = schema.value_type is ValueType.BOOLEAN
-    return [("", nothing), *((each, each.capitalize() if is_yes_or_no else each) for each in offered)]
+    return [("", nothing), *((option, option.capitalize() if is_yes_or_no else option) for option in offered)]
 
 
 @bp.app_template_filter("preference")

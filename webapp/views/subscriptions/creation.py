@@ -46,7 +46,7 @@ RHYTHM, LINES, PAYMENT, SUMMARY = range(1, 5)
 STEPS = {RHYTHM: "Rythme", LINES: "Lignes", PAYMENT: "Paiement", SUMMARY: "Vérification"}
 MOST_LINES = 20
 """What fits into an address; more are added once the subscription is there."""
-FREQUENCIES = [(each.value, each.label) for each in Frequency]
+FREQUENCIES = [(frequency.value, frequency.label) for frequency in Frequency]
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _offer(draft: Draft, step: int) -> dict[str, Any]:
     if step == PAYMENT:
         offer = offering.list_means(draft.origin.client.id, on=clock.today())
         return {"choices": payment_choices(offer)}
-    companies = [(str(each.id), each.name) for each in offering.list_companies()]
+    companies = [(str(company.id), company.name) for company in offering.list_companies()]
     if step == RHYTHM:
         return {"companies": companies, "frequencies": FREQUENCIES}
     checked, means, start = draft.checked_lines(), draft.means(), draft.anchor or clock.today()

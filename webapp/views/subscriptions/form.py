@@ -130,15 +130,18 @@ def read_payment(word: str) -> PaymentFields:
 
 def payment_choices(offer: PaymentOffer) -> list[tuple[str, str]]:
     """How a client can pay, as (word, text)."""
-    saved = [(_saved_word(each), f"{each.method.label}\u202f: {each.label or 'enregistré'}") for each in offer.saved]
+    saved = [
+        (_saved_word(saved_method), f"{saved_method.method.label}\u202f: {saved_method.label or 'enregistré'}")
+        for saved_method in offer.saved
+    ]
     mandates = [
         (
-            f"{PaymentMethod.SEPA}:mandat:{each.id}",
-            f"{PaymentMethod.SEPA.label}\u202f: mandat {each.umr or 'déclaré, à compléter'}",
+            f"{PaymentMethod.SEPA}:mandat:{mandate.id}",
+            f"{PaymentMethod.SEPA.label}\u202f: mandat {mandate.umr or 'déclaré, à compléter'}",
         )
-        for each in offer.mandates
+        for mandate in offer.mandates
     ]
-    return [("", "À choisir plus tard"), *saved, *mandates, *((each.value, each.label) for each in BY_CLIENT)]
+    return [("", "À choisir plus tard"), *saved, *mandates, *((method.value, method.label) for method in BY_CLIENT)]
 
 
 def payment_word(subscription: Subscription) -> str:

@@ -21,9 +21,9 @@ bp = Blueprint("subscriptions", __name__)
 STATUSES = [
     ("", "Tous les statuts"),
     (ANY_RECURRING, "Actifs et impayés"),
-    *((each.value, each.label) for each in SubscriptionStatus),
+    *((status.value, status.label) for status in SubscriptionStatus),
 ]
-FREQUENCIES = [("", "Toutes les fréquences"), *((each.value, each.label) for each in Frequency)]
+FREQUENCIES = [("", "Toutes les fréquences"), *((frequency.value, frequency.label) for frequency in Frequency)]
 SORTS = [
     (SubscriptionSort.NEWEST.value, "Les plus récents d’abord"),
     (SubscriptionSort.NEXT_CHARGE.value, "Par prochaine échéance"),
@@ -106,7 +106,7 @@ def _form_values(view: SubscriptionsView) -> dict[str, Any]:
         "commercials": [
             ("", "Tous les commerciaux"),
             (WITHOUT_COMMERCIAL, "Sans commercial"),
-            *((str(each), name) for each, name in choices.commercials),
+            *((str(commercial), name) for commercial, name in choices.commercials),
         ],
         "companies": [("", "Toutes les sociétés"), *((str(each), name) for each, name in choices.companies)],
         "chips": chips,
