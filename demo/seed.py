@@ -20,7 +20,8 @@ from webapp import clock, crypto, tenancy
 from webapp.config import load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.models.banking import BankAccount, Mandate, MandateStatus, iban_purpose, mask_iban
+from webapp.iban import iban_purpose, mask_iban
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
 from webapp.models.base import new_id
 from webapp.models.clients import Civility, Client, ClientStatus
 from webapp.models.commercials import Commercial, Team, TeamLeader

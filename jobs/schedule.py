@@ -23,7 +23,7 @@ from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.provider_events import webhooks
-from webapp.services.refunds import sending
+from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -54,7 +54,7 @@ TIMETABLE = (
     TimetableEntry("invoices-sweep", timedelta(seconds=30), finalising.sweep),
     TimetableEntry("charges-run", timedelta(hours=1), charge_runs.start_due_runs),
     TimetableEntry("charges-sweep", timedelta(seconds=30), sweeping.ring),
-    TimetableEntry("refunds-sweep", timedelta(seconds=30), sending.ring),
+    TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

@@ -10,7 +10,8 @@ from factory.alchemy import SQLAlchemyModelFactory
 
 from webapp import crypto, tenancy
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, iban_purpose, mask_iban
+from webapp.iban import iban_purpose, mask_iban
+from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
 from webapp.models.charges import Charge
 from webapp.models.clients import Client

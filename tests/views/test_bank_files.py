@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
 from tests.queries import recorded_queries
-from tests.services.bank_files.test_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
+from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit, account, make_debit
 from webapp import clock, queue
 from webapp.extensions import db
 from webapp.gateways.providers.sepa_file import end_to_end_id

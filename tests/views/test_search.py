@@ -141,18 +141,6 @@ def test_where_nothing_is_found_the_nearest_name_is_offered(martin: Client, clie
     assert "Vouliez-vous" not in client.get("/clients?q=zzzzzz").text
 
 
-def test_lists_and_searches_have_one_generous_rate_per_user(
-    martin: Client, client: FlaskClient, manager_client: FlaskClient
-) -> None:
-    lists = ["/clients", "/recherche"] * 120
-    answers = [client.get(address, headers=HTMX).status_code for address in lists]
-    assert set(answers) == {200}
-    refused = client.get("/contrats")
-    assert (refused.status_code, "Trop de demandes" in refused.text) == (429, True)
-    assert int(refused.headers["Retry-After"]) <= 60
-    assert manager_client.get("/contrats").status_code == 200
-
-
 @pytest.fixture
 def numbered(cast: Cast) -> dict[str, str]:
     """One thing of each kind that has a number, by its letter: where its number leads."""

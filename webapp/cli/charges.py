@@ -19,7 +19,7 @@ from webapp.services.charges import runs, sweeping
 from webapp.services.invoices import finalising
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
-from webapp.services.refunds import sending
+from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.winleadplus import runs as sync_runs
 
 EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
@@ -60,7 +60,9 @@ def _run(organisation_id: UUID) -> ChargeRun:
 
 
 @click.command(
-    "sweep", help="Reprend ce qui attend : prélèvements, notifications, fichiers bancaires, factures, synchronisations."
+    "sweep",
+    help="Reprend ce qui attend : prélèvements, remboursements, notifications, fichiers bancaires, factures, "
+    "synchronisations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
 def sweep(as_json: bool) -> None:
@@ -72,7 +74,7 @@ def sweep(as_json: bool) -> None:
     result = {
         "charges": dict(counts),
         "charge_runs": runs.ring_abandoned(at=at),
-        "refunds": sending.ring(at=at),
+        "refunds": refunds_sweeping.sweep(at=at),
         "outbox": outbox.sweep(at=at),
         "webhooks": webhooks.sweep(at=at),
         "bank_files": files.sweep(at=at),

@@ -15,16 +15,6 @@ from webapp.models.clients import Source
 from webapp.tenancy import OrganisationScoped
 
 
-def iban_purpose(organisation_id: UUID) -> str:
-    """The purpose of IBAN blind indexes: equality shows within an organisation only."""
-    return f"{organisation_id}|iban"
-
-
-def mask_iban(iban: str) -> str:
-    """The country and the last four characters: ``FR•• •••• 2606``."""
-    return f"{iban[:2]}•• •••• {iban[-4:]}"
-
-
 class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
     """An IBAN, encrypted; ``iban_masked`` is what pages show, ``iban_index`` is what equality is tested on."""
 

@@ -12,7 +12,8 @@ from sqlalchemy import Column, LargeBinary, Table, bindparam, func, or_, select,
 
 from webapp import crypto
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, iban_purpose
+from webapp.iban import iban_purpose
+from webapp.models.banking import BankAccount
 from webapp.models.base import Base
 from webapp.transactions import transaction
 

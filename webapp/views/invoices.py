@@ -21,7 +21,8 @@ from webapp.services.invoices.listing import InvoicesView
 from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
-from webapp.views.lists import Chip, paced, read
+from webapp.views.lists import Chip, read
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 

@@ -4,17 +4,9 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple, TypeVar
 
-from flask import session
-
-from webapp.extensions import limiter
 from webapp.services.keyset import Order
 
 T = TypeVar("T")
-
-paced = limiter.shared_limit(
-    "240 per minute", scope="lists", key_func=lambda: str(session.get("user_id")), methods=["GET"]
-)
-"""Decorates lists and searches: together they answer a user so often, which nobody at a keyboard reaches."""
 
 YEARS = range(1900, 2200)
 """Dates outside are slips of the keyboard."""

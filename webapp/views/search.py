@@ -8,7 +8,7 @@ from flask import Blueprint, render_template, request, url_for
 from webapp.security import current_user
 from webapp.services.search import Hit, SearchResults, search_everywhere
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import paced
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("search", __name__)
 

@@ -1,177 +1,38 @@
-"""Bank files, from the notice to the return."""
+"""Bank files, from what waits for one to what it collected."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
 from tests.queries import recorded_statements
+from tests.services.bank_files.conftest import (
+    COLLECTED_ON,
+    NAMESPACE,
+    NOW,
+    MakeDebit,
+    amounts,
+    confirm_without_settling,
+    prepare,
+    status_of,
+)
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.gateways.providers import pain008
 from webapp.gateways.providers.protocol import ProviderRejectedError
 from webapp.gateways.providers.sepa_file import SepaFile, end_to_end_id
-from webapp.models.bank_files import BankFile, BankFileStatus
-from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.bank_files import BankFileStatus
 from webapp.models.base import new_id
-from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus
-from webapp.models.contracts import PaymentMethod
-from webapp.models.outbox import OutboxEvent, OutboxKind
-from webapp.models.payments import Payment
-from webapp.models.providers import Milestone, Provider, ProviderAccount
+from webapp.models.charges import AttemptStatus, ChargeStatus
+from webapp.models.providers import Milestone, ProviderAccount
 from webapp.services.bank_files import files, listing, notices, returns
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.charges import recording
-from webapp.services.providers import accounts
-
-NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
-COLLECTED_ON = date(2026, 12, 16)
-IBAN = "FR1420041010050500013M02606"
-NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{pain008.SCHEMA}"}
-
-MakeDebit = Callable[..., ChargeAttempt]
-
-
-@pytest.fixture
-def account(cast: Cast) -> ProviderAccount:
-    """The company's account for bank files."""
-    company = factories.default_company()
-    company.name = "Société d’essai & Cie"
-    return accounts.save_account(
-        company.id, Provider.SEPA_FILE, credentials={"iban": IBAN, "bic": "PSSTFRPPXXX"}, ics="FR72ZZZ123456"
-    )
-
-
-@pytest.fixture
-def make_debit(account: ProviderAccount) -> MakeDebit:
-    """A charge that waits for a bank file, under a signed mandate."""
-
-    def make(*, due_on: date = date(2026, 12, 1), signed_on: date = date(2026, 1, 2), **values: Any) -> ChargeAttempt:
-        client = factories.ClientFactory(
-            last_name="Durand", first_name="Léa", address_line1="1 rue de l’Église", postcode="59000", city="Lille"
-        )
-        mandate = Mandate(
-            id=new_id(),
-            client_id=client.id,
-            bank_account_id=factories.make_bank_account(client, IBAN).id,
-            company_id=account.company_id,
-            umr=f"RUM-{client.id.hex[-8:]}",
-            status=MandateStatus.ACTIVE,
-            signed_on=signed_on,
-        )
-        db.session.add(mandate)
-        subscription = factories.SubscriptionFactory(client_id=client.id, provider_account_id=account.id)
-        charge = factories.ChargeFactory(
-            subscription_id=subscription.id,
-            client_id=client.id,
-            provider_account_id=account.id,
-            payment_method=PaymentMethod.SEPA,
-            status=ChargeStatus.PROCESSING,
-            due_on=due_on,
-        )
-        attempt = ChargeAttempt(
-            id=new_id(),
-            charge_id=charge.id,
-            number=1,
-            provider_account_id=account.id,
-            provider=Provider.SEPA_FILE,
-            mandate_id=mandate.id,
-            amount=Decimal("24.00"),
-            status=AttemptStatus.PROCESSING,
-            **values,
-        )
-        db.session.add(attempt)
-        db.session.commit()
-        return attempt
-
-    return make
-
-
-def prepare(account: ProviderAccount) -> BankFile:
-    return files.prepare_file(account.id, collected_on=COLLECTED_ON, at=NOW)
-
-
-def confirm(file: BankFile) -> None:
-    later = NOW + timedelta(days=16)
-    files.export_file(file.id, at=NOW)
-    files.mark_sent(file.id, at=NOW)
-    files.mark_confirmed(file.id, at=later)
-    files.settle(file.organisation_id, file.id, at=later)
-
-
-def status_of(attempt: ChargeAttempt) -> tuple[AttemptStatus, ChargeStatus]:
-    db.session.expire_all()
-    charge = db.session.scalars(select(Charge).where(Charge.id == attempt.charge_id)).one()
-    return db.session.scalars(select(ChargeAttempt).where(ChargeAttempt.id == attempt.id)).one().status, charge.status
-
-
-def amounts() -> list[Decimal]:
-    return list(db.session.scalars(select(Payment.amount).order_by(Payment.id)))
-
-
-class TestNotices:
-    def subscription(self, account: ProviderAccount, **values: Any) -> Any:
-        client = factories.ClientFactory()
-        subscription = factories.SubscriptionFactory(client_id=client.id, provider_account_id=account.id, **values)
-        factories.SubscriptionLineFactory(subscription_id=subscription.id)
-        db.session.commit()
-        return subscription
-
-    def events(self) -> list[dict[str, Any]]:
-        kind = OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION
-        return [event.payload for event in db.session.scalars(select(OutboxEvent).where(kind))]
-
-    def test_a_debit_is_announced_fourteen_days_ahead_once(self, account: ProviderAccount) -> None:
-        due = {"next_charge_on": date(2026, 12, 15), "next_charge_at": NOW + timedelta(days=14)}
-        self.subscription(account, **due)
-        assert notices.announce_due(at=NOW - timedelta(days=1)) == 0
-        assert notices.announce_due(at=NOW) == 1
-        assert notices.announce_due(at=NOW + timedelta(hours=1)) == 0
-        [notice] = self.events()
-        assert (notice["due_on"], notice["collect_on"], notice["amount"]) == ("2026-12-15", "2026-12-15", "24.00")
-
-    def test_a_debit_announced_late_is_collected_later(self, account: ProviderAccount) -> None:
-        self.subscription(account, next_charge_on=date(2026, 12, 3), next_charge_at=NOW + timedelta(days=2))
-        notices.announce_due(at=NOW)
-        assert self.events()[0]["collect_on"] == "2026-12-15"
-
-    def test_cards_are_not_announced(self, cast: Cast, account: ProviderAccount) -> None:
-        other = factories.ProviderAccountFactory(provider=Provider.SANDBOX)
-        self.subscription(other, next_charge_on=date(2026, 12, 3), next_charge_at=NOW)
-        assert notices.announce_due(at=NOW) == 0
-
-    def test_what_waits_unannounced_is_announced_once(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
-        make_debit()
-        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).rows] == [False]
-        assert self.events() == []
-        assert notices.announce_due(at=NOW) == 1
-        assert notices.announce_due(at=NOW) == 0
-        [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).rows
-        assert (waiting.is_announced, waiting.earliest) == (True, date(2026, 12, 15))
-
-    def test_the_notice_of_another_cycle_does_not_count(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
-        make_debit()
-        db.session.scalars(select(Charge)).one().cycle_no = 1
-        notices.announce_due(at=NOW - timedelta(days=30))
-        db.session.scalars(select(Charge)).one().cycle_no = 2
-        db.session.commit()
-        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).rows] == [False]
-        assert notices.announce_due(at=NOW) == 1
-
-    def test_an_announcement_stands_where_no_file_comes_of_it(
-        self, account: ProviderAccount, make_debit: MakeDebit
-    ) -> None:
-        make_debit()
-        with pytest.raises(BankFileStateError):
-            files.prepare_file(account.id, collected_on=date(2026, 12, 2), at=NOW)
-        assert [event["collect_on"] for event in self.events()] == ["2026-12-15"]
 
 
 class TestWaiting:
@@ -375,7 +236,7 @@ class TestStates:
         self, account: ProviderAccount, make_debit: MakeDebit
     ) -> None:
         make_debit(), make_debit()
-        _confirm_without_settling(prepare(account))
+        confirm_without_settling(prepare(account))
         make_debit()
         other = prepare(account)
         files.export_file(other.id, at=NOW)
@@ -389,7 +250,7 @@ class TestStates:
         for _ in range(5):
             make_debit()
         file = prepare(account)
-        _confirm_without_settling(file)
+        confirm_without_settling(file)
         apply, calls = recording.apply_outcomes, iter(range(5))
 
         def break_off(*args: Any, **kwargs: Any) -> Any:
@@ -404,79 +265,6 @@ class TestStates:
         assert listing.count_unsettled(file.id) == 3
         assert files.settle(file.organisation_id, file.id, at=NOW) == 3
         assert amounts() == [Decimal("24.00")] * 5
-
-
-class TestReturns:
-    LATER = NOW + timedelta(days=20)
-
-    def test_before_the_confirmation_a_return_is_a_refusal(
-        self, account: ProviderAccount, make_debit: MakeDebit
-    ) -> None:
-        soft, hard = make_debit(), make_debit()
-        prepare(account)
-        returns.note_return(end_to_end_id(soft.id), code="am04", returned_on=NOW.date(), at=NOW)
-        returns.note_return(end_to_end_id(hard.id), code="AC04", returned_on=NOW.date(), at=NOW)
-        assert status_of(soft) == (AttemptStatus.REFUSED, ChargeStatus.RETRYING)
-        assert status_of(hard) == (AttemptStatus.REFUSED, ChargeStatus.FAILED)
-        assert amounts() == []
-
-    @pytest.mark.parametrize("is_settled", [True, False])
-    def test_afterwards_it_takes_the_money_back(
-        self, account: ProviderAccount, make_debit: MakeDebit, is_settled: bool
-    ) -> None:
-        attempt = make_debit()
-        file = prepare(account)
-        confirm(file) if is_settled else _confirm_without_settling(file)
-        reference = end_to_end_id(attempt.id)
-        returns.note_return(reference, code="MD06", returned_on=date(2026, 12, 18), at=self.LATER)
-        assert status_of(attempt) == (AttemptStatus.REVERSED, ChargeStatus.REVERSED)
-        assert amounts() == [Decimal("24.00"), Decimal("-24.00")]
-        with pytest.raises(returns.AlreadyReturnedError):
-            returns.note_return(reference, code="MD06", returned_on=date(2026, 12, 18), at=self.LATER)
-
-    @pytest.mark.parametrize("heading", ["EndToEndId;Code;Date", "\ufeffEnd-to-End ID,Code,Date,Montant"])
-    def test_a_list_is_read_line_by_line_and_twice_is_once(
-        self, account: ProviderAccount, make_debit: MakeDebit, heading: str
-    ) -> None:
-        attempt = make_debit()
-        confirm(prepare(account))
-        mark = ";" if ";" in heading else ","
-        rows = [
-            (end_to_end_id(attempt.id), "MD06", "18/12/2026"),
-            ("INCON\0NU", "MD06", "2026-12-18"),
-            (end_to_end_id(attempt.id), "ZZ99", "2026-12-18"),
-            (end_to_end_id(attempt.id), "MD06", "2026-02-30"),
-            (end_to_end_id(attempt.id), "MD06", "2027-12-18"),
-        ]
-        content = "\n".join([heading, *(mark.join(row) for row in rows)]).encode()
-        first = returns.import_returns(content, at=self.LATER)
-        assert [line.fault is None for line in first] == [True, False, False, False, False]
-        assert [line.number for line in first] == [2, 3, 4, 5, 6]
-        again = returns.import_returns(content, at=self.LATER)
-        assert again[0].fault == "Ce rejet est déjà noté."
-        assert amounts() == [Decimal("24.00"), Decimal("-24.00")]
-
-    def test_a_list_is_noted_in_its_order_whichever_the_file_and_a_debit_once(
-        self, account: ProviderAccount, make_debit: MakeDebit, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(returns, "NOTED_AT_ONCE", 3)
-        paid = make_debit()
-        confirm(prepare(account))
-        refused, waiting = make_debit(), make_debit(due_on=date(2026, 12, 30))
-        prepare(account)
-        references = [end_to_end_id(each.id) for each in (refused, paid, refused, waiting, refused)]
-        rows = [f"{reference};MD06;2026-12-18" for reference in references]
-        found = returns.import_returns("\n".join(["EndToEndId;Code;Date", *rows]).encode(), at=self.LATER)
-        assert [(line.number, line.end_to_end_id) for line in found] == list(enumerate(references, start=2))
-        already, unknown = "Ce rejet est déjà noté.", "Référence inconnue."
-        assert [line.fault for line in found] == [None, None, already, unknown, already]
-        assert (status_of(refused)[0], status_of(paid)[0]) == (AttemptStatus.REFUSED, AttemptStatus.REVERSED)
-        assert status_of(waiting)[0] is AttemptStatus.PROCESSING
-
-    @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"a;b\n1;2", b"EndToEndId;Code\nx;y", b'"'])
-    def test_what_is_no_list_is_refused_with_a_sentence(self, account: ProviderAccount, content: bytes) -> None:
-        with pytest.raises(InvalidInputError, match="liste de rejets"):
-            returns.import_returns(content, at=NOW)
 
 
 class TestThousands:
@@ -513,12 +301,6 @@ class TestThousands:
         db.session.commit()
         few = self.counts(account, make_debit, 2)
         assert self.counts(account, make_debit, 8) == few
-
-
-def _confirm_without_settling(file: BankFile) -> None:
-    files.export_file(file.id, at=NOW)
-    files.mark_sent(file.id, at=NOW)
-    files.mark_confirmed(file.id, at=NOW + timedelta(days=16))
 
 
 def test_the_gateway_only_says_that_a_debit_waits() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from tests import factories
 from tests.conftest import Cast
-from tests.services.bank_files.test_files import COLLECTED_ON, NOW, MakeDebit, account, make_debit
+from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit
 from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
@@ -25,8 +25,6 @@ from webapp.models.payments import Payment
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import files
 from webapp.services.providers import accounts
-
-__all__ = ["account", "make_debit"]
 
 AtOnce = Callable[..., list[str]]
 

@@ -18,12 +18,12 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client, ClientStatus, Source
-from webapp.services import keyset
+from webapp.services import capped_counts, keyset
+from webapp.services.capped_counts import Count
 from webapp.services.clients import listing
 from webapp.services.clients.listing import (
     PAGE_SIZE,
     ClientList,
-    Count,
     count_clients,
     list_clients,
 )
@@ -249,7 +249,7 @@ class TestPages:
     def test_a_search_too_common_to_sort_whole_keeps_the_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         view = ClientsView(search="mar", sort=ClientSort.CITY_DESCENDING)
         scarce = list_clients(view)
-        monkeypatch.setattr(listing, "COUNT_CAP", 60)
+        monkeypatch.setattr(capped_counts, "COUNT_CAP", 60)
         assert list_clients(view).page == scarce.page
         assert list_clients(view).total == Count(60, is_capped=True)
 
@@ -299,7 +299,7 @@ def _expected(view: ClientsView) -> list[Any]:
 
 
 def test_a_count_is_capped_unless_the_exact_one_is_asked_for(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "COUNT_CAP", 5)
+    monkeypatch.setattr(capped_counts, "COUNT_CAP", 5)
     _make_clients(cast, 5)
     assert list_clients(ClientsView()).total == Count(5, is_capped=False)
     _make_clients(cast, 3)

@@ -12,6 +12,7 @@ from tests.factories import ClientFactory, ContractFactory, ContractLineFactory,
 from tests.queries import recorded_queries
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import ContractStatus, PaymentMethod
+from webapp.services import capped_counts
 from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
 from webapp.services.contracts.listing import list_choices, list_contracts
@@ -150,7 +151,7 @@ def test_a_cursor_that_is_none_gives_the_first_page(owner: Client, cursor: str) 
 def test_counts_stop_at_the_cap_until_the_exact_one_is_asked_for(
     owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "COUNT_CAP", 1)
+    monkeypatch.setattr(capped_counts, "COUNT_CAP", 1)
     for reference in "ABC":
         make(owner, reference, source=Source.WINLEADPLUS, amount=Decimal(2))
     view = ContractsView(source=SourceFilter.WINLEADPLUS)

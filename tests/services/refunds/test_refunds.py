@@ -32,7 +32,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, reconciling, recording
 from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.invoices import finalising, listing
-from webapp.services.refunds import commands, sending
+from webapp.services.refunds import commands, sending, sweeping
 
 WORDS = "Carte expirée ou résiliée"
 
@@ -177,7 +177,7 @@ def test_a_refund_that_was_made_without_an_answer_is_found(world: World, paid: C
     assert (only_refund().status, notes()) == (RefundStatus.UNKNOWN, [])
     world.ledger.behave("succeed")
     world.wait(seconds=31)
-    assert sending.ring(at=clock.now()) == 1
+    assert sweeping.sweep(at=clock.now()) == 1
     sending.carry_out(world.organisation_id)
     assert_given_back_once(world)
     assert world.ledger.count_calls("refund") == 1
@@ -288,7 +288,7 @@ def test_whoever_tells_of_it_first_it_is_in_the_books_once(world: World, paid: C
         sending.carry_out(world.organisation_id)
         reconciling.reconcile(world.organisation_id, at=clock.now())
     assert_given_back_once(world)
-    assert sending.ring(at=clock.now() + timedelta(days=2)) == 0
+    assert sweeping.sweep(at=clock.now() + timedelta(days=2)) == 0
 
 
 def test_a_stale_no_changes_nothing_and_a_stale_yes_is_money(world: World, paid: Charge, cast: Cast) -> None:

@@ -14,6 +14,7 @@ from tests.conftest import HTMX, Cast, SignIn
 from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.models.clients import ClientStatus, Source
+from webapp.services import capped_counts
 from webapp.services.clients import listing
 
 FORM = {**HTMX, "HX-Source": "form#clients-filters"}
@@ -149,7 +150,7 @@ def test_a_heading_sorts_and_sorts_the_other_way_round(client: FlaskClient) -> N
 def test_beyond_the_cap_the_exact_number_is_one_click_away(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "COUNT_CAP", 2)
+    monkeypatch.setattr(capped_counts, "COUNT_CAP", 2)
     _make_clients(3)
     page = client.get("/clients?source=crm").text
     assert '<span data-testid="result-count">2+ clients</span>' in page

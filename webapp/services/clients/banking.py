@@ -9,7 +9,8 @@ from sqlalchemy import select
 from webapp import crypto
 from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, iban_purpose, mask_iban
+from webapp.iban import iban_purpose, mask_iban
+from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial

@@ -30,7 +30,8 @@ from webapp.extensions import db
 from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
-from webapp.services import keyset
+from webapp.services import capped_counts, keyset
+from webapp.services.capped_counts import Count
 from webapp.services.clients.search import find_terms
 from webapp.services.clients.selection import ClientSort, ClientsView, Conditions, conditions_of, filters_of
 
@@ -39,7 +40,6 @@ ResultRow = Row[*tuple[Any, ...]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 PAGE_SIZE = 50
-COUNT_CAP = 10_000
 KEPT = 256
 """Statements that are kept, by view."""
 _UNCOUNTED = literal(0)
@@ -66,13 +66,6 @@ class ClientRow(NamedTuple):
     contracts_count: int
     changed_at: datetime
     commercial: str | None
-
-
-class Count(NamedTuple):
-    """How many clients match; at least ``number`` when it ``is_capped``."""
-
-    number: int
-    is_capped: bool
 
 
 class ClientList(NamedTuple):
@@ -129,15 +122,13 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
         clients_page = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
     else:
         clients_page = _search(view, position, exact)
-    is_capped = clients_page.total.number > COUNT_CAP and not exact
-    return clients_page._replace(total=Count(COUNT_CAP, is_capped=True)) if is_capped else clients_page
+    return clients_page._replace(total=capped_counts.capped(clients_page.total.number, exact=exact))
 
 
 def count_clients(view: ClientsView, *, exact: bool = False) -> Count:
     """How many clients a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
     number = db.session.execute(select(_number_of(conditions_of(view, find_terms(view.search)), exact))).scalar_one()
-    is_capped = number > COUNT_CAP and not exact
-    return Count(COUNT_CAP if is_capped else number, is_capped)
+    return capped_counts.capped(number, exact=exact)
 
 
 def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
@@ -150,7 +141,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     conditions = conditions_of(view, terms)
     if terms:
         nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
-        if all(row.total <= COUNT_CAP for row in nearest.values()):
+        if all(row.total <= capped_counts.COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
     return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id])), here))
 
@@ -178,7 +169,7 @@ def _search(view: ClientsView, position: keyset.Position | None, exact: bool) ->
     number = _number_of(conditions, exact)
     if terms:
         gathered = _read(view, position, partial(_gathering, view, conditions))
-        if gathered.total.number <= COUNT_CAP:
+        if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered
         number = number if exact else literal(gathered.total.number)
     return _read(view, position, partial(_walking, view, conditions, number))
@@ -239,7 +230,7 @@ def _gathering(
     arrives at M, and the planner does not know that it is far.
     """
     key, _ = _KEYS[view.sort.ascending]
-    matches = select(key.label("key"), Client.id).where(*conditions).limit(COUNT_CAP + 1).cte()
+    matches = select(key.label("key"), Client.id).where(*conditions).limit(capped_counts.COUNT_CAP + 1).cte()
     total = select(func.count()).select_from(matches).scalar_subquery()
     page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], way).subquery()
     statement = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
@@ -260,7 +251,7 @@ def _cut(view: ClientsView, statement: Statement, order: Sequence[Column], way: 
 
 def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     matches = select(literal(1)).select_from(Client).where(*conditions)
-    counted = matches if exact else matches.limit(COUNT_CAP + 1)
+    counted = matches if exact else matches.limit(capped_counts.COUNT_CAP + 1)
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
 
 

@@ -19,8 +19,8 @@ from webapp.models.tasks import Task
 from webapp.models.winleadplus import SyncMapping
 from webapp.services.clients.activities import list_open_tasks
 from webapp.services.clients.banking import may_reveal
+from webapp.services.clients.field_origins import Provenance, find_provenance
 from webapp.services.clients.payments import ClientAccount, list_accounts
-from webapp.services.clients.provenance import Provenance, find_provenance
 from webapp.services.clients.timeline import Timeline, list_events
 
 _SORT_KEYS = (undefer(Client.name_key), undefer(Client.city_key))

@@ -20,7 +20,7 @@ from webapp.models.commercials import Commercial, Team
 from webapp.models.contracts import Contract, ContractStatus
 from webapp.models.organisations import Company
 from webapp.models.products import Product
-from webapp.services import keyset
+from webapp.services import capped_counts, keyset
 from webapp.services.contracts import counting
 from webapp.services.contracts.search import search_conditions
 from webapp.services.contracts.selection import NOBODY, ContractSort, ContractsView, row_conditions
@@ -29,7 +29,6 @@ Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
 
 PAGE_SIZE = 50
-COUNT_CAP = 10_000
 
 
 class ContractRow(NamedTuple):
@@ -121,14 +120,13 @@ def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:
         figure = counting.count(view)
         return Total(figure.contracts, False, figure.amounts)
     matches = select(literal(1)).select_from(Contract).where(*row_conditions(view), *search_conditions(view.search))
-    capped = select(func.count()).select_from(matches.limit(COUNT_CAP + 1).subquery())
-    number = db.session.execute(capped).scalar_one()
-    return Total(min(number, COUNT_CAP), number > COUNT_CAP, None)
+    counted = select(func.count()).select_from(matches.limit(capped_counts.COUNT_CAP + 1).subquery())
+    return Total(*capped_counts.capped(db.session.execute(counted).scalar_one()), None)
 
 
 def _is_scarce(view: ContractsView, total: Total) -> bool:
     """Whether matches should be found before they are sorted, rather than met while walking the sort's index."""
-    return bool(view.search or view.product) and total.number < COUNT_CAP
+    return bool(view.search or view.product) and total.number < capped_counts.COUNT_CAP
 
 
 def _find_page(view: ContractsView, *, is_scarce: bool) -> keyset.Page[ContractRow]:

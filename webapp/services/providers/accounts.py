@@ -13,7 +13,7 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
 from webapp.gateways.providers.registry import CREDENTIALS, is_offered, provider_for
-from webapp.models.banking import mask_iban
+from webapp.iban import mask_iban
 from webapp.models.base import new_id
 from webapp.models.organisations import Company
 from webapp.models.providers import Milestone, Provider, ProviderAccount

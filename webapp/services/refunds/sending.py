@@ -62,17 +62,6 @@ class RefundAnswer:
     message: str = ""
 
 
-def ring(*, at: datetime) -> int:
-    """Ring for every organisation with refunds to send or to look up; returns how many organisations."""
-    with tenancy.across_organisations():
-        waiting = db.session.scalars(
-            select(Refund.organisation_id).where(Refund.next_attempt_at <= at).distinct()
-        ).all()
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="payments")
-    return len(waiting)
-
-
 def carry_out(organisation_id: UUID) -> int:
     """Send or look up what is due in the organisation; returns how many. Rings again where more may be left."""
     queue.heard(JOB, organisation_id)

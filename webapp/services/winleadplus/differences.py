@@ -11,7 +11,8 @@ from decimal import Decimal
 import orjson
 
 from webapp import crypto
-from webapp.models.banking import MandateStatus, iban_purpose
+from webapp.iban import iban_purpose
+from webapp.models.banking import MandateStatus
 from webapp.models.winleadplus import ItemKind
 from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.commercials import Directory

@@ -14,7 +14,7 @@ import orjson
 
 from webapp import crypto, french
 from webapp.clock import PARIS
-from webapp.models.banking import mask_iban
+from webapp.iban import mask_iban
 from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.winleadplus import SyncItem

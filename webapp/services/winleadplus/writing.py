@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from webapp import crypto
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, MandateStatus, iban_purpose, mask_iban
+from webapp.iban import iban_purpose, mask_iban
+from webapp.models.banking import BankAccount, MandateStatus
 from webapp.models.base import new_id
 from webapp.models.clients import Source
 from webapp.models.timeline import EventKind

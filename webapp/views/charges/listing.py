@@ -17,7 +17,8 @@ from webapp.services.charges.listing import ChargesView
 from webapp.views.charges.page import WORDS, for_managers
 from webapp.views.charges.runs import situation
 from webapp.views.layout import is_fragment_request, toast
-from webapp.views.lists import paced, read, read_day
+from webapp.views.lists import read, read_day
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 

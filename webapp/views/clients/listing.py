@@ -18,7 +18,8 @@ from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientSort, Cl
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, Column, heading, paced, read
+from webapp.views.lists import Chip, Column, heading, read
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("clients", __name__)
 

@@ -25,7 +25,8 @@ from webapp.services.contracts.selection import (
     Seller,
 )
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, paced, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, read, read_day
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("contracts", __name__)
 

@@ -14,7 +14,8 @@ from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, paced, read
+from webapp.views.lists import Chip, read
+from webapp.views.rate_limits import paced
 
 bp = Blueprint("subscriptions", __name__)
 
