@@ -54,14 +54,14 @@ WORDS = {
 }
 """The actions as the addresses say them."""
 DONE = {
-    Action.RETRY: "Nouvelle tentative demandée\u202f: elle part dans un instant.",
-    Action.MARK_PAID: "Paiement noté.",
-    Action.GIVE_UP: "Prélèvement abandonné.",
-    Action.LOOK_UP: "Le prestataire va être interrogé.",
-    Action.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
-    Action.REFUND: "Remboursement enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
-    Action.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
-    Action.DISMISS: "Écart classé.",
+    Action.RETRY: "Nouvelle tentative demandée pour {code}\u202f: elle part dans un instant.",
+    Action.MARK_PAID: "Paiement noté pour {code}.",
+    Action.GIVE_UP: "Prélèvement {code} abandonné.",
+    Action.LOOK_UP: "Le prestataire va être interrogé sur {code}.",
+    Action.DECLARE_LOST: "Prélèvement {code} déclaré non reçu\u202f: il peut être réessayé.",
+    Action.REFUND: "Remboursement de {code} enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
+    Action.CREDIT: "Avoir établi pour {code}\u202f: son numéro est attribué dans un instant.",
+    Action.DISMISS: "Écart de {code} classé.",
 }
 BY_PROVIDER = "prestataire"
 METHODS = [(each.value, each.label) for each in (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE, PaymentMethod.CARD)]
@@ -195,7 +195,7 @@ def act(charge_id: UUID, word: str) -> ResponseReturnValue:
         _DO[action](charge_id)
     except InvalidInputError as error:
         return _charge_page(charge_id, asked=action, problem=error), error.status
-    toast("success", DONE[action])
+    toast("success", DONE[action].format(code=decisions.find_charge(charge_id).code))
     return redirect(url_for("charges.show", charge_id=charge_id), 303)
 
 

@@ -351,7 +351,7 @@ def _undo_refund(found: _Rows, payment: Payment, ours: Refund | None, told: prot
     if ours is not None:
         ours.status, ours.external_id, ours.provider_message = RefundStatus.FAILED, told.external_id, told.failure
         ours.settled_at, ours.next_attempt_at = at, None
-    effects.settle_refund_failure(found.charge, failure, was_asked_here=ours is not None, at=at)
+    effects.settle_refund_failure(found.charge, failure, refund=ours, at=at)
 
 
 def _lock_refund(found: _Rows, told: protocol.Refund) -> Refund | None:
