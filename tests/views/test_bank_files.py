@@ -20,7 +20,7 @@ from webapp import clock, queue
 from webapp.extensions import db
 from webapp.gateways.providers.sepa_file import end_to_end_id
 from webapp.models.bank_files import BankFile, BankFileStatus
-from webapp.models.charges import AttemptStatus, ChargeAttempt
+from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.outbox import OutboxEvent
 from webapp.models.providers import ProviderAccount
 from webapp.services.bank_files import files as bank_files
@@ -226,7 +226,7 @@ def test_the_download_is_always_the_same_and_kept_nowhere(
     assert first.data == second.data
     assert first.data.startswith(b"<?xml")
     assert first.mimetype == "application/xml"
-    name = f"prelevements-2026-12-16-{file.message_id}.xml"
+    name = f"prelevements-2026-12-16-{file.code}.xml"
     assert first.headers["Content-Disposition"] == f"attachment; filename={name}"
     assert "no-store" in first.headers["Cache-Control"]
     assert "sandbox" in first.headers["Content-Security-Policy"]
@@ -297,6 +297,33 @@ def test_settling_is_followed_to_its_end(
     assert "every 1s" not in ended
     assert 'data-testid="toast"' in ended
     assert re.search(r'data-testid="debit-row"\s+data-status="succeeded"', ended)
+
+
+def test_each_step_is_told_with_the_number_of_the_file_or_charge(
+    cast: Cast, sign_in: SignIn, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    manager_client = sign_in(cast.manager)
+    returned, withdrawn = make_debit(), make_debit(due_on=date(2026, 12, 20))
+
+    def told(path: str, **data: str) -> str:
+        answer = manager_client.post(PAGE + path, data=data)
+        page = manager_client.get(answer.headers["Location"]).text
+        return " ".join(re.findall(r'data-testid="toast".*?<p[^>]*>(.*?)</p>', page, re.DOTALL))
+
+    prepared = told(f"/comptes/{account.id}", date="2026-12-16")
+    [file] = files()
+    code = file.code
+    assert f"Fichier {code} préparé" in prepared
+    assert f"Fichier {code} généré" in told(f"/{file.id}/generer")
+    assert f"Fichier {code} noté comme transmis" in told(f"/{file.id}/transmis")
+    charges = {each.id: each.code for each in db.session.scalars(select(Charge))}
+    number = charges[returned.charge_id]
+    reference = end_to_end_id(returned.id)
+    assert f"Rejet noté pour {number}." in told("/retours", reference=reference, code="AC04", date="2026-12-01")
+    number = charges[withdrawn.charge_id]
+    assert number in manager_client.get(PAGE).text
+    assert f"Prélèvement {number} retiré" in told(f"/attente/{withdrawn.id}/retirer")
+    assert charges[returned.charge_id] in manager_client.get(f"{PAGE}/{file.id}").text
 
 
 # --- what comes back ---

@@ -15,7 +15,7 @@ from tests.queries import recorded_queries
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, Refund
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, Refund, RefundStatus
 from webapp.models.invoices import Invoice
 from webapp.models.money import totals
 from webapp.models.payments import Payment, PaymentKind
@@ -110,7 +110,15 @@ def test_a_refund_is_asked_for_by_a_form_and_sent_once(manager_client: FlaskClie
     assert (refund.id, refund.amount, refund.reason) == (UUID(demand), Decimal("10.00"), "Colis abîmé")
     page = manager_client.get(f"/prelevements/{charge.id}").text
     assert re.search(r'data-testid="refund-row"\s+data-status="requested"\s+data-amount="10.00"', page)
-    assert "il suit dès que l’argent est rendu" in page
+    assert f"Remboursement de {charge.code} enregistré" in page
+    refund.status, refund.external_id, refund.next_attempt_at = RefundStatus.SUCCEEDED, "re_1", None
+    move(charge, PaymentKind.REFUND, "-10.00", attempt_id=refund.attempt_id, external_id="re_1")
+    db.session.commit()
+    page = manager_client.get(f"/prelevements/{charge.id}").text
+    assert re.search(rf'data-status="succeeded"\s+data-amount="10.00">\s*<th scope="row">\s*{refund.code} ', page)
+    events = manager_client.get(f"/clients/{charge.client_id}?genre=prelevements").text
+    assert charge.code in events
+    assert refund.code in events
 
 
 def test_a_refund_by_hand_is_noted_with_its_credit_note(manager_client: FlaskClient) -> None:
@@ -179,7 +187,17 @@ def fail_refund(charge: Charge) -> None:
     failure = move(
         charge, PaymentKind.REFUND_FAILURE, "10.00", attempt_id=attempt_id, undoes_id=refund.id, reason="Carte expirée"
     )
-    effects.settle_refund_failure(charge, failure, was_asked_here=True, at=NOON)
+    ours = Refund(
+        charge_id=charge.id,
+        attempt_id=attempt_id,
+        amount=Decimal(10),
+        reason="Colis abîmé",
+        status=RefundStatus.FAILED,
+        external_id="re_1",
+    )
+    db.session.add(ours)
+    db.session.flush()
+    effects.settle_refund_failure(charge, failure, refund=ours, at=NOON)
     finalising.finalise_drafts(charge.organisation_id, at=NOON)
     db.session.commit()
 

@@ -18,6 +18,7 @@ from webapp.services.bank_files import files, listing, returns
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.bank_files.listing import PAGE_SIZE
 from webapp.services.bank_files.returns import ReturnedLine
+from webapp.services.charges import decisions
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 
@@ -32,10 +33,10 @@ STEPS: dict[str, Callable[[UUID, datetime], object]] = {
 }
 """What may be done with a file, as the addresses say it."""
 DONE = {
-    "generer": "Fichier généré\u202f: téléchargez-le, puis transmettez-le à votre banque.",
-    "transmis": "Fichier noté comme transmis.",
-    "confirme": "Fichier confirmé\u202f: ses paiements vont être notés.",
-    "defaire": "Fichier défait\u202f: ses prélèvements attendent de nouveau.",
+    "generer": "Fichier {code} généré\u202f: téléchargez-le, puis transmettez-le à votre banque.",
+    "transmis": "Fichier {code} noté comme transmis.",
+    "confirme": "Fichier {code} confirmé\u202f: ses paiements vont être notés.",
+    "defaire": "Fichier {code} défait\u202f: ses prélèvements attendent de nouveau.",
 }
 
 for_managers = requires(Role.MANAGER, Role.ADMIN)
@@ -79,7 +80,10 @@ def prepare(account_id: UUID) -> ResponseReturnValue:
         file = files.prepare_file(account_id, collected_on=_written_day("collected_on"), at=clock.now())
     except (InvalidInputError, BankFileStateError) as error:
         return _index_page(account_id, error), error.status
-    toast("success", f"Fichier préparé\u202f: {file.number_of_debits} à prélever. Vérifiez-le, puis générez-le.")
+    toast(
+        "success",
+        f"Fichier {file.code} préparé\u202f: {file.number_of_debits} à prélever. Vérifiez-le, puis générez-le.",
+    )
     return redirect(url_for("bank_files.show", file_id=file.id), 303)
 
 
@@ -94,8 +98,8 @@ def _written_day(field: str) -> date:
 @for_managers
 def withdraw(attempt_id: UUID) -> ResponseReturnValue:
     """Take a debit back that waits for a file."""
-    files.withdraw(attempt_id, at=clock.now())
-    toast("success", "Prélèvement retiré\u202f: il est dans la liste de ceux à traiter.")
+    charge = decisions.find_charge(files.withdraw(attempt_id, at=clock.now()))
+    toast("success", f"Prélèvement {charge.code} retiré\u202f: il est dans la liste de ceux à traiter.")
     return redirect(url_for("bank_files.index"), 303)
 
 
@@ -135,7 +139,7 @@ def _follow(file_id: UUID) -> Response:
     values = _file_values(file_id)
     if values["unsettled"]:
         return make_response(render_template("bank_files/_settling.html", **values))
-    toast("success", "Les prélèvements du fichier sont tous notés.")
+    toast("success", f"Les prélèvements du fichier {values['file'].code} sont tous notés.")
     return make_response(render_template("bank_files/_settled.html", **values))
 
 
@@ -143,11 +147,12 @@ def _follow(file_id: UUID) -> Response:
 @for_managers
 def step(file_id: UUID, word: str) -> ResponseReturnValue:
     """Take a file one step further, or take it apart."""
+    code = listing.find_file(file_id).file.code
     try:
         STEPS[word](file_id, clock.now())
     except BankFileStateError as error:
         return _file_page(file_id, error), error.status
-    toast("success", DONE[word])
+    toast("success", DONE[word].format(code=code))
     address = url_for("bank_files.index") if word == "defaire" else url_for("bank_files.show", file_id=file_id)
     return redirect(address, 303)
 
@@ -159,7 +164,7 @@ def download(file_id: UUID) -> Response:
     file, content = files.read_content(file_id)
     response = make_response(content)
     response.mimetype = "application/xml"
-    name = f"prelevements-{file.collected_on}-{file.message_id}.xml"
+    name = f"prelevements-{file.collected_on}-{file.code}.xml"
     response.headers.set("Content-Disposition", "attachment", filename=name)
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
@@ -173,7 +178,7 @@ def note_return() -> ResponseReturnValue:
     if request.method == "GET":
         return _returns_page({"reference": request.args.get("reference", ""), "date": clock.today()})
     try:
-        returns.note_return(
+        charge_id = returns.note_return(
             request.form.get("reference", ""),
             code=request.form.get("code", ""),
             returned_on=_written_day("returned_on"),
@@ -181,7 +186,7 @@ def note_return() -> ResponseReturnValue:
         )
     except DomainError as error:
         return _returns_page(request.form, problem=error), error.status
-    toast("success", "Rejet noté.")
+    toast("success", f"Rejet noté pour {decisions.find_charge(charge_id).code}.")
     return redirect(url_for("bank_files.note_return"), 303)
 
 

@@ -163,6 +163,7 @@ FIELD_LABELS = {
     "recurring_amount": "Montant par échéance",
     "payment_method": "Mode de paiement",
     "charge": "Prélèvement",
+    "refund": "Remboursement",
     "charge_action": "Décision",
     "charge_amount": "Montant",
     "invoice": "Facture",

@@ -55,6 +55,7 @@ def make_request() -> Callable[..., PaymentRequest]:
                 "method_reference": "pm_ok_1",
                 "customer_reference": "",
                 "metadata": PaymentMetadata(uuid4(), uuid4(), attempt_id, uuid4(), 0),
+                "code": "P-12",
                 "statement_text": "Coffret",
                 "collect_on": date(2026, 2, 1),
                 **values,

@@ -255,6 +255,8 @@ class TestAnswers:
             b"customer=cus_1",
             b"payment_method=pm_ok_1",
             f"metadata[attempt]={request.attempt_id}".encode(),
+            b"description=P-12+%C2%B7+Coffret",
+            b"statement_descriptor_suffix=P-12",
         ):
             assert part in body
 

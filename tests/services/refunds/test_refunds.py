@@ -100,6 +100,8 @@ def test_the_timeline_tells_who_asked_for_how_much(world: World, paid: Charge, c
     told = {event.kind: event for event in db.session.scalars(select(TimelineEvent))}
     decided, credited = told[EventKind.CHARGE_DECIDED], told[EventKind.CREDIT_NOTE_MADE]
     assert decided.changes["charge_amount"] == [None, "10.00 EUR"]
+    asked = db.session.scalars(select(Refund)).one()
+    assert (decided.changes["charge"], decided.changes["refund"]) == ([None, paid.code], [None, asked.code])
     assert decided.user_id == credited.user_id == cast.manager.id
 
 
@@ -401,6 +403,7 @@ def test_it_is_for_a_person_and_in_the_timeline(failed: Charge) -> None:
     assert decisions.actions_of(failed) == [Decision.REFUND, Decision.DISMISS]
     told = db.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == EventKind.REFUND_FAILED)).one()
     assert (told.changes["charge_amount"], told.changes["reason"]) == ([None, "10.00 EUR"], [None, WORDS])
+    assert told.changes["refund"] == [None, db.session.scalars(select(Refund)).one().code]
 
 
 @pytest.mark.parametrize("way", ["provider", "hand"])

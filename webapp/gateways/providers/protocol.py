@@ -61,8 +61,8 @@ class PaymentRequest:
 
     ``idempotency_key`` is the attempt's own (``ChargeAttempt.idempotency_key``). ``method_reference`` and
     ``customer_reference`` are those of the saved method; a bank file takes the mandate's id instead.
-    ``statement_text`` is what the client reads on the bank statement. ``collect_on`` is the charge's due date, which
-    only bank files look at.
+    ``code`` is the short number of the charge, as people say it; ``statement_text`` is what it is for. ``collect_on``
+    is the charge's due date, which only bank files look at.
     """
 
     idempotency_key: str
@@ -71,6 +71,7 @@ class PaymentRequest:
     method_reference: str
     customer_reference: str
     metadata: PaymentMetadata
+    code: str
     statement_text: str
     collect_on: date
 
@@ -78,6 +79,11 @@ class PaymentRequest:
     def attempt_id(self) -> UUID:
         """The attempt that this is."""
         return self.metadata.attempt_id
+
+    @property
+    def description(self) -> str:
+        """What people read about it at the provider's own site."""
+        return f"{self.code} · {self.statement_text}"
 
 
 @dataclass(frozen=True)

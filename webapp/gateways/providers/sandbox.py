@@ -69,7 +69,7 @@ class Sandbox:
             "currency": request.currency,
             "method": request.method_reference,
             "customer": request.customer_reference,
-            "statement": request.statement_text,
+            "statement": request.description,
             "metadata": request.metadata.as_text(),
         }
         try:

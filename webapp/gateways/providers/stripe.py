@@ -38,7 +38,6 @@ T = TypeVar("T")
 
 SIGNATURE_HEADER = "Stripe-Signature"
 SIGNATURE_AGE = timedelta(minutes=5)
-STATEMENT_LENGTH = 22
 WITHOUT_CENTS = frozenset({"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV"})
 STATES = {
     "succeeded": PaymentState.SUCCEEDED,
@@ -97,8 +96,8 @@ class Stripe:
             "off_session": True,
             "confirm": True,
             "metadata": request.metadata.as_text(),
-            "description": request.statement_text,
-            "statement_descriptor_suffix": request.statement_text[:STATEMENT_LENGTH],
+            "description": request.description,
+            "statement_descriptor_suffix": request.code,
             "expand": WITH_CHARGE,
         }
         if request.customer_reference:

@@ -336,8 +336,11 @@ def sweep(*, at: datetime) -> int:
     return len(rows)
 
 
-def withdraw(attempt_id: UUID, *, at: datetime) -> None:
-    """Take a debit back that waits for a file. Raises NotFoundError, BankFileStateError where it is in one."""
+def withdraw(attempt_id: UUID, *, at: datetime) -> UUID:
+    """Take a debit back that waits for a file; the charge's id.
+
+    Raises NotFoundError, BankFileStateError where it is in a file.
+    """
     with transaction():
         attempt = db.session.scalar(
             select(ChargeAttempt).where(ChargeAttempt.id == attempt_id, ChargeAttempt.provider == Provider.SEPA_FILE)
@@ -349,6 +352,7 @@ def withdraw(attempt_id: UUID, *, at: datetime) -> None:
         if attempt.bank_file_id is not None or attempt.status is not AttemptStatus.PROCESSING:
             raise BankFileStateError("Ce prélèvement n’attend plus\u202f: il est dans un fichier, ou il est clos.")
         recording.apply_outcome(attempt.id, PaymentOutcome(PaymentState.CANCELED), at=at)
+        return attempt.charge_id
 
 
 def _lock(file_id: UUID, *options: ORMOption) -> BankFile:

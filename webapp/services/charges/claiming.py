@@ -295,6 +295,7 @@ def _claim(task: ClaimTask, charge: Charge, attempt: ChargeAttempt, saved: Saved
                 subscription_id=charge.subscription_id,
                 cycle_no=charge.cycle_no,
             ),
+            code=charge.code,
             statement_text=f"Échéance du {french.day(charge.due_on)}",
             collect_on=charge.due_on,
         ),

@@ -311,14 +311,26 @@ def checked_reason(reason: str, *, is_needed: bool = True) -> str:
 
 
 def tell(
-    charge: Charge, action: Decision, detail: str | None, *, by: User, at: datetime, amount: Decimal | None = None
+    charge: Charge,
+    action: Decision,
+    detail: str | None,
+    *,
+    by: User,
+    at: datetime,
+    amount: Decimal | None = None,
+    refund: str | None = None,
 ) -> None:
-    """Write a person's decision into the client's timeline, with the charge's amount unless it is about another."""
+    """Write a person's decision into the client's timeline, with the charge's amount unless it is about another.
+
+    ``refund`` is the number of the refund that it asks for.
+    """
     changes: dict[str, Any] = {
         "charge": [None, charge.code],
         "charge_action": [None, action.label],
         "charge_amount": [None, f"{amount or charge.amount} {charge.currency}"],
     }
+    if refund:
+        changes["refund"] = [None, refund]
     if detail:
         changes["reason"] = [None, detail]
     db.session.add(

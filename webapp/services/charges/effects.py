@@ -14,7 +14,7 @@ from sqlalchemy import exists, func, select
 
 from webapp import french
 from webapp.extensions import db
-from webapp.models.charges import Attention, Charge, ChargeStatus, RefusalClass
+from webapp.models.charges import Attention, Charge, ChargeStatus, Refund, RefusalClass
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice
 from webapp.models.outbox import OutboxEvent, OutboxKind
@@ -193,28 +193,31 @@ def _restate_waived(charge: Charge, invoice: Invoice) -> None:
     charge.waived = min(max(standing, Decimal(0)), charge.amount)
 
 
-def settle_refund_failure(charge: Charge, failure: Payment, *, was_asked_here: bool, at: datetime) -> None:
+def settle_refund_failure(charge: Charge, failure: Payment, *, refund: Refund | None, at: datetime) -> None:
     """A refund could not be delivered, and its money is with us again: it is owed where its credit note stands.
 
     A person makes it again, or pays by hand; where the charge is to be paid once more, so much less is asked for.
+    ``refund`` is ours; None where somebody made it at the provider's own site.
     """
     drafting.draft_for_charge(charge, at=at)
     invoice = crediting.lock_invoice_of(charge.id)
     crediting.undo_refund(invoice, failure, at=at)
     _restate_waived(charge, invoice)
-    if invoice.overpaid or (was_asked_here and charge.status is ChargeStatus.SUCCEEDED):
+    if invoice.overpaid or (refund is not None and charge.status is ChargeStatus.SUCCEEDED):
         leave_refund_to_person(charge, FAILED.format(reason=failure.reason), at=at)
     elif charge.attention is Attention.CREDIT_NOTE:
         _take_off_list(charge, at=at)
-    _tell_client(charge, failure, at=at)
+    _tell_client(charge, failure, refund, at=at)
 
 
-def _tell_client(charge: Charge, failure: Payment, *, at: datetime) -> None:
-    changes = {
+def _tell_client(charge: Charge, failure: Payment, refund: Refund | None, *, at: datetime) -> None:
+    changes: dict[str, Any] = {
         "charge": [None, charge.code],
         "charge_amount": [None, f"{failure.amount} {failure.currency}"],
         "reason": [None, failure.reason],
     }
+    if refund is not None:
+        changes["refund"] = [None, refund.code]
     db.session.add(TimelineEvent(client_id=charge.client_id, kind=EventKind.REFUND_FAILED, at=at, changes=changes))
 
 
@@ -279,6 +282,7 @@ def find_told(charges: Iterable[Charge]) -> set[UUID]:
 def _tell(kind: OutboxKind, charge: Charge, more: dict[str, Any], *, at: datetime) -> None:
     payload = {
         "charge_id": str(charge.id),
+        "code": charge.code,
         "client_id": str(charge.client_id),
         "company_id": str(charge.company_id),
         "cycle_no": charge.cycle_no,

@@ -359,7 +359,7 @@ def _undo_refund(
             at_provider.failure,
         )
         ours.settled_at, ours.next_attempt_at = at, None
-    effects.settle_refund_failure(locked.charge, failure, was_asked_here=ours is not None, at=at)
+    effects.settle_refund_failure(locked.charge, failure, refund=ours, at=at)
 
 
 def _lock_refund(locked: _Rows, at_provider: protocol.ProviderRefund) -> Refund | None:

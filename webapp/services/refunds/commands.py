@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import aliased
 
 from webapp import french, queue, tenancy
@@ -97,10 +97,11 @@ def list_not_given_back(charge_id: UUID) -> list[Refund]:
 
 
 class GivenBack(NamedTuple):
-    """A refund of the ledger, and the row that undoes it where it failed."""
+    """A refund of the ledger, the row that undoes it where it failed, and the one of ours that asked for it."""
 
     payment: Payment
     failure: Payment | None
+    refund: Refund | None
 
     @property
     def status(self) -> RefundStatus:
@@ -113,12 +114,13 @@ def list_given_back(charge_id: UUID) -> list[GivenBack]:
     failure = aliased(Payment)
     undoes = linked(Payment, failure.undoes_id)
     statement = (
-        select(Payment, failure)
+        select(Payment, failure, Refund)
         .outerjoin(failure, undoes)
+        .outerjoin(Refund, and_(Refund.charge_id == charge_id, Refund.external_id == Payment.external_id))
         .where(Payment.charge_id == charge_id, Payment.kind == PaymentKind.REFUND)
         .order_by(Payment.happened_at, Payment.id)
     )
-    return [GivenBack(payment, undone) for payment, undone in db.session.execute(statement)]
+    return [GivenBack(*row) for row in db.session.execute(statement)]
 
 
 def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by: User, at: datetime) -> None:
@@ -132,23 +134,23 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
             return
         refundable = find_refundable(charge)
         _check_amount(amount, refundable.by_provider)
-        db.session.add(
-            Refund(
-                id=refund_id,
-                charge_id=charge.id,
-                attempt_id=next(each for each, rest in refundable.by_attempt.items() if rest >= amount),
-                amount=amount,
-                currency=charge.currency,
-                reason=reason,
-                next_attempt_at=at,
-                created_at=at,
-                requested_by_id=by.id,
-            )
+        asked = Refund(
+            id=refund_id,
+            charge_id=charge.id,
+            attempt_id=next(each for each, rest in refundable.by_attempt.items() if rest >= amount),
+            amount=amount,
+            currency=charge.currency,
+            reason=reason,
+            next_attempt_at=at,
+            created_at=at,
+            requested_by_id=by.id,
         )
+        db.session.add(asked)
+        db.session.flush()
         if charge.attention in effects.REFUNDS:
             effects.set_attention(charge, None, at=at)
             charge.explanation = None
-        decisions.tell(charge, Decision.REFUND, reason, by=by, at=at, amount=amount)
+        decisions.tell(charge, Decision.REFUND, reason, by=by, at=at, amount=amount, refund=asked.code)
         queue.enqueue_once_after_commit(sending.JOB, tenancy.current_organisation_id(), on="payments")
 
 

@@ -37,14 +37,14 @@ WORDS = {
 }
 """The actions as the addresses say them."""
 DONE = {
-    Decision.RETRY: "Nouvelle tentative demandée\u202f: elle part dans un instant.",
-    Decision.MARK_PAID: "Paiement noté.",
-    Decision.GIVE_UP: "Prélèvement abandonné.",
-    Decision.LOOK_UP: "Le prestataire va être interrogé.",
-    Decision.DECLARE_LOST: "Prélèvement déclaré non reçu\u202f: il peut être réessayé.",
-    Decision.REFUND: "Remboursement enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
-    Decision.CREDIT: "Avoir établi\u202f: son numéro est attribué dans un instant.",
-    Decision.DISMISS: "Écart classé.",
+    Decision.RETRY: "Nouvelle tentative demandée pour {code}\u202f: elle part dans un instant.",
+    Decision.MARK_PAID: "Paiement noté pour {code}.",
+    Decision.GIVE_UP: "Prélèvement {code} abandonné.",
+    Decision.LOOK_UP: "Le prestataire va être interrogé sur {code}.",
+    Decision.DECLARE_LOST: "Prélèvement {code} déclaré non reçu\u202f: il peut être réessayé.",
+    Decision.REFUND: "Remboursement de {code} enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
+    Decision.CREDIT: "Avoir établi pour {code}\u202f: son numéro est attribué dans un instant.",
+    Decision.DISMISS: "Écart de {code} classé.",
 }
 BY_PROVIDER = "prestataire"
 METHODS = [
@@ -72,7 +72,7 @@ def act(charge_id: UUID, word: str) -> ResponseReturnValue:
         _DO[action](charge_id)
     except InvalidInputError as error:
         return _charge_page(charge_id, asked=action, problem=error), error.status
-    toast("success", DONE[action])
+    toast("success", DONE[action].format(code=decisions.find_charge(charge_id).code))
     return redirect(url_for("charge.show", charge_id=charge_id), 303)
 
 

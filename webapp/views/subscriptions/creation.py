@@ -156,7 +156,10 @@ def create() -> ResponseReturnValue:
         subscription = create_subscription(draft.fields(), by=current_user(), at=clock.now())
     except InvalidInputError as error:
         return _page(draft, _step_of(error), problem=error), error.status
-    toast("success", "Abonnement créé. Il commence avec son premier paiement, ou quand vous l’activez.")
+    toast(
+        "success",
+        f"Abonnement {subscription.code} créé. Il commence avec son premier paiement, ou quand vous l’activez.",
+    )
     return redirect(url_for("subscription.show", subscription_id=subscription.id), 303)
 
 
