@@ -60,7 +60,7 @@ def test_a_name_that_will_not_do_is_told_beside_it(
     page = admin_client.post("/equipes", data={"name": name})
     assert page.status_code in (409, 422)
     assert words in page.text
-    assert 'aria-describedby="team-problem"' in page.text
+    assert 'aria-describedby="team-name-error"' in page.text
 
 
 @pytest.mark.parametrize("name", ["   ", "x" * 101, "NORD", "Nord"])
@@ -73,7 +73,7 @@ def test_a_team_that_cannot_be_called_so_keeps_what_was_ticked(
     page = admin_client.post(f"/equipes/{other.id}", data=ticked)
     assert page.status_code in (409, 422)
     form = page.text.split(f'id="equipe-{other.id}"')[1].split("</section>")[0]
-    assert f'aria-describedby="problem-{other.id}"' in form
+    assert f'aria-describedby="name-{other.id}-error"' in form
     assert len(re.findall("checked", form)) == 2
     assert team_of(cast.sales_rep) != other.id
 

@@ -42,7 +42,7 @@ DONE = {
     Decision.GIVE_UP: "Prélèvement {code} abandonné.",
     Decision.LOOK_UP: "Le prestataire va être interrogé sur {code}.",
     Decision.DECLARE_LOST: "Prélèvement {code} déclaré non reçu\u202f: il peut être réessayé.",
-    Decision.REFUND: "Remboursement de {code} enregistré\u202f: s’il faut un avoir, il suit dès que l’argent est rendu.",
+    Decision.REFUND: "Remboursement de {code} enregistré\u202f: l’avoir, s’il en faut un, suit l’argent.",
     Decision.CREDIT: "Avoir établi pour {code}\u202f: son numéro est attribué dans un instant.",
     Decision.DISMISS: "Écart de {code} classé.",
 }

@@ -39,7 +39,8 @@ def _refuse_unread(_error: RequestEntityTooLarge) -> Page:
     """What is so large that nobody reads it is refused where any other file is: beside the field."""
     client_id = (request.view_args or {})["client_id"]
     try:
-        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=documents.TOO_LARGE), 413
+        problem = InvalidInputError(documents.TOO_LARGE, field="file")
+        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=problem), 413
     except NotFoundError:
         return _tab(client_id)  # no handler answers for this one: the page itself says that there is none
 
@@ -59,7 +60,7 @@ def add(client_id: UUID) -> Page:
             at=clock.now(),
         )
     except InvalidInputError as error:
-        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=error.message), error.status
+        return tabs.page(client_id, ClientTab.DOCUMENTS, problem=error), error.status
     toast("success", f"{document.name} a été ajouté.")
     return _tab(client_id)
 
