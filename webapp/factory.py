@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> Flask:
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
     keeping.use(redis)
-    pacing.use(redis)
+    pacing.use(settings.redis_url)
 
     app = Flask(__name__, static_folder=str(STATIC), static_url_path="/static")
     app.jinja_env.undefined = StrictUndefined  # a name that a view forgot is a fault, not a blank

@@ -52,7 +52,7 @@ class Ledger:
         self._database().executescript(SCHEMA)
 
     def behave(self, mode: str) -> None:
-        """``succeed``, ``soft``, ``hard``, ``technical``, ``authenticate``, ``process``; ``lost`` (nothing reaches it),
+        """``succeed``, one of STATES; ``lost`` (nothing reaches it),
         ``timeout`` (it commits and does not answer), ``late`` (it commits four minutes later), ``down``. Refunds fare
         likewise; every kind of refusal refuses them, and ``failing`` has them fail as soon as they are made.
         """
@@ -115,7 +115,7 @@ class Ledger:
             occurred_at=datetime.fromisoformat(row["visible_at"]),
             amount=Decimal(row["amount"]),
             currency="EUR",
-            authentication_url="https://example.org/3ds" if row["state"] == "authentication_required" else None,
+            authentication_url="https://example.org/3ds" if refusal is RefusalClass.AUTHENTICATION else None,
             reversed_at=clock.now() if row["reversed"] else None,
             reversal_reason="AM04" if row["reversed"] else None,
             refunds=tuple(self.told_refunds(attempt_id)),
@@ -287,5 +287,6 @@ STATES = {
     "hard": (PaymentState.REFUSED, RefusalClass.HARD),
     "technical": (PaymentState.REFUSED, RefusalClass.TECHNICAL),
     "authenticate": (PaymentState.AUTHENTICATION_REQUIRED, RefusalClass.AUTHENTICATION),
+    "decline for authentication": (PaymentState.REFUSED, RefusalClass.AUTHENTICATION),
     "process": (PaymentState.PROCESSING, None),
 }

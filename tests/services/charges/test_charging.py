@@ -190,6 +190,14 @@ def test_the_preview_tells_what_a_run_would_do(world: World) -> None:
     assert preview.preview(at=clock.now()).groups == []
 
 
+def test_the_preview_knows_that_an_account_is_switched_off(world: World) -> None:
+    world.subscribe()
+    world.account.is_active = False
+    db.session.commit()
+    assert {group.fate: group.count for group in preview.preview(at=clock.now()).groups} == {Fate.NO_MEANS: 1}
+    assert world.run().charged == 0
+
+
 def test_the_next_cycles_of_many_cost_as_many_statements_as_those_of_few(world: World) -> None:
     world.subscribe()
     with recorded_queries() as few:

@@ -81,7 +81,9 @@ def test_a_success_after_a_refusal_is_recorded_since_the_money_is_there(world: W
 def test_another_amount_than_asked_is_recorded_as_it_is_and_shown_to_a_person(processing: World) -> None:
     _told(processing, replace(SUCCEEDED, amount=Decimal("23.00")))
     assert processing.payments()[0].amount == Decimal("23.00")
-    assert processing.charge().attention is Attention.MISMATCH
+    charge = processing.charge()
+    assert charge.attention is Attention.MISMATCH
+    assert "a encaissé 23.00 EUR" in (charge.explanation or "")
 
 
 def test_a_refund_at_the_provider_is_in_the_ledger_once(processing: World) -> None:

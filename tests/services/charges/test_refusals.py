@@ -101,9 +101,10 @@ def test_a_cycle_that_falls_due_while_an_earlier_one_is_retried_gets_its_own_cha
     assert [cycle for _, cycle, _ in world.ledger.captures()] == [0, 1]
 
 
-def test_authentication_is_asked_of_the_client_and_after_seven_days_of_a_person(world: World) -> None:
+@pytest.mark.parametrize("way", ["authenticate", "decline for authentication"])
+def test_authentication_is_asked_of_the_client_and_after_seven_days_of_a_person(world: World, way: str) -> None:
     world.subscribe()
-    world.ledger.behave("authenticate")
+    world.ledger.behave(way)
     world.run()
     charge, (attempt,) = world.charge(), world.attempts()
     assert (charge.status, charge.attention) == (ChargeStatus.AUTHENTICATING, None)

@@ -187,19 +187,14 @@ def test_an_account_that_is_not_set_up_is_tried_again_soon_since_nothing_was_sen
     assert world.charge().status is ChargeStatus.SUCCEEDED
 
 
-def test_calls_keep_to_the_pace_of_the_account(app_context: Flask) -> None:
+def test_the_calls_of_a_run_wait_for_the_turns_of_their_account(world: World) -> None:
+    world.account.rate_per_second = 2
+    world.subscribe()
+    world.subscribe()
     start = time.monotonic()
-    for _ in range(15):
-        pacing.take_turn("an account", per_second=50)
-    assert time.monotonic() - start >= (15 - 6) / 50, "a tenth of a second's worth at once, then evenly"
-
-
-def test_without_redis_each_process_keeps_the_pace(app_context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "_take", None)
-    start = time.monotonic()
-    for _ in range(15):
-        pacing.take_turn("another account", per_second=50)
-    assert time.monotonic() - start >= (15 - 6) / 50
+    pacing.take_turn(str(world.account.id), per_second=2)
+    assert world.run().charged == 2
+    assert time.monotonic() - start >= 0.85, "the third turn of an account that allows two a second"
 
 
 def test_the_command_charges_and_answers_in_json(world: World, app: Flask) -> None:

@@ -146,6 +146,21 @@ def test_an_older_fence_does_not_overwrite_what_a_newer_one_found(world: World) 
     assert (world.charge().status, world.charge().fence) == (ChargeStatus.UNKNOWN, fence)
 
 
+def test_a_payment_that_is_told_while_a_worker_looks_it_up_in_vain_stays_as_told(world: World) -> None:
+    world.subscribe()
+    world.ledger.behave("timeout")
+    world.run()
+    world.wait(minutes=1)
+    ((claim,), _) = claiming.claim_look_ups(limit=10, at=clock.now())
+    attempt_id = claim.request.attempt_id
+    told = world.ledger.peek(attempt_id)
+    assert told is not None
+    recording.apply_outcome(attempt_id, told, at=clock.now())
+    recording.record([Result(claim, None, Patience.of(world.ledger))], at=clock.now())
+    charge = world.charge()
+    assert (charge.status, charge.attention, len(world.payments())) == (ChargeStatus.SUCCEEDED, None, 1)
+
+
 def test_a_look_up_that_a_worker_has_in_hand_is_left_to_it(world: World) -> None:
     world.subscribe()
     world.ledger.behave("timeout")

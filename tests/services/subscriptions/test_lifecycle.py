@@ -134,11 +134,24 @@ def test_a_refusal_says_why_in_french(cast: Cast) -> None:
         lifecycle.pause(subscription.id, reason="Vacances", by=cast.manager, at=NOON)
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
-def test_a_pause_and_a_cancellation_need_a_reason(cast: Cast, reason: str) -> None:
+@pytest.mark.parametrize("command", ["activate", "pause", "resume", "cancel"])
+def test_history_and_timeline_say_who_did_it(cast: Cast, command: str) -> None:
+    work, allowed_in, _ = COMMANDS[command]
+    subscription = _subscription(min(allowed_in))
+    work(subscription, cast.manager)
+    (row,) = history.list_history(subscription.id)
+    event = db.session.scalars(select(TimelineEvent)).one()
+    assert (row.user, event.user_id) == (cast.manager, cast.manager.id)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [("", "Indiquez un motif"), ("   ", "Indiquez un motif"), ("x" * 501, "trop long.*500 caractères")],
+)
+def test_a_pause_and_a_cancellation_need_a_reason(cast: Cast, reason: str, sentence: str) -> None:
     subscription = _subscription()
     for command in (lifecycle.pause, lifecycle.cancel):
-        with pytest.raises(InvalidInputError) as refusal:
+        with pytest.raises(InvalidInputError, match=sentence) as refusal:
             command(subscription.id, reason=reason, by=cast.manager, at=NOON)  # type: ignore[operator]
         assert refusal.value.field == "reason"
 

@@ -199,10 +199,17 @@ def test_the_churn_rate_is_those_who_left_over_those_who_were_here(cast: Cast) -
     assert metrics.churn(since=_day(0), until=_day(30)).rate == Decimal(2) / 4
 
 
+def test_who_never_paid_has_not_left(cast: Cast) -> None:
+    never_began = _create(factories.ClientFactory().id, "10", _day(1))
+    lifecycle.cancel(never_began.id, reason="x", by=None, at=_day(2))
+    assert metrics.churn(since=_day(0), until=_day(30)) == (0, 0)
+
+
 def test_the_unpaid_rate_is_over_what_was_due(cast: Cast) -> None:
     subscription = _begin("10", _day(0))
     period = {"since": date(2026, 1, 1), "until": date(2026, 2, 1)}
-    assert metrics.unpaid(**period).rate is None
+    nothing = metrics.unpaid(**period)
+    assert (nothing, nothing.rate) == ((0, 0), None)
     for cycle, status in enumerate(ChargeStatus):
         factories.ChargeFactory(
             subscription_id=subscription.id,

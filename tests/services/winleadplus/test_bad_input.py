@@ -49,6 +49,13 @@ def test_a_hostile_answer_costs_the_bad_rows_only(winleadplus: Upstream, sync: S
     assert len(client_of(900055).last_name) == 200
 
 
+@pytest.mark.parametrize("number", [None, "abc", -1, 2**63])
+def test_a_prospect_without_a_usable_id_is_told_by_its_name(winleadplus: Upstream, sync: Sync, number: object) -> None:
+    winleadplus.serve([first() | {"idProspect": number}])
+    (item,) = items(sync(), ItemKind.ERROR)
+    assert item.label == "HAMDANI Karim"
+
+
 def test_the_hostile_answer_again_repeats_errors_and_skips_the_rest(winleadplus: Upstream, sync: Sync) -> None:
     winleadplus.serve([*prospects(5), *hostile_rows("8100000TEL")])
     before = sync()

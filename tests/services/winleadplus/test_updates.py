@@ -170,6 +170,15 @@ def test_a_contract_that_vanishes_is_flagged_and_unflagged_when_it_is_back(winle
     assert client_of(1).contracts_count == 2
 
 
+def test_a_contract_without_lines_gets_those_that_come_later(winleadplus: Upstream, sync: Sync) -> None:
+    winleadplus.serve([first(1, abonnements=[])])
+    sync()
+    assert lines_of("1WNC") == []
+    winleadplus.serve([first(1)])
+    assert counts(sync()) == (0, 1, 0)
+    assert [line.label for line in lines_of("1WNC")] == ["Télécâble Sat"]
+
+
 def test_a_new_contract_joins_the_client(winleadplus: Upstream, sync: Sync) -> None:
     winleadplus.serve([first(1)])
     sync()

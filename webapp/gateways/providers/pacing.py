@@ -10,11 +10,15 @@ from typing import Any
 
 import structlog
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = structlog.get_logger()
 
 BURST_SECONDS = 0.1
 """How far behind the clock the next turn may lag: what idle time may be made up for."""
+REDIS_PATIENCE = 1.0
+"""Seconds. A call that waited longer for its turn might come after its lease."""
 
 # One clock for all: Redis's own. Answers how many microseconds to wait for the turn that was taken.
 _SCRIPT = """
@@ -25,16 +29,16 @@ redis.call('SET', KEYS[1], string.format('%.0f', turn + tonumber(ARGV[1])), 'PX'
 return math.max(0, turn - at)
 """
 
-_redis: Redis | None = None
 _take: Any = None
 _lock = threading.Lock()
 _turns: dict[str, float] = {}
 
 
-def use(redis: Redis) -> None:
-    """Set the process's Redis, once, at start-up."""
-    global _redis, _take
-    _redis = redis
+def use(redis_url: str) -> None:
+    """Set the process's Redis, once, at start-up. It is asked once a turn: by default, the client tries for seconds."""
+    global _take
+    once = Retry(NoBackoff(), 0)
+    redis = Redis.from_url(redis_url, socket_timeout=REDIS_PATIENCE, socket_connect_timeout=REDIS_PATIENCE, retry=once)
     _take = redis.register_script(_SCRIPT)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Row, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -140,10 +140,10 @@ class Churn(NamedTuple):
 def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Churn:
     """Who left from ``since`` on and before ``until``.
 
-    A client is active while something recurring is paid for; one that came and left in between counts as both.
+    A client is active while something recurring is paid for; one that came and left in between counts as both. Whose
+    revenue changed and is nothing at the end has left: it was something before the change, or after it.
     """
     moved = _revenue_of_moved(since, until, scope)
-    has_left = and_(moved.c.end == 0, or_(moved.c.start > 0, moved.c.came_within))
     active = (
         select(SubscriptionHistory.client_id)
         .where(*scope.conditions(), SubscriptionHistory.at < until)
@@ -153,7 +153,7 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
     )
     left, stayed = db.session.execute(
         select(
-            select(func.count()).select_from(moved).where(has_left).scalar_subquery(),
+            select(func.count()).select_from(moved).where(moved.c.end == 0).scalar_subquery(),
             select(func.count()).select_from(active).scalar_subquery(),
         )
     ).one()
@@ -163,18 +163,16 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
 def _revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:
     """A year's revenue at both ends of a period of each client with a change within it: the sum of all before.
 
-    ``came_before`` and ``came_within`` tell whether there was any revenue before, or within, the period.
+    ``came_before`` tells whether there was any revenue before the period.
     """
     before, within = SubscriptionHistory.at < since, SubscriptionHistory.at >= since
-    brings = SubscriptionHistory.annual_after > 0
     change = func.sum(_CHANGE)
     changes = select(SubscriptionHistory.client_id).where(*scope.conditions(), SubscriptionHistory.at < until)
     return (
         changes.add_columns(
             func.coalesce(change.filter(before), 0).label("start"),
             change.label("end"),
-            func.bool_or(and_(brings, before)).label("came_before"),
-            func.bool_or(and_(brings, within)).label("came_within"),
+            func.bool_or(and_(SubscriptionHistory.annual_after > 0, before)).label("came_before"),
         )
         .where(SubscriptionHistory.client_id.in_(changes.where(within)))
         .group_by(SubscriptionHistory.client_id)
