@@ -156,7 +156,7 @@ def test_a_payment_that_is_told_while_a_worker_looks_it_up_in_vain_stays_as_told
     told = world.ledger.peek(attempt_id)
     assert told is not None
     recording.apply_outcome(attempt_id, told, at=clock.now())
-    recording.record([Result(claim, None, Patience.of(world.ledger))], at=clock.now())
+    recording.record([Result(claim, None, KeyLimits.of(world.ledger))], at=clock.now())
     charge = world.charge()
     assert (charge.status, charge.attention, len(world.payments())) == (ChargeStatus.SUCCEEDED, None, 1)
 
