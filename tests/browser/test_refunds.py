@@ -26,7 +26,7 @@ def test_a_manager_gives_part_of_a_payment_back(
     _look(page, shot, f"refund-form-{scheme}-{width}")
     page.get_by_label("Motif").fill("Colis arrivé abîmé")
     page.get_by_test_id("action-form").get_by_role("button", name="Rembourser").press("Enter")
-    expect(page.get_by_test_id("toast").first).to_contain_text("Remboursement enregistré")
+    expect(page.get_by_test_id("toast").first).to_contain_text(re.compile(r"Remboursement de P-\d+ enregistré"))
     _look(page, shot, f"refund-{scheme}-{width}")
 
     page.get_by_role("link", name=re.compile("FA-")).click()
