@@ -52,9 +52,9 @@ def test_an_older_word_after_a_newer_one_changes_nothing(processing: World) -> N
 
 def test_a_reversal_leaves_the_invoice_unpaid_and_the_charge_to_a_person(processing: World) -> None:
     assert _told(processing, SUCCEEDED, REVERSED, REVERSED) is ChargeStatus.REVERSED
-    assert [(row.kind, row.amount) for row in processing.payments()] == [
-        (PaymentKind.CAPTURE, Decimal("24.00")),
-        (PaymentKind.REVERSAL, Decimal("-24.00")),
+    assert [(row.kind, row.amount, row.reason) for row in processing.payments()] == [
+        (PaymentKind.CAPTURE, Decimal("24.00"), None),
+        (PaymentKind.REVERSAL, Decimal("-24.00"), "AM04"),
     ]
     invoice = db.session.scalars(select(Invoice).execution_options(populate_existing=True)).one()
     assert (invoice.paid, invoice.total) == (Decimal("0.00"), Decimal("24.00"))
