@@ -1,7 +1,8 @@
-"""How bin/test spreads the tests over its processes: by file, and the browser tests as one.
+"""How bin/test spreads the tests over its processes: by file, the browser tests as one, and the longest first.
 
 Module fixtures (a whole bin/dev, say) are then made once, and one world is driven by a browser at a time. (The mark
-xdist_group would say the same test by test, but pytest 9.2 ignores it.)
+xdist_group would say the same test by test, but pytest 9.2 ignores it.) By itself xdist begins with the files that hold the
+most tests, and leaves the long ones to the end, where one process works on them alone.
 """
 
 import pytest
@@ -9,6 +10,17 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = ("tests/browser/",)
+LONG = (
+    "tests/browser/",
+    "tests/services/charges/test_crashes.py",
+    "tests/startup/test_dev.py",
+    "tests/gateways/providers/test_pain008.py",
+    "tests/services/winleadplus/test_interruptions.py",
+    "tests/services/charges/test_any_order.py",
+    "tests/services/refunds/test_crashes.py",
+    "tests/startup/",
+)
+"""Beginnings of paths, of some minutes down to half a minute; start-up is not tried while the browser's world starts."""
 
 
 class ByFile(LoadFileScheduling):
@@ -20,6 +32,16 @@ class ByFile(LoadFileScheduling):
         return together or file
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.option.loadscopereorder = False
+    items.sort(key=lambda item: _place(item.nodeid))  # stable: the rest keeps its order
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, beginning in enumerate(LONG) if nodeid.startswith(beginning)), len(LONG))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    config.option.loadscopereorder = False  # this process collects nothing itself
     return ByFile(config, log)

@@ -10,7 +10,7 @@ def test_a_mask_shows_the_country_and_the_last_four_characters() -> None:
 
 
 def test_equal_ibans_are_found_within_an_organisation_only() -> None:
-    keyring = crypto.parse("test:" + "A" * 42 + "A=")
+    keyring = crypto.Keyring.parse("test:" + "A" * 42 + "A=")
     ours, theirs = (iban.iban_purpose(uuid4()) for _ in range(2))
     number = "FR1420041010050500013M02606"
     assert keyring.blind_index(number, purpose=ours) == keyring.blind_index(number, purpose=ours)

@@ -109,7 +109,7 @@ def test_of_tabler_stays_what_templates_use_and_little_else(built: Path) -> None
 
 def test_the_colour_of_every_status_is_there(built: Path) -> None:
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
-    colours = templates.get_template("macros/ui.html").module.status_colours.values()  # type: ignore[attr-defined]
+    colours = templates.get_template("macros/badges.html").module.status_colours.values()  # type: ignore[attr-defined]
     assert {f"status-{colour}" for colour in colours} <= _classes_styled(_tablers_part(built))
 
 

@@ -124,7 +124,9 @@ def test_the_mrr_of_a_view_is_normalised_and_leaves_out_what_does_not_count(cast
     # 10 × (52/12 + 26/12 + 1 + 1/2 + 1/3 + 1/12) + 10
     assert totals == listing.SubscriptionTotals(11, {"EUR": Decimal("94.17"), "CHF": Decimal("10.00")})
     assert list_subscriptions(SubscriptionsView(frequency=Frequency.WEEKLY)).totals.mrr == {"EUR": Decimal("43.33")}
-    assert list_subscriptions(SubscriptionsView(status=SubscriptionStatus.PENDING)).totals == listing.Totals(1, {})
+    assert list_subscriptions(
+        SubscriptionsView(status=SubscriptionStatus.PENDING)
+    ).totals == listing.SubscriptionTotals(1, {})
 
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(cast: Cast) -> None:
