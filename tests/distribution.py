@@ -1,8 +1,8 @@
 """How bin/test spreads the tests over its processes: by file, the browser tests as one, and the longest first.
 
 Module fixtures (a whole bin/dev, say) are then made once, and one world is driven by a browser at a time. (The mark
-xdist_group would say the same test by test, but pytest 9.2 ignores it.) By itself xdist begins with the files that hold the
-most tests, and leaves the long ones to the end, where one process works on them alone.
+xdist_group would say the same test by test, but pytest 9.2 ignores it.) By itself xdist begins with the files that hold
+the most tests, and leaves the long ones to the end, where one process works on them alone.
 """
 
 import pytest
@@ -20,7 +20,7 @@ LONG = (
     "tests/services/refunds/test_crashes.py",
     "tests/startup/",
 )
-"""Beginnings of paths, of some minutes down to half a minute; start-up is not tried while the browser's world starts."""
+"""Beginnings of paths, from minutes down to half a minute; start-up comes once the browser's world has started."""
 
 
 class ByFile(LoadFileScheduling):
