@@ -96,12 +96,12 @@ def _migrate(app: Flask) -> None:
         upgrade(revision="0020")
 
 
-def _wait_until_it_waits(connection: psycopg.Connection, mode: str) -> int:
-    """The process of the migration, once another one's lock keeps it from going on."""
+def _wait_until_it_waits(connection: psycopg.Connection, kind: str, mode: str) -> int:
+    """The process of the migration, once another one's lock of that kind keeps it from going on."""
     deadline = time.monotonic() + 30
     waiting = """SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE application_name = 'crm-migrate' AND datname = current_database() AND mode = %s AND NOT granted"""
-    while (found := connection.execute(waiting.encode(), [mode]).fetchone()) is None:
+    WHERE application_name = 'crm-migrate' AND datname = current_database() AND locktype = %s AND mode = %s AND NOT granted"""
+    while (found := connection.execute(waiting.encode(), [kind, mode]).fetchone()) is None:
         assert time.monotonic() < deadline, "the migration does not come to the lock"
     return int(found[0])
 
@@ -117,7 +117,7 @@ def test_a_migration_that_is_killed_goes_on_where_it_stood(old: Flask) -> None:
         looking.execute(HOLD)
         looking.execute("SELECT pg_advisory_lock(1)")
         migration = threads.submit(_migrate, old)
-        process = _wait_until_it_waits(looking, "ShareLock")
+        process = _wait_until_it_waits(looking, "advisory", "ShareLock")
         assert sum(each is not None for each in _numbers(looking)) == LOT
         writing = _as_application(old)
         writing.execute("SET lock_timeout = '100ms'")
@@ -148,7 +148,7 @@ def test_a_long_transaction_does_not_make_writers_wait_behind_the_migration(old:
         with long.transaction():
             long.execute("SELECT FROM subscriptions")
             migration = threads.submit(_migrate, old)
-            _wait_until_it_waits(looking, "AccessExclusiveLock")
+            _wait_until_it_waits(looking, "relation", "AccessExclusiveLock")
             with _as_application(old) as writing:
                 writing.execute("SET lock_timeout = '10s'")
                 writing.execute("UPDATE subscriptions SET changed_at = now()")
