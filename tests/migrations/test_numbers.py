@@ -100,7 +100,8 @@ def _wait_until_it_waits(connection: psycopg.Connection, kind: str, mode: str) -
     """The process of the migration, once another one's lock of that kind keeps it from going on."""
     deadline = time.monotonic() + 30
     waiting = """SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE application_name = 'crm-migrate' AND datname = current_database() AND locktype = %s AND mode = %s AND NOT granted"""
+    WHERE application_name = 'crm-migrate' AND datname = current_database()
+      AND locktype = %s AND mode = %s AND NOT granted"""
     while (found := connection.execute(waiting.encode(), [kind, mode]).fetchone()) is None:
         assert time.monotonic() < deadline, "the migration does not come to the lock"
     return int(found[0])
