@@ -15,6 +15,12 @@ WRONG_IDENTIFIER = (
     f"Une référence a {LARGEST_IDENTIFIER} caractères au plus, parmi les lettres sans accent, les chiffres, l’espace "
     "et / - ? : ( ) . , ' +\u202f; ni « / » au début ou à la fin, ni « // »."
 )
+PATTERN_NUMBER = "{numero}"
+WRONG_PATTERN = (
+    f"Un modèle de référence contient {PATTERN_NUMBER} une fois, et tient en {LARGEST_IDENTIFIER} caractères avec un "
+    "numéro de dix chiffres\u202f; ses lettres sont celles que les banques lisent."
+)
+_PATTERN_DIGITS = 7
 _SET = r"a-zA-Z0-9 /\-?:().,'+"
 _OTHERS = re.compile(f"[^{_SET}]")
 _SIGNIFICANT = re.compile("[a-zA-Z0-9]")
@@ -75,3 +81,13 @@ def is_bic(text: str) -> bool:
 def _checks(text: str) -> bool:
     """ISO 7064, MOD 97-10."""
     return int("".join(str(int(character, 36)) for character in text)) % 97 == 1
+
+
+def is_pattern(pattern: str) -> bool:
+    """Whether references of mandates can be made by it for a long time to come."""
+    return pattern.count(PATTERN_NUMBER) == 1 and is_identifier(fill_pattern(pattern, 10**9))
+
+
+def fill_pattern(pattern: str, number: int) -> str:
+    """The reference of that number; numbers have seven digits at least, so that references sort as they do."""
+    return pattern.replace(PATTERN_NUMBER, str(number).zfill(_PATTERN_DIGITS))

@@ -34,6 +34,7 @@ def test_every_particular_has_its_option(flask: Command) -> None:
     flask("create", "nord", "--name", "Maison du Nord", "--company", "Nord SAS")
     given = {"siren": "732829320", "vat_number": "FR44732829320", "share_capital": "1000"}
     given |= {"email": "contact@nord.example", "phone": "+33199000001"}
+    given |= {"umr_pattern": "NORD/{numero}"}
     given |= dict.fromkeys(organisations.PARTICULARS.keys() - given.keys(), "texte")
     options = [text for name, value in given.items() for text in ("--" + name.replace("_", "-"), value)]
     done = flask("set-company", "--organisation", "nord", *options)

@@ -1,6 +1,6 @@
 """Bank accounts and SEPA mandates of clients."""
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,7 +16,10 @@ from webapp.tenancy import OrganisationScoped
 
 
 class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
-    """An IBAN, encrypted; ``iban_masked`` is what pages show, ``iban_index`` is what equality is tested on."""
+    """An IBAN, encrypted; ``iban_masked`` is what pages show, ``iban_index`` is what equality is tested on.
+
+    Once ``archived_at``, it is offered no more.
+    """
 
     __tablename__ = "bank_accounts"
     __table_args__ = (
@@ -31,6 +34,7 @@ class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
     bic: Mapped[bytes | None] = mapped_column(LargeBinary)
     holder: Mapped[str | None] = mapped_column(String(200))
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+    archived_at: Mapped[datetime | None]
 
     @staticmethod
     def place(organisation_id: UUID, account_id: UUID, column: str) -> str:
@@ -89,7 +93,7 @@ _FAULTS = {
 class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company.
 
-    ``last_used_on`` is the date of the last collection presented under it.
+    ``signed_in`` is where it was signed. ``last_used_on`` is the date of the last collection presented under it.
     """
 
     __tablename__ = "mandates"
@@ -114,6 +118,8 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     umr: Mapped[str | None] = mapped_column(String(35))
     status: Mapped[MandateStatus] = mapped_column(stored_enum(MandateStatus))
     signed_on: Mapped[date | None]
+    signed_in: Mapped[str | None] = mapped_column(String(70))
+    revoked_on: Mapped[date | None]
     last_used_on: Mapped[date | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
 

@@ -4,8 +4,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import Index, Numeric, String, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
+from webapp import sepa
+from webapp.errors import InvalidInputError
 from webapp.models.base import Base, Identified, Timestamped, new_id
 from webapp.tenancy import OrganisationScoped
 
@@ -21,7 +23,10 @@ class Organisation(Timestamped, Base):
 
 
 class Company(OrganisationScoped, Identified, Timestamped, Base):
-    """A legal entity (société) selling within an organisation. What the law wants on an invoice is kept here."""
+    """A legal entity (société) selling within an organisation. What the law wants on an invoice is kept here.
+
+    References of mandates (RUM) that are given to it follow ``umr_pattern``; ``umr_count`` is the last number drawn.
+    """
 
     __tablename__ = "companies"
     __table_args__ = (
@@ -46,5 +51,14 @@ class Company(OrganisationScoped, Identified, Timestamped, Base):
     country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
     email: Mapped[str | None] = mapped_column(String(320))
     phone: Mapped[str | None] = mapped_column(String(20))
+    umr_pattern: Mapped[str] = mapped_column(String(35), default="RUM-{numero}", server_default="RUM-{numero}")
+    umr_count: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     is_default: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+    @validates("umr_pattern")
+    def _check_pattern(self, _key: str, pattern: str | None) -> str:
+        """Raises InvalidInputError for one that makes no references."""
+        if pattern is None or not sepa.is_pattern(pattern):
+            raise InvalidInputError(sepa.WRONG_PATTERN, field="umr_pattern")
+        return pattern

@@ -25,6 +25,10 @@ class EventKind(StrEnum):
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
+    ACCOUNT_ARCHIVED = "account_archived"
+    MANDATE_ADDED = "mandate_added"
+    MANDATE_CHANGED = "mandate_changed"
+    MANDATE_REVOKED = "mandate_revoked"
     IDENTITY_CARD_REVEALED = "identity_card_revealed"
     CONTRACT_CREATED = "contract_created"
     CONTRACT_UPDATED = "contract_updated"
@@ -60,6 +64,10 @@ class EventKind(StrEnum):
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",
+            "account_archived": "Compte bancaire archivé",
+            "mandate_added": "Mandat SEPA ajouté",
+            "mandate_changed": "Mandat SEPA modifié",
+            "mandate_revoked": "Mandat SEPA révoqué",
             "identity_card_revealed": "Pièce d’identité affichée en clair",
             "contract_created": "Contrat créé",
             "contract_updated": "Contrat modifié",

@@ -132,5 +132,6 @@ PARTICULARS: dict[str, Callable[[str], object]] = {
     "share_capital": _capital,
     "email": normalise_email,
     "phone": normalise_phone,
+    "umr_pattern": str.strip,
 }
 """What can be said of a company, each with how it is read. Raises InvalidInputError."""

@@ -15,6 +15,7 @@ from webapp.models.base import new_id
 from webapp.models.charges import Charge
 from webapp.models.invoices import Invoice
 from webapp.models.organisations import Company
+from webapp.services import pdf
 from webapp.services.invoices import crediting, finalising, printing
 from webapp.services.invoices.drafting import draft_for_charge
 
@@ -118,7 +119,7 @@ def test_without_pango_a_sentence_says_what_is_missing(invoice: Invoice, monkeyp
             raise OSError("cannot load library 'libpango-1.0-0'")
         return load(name, *given, **more)  # type: ignore[arg-type]
 
-    printing._printer.cache_clear()
+    pdf.printer.cache_clear()
     monkeypatch.setattr(builtins, "__import__", fail)
-    with pytest.raises(printing.PrintingUnavailableError, match="Pango"):
+    with pytest.raises(pdf.PrintingUnavailableError, match="Pango"):
         printing.print_invoice(invoice.id)

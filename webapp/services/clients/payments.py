@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, Mandate
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
 from webapp.models.base import linked
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 
@@ -36,6 +36,11 @@ class ClientAccount:
 
     account: BankAccount
     mandates: list[Mandate]
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no mandate stands on it."""
+        return all(mandate.status is MandateStatus.REVOKED for mandate in self.mandates)
 
 
 def list_accounts(client_id: UUID) -> list[ClientAccount]:

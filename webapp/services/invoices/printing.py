@@ -1,7 +1,5 @@
 """The PDF of an invoice or credit note: made when somebody asks for it, from frozen rows alone: it never changes."""
 
-import logging
-from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -13,8 +11,9 @@ from uuid import UUID
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webapp import french
-from webapp.errors import DomainError, UnavailableError
+from webapp.errors import DomainError
 from webapp.models.invoices import Invoice
+from webapp.services import pdf
 from webapp.services.invoices.listing import find_invoice
 
 TEMPLATES = Path(__file__).parent / "print"
@@ -27,16 +26,12 @@ class NotNumberedError(DomainError):
     """A draft is no invoice yet."""
 
 
-class PrintingUnavailableError(UnavailableError):
-    """The libraries that draw text are not installed on this server."""
-
-
 def print_invoice(invoice_id: UUID) -> bytes:
     """The invoice as a PDF. Raises NotFoundError, NotNumberedError, PrintingUnavailableError."""
     invoice = find_invoice(invoice_id)
     if invoice.number is None:
         raise NotNumberedError("Ce document n’a pas encore de numéro. Réessayez dans quelques instants.")
-    return _printer()(render(invoice))
+    return pdf.printer(TEMPLATES / "invoice.css")(render(invoice))
 
 
 def file_name(invoice: Invoice) -> str:
@@ -90,30 +85,3 @@ def _templates() -> Environment:
 
 def _day(day: date | None) -> str:
     return french.long_day(day) if day else ""
-
-
-@cache
-def _printer() -> Callable[[str], bytes]:
-    """From HTML to PDF. The library is loaded at the first invoice: it takes a second, and wants Pango."""
-    try:
-        from weasyprint import CSS, HTML  # noqa: PLC0415
-        from weasyprint.text.fonts import FontConfiguration  # noqa: PLC0415
-        from weasyprint.urls import URLFetcher  # noqa: PLC0415
-    except OSError as error:
-        raise PrintingUnavailableError(
-            "Les factures ne peuvent pas être imprimées sur ce serveur\u202f: la bibliothèque Pango n’y est pas "
-            "installée. Prévenez votre administrateur."
-        ) from error
-    for library in ("weasyprint", "weasyprint.progress", "fontTools"):  # they tell every step
-        logging.getLogger(library).setLevel(logging.WARNING)
-    source = (TEMPLATES / "invoice.css").read_text(encoding="utf-8")
-    fonts = FontConfiguration()
-    style = CSS(string=source, font_config=fonts)
-
-    def to_pdf(html: str) -> bytes:
-        # Nothing is fetched: whatever a name or a label holds, it reaches neither files nor the network.
-        page = HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=[]))
-        pdf: bytes = page.write_pdf(stylesheets=[style], font_config=fonts)
-        return pdf
-
-    return to_pdf

@@ -1,0 +1,162 @@
+"""Mandates are given, completed and revoked; their references are unique with a creditor."""
+
+from datetime import date
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import Cast
+from tests.services.mandates.conftest import AT, Fields
+from webapp import tenancy
+from webapp.errors import InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.clients import Client
+from webapp.models.contracts import PaymentMethod
+from webapp.models.subscriptions import SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.mandates import commands
+from webapp.services.mandates.commands import MandateStateError
+from webapp.services.subscriptions.means import PaymentFields, find_means
+
+
+def told(kind: EventKind) -> dict[str, list[str | None]]:
+    event = db.session.scalars(select(TimelineEvent).where(TimelineEvent.kind == kind)).one()
+    return event.changes
+
+
+def test_a_signed_mandate_can_be_charged_at_once(owner: Client, fields: Fields, cast: Cast) -> None:
+    mandate = commands.create_mandate(owner.id, fields(signed_in="Lille"), by=cast.commercial, at=AT)
+    assert (mandate.umr, mandate.status, mandate.signed_in) == ("RUM-0000001", MandateStatus.ACTIVE, "Lille")
+    assert mandate.fault(AT.date()) is None
+    assert told(EventKind.MANDATE_ADDED) == {"umr": [None, "RUM-0000001"]}
+    means = find_means(
+        PaymentFields(method="sepa", mandate_id=mandate.id),
+        client_id=owner.id,
+        company_id=factories.default_company().id,
+    )
+    assert (means.method, means.mandate) == (PaymentMethod.SEPA, mandate)
+
+
+def test_an_unsigned_one_waits_for_its_signature(owner: Client, fields: Fields, cast: Cast) -> None:
+    mandate = commands.create_mandate(owner.id, fields(signed_on=None), by=cast.commercial, at=AT)
+    assert not mandate.is_usable(AT.date())
+    commands.change_mandate(owner.id, mandate.id, fields(), by=cast.commercial, at=AT)
+    assert (mandate.umr, mandate.is_usable(AT.date())) == ("RUM-0000001", True)
+    assert told(EventKind.MANDATE_CHANGED) == {"signed_on": [None, "03/11/2026"]}
+
+
+def test_a_declared_one_is_completed_with_the_reference_on_the_paper(
+    owner: Client, declared: Mandate, fields: Fields, cast: Cast
+) -> None:
+    commands.change_mandate(owner.id, declared.id, fields(umr=" wlp+12/A "), by=cast.commercial, at=AT)
+    assert (declared.umr, declared.status) == ("wlp+12/A", MandateStatus.ACTIVE)
+    assert declared.is_usable(AT.date())
+
+
+def test_the_pattern_is_the_companys_and_what_is_taken_is_passed_over(
+    owner: Client, fields: Fields, cast: Cast
+) -> None:
+    factories.default_company().umr_pattern = "BOX/{numero}"
+    commands.create_mandate(owner.id, fields(umr="box/0000001"), by=cast.commercial, at=AT)
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    assert mandate.umr == "BOX/0000002"
+
+
+REFUSED = {
+    "forbidden letters": ({"umr": "RÛM 1"}, "umr", "35 caractères"),
+    "slash at the end": ({"umr": "RUM/"}, "umr", "35 caractères"),
+    "in the future": ({"signed_on": date(2026, 11, 21)}, "signed_on", "futur"),
+    "no account": ({"bank_account_id": None}, "bank_account_id", "compte"),
+    "an unknown account": ({"bank_account_id": uuid4()}, "bank_account_id", "compte"),
+    "no company": ({"company_id": None}, "company_id", "société"),
+    "an endless place": ({"signed_in": "x" * 71}, "signed_in", "70 caractères"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_names_its_field_and_writes_nothing(owner: Client, fields: Fields, cast: Cast, case: str) -> None:
+    changes, field, words = REFUSED[case]
+    with pytest.raises(InvalidInputError, match=words) as refusal:
+        commands.create_mandate(owner.id, fields(**changes), by=cast.commercial, at=AT)
+    assert refusal.value.field == field
+    assert db.session.scalars(select(Mandate)).all() == []
+
+
+def test_a_reference_is_one_mandates_with_a_creditor(owner: Client, fields: Fields, cast: Cast) -> None:
+    commands.create_mandate(owner.id, fields(umr="ABC-1"), by=cast.commercial, at=AT)
+    with pytest.raises(InvalidInputError, match="déjà celle d’un autre mandat") as refusal:
+        commands.create_mandate(owner.id, fields(umr="abc-1"), by=cast.commercial, at=AT)
+    assert refusal.value.field == "umr"
+    elsewhere = factories.CompanyFactory()
+    other = commands.create_mandate(owner.id, fields(umr="ABC-1", company_id=elsewhere.id), by=cast.commercial, at=AT)
+    assert other.umr == "ABC-1"
+
+
+def test_another_clients_account_is_none_of_this_one(fields: Fields, cast: Cast) -> None:
+    stranger: Client = factories.ClientFactory()
+    db.session.commit()
+    with pytest.raises(InvalidInputError) as refusal:
+        commands.create_mandate(stranger.id, fields(), by=cast.commercial, at=AT)
+    assert refusal.value.field == "bank_account_id"
+
+
+def test_one_under_which_money_was_collected_is_not_changed(owner: Client, fields: Fields, cast: Cast) -> None:
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    mandate.last_used_on = date(2026, 11, 10)
+    with pytest.raises(MandateStateError, match="prélèvements ont été faits"):
+        commands.change_mandate(owner.id, mandate.id, fields(umr="X"), by=cast.commercial, at=AT)
+    assert mandate.umr == "RUM-0000001"
+
+
+def test_revoking_says_what_stops_and_holds_for_good(owner: Client, fields: Fields, cast: Cast) -> None:
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    living = factories.SubscriptionFactory(client_id=owner.id, mandate_id=mandate.id, payment_method="sepa")
+    factories.SubscriptionFactory(
+        client_id=owner.id, mandate_id=mandate.id, payment_method="sepa", status=SubscriptionStatus.CANCELED
+    )
+    db.session.commit()
+    assert commands.find_stops(mandate) == ([living], 0)
+    for _ in range(2):
+        commands.revoke_mandate(owner.id, mandate.id, by=cast.manager, at=AT)
+    assert (mandate.status, mandate.revoked_on, mandate.is_usable(AT.date())) == (
+        MandateStatus.REVOKED,
+        AT.date(),
+        False,
+    )
+    assert told(EventKind.MANDATE_REVOKED) == {"umr": [None, "RUM-0000001"]}
+    with pytest.raises(MandateStateError, match="révoqué"):
+        commands.change_mandate(owner.id, mandate.id, fields(), by=cast.commercial, at=AT)
+
+
+def test_an_account_is_put_away_once_no_mandate_stands_on_it(
+    owner: Client, bank_account: BankAccount, fields: Fields, cast: Cast
+) -> None:
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    with pytest.raises(MandateStateError, match="révoquez-le d’abord"):
+        commands.archive_account(owner.id, bank_account.id, by=cast.commercial, at=AT)
+    commands.revoke_mandate(owner.id, mandate.id, by=cast.commercial, at=AT)
+    for _ in range(2):
+        commands.archive_account(owner.id, bank_account.id, by=cast.commercial, at=AT)
+    assert bank_account.archived_at == AT
+    assert told(EventKind.ACCOUNT_ARCHIVED) == {"iban": ["FR•• •••• 2606", None]}
+    with pytest.raises(InvalidInputError) as refusal:
+        commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    assert refusal.value.field == "bank_account_id"
+
+
+def test_an_outsider_finds_none_of_it(owner: Client, bank_account: BankAccount, fields: Fields, cast: Cast) -> None:
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    with tenancy.organisation(cast.other_organisation.id):
+        for act in (
+            lambda: commands.find_mandate(owner.id, mandate.id),
+            lambda: commands.create_mandate(owner.id, fields(), by=cast.outsider, at=AT),
+            lambda: commands.change_mandate(owner.id, mandate.id, fields(), by=cast.outsider, at=AT),
+            lambda: commands.revoke_mandate(owner.id, mandate.id, by=cast.outsider, at=AT),
+            lambda: commands.archive_account(owner.id, bank_account.id, by=cast.outsider, at=AT),
+        ):
+            with pytest.raises(NotFoundError):
+                act()
+    assert mandate.status is MandateStatus.ACTIVE

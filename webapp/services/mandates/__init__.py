@@ -1,0 +1,1 @@
+"""SEPA mandates: given, completed, printed, revoked; and those that lack something."""

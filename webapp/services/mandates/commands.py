@@ -1,0 +1,233 @@
+"""Giving, completing and revoking mandates, and putting away the accounts that they are given on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from webapp import clock, french, sepa
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.bank_files import BankFile, BankFileStatus
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.base import linked, new_id
+from webapp.models.charges import ChargeAttempt
+from webapp.models.identity import User
+from webapp.models.organisations import Company
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients.editing import find_client
+from webapp.services.contact import clean_text
+from webapp.services.mandates import references
+from webapp.transactions import transaction
+
+PLACE_LENGTH = 70
+LIVING = (
+    SubscriptionStatus.PENDING,
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.PAST_DUE,
+    SubscriptionStatus.PAUSED,
+)
+TAKEN = "Cette référence (RUM) est déjà celle d’un autre mandat donné à cette société."
+
+
+class MandateStateError(DomainError):
+    """The mandate, or the account, is in a state in which this cannot be done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MandateFields:
+    """A mandate as somebody wrote it down. Without ``umr`` one is made; without ``signed_on`` it waits to be signed."""
+
+    bank_account_id: UUID | None
+    company_id: UUID | None
+    umr: str = ""
+    signed_on: date | None = None
+    signed_in: str = ""
+
+
+def find_mandate(client_id: UUID, mandate_id: UUID) -> Mandate:
+    """A mandate of the client. Raises NotFoundError."""
+    mandate = db.session.scalar(select(Mandate).where(Mandate.id == mandate_id, Mandate.client_id == client_id))
+    if mandate is None:
+        raise NotFoundError("Ce mandat n’existe pas ou plus.")
+    return mandate
+
+
+def create_mandate(client_id: UUID, fields: MandateFields, *, by: User, at: datetime) -> Mandate:
+    """Note a mandate of the client; without a date of signature it is to be printed and signed.
+
+    Raises NotFoundError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        find_client(client_id)
+        mandate = Mandate(id=new_id(), client_id=client_id, created_at=at)
+        _write(mandate, fields, at=at)
+        db.session.add(mandate)
+        _flush()
+        _tell(mandate, EventKind.MANDATE_ADDED, by=by, at=at)
+    return mandate
+
+
+def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, by: User, at: datetime) -> Mandate:
+    """Complete a mandate that is declared or not signed yet, or correct one under which nothing was collected.
+
+    Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        mandate = _lock(client_id, mandate_id)
+        if mandate.status is MandateStatus.REVOKED:
+            raise MandateStateError("Un mandat révoqué ne se modifie plus\u202f: faites-en signer un autre.")
+        if mandate.last_used_on is not None:
+            raise MandateStateError("Des prélèvements ont été faits sous ce mandat\u202f: il ne se modifie plus.")
+        before = _worded(mandate)
+        _write(mandate, fields, at=at)
+        _flush()
+        after = _worded(mandate)
+        changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
+        if changes:
+            _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+    return mandate
+
+
+def revoke_mandate(client_id: UUID, mandate_id: UUID, *, by: User, at: datetime) -> Mandate:
+    """Nothing is collected under it any more. Revoking it twice changes nothing. Raises NotFoundError."""
+    with transaction():
+        mandate = _lock(client_id, mandate_id)
+        if mandate.status is not MandateStatus.REVOKED:
+            mandate.status, mandate.revoked_on = MandateStatus.REVOKED, at.astimezone(clock.PARIS).date()
+            _tell(mandate, EventKind.MANDATE_REVOKED, by=by, at=at)
+    return mandate
+
+
+class Stops(NamedTuple):
+    """What no longer goes on once a mandate is revoked: living subscriptions, and debits that the bank has not got."""
+
+    subscriptions: list[Subscription]
+    waiting_debits: int
+
+
+def find_stops(mandate: Mandate) -> Stops:
+    """What stands on the mandate now."""
+    subscriptions = select(Subscription).where(Subscription.mandate_id == mandate.id, Subscription.status.in_(LIVING))
+    unsent = (
+        select(func.count())
+        .select_from(ChargeAttempt)
+        .outerjoin(BankFile, linked(BankFile, ChargeAttempt.bank_file_id))
+        .where(
+            ChargeAttempt.mandate_id == mandate.id,
+            ChargeAttempt.waits_for_file() | (BankFile.status == BankFileStatus.PREPARED),
+        )
+    )
+    return Stops(
+        list(db.session.scalars(subscriptions.order_by(Subscription.number))), db.session.execute(unsent).scalar_one()
+    )
+
+
+def archive_account(client_id: UUID, account_id: UUID, *, by: User, at: datetime) -> BankAccount:
+    """Put an account away: it is offered no more. Doing so twice changes nothing.
+
+    Raises NotFoundError; MandateStateError while a mandate stands on it.
+    """
+    with transaction():
+        wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
+        account = db.session.scalar(wanted.with_for_update())
+        if account is None:
+            raise NotFoundError("Ce compte bancaire n’existe pas ou plus.")
+        standing = select(Mandate.id).where(
+            Mandate.bank_account_id == account_id, Mandate.status != MandateStatus.REVOKED
+        )
+        if db.session.scalar(standing.limit(1)):
+            raise MandateStateError("Un mandat est donné sur ce compte\u202f: révoquez-le d’abord.")
+        if account.archived_at is None:
+            account.archived_at = at
+            event = TimelineEvent(
+                client_id=client_id,
+                kind=EventKind.ACCOUNT_ARCHIVED,
+                at=at,
+                user_id=by.id,
+                changes={"iban": [account.iban_masked, None]},
+            )
+            db.session.add(event)
+    return account
+
+
+def _lock(client_id: UUID, mandate_id: UUID) -> Mandate:
+    wanted = select(Mandate).where(Mandate.id == mandate_id, Mandate.client_id == client_id)
+    mandate = db.session.scalar(wanted.with_for_update().execution_options(populate_existing=True))
+    if mandate is None:
+        raise NotFoundError("Ce mandat n’existe pas ou plus.")
+    return mandate
+
+
+def _write(mandate: Mandate, fields: MandateFields, *, at: datetime) -> None:
+    """Set the columns. Raises InvalidInputError, naming the field."""
+    account = _account(mandate.client_id, fields.bank_account_id)
+    company = db.session.scalar(select(Company).where(Company.id == fields.company_id))
+    if company is None:
+        raise InvalidInputError("Choisissez la société à qui le mandat est donné.", field="company_id")
+    signed_in = clean_text(fields.signed_in)
+    if len(signed_in) > PLACE_LENGTH:
+        raise InvalidInputError(f"C’est trop long\u202f: {PLACE_LENGTH} caractères au plus.", field="signed_in")
+    if fields.signed_on and fields.signed_on > at.astimezone(clock.PARIS).date():
+        raise InvalidInputError("La signature ne peut pas être dans le futur.", field="signed_on")
+    mandate.umr = _reference(mandate, fields.umr, company_id=company.id)
+    mandate.bank_account_id, mandate.company_id = account.id, company.id
+    mandate.signed_on, mandate.signed_in = fields.signed_on, signed_in or None
+    mandate.status = MandateStatus.ACTIVE
+
+
+def _account(client_id: UUID, account_id: UUID | None) -> BankAccount:
+    wanted = select(BankAccount).where(
+        BankAccount.id == account_id, BankAccount.client_id == client_id, BankAccount.archived_at.is_(None)
+    )
+    account = db.session.scalar(wanted)
+    if account is None:
+        raise InvalidInputError("Choisissez un compte bancaire du client.", field="bank_account_id")
+    return account
+
+
+def _reference(mandate: Mandate, written: str, *, company_id: UUID) -> str:
+    """What was typed, checked; what the mandate has already; else a new one."""
+    typed = clean_text(written)
+    if not typed:
+        return (
+            mandate.umr if mandate.umr and mandate.company_id == company_id else references.next_reference(company_id)
+        )
+    if not sepa.is_identifier(typed):
+        raise InvalidInputError(sepa.WRONG_IDENTIFIER, field="umr")
+    if references.is_taken(typed, company_id=company_id, besides=mandate.id):
+        raise InvalidInputError(TAKEN, field="umr")
+    return typed
+
+
+def _flush() -> None:
+    """Two people may type one reference at once. Raises InvalidInputError for the later one."""
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        if "umr" not in str(error.orig):
+            raise
+        raise InvalidInputError(TAKEN, field="umr") from error
+
+
+def _worded(mandate: Mandate) -> dict[str, str | None]:
+    """The timeline keeps words; the names are those of ``views/formats``."""
+    return {
+        "mandate_status": mandate.status.label,
+        "umr": mandate.umr,
+        "signed_on": french.day(mandate.signed_on) if mandate.signed_on else None,
+        "signed_in": mandate.signed_in,
+    }
+
+
+def _tell(
+    mandate: Mandate, kind: EventKind, changes: Mapping[str, list[Any]] | None = None, *, by: User, at: datetime
+) -> None:
+    words = dict(changes) if changes is not None else {"umr": [None, mandate.umr]}
+    event = TimelineEvent(client_id=mandate.client_id, kind=kind, at=at, user_id=by.id, changes=words)
+    db.session.add(event)

@@ -1,0 +1,134 @@
+"""The mandates that lack something, and how many subscriptions wait behind each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from dateutil.relativedelta import relativedelta
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
+
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.base import linked
+from webapp.models.clients import Client
+from webapp.models.organisations import Company
+from webapp.models.subscriptions import Subscription
+from webapp.services import keyset
+from webapp.services.clients.search import find_terms
+from webapp.services.keyset import Position
+from webapp.services.mandates.commands import LIVING
+
+PAGE_SIZE = 50
+BY_AGE = "created_at"
+IDLE_AFTER = relativedelta(months=36)
+SOON = relativedelta(months=3)
+
+
+class Lack(StrEnum):
+    """What a mandate lacks, as the address says it."""
+
+    DECLARED = "declares"
+    UNSIGNED = "a-signer"
+    IDLE = "inactifs"
+    IDLE_SOON = "bientot-inactifs"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "declares": "Déclarés, à compléter",
+            "a-signer": "À faire signer",
+            "inactifs": "Sans prélèvement depuis 36 mois",
+            "bientot-inactifs": "Bientôt 36 mois sans prélèvement",
+        }[self.value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MandatesView:
+    """Which mandates are shown: those that lack ``lack``, or anything; ``search`` is for words over clients."""
+
+    lack: Lack | None = None
+    search: str = ""
+    cursor: str | None = None
+
+
+class MandateRow(NamedTuple):
+    """A mandate that lacks something, with its client, and how many living subscriptions wait behind it."""
+
+    mandate: Mandate
+    client: Client
+    iban_masked: str
+    company: str | None
+    lack: Lack
+    waiting: int
+
+
+_WAITING = (
+    select(func.count())
+    .where(
+        Subscription.organisation_id == Mandate.organisation_id,
+        Subscription.mandate_id == Mandate.id,
+        Subscription.status.in_(LIVING),
+    )
+    .scalar_subquery()
+)
+
+
+def list_mandates(view: MandatesView, *, today: date, size: int = PAGE_SIZE) -> keyset.Page[MandateRow]:
+    """The mandates of the view, the oldest first."""
+    lacking = _lacking(today)
+    statement = (
+        select(Mandate, Client, BankAccount.iban_masked, Company.name, _WAITING)
+        .join(Client, linked(Client, Mandate.client_id))
+        .join(BankAccount, linked(BankAccount, Mandate.bank_account_id))
+        .outerjoin(Company, linked(Company, Mandate.company_id))
+        .where(or_(*lacking.values()) if view.lack is None else lacking[view.lack])
+    )
+    for term in find_terms(view.search):
+        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
+
+    def read(start: Position | None) -> Sequence[MandateRow]:
+        page = keyset.cut(statement, [Mandate.created_at, Mandate.id], start, is_descending=False, size=size)
+        return [
+            MandateRow(mandate, client, iban, company, _lack_of(mandate, today), waiting)
+            for mandate, client, iban, company, waiting in db.session.execute(page)
+        ]
+
+    start = keyset.decode(view.cursor, sort=BY_AGE, kind=datetime)
+    return keyset.page(read, start, place=lambda row: (row.mandate.created_at, row.mandate.id), sort=BY_AGE, size=size)
+
+
+def count_by_lack(*, today: date) -> dict[Lack, int]:
+    """How many mandates lack what."""
+    lacking = _lacking(today)
+    counts = [func.count().filter(condition) for condition in lacking.values()]
+    row = db.session.execute(
+        select(*counts).select_from(Mandate).where(Mandate.organisation_id == tenancy.current_organisation_id())
+    ).one()
+    return dict(zip(lacking, row, strict=True))
+
+
+def _lacking(today: date) -> dict[Lack, ColumnElement[bool]]:
+    """In a statement, what ``_lack_of`` says of one."""
+    active = and_(Mandate.status == MandateStatus.ACTIVE, Mandate.umr.is_not(None), Mandate.signed_on.is_not(None))
+    last = func.coalesce(Mandate.last_used_on, Mandate.signed_on)
+    idle_on = last + text("interval '36 months'")
+    return {
+        Lack.DECLARED: Mandate.status == MandateStatus.DECLARED,
+        Lack.UNSIGNED: and_(
+            Mandate.status == MandateStatus.ACTIVE, or_(Mandate.signed_on.is_(None), Mandate.umr.is_(None))
+        ),
+        Lack.IDLE: and_(active, idle_on <= today),
+        Lack.IDLE_SOON: and_(active, idle_on > today, idle_on <= today + SOON),
+    }
+
+
+def _lack_of(mandate: Mandate, today: date) -> Lack:
+    if mandate.status is MandateStatus.DECLARED:
+        return Lack.DECLARED
+    if mandate.signed_on is None or mandate.umr is None:
+        return Lack.UNSIGNED
+    return Lack.IDLE if (mandate.last_used_on or mandate.signed_on) + IDLE_AFTER <= today else Lack.IDLE_SOON

@@ -1,0 +1,157 @@
+"""A client's mandates: given, completed, printed and revoked; and its accounts put away."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import ForbiddenError, InvalidInputError
+from webapp.extensions import limiter
+from webapp.models.banking import Mandate
+from webapp.models.clients import Client
+from webapp.security import current_user
+from webapp.services.clients import banking, payments
+from webapp.services.clients.editing import find_client
+from webapp.services.mandates import commands, printing
+from webapp.services.mandates.commands import MandateFields, MandateStateError
+from webapp.services.subscriptions.offering import list_companies
+from webapp.views.clients.page import REVEALS
+from webapp.views.clients.tabs import ClientTab
+from webapp.views.layout import toast
+from webapp.views.lists import IMPOSSIBLE_DAY, read, read_day
+
+bp = Blueprint("mandates", __name__, url_prefix="/clients/<uuid:client_id>")
+
+
+@bp.get("/mandats/nouveau")
+def new(client_id: UUID) -> ResponseReturnValue:
+    """The form of a new mandate; ``?compte=`` is the account that it is given on."""
+    return _form_page(find_client(client_id), None, {"compte": request.args.get("compte", "")})
+
+
+@bp.post("/mandats/nouveau")
+def create(client_id: UUID) -> ResponseReturnValue:
+    """Note a new mandate."""
+    client = find_client(client_id)
+    try:
+        mandate = commands.create_mandate(client_id, _written(), by=current_user(), at=clock.now())
+    except InvalidInputError as error:
+        return _form_page(client, None, request.form, error), error.status
+    toast("success", _noted(mandate))
+    return _to_payments(client_id)
+
+
+@bp.get("/mandats/<uuid:mandate_id>")
+def edit(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """The form of a mandate that is there: to be completed, signed, corrected or revoked."""
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    return _form_page(client, mandate, _values(mandate))
+
+
+@bp.post("/mandats/<uuid:mandate_id>")
+def change(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """Complete or correct a mandate."""
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    try:
+        mandate = commands.change_mandate(client_id, mandate_id, _written(), by=current_user(), at=clock.now())
+    except (InvalidInputError, MandateStateError) as error:
+        return _form_page(client, mandate, request.form, error), error.status
+    toast("success", _noted(mandate))
+    return _to_payments(client_id)
+
+
+@bp.post("/mandats/<uuid:mandate_id>/revocation")
+def revoke(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """Revoke a mandate."""
+    mandate = commands.revoke_mandate(client_id, mandate_id, by=current_user(), at=clock.now())
+    toast("success", f"Mandat {mandate.umr or 'déclaré'} révoqué\u202f: plus rien n’est prélevé sous lui.")
+    return _to_payments(client_id)
+
+
+@bp.post("/mandats/<uuid:mandate_id>/pdf")
+@limiter.limit(REVEALS, key_func=lambda: str(session.get("user_id")))
+def download(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """The form to sign, as a PDF. Its IBAN is written in where the user may see it, and the timeline tells so."""
+    mandate = commands.find_mandate(client_id, mandate_id)
+    printing.render(mandate, None)  # refused before anything is revealed
+    try:
+        details = banking.reveal(client_id, mandate.bank_account_id, by=current_user(), at=clock.now())
+    except ForbiddenError:
+        details = None
+    response = make_response(printing.print_mandate(mandate, details))
+    response.mimetype = "application/pdf"
+    response.headers.set("Content-Disposition", "attachment", filename=printing.file_name(mandate))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@bp.post("/comptes/<uuid:account_id>/archivage")
+def archive(client_id: UUID, account_id: UUID) -> ResponseReturnValue:
+    """Put an account away."""
+    try:
+        account = commands.archive_account(client_id, account_id, by=current_user(), at=clock.now())
+    except MandateStateError as error:
+        toast("error", error.message)
+    else:
+        toast("success", f"Compte {account.iban_masked} archivé.")
+    return _to_payments(client_id)
+
+
+def _written() -> MandateFields:
+    """What stands in the form. Raises InvalidInputError for a day that there is not."""
+    typed = request.form.get("signature", "").strip()
+    signed_on = read_day(typed)
+    if typed and signed_on is None:
+        raise InvalidInputError(IMPOSSIBLE_DAY, field="signed_on")
+    return MandateFields(
+        bank_account_id=read(UUID, request.form.get("compte")),
+        company_id=read(UUID, request.form.get("societe")),
+        umr=request.form.get("rum", ""),
+        signed_on=signed_on,
+        signed_in=request.form.get("lieu", ""),
+    )
+
+
+def _values(mandate: Mandate) -> dict[str, Any]:
+    return {
+        "compte": str(mandate.bank_account_id),
+        "societe": str(mandate.company_id or ""),
+        "rum": mandate.umr or "",
+        "signature": mandate.signed_on.isoformat() if mandate.signed_on else "",
+        "lieu": mandate.signed_in or "",
+    }
+
+
+def _form_page(
+    client: Client,
+    mandate: Mandate | None,
+    written: Any,
+    problem: InvalidInputError | MandateStateError | None = None,
+) -> str:
+    accounts = [entry.account for entry in payments.list_accounts(client.id) if entry.account.archived_at is None]
+    companies = list_companies()
+    return render_template(
+        "mandates/form.html",
+        client=client,
+        mandate=mandate,
+        fault=mandate.fault(clock.today()) if mandate else None,
+        stops=commands.find_stops(mandate) if mandate else None,
+        written=written,
+        problem=problem,
+        accounts=[(str(account.id), account.iban_masked) for account in accounts],
+        companies=[(str(company.id), company.name) for company in companies],
+        today=clock.today().isoformat(),
+        back=url_for("client.show", client_id=client.id, onglet=ClientTab.PAYMENTS),
+    )
+
+
+def _noted(mandate: Mandate) -> str:
+    if mandate.signed_on is None:
+        return f"Mandat {mandate.umr} enregistré\u202f: imprimez-le et faites-le signer."
+    return f"Mandat {mandate.umr} enregistré\u202f: il peut servir."
+
+
+def _to_payments(client_id: UUID) -> ResponseReturnValue:
+    return redirect(url_for("client.show", client_id=client_id, onglet=ClientTab.PAYMENTS), 303)
