@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column("mandates", sa.Column("signed_in", sa.String(70)))
     op.add_column("mandates", sa.Column("revoked_on", sa.Date()))
     op.add_column("bank_accounts", sa.Column("archived_at", sa.DateTime(timezone=True)))
-    op.add_column("companies", sa.Column("umr_pattern", sa.String(35), nullable=False, server_default="RUM-{numero}"))
+    op.add_column("companies", sa.Column("umr_pattern", sa.String(35), nullable=False, server_default="MD-{numero}"))
     op.add_column("companies", sa.Column("umr_count", sa.Integer(), nullable=False, server_default="0"))
 
 

@@ -44,9 +44,9 @@ def test_a_bare_client_gets_a_mandate(synced: World, sign_in: SignIn, shot: Shot
     ).first.click()
     with page.expect_download() as download:
         page.get_by_test_id("mandate-pdf").click()
-    assert download.value.suggested_filename.startswith("Mandat SEPA RUM-")
+    assert download.value.suggested_filename.startswith("Mandat SEPA MD-")
     page.get_by_label("Signé le").fill("2026-11-02")
-    page.get_by_label("À", exact=True).fill("Lille")
+    page.get_by_label("Lieu de signature").fill("Lille")
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_test_id("toast")).to_contain_text("il peut servir")
     page.get_by_test_id("mandate-link").click()

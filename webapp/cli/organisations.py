@@ -36,7 +36,7 @@ def create(slug: str, name: str, company: str) -> None:
 @click.option("--city")
 @click.option("--email")
 @click.option("--phone")
-@click.option("--umr-pattern", help="Le modèle des références de mandat (RUM), par exemple RUM-{numero}.")
+@click.option("--umr-pattern", help="Le modèle des références de mandat (RUM), par exemple MD-{numero}.")
 def set_company(slug: str, company: str | None, **particulars: str | None) -> None:
     """Change ce qui est donné de ce que disent les factures, et laisse le reste ; un texte vide efface."""
     given = {name: value for name, value in particulars.items() if value is not None}

@@ -51,7 +51,7 @@ class Company(OrganisationScoped, Identified, Timestamped, Base):
     country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
     email: Mapped[str | None] = mapped_column(String(320))
     phone: Mapped[str | None] = mapped_column(String(20))
-    umr_pattern: Mapped[str] = mapped_column(String(35), default="RUM-{numero}", server_default="RUM-{numero}")
+    umr_pattern: Mapped[str] = mapped_column(String(35), default="MD-{numero}", server_default="MD-{numero}")
     umr_count: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     is_default: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

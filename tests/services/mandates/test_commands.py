@@ -29,9 +29,9 @@ def told(kind: EventKind) -> dict[str, list[str | None]]:
 
 def test_a_signed_mandate_can_be_charged_at_once(owner: Client, fields: Fields, cast: Cast) -> None:
     mandate = commands.create_mandate(owner.id, fields(signed_in="Lille"), by=cast.commercial, at=AT)
-    assert (mandate.umr, mandate.status, mandate.signed_in) == ("RUM-0000001", MandateStatus.ACTIVE, "Lille")
+    assert (mandate.umr, mandate.status, mandate.signed_in) == ("MD-0000001", MandateStatus.ACTIVE, "Lille")
     assert mandate.fault(AT.date()) is None
-    assert told(EventKind.MANDATE_ADDED) == {"umr": [None, "RUM-0000001"]}
+    assert told(EventKind.MANDATE_ADDED) == {"umr": [None, "MD-0000001"]}
     means = find_means(
         PaymentFields(method="sepa", mandate_id=mandate.id),
         client_id=owner.id,
@@ -44,7 +44,7 @@ def test_an_unsigned_one_waits_for_its_signature(owner: Client, fields: Fields, 
     mandate = commands.create_mandate(owner.id, fields(signed_on=None), by=cast.commercial, at=AT)
     assert not mandate.is_usable(AT.date())
     commands.change_mandate(owner.id, mandate.id, fields(), by=cast.commercial, at=AT)
-    assert (mandate.umr, mandate.is_usable(AT.date())) == ("RUM-0000001", True)
+    assert (mandate.umr, mandate.is_usable(AT.date())) == ("MD-0000001", True)
     assert told(EventKind.MANDATE_CHANGED) == {"signed_on": [None, "03/11/2026"]}
 
 
@@ -108,7 +108,7 @@ def test_one_under_which_money_was_collected_is_not_changed(owner: Client, field
     mandate.last_used_on = date(2026, 11, 10)
     with pytest.raises(MandateStateError, match="prélèvements ont été faits"):
         commands.change_mandate(owner.id, mandate.id, fields(umr="X"), by=cast.commercial, at=AT)
-    assert mandate.umr == "RUM-0000001"
+    assert mandate.umr == "MD-0000001"
 
 
 def test_revoking_says_what_stops_and_holds_for_good(owner: Client, fields: Fields, cast: Cast) -> None:
@@ -126,7 +126,7 @@ def test_revoking_says_what_stops_and_holds_for_good(owner: Client, fields: Fiel
         AT.date(),
         False,
     )
-    assert told(EventKind.MANDATE_REVOKED) == {"umr": [None, "RUM-0000001"]}
+    assert told(EventKind.MANDATE_REVOKED) == {"umr": [None, "MD-0000001"]}
     with pytest.raises(MandateStateError, match="révoqué"):
         commands.change_mandate(owner.id, mandate.id, fields(), by=cast.commercial, at=AT)
 

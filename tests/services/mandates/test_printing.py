@@ -28,7 +28,7 @@ def test_all_that_makes_it_a_mandate_stands_on_it(mandate: Mandate) -> None:
     page = printing.render(mandate, Revealed("FR1420041010050500013M02606", "PSSTFRPPXXX"))
     for words in (
         "Mandat de prélèvement SEPA",
-        "RUM-0000001",
+        "MD-0000001",
         "FR72ZZZ123456",
         "Durand",
         "1 rue Basse",

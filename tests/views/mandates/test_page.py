@@ -42,7 +42,7 @@ def test_an_account_without_mandate_leads_to_the_form_and_the_form_back(
     answer = client.post(address, data=form)
     assert (answer.status_code, answer.location) == (303, f"/clients/{owner.id}?onglet=paiements")
     page = client.get(answer.location).text
-    assert "Mandat RUM-0000001 enregistré" in page
+    assert "Mandat MD-0000001 enregistré" in page
     assert only_mandate().signed_in == "Lille"
 
 
