@@ -116,3 +116,7 @@ def test_a_size_in_bytes() -> None:
         "3,4\u202fMo",
         "5\u202fGo",
     ]
+
+
+def test_a_country_has_its_name_and_a_code_that_is_none_stays() -> None:
+    assert [french.country(code) for code in ("FR", "RE", "XX")] == ["France", "La Réunion", "XX"]

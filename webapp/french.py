@@ -130,6 +130,11 @@ def duration(value: timedelta | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def country(code: str) -> str:
+    """The name of a country (ISO 3166 alpha-2); a code that is none stays as it is."""
+    return str(LOCALE.territories.get(code, code))
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """The word for so many: 0 contrat, 1 contrat, 2 contrats. ``many`` where an « s » at each word will not do."""
     if LOCALE.plural_form(number) == "one":

@@ -9,12 +9,12 @@ import phonenumbers
 from flask import Flask
 
 from webapp.french import (
-    LOCALE,
     NOTHING,
     ago,
     amount,
     amounts,
     counted,
+    country,
     day,
     duration,
     file_size,
@@ -107,20 +107,15 @@ def delivery_lines(client: Client) -> list[str]:
     return _address(street, client.delivery_postcode, client.delivery_city, client.delivery_country)
 
 
-def _address(street: list[str | None], postcode: str | None, city: str | None, country: str) -> list[str]:
+def _address(street: list[str | None], postcode: str | None, city: str | None, code: str) -> list[str]:
     town = f"{postcode or ''} {city or ''}".strip()
     written = [line for line in (*street, town) if line]
-    return [*written, country_name(country)] if country != "FR" and written else written
+    return [*written, country(code)] if code != "FR" and written else written
 
 
 def written_text(value: str) -> list[str]:
     """What somebody wrote, line by line: a template puts the breaks."""
     return value.split("\n")
-
-
-def country_name(code: str) -> str:
-    """The French name of a country (ISO 3166 alpha-2)."""
-    return str(_COUNTRY_NAMES.get(code, code))
 
 
 def _written_day(value: str) -> str:
@@ -129,7 +124,6 @@ def _written_day(value: str) -> str:
 
 
 _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in ClientStatus}
-_COUNTRY_NAMES = LOCALE.territories
 
 FIELD_LABELS = {
     "status": "Statut",
@@ -182,6 +176,6 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "ends_on": _written_day,
     "recurring_amount": lambda value: amount(Decimal(value)),
     "phone": phone,
-    "country": country_name,
-    "delivery_country": country_name,
+    "country": country,
+    "delivery_country": country,
 }

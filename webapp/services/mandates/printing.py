@@ -73,5 +73,14 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"day": french.day, "in_fours": lambda text: " ".join(wrap(text, 4))}
+    environment.filters |= {
+        "day": french.day,
+        "country": french.country,
+        "in_fours": lambda text: " ".join(wrap(text, 4)),
+    }
     return environment
+
+
+def _in_fours(text: str) -> str:
+    """An IBAN as people read it."""
+    return " ".join(wrap(text, 4))

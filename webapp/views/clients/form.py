@@ -49,8 +49,8 @@ def _clean(value: str | None) -> str:
 def _countries() -> dict[str, str]:
     """Names by code, France first."""
     others = phonenumbers.SUPPORTED_REGIONS - {"FR"}
-    by_name = sorted(others, key=lambda code: unicodedata.normalize("NFKD", formats.country_name(code)))
-    return {code: formats.country_name(code) for code in ("FR", *by_name)}
+    by_name = sorted(others, key=lambda code: unicodedata.normalize("NFKD", french.country(code)))
+    return {code: french.country(code) for code in ("FR", *by_name)}
 
 
 COUNTRIES = _countries()
@@ -95,10 +95,8 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     def offer_choices(self, present: ClientFields) -> None:
         """Fill the selects, with the present values even where they are no longer offered."""
-        self.country.choices = COUNTRIES | {present.country: formats.country_name(present.country)}
-        self.delivery_country.choices = COUNTRIES | {
-            present.delivery_country: formats.country_name(present.delivery_country)
-        }
+        self.country.choices = COUNTRIES | {present.country: french.country(present.country)}
+        self.delivery_country.choices = COUNTRIES | {present.delivery_country: french.country(present.delivery_country)}
         commercials = list_commercials(including=present.commercial_id)
         self._commercials = {"": "Aucun"} | {str(commercial.id): commercial.full_name for commercial in commercials}
         self.commercial_id.choices = self._commercials
