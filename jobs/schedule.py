@@ -63,7 +63,7 @@ TIMETABLE = (
 )
 
 
-def keep(timetable: tuple[TimetableEntry, ...], *, at: datetime) -> None:
+def perform_due(timetable: tuple[TimetableEntry, ...], *, at: datetime) -> None:
     """Do what is due at ``at``. A failing entry is logged and tried at its next tick; the others go on."""
     for entry in timetable:
         try:
@@ -90,7 +90,7 @@ def main() -> None:
     log.info("schedule_on")
     while not stop.is_set():
         with app.app_context():
-            keep(TIMETABLE, at=clock.now())
+            perform_due(TIMETABLE, at=clock.now())
         stop.wait(PULSE_SECONDS)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from jobs.schedule import TIMETABLE, TimetableEntry, keep
+from jobs.schedule import TIMETABLE, TimetableEntry, perform_due
 from tests.conftest import Cast
 from webapp import tenancy
 
@@ -22,7 +22,7 @@ def test_a_failing_entry_does_not_stop_the_others(cast: Cast) -> None:
 
     timetable = (TimetableEntry("first", MINUTE, fail), TimetableEntry("second", MINUTE, work))
     for moment in (NOON, NOON + MINUTE, NOON + MINUTE + timedelta(seconds=20)):
-        keep(timetable, at=moment)
+        perform_due(timetable, at=moment)
     assert done == [NOON + MINUTE]
 
 
@@ -63,7 +63,7 @@ def test_the_timetable_is_as_agreed() -> None:
 
 
 def test_every_entry_can_be_done(app_context: None) -> None:
-    keep(TIMETABLE, at=NOON)
+    perform_due(TIMETABLE, at=NOON)
     for entry in TIMETABLE:
         with tenancy.organisation(None):  # type: ignore[arg-type]
             entry.work(at=NOON)

@@ -22,7 +22,7 @@ def quota() -> int:
     return _quota
 
 
-def keep(content: bytes, *, organisation_id: UUID) -> str:
+def store(content: bytes, *, organisation_id: UUID) -> str:
     """Write a file, whole and to the disk, and give the name it is kept under."""
     name = secrets.token_hex(32)
     path = path_of(name, organisation_id=organisation_id)

@@ -249,14 +249,14 @@ def test_a_cancellation_at_the_end_of_the_period_charges_nothing_more_and_can_be
     assert (subscription.status, subscription.cancels_on) == (ACTIVE, date(2026, 11, 30))
     assert subscription.cancel_at_period_end
     assert subscription.next_charge_on is None
-    lifecycle.keep(subscription.id, by=cast.manager, at=NOON)
+    lifecycle.withdraw_cancellation(subscription.id, by=cast.manager, at=NOON)
     assert (subscription.cancels_on, subscription.next_charge_on) == (None, date(2026, 11, 30))
     assert [row.changes for row in history.list_history(subscription.id)] == [
         {"cancels_on": ["2026-11-30", None]},
         {"cancels_on": [None, "2026-11-30"]},
     ]
     with pytest.raises(TransitionRefusedError, match="Aucune résiliation"):
-        lifecycle.keep(subscription.id, by=cast.manager, at=NOON)
+        lifecycle.withdraw_cancellation(subscription.id, by=cast.manager, at=NOON)
 
 
 def test_the_timetable_ends_what_was_to_end(cast: Cast) -> None:

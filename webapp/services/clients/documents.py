@@ -91,7 +91,7 @@ def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, 
     name, kind = _checked(given_name, content)
     organisation_id = current_organisation_id()
     find_client(client_id)
-    stored_as = document_store.keep(content, organisation_id=organisation_id)
+    stored_as = document_store.store(content, organisation_id=organisation_id)
     try:
         with transaction():
             _refuse_beyond_quota(len(content))

@@ -154,7 +154,7 @@ def cancel(
     return subscription
 
 
-def keep(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscription:
+def withdraw_cancellation(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscription:
     """Withdraw the cancellation planned for the end of the period. Raises TransitionRefusedError if there is none."""
     with transaction():
         subscription = find_for_update(subscription_id)

@@ -118,7 +118,7 @@ def _cancel(subscription_id: UUID, form: dict[str, Any]) -> None:
 
 
 def _keep(subscription_id: UUID, _form: dict[str, Any]) -> None:
-    lifecycle.keep(subscription_id, by=current_user(), at=clock.now())
+    lifecycle.withdraw_cancellation(subscription_id, by=current_user(), at=clock.now())
 
 
 _DO: dict[SubscriptionAction, Callable[[UUID, dict[str, Any]], None]] = {
