@@ -87,7 +87,7 @@ def _flask_config(settings: Settings, redis: Redis) -> dict[str, object]:
         "WTF_CSRF_HEADERS": ["X-CSRFToken"],
         "RATELIMIT_STORAGE_URI": "redis://",  # the pool below says where
         "RATELIMIT_STORAGE_OPTIONS": {"connection_pool": redis.connection_pool},
-        "RATELIMIT_STRATEGY": "moving-window",
+        "RATELIMIT_STRATEGY": "sliding-window-counter",  # two numbers, however much was asked
     }
 
 
