@@ -47,7 +47,7 @@ def test_everything_in_order_is_ok(supervisor: FlaskClient) -> None:
     tick(minutes_ago=1)
     status, body = ask(supervisor)
     assert status == 200
-    assert body.pop("scheduler_age") in (60, 61)
+    assert 60 <= body.pop("scheduler_age") < 120  # the first look reads all migrations, which takes a while
     assert body == {
         "status": "ok",
         "database": "ok",
