@@ -4,12 +4,28 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webapp.errors import UnavailableError
 
 
 class PrintingUnavailableError(UnavailableError):
     """The libraries that draw text are not installed on this server."""
+
+
+def templates(folder: Path, **filters: Callable[..., Any]) -> Environment:
+    """The templates of printed pages in that folder, with these filters; a name that is missing is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment
 
 
 @cache

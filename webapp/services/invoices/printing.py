@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import Any
 from uuid import UUID
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from webapp import french
 from webapp.errors import DomainError
@@ -72,15 +72,7 @@ def _legal_line(seller: dict[str, Any]) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"money": french.unit_price, "day": _day, "number": french.quantity}
-    return environment
+    return pdf.templates(TEMPLATES, money=french.unit_price, day=_day, number=french.quantity)
 
 
 def _day(day: date | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from sqlalchemy import select
 
 from webapp import french
@@ -66,19 +66,7 @@ def file_name(mandate: Mandate) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "day": french.day,
-        "country": french.country,
-        "in_fours": lambda text: " ".join(wrap(text, 4)),
-    }
-    return environment
+    return pdf.templates(TEMPLATES, day=french.day, country=french.country, in_fours=_in_fours)
 
 
 def _in_fours(text: str) -> str:
