@@ -52,6 +52,10 @@ class BankAccount(OrganisationScoped, Identified, Timestamped, Base):
         return crypto.unseal(self.bic, place=self.place(self.organisation_id, self.id, "bic"))
 
 
+IDLE_MONTHS = 36
+"""A mandate under which nothing was collected for so long may not be used any more (SEPA Core rulebook)."""
+
+
 class MandateStatus(StrEnum):
     """WinLeadPlus says that a declared mandate exists; it is not debitable until completed."""
 
@@ -140,8 +144,19 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
             return MandateFault.INCOMPLETE
         if not sepa.is_identifier(self.umr):
             return MandateFault.UNREADABLE
-        is_idle = (self.last_used_on or self.signed_on) + relativedelta(months=36) <= on
-        return MandateFault.IDLE if is_idle else None
+        idle_from = self.idle_from
+        return MandateFault.IDLE if idle_from is not None and idle_from <= on else None
+
+    @property
+    def idle_from(self) -> date | None:
+        """The day from which it is idle: 36 months after it was last used, or signed; None while it is not signed."""
+        last = self.last_used_on or self.signed_on
+        return last + relativedelta(months=IDLE_MONTHS) if last else None
+
+    @staticmethod
+    def idle_from_in_sql() -> ColumnElement[date]:
+        """In a statement: ``idle_from``."""
+        return func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text(f"interval '{IDLE_MONTHS} months'")
 
     def is_usable(self, on: date) -> bool:
         """Whether money may be collected under it on that day."""
@@ -154,5 +169,5 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
             Mandate.status == MandateStatus.ACTIVE,
             Mandate.umr.regexp_match(sepa.IDENTIFIER_IN_SQL),
             Mandate.signed_on.is_not(None),
-            func.coalesce(Mandate.last_used_on, Mandate.signed_on) + text("interval '36 months'") > day,
+            Mandate.idle_from_in_sql() > day,
         )

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.banking import BankAccount, Mandate, MandateFault, MandateStatus
 from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.organisations import Company
@@ -23,7 +23,6 @@ from webapp.services.mandates.commands import LIVING
 
 PAGE_SIZE = 50
 BY_AGE = "created_at"
-IDLE_AFTER = relativedelta(months=36)
 SOON = relativedelta(months=3)
 
 
@@ -114,15 +113,14 @@ def count_by_lack(*, today: date) -> dict[Lack, int]:
 def _lacking(today: date) -> dict[Lack, ColumnElement[bool]]:
     """In a statement, what ``_lack_of`` says of one."""
     active = and_(Mandate.status == MandateStatus.ACTIVE, Mandate.umr.is_not(None), Mandate.signed_on.is_not(None))
-    last = func.coalesce(Mandate.last_used_on, Mandate.signed_on)
-    idle_on = last + text("interval '36 months'")
+    idle_from = Mandate.idle_from_in_sql()
     return {
         Lack.DECLARED: Mandate.status == MandateStatus.DECLARED,
         Lack.UNSIGNED: and_(
             Mandate.status == MandateStatus.ACTIVE, or_(Mandate.signed_on.is_(None), Mandate.umr.is_(None))
         ),
-        Lack.IDLE: and_(active, idle_on <= today),
-        Lack.IDLE_SOON: and_(active, idle_on > today, idle_on <= today + SOON),
+        Lack.IDLE: and_(active, idle_from <= today),
+        Lack.IDLE_SOON: and_(active, idle_from > today, idle_from <= today + SOON),
     }
 
 
@@ -131,4 +129,4 @@ def _lack_of(mandate: Mandate, today: date) -> Lack:
         return Lack.DECLARED
     if mandate.signed_on is None or mandate.umr is None:
         return Lack.UNSIGNED
-    return Lack.IDLE if (mandate.last_used_on or mandate.signed_on) + IDLE_AFTER <= today else Lack.IDLE_SOON
+    return Lack.IDLE if mandate.fault(today) is MandateFault.IDLE else Lack.IDLE_SOON
