@@ -95,6 +95,18 @@ def test_a_reference_is_one_mandates_with_a_creditor(owner: Client, fields: Fiel
     assert other.umr == "ABC-1"
 
 
+def test_one_asked_for_twice_is_made_once_and_is_nobody_elses(owner: Client, fields: Fields, cast: Cast) -> None:
+    mandate_id = uuid4()
+    first, second = (
+        commands.create_mandate(owner.id, fields(), mandate_id=mandate_id, by=cast.commercial, at=AT) for _ in range(2)
+    )
+    assert (first.id, first.umr) == (second.id, second.umr) == (mandate_id, "MD-0000001")
+    stranger: Client = factories.ClientFactory()
+    db.session.commit()
+    with pytest.raises(NotFoundError):
+        commands.create_mandate(stranger.id, fields(), mandate_id=mandate_id, by=cast.commercial, at=AT)
+
+
 def test_another_clients_account_is_none_of_this_one(fields: Fields, cast: Cast) -> None:
     stranger: Client = factories.ClientFactory()
     db.session.commit()

@@ -1,5 +1,7 @@
 """A client's mandates by their pages: from a bare account to one that can be charged, and back."""
 
+import re
+
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -74,6 +76,16 @@ def test_what_is_refused_stands_in_the_form_with_the_reason_at_its_field(
     assert f'id="{field}-error"' in answer.text
     assert 'value="Roubaix"' in answer.text
     assert db.session.scalars(select(Mandate)).all() == []
+
+
+def test_a_form_that_is_sent_twice_makes_one_mandate(
+    client: FlaskClient, owner: Client, bank_account: BankAccount, form: dict[str, str]
+) -> None:
+    address = f"/clients/{owner.id}/mandats/nouveau"
+    demand = re.findall(r'name="demande" value="([^"]+)"', client.get(address).text)
+    for _ in range(2):
+        assert client.post(address, data=form | {"demande": demand[0]}).status_code == 303
+    assert only_mandate().umr == "MD-0000001"
 
 
 def test_it_is_revoked_and_its_account_put_away(

@@ -16,11 +16,11 @@ from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import BankAccount, Mandate, MandateStatus
 from webapp.models.base import linked, new_id
 from webapp.models.charges import ChargeAttempt
+from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.clients.editing import find_client
 from webapp.services.contact import clean_text
 from webapp.services.mandates import references
 from webapp.transactions import transaction
@@ -58,14 +58,19 @@ def find_mandate(client_id: UUID, mandate_id: UUID) -> Mandate:
     return mandate
 
 
-def create_mandate(client_id: UUID, fields: MandateFields, *, by: User, at: datetime) -> Mandate:
+def create_mandate(
+    client_id: UUID, fields: MandateFields, *, mandate_id: UUID | None = None, by: User, at: datetime
+) -> Mandate:
     """Note a mandate of the client; without a date of signature it is to be printed and signed.
 
-    Raises NotFoundError; InvalidInputError, naming the field.
+    A form brings the ``mandate_id``: sent twice, it makes one mandate. Raises NotFoundError; InvalidInputError, naming
+    the field.
     """
     with transaction():
-        find_client(client_id)
-        mandate = Mandate(id=new_id(), client_id=client_id, created_at=at)
+        _lock_client(client_id)
+        if mandate_id is not None and db.session.scalar(select(Mandate.id).where(Mandate.id == mandate_id)):
+            return find_mandate(client_id, mandate_id)
+        mandate = Mandate(id=mandate_id or new_id(), client_id=client_id, created_at=at)
         _write(mandate, fields, at=at)
         db.session.add(mandate)
         _flush()
@@ -156,6 +161,12 @@ def archive_account(client_id: UUID, account_id: UUID, *, by: User, at: datetime
     return account
 
 
+def _lock_client(client_id: UUID) -> None:
+    """Two mandates of one client are noted one after the other. Raises NotFoundError."""
+    if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
+        raise NotFoundError("Ce client n’existe pas ou plus.")
+
+
 def _lock(client_id: UUID, mandate_id: UUID) -> Mandate:
     wanted = select(Mandate).where(Mandate.id == mandate_id, Mandate.client_id == client_id)
     mandate = db.session.scalar(wanted.with_for_update().execution_options(populate_existing=True))
@@ -182,10 +193,11 @@ def _write(mandate: Mandate, fields: MandateFields, *, at: datetime) -> None:
 
 
 def _account(client_id: UUID, account_id: UUID | None) -> BankAccount:
+    """The account, which nobody archives until the caller's transaction ends."""
     wanted = select(BankAccount).where(
         BankAccount.id == account_id, BankAccount.client_id == client_id, BankAccount.archived_at.is_(None)
     )
-    account = db.session.scalar(wanted)
+    account = db.session.scalar(wanted.with_for_update(read=True))
     if account is None:
         raise InvalidInputError("Choisissez un compte bancaire du client.", field="bank_account_id")
     return account

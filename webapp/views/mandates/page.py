@@ -10,6 +10,7 @@ from webapp import clock
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import limiter
 from webapp.models.banking import Mandate
+from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.security import current_user
 from webapp.services.clients import banking, payments
@@ -36,7 +37,13 @@ def create(client_id: UUID) -> ResponseReturnValue:
     """Note a new mandate."""
     client = find_client(client_id)
     try:
-        mandate = commands.create_mandate(client_id, _written(), by=current_user(), at=clock.now())
+        mandate = commands.create_mandate(
+            client_id,
+            _written(),
+            mandate_id=read(UUID, request.form.get("demande")),
+            by=current_user(),
+            at=clock.now(),
+        )
     except InvalidInputError as error:
         return _form_page(client, None, request.form, error), error.status
     toast("success", _noted(mandate))
@@ -139,6 +146,7 @@ def _form_page(
         fault=mandate.fault(clock.today()) if mandate else None,
         stops=commands.find_stops(mandate) if mandate else None,
         written=written,
+        demand=written.get("demande") or new_id(),
         problem=problem,
         accounts=[(str(account.id), account.iban_masked) for account in accounts],
         companies=[(str(company.id), company.name) for company in companies],
