@@ -34,13 +34,13 @@ def test_every_particular_has_its_option(flask: Command) -> None:
     flask("create", "nord", "--name", "Maison du Nord", "--company", "Nord SAS")
     given = {"siren": "732829320", "vat_number": "FR44732829320", "share_capital": "1000"}
     given |= {"email": "contact@nord.example", "phone": "+33199000001"}
-    given |= {"umr_pattern": "NORD/{numero}"}
+    given |= {"umr_pattern": "NORD/{numero}", "name": "Nord & Fils"}
     given |= dict.fromkeys(organisations.PARTICULARS.keys() - given.keys(), "texte")
     options = [text for name, value in given.items() for text in ("--" + name.replace("_", "-"), value)]
     done = flask("set-company", "--organisation", "nord", *options)
-    assert (done.exit_code, done.output) == (0, "Société « Nord SAS » enregistrée.\n")
+    assert (done.exit_code, done.output) == (0, "Société « Nord & Fils » enregistrée.\n")
     with tenancy.across_organisations():
-        company = db.session.scalars(select(Company).where(Company.name == "Nord SAS")).one()
+        company = db.session.scalars(select(Company).where(Company.name == "Nord & Fils")).one()
     assert all(getattr(company, name) for name in organisations.PARTICULARS)
 
 
@@ -52,3 +52,5 @@ def test_refusals_name_the_option_and_end_with_1(flask: Command) -> None:
     wrong = flask("set-company", "--organisation", "nord", "--siren", "1")
     assert wrong.exit_code == 1
     assert "siren\u202f:" in wrong.output
+    for option in ("--name", "--umr-pattern"):
+        assert flask("set-company", "--organisation", "nord", option, " ").exit_code == 1

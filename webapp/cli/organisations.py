@@ -25,6 +25,7 @@ def create(slug: str, name: str, company: str) -> None:
 @group.command("set-company")
 @click.option("--organisation", "slug", required=True, help="Le nom court de l’organisation.")
 @click.option("--company", help="Le nom de la société, créée s’il le faut ; par défaut, la principale.")
+@click.option("--name", help="Son nouveau nom, tel que les factures et les banques le lisent.")
 @click.option("--siren")
 @click.option("--vat-number", help="Le numéro de TVA intracommunautaire.")
 @click.option("--legal-form", help="La forme juridique : SAS, SARL…")

@@ -60,7 +60,10 @@ def describe_company(name: str | None, particulars: Mapping[str, str]) -> Compan
     With no name it is the default company. ``particulars`` are some of PARTICULARS; what is left out stays as it is,
     what is empty is taken away. Raises InvalidInputError naming the field, NotFoundError where there is no default.
     """
-    values = {field: PARTICULARS[field](text) if text.strip() else None for field, text in particulars.items()}
+    values = {
+        field: PARTICULARS[field](text) if text.strip() or field in NEEDED else None
+        for field, text in particulars.items()
+    }
     with transaction():
         company = _find_for_update(name)
         for field, value in values.items():
@@ -133,5 +136,8 @@ PARTICULARS: dict[str, Callable[[str], object]] = {
     "email": normalise_email,
     "phone": normalise_phone,
     "umr_pattern": str.strip,
+    "name": partial(_text, field="name"),
 }
 """What can be said of a company, each with how it is read. Raises InvalidInputError."""
+NEEDED = frozenset({"name", "umr_pattern"})
+"""Of these, what no company does without."""

@@ -1,4 +1,4 @@
-"""What every page stands in: addresses of static files that change with their content, and the toasts.
+"""What every page stands in: addresses of static files that change with their content, toasts, and long work accepted.
 
 A view tells the user something with ``toast("success", "Client créé.")`` and need not care how it gets there:
 a full page shows it in its toast region, an HTMX answer carries it beside whatever else it swaps, and after a
@@ -6,11 +6,13 @@ redirect the next page shows it.
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from flask import Flask, Response, current_app, flash, g, get_flashed_messages, render_template, url_for
+from flask import Flask, Response, current_app, flash, g, get_flashed_messages, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
 
 from webapp.extensions import htmx
 
@@ -86,3 +88,13 @@ def _leads_elsewhere(response: Response) -> bool:
     return 300 <= response.status_code < 400 or any(
         header in response.headers for header in ("HX-Redirect", "HX-Location", "HX-Refresh")
     )
+
+
+def accepted(address: str, progress: Callable[[], Response]) -> ResponseReturnValue:
+    """The answer to a click that starts long work, whose page is ``address``: under HTMX its progress in place."""
+    if not is_fragment_request():
+        return redirect(address, 303)
+    response = progress()
+    response.status_code = 202
+    response.headers["Location"] = address
+    return response

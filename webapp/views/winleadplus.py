@@ -16,7 +16,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
 from webapp.services.winleadplus import field_changes, items, runs, status
-from webapp.views.layout import Kind, is_fragment_request, toast
+from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
 bp = Blueprint("winleadplus", __name__, url_prefix="/synchronisations")
 
@@ -55,12 +55,7 @@ def create() -> ResponseReturnValue:
         at=clock.now(),
     )
     address = url_for("winleadplus.show", run_id=run_id)
-    if not is_fragment_request():
-        return redirect(address, 303)
-    response = _follow(_find_run(run_id))
-    response.status_code = 202
-    response.headers["Location"] = address
-    return response
+    return accepted(address, lambda: _follow(_find_run(run_id)))
 
 
 @bp.get("")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, url_for
+from flask import Blueprint, Response, g, make_response, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -16,7 +16,7 @@ from webapp.security import current_user
 from webapp.services.charges import decisions, runs
 from webapp.services.charges.preview import preview
 from webapp.views.charges.page import for_managers
-from webapp.views.layout import Kind, is_fragment_request, toast
+from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
 bp = Blueprint("charge_runs", __name__, url_prefix="/prelevements/lancements")
 
@@ -41,12 +41,7 @@ def start() -> ResponseReturnValue:
     """Start a run, or join the one under way."""
     run_id, _is_new = runs.start(trigger=RunTrigger.MANUAL, by=current_user().id, at=clock.now())
     address = url_for("charge_runs.show", run_id=run_id)
-    if not is_fragment_request():
-        return redirect(address, 303)
-    response = _follow(_find_run(run_id))
-    response.status_code = 202
-    response.headers["Location"] = address
-    return response
+    return accepted(address, lambda: _follow(_find_run(run_id)))
 
 
 @bp.get("/<uuid:run_id>")
