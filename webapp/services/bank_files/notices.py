@@ -74,12 +74,11 @@ def _announce_batch(today: date, *, at: datetime) -> int:
             .limit(BATCH)
             .with_for_update(of=Subscription, skip_locked=True)
         ).all()
-        amounts = _amounts(charge.id for charge in due)
-        for charge in due:
-            due_on = charge.next_charge_on or today
-            _announce(
-                charge.id, charge.cycle_no, due_on, amounts.get(charge.id, Decimal("0.00")), charge.currency, at=at
-            )
+        amounts = _amounts(subscription.id for subscription in due)
+        for subscription in due:
+            amount = amounts.get(subscription.id, Decimal("0.00"))
+            due_on = subscription.next_charge_on or today
+            _announce(subscription.id, subscription.cycle_no, due_on, amount, subscription.currency, at=at)
     return len(due)
 
 

@@ -160,9 +160,9 @@ def _euros(text: str) -> str:
     return french.unit_price(Decimal(text))
 
 
-def _lines(text: list[dict[str, Any]]) -> str:
+def _lines(lines: list[dict[str, Any]]) -> str:
     return ", ".join(
-        f"{line['label']} ({_euros(line['unit_price'])})" if line["unit_price"] else line["label"] for line in text
+        f"{line['label']} ({_euros(line['unit_price'])})" if line["unit_price"] else line["label"] for line in lines
     )
 
 

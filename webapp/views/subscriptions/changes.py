@@ -177,7 +177,8 @@ def _preferences_page(subscription: Subscription, problem: DomainError | None = 
         "subscriptions/preferences.html",
         subscription=subscription,
         fields=[
-            (schema, _written_value(schema), _choices(schema), _kept_meanwhile(schema, problem)) for schema in present
+            (effective, _written_value(effective), _choices(effective), _kept_meanwhile(effective, problem))
+            for effective in present
         ],
         seen=values.last_change(subscription.id),
         shown=find_preferences(subscription, at=clock.now()),
