@@ -15,13 +15,13 @@ def status() -> None:
     """Montre combien de valeurs chaque clé a scellées. Rend 1 si l’une d’elles manque à CRM_DATA_KEYS."""
     usage = keys.list_usage()
     for key_id in crypto.keyring().keys:
-        number = sum(column_usage.number for column_usage in usage if column_usage.key_id == key_id)
+        number = sum(entry.number for entry in usage if entry.key_id == key_id)
         click.echo(f"{key_id} : {f'{whole(number)} valeurs' if number else 'ne sert plus'}")
-    for column_usage in usage:
+    for entry in usage:
         click.echo(
-            f"  {column_usage.key_id}  {column_usage.column}  {whole(column_usage.number)}{'' if column_usage.is_known else '  CLÉ INCONNUE'}"
+            f"  {entry.key_id}  {entry.column}  {whole(entry.number)}{'' if entry.is_known else '  CLÉ INCONNUE'}"
         )
-    if not all(column_usage.is_known for column_usage in usage):
+    if not all(entry.is_known for entry in usage):
         raise SystemExit(1)
 
 
