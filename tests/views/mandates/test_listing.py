@@ -17,7 +17,7 @@ def test_a_manager_finds_the_declared_one_and_the_way_to_complete_it(
     page = manager_client.get(ADDRESS).text
     assert page.count('data-testid="mandate-row"') == 1
     assert f"/clients/{owner.id}/mandats/{declared.id}" in page
-    assert "Déclarés, à compléter · 1" in page
+    assert "Déclaré, à compléter · 1" in page
     assert "Il ne manque rien" in manager_client.get(f"{ADDRESS}?manque=inactifs").text
     assert "Aucun mandat ne correspond" in manager_client.get(f"{ADDRESS}?q=personne").text
     part = manager_client.get(f"{ADDRESS}?manque=declares&q=durand", headers=HTMX)

@@ -38,9 +38,9 @@ class Lack(StrEnum):
     def label(self) -> str:
         """The words on the screen."""
         return {
-            "declares": "Déclarés, à compléter",
+            "declares": "Déclaré, à compléter",
             "a-signer": "À faire signer",
-            "inactifs": "Sans prélèvement depuis 36 mois",
+            "inactifs": "36 mois sans prélèvement",
             "bientot-inactifs": "Bientôt 36 mois sans prélèvement",
         }[self.value]
 
