@@ -13,4 +13,4 @@ db = SQLAlchemy(metadata=Base.metadata, disable_autonaming=True)
 migrate = Migrate()
 htmx = HTMX()
 csrf = CSRFProtect()
-limiter = Limiter(get_remote_address, default_limits=[], headers_enabled=True)
+limiter = Limiter(get_remote_address, default_limits=[])  # its headers would ask Redis twice more for every page

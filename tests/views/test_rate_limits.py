@@ -11,5 +11,5 @@ def test_lists_and_searches_have_one_generous_rate_per_user(client: FlaskClient,
     assert set(answers) == {200}
     refused = client.get("/contrats")
     assert (refused.status_code, "Trop de demandes" in refused.text) == (429, True)
-    assert int(refused.headers["Retry-After"]) <= 60
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert manager_client.get("/contrats").status_code == 200

@@ -1,5 +1,8 @@
 """Refusals and faults, as the user sees them: a page, or under HTMX a toast that leaves the page as it was."""
 
+import math
+import time
+
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -7,7 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
 from webapp.errors import DomainError
-from webapp.extensions import db
+from webapp.extensions import db, limiter
 from webapp.views.layout import is_fragment_request, toast
 
 SENTENCES = {
@@ -26,13 +29,21 @@ def init_app(app: Flask) -> None:
     """Answer every refusal and fault of the application."""
     app.register_error_handler(DomainError, _refuse)
     app.register_error_handler(CSRFError, lambda _error: _answer(400, STALE_PAGE))
-    app.register_error_handler(RateLimitExceeded, lambda _error: _answer(429, SENTENCES[429]))
+    app.register_error_handler(RateLimitExceeded, _slow_down)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(InternalServerError, _apologise)
 
 
 def _refuse(error: DomainError) -> Response:
     return _answer(error.status, error.message)
+
+
+def _slow_down(_error: RateLimitExceeded) -> Response:
+    response = _answer(429, SENTENCES[429])
+    if limiter.current_limit:
+        seconds = limiter.current_limit.reset_at - time.time()
+        response.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return response
 
 
 def _answer_http(error: HTTPException) -> BaseResponse:
