@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -271,11 +270,15 @@ class Bank:
 
     def tell(self, payment: Payment) -> None:
         """Send the webhook of the payment's present state, as the behaviour has it."""
+        self.announce(f"payment.{payment['state']}", payment=payment)
+
+    def announce(self, kind: str, **what: Any) -> None:
+        """Send a webhook that tells of something, as the behaviour has it."""
         how = self.behaviour.webhooks
         if not self.webhook_url or how == "off":
             return
-        event = {"id": f"evt_{random.getrandbits(64):016x}", "type": f"payment.{payment['state']}"}
-        body = orjson.dumps({**event, "payment": deepcopy(payment)})
+        event = {"id": f"evt_{random.getrandbits(64):016x}", "type": kind}
+        body = orjson.dumps({**event, **what})
         for _ in range(3 if how == "repeat" else 1):
             self.post.do(random.uniform(0, 2) if how == "reorder" else 0.05, partial(self._deliver, body, 0))
 

@@ -5,6 +5,8 @@
 What happens later (late commits, confirmations, reversals, refunds that fail) is told by signed webhooks, which are
 sent again until somebody answers 2xx.
 
+On its own pages (``demo/payment_pages.py``) a client gives it a means of payment, and may pay at once.
+
 Methods behave as their names say, whatever the mode: ``pm_insufficient_funds_…`` is refused for that reason,
 ``pm_authentication_…`` asks the client, ``pm_processing_…`` is confirmed later, ``pm_reverse_…`` is taken back.
 
@@ -30,6 +32,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from demo.payment_bank import REASONS, BadControlError, Bank
+from demo.payment_pages import Pages, add_pages
 from demo.winleadplus_api import QuietHandler, as_json
 from webapp import clock
 
@@ -40,7 +43,7 @@ def create_app(bank: Bank) -> Flask:
 
     @app.before_request
     def check_key() -> Response | None:
-        if request.path.startswith(("/_", "/authentification")):
+        if request.path.startswith(("/_", "/authentification", "/page/")):
             return None
         if request.headers.get("Authorization") != f"Bearer {bank.secret}":
             return as_json(401, {"error": "unauthorized"})
@@ -55,7 +58,10 @@ def create_app(bank: Bank) -> Flask:
         return as_json(error.code or 500, {"error": error.name, "message": error.description})
 
     add_payments(app, bank)
+    pages = Pages(bank, bank.journal.with_name("pages.jsonl") if bank.journal else None)
+    add_pages(app, pages, partial(misbehave, bank, refusal="Aucune page n’est ouverte pour ce compte."))
     add_control(app, bank)
+    app.extensions["pages"] = pages
     return app
 
 
@@ -86,7 +92,8 @@ def add_payments(app: Flask, bank: Bank) -> None:
         asked, key = request.get_json(force=True), request.headers["Idempotency-Key"]
         give = partial(bank.refund, payment_id, Decimal(asked["amount"]), key, asked.get("reference", ""))
         known = any(refund["key"] == key for refund in bank.payments[payment_id]["refunds"])
-        return (None if known else misbehave(bank, key, give)) or give_back(give)
+        refusal = "Ce paiement ne peut plus être remboursé."
+        return (None if known else misbehave(bank, key, give, refusal=refusal)) or give_back(give)
 
     @app.get("/authentification/<key>")
     def authenticate(key: str) -> Response:
@@ -164,8 +171,8 @@ def hang_up() -> Response:
     return Response()
 
 
-def misbehave(bank: Bank, key: str, give: Callable[[], object]) -> Response | None:
-    """What the mode does to a refund; None where it is answered properly, if late."""
+def misbehave(bank: Bank, key: str, give: Callable[[], object], *, refusal: str) -> Response | None:
+    """What the mode does to a refund, or to a new page; None where it is answered properly, if late."""
     mode, _ = bank.behaviour.for_payment(key, "")
     delay = bank.behaviour.delay
     if mode == "error":
@@ -174,7 +181,7 @@ def misbehave(bank: Bank, key: str, give: Callable[[], object]) -> Response | No
         return as_json(500, {"error": "internal_server_error"})
     match mode:
         case "refuse":
-            return as_json(409, {"error": "conflict", "message": "Ce paiement ne peut plus être remboursé."})
+            return as_json(409, {"error": "conflict", "message": refusal})
         case "timeout":
             give()
             time.sleep(delay)

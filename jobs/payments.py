@@ -4,6 +4,7 @@ from uuid import UUID
 
 from webapp import clock
 from webapp.services.bank_files import files
+from webapp.services.means_requests import looking
 from webapp.services.provider_events import webhooks
 
 
@@ -15,3 +16,8 @@ def handle_webhooks(organisation_id: str) -> None:
 def settle_bank_file(organisation_id: str, file_id: str) -> None:
     """Record what a confirmed bank file collected."""
     files.settle(UUID(organisation_id), UUID(file_id), at=clock.now())
+
+
+def look_at_pages(organisation_id: str) -> None:
+    """Ask what became of the pages on which clients give their means of payment."""
+    looking.look_at_due(UUID(organisation_id), at=clock.now())

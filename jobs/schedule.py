@@ -22,6 +22,7 @@ from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
+from webapp.services.means_requests import looking
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.schedule import take_tick
@@ -48,6 +49,7 @@ TIMETABLE = (
     TimetableEntry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     TimetableEntry("outbox-prune", timedelta(minutes=10), outbox.prune),
     TimetableEntry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),
+    TimetableEntry("means-requests-sweep", timedelta(seconds=30), looking.sweep),
     TimetableEntry("webhooks-prune", timedelta(minutes=10), webhooks.prune),
     TimetableEntry("bank-files-sweep", timedelta(minutes=1), files.sweep),
     TimetableEntry("sepa-notices", timedelta(hours=1), notices.announce_due),

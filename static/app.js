@@ -7,6 +7,7 @@
 //   data-focus                has the focus when the page opens; a field in error has it rather
 //   data-refocus              has the focus after a swap that took away what had it; a field in error has it rather
 //   data-corrects="id"        what is written in it corrects the error of that field, too
+//   data-copy="id" on a button copies the value of that field; its data-copy-said says so
 //   data-busy on a button     spins while its form or its HTMX request is on its way (submit buttons do anyway)
 (() => {
   const TOAST_LIFE = { success: 6000, info: 6000, warning: 12000 }; // milliseconds; errors stay until closed
@@ -236,7 +237,29 @@
   const keptForm = document.getElementById("kept-form");
   if (keptForm) giveBack(keptForm);
 
+  // --- copying: a button that only works with script is only there with it ---
+  function showCopies(root) {
+    if (navigator.clipboard) for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const field = document.getElementById(button.dataset.copy);
+    const said = button.querySelector("[data-copy-said]");
+    try {
+      await navigator.clipboard.writeText(field.value);
+      said.textContent = "Copié";
+    } catch {
+      field.select();
+      said.textContent = "Sélectionné\u202f: Ctrl C";
+    }
+  });
+
+  document.addEventListener("htmx:after:swap", () => showCopies(document));
+
   // Scripts are deferred: the page is there.
+  showCopies(document);
   watchToasts();
   showTheme();
   (document.querySelector("[aria-invalid=true]") ?? document.querySelector("[data-focus]"))?.focus();

@@ -62,7 +62,13 @@ class ChargeStatus(StrEnum):
 TRANSITIONS: dict[ChargeStatus, frozenset[ChargeStatus]] = {
     # Waiting for its day (announced ahead), or for a means of payment.
     ChargeStatus.SCHEDULED: frozenset(
-        {ChargeStatus.SENDING, ChargeStatus.SUCCEEDED, ChargeStatus.SKIPPED, ChargeStatus.CANCELED}
+        {
+            ChargeStatus.SENDING,
+            ChargeStatus.AUTHENTICATING,  # the client pays it on a page of the provider's
+            ChargeStatus.SUCCEEDED,
+            ChargeStatus.SKIPPED,
+            ChargeStatus.CANCELED,
+        }
     ),
     ChargeStatus.SENDING: frozenset(
         {
@@ -101,6 +107,7 @@ TRANSITIONS: dict[ChargeStatus, frozenset[ChargeStatus]] = {
     ),
     ChargeStatus.AUTHENTICATING: frozenset(
         {
+            ChargeStatus.SCHEDULED,  # the page ended, and nothing else was ever tried
             ChargeStatus.SENDING,
             ChargeStatus.PROCESSING,
             ChargeStatus.RETRYING,
@@ -112,8 +119,12 @@ TRANSITIONS: dict[ChargeStatus, frozenset[ChargeStatus]] = {
     ChargeStatus.SUCCEEDED: frozenset({ChargeStatus.REVERSED}),
     # A person may try again once the cause is mended, or note that the client has paid otherwise. What the provider
     # captured after all, however late, is recorded whatever we had given up: the ledger equals the provider's.
-    ChargeStatus.FAILED: frozenset({ChargeStatus.SENDING, ChargeStatus.SUCCEEDED, ChargeStatus.CANCELED}),
-    ChargeStatus.REVERSED: frozenset({ChargeStatus.SENDING, ChargeStatus.SUCCEEDED, ChargeStatus.CANCELED}),
+    ChargeStatus.FAILED: frozenset(
+        {ChargeStatus.SENDING, ChargeStatus.AUTHENTICATING, ChargeStatus.SUCCEEDED, ChargeStatus.CANCELED}
+    ),
+    ChargeStatus.REVERSED: frozenset(
+        {ChargeStatus.SENDING, ChargeStatus.AUTHENTICATING, ChargeStatus.SUCCEEDED, ChargeStatus.CANCELED}
+    ),
     ChargeStatus.CANCELED: frozenset({ChargeStatus.SUCCEEDED}),
     ChargeStatus.SKIPPED: frozenset(),
 }
@@ -307,6 +318,7 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
 
     ``saved_method_id`` or ``mandate_id`` is what was debited. ``first_sent_at`` is when the provider may first have
     heard of it: the same key is honoured only so long after. For a bank file, ``end_to_end_id`` finds the line again.
+    ``on_page`` while the client may pay it on a provider's page: a refusal there is not the last word, money is.
     """
 
     __tablename__ = "charge_attempts"
@@ -362,6 +374,7 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
     provider_code: Mapped[str | None] = mapped_column(String(100))
     provider_message: Mapped[str | None] = mapped_column(Text)
     authentication_url: Mapped[str | None] = mapped_column(Text)
+    on_page: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     first_sent_at: Mapped[datetime | None]
     last_sent_at: Mapped[datetime | None]
     sends: Mapped[int] = mapped_column(default=0, server_default="0")

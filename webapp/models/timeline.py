@@ -29,6 +29,10 @@ class EventKind(StrEnum):
     MANDATE_ADDED = "mandate_added"
     MANDATE_CHANGED = "mandate_changed"
     MANDATE_REVOKED = "mandate_revoked"
+    MEANS_REQUESTED = "means_requested"
+    MEANS_SAVED = "means_saved"
+    MEANS_CHANGED = "means_changed"
+    MEANS_NOT_GIVEN = "means_not_given"
     IDENTITY_CARD_REVEALED = "identity_card_revealed"
     CONTRACT_CREATED = "contract_created"
     CONTRACT_UPDATED = "contract_updated"
@@ -68,6 +72,10 @@ class EventKind(StrEnum):
             "mandate_added": "Mandat SEPA ajouté",
             "mandate_changed": "Mandat SEPA modifié",
             "mandate_revoked": "Mandat SEPA révoqué",
+            "means_requested": "Moyen de paiement demandé",
+            "means_saved": "Moyen de paiement enregistré",
+            "means_changed": "Moyen de paiement mis à jour par le prestataire",
+            "means_not_given": "Demande de moyen de paiement sans suite",
             "identity_card_revealed": "Pièce d’identité affichée en clair",
             "contract_created": "Contrat créé",
             "contract_updated": "Contrat modifié",

@@ -18,7 +18,12 @@ from webapp.models.base import Base
 from webapp.transactions import transaction
 
 BATCH = 500
-NOT_SEALED = {"bank_accounts.iban_index", "sync_mappings.hash", "sync_mappings.fingerprint"}
+NOT_SEALED = {
+    "bank_accounts.iban_index",
+    "means_requests.token_hash",
+    "sync_mappings.hash",
+    "sync_mappings.fingerprint",
+}
 """Bytes that are fingerprints."""
 _ACCOUNTS: Table = BankAccount.__table__  # type: ignore[assignment]
 

@@ -20,6 +20,7 @@ from typing import Protocol
 from uuid import UUID
 
 from webapp.models.charges import RefusalClass
+from webapp.models.contracts import PaymentMethod
 
 
 class PaymentState(StrEnum):
@@ -132,14 +133,109 @@ class PaymentOutcome:
 
 
 @dataclass(frozen=True)
+class PageMetadata:
+    """Our ids, which the provider keeps with a hosted page and with all that comes of it."""
+
+    organisation_id: UUID
+    page_id: UUID
+
+    def as_text(self) -> dict[str, str]:
+        """The form in which they travel."""
+        return {"organisation": str(self.organisation_id), "page": str(self.page_id)}
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Have the provider show the client a page of its own, where a means of payment is given to it.
+
+    ``idempotency_key`` is the page's own: asked again, the same page is answered. ``methods`` are what may be given,
+    of those that the provider offers. ``customer_reference`` is the customer that the provider knows already, empty for
+    a new one. ``payment`` is what is to be paid in the same visit, None where nothing is; its ``method_reference`` is
+    empty. ``return_url`` is where the client comes back to when done, ``leave_url`` when the page is left; neither says
+    what became of it. ``closes_at`` is when the page should end at the latest; a provider may end it earlier.
+    """
+
+    idempotency_key: str
+    metadata: PageMetadata
+    methods: frozenset[PaymentMethod]
+    currency: str
+    return_url: str
+    leave_url: str
+    closes_at: datetime
+    customer_reference: str = ""
+    customer_name: str = ""
+    customer_email: str = ""
+    payment: PaymentRequest | None = None
+
+
+@dataclass(frozen=True)
+class OpenedPage:
+    """A page that waits for the client: the provider's id of it, its address, and when it ends by itself."""
+
+    reference: str
+    url: str
+    closes_at: datetime
+
+
+@dataclass(frozen=True)
+class ProviderMethod:
+    """A means of payment that the provider keeps, as it describes it. ``expires_on`` is the last day of a card."""
+
+    method: PaymentMethod
+    method_reference: str
+    customer_reference: str = ""
+    brand: str = ""
+    last4: str = ""
+    expires_on: date | None = None
+
+    @property
+    def label(self) -> str:
+        """What pages show: « Visa •••• 4242 »."""
+        name = self.brand or ("Prélèvement SEPA" if self.method is PaymentMethod.SEPA else "Carte")
+        return f"{name} •••• {self.last4}" if self.last4 else name
+
+
+class PageState(StrEnum):
+    """What became of a hosted page, as far as the provider knows."""
+
+    OPEN = "open"
+    SUBMITTED = "submitted"
+    """The client has done their part, and a bank has not answered yet."""
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    CLOSED = "closed"
+    """It ended, and nothing came of it."""
+
+
+@dataclass(frozen=True)
+class PageOutcome:
+    """What the provider says about a page. ``method`` is there once it may be charged.
+
+    ``payment`` is what became of the payment that the page asked for; None where it asked for none, and before the
+    client has tried. ``message`` are the provider's words where it was refused.
+    """
+
+    state: PageState
+    method: ProviderMethod | None = None
+    payment: PaymentOutcome | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class ProviderEvent:
-    """What a webhook announces. It only says where to look: the payment itself is fetched again."""
+    """What a webhook announces. It only says where to look: payment, page or method is fetched again.
+
+    ``page_id`` is our id of a hosted page. ``method_reference`` is a means of payment that changed by itself, as a card
+    that its bank has replaced.
+    """
 
     event_id: str
     kind: str
     organisation_id: UUID | None = None
     attempt_id: UUID | None = None
     provider_payment_id: str | None = None
+    page_id: UUID | None = None
+    method_reference: str | None = None
 
 
 def uuid_or_none(text: object) -> UUID | None:
@@ -180,6 +276,12 @@ class UnreadableWebhookError(ProviderError):
 
 class PaymentProvider(Protocol):
     """One account with one provider."""
+
+    page_methods: frozenset[PaymentMethod]
+    """What a client can give on the provider's own page; empty where it has none."""
+
+    page_life: timedelta
+    """How long such a page stays open at most."""
 
     honoured_key_age: timedelta
     """How long after its first use an idempotency key may be sent again (shorter than the provider's own limit)."""
@@ -225,6 +327,35 @@ class PaymentProvider(Protocol):
 
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
         """Every payment that was made or changed in the interval.
+
+        Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
+
+    def open_page(self, request: PageRequest) -> OpenedPage:
+        """Have a page made for the client; asked again with the same key, the same one.
+
+        Raises ProviderUnreachableError where nobody knows whether there is one, ProviderRejectedError where there is
+        none.
+        """
+        ...
+
+    def find_page(self, reference: str) -> PageOutcome:
+        """What became of a page. A last step that the provider leaves to us is taken here, once however often asked.
+
+        Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
+
+    def close_page(self, reference: str) -> PageOutcome:
+        """End a page, so that nothing can come of it any more, and tell what did: the client may have been quicker.
+
+        Raises ProviderUnreachableError, ProviderRejectedError.
+        """
+        ...
+
+    def find_method(self, method_reference: str) -> ProviderMethod | None:
+        """A means of payment as the provider has it now; None where it is gone.
 
         Raises ProviderUnreachableError, ProviderRejectedError.
         """

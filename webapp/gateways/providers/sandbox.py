@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
@@ -21,10 +21,15 @@ import orjson
 from webapp.gateways.providers.protocol import (
     BadSignatureError,
     KnownPayment,
+    OpenedPage,
+    PageOutcome,
+    PageRequest,
+    PageState,
     PaymentOutcome,
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderMethod,
     ProviderRefund,
     ProviderRejectedError,
     ProviderUnreachableError,
@@ -33,6 +38,7 @@ from webapp.gateways.providers.protocol import (
 )
 from webapp.gateways.providers.refusals import class_of_card_code
 from webapp.models.charges import RefusalClass
+from webapp.models.contracts import PaymentMethod
 
 T = TypeVar("T")
 
@@ -45,6 +51,8 @@ class Sandbox:
     """An account with the pretend provider at ``url``."""
 
     honoured_key_age = timedelta(hours=20)
+    page_methods = frozenset({PaymentMethod.CARD, PaymentMethod.SEPA})
+    page_life = timedelta(hours=24)
 
     def __init__(self, *, url: str, secret: str, longest_delay: timedelta, timeout: float = 20.0) -> None:
         self.longest_delay = longest_delay
@@ -124,6 +132,16 @@ class Sandbox:
         """See PaymentProvider."""
         try:
             event = orjson.loads(body)
+            if "method" in event:
+                return ProviderEvent(str(event["id"]), str(event["type"]), method_reference=str(event["method"]["id"]))
+            if "page" in event:
+                metadata = event["page"]["metadata"]
+                return ProviderEvent(
+                    event_id=str(event["id"]),
+                    kind=str(event["type"]),
+                    organisation_id=uuid_or_none(metadata.get("organisation")),
+                    page_id=uuid_or_none(metadata.get("page")),
+                )
             metadata = event["payment"]["metadata"]
             return ProviderEvent(
                 event_id=str(event["id"]),
@@ -146,6 +164,42 @@ class Sandbox:
             if len(page) < PAGE:
                 return
             after = page[-1]["id"]
+
+    def open_page(self, request: PageRequest) -> OpenedPage:
+        """See PaymentProvider."""
+        payment = request.payment
+        body = {
+            "methods": sorted(request.methods),
+            "currency": request.currency,
+            "customer": request.customer_reference,
+            "name": request.customer_name,
+            "return_url": request.return_url,
+            "leave_url": request.leave_url,
+            "closes_at": _utc(request.closes_at),
+            "metadata": request.metadata.as_text(),
+            "payment": payment
+            and {
+                "amount": str(payment.amount),
+                "currency": payment.currency,
+                "statement": payment.description,
+                "metadata": payment.metadata.as_text(),
+            },
+        }
+        made = self._ask("POST", "/pages", json=body, headers={"Idempotency-Key": request.idempotency_key})
+        return _understood(_opened_page, made)
+
+    def find_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        return _understood(_page_outcome, self._ask("GET", f"/pages/{reference}"))
+
+    def close_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        return _understood(_page_outcome, self._ask("POST", f"/pages/{reference}/close"))
+
+    def find_method(self, method_reference: str) -> ProviderMethod | None:
+        """See PaymentProvider."""
+        methods = self._ask("GET", "/methods", params={"reference": method_reference})["methods"]
+        return _understood(_method, methods[0]) if methods else None
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -215,6 +269,31 @@ def _read(payment: Mapping[str, Any]) -> PaymentOutcome:
         reversed_at=datetime.fromisoformat(payment["reversed_at"]) if payment.get("reversed_at") else None,
         reversal_reason=payment.get("reversal_reason"),
         refunds=tuple(_refund(refund) for refund in payment.get("refunds", ())),
+    )
+
+
+def _opened_page(page: Mapping[str, Any]) -> OpenedPage:
+    return OpenedPage(str(page["id"]), str(page["url"]), datetime.fromisoformat(page["closes_at"]))
+
+
+def _page_outcome(page: Mapping[str, Any]) -> PageOutcome:
+    method, payment = page.get("method"), page.get("payment")
+    return PageOutcome(
+        state=PageState(page["state"]),
+        method=_method(method) if method else None,
+        payment=_read(payment) if payment else None,
+        message=page.get("message", ""),
+    )
+
+
+def _method(method: Mapping[str, Any]) -> ProviderMethod:
+    return ProviderMethod(
+        method=PaymentMethod(method["kind"]),
+        method_reference=str(method["id"]),
+        customer_reference=str(method["customer"]),
+        brand=method.get("brand", ""),
+        last4=method.get("last4", ""),
+        expires_on=date.fromisoformat(method["expires_on"]) if method.get("expires_on") else None,
     )
 
 

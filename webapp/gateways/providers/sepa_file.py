@@ -13,14 +13,21 @@ from uuid import UUID
 from webapp.gateways.providers.protocol import (
     BadSignatureError,
     KnownPayment,
+    OpenedPage,
+    PageOutcome,
+    PageRequest,
     PaymentOutcome,
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderMethod,
     ProviderRefund,
     ProviderRejectedError,
     UnreadableWebhookError,
 )
+from webapp.models.contracts import PaymentMethod
+
+NO_PAGE = "banks have no page for clients: a mandate is signed on paper"
 
 
 def end_to_end_id(attempt_id: UUID) -> str:
@@ -41,6 +48,8 @@ class SepaFile:
 
     honoured_key_age = timedelta(days=3650)  # the attempt itself decides: the same one is the same debit for ever
     longest_delay = timedelta(0)
+    page_methods: frozenset[PaymentMethod] = frozenset()
+    page_life = timedelta(0)
 
     def create_payment(self, request: PaymentRequest) -> PaymentOutcome:
         """See PaymentProvider."""
@@ -74,3 +83,19 @@ class SepaFile:
     def list_payments(self, *, since: datetime, until: datetime) -> Iterator[KnownPayment]:
         """See PaymentProvider."""
         return iter(())
+
+    def open_page(self, request: PageRequest) -> OpenedPage:
+        """See PaymentProvider."""
+        raise ProviderRejectedError(NO_PAGE)
+
+    def find_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        raise ProviderRejectedError(NO_PAGE)
+
+    def close_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        raise ProviderRejectedError(NO_PAGE)
+
+    def find_method(self, method_reference: str) -> ProviderMethod | None:
+        """See PaymentProvider."""
+        return None

@@ -1,4 +1,5 @@
-"""Stripe, by its official SDK: a PaymentIntent confirmed off-session on a saved payment method.
+"""Stripe, by its official SDK: a PaymentIntent confirmed off-session on a saved payment method, which the client gives
+on a page of Checkout (mode « setup », or « payment » where something is paid in the same visit).
 
 Three things differ from what one would think. Search by metadata lags behind by up to a minute, so that an absence says
 nothing before ``longest_delay``; a 5xx is stored under its idempotency key and merely replayed afterwards; and a refund
@@ -7,7 +8,8 @@ formerly ``charge.refund.updated``) and the refund's own date does not show.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -15,16 +17,23 @@ from uuid import UUID
 
 import orjson
 import stripe
+from dateutil.relativedelta import relativedelta
 from stripe import StripeClient, WebhookSignature
 from stripe.params import PaymentIntentCreateParams
+from stripe.params.checkout import SessionCreateParams
 
 from webapp.gateways.providers.protocol import (
     BadSignatureError,
     KnownPayment,
+    OpenedPage,
+    PageOutcome,
+    PageRequest,
+    PageState,
     PaymentOutcome,
     PaymentRequest,
     PaymentState,
     ProviderEvent,
+    ProviderMethod,
     ProviderRefund,
     ProviderRejectedError,
     ProviderUnreachableError,
@@ -33,6 +42,7 @@ from webapp.gateways.providers.protocol import (
 )
 from webapp.gateways.providers.refusals import class_of_card_code
 from webapp.models.charges import RefusalClass
+from webapp.models.contracts import PaymentMethod
 
 T = TypeVar("T")
 
@@ -54,6 +64,13 @@ REVERSING_DISPUTES = frozenset({"needs_response", "under_review", "lost"})
 UNDONE_REFUNDS = frozenset({"failed", "canceled"})
 """States of a refund that are final, and leave its money in the account."""
 REFUND_EVENTS = ["refund.failed", "refund.updated", "charge.refund.updated"]
+PAGE_METHODS = {PaymentMethod.CARD: "card", PaymentMethod.SEPA: "sepa_debit"}
+WITH_WHAT_CAME = [
+    "setup_intent.payment_method",
+    "payment_intent.payment_method",
+    "payment_intent.latest_charge.refunds",
+]
+CARD_BRANDS = {"amex": "American Express", "cartes_bancaires": "CB", "diners": "Diners Club", "unionpay": "UnionPay"}
 WITH_CHARGE = ["latest_charge.refunds"]
 LISTED_WITH_CHARGE = ["data.latest_charge.refunds"]
 
@@ -62,6 +79,8 @@ class Stripe:
     """An account with Stripe. ``url`` replaces its address, in tests."""
 
     honoured_key_age = timedelta(hours=20)  # Stripe forgets keys after 24 hours at the earliest
+    page_methods = frozenset(PAGE_METHODS)
+    page_life = timedelta(hours=23)  # Checkout allows 24, from when it reads the request
 
     def __init__(
         self,
@@ -162,13 +181,17 @@ class Stripe:
             event = orjson.loads(body)
             subject = event["data"]["object"]
             metadata = subject.get("metadata") or {}
-            is_intent = subject.get("object") == "payment_intent"
+            kind = subject.get("object")
+            is_intent = kind == "payment_intent"
+            changed = subject if kind == "payment_method" else subject.get("payment_method")
             return ProviderEvent(
                 event_id=str(event["id"]),
                 kind=str(event["type"]),
                 organisation_id=uuid_or_none(metadata.get("organisation")),
                 attempt_id=uuid_or_none(metadata.get("attempt")),
                 provider_payment_id=_id_of(subject if is_intent else subject.get("payment_intent")),
+                page_id=uuid_or_none(metadata.get("page")),
+                method_reference=_id_of(changed) if kind in ("payment_method", "mandate") else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnreadableWebhookError(f"{type(error).__name__}: {error}") from error
@@ -196,6 +219,80 @@ class Stripe:
                     seen.add(payment_id)
                     yield self._known(self._retrieve(payment_id))
 
+    def open_page(self, request: PageRequest) -> OpenedPage:
+        """See PaymentProvider. The customer is made by Checkout where Stripe has none yet."""
+        params: SessionCreateParams = {
+            "mode": "payment" if request.payment else "setup",
+            "allowed_payment_method_types": sorted(PAGE_METHODS[method] for method in request.methods),
+            "currency": request.currency.lower(),
+            "locale": "fr",
+            "success_url": request.return_url,
+            "cancel_url": request.leave_url,
+            "expires_at": int(request.closes_at.timestamp()),
+            "client_reference_id": str(request.metadata.page_id),
+            "metadata": request.metadata.as_text(),
+        }
+        if request.customer_reference:
+            params["customer"] = request.customer_reference
+        else:
+            params["customer_creation"] = "always"
+            if request.customer_email:
+                params["customer_email"] = request.customer_email
+        if request.payment:
+            params.update(_payment_on_page(request.payment, request.metadata.as_text()))
+        else:
+            params["setup_intent_data"] = {"metadata": request.metadata.as_text()}
+        sessions = self._client.v1.checkout.sessions
+        made = _asking(lambda: sessions.create(params, {"idempotency_key": request.idempotency_key})).to_dict()
+        try:
+            return OpenedPage(made["id"], made["url"], _instant(made["expires_at"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProviderUnreachableError(f"unreadable answer: {type(error).__name__}: {error}") from error
+
+    def find_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        sessions = self._client.v1.checkout.sessions
+        return self._page(_asking(lambda: sessions.retrieve(reference, {"expand": WITH_WHAT_CAME})).to_dict())
+
+    def close_page(self, reference: str) -> PageOutcome:
+        """See PaymentProvider."""
+        sessions = self._client.v1.checkout.sessions
+        with suppress(ProviderRejectedError):  # it ended before
+            _asking(lambda: sessions.expire(reference))
+        return self.find_page(reference)
+
+    def find_method(self, method_reference: str) -> ProviderMethod | None:
+        """See PaymentProvider. One that was taken from its customer cannot be charged any more."""
+        methods = self._client.v1.payment_methods
+        try:
+            method = methods.retrieve(method_reference).to_dict()
+        except stripe.InvalidRequestError as error:
+            if error.http_status == 404:
+                return None
+            raise ProviderRejectedError(_words(error)) from error
+        except stripe.StripeError as error:
+            raise ProviderUnreachableError(_words(error)) from error
+        return _understood(_method, method) if method.get("customer") else None
+
+    def _page(self, session: dict[str, Any]) -> PageOutcome:
+        """A session of Checkout in our words. Raises ProviderUnreachableError on one that makes no sense."""
+        return _understood(self._read_page, session)
+
+    def _read_page(self, session: dict[str, Any]) -> PageOutcome:
+        if session["status"] == "open":
+            return PageOutcome(PageState.OPEN)
+        if session["status"] == "expired":
+            return PageOutcome(PageState.CLOSED)
+        intent = session["payment_intent"] if session["mode"] == "payment" else session["setup_intent"]
+        payment = self._read(intent) if session["mode"] == "payment" else None
+        # A debit that is on its way leaves a mandate that holds; one that is only set up is confirmed by the bank.
+        if intent["status"] == "succeeded" or (payment and intent["status"] == "processing"):
+            return PageOutcome(PageState.COMPLETED, method=_method(intent["payment_method"]), payment=payment)
+        if intent["status"] in ("processing", "requires_action"):
+            return PageOutcome(PageState.SUBMITTED, payment=payment)
+        fault = intent.get("last_setup_error") or intent.get("last_payment_error") or {}
+        return PageOutcome(PageState.REFUSED, payment=payment, message=fault.get("message") or "")
+
     def _retrieve(self, payment_id: str) -> dict[str, Any]:
         intents = self._client.v1.payment_intents
         return _asking(lambda: intents.retrieve(payment_id, {"expand": WITH_CHARGE})).to_dict()
@@ -205,10 +302,7 @@ class Stripe:
 
     def _outcome(self, intent: dict[str, Any]) -> PaymentOutcome:
         """A PaymentIntent in our words. Raises ProviderUnreachableError on one that makes no sense."""
-        try:
-            return self._read(intent)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ProviderUnreachableError(f"unreadable answer: {type(error).__name__}: {error}") from error
+        return _understood(self._read, intent)
 
     def _read(self, intent: dict[str, Any]) -> PaymentOutcome:
         state = STATES.get(intent["status"], PaymentState.UNKNOWN)
@@ -260,6 +354,14 @@ def _asking(ask: Callable[[], T]) -> T:
         raise ProviderUnreachableError(_words(error)) from error
 
 
+def _understood(read: Callable[[dict[str, Any]], T], answer: dict[str, Any]) -> T:
+    """What ``read`` makes of an answer. Raises ProviderUnreachableError on one that makes no sense."""
+    try:
+        return read(answer)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ProviderUnreachableError(f"unreadable answer: {type(error).__name__}: {error}") from error
+
+
 def _pages(listed: Any) -> Iterator[dict[str, Any]]:
     """All rows of a list, page after page."""
     rows = iter(listed.auto_paging_iter())
@@ -297,6 +399,41 @@ def _check_signature(header: str, body: bytes, secret: str, *, at: datetime) -> 
         raise BadSignatureError(str(error)) from error
     if abs(at.timestamp() - moment) > SIGNATURE_AGE.total_seconds():
         raise BadSignatureError("stale signature")
+
+
+def _payment_on_page(payment: PaymentRequest, page: dict[str, str]) -> SessionCreateParams:
+    """What Checkout collects, and keeps the means of payment of for later. Our attempt is found by its metadata."""
+    price: Any = {
+        "currency": payment.currency.lower(),
+        "unit_amount": _to_minor(payment.amount, payment.currency),
+        "product_data": {"name": payment.description},
+    }
+    intent: Any = {
+        "setup_future_usage": "off_session",
+        "description": payment.description,
+        "statement_descriptor_suffix": payment.code,
+        "metadata": payment.metadata.as_text() | page,
+    }
+    return {"line_items": [{"quantity": 1, "price_data": price}], "payment_intent_data": intent}
+
+
+def _method(method: dict[str, Any]) -> ProviderMethod:
+    """A PaymentMethod in our words: a card, or an account that Stripe has a mandate on."""
+    kind = {theirs: ours for ours, theirs in PAGE_METHODS.items()}[method["type"]]
+    details = method[method["type"]]
+    brand = details.get("display_brand") or details.get("brand") or ""
+    return ProviderMethod(
+        method=kind,
+        method_reference=method["id"],
+        customer_reference=_id_of(method.get("customer")) or "",
+        brand=CARD_BRANDS.get(brand, brand.replace("_", " ").capitalize()),
+        last4=details.get("last4") or "",
+        expires_on=_last_day(details["exp_year"], details["exp_month"]) if kind is PaymentMethod.CARD else None,
+    )
+
+
+def _last_day(year: int, month: int) -> date:
+    return date(year, month, 1) + relativedelta(months=1, days=-1)
 
 
 def _refund(refund: dict[str, Any]) -> ProviderRefund:

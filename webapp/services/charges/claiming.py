@@ -282,21 +282,26 @@ def _claim(task: ClaimTask, charge: Charge, attempt: ChargeAttempt, saved: Saved
         lease_until=charge.lease_until,
         account_id=attempt.provider_account_id,
         provider_payment_id=attempt.provider_payment_id,
-        request=PaymentRequest(
-            idempotency_key=attempt.idempotency_key,
-            amount=attempt.amount,
-            currency=attempt.currency,
-            method_reference=saved.method_reference if saved else str(attempt.mandate_id or ""),
-            customer_reference=saved.customer_reference if saved else "",
-            metadata=PaymentMetadata(
-                organisation_id=charge.organisation_id,
-                charge_id=charge.id,
-                attempt_id=attempt.id,
-                subscription_id=charge.subscription_id,
-                cycle_no=charge.cycle_no,
-            ),
-            code=charge.code,
-            statement_text=f"Échéance du {french.day(charge.due_on)}",
-            collect_on=charge.due_on,
+        request=request_of(charge, attempt, saved),
+    )
+
+
+def request_of(charge: Charge, attempt: ChargeAttempt, saved: SavedPaymentMethod | None) -> PaymentRequest:
+    """What a provider is asked for by an attempt, by the method that it keeps or by our mandate."""
+    return PaymentRequest(
+        idempotency_key=attempt.idempotency_key,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        method_reference=saved.method_reference if saved else str(attempt.mandate_id or ""),
+        customer_reference=saved.customer_reference if saved else "",
+        metadata=PaymentMetadata(
+            organisation_id=charge.organisation_id,
+            charge_id=charge.id,
+            attempt_id=attempt.id,
+            subscription_id=charge.subscription_id,
+            cycle_no=charge.cycle_no,
         ),
+        code=charge.code,
+        statement_text=f"Échéance du {french.day(charge.due_on)}",
+        collect_on=charge.due_on,
     )

@@ -18,11 +18,12 @@ from webapp import queue, tenancy
 from webapp.clock import PARIS
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.gateways.providers.protocol import PaymentProvider, PaymentState, ProviderError
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentProvider, PaymentState, ProviderError
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
+from webapp.models.means_requests import HostedPage
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
@@ -198,7 +199,7 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
     _call_off(charge_id, at=at)
     with deciding(charge_id, Decision.GIVE_UP) as (charge, subscription):
         for attempt in _open_attempts(charge):
-            attempt.status, attempt.settled_at = AttemptStatus.CANCELED, at
+            attempt.status, attempt.settled_at, attempt.on_page = AttemptStatus.CANCELED, at, False
         effects.move(charge, ChargeStatus.CANCELED, at=at)
         effects.set_attention(charge, None, at=at)
         charge.explanation = reason
@@ -213,6 +214,7 @@ class _UnderWay(NamedTuple):
 
     attempt_id: UUID
     provider_payment_id: str | None
+    page: str | None
     provider: PaymentProvider
     is_lost: bool
 
@@ -225,7 +227,8 @@ def _find_under_way(charge_id: UUID, action: Decision, *, at: datetime) -> list[
         for attempt in _open_attempts(charge):
             provider = provider_of(calling.find_account(attempt.provider_account_id))
             is_lost = recording.is_lost(attempt, KeyLimits.of(provider), at=at)
-            under_way.append(_UnderWay(attempt.id, attempt.provider_payment_id, provider, is_lost))
+            page = _find_page(attempt) if attempt.on_page else None
+            under_way.append(_UnderWay(attempt.id, attempt.provider_payment_id, page, provider, is_lost))
         return under_way
 
 
@@ -233,14 +236,26 @@ def _call_off(charge_id: UUID, *, at: datetime) -> None:
     """Cancel at the provider what it has under way for the charge. What it will not cancel is recorded as it stands."""
     try:
         for attempt in _find_under_way(charge_id, Decision.GIVE_UP, at=at):
-            if attempt.provider_payment_id is None:
-                continue  # unknown there, as far as anybody can tell: a person has decided
-            outcome = attempt.provider.cancel(attempt.provider_payment_id)
-            if outcome.state not in (PaymentState.CANCELED, PaymentState.REFUSED):
+            outcome = _cancel(attempt)
+            # Unknown there, as far as anybody can tell: a person has decided.
+            if outcome is not None and outcome.state not in (PaymentState.CANCELED, PaymentState.REFUSED):
                 recording.apply_outcome(attempt.attempt_id, outcome, at=at)
                 raise NotAllowedError(NOT_CALLED_OFF)
     except ProviderError as error:
         raise NotAllowedError(f"Le prestataire n’a pas pu annuler ce paiement\u202f: {error}") from error
+
+
+def _cancel(attempt: _UnderWay) -> PaymentOutcome | None:
+    """What became of the payment, once nothing more can come of it. A client may not pay it on a page any more."""
+    if attempt.page is not None:
+        return attempt.provider.close_page(attempt.page).payment
+    return attempt.provider.cancel(attempt.provider_payment_id) if attempt.provider_payment_id else None
+
+
+def _find_page(attempt: ChargeAttempt) -> str | None:
+    """The provider's id of the page on which the attempt may be paid."""
+    page = select(HostedPage.reference).where(HostedPage.attempt_id == attempt.id)
+    return db.session.scalar(page.order_by(HostedPage.id.desc()).limit(1))
 
 
 def _open_attempts(charge: Charge) -> list[ChargeAttempt]:

@@ -221,9 +221,12 @@ def _apply(locked: _Rows, outcome: PaymentOutcome, *, at: datetime) -> None:
 def _state_of(outcome: PaymentOutcome, attempt: ChargeAttempt) -> PaymentState:
     """The state to act upon.
 
+    What is refused on a page may be paid on it a moment later, with another card.
     A refusal without a payment, of a request that was sent before, says nothing about the first sending. A refusal that
     asks for the client's authentication leaves a payment that the client may still approve.
     """
+    if attempt.on_page and outcome.state is not PaymentState.PROCESSING:
+        return PaymentState.UNKNOWN
     if outcome.state is PaymentState.REFUSED and outcome.provider_payment_id is None and attempt.sends > 1:
         return PaymentState.UNKNOWN
     wants_client = outcome.refusal_class is RefusalClass.AUTHENTICATION and outcome.authentication_url is not None
@@ -400,7 +403,8 @@ def _wait(locked: _Rows, status: ChargeStatus, attention: Attention, *, at: date
     charge = locked.charge
     effects.move(charge, status, at=at)
     effects.advance(charge, locked.subscription)
-    charge.next_attempt_at = retries.next_look(locked.attempt, at=at)
+    # Who looks at the page, looks at what is paid on it.
+    charge.next_attempt_at = None if locked.attempt.on_page else retries.next_look(locked.attempt, at=at)
     is_overdue = retries.is_overdue(charge, locked.attempt, at=at)
     effects.set_attention(charge, attention if is_overdue else None, at=at)
 
@@ -434,7 +438,7 @@ def _not_found(locked: _Rows, patience: KeyLimits, *, at: datetime) -> list[Char
         effects.set_attention(locked.charge, None, at=at)
         return [claiming.claim_resending(locked.charge, locked.attempt, at=at)]
     _unknown(locked, PaymentOutcome(PaymentState.UNKNOWN), at)
-    if locked.charge.status is not ChargeStatus.UNKNOWN:
+    if locked.charge.status is not ChargeStatus.UNKNOWN and not locked.attempt.on_page:
         effects.set_attention(locked.charge, Attention.MISMATCH, at=at)
     elif is_lost(locked.attempt, patience, at=at):
         locked.charge.explanation = LOST

@@ -28,6 +28,7 @@ from webapp.models.organisations import Organisation
 from webapp.models.provider_events import WebhookEvent, WebhookState
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.charges import recording
+from webapp.services.means_requests import looking
 from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction
 
@@ -134,12 +135,25 @@ def _accounts(provider: Provider, account_id: UUID | None, organisation_id: UUID
         return db.session.scalars(statement.options(undefer(ProviderAccount.credentials))).all()
 
 
-class _Due(NamedTuple):
-    """What handling needs, read before the provider is called."""
+class _Payment(NamedTuple):
+    """What bringing in a payment needs, read before the provider is called."""
 
     attempt_id: UUID
     provider_payment_id: str | None
     provider: protocol.PaymentProvider
+
+
+class _Page(NamedTuple):
+    """A page of the provider's, which its own service looks at."""
+
+    page_id: UUID
+
+
+class _Method(NamedTuple):
+    """A means of payment that changed at the provider."""
+
+    account_id: UUID
+    reference: str
 
 
 def handle_due(organisation_id: UUID, *, at: datetime) -> int:
@@ -173,18 +187,23 @@ def handle(event_id: UUID, *, at: datetime) -> bool:
 def _bring_in(event_id: UUID, *, at: datetime) -> None:
     with transaction():  # ended before the provider is called
         due = _read(event_id)
-    if due is None:
-        return
-    outcome = _fetch(due)
+    match due:
+        case None:
+            return
+        case _Page(page_id):
+            looking.look_at(page_id, at=at)
+        case _Method(account_id, reference):
+            looking.refresh_method(account_id, reference, at=at)
+        case _Payment():
+            recording.apply_outcome(due.attempt_id, _fetch(due), at=at)
     with transaction():
         event = _lock(event_id)
         if event.handled_at is None:
-            recording.apply_outcome(due.attempt_id, outcome, at=at)
             event.attempts += 1
             event.handled_at, event.error = at, None
 
 
-def _read(event_id: UUID) -> _Due | None:
+def _read(event_id: UUID) -> _Payment | _Page | _Method | None:
     """What is to be done; None where it is done."""
     statement = select(WebhookEvent).where(WebhookEvent.id == event_id).options(undefer(WebhookEvent.body))
     row = db.session.scalars(statement).one()
@@ -196,11 +215,18 @@ def _read(event_id: UUID) -> _Due | None:
         event = provider.read_event(crypto.keyring().decrypt(row.body, place=place))
     except protocol.UnreadableWebhookError:
         raise NotFoundError(UNREADABLE) from None
+    if event.method_reference is not None:
+        return _Method(row.provider_account_id, event.method_reference)
     attempt = _find_attempt(event)
+    # What is paid on a page is told with the page: only there it is said which card the client has given.
+    if event.page_id is not None and (attempt is None or attempt.on_page):
+        return _Page(event.page_id)
     if attempt is None:
         raise NotFoundError(UNKNOWN_PAYMENT)
+    if attempt.on_page:
+        return _Page(looking.find_page_of(attempt.id))
     payment_id = event.provider_payment_id or attempt.provider_payment_id
-    return _Due(attempt.id, payment_id, provider)
+    return _Payment(attempt.id, payment_id, provider)
 
 
 def _find_attempt(event: protocol.ProviderEvent) -> ChargeAttempt | None:
@@ -213,7 +239,7 @@ def _find_attempt(event: protocol.ProviderEvent) -> ChargeAttempt | None:
     )
 
 
-def _fetch(due: _Due) -> protocol.PaymentOutcome:
+def _fetch(due: _Payment) -> protocol.PaymentOutcome:
     outcome = due.provider.find_payment(due.attempt_id, provider_payment_id=due.provider_payment_id)
     if outcome is None:
         raise protocol.ProviderUnreachableError("the payment that the webhook announces is not there yet")

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
 from webapp.models.identity import User
+from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionLine
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
@@ -55,6 +56,17 @@ def change_payment(
         changes = {"payment_method": [old.label if old else None, paid_by.method.label if paid_by.method else None]}
         history.record_change(subscription, changes=changes, by=by, at=at)
     return subscription
+
+
+def pay_by_saved(subscription: Subscription, saved: SavedPaymentMethod, *, by: User | None, at: datetime) -> None:
+    """Have it paid from now on by what a provider keeps. The caller has it locked; doing so twice changes nothing."""
+    if subscription.saved_method_id == saved.id:
+        return
+    account = db.session.scalars(select(ProviderAccount).where(ProviderAccount.id == saved.provider_account_id)).one()
+    old = subscription.payment_method
+    set_means(subscription, means.Means(method=saved.method, saved=saved, account=account))
+    changes = {"payment_method": [old.label if old else None, saved.label or saved.method.label]}
+    history.record_change(subscription, changes=changes, by=by, at=at)
 
 
 def change_end(

@@ -16,6 +16,7 @@ from webapp.services.clients import activities, documents, listing, payments, pr
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.invoices import listing as invoices
+from webapp.services.means_requests import listing as means_requests
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
@@ -78,6 +79,8 @@ def _payments(client: Client) -> dict[str, Any]:
         "balances": invoices.balances_of_client(client.id),
         "contracts": [(contract, payments.debit_problem(contract, accounts, on=today)) for contract in contracts],
         "problem_of": lambda mandate: mandate.fault(today),
+        "saved_methods": means_requests.list_saved(client.id),
+        "requests": means_requests.list_requests(client.id),
     }
 
 
