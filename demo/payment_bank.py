@@ -114,6 +114,13 @@ class Later:
             heapq.heappush(self._waiting, (time.monotonic() + delay, next(self._order), action))
             self._bell.notify()
 
+    def run_all(self) -> None:
+        """Do all that waits now, whatever its time."""
+        with self._bell:
+            waiting, self._waiting = sorted(self._waiting), []
+        for _, _, action in waiting:
+            action()
+
     def _run(self) -> None:
         while True:
             with self._bell:

@@ -49,11 +49,14 @@ PAGE: Final = """<!doctype html>
     <form method="post">
       <fieldset>
         <legend>
-          {% if page.payment_asked %}{{ page.payment_asked.statement }} : {{ page.payment_asked.amount }} {{ page.currency }}
+          {% set payment = page.payment_asked %}
+          {% if payment %}{{ payment.statement }} : {{ payment.amount }} {{ page.currency }}
           {% else %}Moyen de paiement à enregistrer pour {{ page.name or "le client" }}{% endif %}
         </legend>
         {% for choice, words in choices.items() %}
-          <label><input type="radio" name="choice" value="{{ choice }}" required {{ "checked" if loop.first }}> {{ words }}</label>
+          <label>
+            <input type="radio" name="choice" value="{{ choice }}" required {{ "checked" if loop.first }}> {{ words }}
+          </label>
         {% endfor %}
       </fieldset>
       <button>{{ "Payer" if page.payment_asked else "Enregistrer" }}</button>
@@ -220,7 +223,8 @@ Misbehave = Callable[[str, Callable[[], object]], Response | None]
 
 
 def add_pages(app: Flask, pages: Pages, misbehave: Misbehave) -> None:
-    """The API of pages, what the client sees, and what whoever tries the CRM may do to a saved method."""
+    """The API of pages and saved methods, and what the client sees."""
+    add_window(app, pages)
 
     @app.post("/pages")
     def open_page() -> Response:
@@ -246,6 +250,10 @@ def add_pages(app: Flask, pages: Pages, misbehave: Misbehave) -> None:
     @app.post("/_methods/<method_id>")
     def change_method(method_id: str) -> Response:
         return as_json(200, pages.change_method(method_id, request.get_json(force=True)))
+
+
+def add_window(app: Flask, pages: Pages) -> None:
+    """What the client sees of a page, and does there."""
 
     @app.get("/page/<page_id>")
     def show(page_id: str) -> str:
