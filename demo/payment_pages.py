@@ -247,6 +247,10 @@ def add_pages(app: Flask, pages: Pages, misbehave: Misbehave) -> None:
         method = pages.methods.get(request.args["reference"])
         return as_json(200, {"methods": [method] if method else []})
 
+    @app.get("/_pages")
+    def list_pages() -> Response:
+        return as_json(200, {"pages": list(pages.pages)})
+
     @app.post("/_methods/<method_id>")
     def change_method(method_id: str) -> Response:
         return as_json(200, pages.change_method(method_id, request.get_json(force=True)))

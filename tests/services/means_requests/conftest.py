@@ -143,6 +143,10 @@ class Desk:
         """The subscription as it stands now."""
         return self.only(Subscription)
 
+    def pages_there(self) -> list[str]:
+        """The provider's own list of its pages."""
+        return list(httpx.get(f"{self.bank.url}/_pages", trust_env=False).json()["pages"])
+
     def events(self) -> list[WebhookEvent]:
         """What the provider told us."""
         return self.rows(WebhookEvent)

@@ -20,6 +20,7 @@ from webapp.models.charges import AttemptStatus, ChargeStatus
 from webapp.models.means_requests import HostedPage, MeansRequestStatus
 from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, reconciling
 from webapp.services.means_requests import commands, looking
 
@@ -81,6 +82,8 @@ class Visit:
         captures = self.desk.bank.ledger()["captures"]
         assert len(captures) <= 1
         assert len(self.desk.rows(SavedPaymentMethod)) <= 1
+        events = self.desk.rows(TimelineEvent)
+        assert sum(event.kind is EventKind.MEANS_SAVED for event in events) <= 1
         booked = sum((payment.amount for payment in self.desk.payments()), Decimal(0))
         assert booked <= sum(Decimal(row["amount"]) for row in captures)
 

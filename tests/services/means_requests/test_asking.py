@@ -183,6 +183,29 @@ def test_giving_up_what_was_paid_a_moment_ago_records_the_payment(desk: Desk) ->
     assert desk.request().status is DONE
 
 
+def test_what_is_given_up_while_its_page_is_opened_is_not_asked_for(desk: Desk) -> None:
+    request = desk.ask(takes_payment=True)
+    desk.bank.order({"mode": "timeout", "delay": 0.1})
+    with pytest.raises(UnavailableError):
+        desk.open(request)
+    decisions.give_up(desk.charge().id, reason="Geste commercial", by=desk.by, at=clock.now())
+    desk.bank.order({"mode": "ok"})
+    visit = desk.open(request)
+    desk.choose(visit, "card")
+    desk.look()
+    assert (desk.request().status, desk.bank.ledger()["count"]) == (DONE, 0)
+
+
+def test_a_refusal_on_the_page_that_the_reconciliation_sees_is_not_the_last_word(desk: Desk) -> None:
+    visit = desk.open(desk.ask(takes_payment=True))
+    desk.choose(visit, "refused_card")
+    reconciling.reconcile(desk.organisation_id, at=clock.now())
+    assert desk.charge().status is ChargeStatus.AUTHENTICATING
+    desk.choose(visit, "card")
+    desk.look()
+    assert desk.charge().status is ChargeStatus.SUCCEEDED
+
+
 def test_two_colleagues_who_ask_at_once_ask_once(desk: Desk) -> None:
     request = desk.ask()
     with pytest.raises(AlreadyAskedError) as refused:
@@ -260,7 +283,7 @@ def test_a_provider_that_does_not_answer_costs_the_client_a_second_try(desk: Des
     desk.choose(desk.open(request), "card")
     desk.look()
     assert (desk.request().status, desk.bank.ledger()["count"]) == (DONE, 1)
-    assert len(desk.rows(HostedPage)) == 1
+    assert (len(desk.rows(HostedPage)), len(desk.pages_there())) == (1, 1)
 
 
 def test_a_provider_that_refuses_the_page_is_shown_to_staff(desk: Desk) -> None:

@@ -37,6 +37,8 @@ log = structlog.get_logger()
 
 MARGIN = timedelta(minutes=2)
 """A page that ends so soon is of no use to whoever opens it."""
+TRIES = 2
+"""What a page is for may end while it is opened; the next one is for what is left."""
 UNKNOWN_LINK = "Ce lien n’existe pas, ou plus. Demandez-en un autre à votre interlocuteur."
 CLOSED = "La page de paiement n’est pas disponible pour l’instant. Réessayez dans quelques minutes."
 
@@ -78,11 +80,17 @@ def open_link(token: str, *, return_url: str, leave_url: str, at: datetime) -> V
     """
     organisation_id, request_id = find_link(token)
     with tenancy.organisation(organisation_id):
-        _let_go_of_old_page(request_id, at=at)
-        visit = _prepare(request_id, return_url=return_url, leave_url=leave_url, at=at)
-        if isinstance(visit, Visit):
-            return visit
-        return _show(request_id, visit, _ask(visit, at=at), at=at)
+        for _ in range(TRIES):
+            _let_go_of_old_page(request_id, at=at)
+            wanted = _prepare(request_id, return_url=return_url, leave_url=leave_url, at=at)
+            if isinstance(wanted, Visit):
+                return wanted
+            opened = _ask(wanted, at=at)
+            visit = _show(request_id, wanted, opened, at=at)
+            if visit is not None:
+                return visit
+            _withdraw(wanted, opened, at=at)
+    raise UnavailableError(CLOSED)
 
 
 def look_on_return(token: str, *, at: datetime) -> Visit:
@@ -198,26 +206,30 @@ def _ask(wanted: _Wanted, *, at: datetime) -> OpenedPage:
         raise UnavailableError(CLOSED) from error
 
 
-def _show(request_id: UUID, wanted: _Wanted, opened: OpenedPage, *, at: datetime) -> Visit:
-    """Record the page, unless what it is for has ended meanwhile: then nobody gets to see it."""
+def _show(request_id: UUID, wanted: _Wanted, opened: OpenedPage, *, at: datetime) -> Visit | None:
+    """Record the page. None where what it is for has ended meanwhile: nobody gets to see it."""
     with transaction():
         request = looking.lock_request(request_id)
         page = looking.find_open_page(request_id)
-        if page is not None and page.id == wanted.page_id:
-            if page.status is HostedPageStatus.OPENING:
-                page.status, page.reference, page.closes_at = HostedPageStatus.OPEN, opened.reference, opened.closes_at
-                page.keep_url(opened.url)
-            if request.status in (MeansRequestStatus.DRAFT, MeansRequestStatus.SENT):
-                request.status = MeansRequestStatus.OPENED
-                request.opened_at = request.opened_at or at
-            if request.status.is_open and _is_still_owed(page):
-                return _visit(request, url=opened.url)
+        if page is None or page.id != wanted.page_id:
+            return None
+        if page.status is HostedPageStatus.OPENING:
+            page.status, page.reference, page.closes_at = HostedPageStatus.OPEN, opened.reference, opened.closes_at
+            page.keep_url(opened.url)
+        if not request.status.is_open or not _is_still_owed(page):
+            return None
+        if request.status is not MeansRequestStatus.OPENED:
+            request.status, request.opened_at = MeansRequestStatus.OPENED, at
+        return _visit(request, url=opened.url)
+
+
+def _withdraw(wanted: _Wanted, opened: OpenedPage, *, at: datetime) -> None:
+    """End a page that nobody has seen. Raises UnavailableError: it must have ended before another one is made."""
     try:
         wanted.provider.close_page(opened.reference)
-    except ProviderError:  # it ends by itself, and what is paid on it is recorded
-        log.warning("page_not_closed", page_id=str(wanted.page_id))
-    with transaction():
-        return _visit(looking.lock_request(request_id))
+        looking.look_at(wanted.page_id, at=at)
+    except ProviderError as error:
+        raise UnavailableError(CLOSED) from error
 
 
 def _is_still_owed(page: HostedPage) -> bool:
