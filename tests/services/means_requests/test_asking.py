@@ -52,6 +52,15 @@ def test_a_card_given_on_the_page_is_kept_and_pays_the_subscription(desk: Desk) 
     assert [row["amount"] for row in desk.bank.ledger()["captures"]] == ["24.00"]
 
 
+def test_hearing_of_it_again_changes_nothing(desk: Desk) -> None:
+    desk.choose(desk.open(desk.ask()), "card")
+    for _ in range(3):
+        desk.tell_of_page()
+    kinds = [event.kind for event in desk.rows(TimelineEvent)]
+    assert kinds.count(EventKind.MEANS_SAVED) == 1
+    assert desk.request().saved_method_id == desk.saved().id
+
+
 def test_the_first_payment_is_taken_in_the_same_visit_and_never_again(desk: Desk) -> None:
     visit = desk.open(desk.ask(takes_payment=True))
     charge = desk.charge()
