@@ -114,6 +114,15 @@ class World:
         """Tell the pretend WinLeadPlus how to behave."""
         httpx.post(f"{self.known['winleadplus_url']}/_control", json=order).raise_for_status()
 
+    def payment_provider(self, **order: object) -> None:
+        """Tell the pretend payment provider how to behave."""
+        httpx.post(f"{self.known['payment_sandbox_url']}/_control", json=order).raise_for_status()
+
+    def captures_of(self, subscription_id: str) -> list[str]:
+        """The amounts that the pretend payment provider has captured for a subscription."""
+        ledger = httpx.get(f"{self.known['payment_sandbox_url']}/_ledger").json()
+        return [row["amount"] for row in ledger["captures"] if row["subscription"] == subscription_id]
+
     def switch_winleadplus_off(self) -> None:
         """End its process."""
         process = psutil.Process(self.known["pids"]["winleadplus"])
