@@ -10,10 +10,11 @@ from tests.browser.world import World
 SIZES = {"desk": {"width": 1366, "height": 768}, "telephone": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("telephone", "dark")])
+@pytest.mark.parametrize("look", [("desk", "light"), ("telephone", "dark")], ids="-".join)
 def test_a_client_gives_a_card_and_pays_the_first_cycle(
-    synced: World, sign_in: SignIn, chromium: Browser, shot: Shot, scheme: str, size: str
+    synced: World, sign_in: SignIn, chromium: Browser, shot: Shot, look: tuple[str, str]
 ) -> None:
+    size, scheme = look
     page = sign_in("admin", color_scheme=scheme, viewport=SIZES[size])
     synced.payment_provider(mode="ok", webhooks="reorder")
     client, subscription = _sell(page, f"Souscripteur {scheme} {size}")

@@ -48,6 +48,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("outbox-sweep", seconds(15), "outbox.sweep"),
         ("outbox-prune", minutes(10), "outbox.prune"),
         ("webhooks-sweep", seconds(15), "provider_events.webhooks.sweep"),
+        ("means-requests-sweep", seconds(30), "means_requests.looking.sweep"),
         ("webhooks-prune", minutes(10), "provider_events.webhooks.prune"),
         ("bank-files-sweep", minutes(1), "bank_files.files.sweep"),
         ("sepa-notices", hours(1), "bank_files.notices.announce_due"),

@@ -19,6 +19,7 @@ from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
+from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
@@ -72,6 +73,26 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
             ),
         ]
     )
+    request = MeansRequest(
+        id=new_id(),
+        organisation_id=organisation_id,
+        client_id=client_of(1).id,
+        provider_account_id=account.id,
+        status=MeansRequestStatus.SENT,
+        expires_at=clock.now(),
+    )
+    request.keep_token("the-token")
+    page = HostedPage(
+        id=new_id(),
+        organisation_id=organisation_id,
+        request_id=request.id,
+        closes_at=clock.now(),
+        next_look_at=clock.now(),
+    )
+    page.keep_url("https://provider.example/page")
+    db.session.add(request)
+    db.session.flush()
+    db.session.add(page)
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
     db.session.commit()
     return file_id

@@ -36,8 +36,9 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract
 from webapp.models.invoices import Invoice
+from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.provider_events import WebhookEvent
-from webapp.models.providers import Provider
+from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
@@ -151,6 +152,25 @@ def _make_charge_runs() -> tuple[UUID, UUID]:
     return ended.id, running.id
 
 
+def _make_means_request(client: Client) -> dict[str, UUID]:
+    """A request for a means of payment that the client may still answer."""
+    account_id = db.session.scalars(
+        select(ProviderAccount.id).where(ProviderAccount.provider == Provider.SANDBOX)
+    ).one()
+    request = MeansRequest(
+        id=new_id(),
+        organisation_id=client.organisation_id,
+        client_id=client.id,
+        provider_account_id=account_id,
+        status=MeansRequestStatus.SENT,
+        expires_at=clock.now(),
+    )
+    request.keep_token("the-token")
+    db.session.add(request)
+    db.session.commit()
+    return {"request_id": request.id}
+
+
 def _make_files(client: Client) -> dict[str, UUID]:
     """An account for bank files, one debit that waits for a file and one in a file that is being settled; a webhook."""
     company = default_company()
@@ -203,6 +223,7 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
+    ids |= _make_means_request(subject)
     words = {"word": "fichier-sepa"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}
     steps |= {"libelle": "Coffret", "quantite": 1, "prix": "12,50", "tva": 20, "remise": "", "produit": "", "fin": ""}
@@ -220,6 +241,7 @@ def test_every_template_is_rendered_by_a_visit(
     _visit_bank_files(admin_client, ids["file_id"])
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)
+    assert stranger.get("/moyen-de-paiement/inconnu").status_code == 404
     assert stranger.get("/connexion").status_code == 503  # nobody answers for the identity provider here
     admin_client.post("/deconnexion", follow_redirects=True)
     cast.colleague.roles = []

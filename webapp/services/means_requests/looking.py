@@ -371,7 +371,7 @@ def _expire(request_id: UUID, *, at: datetime) -> None:
     try:
         end_request(request_id, MeansRequestStatus.EXPIRED, by=None, at=at)
     except UnavailableError:  # its page may still be used: at the next look
-        log.warning("request_not_ended", request_id=str(request_id))
+        log.warning("means_request_not_ended", means_request_id=str(request_id))
 
 
 def sweep(*, at: datetime) -> int:
