@@ -82,9 +82,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("status IN ('draft', 'sent', 'opened')"),
     )
-    op.create_index(
-        "ix_means_requests_expires", requests, ["expires_at"], postgresql_where=sa.text("ended_at IS NULL")
-    )
+    op.create_index("ix_means_requests_expires", requests, ["expires_at"], postgresql_where=sa.text("ended_at IS NULL"))
 
     pages = "hosted_pages"
     op.create_table(

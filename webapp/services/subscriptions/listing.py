@@ -139,6 +139,15 @@ def _own_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     ):
         if value is not None:
             conditions.append(column == value)
+    if view.commercial == WITHOUT_COMMERCIAL:
+        conditions.append(Subscription.commercial_id.is_(None))
+    elif view.commercial is not None:
+        conditions.append(Subscription.commercial_id == view.commercial)
+    if view.team is not None:
+        members = select(Commercial.id).where(
+            Commercial.organisation_id == tenancy.current_organisation_id(), Commercial.team_id == view.team
+        )
+        conditions.append(Subscription.commercial_id.in_(members))
     return conditions
 
 
@@ -149,14 +158,7 @@ def _read_code(view: SubscriptionsView) -> Code | None:
 
 def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
     terms = [] if _read_code(view) else find_terms(view.search)
-    conditions = [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
-    if view.commercial == WITHOUT_COMMERCIAL:
-        conditions.append(Client.commercial_id.is_(None))
-    elif view.commercial is not None:
-        conditions.append(Client.commercial_id == view.commercial)
-    if view.team is not None:
-        conditions.append(Client.commercial_id.in_(select(Commercial.id).where(Commercial.team_id == view.team)))
-    return conditions
+    return [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
 
 
 def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[ResultRow]:
