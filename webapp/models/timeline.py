@@ -29,6 +29,11 @@ class EventKind(StrEnum):
     MANDATE_ADDED = "mandate_added"
     MANDATE_CHANGED = "mandate_changed"
     MANDATE_REVOKED = "mandate_revoked"
+    MANDATE_AMENDED = "mandate_amended"
+    SIGNED_COPY_ADDED = "signed_copy_added"
+    SIGNED_COPY_OPENED = "signed_copy_opened"
+    CARD_UPDATED = "card_updated"
+    DEFAULT_MEANS_CHANGED = "default_means_changed"
     IDENTITY_CARD_REVEALED = "identity_card_revealed"
     CONTRACT_CREATED = "contract_created"
     CONTRACT_UPDATED = "contract_updated"
@@ -68,6 +73,11 @@ class EventKind(StrEnum):
             "mandate_added": "Mandat SEPA ajouté",
             "mandate_changed": "Mandat SEPA modifié",
             "mandate_revoked": "Mandat SEPA révoqué",
+            "mandate_amended": "Avenant au mandat SEPA",
+            "signed_copy_added": "Mandat signé ajouté",
+            "signed_copy_opened": "Mandat signé ouvert",
+            "card_updated": "Carte mise à jour",
+            "default_means_changed": "Moyen de paiement par défaut modifié",
             "identity_card_revealed": "Pièce d’identité affichée en clair",
             "contract_created": "Contrat créé",
             "contract_updated": "Contrat modifié",

@@ -21,6 +21,7 @@ from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import amendments
 from webapp.services.contact import clean_text
 from webapp.services.mandates import references
 from webapp.transactions import transaction
@@ -88,7 +89,9 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
         if mandate.status is MandateStatus.REVOKED:
             raise MandateStateError("Un mandat révoqué ne se modifie plus\u202f: faites-en signer un autre.")
         if mandate.last_used_on is not None:
-            raise MandateStateError("Des prélèvements ont été faits sous ce mandat\u202f: il ne se modifie plus.")
+            raise MandateStateError(
+                "Des prélèvements ont été faits sous ce mandat\u202f: seuls son compte et sa référence se changent."
+            )
         before = _worded(mandate)
         _write(mandate, fields, at=at)
         _flush()
@@ -96,6 +99,40 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
         changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
         if changes:
             _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+    return mandate
+
+
+def amend_mandate(
+    client_id: UUID,
+    mandate_id: UUID,
+    *,
+    bank_account_id: UUID | None,
+    umr: str,
+    is_confirmed: bool,
+    by: User,
+    at: datetime,
+) -> Mandate:
+    """Put a signed mandate on another account of the client, or under another reference, as the client confirmed it.
+
+    What the bank has heard of the mandate is told with its next collection (see ``services/amendments``). Without
+    ``umr`` the reference stays. Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        mandate = _lock(client_id, mandate_id)
+        if mandate.status is not MandateStatus.ACTIVE or mandate.signed_on is None or mandate.company_id is None:
+            raise MandateStateError("Seul un mandat actif et signé se change par avenant.")
+        if not is_confirmed:
+            raise InvalidInputError("Le client doit l’avoir confirmé par écrit.", field="is_confirmed")
+        reference = _reference(mandate, umr, company_id=mandate.company_id)
+        account = _account(client_id, bank_account_id)
+        before = {"iban": _masked(mandate.bank_account_id), "umr": mandate.umr}
+        amendments.note(mandate, account_id=account.id, umr=reference, by=by, at=at)
+        mandate.bank_account_id, mandate.umr = account.id, reference
+        _flush()
+        after = {"iban": account.iban_masked, "umr": reference}
+        changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
+        if changes:
+            _tell(mandate, EventKind.MANDATE_AMENDED, changes, by=by, at=at)
     return mandate
 
 
@@ -201,6 +238,10 @@ def _account(client_id: UUID, account_id: UUID | None) -> BankAccount:
     if account is None:
         raise InvalidInputError("Choisissez un compte bancaire du client.", field="bank_account_id")
     return account
+
+
+def _masked(account_id: UUID) -> str:
+    return db.session.execute(select(BankAccount.iban_masked).where(BankAccount.id == account_id)).scalar_one()
 
 
 def _reference(mandate: Mandate, written: str, *, company_id: UUID) -> str:
