@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webapp.models.banking import Mandate
 from webapp.models.base import Base, Identified, Timestamped, linked, tenant_key
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
@@ -41,5 +42,9 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
 
     user: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, Document.user_id),
+        viewonly=True,
+    )
+    mandate: Mapped[Mandate | None] = relationship(
+        primaryjoin=lambda: linked(Mandate, Document.mandate_id),
         viewonly=True,
     )
