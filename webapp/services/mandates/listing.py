@@ -69,6 +69,7 @@ _WAITING = (
     select(func.count())
     .where(
         Subscription.organisation_id == Mandate.organisation_id,
+        Subscription.client_id == Mandate.client_id,  # which has an index
         Subscription.mandate_id == Mandate.id,
         Subscription.status.in_(LIVING),
     )
