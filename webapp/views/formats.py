@@ -54,6 +54,7 @@ def init_app(app: Flask) -> None:
         delivery_lines,
         written_text,
         file_size,
+        iso_day,
     ):
         app.add_template_filter(each)
 
@@ -116,6 +117,11 @@ def _address(street: list[str | None], postcode: str | None, city: str | None, c
 def written_text(value: str) -> list[str]:
     """What somebody wrote, line by line: a template puts the breaks."""
     return value.split("\n")
+
+
+def iso_day(value: str) -> str:
+    """A day that is kept as text (2026-11-03), as it is written in France."""
+    return _written_day(value)
 
 
 def _written_day(value: str) -> str:

@@ -92,13 +92,10 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
             raise MandateStateError(
                 "Des prélèvements ont été faits sous ce mandat\u202f: seuls son compte et sa référence se changent."
             )
-        before = _worded(mandate)
+        before = worded(mandate)
         _write(mandate, fields, at=at)
         _flush()
-        after = _worded(mandate)
-        changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
-        if changes:
-            _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+        tell_change(mandate, before, by=by, at=at)
     return mandate
 
 
@@ -268,7 +265,14 @@ def _flush() -> None:
         raise InvalidInputError(TAKEN, field="umr") from error
 
 
-def _worded(mandate: Mandate) -> dict[str, str | None]:
+def tell_change(mandate: Mandate, before: Mapping[str, str | None], *, by: User, at: datetime) -> None:
+    """Tell the timeline what is not as it was ``worded`` before."""
+    changes = {name: [before[name], value] for name, value in worded(mandate).items() if before[name] != value}
+    if changes:
+        _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+
+
+def worded(mandate: Mandate) -> dict[str, str | None]:
     """The timeline keeps words; the names are those of ``views/formats``."""
     return {
         "mandate_status": mandate.status.label,
