@@ -86,6 +86,7 @@ def upgrade() -> None:
         checks={},
     )
     op.create_index("ix_mandate_imports_created", "mandate_imports", ["organisation_id", "created_at"])
+    op.add_column("mandates", sa.Column("account_archived_at", sa.DateTime(timezone=True)))
     op.add_column("charge_attempts", sa.Column("sequence", sa.String(32)))
     op.add_column(
         "provider_accounts", sa.Column("first_as_frst", sa.Boolean(), nullable=False, server_default=sa.text("false"))
@@ -143,6 +144,7 @@ def downgrade() -> None:
     op.drop_column("documents", "mandate_id")
     op.drop_column("provider_accounts", "first_as_frst")
     op.drop_column("charge_attempts", "sequence")
+    op.drop_column("mandates", "account_archived_at")
     op.drop_table("mandate_imports")
     op.drop_table("default_means")
     op.drop_table("mandate_amendments")

@@ -78,6 +78,7 @@ class MandateFault(StrEnum):
     INCOMPLETE = "incomplete"
     UNREADABLE = "unreadable"
     REVOKED = "revoked"
+    ACCOUNT = "account"
     IDLE = "idle"
 
     @property
@@ -92,6 +93,7 @@ _FAULTS = {
     MandateFault.UNREADABLE: "La référence (RUM) du mandat SEPA tient des caractères que les banques refusent\u202f: "
     "corrigez-la.",
     MandateFault.REVOKED: "Le mandat SEPA a été révoqué\u202f: faites-en signer un autre.",
+    MandateFault.ACCOUNT: "Le compte du mandat SEPA est archivé\u202f: mettez-le sur un autre compte, par avenant.",
     MandateFault.IDLE: "Le mandat SEPA n’a pas servi depuis 36 mois\u202f: faites-en signer un autre.",
 }
 
@@ -100,6 +102,7 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company.
 
     ``signed_in`` is where it was signed. ``last_used_on`` is the date of the last collection presented under it.
+    With ``account_archived_at`` its account is gone, and it serves again once it is put on another.
     """
 
     __tablename__ = "mandates"
@@ -127,6 +130,7 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     signed_in: Mapped[str | None] = mapped_column(String(70))
     revoked_on: Mapped[date | None]
     last_used_on: Mapped[date | None]
+    account_archived_at: Mapped[datetime | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
 
     @validates("umr")
@@ -140,6 +144,8 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
         """Why no money can be collected under it on that day; None where it can (SEPA Core rulebook)."""
         if self.status is MandateStatus.REVOKED:
             return MandateFault.REVOKED
+        if self.account_archived_at is not None:
+            return MandateFault.ACCOUNT
         if self.status is MandateStatus.DECLARED:
             return MandateFault.DECLARED
         if self.umr is None or self.signed_on is None:
@@ -169,6 +175,7 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
         """In a statement: those that ``is_usable`` on that day."""
         return and_(
             Mandate.status == MandateStatus.ACTIVE,
+            Mandate.account_archived_at.is_(None),
             Mandate.umr.regexp_match(sepa.IDENTIFIER_IN_SQL),
             Mandate.signed_on.is_not(None),
             Mandate.idle_from_in_sql() > day,

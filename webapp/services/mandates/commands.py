@@ -1,6 +1,6 @@
 """Giving, completing and revoking mandates, and putting away the accounts that they are given on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -124,7 +124,7 @@ def amend_mandate(
         account = _account(client_id, bank_account_id)
         before = {"iban": _masked(mandate.bank_account_id), "umr": mandate.umr}
         amendments.note(mandate, account_id=account.id, umr=reference, by=by, at=at)
-        mandate.bank_account_id, mandate.umr = account.id, reference
+        mandate.bank_account_id, mandate.umr, mandate.account_archived_at = account.id, reference, None
         _flush()
         after = {"iban": account.iban_masked, "umr": reference}
         changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
@@ -150,15 +150,16 @@ class Stops(NamedTuple):
     waiting_debits: int
 
 
-def find_stops(mandate: Mandate) -> Stops:
-    """What stands on the mandate now."""
-    subscriptions = select(Subscription).where(Subscription.mandate_id == mandate.id, Subscription.status.in_(LIVING))
+def find_stops(*mandates: Mandate) -> Stops:
+    """What stands on mandates of one client now."""
+    wanted = [mandate.id for mandate in mandates]
+    subscriptions = select(Subscription).where(Subscription.mandate_id.in_(wanted), Subscription.status.in_(LIVING))
     unsent = (
         select(func.count())
         .select_from(ChargeAttempt)
         .outerjoin(BankFile, linked(BankFile, ChargeAttempt.bank_file_id))
         .where(
-            ChargeAttempt.mandate_id == mandate.id,
+            ChargeAttempt.mandate_id.in_(wanted),
             ChargeAttempt.waits_for_file() | (BankFile.status == BankFileStatus.PREPARED),
         )
     )
@@ -167,22 +168,31 @@ def find_stops(mandate: Mandate) -> Stops:
     )
 
 
-def archive_account(client_id: UUID, account_id: UUID, *, by: User, at: datetime) -> BankAccount:
+def list_standing(account_id: UUID) -> Sequence[Mandate]:
+    """The mandates that stand on an account."""
+    on_it = (Mandate.bank_account_id == account_id, Mandate.status != MandateStatus.REVOKED)
+    return db.session.scalars(select(Mandate).where(*on_it).order_by(Mandate.id)).all()
+
+
+def archive_account(
+    client_id: UUID, account_id: UUID, *, is_confirmed: bool = False, by: User, at: datetime
+) -> BankAccount:
     """Put an account away: it is offered no more. Doing so twice changes nothing.
 
-    Raises NotFoundError; MandateStateError while a mandate stands on it.
+    Mandates that stand on it serve no more until they are put on another account. Raises NotFoundError;
+    MandateStateError where there are some and what stops was not confirmed.
     """
     with transaction():
         wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
         account = db.session.scalar(wanted.with_for_update())
         if account is None:
             raise NotFoundError("Ce compte bancaire n’existe pas ou plus.")
-        standing = select(Mandate.id).where(
-            Mandate.bank_account_id == account_id, Mandate.status != MandateStatus.REVOKED
-        )
-        if db.session.scalar(standing.limit(1)):
-            raise MandateStateError("Un mandat est donné sur ce compte\u202f: révoquez-le d’abord.")
+        standing = list_standing(account_id)
+        if standing and not is_confirmed:
+            raise MandateStateError("Un mandat est donné sur ce compte\u202f: confirmez qu’il ne serve plus.")
         if account.archived_at is None:
+            for mandate in standing:
+                mandate.account_archived_at = at
             account.archived_at = at
             event = TimelineEvent(
                 client_id=client_id,
@@ -221,7 +231,7 @@ def _write(mandate: Mandate, fields: MandateFields, *, at: datetime) -> None:
     if fields.signed_on and fields.signed_on > at.astimezone(clock.PARIS).date():
         raise InvalidInputError("La signature ne peut pas être dans le futur.", field="signed_on")
     mandate.umr = _reference(mandate, fields.umr, company_id=company.id)
-    mandate.bank_account_id, mandate.company_id = account.id, company.id
+    mandate.bank_account_id, mandate.company_id, mandate.account_archived_at = account.id, company.id, None
     mandate.signed_on, mandate.signed_in = fields.signed_on, signed_in or None
     mandate.status = MandateStatus.ACTIVE
 

@@ -173,6 +173,7 @@ class _Resolution:
         self.clients = {each.id: each for each in db.session.scalars(select(Client).where(Client.id.in_(found)))}
         self.mandates: dict[UUID, list[Mandate]] = {}
         of_clients = select(Mandate).where(Mandate.client_id.in_(found), Mandate.status != MandateStatus.REVOKED)
+        of_clients = of_clients.where(Mandate.account_archived_at.is_(None))
         for mandate in db.session.scalars(of_clients.order_by(Mandate.id)):
             self.mandates.setdefault(mandate.client_id, []).append(mandate)
         self.taken = _references_taken(self.times)

@@ -173,16 +173,34 @@ def download(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
     return response
 
 
+@bp.get("/comptes/<uuid:account_id>/archivage")
+def confirm_archiving(client_id: UUID, account_id: UUID) -> ResponseReturnValue:
+    """What stops with an account on which mandates stand, to be confirmed."""
+    return _archiving_page(find_client(client_id), account_id)
+
+
 @bp.post("/comptes/<uuid:account_id>/archivage")
 def archive(client_id: UUID, account_id: UUID) -> ResponseReturnValue:
-    """Put an account away."""
+    """Put an account away; where mandates stand on it, once that is confirmed."""
+    is_confirmed, by = "confirme" in request.form, current_user()
     try:
-        account = commands.archive_account(client_id, account_id, by=current_user(), at=clock.now())
+        account = commands.archive_account(client_id, account_id, is_confirmed=is_confirmed, by=by, at=clock.now())
     except MandateStateError as error:
-        toast("error", error.message)
-    else:
-        toast("success", f"Compte {account.iban_masked} archivé.")
+        return _archiving_page(find_client(client_id), account_id), error.status
+    toast("success", f"Compte {account.iban_masked} archivé.")
     return _to_payments(client_id)
+
+
+def _archiving_page(client: Client, account_id: UUID) -> str:
+    standing = commands.list_standing(account_id)
+    return render_template(
+        "mandates/archiving.html",
+        client=client,
+        account=banking.find_account(client.id, account_id),
+        mandates=standing,
+        stops=commands.find_stops(*standing),
+        back=url_for("client.show", client_id=client.id, onglet=ClientTab.PAYMENTS),
+    )
 
 
 def _written() -> MandateFields:
