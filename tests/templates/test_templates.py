@@ -201,6 +201,7 @@ def _make_mandate(client: Client, company_id: UUID) -> UUID:
         ]
     )
     account_id = db.session.scalars(select(ProviderAccount.id)).first()
+    SubscriptionFactory(client_id=client.id, mandate_id=mandate.id)
     SavedPaymentMethodFactory(client_id=client.id, provider_account_id=account_id, expires_on=clock.today())
     db.session.commit()
     return mandate.id

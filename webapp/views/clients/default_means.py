@@ -48,14 +48,18 @@ def change(client_id: UUID, company_id: UUID) -> ResponseReturnValue:
         followers = defaults.set_default(client_id, company_id, _asked(chosen), by=by, at=at)
     except InvalidInputError as error:
         return _page(client, company_id, chosen, problem=error), error.status
-    words = f"Moyen par défaut enregistré\u202f: {counted(len(followers), 'abonnement')} le suit."
-    if len(followers) > 1:
-        words = words.replace("le suit", "le suivent")
+    words = f"Moyen par défaut enregistré\u202f: {_followed(len(followers))}."
     if "reprise" in request.form and by.has_role(Role.MANAGER, Role.ADMIN):
         resumed = resuming.resume_all(client_id=client_id, by=by, at=at).resumed
         words += f" {counted(resumed, 'prélèvement repris', 'prélèvements repris')}."
     toast("success", words)
     return redirect(url_for("client.show", client_id=client_id, onglet=ClientTab.PAYMENTS), 303)
+
+
+def _followed(number: int) -> str:
+    if number == 0:
+        return "aucun abonnement ne le suit encore"
+    return f"{counted(number, 'abonnement')} {'le suit' if number == 1 else 'le suivent'}"
 
 
 def _asked(word: str) -> PaymentFields:
