@@ -182,7 +182,7 @@ class Pages:
     def _method(self, page: Page, choice: str) -> dict[str, Any]:
         number = len(self.methods) + 1
         today = clock.today()
-        last = {"card": ("Visa", "4242"), "expiring_card": ("Mastercard", "4444"), "sepa": ("", "0189")}[choice]
+        last = {"card": ("visa", "4242"), "expiring_card": ("mastercard", "4444"), "sepa": ("", "0189")}[choice]
         expires = {"card": _end_of_month(today, years=2), "expiring_card": _end_of_month(today)}.get(choice)
         return {
             "id": f"pm_saved_{page['id']}_{number}",

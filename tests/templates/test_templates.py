@@ -21,6 +21,7 @@ from tests.factories import (
     ContractFactory,
     PreferenceSchemaFactory,
     ProviderAccountFactory,
+    SavedPaymentMethodFactory,
     SubscriptionFactory,
     SubscriptionLineFactory,
     default_company,
@@ -29,16 +30,17 @@ from tests.factories import (
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile, BankFileStatus
-from webapp.models.banking import BankAccount
+from webapp.models.banking import AmendmentKind, BankAccount, Mandate, MandateAmendment, MandateStatus
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeRun, ChargeStatus, Refund
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
-from webapp.models.contracts import Contract
+from webapp.models.contracts import Contract, PaymentMethod
+from webapp.models.documents import Document
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.provider_events import WebhookEvent
-from webapp.models.providers import Provider, ProviderAccount
+from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
@@ -200,7 +202,35 @@ def _make_files(client: Client) -> dict[str, UUID]:
         )
         db.session.add(attempt)
     db.session.commit()
-    return {"file_id": file.id, "company_id": company.id}
+    return {"file_id": file.id, "company_id": company.id, "mandate_id": _make_mandate(client, company.id)}
+
+
+def _make_mandate(client: Client, company_id: UUID) -> UUID:
+    """One that is signed, with an amendment and a signed copy; the default means; a card that has expired."""
+    signed = {"umr": "R-1", "signed_on": clock.today(), "last_used_on": clock.today(), "status": MandateStatus.ACTIVE}
+    owned = {"client_id": client.id, "company_id": company_id}
+    mandate = Mandate(id=new_id(), bank_account_id=_id(BankAccount), **owned, **signed)
+    db.session.add(mandate)
+    db.session.flush()
+    kept = {"name": "a.pdf", "content_type": "application/pdf", "size": 1, "stored_as": "x", "client_id": client.id}
+    db.session.add_all(
+        [
+            MandateAmendment(mandate_id=mandate.id, kind=AmendmentKind.REFERENCE, original="R-0"),
+            Document(mandate_id=mandate.id, **kept),
+            DefaultMeans(mandate_id=mandate.id, payment_method=PaymentMethod.SEPA, **owned),
+        ]
+    )
+    account_id = db.session.scalars(select(ProviderAccount.id)).first()
+    SubscriptionFactory(client_id=client.id, mandate_id=mandate.id)
+    SavedPaymentMethodFactory(client_id=client.id, provider_account_id=account_id, expires_on=clock.today())
+    db.session.commit()
+    return mandate.id
+
+
+def _visit_imports(browser: FlaskClient) -> None:
+    rows = FileStorage(io.BytesIO(b"Client;RUM;Date\nx@example.org;R-9;2026-01-01"), "mandats.csv")
+    address = "/prelevements/mandats/listes"
+    assert browser.post(address, data={"liste": rows}, follow_redirects=True).status_code == 200
 
 
 def _visit_bank_files(browser: FlaskClient, file_id: UUID) -> None:
@@ -239,6 +269,7 @@ def test_every_template_is_rendered_by_a_visit(
         admin_client.get(f"/synchronisations?avant={run_id}", headers=HTMX)
     _visit_forms(admin_client, subject, ids["account_id"])
     _visit_bank_files(admin_client, ids["file_id"])
+    _visit_imports(admin_client)
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)
     assert stranger.get("/moyen-de-paiement/inconnu").status_code == 404

@@ -2,10 +2,12 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import ColumnElement, Index, LargeBinary, String, UniqueConstraint, and_, func, text
+from sqlalchemy import CheckConstraint, ColumnElement, Index, LargeBinary, String, UniqueConstraint, and_, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from webapp import crypto, sepa
@@ -76,6 +78,7 @@ class MandateFault(StrEnum):
     INCOMPLETE = "incomplete"
     UNREADABLE = "unreadable"
     REVOKED = "revoked"
+    ACCOUNT = "account"
     IDLE = "idle"
 
     @property
@@ -90,6 +93,7 @@ _FAULTS = {
     MandateFault.UNREADABLE: "La référence (RUM) du mandat SEPA tient des caractères que les banques refusent\u202f: "
     "corrigez-la.",
     MandateFault.REVOKED: "Le mandat SEPA a été révoqué\u202f: faites-en signer un autre.",
+    MandateFault.ACCOUNT: "Le compte du mandat SEPA est archivé\u202f: mettez-le sur un autre compte, par avenant.",
     MandateFault.IDLE: "Le mandat SEPA n’a pas servi depuis 36 mois\u202f: faites-en signer un autre.",
 }
 
@@ -98,6 +102,7 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     """A SEPA mandate. ``umr`` (RUM, at most 35 characters) is unique per creditor, the company.
 
     ``signed_in`` is where it was signed. ``last_used_on`` is the date of the last collection presented under it.
+    With ``account_archived_at`` its account is gone, and it serves again once it is put on another.
     """
 
     __tablename__ = "mandates"
@@ -125,6 +130,7 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
     signed_in: Mapped[str | None] = mapped_column(String(70))
     revoked_on: Mapped[date | None]
     last_used_on: Mapped[date | None]
+    account_archived_at: Mapped[datetime | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
 
     @validates("umr")
@@ -138,6 +144,8 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
         """Why no money can be collected under it on that day; None where it can (SEPA Core rulebook)."""
         if self.status is MandateStatus.REVOKED:
             return MandateFault.REVOKED
+        if self.account_archived_at is not None:
+            return MandateFault.ACCOUNT
         if self.status is MandateStatus.DECLARED:
             return MandateFault.DECLARED
         if self.umr is None or self.signed_on is None:
@@ -167,7 +175,80 @@ class Mandate(OrganisationScoped, Identified, Timestamped, Base):
         """In a statement: those that ``is_usable`` on that day."""
         return and_(
             Mandate.status == MandateStatus.ACTIVE,
+            Mandate.account_archived_at.is_(None),
             Mandate.umr.regexp_match(sepa.IDENTIFIER_IN_SQL),
             Mandate.signed_on.is_not(None),
             Mandate.idle_from_in_sql() > day,
         )
+
+
+class AmendmentKind(StrEnum):
+    """What about a mandate is no longer as the bank knows it."""
+
+    ACCOUNT = "account"
+    REFERENCE = "reference"
+    CREDITOR_ID = "creditor_id"
+    CREDITOR_NAME = "creditor_name"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "account": "Compte débité",
+            "reference": "Référence (RUM)",
+            "creditor_id": "Identifiant créancier (ICS)",
+            "creditor_name": "Nom du créancier",
+        }[self.value]
+
+
+class MandateAmendment(OrganisationScoped, Identified, Timestamped, Base):
+    """A change of a mandate that the bank has heard of: it travels with the mandate's next collection by bank file.
+
+    ``original`` is what the bank heard last: a reference, an identifier or a name; of an account it is the row that
+    holds it, ``original_account_id``. ``told_in_id`` is the attempt that carries it; where that was refused before it
+    was settled, the next one does. Until it is told, there is one of its kind for each mandate: the changes between two
+    collections are one.
+    """
+
+    __tablename__ = "mandate_amendments"
+    __table_args__ = (
+        Index("ix_mandate_amendments_mandate", "organisation_id", "mandate_id"),
+        Index(
+            "uq_mandate_amendments_untold",
+            "organisation_id",
+            "mandate_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("told_in_id IS NULL"),
+        ),
+        CheckConstraint("num_nonnulls(original, original_account_id) = 1", name="original_is_there"),
+        tenant_key("mandate_id", "mandates"),
+        tenant_key("original_account_id", "bank_accounts"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+        tenant_key("told_in_id", "charge_attempts", ondelete="RESTRICT"),
+    )
+
+    mandate_id: Mapped[UUID]
+    kind: Mapped[AmendmentKind] = mapped_column(stored_enum(AmendmentKind))
+    original: Mapped[str | None] = mapped_column(String(200))
+    original_account_id: Mapped[UUID | None]
+    user_id: Mapped[UUID | None]
+    told_in_id: Mapped[UUID | None]
+
+
+class MandateImport(OrganisationScoped, Identified, Timestamped, Base):
+    """A list that completes mandates, read and shown before it is applied; once ``applied_at``, never again.
+
+    ``lines`` holds what each line says and will do, as plain values; an IBAN only masked.
+    """
+
+    __tablename__ = "mandate_imports"
+    __table_args__ = (
+        Index("ix_mandate_imports_created", "organisation_id", "created_at"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    user_id: Mapped[UUID | None]
+    file_name: Mapped[str] = mapped_column(String(200))
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    applied_at: Mapped[datetime | None]

@@ -313,11 +313,19 @@ class RefusalClass(StrEnum):
         }[self.value]
 
 
+class SequenceType(StrEnum):
+    """Where a debit stands among those of its mandate, as banks call it."""
+
+    FIRST = "FRST"
+    RECURRENT = "RCUR"
+
+
 class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
     """One asking of a provider. Sent again with the same key, it is the same attempt; a new one has a new key.
 
     ``saved_method_id`` or ``mandate_id`` is what was debited. ``first_sent_at`` is when the provider may first have
-    heard of it: the same key is honoured only so long after. For a bank file, ``end_to_end_id`` finds the line again.
+    heard of it: the same key is honoured only so long after. For a bank file, ``end_to_end_id`` finds the line again;
+    ``sequence`` is decided when the file is generated.
     ``on_page`` while the client may pay it on a provider's page: a refusal there is not the last word, money is.
     """
 
@@ -342,6 +350,12 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
             "organisation_id",
             "bank_file_id",
             postgresql_where=text("bank_file_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_charge_attempts_mandate",
+            "organisation_id",
+            "mandate_id",
+            postgresql_where=text("mandate_id IS NOT NULL AND bank_file_id IS NOT NULL"),
         ),
         # A second attempt may only begin once the one before it has come to its end.
         Index(
@@ -370,6 +384,7 @@ class ChargeAttempt(OrganisationScoped, Identified, Timestamped, Base):
     status: Mapped[AttemptStatus] = mapped_column(stored_enum(AttemptStatus), default=AttemptStatus.SENDING)
     provider_payment_id: Mapped[str | None] = mapped_column(String(255))
     end_to_end_id: Mapped[str | None] = mapped_column(String(35))
+    sequence: Mapped[SequenceType | None] = mapped_column(stored_enum(SequenceType))
     refusal: Mapped[RefusalClass | None] = mapped_column(stored_enum(RefusalClass))
     provider_code: Mapped[str | None] = mapped_column(String(100))
     provider_message: Mapped[str | None] = mapped_column(Text)

@@ -68,7 +68,8 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
 
     ``ics`` is the company's SEPA creditor identifier. ``ship_at`` and ``invoice_at`` say which moment of a payment
     releases shipping and makes the invoice. ``rate_per_second`` and ``max_concurrency`` bound our calls;
-    ``longest_delay_seconds`` is how late the provider may still commit a payment that looked lost.
+    ``longest_delay_seconds`` is how late the provider may still commit a payment that looked lost. With
+    ``first_as_frst``, bank files call the first debit under a mandate so (FRST), which since 2016 they need not.
     """
 
     __tablename__ = "provider_accounts"
@@ -93,6 +94,7 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     rate_per_second: Mapped[int] = mapped_column(default=50, server_default="50")
     max_concurrency: Mapped[int] = mapped_column(default=16, server_default="16")
     longest_delay_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
+    first_as_frst: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
     def keep_credentials(self, credentials: dict[str, str]) -> None:
         """Seal ``credentials`` (keys and secrets by name) into the row."""
@@ -125,13 +127,21 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
 class SavedPaymentMethod(OrganisationScoped, Identified, Timestamped, Base):
     """What a provider keeps for a client: a card, or a mandate of its own. References mean nothing outside it.
 
-    ``label`` is what pages show: « Visa •••• 4242 ».
+    ``label`` is what pages show: « Visa •••• 4242 ». Of a card, ``brand`` (« visa », as its provider writes it) and
+    ``last4`` are known, and ``expires_on`` is the last day of its month.
     """
 
     __tablename__ = "saved_payment_methods"
     __table_args__ = (
         UniqueConstraint("organisation_id", "provider_account_id", "method_reference"),
         Index("ix_saved_payment_methods_client", "organisation_id", "client_id"),
+        Index(
+            "ix_saved_payment_methods_expiry",
+            "organisation_id",
+            "expires_on",
+            "id",
+            postgresql_where=text("expires_on IS NOT NULL AND revoked_at IS NULL"),
+        ),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("provider_account_id", "provider_accounts", ondelete="RESTRICT"),
     )
@@ -142,9 +152,31 @@ class SavedPaymentMethod(OrganisationScoped, Identified, Timestamped, Base):
     customer_reference: Mapped[str] = mapped_column(String(255), default="", server_default="")
     method_reference: Mapped[str] = mapped_column(String(255))
     label: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    brand: Mapped[str | None] = mapped_column(String(40))
+    last4: Mapped[str | None] = mapped_column(String(4))
     expires_on: Mapped[date | None]
     revoked_at: Mapped[datetime | None]
 
     def is_usable(self, on: date) -> bool:
         """Whether it may be charged on that day."""
         return self.revoked_at is None and (self.expires_on is None or self.expires_on >= on)
+
+
+class DefaultMeans(OrganisationScoped, Identified, Timestamped, Base):
+    """What a client's subscriptions with a company are paid by, unless they name their own."""
+
+    __tablename__ = "default_means"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "client_id", "company_id"),
+        CheckConstraint("num_nonnulls(saved_method_id, mandate_id) = 1", name="names_one"),
+        tenant_key("client_id", "clients"),
+        tenant_key("company_id", "companies"),
+        tenant_key("saved_method_id", "saved_payment_methods"),
+        tenant_key("mandate_id", "mandates"),
+    )
+
+    client_id: Mapped[UUID]
+    company_id: Mapped[UUID]
+    payment_method: Mapped[PaymentMethod] = mapped_column(stored_enum(PaymentMethod))
+    saved_method_id: Mapped[UUID | None]
+    mandate_id: Mapped[UUID | None]

@@ -114,8 +114,9 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     is to be canceled at the end of its period, on that day; ``resume_on`` while it is paused until that day.
 
     Money is collected by ``provider_account_id`` from ``saved_method_id`` (what the provider keeps: card, its own
-    mandate) or from ``mandate_id`` (our mandate, for bank files). ``recurring_amount`` is the sum of the lines, before
-    tax, per cycle; ``annual_amount`` is it times the cycles of a year, so that no figure needs a rounding of its own.
+    mandate) or from ``mandate_id`` (our mandate, for bank files); with ``means_inherited``, all three follow the
+    client's default means. ``recurring_amount`` is the sum of the lines, before tax, per cycle; ``annual_amount`` is it
+    times the cycles of a year, so that no figure needs a rounding of its own.
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     Triggers keep ``commercial_id``, the client's present commercial, so that figures of a team need no join.
     """
@@ -188,6 +189,7 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     provider_account_id: Mapped[UUID | None]
     saved_method_id: Mapped[UUID | None]
     mandate_id: Mapped[UUID | None]
+    means_inherited: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")

@@ -31,8 +31,13 @@ class EventKind(StrEnum):
     MANDATE_REVOKED = "mandate_revoked"
     MEANS_REQUESTED = "means_requested"
     MEANS_SAVED = "means_saved"
-    MEANS_CHANGED = "means_changed"
+    MEANS_REVOKED = "means_revoked"
     MEANS_NOT_GIVEN = "means_not_given"
+    MANDATE_AMENDED = "mandate_amended"
+    SIGNED_COPY_ADDED = "signed_copy_added"
+    SIGNED_COPY_OPENED = "signed_copy_opened"
+    CARD_UPDATED = "card_updated"
+    DEFAULT_MEANS_CHANGED = "default_means_changed"
     IDENTITY_CARD_REVEALED = "identity_card_revealed"
     CONTRACT_CREATED = "contract_created"
     CONTRACT_UPDATED = "contract_updated"
@@ -74,8 +79,13 @@ class EventKind(StrEnum):
             "mandate_revoked": "Mandat SEPA révoqué",
             "means_requested": "Moyen de paiement demandé",
             "means_saved": "Moyen de paiement enregistré",
-            "means_changed": "Moyen de paiement mis à jour par le prestataire",
+            "means_revoked": "Moyen de paiement retiré chez le prestataire",
             "means_not_given": "Demande de moyen de paiement sans suite",
+            "mandate_amended": "Avenant au mandat SEPA",
+            "signed_copy_added": "Mandat signé ajouté",
+            "signed_copy_opened": "Mandat signé ouvert",
+            "card_updated": "Carte mise à jour",
+            "default_means_changed": "Moyen de paiement par défaut modifié",
             "identity_card_revealed": "Pièce d’identité affichée en clair",
             "contract_created": "Contrat créé",
             "contract_updated": "Contrat modifié",

@@ -119,6 +119,12 @@ def check_iban(text: str) -> str:
     raise InvalidInputError("L’IBAN n’est pas valide\u202f: vérifiez les chiffres et la longueur.", field="iban")
 
 
+def is_same_bank(iban: str, other: str) -> bool:
+    """Whether two valid IBANs are of one bank: of the same country, with the same code of a bank in them."""
+    banks = {(each[:2], IBAN(each, allow_invalid=True).bank_code) for each in (iban, other)}
+    return len(banks) == 1 and all(code for _, code in banks)
+
+
 def check_bic(text: str) -> str:
     """The BIC, compact and in capitals, 8 or 11 characters with a country that exists. Raises InvalidInputError."""
     bic = _compact(text)

@@ -8,11 +8,13 @@ from functools import partial
 from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 
-from webapp import french, tenancy
+from webapp import clock, french, tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.banking import AmendmentKind
 from webapp.models.base import new_id
 from webapp.models.organisations import Company, Organisation
+from webapp.services import amendments
 from webapp.services.contact import clean_text, normalise_email, normalise_phone
 from webapp.transactions import transaction
 
@@ -58,7 +60,8 @@ def describe_company(name: str | None, particulars: Mapping[str, str]) -> Compan
     """Note what invoices must say of a company of the current organisation; one without that name is made.
 
     With no name it is the default company. ``particulars`` are some of PARTICULARS; what is left out stays as it is,
-    what is empty is taken away. Raises InvalidInputError naming the field, NotFoundError where there is no default.
+    what is empty is taken away. Of another name, the bank is told with the next debit under each mandate. Raises
+    InvalidInputError naming the field, NotFoundError where there is no default.
     """
     values = {
         field: PARTICULARS[field](text) if text.strip() or field in NEEDED else None
@@ -66,9 +69,11 @@ def describe_company(name: str | None, particulars: Mapping[str, str]) -> Compan
     }
     with transaction():
         company = _find_for_update(name)
+        old = company.name
         for field, value in values.items():
             setattr(company, field, value)
-        db.session.flush()
+        db.session.flush()  # the row is locked: no bank file is generated meanwhile
+        amendments.note_creditor(company.id, AmendmentKind.CREDITOR_NAME, old=old, new=company.name, at=clock.now())
     return company
 
 

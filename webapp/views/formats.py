@@ -54,6 +54,7 @@ def init_app(app: Flask) -> None:
         delivery_lines,
         written_text,
         file_size,
+        iso_day,
     ):
         app.add_template_filter(each)
 
@@ -118,6 +119,11 @@ def written_text(value: str) -> list[str]:
     return value.split("\n")
 
 
+def iso_day(value: str) -> str:
+    """A day that is kept as text (2026-11-03), as it is written in France."""
+    return _written_day(value)
+
+
 def _written_day(value: str) -> str:
     """An ISO date as it is written in France."""
     return "/".join(reversed(value.split("-")))
@@ -148,8 +154,6 @@ FIELD_LABELS = {
     "iban": "IBAN",
     "mandate_status": "Mandat",
     "means_request": "Demande",
-    "expires_on": "Expire le",
-    "revoked": "État du moyen",
     "umr": "Référence (RUM)",
     "signed_on": "Signature",
     "signed_in": "Lieu de signature",
@@ -163,6 +167,9 @@ FIELD_LABELS = {
     "skipped_cycles": "Échéances non prélevées",
     "recurring_amount": "Montant par échéance",
     "payment_method": "Mode de paiement",
+    "company": "Société",
+    "card": "Carte",
+    "expires_on": "Expiration",
     "charge": "Prélèvement",
     "refund": "Remboursement",
     "charge_action": "Décision",

@@ -54,6 +54,7 @@ def edit(company_id: UUID, word: str) -> ResponseReturnValue:
             credentials={name: request.form.get(name, "") for name in CREDENTIALS[offer.provider]},
             ics=request.form.get("ics", "") if offer.provider is Provider.SEPA_FILE else None,
             is_active="actif" in request.form,
+            first_as_frst="premier" in request.form if offer.provider is Provider.SEPA_FILE else None,
             terms=_written_terms(),
         )
     except InvalidInputError as error:
@@ -85,6 +86,8 @@ def _shown(account: ProviderAccount | None) -> dict[str, Any]:
         "cadence": terms.rate_per_second,
         "simultanes": terms.max_concurrency,
     }
+    if account is not None and account.first_as_frst:
+        values["premier"] = "1"
     return values | ({"actif": "1"} if account is None or account.is_active else {})
 
 

@@ -73,7 +73,7 @@ class TestSandbox:
         outcome = sandbox.find_page(opened.reference)
         assert (outcome.state, outcome.payment) == (PageState.COMPLETED, None)
         assert outcome.method is not None
-        assert (outcome.method.label, outcome.method.method) == ("Visa •••• 4242", PaymentMethod.CARD)
+        assert (outcome.method.brand, outcome.method.last4) == ("visa", "4242")
         assert sandbox.find_method(outcome.method.method_reference) == outcome.method
         assert sandbox.find_method("pm_of_nobody") is None
 
@@ -216,7 +216,7 @@ class TestCheckout:
             (
                 session(setup_intent={"status": "succeeded", "payment_method": CARD}),
                 PageState.COMPLETED,
-                ProviderMethod(PaymentMethod.CARD, "pm_1", "cus_1", "CB", "4242", date(2028, 2, 29)),
+                ProviderMethod(PaymentMethod.CARD, "pm_1", "cus_1", "cartes_bancaires", "4242", date(2028, 2, 29)),
             ),
             (
                 session(
@@ -276,7 +276,7 @@ class TestCheckout:
         server.answer("/v1/payment_methods/pm_1", CARD)
         method = account.find_method("pm_1")
         assert method is not None
-        assert method.label == "CB •••• 4242"
+        assert (method.brand, method.last4) == ("cartes_bancaires", "4242")
         server.answer("/v1/payment_methods/pm_1", CARD | {"customer": None})
         assert account.find_method("pm_1") is None
         server.answer("/v1/payment_methods/pm_1", error("invalid_request_error", code="resource_missing"), 404)

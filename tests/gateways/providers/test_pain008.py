@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sepaxml.validation import ValidationError, try_valid_xml
 
-from webapp.gateways.providers.pain008 import SCHEMA, Creditor, Debit, InvalidFileError, build_file
+from webapp.gateways.providers.pain008 import SCHEMA, Amendment, Creditor, Debit, InvalidFileError, build_file
 
 NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{SCHEMA}"}
 IBAN = "FR1420041010050500013M02606"
@@ -56,6 +56,32 @@ def _subsets(names: Any) -> list[set[str]]:
     for name in names:
         subsets += [subset | {name} for subset in subsets]
     return subsets
+
+
+FORMER = {"umr": "OLD-1", "name": "Ancien & Cie", "ics": "FR19ZZZ654321", "iban": IBAN, "is_new_bank": True}
+
+
+def test_every_shape_of_amendment_follows_the_schema_in_either_sequence() -> None:
+    shapes = [Amendment(**{name: FORMER[name] for name in told}) for told in _subsets(FORMER)]  # type: ignore[arg-type]
+    debits = [replace(DEBIT, amendment=shape, sequence=name) for shape in shapes for name in ("RCUR", "FRST")]
+    content = build(*debits)
+    try_valid_xml(content, SCHEMA)
+    assert found(content, "PmtInf/NbOfTxs") == ["32", "32"]
+    assert found(content, "SeqTp") == ["FRST", "RCUR"]
+    assert found(content, "GrpHdr/NbOfTxs") == ["64"]
+    assert found(content, "GrpHdr/CtrlSum") == [f"{DEBIT.amount * 64:.2f}"]
+    assert found(content, "PmtInf/PmtInfId") == ["M" * 35, "M" * 34 + "-"]
+    assert len(found(content, "AmdmntInd")) == 62
+    assert set(found(content, "OrgnlDbtrAcct/Id/Othr/Id")) == {"SMNDA"}
+    assert set(found(content, "OrgnlCdtrSchmeId/Nm")) == {"Ancien + Cie"}
+    assert found(content, "OrgnlDbtrAgt") == []
+
+
+@pytest.mark.parametrize(("former", "words"), [({"umr": "É"}, "l’ancienne RUM"), ({"iban": "x"}, "l’ancien IBAN")])
+def test_a_former_value_that_the_schema_refuses_is_refused(former: dict[str, str], words: str) -> None:
+    amended = replace(DEBIT, amendment=Amendment(**former))  # type: ignore[arg-type]
+    with pytest.raises(InvalidFileError, match=words):
+        build(DEBIT, amended)
 
 
 def test_it_says_who_collects_how_many_and_how_much() -> None:

@@ -14,16 +14,20 @@ from sqlalchemy import select, text
 
 from tests import factories
 from tests.conftest import Cast
-from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit
+from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit, prepare
+from tests.services.bank_files.test_amendments import OTHER_BANK, next_debit
 from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
+from webapp.models.banking import Mandate, MandateAmendment
 from webapp.models.charges import ChargeAttempt
+from webapp.models.clients import Client
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import Payment
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import files
+from webapp.services.mandates import commands
 from webapp.services.providers import accounts
 
 AtOnce = Callable[..., list[str]]
@@ -130,3 +134,28 @@ def test_an_account_is_opened_once(cast: Cast, at_once: AtOnce) -> None:
     ended = at_once(*[lambda: accounts.save_account(company_id, Provider.STRIPE, credentials=keys)] * 4)
     assert ended == ["done"] * 4
     assert len(accounts.list_accounts()) == 1
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_mandate_is_amended_before_its_file_or_after_it_never_within(
+    account: ProviderAccount, make_debit: MakeDebit, at_once: AtOnce, cast: Cast, turn: int
+) -> None:
+    first = make_debit()
+    mandate = db.session.scalars(select(Mandate).where(Mandate.id == first.mandate_id)).one()
+    client_id, mandate_id, account_id = mandate.client_id, mandate.id, account.id
+    client = db.session.scalars(select(Client).where(Client.id == client_id)).one()
+    other_id = factories.make_bank_account(client, OTHER_BANK).id
+    db.session.commit()
+    files.export_file(prepare(account).id, at=NOW)
+    next_debit(mandate, account)
+    file_id = files.prepare_file(account_id, collected_on=COLLECTED_ON, at=NOW).id
+    written = {"bank_account_id": other_id, "umr": "", "is_confirmed": True, "by": cast.commercial, "at": NOW}
+    amend = lambda: commands.amend_mandate(client_id, mandate_id, **written)  # noqa: E731
+    export = lambda: files.export_file(file_id, at=NOW)  # noqa: E731
+    assert at_once(*((amend, export) if turn % 2 else (export, amend))) == ["done", "done"]
+    db.session.rollback()
+    db.session.expire_all()
+    [amendment] = db.session.scalars(select(MandateAmendment)).all()
+    content = files.read_content(file_id)[1].decode()
+    is_told = amendment.told_in_id is not None
+    assert (OTHER_BANK in content, "SMNDA" in content) == (is_told, is_told)

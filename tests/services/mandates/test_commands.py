@@ -12,7 +12,7 @@ from tests.services.mandates.conftest import AT, Fields
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.banking import BankAccount, Mandate, MandateStatus
+from webapp.models.banking import BankAccount, Mandate, MandateFault, MandateStatus
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.subscriptions import SubscriptionStatus
@@ -147,7 +147,7 @@ def test_an_account_is_put_away_once_no_mandate_stands_on_it(
     owner: Client, bank_account: BankAccount, fields: Fields, cast: Cast
 ) -> None:
     mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
-    with pytest.raises(MandateStateError, match="révoquez-le d’abord"):
+    with pytest.raises(MandateStateError, match="confirmez"):
         commands.archive_account(owner.id, bank_account.id, by=cast.commercial, at=AT)
     commands.revoke_mandate(owner.id, mandate.id, by=cast.commercial, at=AT)
     for _ in range(2):
@@ -157,6 +157,20 @@ def test_an_account_is_put_away_once_no_mandate_stands_on_it(
     with pytest.raises(InvalidInputError) as refusal:
         commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
     assert refusal.value.field == "bank_account_id"
+
+
+def test_a_mandate_whose_account_is_gone_serves_again_on_another(
+    owner: Client, bank_account: BankAccount, fields: Fields, cast: Cast
+) -> None:
+    mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
+    commands.archive_account(owner.id, bank_account.id, is_confirmed=True, by=cast.commercial, at=AT)
+    assert mandate.fault(AT.date()) is MandateFault.ACCOUNT
+    usable = select(Mandate.id).where(Mandate.usable_on(AT.date()))
+    assert db.session.scalars(usable).all() == []
+    other = factories.make_bank_account(owner, "DE89370400440532013000")
+    written = {"bank_account_id": other.id, "umr": "", "is_confirmed": True}
+    commands.amend_mandate(owner.id, mandate.id, **written, by=cast.commercial, at=AT)  # type: ignore[arg-type]
+    assert (mandate.fault(AT.date()), db.session.scalars(usable).all()) == (None, [mandate.id])
 
 
 def test_an_outsider_finds_none_of_it(owner: Client, bank_account: BankAccount, fields: Fields, cast: Cast) -> None:

@@ -28,6 +28,9 @@ def test_each_lack_is_told_and_what_lacks_nothing_is_not_there(
     for number, (umr, day) in enumerate(signed.items()):
         at = AT + timedelta(minutes=number)
         commands.create_mandate(owner.id, fields(umr=umr, signed_on=day), by=cast.commercial, at=at)
+    gone = factories.make_bank_account(owner, "DE89370400440532013000")
+    commands.create_mandate(owner.id, fields(bank_account_id=gone.id), by=cast.commercial, at=AT + timedelta(hours=1))
+    commands.archive_account(owner.id, gone.id, is_confirmed=True, by=cast.commercial, at=AT)
     factories.SubscriptionFactory(client_id=owner.id, mandate_id=declared.id, payment_method="sepa")
     db.session.commit()
     assert lacks() == [
@@ -35,11 +38,12 @@ def test_each_lack_is_told_and_what_lacks_nothing_is_not_there(
         ("SOON", Lack.IDLE_SOON, 0),
         ("IDLE", Lack.IDLE, 0),
         ("OPEN", Lack.UNSIGNED, 0),
+        ("MD-0000001", Lack.ACCOUNT, 0),
     ]
     assert listing.count_by_lack(today=TODAY) == dict.fromkeys(Lack, 1)
     for lack in Lack:
         assert [row[1] for row in lacks(MandatesView(lack=lack))] == [lack]
-    assert len(lacks(MandatesView(search="durand lea"))) == 4
+    assert len(lacks(MandatesView(search="durand lea"))) == 5
     assert lacks(MandatesView(search="personne")) == []
 
 

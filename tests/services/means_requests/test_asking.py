@@ -378,8 +378,8 @@ def test_a_card_that_its_bank_replaces_is_taken_over(desk: Desk) -> None:
         desk.tell({"method": {"id": saved.method_reference}})
     saved = desk.saved()
     assert (saved.label, saved.expires_on) == ("Mastercard •••• 1111", date(2030, 1, 31))
-    changes = [event.changes for event in desk.rows(TimelineEvent) if event.kind is EventKind.MEANS_CHANGED]
-    assert [sorted(change) for change in changes] == [["expires_on", "payment_method"]]
+    changes = [event.changes for event in desk.rows(TimelineEvent) if event.kind is EventKind.CARD_UPDATED]
+    assert changes == [{"card": ["Mastercard •••• 4444, 11/2026", "Mastercard •••• 1111, 01/2030"]}]
 
 
 def test_the_daily_reconciliation_finds_a_first_payment_that_nobody_told_of(desk: Desk) -> None:

@@ -179,7 +179,10 @@ class OpenedPage:
 
 @dataclass(frozen=True)
 class ProviderMethod:
-    """A means of payment that the provider keeps, as it describes it. ``expires_on`` is the last day of a card."""
+    """A means of payment that the provider keeps, as it describes it.
+
+    ``brand`` of a card (« visa ») is in the provider's words; ``expires_on`` is its last day.
+    """
 
     method: PaymentMethod
     method_reference: str
@@ -187,12 +190,6 @@ class ProviderMethod:
     brand: str = ""
     last4: str = ""
     expires_on: date | None = None
-
-    @property
-    def label(self) -> str:
-        """What pages show: « Visa •••• 4242 »."""
-        name = self.brand or ("Prélèvement SEPA" if self.method is PaymentMethod.SEPA else "Carte")
-        return f"{name} •••• {self.last4}" if self.last4 else name
 
 
 class PageState(StrEnum):

@@ -70,7 +70,6 @@ WITH_WHAT_CAME = [
     "payment_intent.payment_method",
     "payment_intent.latest_charge.refunds",
 ]
-CARD_BRANDS = {"amex": "American Express", "cartes_bancaires": "CB", "diners": "Diners Club", "unionpay": "UnionPay"}
 WITH_CHARGE = ["latest_charge.refunds"]
 LISTED_WITH_CHARGE = ["data.latest_charge.refunds"]
 
@@ -421,12 +420,11 @@ def _method(method: dict[str, Any]) -> ProviderMethod:
     """A PaymentMethod in our words: a card, or an account that Stripe has a mandate on."""
     kind = {theirs: ours for ours, theirs in PAGE_METHODS.items()}[method["type"]]
     details = method[method["type"]]
-    brand = details.get("display_brand") or details.get("brand") or ""
     return ProviderMethod(
         method=kind,
         method_reference=method["id"],
         customer_reference=_id_of(method.get("customer")) or "",
-        brand=CARD_BRANDS.get(brand, brand.replace("_", " ").capitalize()),
+        brand=details.get("display_brand") or details.get("brand") or "",
         last4=details.get("last4") or "",
         expires_on=_last_day(details["exp_year"], details["exp_month"]) if kind is PaymentMethod.CARD else None,
     )

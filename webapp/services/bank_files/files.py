@@ -2,7 +2,8 @@
 
 A person hands the file to the bank and says so: prepared, sent, confirmed. What the bank sends back later is noted
 one by one or read from a list (see ``returns``). MsgId and EndToEndIds are kept before the export, the bytes with the
-first one: downloading again gives the same file. A file that was not exported yet can be taken apart again.
+first one, and what they tell of mandates (see ``telling``): downloading again gives the same file. A file that was not
+exported yet can be taken apart again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.clients import Client, full_name
 from webapp.models.organisations import Company
 from webapp.models.providers import CreditorFault, Provider, ProviderAccount
-from webapp.services.bank_files import notices
+from webapp.services.bank_files import notices, telling
 from webapp.services.bank_files.banking_days import is_banking_day
 from webapp.services.charges import recording
 from webapp.transactions import transaction
@@ -152,11 +153,12 @@ def export_file(file_id: UUID, *, at: datetime) -> bytes:
         file = _lock(file_id, undefer(BankFile.content))
         if file.content is not None:
             return _opened(file)
-        _check_creditor(file.provider_account_id)
+        account, creditor = _lock_creditor(file.provider_account_id)
+        told = telling.tell(file.id, creditor, first_as_frst=account.first_as_frst)
         try:
             content = build_file(
-                _creditor(file.provider_account_id),
-                _debits(file.id),
+                creditor,
+                _debits(file.id, told),
                 message_id=file.message_id,
                 collected_on=file.collected_on,
                 at=at.astimezone(clock.PARIS),
@@ -195,10 +197,14 @@ def _check_creditor(account_id: UUID) -> None:
         raise BankFileStateError(fault.sentence)
 
 
-def _creditor(account_id: UUID) -> Creditor:
+def _lock_creditor(account_id: UUID) -> tuple[ProviderAccount, Creditor]:
+    """Who collects, under its name and identifier, which nobody changes meanwhile. Raises BankFileStateError."""
+    holder = select(ProviderAccount.company_id).where(ProviderAccount.id == account_id)
+    db.session.execute(select(Company.id).where(Company.id.in_(holder)).with_for_update(read=True)).all()
+    _check_creditor(account_id)
     account, company = _account_and_company(account_id)
     keys = account.credentials_in_clear()
-    return Creditor(name=company.name, iban=keys["iban"], bic=keys["bic"], ics=account.ics or "")
+    return account, Creditor(name=company.name, iban=keys["iban"], bic=keys["bic"], ics=account.ics or "")
 
 
 def _account_and_company(account_id: UUID) -> tuple[ProviderAccount, Company]:
@@ -210,14 +216,17 @@ def _account_and_company(account_id: UUID) -> tuple[ProviderAccount, Company]:
         )
         .where(ProviderAccount.id == account_id)
         .options(undefer(ProviderAccount.credentials))
+        .execution_options(populate_existing=True)
     ).one()
     return found[0], found[1]
 
 
-def _debits(file_id: UUID) -> Iterator[Debit]:
+def _debits(file_id: UUID, told: telling.Told) -> Iterator[Debit]:
     """Some at a time, and little more than is written: thousands of clients never stand in memory."""
     rows = db.session.execute(
         select(
+            ChargeAttempt.id,
+            ChargeAttempt.sequence,
             ChargeAttempt.end_to_end_id,
             ChargeAttempt.amount,
             Mandate.umr,
@@ -260,6 +269,8 @@ def _debits(file_id: UUID) -> Iterator[Debit]:
             postcode=row.postcode,
             city=row.city,
             country=row.country,
+            sequence=row.sequence,
+            amendment=told.get(row.id),
         )
 
 

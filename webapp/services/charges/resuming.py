@@ -28,8 +28,8 @@ class Resumed(NamedTuple):
     waiting: int
 
 
-def resume_all(*, by: User, at: datetime) -> Resumed:
-    """Have a new attempt made of every charge that waited for a means of payment and now has one.
+def resume_all(*, client_id: UUID | None = None, by: User, at: datetime) -> Resumed:
+    """Have a new attempt made of every charge, or every one of a client, that waited for means of payment it has now.
 
     Safe to repeat: one that is to be tried already is left alone, and not counted.
     """
@@ -37,7 +37,7 @@ def resume_all(*, by: User, at: datetime) -> Resumed:
     after: tuple[datetime | None, UUID] | None = None
     while True:
         with transaction():
-            charges = _lock_next(after)
+            charges = _lock_next(after, client_id)
             if not charges:
                 return Resumed(resumed, waiting)
             after = charges[-1].attention_at, charges[-1].id
@@ -51,16 +51,18 @@ def resume_all(*, by: User, at: datetime) -> Resumed:
         waiting += len(charges) - len(ready)
 
 
-def count_waiting(subscription_id: UUID) -> int:
-    """How many charges of a subscription wait for a means of payment."""
-    waiting = _WAITING.where(Charge.subscription_id == subscription_id).subquery()
+def count_waiting(*subscription_ids: UUID) -> int:
+    """How many charges of these subscriptions wait for a means of payment."""
+    waiting = _WAITING.where(Charge.subscription_id.in_(subscription_ids)).subquery()
     return db.session.execute(select(func.count()).select_from(waiting)).scalar_one()
 
 
-def _lock_next(after: tuple[datetime | None, UUID] | None) -> list[Charge]:
+def _lock_next(after: tuple[datetime | None, UUID] | None, client_id: UUID | None) -> list[Charge]:
     """Those that nobody is at work on and that are not about to be tried, the longest waiting first."""
     order = Charge.attention_at, Charge.id
     statement = _WAITING.where(Charge.next_attempt_at.is_(None)).order_by(*order).limit(AT_A_TIME)
+    if client_id is not None:
+        statement = statement.where(Charge.client_id == client_id)
     if after is not None:
         statement = statement.where(tuple_(*order) > after)
     statement = statement.with_for_update(skip_locked=True).execution_options(populate_existing=True)

@@ -15,10 +15,15 @@ from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.french import file_size
 from webapp.gateways import document_store
+from webapp.models.banking import Mandate
+from webapp.models.base import linked
+from webapp.models.clients import Client
+from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
 from webapp.models.documents import Document
 from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients.banking import may_reveal, refuse_fresh_taking
 from webapp.services.clients.editing import find_client
 from webapp.services.contact import clean_text
 from webapp.tenancy import current_organisation_id
@@ -34,7 +39,7 @@ SHOWN = 200
 _DOCUMENTS = (
     select(Document)
     .where(Document.client_id == bindparam("client_id"))
-    .options(joinedload(Document.user))
+    .options(joinedload(Document.user), joinedload(Document.mandate))
     .order_by(Document.created_at.desc(), Document.id.desc())
     .limit(SHOWN)
 )
@@ -82,8 +87,10 @@ KINDS = {
 TAKEN = "PDF, JPEG, PNG, Word (docx) ou Excel (xlsx)"
 
 
-def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, at: datetime) -> Document:
-    """Keep a file with the client, under its own name without any path in it.
+def add_document(
+    client_id: UUID, given_name: str, content: bytes, *, mandate: Mandate | None = None, by: User, at: datetime
+) -> Document:
+    """Keep a file with the client, under its own name without any path in it; as the signed copy of a ``mandate``.
 
     The file is written before the row: a crash in between leaves a file that nobody knows of, never a row without
     its file. Raises NotFoundError; InvalidInputError, field ``file``; QuotaError.
@@ -102,10 +109,11 @@ def add_document(client_id: UUID, given_name: str, content: bytes, *, by: User, 
                 size=len(content),
                 stored_as=stored_as,
                 user_id=by.id,
+                mandate_id=mandate.id if mandate else None,
                 created_at=at,
             )
             db.session.add(document)
-            _tell(client_id, EventKind.DOCUMENT_ADDED, name, by=by, at=at)
+            _tell(document, EventKind.SIGNED_COPY_ADDED if mandate else EventKind.DOCUMENT_ADDED, by=by, at=at)
     except BaseException:
         document_store.drop(stored_as, organisation_id=organisation_id)
         raise
@@ -159,14 +167,15 @@ def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetim
             )
         stored_as, organisation_id = document.stored_as, document.organisation_id
         db.session.delete(document)
-        _tell(client_id, EventKind.DOCUMENT_REMOVED, document.name, by=by, at=at)
+        _tell(document, EventKind.DOCUMENT_REMOVED, by=by, at=at)
         after_commit(lambda: document_store.drop(stored_as, organisation_id=organisation_id))
     return document
 
 
 def may_remove(document: Document, user: User) -> bool:
-    """Whether ``user`` may take the document away."""
-    return document.user_id == user.id or user.has_role(Role.MANAGER, Role.ADMIN)
+    """Whether ``user`` may take the document away; the signed copy of a mandate is a proof, for managers alone."""
+    is_own = document.user_id == user.id and document.mandate_id is None
+    return is_own or user.has_role(Role.MANAGER, Role.ADMIN)
 
 
 def find_document(client_id: UUID, document_id: UUID) -> Document:
@@ -179,12 +188,47 @@ def find_document(client_id: UUID, document_id: UUID) -> Document:
 
 
 def find_file(client_id: UUID, document_id: UUID) -> tuple[Document, Path]:
-    """A document of the client, and where its file lies. Raises NotFoundError."""
+    """A document of the client, and where its file lies. Raises NotFoundError, also for a signed copy of a mandate."""
     document = find_document(client_id, document_id)
+    if document.mandate_id is not None:
+        raise NotFoundError("Un mandat signé montre un IBAN\u202f: ouvrez-le par son bouton.")
+    return document, _path(document)
+
+
+def open_signed_copy(client_id: UUID, document_id: UUID, *, by: User, at: datetime) -> tuple[Document, Path]:
+    """The signed copy of a mandate, for those who may see the client's IBANs; the timeline keeps who looked.
+
+    Raises NotFoundError, ForbiddenError.
+    """
+    with transaction():
+        document = find_document(client_id, document_id)
+        path = _path(document)
+        commercial = db.session.scalar(
+            select(Commercial).join(Client, linked(Commercial, Client.commercial_id)).where(Client.id == client_id)
+        )
+        if document.mandate_id is None:
+            raise NotFoundError("Ce document n’est pas un mandat signé.")
+        if not may_reveal(by, commercial):
+            raise ForbiddenError(
+                "Un mandat signé montre un IBAN\u202f: seuls le commercial du client, un manager ou un administrateur "
+                "peuvent l’ouvrir."
+            )
+        refuse_fresh_taking(client_id, by=by, at=at)
+        _tell(document, EventKind.SIGNED_COPY_OPENED, by=by, at=at)
+    return document, path
+
+
+def list_signed_copies(mandate_id: UUID) -> Sequence[Document]:
+    """The signed copies of a mandate, the newest, which replaces the others, first."""
+    copies = select(Document).where(Document.mandate_id == mandate_id).options(joinedload(Document.user))
+    return db.session.scalars(copies.order_by(Document.created_at.desc(), Document.id.desc()).limit(SHOWN)).all()
+
+
+def _path(document: Document) -> Path:
     path = document_store.path_of(document.stored_as, organisation_id=document.organisation_id)
     if not path.is_file():
         raise NotFoundError("Le fichier de ce document est introuvable.")
-    return document, path
+    return path
 
 
 def list_documents(client_id: UUID) -> Sequence[Document]:
@@ -219,5 +263,6 @@ def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
     ) > NAME_LENGTH else name, kind
 
 
-def _tell(client_id: UUID, kind: EventKind, name: str, *, by: User, at: datetime) -> None:
-    db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=name))
+def _tell(document: Document, kind: EventKind, *, by: User, at: datetime) -> None:
+    event = TimelineEvent(client_id=document.client_id, kind=kind, at=at, user_id=by.id, body=document.name)
+    db.session.add(event)

@@ -56,7 +56,12 @@ _KINDS = {
     EventFilter.CALLS: (EventKind.CALL,),
     EventFilter.TASKS: (EventKind.TASK_ADDED, EventKind.TASK_DONE, EventKind.TASK_REOPENED),
     EventFilter.CONTRACTS: (EventKind.CONTRACT_CREATED, EventKind.CONTRACT_UPDATED),
-    EventFilter.DOCUMENTS: (EventKind.DOCUMENT_ADDED, EventKind.DOCUMENT_REMOVED),
+    EventFilter.DOCUMENTS: (
+        EventKind.DOCUMENT_ADDED,
+        EventKind.DOCUMENT_REMOVED,
+        EventKind.SIGNED_COPY_ADDED,
+        EventKind.SIGNED_COPY_OPENED,
+    ),
     EventFilter.SUBSCRIPTIONS: tuple(kind for kind in EventKind if kind.value.startswith("subscription_")),
     EventFilter.CHARGES: tuple(
         kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_"))

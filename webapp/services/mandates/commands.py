@@ -1,6 +1,6 @@
 """Giving, completing and revoking mandates, and putting away the accounts that they are given on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import amendments
 from webapp.services.contact import clean_text
 from webapp.services.mandates import references
 from webapp.transactions import transaction
@@ -88,14 +89,47 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
         if mandate.status is MandateStatus.REVOKED:
             raise MandateStateError("Un mandat révoqué ne se modifie plus\u202f: faites-en signer un autre.")
         if mandate.last_used_on is not None:
-            raise MandateStateError("Des prélèvements ont été faits sous ce mandat\u202f: il ne se modifie plus.")
-        before = _worded(mandate)
+            raise MandateStateError(
+                "Des prélèvements ont été faits sous ce mandat\u202f: seuls son compte et sa référence se changent."
+            )
+        before = worded(mandate)
         _write(mandate, fields, at=at)
         _flush()
-        after = _worded(mandate)
+        tell_change(mandate, before, by=by, at=at)
+    return mandate
+
+
+def amend_mandate(
+    client_id: UUID,
+    mandate_id: UUID,
+    *,
+    bank_account_id: UUID | None,
+    umr: str,
+    is_confirmed: bool,
+    by: User,
+    at: datetime,
+) -> Mandate:
+    """Put a signed mandate on another account of the client, or under another reference, as the client confirmed it.
+
+    What the bank has heard of the mandate is told with its next collection (see ``services/amendments``). Without
+    ``umr`` the reference stays. Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        mandate = _lock(client_id, mandate_id)
+        if mandate.status is not MandateStatus.ACTIVE or mandate.signed_on is None or mandate.company_id is None:
+            raise MandateStateError("Seul un mandat actif et signé se change par avenant.")
+        if not is_confirmed:
+            raise InvalidInputError("Le client doit l’avoir confirmé par écrit.", field="is_confirmed")
+        reference = _reference(mandate, umr, company_id=mandate.company_id)
+        account = _account(client_id, bank_account_id)
+        before = {"iban": _masked(mandate.bank_account_id), "umr": mandate.umr}
+        amendments.note(mandate, account_id=account.id, umr=reference, by=by, at=at)
+        mandate.bank_account_id, mandate.umr, mandate.account_archived_at = account.id, reference, None
+        _flush()
+        after = {"iban": account.iban_masked, "umr": reference}
         changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
         if changes:
-            _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+            _tell(mandate, EventKind.MANDATE_AMENDED, changes, by=by, at=at)
     return mandate
 
 
@@ -116,15 +150,16 @@ class Stops(NamedTuple):
     waiting_debits: int
 
 
-def find_stops(mandate: Mandate) -> Stops:
-    """What stands on the mandate now."""
-    subscriptions = select(Subscription).where(Subscription.mandate_id == mandate.id, Subscription.status.in_(LIVING))
+def find_stops(*mandates: Mandate) -> Stops:
+    """What stands on mandates of one client now."""
+    wanted = [mandate.id for mandate in mandates]
+    subscriptions = select(Subscription).where(Subscription.mandate_id.in_(wanted), Subscription.status.in_(LIVING))
     unsent = (
         select(func.count())
         .select_from(ChargeAttempt)
         .outerjoin(BankFile, linked(BankFile, ChargeAttempt.bank_file_id))
         .where(
-            ChargeAttempt.mandate_id == mandate.id,
+            ChargeAttempt.mandate_id.in_(wanted),
             ChargeAttempt.waits_for_file() | (BankFile.status == BankFileStatus.PREPARED),
         )
     )
@@ -133,22 +168,31 @@ def find_stops(mandate: Mandate) -> Stops:
     )
 
 
-def archive_account(client_id: UUID, account_id: UUID, *, by: User, at: datetime) -> BankAccount:
+def list_standing(account_id: UUID) -> Sequence[Mandate]:
+    """The mandates that stand on an account."""
+    on_it = (Mandate.bank_account_id == account_id, Mandate.status != MandateStatus.REVOKED)
+    return db.session.scalars(select(Mandate).where(*on_it).order_by(Mandate.id)).all()
+
+
+def archive_account(
+    client_id: UUID, account_id: UUID, *, is_confirmed: bool = False, by: User, at: datetime
+) -> BankAccount:
     """Put an account away: it is offered no more. Doing so twice changes nothing.
 
-    Raises NotFoundError; MandateStateError while a mandate stands on it.
+    Mandates that stand on it serve no more until they are put on another account. Raises NotFoundError;
+    MandateStateError where there are some and what stops was not confirmed.
     """
     with transaction():
         wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
         account = db.session.scalar(wanted.with_for_update())
         if account is None:
             raise NotFoundError("Ce compte bancaire n’existe pas ou plus.")
-        standing = select(Mandate.id).where(
-            Mandate.bank_account_id == account_id, Mandate.status != MandateStatus.REVOKED
-        )
-        if db.session.scalar(standing.limit(1)):
-            raise MandateStateError("Un mandat est donné sur ce compte\u202f: révoquez-le d’abord.")
+        standing = list_standing(account_id)
+        if standing and not is_confirmed:
+            raise MandateStateError("Un mandat est donné sur ce compte\u202f: confirmez qu’il ne serve plus.")
         if account.archived_at is None:
+            for mandate in standing:
+                mandate.account_archived_at = at
             account.archived_at = at
             event = TimelineEvent(
                 client_id=client_id,
@@ -187,7 +231,7 @@ def _write(mandate: Mandate, fields: MandateFields, *, at: datetime) -> None:
     if fields.signed_on and fields.signed_on > at.astimezone(clock.PARIS).date():
         raise InvalidInputError("La signature ne peut pas être dans le futur.", field="signed_on")
     mandate.umr = _reference(mandate, fields.umr, company_id=company.id)
-    mandate.bank_account_id, mandate.company_id = account.id, company.id
+    mandate.bank_account_id, mandate.company_id, mandate.account_archived_at = account.id, company.id, None
     mandate.signed_on, mandate.signed_in = fields.signed_on, signed_in or None
     mandate.status = MandateStatus.ACTIVE
 
@@ -201,6 +245,10 @@ def _account(client_id: UUID, account_id: UUID | None) -> BankAccount:
     if account is None:
         raise InvalidInputError("Choisissez un compte bancaire du client.", field="bank_account_id")
     return account
+
+
+def _masked(account_id: UUID) -> str:
+    return db.session.execute(select(BankAccount.iban_masked).where(BankAccount.id == account_id)).scalar_one()
 
 
 def _reference(mandate: Mandate, written: str, *, company_id: UUID) -> str:
@@ -227,7 +275,14 @@ def _flush() -> None:
         raise InvalidInputError(TAKEN, field="umr") from error
 
 
-def _worded(mandate: Mandate) -> dict[str, str | None]:
+def tell_change(mandate: Mandate, before: Mapping[str, str | None], *, by: User, at: datetime) -> None:
+    """Tell the timeline what is not as it was ``worded`` before."""
+    changes = {name: [before[name], value] for name, value in worded(mandate).items() if before[name] != value}
+    if changes:
+        _tell(mandate, EventKind.MANDATE_CHANGED, changes, by=by, at=at)
+
+
+def worded(mandate: Mandate) -> dict[str, str | None]:
     """The timeline keeps words; the names are those of ``views/formats``."""
     return {
         "mandate_status": mandate.status.label,

@@ -29,6 +29,7 @@ SOON = relativedelta(months=3)
 class Lack(StrEnum):
     """What a mandate lacks, as the address says it."""
 
+    ACCOUNT = "compte-archive"
     DECLARED = "declares"
     UNSIGNED = "a-signer"
     IDLE = "inactifs"
@@ -38,6 +39,7 @@ class Lack(StrEnum):
     def label(self) -> str:
         """The words on the screen."""
         return {
+            "compte-archive": "Compte archivé",
             "declares": "Déclaré, à compléter",
             "a-signer": "À faire signer",
             "inactifs": "36 mois sans prélèvement",
@@ -69,6 +71,7 @@ _WAITING = (
     select(func.count())
     .where(
         Subscription.organisation_id == Mandate.organisation_id,
+        Subscription.client_id == Mandate.client_id,  # which has an index
         Subscription.mandate_id == Mandate.id,
         Subscription.status.in_(LIVING),
     )
@@ -112,19 +115,22 @@ def count_by_lack(*, today: date) -> dict[Lack, int]:
 
 def _lacking(today: date) -> dict[Lack, ColumnElement[bool]]:
     """In a statement, what ``_lack_of`` says of one."""
-    active = and_(Mandate.status == MandateStatus.ACTIVE, Mandate.umr.is_not(None), Mandate.signed_on.is_not(None))
+    is_there = Mandate.account_archived_at.is_(None)
+    is_active = and_(is_there, Mandate.status == MandateStatus.ACTIVE)
+    is_signed = and_(is_active, Mandate.umr.is_not(None), Mandate.signed_on.is_not(None))
     idle_from = Mandate.idle_from_in_sql()
     return {
-        Lack.DECLARED: Mandate.status == MandateStatus.DECLARED,
-        Lack.UNSIGNED: and_(
-            Mandate.status == MandateStatus.ACTIVE, or_(Mandate.signed_on.is_(None), Mandate.umr.is_(None))
-        ),
-        Lack.IDLE: and_(active, idle_from <= today),
-        Lack.IDLE_SOON: and_(active, idle_from > today, idle_from <= today + SOON),
+        Lack.ACCOUNT: and_(~is_there, Mandate.status != MandateStatus.REVOKED),
+        Lack.DECLARED: and_(is_there, Mandate.status == MandateStatus.DECLARED),
+        Lack.UNSIGNED: and_(is_active, or_(Mandate.signed_on.is_(None), Mandate.umr.is_(None))),
+        Lack.IDLE: and_(is_signed, idle_from <= today),
+        Lack.IDLE_SOON: and_(is_signed, idle_from > today, idle_from <= today + SOON),
     }
 
 
 def _lack_of(mandate: Mandate, today: date) -> Lack:
+    if mandate.account_archived_at is not None:
+        return Lack.ACCOUNT
     if mandate.status is MandateStatus.DECLARED:
         return Lack.DECLARED
     if mandate.signed_on is None or mandate.umr is None:

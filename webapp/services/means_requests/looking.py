@@ -1,8 +1,7 @@
 """What became of a page: asked of the provider, by whoever has a reason to, and recorded once.
 
 A webhook, the sweep, the client's return and a person all end here. The page is read before and recorded after the
-call, under the lock of its request; what is recorded already changes nothing. Locks are taken in one order: request,
-charge, subscription.
+call, under the lock of its request; what is recorded already changes nothing.
 """
 
 from collections.abc import Mapping
@@ -14,19 +13,22 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp import french, queue, tenancy
+from webapp import queue, tenancy
 from webapp.errors import NotFoundError, UnavailableError
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PageOutcome, PageState, PaymentProvider, ProviderError, ProviderMethod
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.charges import Charge, ChargeAttempt
+from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.means_requests import HostedPage, HostedPageStatus, MeansRequest, MeansRequestStatus
 from webapp.models.providers import SavedPaymentMethod
+from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import calling, on_page, recording
 from webapp.services.providers.accounts import provider_of
-from webapp.services.subscriptions import editing, lifecycle
+from webapp.services.subscriptions import defaults, editing, lifecycle, means, saved_methods
+from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -203,19 +205,37 @@ def _complete(request: MeansRequest, page: HostedPage, outcome: PageOutcome, *, 
             _end(request, MeansRequestStatus.REFUSED, NOT_SAVED, by=None, at=at)
         return
     saved = save_method(request.client_id, request.provider_account_id, outcome.method, at=at)
-    # A charge is locked before its subscription: what was paid comes before what is paid next.
+    _lock_in_order(request, page)
     _settle_payment(page, outcome, saved, at=at)
     _end_page(page, HostedPageStatus.COMPLETED, at=at)
     if request.status is MeansRequestStatus.DONE:
         return
     request.status, request.ended_at, request.saved_method_id = MeansRequestStatus.DONE, at, saved.id
     request.explanation = None
+    _make_default(request, saved, at=at)
     if request.subscription_id is not None:
         subscription = lifecycle.find_for_update(request.subscription_id)
         if not subscription.status.is_final:
             editing.pay_by_saved(subscription, saved, by=None, at=at)
     words = {"means_request": [None, request.code], "payment_method": [None, saved.label]}
     tell(request, EventKind.MEANS_SAVED, words, by=None, at=at)
+
+
+def _lock_in_order(request: MeansRequest, page: HostedPage) -> None:
+    """The charge, the client, the client's subscriptions: as everybody locks them, so that no two wait in a circle."""
+    charges = select(Charge.id).join(ChargeAttempt, linked(Charge, ChargeAttempt.charge_id))
+    db.session.execute(charges.where(ChargeAttempt.id == page.attempt_id).with_for_update(of=Charge))
+    db.session.execute(select(Client.id).where(Client.id == request.client_id).with_for_update(key_share=True))
+    mine = select(Subscription.id).where(Subscription.client_id == request.client_id).order_by(Subscription.id)
+    db.session.execute(mine.with_for_update())
+
+
+def _make_default(request: MeansRequest, saved: SavedPaymentMethod, *, at: datetime) -> None:
+    """The first means that a client gives to a company is what the subscriptions follow that name none."""
+    company_id = request.account.company_id
+    if means.find_default(request.client_id, company_id).method is None:
+        fields = PaymentFields(method=saved.method, saved_method_id=saved.id)
+        defaults.set_default(request.client_id, company_id, fields, by=None, at=at)
 
 
 def save_method(client_id: UUID, account_id: UUID, method: ProviderMethod, *, at: datetime) -> SavedPaymentMethod:
@@ -230,7 +250,9 @@ def save_method(client_id: UUID, account_id: UUID, method: ProviderMethod, *, at
             method=method.method,
             customer_reference=method.customer_reference,
             method_reference=method.method_reference,
-            label=method.label[:100],
+            label=saved_methods.label_of(method.method, brand=method.brand, last4=method.last4)[:100],
+            brand=method.brand[:40] or None,
+            last4=method.last4[-4:] or None,
             expires_on=method.expires_on,
             created_at=at,
         )
@@ -297,16 +319,19 @@ def refresh_method(account_id: UUID, method_reference: str, *, at: datetime) -> 
         saved = _find_kept(account_id, method_reference)
         if saved is None:
             return
-        before = _worded(saved)
         if method is None:
-            saved.revoked_at = saved.revoked_at or at
-        else:
-            saved.label, saved.expires_on, saved.revoked_at = method.label[:100], method.expires_on, None
-        after = _worded(saved)
-        changes = {name: [before[name], value] for name, value in after.items() if before[name] != value}
-        if changes:
-            event = TimelineEvent(client_id=saved.client_id, kind=EventKind.MEANS_CHANGED, at=at, changes=changes)
-            db.session.add(event)
+            _revoke(saved, at=at)
+        elif method.expires_on is not None:
+            saved_methods.update_card(
+                saved, brand=method.brand, last4=method.last4, expires_on=method.expires_on, at=at
+            )
+
+
+def _revoke(saved: SavedPaymentMethod, *, at: datetime) -> None:
+    if saved.revoked_at is None:
+        saved.revoked_at = at
+        changes: dict[str, Any] = {"payment_method": [saved.label, None]}
+        db.session.add(TimelineEvent(client_id=saved.client_id, kind=EventKind.MEANS_REVOKED, at=at, changes=changes))
 
 
 def _find_kept(account_id: UUID, method_reference: str) -> SavedPaymentMethod | None:
@@ -314,15 +339,6 @@ def _find_kept(account_id: UUID, method_reference: str) -> SavedPaymentMethod | 
         SavedPaymentMethod.provider_account_id == account_id, SavedPaymentMethod.method_reference == method_reference
     )
     return db.session.scalar(statement.with_for_update().execution_options(populate_existing=True))
-
-
-def _worded(saved: SavedPaymentMethod) -> dict[str, str | None]:
-    """The timeline keeps words; the names are those of ``views/formats``."""
-    return {
-        "payment_method": saved.label,
-        "expires_on": french.day(saved.expires_on) if saved.expires_on else None,
-        "revoked": "révoqué" if saved.revoked_at else None,
-    }
 
 
 def tell(

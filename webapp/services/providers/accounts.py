@@ -8,15 +8,17 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from webapp import sepa
+from webapp import clock, sepa
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways.providers import protocol
 from webapp.gateways.providers.registry import CREDENTIALS, is_offered, provider_for
 from webapp.iban import mask_iban
+from webapp.models.banking import AmendmentKind
 from webapp.models.base import new_id
 from webapp.models.organisations import Company
 from webapp.models.providers import Milestone, Provider, ProviderAccount
+from webapp.services import amendments
 from webapp.services.contact import check_bic, check_iban
 from webapp.transactions import transaction
 
@@ -50,11 +52,12 @@ def save_account(
     ics: str | None = None,
     is_active: bool = True,
     terms: Terms | None = None,
+    first_as_frst: bool | None = None,
 ) -> ProviderAccount:
     """Open a company's account with a provider, or change it.
 
-    What is left out stays as it is: ICS, terms, and each of the credentials that is empty. Raises InvalidInputError
-    naming the field, NotFoundError for a company of another organisation.
+    What is left out stays as it is: ICS, terms, how first debits are called, and each of the credentials that is
+    empty. Raises InvalidInputError naming the field, NotFoundError for a company of another organisation.
     """
     with transaction():
         company = _lock_company(company_id)
@@ -64,11 +67,13 @@ def save_account(
             db.session.add(account)
         account.keep_credentials(_checked(provider, account.credentials_in_clear() | _given(credentials)))
         if ics is not None:
-            account.ics = _checked_ics(ics)
+            _set_ics(account, _checked_ics(ics))
         if provider is Provider.SEPA_FILE and not account.ics:
             raise InvalidInputError("L’identifiant créancier SEPA (ICS) de la société est nécessaire.", field="ics")
         if terms is not None:
             _agree(account, terms)
+        if first_as_frst is not None:
+            account.first_as_frst = first_as_frst
         account.is_active = is_active
         if provider is Provider.SEPA_FILE and is_active:
             _check_creditor(account, company)
@@ -88,6 +93,12 @@ def _check_creditor(account: ProviderAccount, company: Company) -> None:
     """Refused here, where somebody can mend it, and not by the bank."""
     if fault := account.creditor_fault(company.name):
         raise InvalidInputError(fault.sentence, field=fault.value)
+
+
+def _set_ics(account: ProviderAccount, ics: str) -> None:
+    """Of another one, the bank is told with the next debit under each mandate."""
+    amendments.note_creditor(account.company_id, AmendmentKind.CREDITOR_ID, old=account.ics, new=ics, at=clock.now())
+    account.ics = ics
 
 
 def _given(credentials: Mapping[str, str] | None) -> dict[str, str]:

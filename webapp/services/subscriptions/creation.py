@@ -89,6 +89,7 @@ def set_means(subscription: Subscription, paid_by: means.Means) -> None:
     subscription.provider_account_id = paid_by.account.id if paid_by.account else None
     subscription.saved_method_id = paid_by.saved.id if paid_by.saved else None
     subscription.mandate_id = paid_by.mandate.id if paid_by.mandate else None
+    subscription.means_inherited = paid_by.is_inherited
 
 
 def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:

@@ -57,7 +57,10 @@ class CheckedLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionFields:
-    """A new subscription as written; the company defaults to the organisation's, the currency to the company's."""
+    """A new subscription as written; the company defaults to the organisation's, the currency to the company's.
+
+    It is paid by the client's default means unless it names its own.
+    """
 
     client_id: UUID
     frequency: str
@@ -69,7 +72,7 @@ class SubscriptionFields:
     ends_on: date | None = None
     charge_time: time = time(0)
     timezone: str = "Europe/Paris"
-    payment: PaymentFields = field(default_factory=PaymentFields)
+    payment: PaymentFields = field(default_factory=lambda: PaymentFields(follows_default=True))
     source: Source | None = None
 
 

@@ -1,7 +1,7 @@
 """Means of payment: what a subscription is collected by, and why it cannot be where it cannot."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,8 +11,9 @@ from sqlalchemy import select
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
+from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
-from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
+from webapp.models.providers import DefaultMeans, Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 
 Row = TypeVar("Row", Mandate, ProviderAccount, SavedPaymentMethod)
@@ -32,12 +33,13 @@ METHOD_EXPIRED = "La carte enregistrée a expiré\u202f: demandez-en une autre a
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """How a subscription is paid, with the rows behind it."""
+    """How a subscription is paid, with the rows behind it; ``is_inherited`` from the client's default means."""
 
     method: PaymentMethod | None = None
     saved: SavedPaymentMethod | None = None
     mandate: Mandate | None = None
     account: ProviderAccount | None = None
+    is_inherited: bool = False
 
     def obstacle(self, on: date) -> str | None:
         """Why nothing can be collected on that day, in a sentence for the user; None where all is well.
@@ -96,11 +98,15 @@ def _by_id(model: type[Row], ids: Iterable[UUID | None]) -> dict[UUID | None, Ro
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentFields:
-    """How a person wants a subscription to be paid; ``method`` as the form sends it."""
+    """How a person wants a subscription to be paid; ``method`` as the form sends it.
+
+    With ``follows_default`` it is what the client's subscriptions with the company are paid by, now and later.
+    """
 
     method: str | None = None
     saved_method_id: UUID | None = None
     mandate_id: UUID | None = None
+    follows_default: bool = False
 
 
 def find_means(fields: PaymentFields, *, client_id: UUID, company_id: UUID) -> Means:
@@ -109,6 +115,14 @@ def find_means(fields: PaymentFields, *, client_id: UUID, company_id: UUID) -> M
     It may still be unusable: ``obstacle`` says so, and nothing is attempted until that is mended. Raises
     InvalidInputError for an unknown method, and for a mandate or saved method that is not this client's.
     """
+    if fields.follows_default:
+        _hold_default(client_id)
+        named = _find_named(find_default(client_id, company_id), client_id=client_id, company_id=company_id)
+        return replace(named, is_inherited=True)
+    return _find_named(fields, client_id=client_id, company_id=company_id)
+
+
+def _find_named(fields: PaymentFields, *, client_id: UUID, company_id: UUID) -> Means:
     if not fields.method:
         return Means()
     if fields.method not in set(PaymentMethod):
@@ -127,6 +141,23 @@ def find_means(fields: PaymentFields, *, client_id: UUID, company_id: UUID) -> M
     if mandate is None or mandate.client_id != client_id or mandate.company_id not in (None, company_id):
         raise InvalidInputError("Ce mandat n’est pas donné à cette société par ce client.", field="mandate_id")
     return Means(method=method, mandate=mandate, account=_account_for_mandates(company_id))
+
+
+def find_default(client_id: UUID, company_id: UUID) -> PaymentFields:
+    """The default means of the client with the company; empty where there are none."""
+    default = db.session.scalar(
+        select(DefaultMeans).where(DefaultMeans.client_id == client_id, DefaultMeans.company_id == company_id)
+    )
+    if default is None:
+        return PaymentFields()
+    return PaymentFields(
+        method=default.payment_method, saved_method_id=default.saved_method_id, mandate_id=default.mandate_id
+    )
+
+
+def _hold_default(client_id: UUID) -> None:
+    """Who changes the default means meanwhile waits, and finds the subscription that inherits them."""
+    db.session.execute(select(Client.id).where(Client.id == client_id).with_for_update(read=True))
 
 
 def _account_of(saved: SavedPaymentMethod, company_id: UUID) -> ProviderAccount:

@@ -1,5 +1,6 @@
 """Files of a client: added, served with rights checked, taken away."""
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
+from webapp.models.documents import Document
 from webapp.security import current_user
 from webapp.services.clients import documents
 from webapp.services.clients.documents import SIZE_LIMIT
 from webapp.services.clients.editing import find_client
 from webapp.views.clients import tabs
+from webapp.views.clients.page import REVEALS
 from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import toast
 
@@ -75,7 +78,17 @@ def show(client_id: UUID) -> BaseResponse:
 @bp.get("/<uuid:document_id>")
 def download(client_id: UUID, document_id: UUID) -> Response:
     """The file, always as a download: nothing that somebody put here is shown under our name."""
-    document, path = documents.find_file(client_id, document_id)
+    return _sent(*documents.find_file(client_id, document_id))
+
+
+@bp.post("/<uuid:document_id>/mandat-signe")
+@limiter.limit(REVEALS, key_func=lambda: str(session.get("user_id")))
+def open_signed_copy(client_id: UUID, document_id: UUID) -> Response:
+    """The signed copy of a mandate, for those who may see IBANs; the timeline tells who looked."""
+    return _sent(*documents.open_signed_copy(client_id, document_id, by=current_user(), at=clock.now()))
+
+
+def _sent(document: Document, path: Path) -> Response:
     response = send_file(path, mimetype=document.content_type, as_attachment=True, download_name=document.name)
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"

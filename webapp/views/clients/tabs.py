@@ -17,6 +17,7 @@ from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
+from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
@@ -74,6 +75,7 @@ def _payments(client: Client) -> dict[str, Any]:
     return {
         "accounts": accounts,
         "revealed": {},
+        "defaults": defaults.list_defaults(client.id, on=today),
         "charges": charges.list_latest_of_client(client.id, size=MONEY_ROWS),
         "invoices": invoices.list_latest_of_client(client.id, size=MONEY_ROWS),
         "balances": invoices.balances_of_client(client.id),

@@ -1,5 +1,5 @@
-"""SEPA mandates: those of a client, and the list of those that lack something."""
+"""SEPA mandates: those of a client, the list of those that lack something, and lists that complete them."""
 
-from webapp.views.mandates import listing, page
+from webapp.views.mandates import imports, listing, page
 
-BLUEPRINTS = (page.bp, listing.bp)
+BLUEPRINTS = (page.bp, listing.bp, imports.bp)

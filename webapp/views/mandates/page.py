@@ -5,19 +5,24 @@ from uuid import UUID
 
 from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import clock
-from webapp.errors import ForbiddenError, InvalidInputError
+from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import limiter
+from webapp.french import file_size
 from webapp.models.banking import Mandate
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.clients import banking, payments
+from webapp.services import amendments
+from webapp.services.clients import banking, documents, payments
 from webapp.services.clients.editing import find_client
+from webapp.services.clients.profile import find_header
 from webapp.services.mandates import commands, printing
 from webapp.services.mandates.commands import MandateFields, MandateStateError
 from webapp.services.subscriptions.offering import list_companies
+from webapp.views.clients.documents import FORM_AROUND, PACE
 from webapp.views.clients.page import REVEALS
 from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import toast
@@ -69,6 +74,80 @@ def change(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
     return _to_payments(client_id)
 
 
+@bp.get("/mandats/<uuid:mandate_id>/avenant")
+def new_amendment(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """The form that puts a mandate on another account, or under another reference."""
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    return _amendment_page(client, mandate, {"compte": str(mandate.bank_account_id)})
+
+
+@bp.post("/mandats/<uuid:mandate_id>/avenant")
+def amend(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """Change a mandate that is signed, as the client confirmed it in writing."""
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    try:
+        commands.amend_mandate(
+            client_id,
+            mandate_id,
+            bank_account_id=read(UUID, request.form.get("compte")),
+            umr=request.form.get("rum", ""),
+            is_confirmed="confirme" in request.form,
+            by=current_user(),
+            at=clock.now(),
+        )
+    except (InvalidInputError, MandateStateError) as error:
+        return _amendment_page(client, mandate, request.form, error), error.status
+    toast("success", "Avenant enregistré.")
+    return redirect(url_for("mandates.edit", client_id=client_id, mandate_id=mandate_id), 303)
+
+
+def _amendment_page(client: Client, mandate: Mandate, written: Any, problem: DomainError | None = None) -> str:
+    return render_template(
+        "mandates/amendment.html",
+        client=client,
+        mandate=mandate,
+        written=written,
+        problem=problem,
+        accounts=_account_choices(client.id),
+    )
+
+
+@bp.post("/mandats/<uuid:mandate_id>/mandat-signe")
+@limiter.limit(PACE, key_func=lambda: str(session.get("user_id")))
+def add_signed_copy(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
+    """Keep the file ``fichier`` as the signed copy of the mandate; the newest is the one that counts."""
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    file = request.files.get("fichier")
+    given_name, content = (file.filename or "", file.read()) if file else ("", b"")
+    try:
+        document = documents.add_document(
+            client_id, given_name, content, mandate=mandate, by=current_user(), at=clock.now()
+        )
+    except InvalidInputError as error:
+        return _form_page(client, mandate, _values(mandate), copy_problem=error), error.status
+    toast("success", f"{document.name} est gardé comme mandat signé.")
+    return redirect(url_for("mandates.edit", client_id=client_id, mandate_id=mandate_id), 303)
+
+
+@bp.url_value_preprocessor
+def _let_files_pass(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Other requests are small. Set here, since the CSRF check reads the form before the view does."""
+    if endpoint == "mandates.add_signed_copy":
+        request.max_content_length = documents.SIZE_LIMIT + FORM_AROUND
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _refuse_unread(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+    """What is so large that nobody reads it is refused where any other file is: beside the field."""
+    client_id, mandate_id = ((request.view_args or {})[name] for name in ("client_id", "mandate_id"))
+    try:
+        client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    except NotFoundError:
+        return _to_payments(client_id)  # no handler answers for this one: the page itself says that there is none
+    problem = InvalidInputError(documents.TOO_LARGE, field="file")
+    return _form_page(client, mandate, _values(mandate), copy_problem=problem), 413
+
+
 @bp.post("/mandats/<uuid:mandate_id>/revocation")
 def revoke(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
     """Revoke a mandate."""
@@ -94,16 +173,34 @@ def download(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
     return response
 
 
+@bp.get("/comptes/<uuid:account_id>/archivage")
+def confirm_archiving(client_id: UUID, account_id: UUID) -> ResponseReturnValue:
+    """What stops with an account on which mandates stand, to be confirmed."""
+    return _archiving_page(find_client(client_id), account_id)
+
+
 @bp.post("/comptes/<uuid:account_id>/archivage")
 def archive(client_id: UUID, account_id: UUID) -> ResponseReturnValue:
-    """Put an account away."""
+    """Put an account away; where mandates stand on it, once that is confirmed."""
+    is_confirmed, by = "confirme" in request.form, current_user()
     try:
-        account = commands.archive_account(client_id, account_id, by=current_user(), at=clock.now())
+        account = commands.archive_account(client_id, account_id, is_confirmed=is_confirmed, by=by, at=clock.now())
     except MandateStateError as error:
-        toast("error", error.message)
-    else:
-        toast("success", f"Compte {account.iban_masked} archivé.")
+        return _archiving_page(find_client(client_id), account_id), error.status
+    toast("success", f"Compte {account.iban_masked} archivé.")
     return _to_payments(client_id)
+
+
+def _archiving_page(client: Client, account_id: UUID) -> str:
+    standing = commands.list_standing(account_id)
+    return render_template(
+        "mandates/archiving.html",
+        client=client,
+        account=banking.find_account(client.id, account_id),
+        mandates=standing,
+        stops=commands.find_stops(*standing),
+        back=url_for("client.show", client_id=client.id, onglet=ClientTab.PAYMENTS),
+    )
 
 
 def _written() -> MandateFields:
@@ -136,8 +233,8 @@ def _form_page(
     mandate: Mandate | None,
     written: Any,
     problem: InvalidInputError | MandateStateError | None = None,
+    copy_problem: InvalidInputError | None = None,
 ) -> str:
-    accounts = [entry.account for entry in payments.list_accounts(client.id) if entry.account.archived_at is None]
     companies = list_companies()
     return render_template(
         "mandates/form.html",
@@ -148,11 +245,23 @@ def _form_page(
         written=written,
         demand=written.get("demande") or new_id(),
         problem=problem,
-        accounts=[(str(account.id), account.iban_masked) for account in accounts],
+        copy_problem=copy_problem,
+        copies=documents.list_signed_copies(mandate.id) if mandate else [],
+        may_reveal=find_header(client.id, viewer=current_user()).may_reveal,
+        accepted=",".join(documents.KINDS),
+        taken=documents.TAKEN,
+        limit=file_size(documents.SIZE_LIMIT),
+        amendments=amendments.list_of_mandate(mandate.id) if mandate else [],
+        accounts=_account_choices(client.id),
         companies=[(str(company.id), company.name) for company in companies],
         today=clock.today().isoformat(),
         back=url_for("client.show", client_id=client.id, onglet=ClientTab.PAYMENTS),
     )
+
+
+def _account_choices(client_id: UUID) -> list[tuple[str, str]]:
+    accounts = (entry.account for entry in payments.list_accounts(client_id))
+    return [(str(account.id), account.iban_masked) for account in accounts if account.archived_at is None]
 
 
 def _noted(mandate: Mandate) -> str:

@@ -32,6 +32,7 @@ from webapp.views.layout import toast
 from webapp.views.lists import read, read_day
 from webapp.views.subscriptions.changes import as_payment_problem, line_choices
 from webapp.views.subscriptions.form import (
+    DEFAULT,
     WrittenLine,
     change_lines,
     payment_choices,
@@ -184,7 +185,7 @@ def _read_draft(written: MultiDict[str, str]) -> Draft:
         start=written.get("debut", clock.today().isoformat()).strip(),
         end=written.get("fin", "").strip(),
         lines=lines,
-        payment=written.get("paiement", ""),
+        payment=written.get("paiement", DEFAULT),
     )
 
 

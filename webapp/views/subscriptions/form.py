@@ -25,6 +25,7 @@ from webapp.views.lists import read, read_day
 
 LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit")
 VAT_CHOICES = [(str(rate), f"{french.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
+DEFAULT = "defaut"
 BY_CLIENT = (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE)
 NOT_A_NUMBER = Decimal("NaN")
 _NUMBER = re.compile(r"[+-]?\d{1,15}([.,]\d{1,15})?", re.ASCII)
@@ -118,6 +119,8 @@ def lines_of(subscription: Subscription) -> list[WrittenLine]:
 
 def read_payment(word: str) -> PaymentFields:
     """What a choice of ``payment_choices`` stands for."""
+    if word == DEFAULT:
+        return PaymentFields(follows_default=True)
     method, _, row = word.partition(":")
     kind, _, row_id = row.partition(":")
     payment = read(UUID, row_id)
@@ -130,6 +133,12 @@ def read_payment(word: str) -> PaymentFields:
 
 def payment_choices(offer: PaymentOffer) -> list[tuple[str, str]]:
     """How a client can pay, as (word, text)."""
+    nothing = [(DEFAULT, "Le moyen par défaut du client"), ("", "À choisir plus tard")]
+    return [*nothing, *kept_choices(offer), *((method.value, method.label) for method in BY_CLIENT)]
+
+
+def kept_choices(offer: PaymentOffer) -> list[tuple[str, str]]:
+    """The mandates and saved methods among them."""
     saved = [
         (_saved_word(saved_method), f"{saved_method.method.label}\u202f: {saved_method.label or 'enregistré'}")
         for saved_method in offer.saved
@@ -141,18 +150,29 @@ def payment_choices(offer: PaymentOffer) -> list[tuple[str, str]]:
         )
         for mandate in offer.mandates
     ]
-    return [("", "À choisir plus tard"), *saved, *mandates, *((method.value, method.label) for method in BY_CLIENT)]
+    return [*saved, *mandates]
 
 
 def payment_word(subscription: Subscription) -> str:
     """The choice that stands for how a subscription is paid now."""
-    if subscription.payment_method is None:
-        return ""
-    if subscription.saved_method_id is not None:
-        return f"{subscription.payment_method}:moyen:{subscription.saved_method_id}"
-    if subscription.mandate_id is not None:
-        return f"{subscription.payment_method}:mandat:{subscription.mandate_id}"
-    return subscription.payment_method.value
+    if subscription.means_inherited:
+        return DEFAULT
+    return payment_word_of(
+        PaymentFields(
+            method=subscription.payment_method,
+            saved_method_id=subscription.saved_method_id,
+            mandate_id=subscription.mandate_id,
+        )
+    )
+
+
+def payment_word_of(fields: PaymentFields) -> str:
+    """The choice that stands for these means."""
+    if fields.saved_method_id is not None:
+        return f"{fields.method}:moyen:{fields.saved_method_id}"
+    if fields.mandate_id is not None:
+        return f"{fields.method}:mandat:{fields.mandate_id}"
+    return fields.method or ""
 
 
 def _saved_word(saved: SavedPaymentMethod) -> str:
