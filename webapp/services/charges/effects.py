@@ -88,11 +88,14 @@ def settle_paid(
 ) -> None:
     """The money is there, or none was asked: the cycle is paid for and told of, and the subscription goes on.
 
-    The caller writes the ledger and drafts the invoice. ``is_told`` where the provider's setting released shipping
+    A supplement pays for no cycle: nothing about its subscription follows. The caller writes the ledger and drafts the
+    invoice. ``is_told`` where the provider's setting released shipping
     before the payment was confirmed.
     """
     move(charge, ChargeStatus.SUCCEEDED, at=at)
     set_attention(charge, None, at=at)
+    if charge.is_supplement:
+        return
     advance(charge, subscription)
     if subscription.current_period_start is None or charge.period_start >= subscription.current_period_start:
         subscription.current_period_start = charge.period_start
@@ -110,6 +113,7 @@ def _owes(subscription: Subscription, *, besides: Charge) -> bool:
         Charge.organisation_id == subscription.organisation_id,
         Charge.subscription_id == subscription.id,
         Charge.id != besides.id,
+        Charge.cycle_no.is_not(None),
         Charge.status.in_(OWED),
     )
     return bool(db.session.scalar(select(others)))
@@ -144,12 +148,13 @@ def settle_refused(
 def leave_to_person(
     charge: Charge, subscription: Subscription, attention: Attention, explanation: str, *, at: datetime
 ) -> None:
-    """Nothing more happens by itself: the charge is on the list, and what was refused makes its subscription unpaid."""
+    """Nothing more happens by itself: the charge is on the list, and a cycle refused makes its subscription unpaid."""
     is_waiting = charge.status in (ChargeStatus.SCHEDULED, ChargeStatus.FAILED, ChargeStatus.REVERSED)
     move(charge, charge.status if is_waiting else ChargeStatus.FAILED, at=at)
     charge.explanation = explanation
     set_attention(charge, attention, at=at)
-    if charge.status is ChargeStatus.FAILED and subscription.status is SubscriptionStatus.ACTIVE:
+    is_refused_cycle = charge.status is ChargeStatus.FAILED and not charge.is_supplement
+    if is_refused_cycle and subscription.status is SubscriptionStatus.ACTIVE:
         lifecycle.mark_past_due(subscription, reason=explanation[: lifecycle.REASON_LENGTH], at=at)
 
 
@@ -259,8 +264,9 @@ def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) 
 
 
 def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
-    """Tell that the cycle was charged."""
-    _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
+    """Tell that the cycle was charged; a supplement is none."""
+    if not charge.is_supplement:
+        _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
 
 
 def find_told(charges: Iterable[Charge]) -> set[UUID]:

@@ -16,9 +16,9 @@ from webapp.services.charges.listing import ChargesView, list_charges
 from webapp.services.preferences import values
 from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change, next_cut_off
 from webapp.services.preferences.values import EffectiveValue
-from webapp.services.subscriptions import history, lifecycle, scheduling
+from webapp.services.subscriptions import forecasting, history, lifecycle, scheduling
+from webapp.services.subscriptions.forecasting import Forecast
 from webapp.services.subscriptions.means import Means, load_means
-from webapp.services.subscriptions.scheduling import Forecast
 
 CHARGES_SHOWN = 24
 
@@ -76,7 +76,7 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
         obstacle=None if subscription.status.is_final else _obstacle(subscription, means, at),
         charges=charges.rows,
         has_more_charges=charges.next_cursor is not None,
-        forecast=scheduling.forecast(subscription, at=at),
+        forecast=forecasting.forecast(subscription, at=at),
         history=history.list_history(subscription.id),
         preferences=find_preferences(subscription, at=at),
     )
