@@ -99,6 +99,7 @@ def _create_adjustments() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("subscription_id", sa.Uuid(), nullable=False),
         sa.Column("base_charge_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("user_id", sa.Uuid()),
         sa.Column("starts_on", sa.Date(), nullable=False),
@@ -117,11 +118,11 @@ def _create_adjustments() -> None:
         _key("base_charge_id", "charges", ondelete="RESTRICT"),
         _key("charge_id", "charges", ondelete="RESTRICT"),
         _key("user_id", "users", ondelete="SET NULL (user_id)"),
+        sa.UniqueConstraint("organisation_id", "base_charge_id", "position"),
         sa.CheckConstraint("starts_on <= ends_on", name="days_in_order"),
         sa.CheckConstraint("settlement = 'next_cycle' OR left_over = '[]'", name="only_cycles_leave_something"),
     )
     table, columns = "subscription_adjustments", ["organisation_id", "subscription_id"]
-    op.create_index("ix_subscription_adjustments_base", table, ["organisation_id", "base_charge_id", "id"])
     op.create_index("ix_subscription_adjustments_subscription", table, [*columns, "at"])
     op.create_index(
         "ix_subscription_adjustments_open", table, [*columns, "id"], postgresql_where=sa.text("left_over <> '[]'")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, text
+from sqlalchemy import CheckConstraint, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -61,7 +61,7 @@ class SubscriptionAdjustment(OrganisationScoped, Identified, Base):
 
     ``ends_on`` is excluded. ``lines`` are frozen as they will be printed, credits below zero; ``vat`` and ``amount``
     (with tax) are their totals. ``price`` (``[{rate, base}]``) is what that whole cycle would have cost as the
-    subscription stood after the change: the next change in the same cycle starts from it.
+    subscription stood after the change: the next one in the same cycle (by ``position``) starts from it.
 
     ``left_over`` (``[{rate, base}]``) is what is still to be settled with cycles to come; empty once all of it is.
     """
@@ -70,7 +70,7 @@ class SubscriptionAdjustment(OrganisationScoped, Identified, Base):
     __table_args__ = (
         CheckConstraint("starts_on <= ends_on", name="days_in_order"),
         CheckConstraint("settlement = 'next_cycle' OR left_over = '[]'", name="only_cycles_leave_something"),
-        Index("ix_subscription_adjustments_base", "organisation_id", "base_charge_id", "id"),
+        UniqueConstraint("organisation_id", "base_charge_id", "position"),
         Index(
             "ix_subscription_adjustments_open",
             "organisation_id",
@@ -87,6 +87,7 @@ class SubscriptionAdjustment(OrganisationScoped, Identified, Base):
 
     subscription_id: Mapped[UUID]
     base_charge_id: Mapped[UUID]
+    position: Mapped[int]
     at: Mapped[datetime] = mapped_column(default=clock.now)
     user_id: Mapped[UUID | None]
     starts_on: Mapped[date]

@@ -17,6 +17,7 @@ from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus, Refund, RefusalClass
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice
+from webapp.models.money import Totals
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Payment
 from webapp.models.providers import Milestone
@@ -179,11 +180,16 @@ def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None
     _tell(OutboxKind.CHARGE_REVERSED, charge, {}, at=at)
 
 
-def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime) -> None:
-    """Money was given back: the credit note is made, and where nothing else waits the charge is off the list."""
+def settle_refund(
+    charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime, wanted: Totals | None = None
+) -> None:
+    """Money was given back: the credit note is made, and where nothing else waits the charge is off the list.
+
+    ``wanted`` is what the credit note should take back of each VAT rate; by default it is of all in proportion.
+    """
     drafting.draft_for_charge(charge, at=at)
     invoice = crediting.lock_invoice_of(charge.id)
-    crediting.credit_refund(invoice, refund, reason=reason, by_id=by_id, at=at)
+    crediting.credit_refund(invoice, refund, reason=reason, by_id=by_id, at=at, wanted=wanted)
     _restate_waived(charge, invoice)
     if invoice.overpaid:
         if charge.attention is not Attention.MISMATCH:

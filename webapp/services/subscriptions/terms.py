@@ -66,7 +66,7 @@ class AskedCycle:
     @property
     def totals(self) -> Totals:
         """Its amounts, VAT on each rate's sum."""
-        return totals((Decimal(line["vat_rate"]), Decimal(line["amount"])) for line in self.lines)
+        return totals_of(self.lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class Terms:
             coupon_cycles_left=None if terms.coupon_cycles_left is None else terms.coupon_cycles_left - 1,
         )
         if terms.setup_fee and not terms.trial_cycles_left:
-            lines.append(_plain(SETUP_LABEL, terms.setup_vat_rate or Decimal(20), terms.setup_fee, SETUP))
+            lines.append(plain_line(SETUP_LABEL, terms.setup_vat_rate or Decimal(20), terms.setup_fee, SETUP))
             after = replace(after, setup_fee=None, setup_vat_rate=None)
         taken = _take_left_overs(lines, terms.left_overs)
         asked = AskedCycle(cycle, period, lines, recurring, taken)
@@ -151,7 +151,8 @@ def frozen(line: CheckedLine) -> Line:
     return line.as_json() | {"amount": str(line.amount)}
 
 
-def _plain(label: str, rate: Decimal, amount: Decimal, kind: str, **more: Any) -> Line:
+def plain_line(label: str, rate: Decimal, amount: Decimal, kind: str, **more: Any) -> Line:
+    """A line that sells nothing by itself, of ``amount`` before tax."""
     return {
         "label": label[:LABEL_LENGTH],
         "product_id": None,
@@ -163,6 +164,11 @@ def _plain(label: str, rate: Decimal, amount: Decimal, kind: str, **more: Any) -
         "kind": kind,
         **more,
     }
+
+
+def totals_of(lines: Iterable[Line]) -> Totals:
+    """The totals of the lines, VAT on each rate's sum."""
+    return totals((Decimal(line["vat_rate"]), Decimal(line["amount"])) for line in lines)
 
 
 def prices_of(lines: Iterable[Line]) -> Prices:
@@ -189,19 +195,19 @@ def coupon_lines(coupon: Coupon, lines: Sequence[Line]) -> list[Line]:
             given += part
         if part:
             label = f"Coupon {coupon.code}\u202f: {coupon.label}"
-            off.append(_plain(label, rate, -part, COUPON, coupon_id=str(coupon.id)))
+            off.append(plain_line(label, rate, -part, COUPON, coupon_id=str(coupon.id)))
     return off
 
 
 def _trial_lines(lines: Sequence[Line]) -> list[Line]:
-    return [_plain("Essai gratuit", rate, -price, TRIAL) for rate, price in prices_of(lines).items() if price]
+    return [plain_line("Essai gratuit", rate, -price, TRIAL) for rate, price in prices_of(lines).items() if price]
 
 
 def _short_lines(lines: Sequence[Line], days: int, of: int) -> list[Line]:
     """What is taken off a period that is shorter than its rhythm."""
     label = f"Période de {days} jours au lieu de {of}"
     return [
-        _plain(label, rate, -proration.rest(price, days, of), SHORT, days=days, of=of)
+        plain_line(label, rate, -proration.rest(price, days, of), SHORT, days=days, of=of)
         for rate, price in prices_of(lines).items()
         if price
     ]
@@ -232,7 +238,7 @@ def _take_left_overs(lines: list[Line], left_overs: Sequence[LeftOver]) -> dict[
 def _taken_lines(left_over: LeftOver, taken: Prices) -> list[Line]:
     label = f"Crédit du changement du {left_over.made_on:%d/%m/%Y}"
     more = {"adjustment_id": str(left_over.adjustment_id)}
-    return [_plain(label, rate, base, ADJUSTMENT, **more) for rate, base in taken.items() if base]
+    return [plain_line(label, rate, base, ADJUSTMENT, **more) for rate, base in taken.items() if base]
 
 
 def _fitting(bases: Prices, room: Prices) -> Prices:
@@ -298,8 +304,13 @@ def is_special() -> ColumnElement[bool]:
         Subscription.trial_cycles_left > 0,
         Subscription.setup_fee.is_not(None),
         exists().where(linked(Subscription, PlannedChange.subscription_id)),
-        exists().where(adjusted, SubscriptionAdjustment.left_over != text("'[]'::jsonb")),
+        exists().where(adjusted, is_open()),
     )
+
+
+def is_open() -> ColumnElement[bool]:
+    """In a statement on adjustments: whether something is left to be settled with cycles to come."""
+    return SubscriptionAdjustment.left_over != text("'[]'::jsonb")
 
 
 def _load_lines(ids: Sequence[UUID]) -> dict[UUID, list[CheckedLine]]:
@@ -330,7 +341,7 @@ def _load_left_overs(ids: Sequence[UUID]) -> dict[UUID, list[LeftOver]]:
         .join(Charge, linked(Charge, SubscriptionAdjustment.base_charge_id))
         .where(
             SubscriptionAdjustment.subscription_id.in_(ids),
-            SubscriptionAdjustment.left_over != text("'[]'::jsonb"),
+            is_open(),
             or_(SubscriptionAdjustment.amount >= 0, is_paid),
         )
         .order_by(SubscriptionAdjustment.id)
