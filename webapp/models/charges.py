@@ -1,4 +1,4 @@
-"""Charges (prélèvements): money asked for one cycle of a subscription, the attempts to get it, and what goes back."""
+"""Charges (prélèvements): money asked for a cycle of a subscription, the attempts to get it, and what goes back."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -174,6 +174,8 @@ class Attention(StrEnum):
 class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """What is asked for one cycle: at most one per subscription and cycle, whatever happens.
 
+    One without a ``cycle_no`` is a supplement: what a change of plan in mid-period asks for apart from the cycles.
+
     Amounts, VAT (``vat``: ``[{rate, base, tax}]``) and ``lines`` are frozen when the charge is made. ``due_on`` is the
     cycle's local date and never moves; ``next_attempt_at`` is when the engine takes the charge up again by itself: a
     retry, a look-up of an unknown result, the day of a scheduled one.
@@ -217,7 +219,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     )
 
     subscription_id: Mapped[UUID]
-    cycle_no: Mapped[int]
+    cycle_no: Mapped[int | None]
     client_id: Mapped[UUID]
     company_id: Mapped[UUID]
     reference: Mapped[str] = mapped_column(String(80))
@@ -260,6 +262,11 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     def can_become(self, status: ChargeStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
         return status in TRANSITIONS[self.status]
+
+    @property
+    def is_supplement(self) -> bool:
+        """Whether it is asked for apart from the cycles: it moves neither schedule nor state of its subscription."""
+        return self.cycle_no is None
 
     @property
     def owed(self) -> Decimal:
@@ -449,7 +456,8 @@ class Refund(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     ``next_attempt_at`` is when it is sent or looked up, empty once it is settled; whoever takes it up moves that ahead
     by a lease, and a result is recorded only under its own ``fence``. ``external_id`` is the provider's id of it, by
-    which its row in the ledger is known.
+    which its row in the ledger is known. ``vat`` (``[{rate, base, tax}]``) is what its credit note takes back of each
+    rate; empty: of all in proportion.
     """
 
     LETTER = "R"
@@ -473,6 +481,7 @@ class Refund(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     reason: Mapped[str] = mapped_column(Text)
+    vat: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     status: Mapped[RefundStatus] = mapped_column(stored_enum(RefundStatus), default=RefundStatus.REQUESTED)
     external_id: Mapped[str | None] = mapped_column(String(255))
     provider_message: Mapped[str | None] = mapped_column(Text)

@@ -83,15 +83,20 @@ def part_of(whole: Totals, amount: Decimal) -> Totals:
     """``amount`` (with tax, at most ``whole``) divided among the rates in proportion; each rate's tax follows, half up.
 
     No rate gives more than it has, before tax or in tax, and each gives all of it where ``amount`` is the whole: parts
-    taken one after the other from what is left come to exactly the whole. Needs shares that are not negative.
+    taken one after the other from what is left come to exactly the whole. A share may be below zero (a credit among
+    what is sold), the whole is above it.
     """
     parts, given, reached = [], Decimal(0), Decimal(0)
     for share in whole.shares:
         reached += share.with_tax
         part = cents(amount * reached / whole.with_tax) - given
         given += part
-        tax = min(cents(part * share.rate / (100 + share.rate)), share.tax)
-        base = min(part - tax, share.base)
         if part:
-            parts.append(VatShare(share.rate, base, part - base))
+            parts.append(_part_of_share(share, part) if share.with_tax > 0 else -_part_of_share(-share, -part))
     return Totals(tuple(parts))
+
+
+def _part_of_share(share: VatShare, part: Decimal) -> VatShare:
+    tax = min(cents(part * share.rate / (100 + share.rate)), share.tax)
+    base = min(part - tax, share.base)
+    return VatShare(share.rate, base, part - base)

@@ -104,10 +104,11 @@ RECURRING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
 class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """A recurring sale to a client.
 
-    Schedule: cycle n falls due at ``charge_time`` in ``timezone`` on ``anchor_date`` + n × period, always computed from
-    the anchor. ``cycle_no`` is the next cycle to charge; ``next_charge_on`` (local date) and ``next_charge_at``
-    (instant) are when. Both are empty where nothing falls due by itself: paused, ended, or at the end of its life.
-    Retries of a refused charge live on the charge, apart from the schedule.
+    Schedule: cycle n falls due at ``charge_time`` in ``timezone`` on ``anchor_date`` + (n − ``anchor_cycle``) × period,
+    always computed from the anchor: a change of rhythm gives a new anchor, and cycles are counted on. ``cycle_no`` is
+    the next cycle to charge; ``next_charge_on`` (local date) and ``next_charge_at`` (instant) are when. Both are empty
+    where nothing falls due by itself: paused, ended, or at the end of its life. Retries of a refused charge live on the
+    charge, apart from the schedule.
 
     ``current_period_start`` and ``current_period_end`` are those of the last charged cycle, the end excluded.
     ``ends_on`` is the last day of its life, where it has one: no cycle falls due later. ``cancels_on`` is set while it
@@ -115,8 +116,14 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     Money is collected by ``provider_account_id`` from ``saved_method_id`` (what the provider keeps: card, its own
     mandate) or from ``mandate_id`` (our mandate, for bank files); with ``means_inherited``, all three follow the
-    client's default means. ``recurring_amount`` is the sum of the lines, before tax, per cycle; ``annual_amount`` is it
-    times the cycles of a year, so that no figure needs a rounding of its own.
+    client's default means. ``recurring_amount`` is the sum of the lines, before tax, per cycle, net of its coupon and
+    of its trial, as of the last charged cycle (of the next while there is none); ``annual_amount`` is it times the
+    cycles of a year, so that no figure needs a rounding of its own.
+
+    ``trial_days`` lie between its start and its anchor; ``trial_cycles_left`` are charged at nothing. ``setup_fee``
+    (before tax) goes with the first cycle that costs something, and is empty afterwards. ``coupon_cycles_left`` is how
+    many charged cycles its coupon still has, empty for ever; at 0 the coupon holds until the next cycle is charged.
+
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     Triggers keep ``commercial_id``, the client's present commercial, so that figures of a team need no join.
     """
@@ -132,6 +139,7 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         tenant_key("provider_account_id", "provider_accounts", ondelete="SET NULL"),
         tenant_key("saved_method_id", "saved_payment_methods", ondelete="SET NULL"),
         tenant_key("mandate_id", "mandates", ondelete="SET NULL"),
+        tenant_key("coupon_id", "coupons", ondelete="RESTRICT"),
         CheckConstraint(
             "next_charge_at IS NULL OR status IN ('pending', 'active', 'past_due')", name="only_scheduled_fall_due"
         ),
@@ -173,6 +181,7 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     )
     frequency: Mapped[Frequency] = mapped_column(stored_enum(Frequency))
     anchor_date: Mapped[date]
+    anchor_cycle: Mapped[int] = mapped_column(default=0, server_default="0")
     charge_time: Mapped[time] = mapped_column(default=time(0), server_default="00:00")
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris", server_default="Europe/Paris")
     cycle_no: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -190,6 +199,12 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     saved_method_id: Mapped[UUID | None]
     mandate_id: Mapped[UUID | None]
     means_inherited: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    trial_days: Mapped[int] = mapped_column(default=0, server_default="0")
+    trial_cycles_left: Mapped[int] = mapped_column(default=0, server_default="0")
+    setup_fee: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    setup_vat_rate: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
+    coupon_id: Mapped[UUID | None]
+    coupon_cycles_left: Mapped[int | None]
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")

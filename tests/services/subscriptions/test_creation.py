@@ -19,7 +19,7 @@ from webapp.models.subscriptions import Frequency, Subscription, SubscriptionSta
 from webapp.models.timeline import TimelineEvent
 from webapp.services import outbox
 from webapp.services.concurrent_edits import EditConflictError
-from webapp.services.subscriptions import editing, history, lifecycle
+from webapp.services.subscriptions import editing, history, lifecycle, planning
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 
@@ -154,7 +154,7 @@ def test_a_client_of_another_organisation_is_not_found(cast: Cast) -> None:
 def test_new_lines_hold_from_the_next_cycle_and_move_the_revenue(cast: Cast) -> None:
     subscription = _create()
     lifecycle.activate(subscription.id, by=None, at=NOON)
-    editing.replace_lines(subscription.id, [CUP], version=subscription.version, by=cast.manager, at=NOON)
+    planning.plan_lines(subscription.id, [CUP], version=subscription.version, by=cast.manager, at=NOON)
     assert [line.label for line in subscription.lines] == ["Tasse"]
     assert subscription.recurring_amount == Decimal("8.00")
     row = history.list_history(subscription.id)[0]
@@ -168,7 +168,7 @@ def test_nobody_overwrites_what_they_have_not_seen(cast: Cast) -> None:
     seen = subscription.version
     editing.change_end(subscription.id, date(2027, 11, 29), version=seen, by=cast.manager, at=NOON)
     with pytest.raises(EditConflictError, match="modifié entre-temps"):
-        editing.replace_lines(subscription.id, [CUP], version=seen, by=cast.admin, at=NOON)
+        planning.plan_lines(subscription.id, [CUP], version=seen, by=cast.admin, at=NOON)
     assert subscription.recurring_amount == Decimal("33.00")
 
 
@@ -176,7 +176,7 @@ def test_an_ended_subscription_does_not_change(cast: Cast) -> None:
     subscription = _create()
     lifecycle.cancel(subscription.id, reason="Erreur", by=None, at=NOON)
     with pytest.raises(editing.EndedError, match="Un abonnement résilié ne se modifie plus"):
-        editing.replace_lines(subscription.id, [CUP], version=subscription.version, by=None, at=NOON)
+        planning.plan_lines(subscription.id, [CUP], version=subscription.version, by=None, at=NOON)
 
 
 def test_a_new_last_day_stops_and_restarts_the_schedule(cast: Cast) -> None:

@@ -17,7 +17,7 @@ from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.charges import ChargeStatus
 from webapp.models.subscriptions import TRANSITIONS, Frequency, Subscription, SubscriptionStatus
-from webapp.services.subscriptions import editing, lifecycle, metrics
+from webapp.services.subscriptions import lifecycle, metrics, planning
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.listing import ANY_RECURRING, SubscriptionsView, count_subscriptions
@@ -51,7 +51,7 @@ def _begin(price: str, at: datetime, client_id: Any = None, frequency: str = "mo
 
 
 def _reprice(subscription: Subscription, price: str, at: datetime) -> None:
-    editing.replace_lines(subscription.id, _lines(price), version=subscription.version, by=None, at=at)
+    planning.plan_lines(subscription.id, _lines(price), version=subscription.version, by=None, at=at)
 
 
 def _movements(since: int, until: int, **scope: Any) -> Movements:

@@ -14,8 +14,10 @@ from tests.conftest import Cast
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
-from webapp.services.subscriptions import scheduling
+from webapp.services.subscriptions import forecasting, scheduling
+from webapp.services.subscriptions.fields import CheckedLine
 from webapp.services.subscriptions.scheduling import due_date, first_cycle_from, instant_of, period_of
+from webapp.services.subscriptions.terms import Terms
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 anchors = st.dates(min_value=date(2020, 1, 1), max_value=date(2030, 12, 31))
@@ -189,9 +191,19 @@ def test_only_organisations_with_something_due_are_visited(cast: Cast) -> None:
 
 # What is to come
 
+BOX = CheckedLine(
+    label="Coffret",
+    unit_price=Decimal("20.00"),
+    quantity=Decimal(1),
+    vat_rate=Decimal(20),
+    discount=Decimal(0),
+    product_id=None,
+)
+TERMS = Terms(lines=(BOX,), frequency=Frequency.MONTHLY, anchor_date=date(2026, 1, 31))
+
 
 def test_the_forecast_tells_twelve_months_of_charges() -> None:
-    charges = scheduling.forecast(_subscription(cycle_no=10), at=NOON)
+    charges = forecasting.forecast(_subscription(cycle_no=10), at=NOON, terms=TERMS)
     assert [(charge.cycle, charge.on.isoformat()) for charge in charges[:2]] == [(10, "2026-11-30"), (11, "2026-12-31")]
     assert len(charges) == 12
     assert {charge.amount for charge in charges} == {Decimal("20.00")}
@@ -208,6 +220,6 @@ def test_the_forecast_tells_twelve_months_of_charges() -> None:
     ],
 )
 def test_the_forecast_knows_pauses_and_ends(values: dict[str, object], first: date | None, number: int) -> None:
-    charges = scheduling.forecast(_subscription(cycle_no=10, **values), at=NOON)
+    charges = forecasting.forecast(_subscription(cycle_no=10, **values), at=NOON, terms=TERMS)
     assert len(charges) == number
     assert (charges[0].on if charges else None) == first

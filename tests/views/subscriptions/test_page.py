@@ -237,10 +237,13 @@ def line(**values: str) -> dict[str, str]:
     return {"libelle": "Coffret", "quantite": "2", "prix": "12,50", "tva": "5.5", "remise": "", "produit": ""} | values
 
 
-def test_lines_are_replaced_from_the_next_cycle_on(client: FlaskClient) -> None:
+CONFIRMED = {"version": "1", "confirmer": "1"}
+
+
+def test_lines_are_replaced_at_once_while_nothing_was_charged(client: FlaskClient) -> None:
     subscription = make()
     assert 'value="20"' in client.get(f"/abonnements/{subscription.id}/lignes").text
-    answer = client.post(f"/abonnements/{subscription.id}/lignes", data=line() | {"version": "1"})
+    answer = client.post(f"/abonnements/{subscription.id}/lignes", data=line() | CONFIRMED)
     assert answer.status_code == 303
     assert reload(subscription).recurring_amount == Decimal("25.00")
     (kept,) = db.session.scalars(select(SubscriptionLine)).all()
@@ -288,8 +291,8 @@ def test_a_line_can_be_added_to_the_form_and_taken_away_without_loss(client: Fla
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(client: FlaskClient) -> None:
     subscription = make()
     address = f"/abonnements/{subscription.id}/lignes"
-    client.post(address, data=line() | {"version": "1"})
-    answer = client.post(address, data=line(prix="99") | {"version": "1"})
+    client.post(address, data=line() | CONFIRMED)
+    answer = client.post(address, data=line(prix="99") | CONFIRMED)
     assert answer.status_code == 409
     assert "modifié entre-temps" in answer.text
     assert reload(subscription).recurring_amount == Decimal("25.00")
@@ -298,7 +301,8 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(client: FlaskCl
     assert meanwhile.count('data-testid="history-row"') == 1
     assert [text in meanwhile for text in ("Camille", "25,00", "Lignes enregistrées", 'value="99"')] == [True] * 4
     version = re.search(r'name="version" value="(\d+)"', answer.text)
-    assert client.post(address, data=line(prix="99") | {"version": version[1] if version else ""}).status_code == 303
+    again = line(prix="99") | CONFIRMED | {"version": version[1] if version else ""}
+    assert client.post(address, data=again).status_code == 303
     assert reload(subscription).recurring_amount == Decimal("198.00")
 
 

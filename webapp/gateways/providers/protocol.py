@@ -37,13 +37,16 @@ class PaymentState(StrEnum):
 
 @dataclass(frozen=True)
 class PaymentMetadata:
-    """Our ids, which the provider keeps with the payment: the way back from its object to our rows."""
+    """Our ids, which the provider keeps with the payment: the way back from its object to our rows.
+
+    ``cycle_no`` is None for what is asked for apart from the cycles.
+    """
 
     organisation_id: UUID
     charge_id: UUID
     attempt_id: UUID
     subscription_id: UUID
-    cycle_no: int
+    cycle_no: int | None
 
     def as_text(self) -> dict[str, str]:
         """The form in which they travel."""
@@ -52,7 +55,7 @@ class PaymentMetadata:
             "charge": str(self.charge_id),
             "attempt": str(self.attempt_id),
             "subscription": str(self.subscription_id),
-            "cycle": str(self.cycle_no),
+            "cycle": "" if self.cycle_no is None else str(self.cycle_no),
         }
 
 

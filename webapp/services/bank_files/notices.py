@@ -3,22 +3,22 @@
 The notice is an event in the outbox; whoever sends mail listens to it. One per subscription and cycle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Date, ScalarSelect, cast, func, select
+from sqlalchemy import Date, ScalarSelect, Text, cast, func, or_, select
 
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.charges import Charge, ChargeAttempt
-from webapp.models.money import totals
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
-from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import outbox
+from webapp.services.subscriptions.terms import load_terms
 from webapp.transactions import transaction
 
 NOTICE = timedelta(days=14)
@@ -74,21 +74,19 @@ def _announce_batch(today: date, *, at: datetime) -> int:
             .limit(BATCH)
             .with_for_update(of=Subscription, skip_locked=True)
         ).all()
-        amounts = _amounts(subscription.id for subscription in due)
+        amounts = _amounts(due)
         for subscription in due:
-            amount = amounts.get(subscription.id, Decimal("0.00"))
             due_on = subscription.next_charge_on or today
-            _announce(subscription.id, subscription.cycle_no, due_on, amount, subscription.currency, at=at)
+            _announce(
+                subscription.id, subscription.cycle_no, due_on, amounts[subscription.id], subscription.currency, at=at
+            )
     return len(due)
 
 
-def _amounts(subscription_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
-    """What each will be charged, with tax."""
-    lines: dict[UUID, list[tuple[Decimal, Decimal]]] = {}
-    statement = select(SubscriptionLine).where(SubscriptionLine.subscription_id.in_(list(subscription_ids)))
-    for line in db.session.scalars(statement):
-        lines.setdefault(line.subscription_id, []).append((line.vat_rate, line.amount))
-    return {subscription_id: totals(pairs).with_tax for subscription_id, pairs in lines.items()}
+def _amounts(subscriptions: Sequence[Subscription]) -> dict[UUID, Decimal]:
+    """What the next cycle of each will ask for, with tax."""
+    terms = load_terms(subscriptions)
+    return {each.id: terms[each.id].ask(each.cycle_no)[0].totals.with_tax for each in subscriptions}
 
 
 def announce_waiting(*, at: datetime) -> int:
@@ -102,7 +100,14 @@ def announce_waiting(*, at: datetime) -> int:
 def _announce_waiting_batch(*, at: datetime) -> int:
     """Read once more under the lock: what another one announced in the meantime is known by then."""
     unannounced = (
-        select(Charge.subscription_id, Charge.cycle_no, Charge.due_on, ChargeAttempt.amount, ChargeAttempt.currency)
+        select(
+            Charge.subscription_id,
+            Charge.cycle_no,
+            Charge.due_on,
+            ChargeAttempt.amount,
+            ChargeAttempt.currency,
+            Charge.id.label("charge_id"),
+        )
         .join(
             ChargeAttempt,
             linked(Charge, ChargeAttempt.charge_id),
@@ -114,7 +119,7 @@ def _announce_waiting_batch(*, at: datetime) -> int:
         locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()
         rows = db.session.execute(unannounced.where(Charge.id.in_(locked))).all()
         for row in rows:
-            _announce(*row, at=at)
+            _announce(*row[:-1], at=at, charge_id=None if row.cycle_no is not None else row.charge_id)
     return len(rows)
 
 
@@ -126,7 +131,10 @@ def collection_day() -> ScalarSelect[date]:
             OutboxEvent.organisation_id == Charge.organisation_id,
             OutboxEvent.subject_id == Charge.subscription_id,
             OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
-            OutboxEvent.payload["cycle_no"].as_integer() == Charge.cycle_no,
+            or_(
+                OutboxEvent.payload["cycle_no"].as_integer() == Charge.cycle_no,
+                OutboxEvent.payload["charge_id"].astext == cast(Charge.id, Text),  # a supplement is of no cycle
+            ),
         )
         .correlate(Charge)
         .scalar_subquery()
@@ -134,7 +142,14 @@ def collection_day() -> ScalarSelect[date]:
 
 
 def _announce(
-    subscription_id: UUID, cycle_no: int, due_on: date, amount: Decimal, currency: str, *, at: datetime
+    subscription_id: UUID,
+    cycle_no: int | None,
+    due_on: date,
+    amount: Decimal,
+    currency: str,
+    *,
+    at: datetime,
+    charge_id: UUID | None = None,
 ) -> None:
     collect_on = max(due_on, at.astimezone(clock.PARIS).date() + NOTICE)
     payload = {
@@ -144,4 +159,6 @@ def _announce(
         "amount": str(amount),
         "currency": currency,
     }
+    if charge_id is not None:
+        payload["charge_id"] = str(charge_id)
     outbox.emit(OutboxKind.SEPA_PRENOTIFICATION, subscription_id, at=at, payload=payload)

@@ -23,7 +23,7 @@ from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttemp
 from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import due, effects
-from webapp.services.subscriptions import scheduling
+from webapp.services.subscriptions import scheduling, taking
 from webapp.services.subscriptions.means import DEBITED, Means, load_means
 from webapp.transactions import transaction
 
@@ -83,26 +83,17 @@ def claim_due(*, before: datetime, limit: int, at: datetime) -> Claimed:
         if not subscriptions:
             return Claimed([])
         paid_by = load_means(list(subscriptions.values()))
-        charges = _insert_charges(list(subscriptions.values()), paid_by, at=at)
+        charges = insert_charges(list(subscriptions.values()), paid_by, at=at)
         asked = [charge for charge in charges if charge.status is ChargeStatus.SENDING]
         settled = [charge.id for charge in charges if charge.status is not ChargeStatus.SENDING]
         statuses = effects.settle_unasked(settled, subscriptions, at=at)
         return Claimed(_begin_attempts(asked, paid_by, at=at), statuses)
 
 
-def _insert_charges(subscriptions: Sequence[Subscription], paid_by: dict[UUID, Means], *, at: datetime) -> list[Charge]:
+def insert_charges(subscriptions: Sequence[Subscription], paid_by: dict[UUID, Means], *, at: datetime) -> list[Charge]:
     """The charges that are ours, detached: one that another worker made between our look and our lock is left to it."""
-    lines, not_begun = due.load_lines(subscriptions), due.find_not_begun(subscriptions)
-    rows = [
-        due.charge_for(
-            subscription,
-            lines[subscription.id],
-            paid_by[subscription.id],
-            is_begun=subscription.id not in not_begun,
-            at=at,
-        )
-        for subscription in subscriptions
-    ]
+    prepared = due.prepare(subscriptions, paid_by, at=at)
+    rows = [each.row for each in prepared]
     for row in rows:
         is_asked = row["status"] is ChargeStatus.SENDING
         row.update(attempts_count=int(is_asked), fence=int(is_asked), lease_until=at + LEASE if is_asked else None)
@@ -110,6 +101,9 @@ def _insert_charges(subscriptions: Sequence[Subscription], paid_by: dict[UUID, M
         index_elements=[Charge.organisation_id, Charge.subscription_id, Charge.cycle_no]
     )
     ours = set(db.session.scalars(statement.returning(Charge.id), rows))
+    for each in prepared:
+        if each.row["id"] in ours:
+            taking.take(each.subscription, each.agreed, each.asked, each.after, at=at)
     return [Charge(**row) for row in rows if row["id"] in ours]
 
 
@@ -302,6 +296,6 @@ def request_of(charge: Charge, attempt: ChargeAttempt, saved: SavedPaymentMethod
             cycle_no=charge.cycle_no,
         ),
         code=charge.code,
-        statement_text=f"Échéance du {french.day(charge.due_on)}",
+        statement_text=f"{'Complément' if charge.is_supplement else 'Échéance'} du {french.day(charge.due_on)}",
         collect_on=charge.due_on,
     )

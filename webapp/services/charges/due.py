@@ -1,9 +1,9 @@
 """Which cycles the engine takes up, and what a charge for one of them is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, select
@@ -12,10 +12,10 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.charges import Attention, Charge, ChargeStatus
 from webapp.models.contracts import PaymentMethod
-from webapp.models.money import totals
-from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.means import DEBITED, Means
+from webapp.services.subscriptions.terms import AskedCycle, Terms, load_terms
 
 PAST_DUE = "L’abonnement est impayé\u202f: cette échéance n’est pas prélevée."
 NOT_BEGUN = "Le premier prélèvement n’est pas payé\u202f: cette échéance n’est pas prélevée."
@@ -63,7 +63,8 @@ def is_not_begun() -> ColumnElement[bool]:
 
 
 def _has_charge(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(linked(Subscription, Charge.subscription_id), condition)
+    """Whether it has such a charge for one of its cycles: supplements hold up nothing."""
+    return exists().where(linked(Subscription, Charge.subscription_id), Charge.cycle_no.is_not(None), condition)
 
 
 def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
@@ -74,16 +75,27 @@ def find_not_begun(subscriptions: Sequence[Subscription]) -> set[UUID]:
     return set(db.session.scalars(select(Subscription.id).where(Subscription.id.in_(pending), is_not_begun())))
 
 
-def load_lines(subscriptions: Sequence[Subscription]) -> dict[UUID, list[SubscriptionLine]]:
-    """The lines of each subscription, in their order, in one query."""
-    lines: dict[UUID, list[SubscriptionLine]] = {subscription.id: [] for subscription in subscriptions}
-    for line in db.session.scalars(
-        select(SubscriptionLine)
-        .where(SubscriptionLine.subscription_id.in_(lines))
-        .order_by(SubscriptionLine.subscription_id, SubscriptionLine.position)
-    ):
-        lines[line.subscription_id].append(line)
-    return lines
+class Prepared(NamedTuple):
+    """A cycle that is due: what it asks for, the terms before and after it, and the columns of its charge."""
+
+    subscription: Subscription
+    agreed: Terms
+    asked: AskedCycle
+    after: Terms
+    row: dict[str, Any]
+
+
+def prepare(subscriptions: Sequence[Subscription], paid_by: Mapping[UUID, Means], *, at: datetime) -> list[Prepared]:
+    """The next cycle of each subscription, in a fixed number of queries; nothing is written."""
+    terms, not_begun = load_terms(subscriptions), find_not_begun(subscriptions)
+    prepared = []
+    for each in subscriptions:
+        skipped = PAST_DUE if each.status is SubscriptionStatus.PAST_DUE else None
+        skipped = skipped or (NOT_BEGUN if each.id in not_begun else None)
+        asked, after = terms[each.id].ask(each.cycle_no, is_skipped=skipped is not None)
+        row = charge_for(each, asked, paid_by[each.id], skipped=skipped, at=at)
+        prepared.append(Prepared(each, terms[each.id], asked, after, row))
+    return prepared
 
 
 def reference_of(subscription: Subscription) -> str:
@@ -92,34 +104,33 @@ def reference_of(subscription: Subscription) -> str:
 
 
 def charge_for(
-    subscription: Subscription, lines: Sequence[SubscriptionLine], paid_by: Means, *, is_begun: bool, at: datetime
+    subscription: Subscription, asked: AskedCycle, paid_by: Means, *, skipped: str | None, at: datetime
 ) -> dict[str, Any]:
     """The columns of the charge of its next cycle, amounts frozen, in the state in which it is to be kept:
 
-    SENDING where the provider is to be asked; SKIPPED; else SCHEDULED, with ``attention`` where a person is needed, and
-    without where nothing is to be paid.
+    SENDING where the provider is to be asked; SKIPPED for the reason ``skipped``; else SCHEDULED, with ``attention``
+    where a person is needed, and without where nothing is to be paid.
     """
-    cycle = subscription.cycle_no
-    due_on = subscription.next_charge_on or scheduling.due_of(subscription, cycle).on
-    period = scheduling.period_of(subscription.anchor_date, subscription.frequency, cycle)
-    total = totals((line.vat_rate, line.amount) for line in lines)
-    status, attention, explanation = _stand(subscription, total.with_tax, paid_by, is_begun=is_begun, at=at)
+    total = asked.totals
+    status, attention, explanation = ChargeStatus.SKIPPED, None, skipped
+    if skipped is None:
+        status, attention, explanation = stand(subscription, total.with_tax, paid_by, at=at)
     return {
         "organisation_id": subscription.organisation_id,
         "id": new_id(),
         "subscription_id": subscription.id,
-        "cycle_no": cycle,
+        "cycle_no": asked.cycle,
         "client_id": subscription.client_id,
         "company_id": subscription.company_id,
         "reference": reference_of(subscription),
-        "due_on": due_on,
-        "period_start": period.start,
-        "period_end": period.end,
+        "due_on": subscription.next_charge_on or asked.period.start,
+        "period_start": asked.period.start,
+        "period_end": asked.period.end,
         "amount_before_tax": total.before_tax,
         "vat": total.as_json(),
         "amount": total.with_tax,
         "currency": subscription.currency,
-        "lines": [_frozen(line) for line in lines],
+        "lines": asked.lines,
         "payment_method": subscription.payment_method,
         "provider_account_id": subscription.provider_account_id,
         "status": status,
@@ -131,13 +142,10 @@ def charge_for(
     }
 
 
-def _stand(
-    subscription: Subscription, amount: Decimal, paid_by: Means, *, is_begun: bool, at: datetime
+def stand(
+    subscription: Subscription, amount: Decimal, paid_by: Means, *, at: datetime
 ) -> tuple[ChargeStatus, Attention | None, str | None]:
-    if subscription.status is SubscriptionStatus.PAST_DUE:
-        return ChargeStatus.SKIPPED, None, PAST_DUE
-    if not is_begun:
-        return ChargeStatus.SKIPPED, None, NOT_BEGUN
+    """Where a new charge of ``amount`` stands: its state, why a person is needed, and a sentence on that."""
     if amount == 0:
         return ChargeStatus.SCHEDULED, None, None
     obstacle = paid_by.obstacle(scheduling.local_date(at, subscription.timezone))
@@ -152,15 +160,3 @@ def awaited(method: PaymentMethod | None) -> str:
     """Why a charge that the client pays without us is on a person's list."""
     how = method.label.lower() if method else "ses propres moyens"
     return f"Le client paie par {how}\u202f: notez le paiement quand il arrive."
-
-
-def _frozen(line: SubscriptionLine) -> dict[str, Any]:
-    return {
-        "label": line.label,
-        "product_id": str(line.product_id) if line.product_id else None,
-        "quantity": str(line.quantity),
-        "unit_price": str(line.unit_price),
-        "discount": str(line.discount),
-        "vat_rate": str(line.vat_rate),
-        "amount": str(line.amount),
-    }

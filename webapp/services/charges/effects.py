@@ -17,6 +17,7 @@ from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus, Refund, RefusalClass
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice
+from webapp.models.money import Totals
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Payment
 from webapp.models.providers import Milestone
@@ -88,11 +89,14 @@ def settle_paid(
 ) -> None:
     """The money is there, or none was asked: the cycle is paid for and told of, and the subscription goes on.
 
-    The caller writes the ledger and drafts the invoice. ``is_told`` where the provider's setting released shipping
+    A supplement pays for no cycle: nothing about its subscription follows. The caller writes the ledger and drafts the
+    invoice. ``is_told`` where the provider's setting released shipping
     before the payment was confirmed.
     """
     move(charge, ChargeStatus.SUCCEEDED, at=at)
     set_attention(charge, None, at=at)
+    if charge.is_supplement:
+        return
     advance(charge, subscription)
     if subscription.current_period_start is None or charge.period_start >= subscription.current_period_start:
         subscription.current_period_start = charge.period_start
@@ -110,6 +114,7 @@ def _owes(subscription: Subscription, *, besides: Charge) -> bool:
         Charge.organisation_id == subscription.organisation_id,
         Charge.subscription_id == subscription.id,
         Charge.id != besides.id,
+        Charge.cycle_no.is_not(None),
         Charge.status.in_(OWED),
     )
     return bool(db.session.scalar(select(others)))
@@ -144,12 +149,13 @@ def settle_refused(
 def leave_to_person(
     charge: Charge, subscription: Subscription, attention: Attention, explanation: str, *, at: datetime
 ) -> None:
-    """Nothing more happens by itself: the charge is on the list, and what was refused makes its subscription unpaid."""
+    """Nothing more happens by itself: the charge is on the list, and a cycle refused makes its subscription unpaid."""
     is_waiting = charge.status in (ChargeStatus.SCHEDULED, ChargeStatus.FAILED, ChargeStatus.REVERSED)
     move(charge, charge.status if is_waiting else ChargeStatus.FAILED, at=at)
     charge.explanation = explanation
     set_attention(charge, attention, at=at)
-    if charge.status is ChargeStatus.FAILED and subscription.status is SubscriptionStatus.ACTIVE:
+    is_refused_cycle = charge.status is ChargeStatus.FAILED and not charge.is_supplement
+    if is_refused_cycle and subscription.status is SubscriptionStatus.ACTIVE:
         lifecycle.mark_past_due(subscription, reason=explanation[: lifecycle.REASON_LENGTH], at=at)
 
 
@@ -174,11 +180,16 @@ def settle_reversed(charge: Charge, *, reason: str | None, at: datetime) -> None
     _tell(OutboxKind.CHARGE_REVERSED, charge, {}, at=at)
 
 
-def settle_refund(charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime) -> None:
-    """Money was given back: the credit note is made, and where nothing else waits the charge is off the list."""
+def settle_refund(
+    charge: Charge, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime, wanted: Totals | None = None
+) -> None:
+    """Money was given back: the credit note is made, and where nothing else waits the charge is off the list.
+
+    ``wanted`` is what the credit note should take back of each VAT rate; by default it is of all in proportion.
+    """
     drafting.draft_for_charge(charge, at=at)
     invoice = crediting.lock_invoice_of(charge.id)
-    crediting.credit_refund(invoice, refund, reason=reason, by_id=by_id, at=at)
+    crediting.credit_refund(invoice, refund, reason=reason, by_id=by_id, at=at, wanted=wanted)
     _restate_waived(charge, invoice)
     if invoice.overpaid:
         if charge.attention is not Attention.MISMATCH:
@@ -259,8 +270,9 @@ def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) 
 
 
 def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
-    """Tell that the cycle was charged."""
-    _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
+    """Tell that the cycle was charged; a supplement is none."""
+    if not charge.is_supplement:
+        _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
 
 
 def find_told(charges: Iterable[Charge]) -> set[UUID]:

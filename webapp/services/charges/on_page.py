@@ -5,10 +5,10 @@ client may try another. Money that moved is recorded as ever (``recording``), wh
 """
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import exists, select
-from sqlalchemy.dialects.postgresql import insert
 
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentRequest
@@ -43,16 +43,19 @@ def find_payable(subscription_id: UUID) -> Charge | None:
     return db.session.scalar(statement)
 
 
-def may_claim_first(subscription: Subscription) -> bool:
-    """Whether its first cycle was not claimed by anybody yet, and something is asked for it."""
+def find_first_amount(subscription: Subscription, *, at: datetime) -> Decimal | None:
+    """What is asked for its first cycle, with tax; None where somebody has claimed it, or nothing is asked for it."""
     is_claimed = select(exists().where(Charge.subscription_id == subscription.id))
-    return (
-        subscription.status is SubscriptionStatus.PENDING
-        and subscription.cycle_no == FIRST_CYCLE
-        and subscription.next_charge_at is not None
-        and subscription.recurring_amount > 0
-        and not db.session.scalar(is_claimed)
-    )
+    if (
+        subscription.status is not SubscriptionStatus.PENDING
+        or subscription.cycle_no != FIRST_CYCLE
+        or subscription.next_charge_at is None
+        or db.session.scalar(is_claimed)
+    ):
+        return None
+    [cycle] = due.prepare([subscription], {subscription.id: Means()}, at=at)
+    amount: Decimal = cycle.row["amount"]
+    return amount or None
 
 
 def claim(
@@ -102,15 +105,11 @@ def _claim_first(subscription_id: UUID, *, at: datetime) -> UUID | None:
     if charge_id is not None:
         return charge_id
     subscription = lifecycle.find_for_update(subscription_id)
-    if not may_claim_first(subscription):
+    if find_first_amount(subscription, at=at) is None:
         return None
-    lines = due.load_lines([subscription])[subscription.id]
-    row = due.charge_for(subscription, lines, Means(), is_begun=True, at=at)
-    if row["amount"] <= 0:
-        return None
-    db.session.execute(insert(Charge), [row])
-    effects.settle_unasked([row["id"]], {subscription.id: subscription}, at=at)
-    return UUID(str(row["id"]))
+    [charge] = claiming.insert_charges([subscription], {subscription.id: Means()}, at=at)
+    effects.settle_unasked([charge.id], {subscription.id: subscription}, at=at)
+    return charge.id
 
 
 def _lock(charge_id: UUID) -> Charge | None:

@@ -1,7 +1,7 @@
 """What a run would do now: how many charges, for how much, through whom; and what it would not ask for, and why."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -13,13 +13,14 @@ from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.banking import Mandate
 from webapp.models.base import linked
-from webapp.models.charges import Charge
+from webapp.models.charges import Attention, Charge, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import due
 from webapp.services.charges.claiming import TAKEN_UP
-from webapp.services.subscriptions.means import DEBITED
+from webapp.services.subscriptions.means import DEBITED, load_means
+from webapp.services.subscriptions.terms import is_special
 
 
 class Fate(StrEnum):
@@ -87,12 +88,46 @@ class Preview:
 
 
 def preview(*, at: datetime) -> Preview:
-    """What a run of the current organisation would take up at ``at``, in two queries however much it is."""
+    """What a run of the current organisation would take up at ``at``, in three queries however much it is.
+
+    Cycles that are more than the sum of their lines (coupon, trial, planned change, …) are few: the engine's own rules
+    tell them one by one.
+    """
     cycles: Sequence[Any] = db.session.execute(_due(at)).all()
     retries: Sequence[Any] = db.session.execute(_retries(at)).all()
     groups = [Group(Fate(row.fate), row.provider, row.currency, row.count, row.amount) for row in cycles]
+    groups = _add(groups, _list_special(at))
     groups += [Group(Fate.ASKED, row.provider, row.currency, row.count, row.amount, is_retry=True) for row in retries]
     return Preview(at, sorted(groups, key=lambda group: (list(Fate).index(group.fate), group.provider or "")))
+
+
+def _add(groups: list[Group], more: Iterable[Group]) -> list[Group]:
+    """The groups with what ``more`` adds to each."""
+    sums = {(group.fate, group.provider, group.currency): group for group in groups}
+    for group in more:
+        key = (group.fate, group.provider, group.currency)
+        known = sums.get(key, Group(*key, 0, Decimal(0)))
+        sums[key] = replace(known, count=known.count + group.count, amount=known.amount + group.amount)
+    return list(sums.values())
+
+
+def _list_special(at: datetime) -> list[Group]:
+    due_now = (Subscription.next_charge_at <= at, due.is_free(), is_special())
+    subscriptions = db.session.scalars(select(Subscription).where(*due_now)).all()
+    if not subscriptions:
+        return []
+    paid_by = load_means(subscriptions)
+    groups = []
+    for each in due.prepare(subscriptions, paid_by, at=at):
+        account, fate = paid_by[each.subscription.id].account, _FATES.get(each.row["status"])
+        if fate is None:
+            fate = _NOT_ASKED[each.row["attention"]]
+        groups.append(Group(fate, account.provider if account else None, each.row["currency"], 1, each.row["amount"]))
+    return groups
+
+
+_FATES = {ChargeStatus.SENDING: Fate.ASKED, ChargeStatus.SKIPPED: Fate.SKIPPED}
+_NOT_ASKED = {None: Fate.FREE, Attention.BY_HAND: Fate.BY_HAND, Attention.NO_PAYMENT_METHOD: Fate.NO_MEANS}
 
 
 def _due(at: datetime) -> Select[Any]:
@@ -142,7 +177,7 @@ def _due(at: datetime) -> Select[Any]:
 
 
 def _found(at: datetime) -> CTE:
-    """The due subscriptions, looked for once."""
+    """The due subscriptions whose cycle is the sum of their lines, looked for once."""
     is_past_due = Subscription.status == SubscriptionStatus.PAST_DUE
     return (
         select(
@@ -159,6 +194,7 @@ def _found(at: datetime) -> CTE:
             Subscription.organisation_id == tenancy.current_organisation_id(),
             Subscription.next_charge_at <= at,
             due.is_free(),
+            ~is_special(),
         )
         .cte("due")
     )

@@ -32,6 +32,7 @@ from webapp.models.charges import (
     RefundStatus,
     RefusalClass,
 )
+from webapp.models.money import Totals
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Milestone, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
@@ -336,7 +337,9 @@ def _given_back(locked: _Rows, at_provider: protocol.ProviderRefund, *, at: date
     elif ours is not None and ours.can_become(RefundStatus.SUCCEEDED):
         ours.status, ours.external_id = RefundStatus.SUCCEEDED, at_provider.external_id
         ours.settled_at, ours.next_attempt_at = at, None
-        effects.settle_refund(locked.charge, payment, reason=ours.reason, by_id=ours.requested_by_id, at=at)
+        wanted = Totals.from_json(ours.vat) if ours.vat else None
+        by_id = ours.requested_by_id
+        effects.settle_refund(locked.charge, payment, reason=ours.reason, by_id=by_id, at=at, wanted=wanted)
 
 
 def _undo_refund(

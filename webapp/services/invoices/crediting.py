@@ -41,13 +41,24 @@ def lock_invoice_of(charge_id: UUID) -> Invoice:
 
 
 def credit(
-    invoice: Invoice, amount: Decimal, *, reason: str, by_id: UUID | None, at: datetime, note_id: UUID | None = None
+    invoice: Invoice,
+    amount: Decimal,
+    *,
+    reason: str,
+    by_id: UUID | None,
+    at: datetime,
+    note_id: UUID | None = None,
+    wanted: Totals | None = None,
 ) -> Invoice:
-    """Draft a credit note of ``amount`` (with tax, above zero) on the locked invoice. Raises BeyondInvoiceError."""
+    """Draft a credit note of ``amount`` (with tax, above zero) on the locked invoice. Raises BeyondInvoiceError.
+
+    It takes back ``wanted`` where the invoice still has so much of each rate, else of all rates in proportion.
+    """
     left = _left_of(invoice)
     if not NOTHING < amount <= left.with_tax:
         raise BeyondInvoiceError("Le montant dépasse ce que les avoirs précédents ont laissé de la facture.")
-    given = part_of(left, amount)
+    is_there = wanted is not None and wanted.with_tax == amount and _has(left, wanted)
+    given = wanted if wanted is not None and is_there else part_of(left, amount)
     note = Invoice(
         id=note_id or new_id(),
         company_id=invoice.company_id,
@@ -82,6 +93,15 @@ def _left_of(invoice: Invoice) -> Totals:
         known = left.get(share.rate, VatShare(share.rate, NOTHING, NOTHING))
         left[share.rate] = VatShare(share.rate, known.base + share.base, known.tax + share.tax)
     return Totals(tuple(left.values()))
+
+
+def _has(left: Totals, wanted: Totals) -> bool:
+    """Whether each rate of ``wanted`` is left, before tax and in tax."""
+    by_rate = {share.rate: share for share in left.shares}
+    return all(
+        (there := by_rate.get(share.rate)) is not None and share.base <= there.base and share.tax <= there.tax
+        for share in wanted.shares
+    )
 
 
 def _same_lines(invoice: Invoice, note: Invoice) -> Iterable[dict[str, Any]]:
@@ -133,7 +153,13 @@ def _tell(invoice: Invoice, note: Invoice, *, by_id: UUID | None, at: datetime) 
 
 
 def credit_refund(
-    invoice: Invoice, refund: Payment, *, reason: str, by_id: UUID | None, at: datetime
+    invoice: Invoice,
+    refund: Payment,
+    *,
+    reason: str,
+    by_id: UUID | None,
+    at: datetime,
+    wanted: Totals | None = None,
 ) -> Invoice | None:
     """Settle a refund of the ledger on the locked invoice of its charge, and draft the credit note that it calls for.
 
@@ -147,7 +173,7 @@ def credit_refund(
     invoice.paid += refund.amount
     _restate(invoice)
     amount = min(-refund.amount - overpaid, invoice.total - invoice.credited)
-    return credit(invoice, amount, reason=reason, by_id=by_id, at=at) if amount > 0 else None
+    return credit(invoice, amount, reason=reason, by_id=by_id, at=at, wanted=wanted) if amount > 0 else None
 
 
 def _is_allocated(payment_id: UUID | None, invoice: Invoice) -> tuple[Any, ...]:

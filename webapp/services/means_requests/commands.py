@@ -80,16 +80,6 @@ def _has_page(account: ProviderAccount) -> bool:
         return False
 
 
-def find_payable(subscription: Subscription) -> Charge | None:
-    """The charge that may be paid in the visit, where there is one; see ``may_take_payment``."""
-    return on_page.find_payable(subscription.id)
-
-
-def may_take_payment(subscription: Subscription) -> bool:
-    """Whether something is owed that the client can pay in the visit: a charge, or the first cycle."""
-    return on_page.may_claim_first(subscription) or on_page.find_payable(subscription.id) is not None
-
-
 def create_request(
     client_id: UUID, fields: RequestFields, *, request_id: UUID | None = None, by: User, at: datetime
 ) -> MeansRequest:
@@ -105,7 +95,7 @@ def create_request(
         account = _find_account(fields.account_id)
         _refuse_second(client_id, account)
         subscription = _find_subscription(client_id, fields.subscription_id, account)
-        charge = _find_charge(subscription) if fields.takes_payment else None
+        charge = _find_charge(subscription, at=at) if fields.takes_payment else None
         request = MeansRequest(
             organisation_id=tenancy.current_organisation_id(),
             id=request_id or new_id(),
@@ -162,13 +152,14 @@ def _find_subscription(client_id: UUID, subscription_id: UUID | None, account: P
     return subscription
 
 
-def _find_charge(subscription: Subscription | None) -> Charge | None:
+def _find_charge(subscription: Subscription | None, *, at: datetime) -> Charge | None:
     """What is paid in the visit; None for the first cycle, which is claimed once the client comes."""
     if subscription is None:
         raise InvalidInputError("Choisissez l’abonnement dont l’échéance est à payer.", field="subscription_id")
-    if not may_take_payment(subscription):
+    charge = on_page.find_payable(subscription.id)
+    if charge is None and on_page.find_first_amount(subscription, at=at) is None:
         raise InvalidInputError(NOTHING_TO_PAY, field="takes_payment")
-    return find_payable(subscription)
+    return charge
 
 
 def mark_sent(client_id: UUID, request_id: UUID, *, at: datetime) -> MeansRequest:

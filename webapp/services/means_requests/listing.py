@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -86,7 +87,7 @@ class ForWhat(NamedTuple):
     currency: str
 
 
-def list_subscriptions(client_id: UUID) -> list[ForWhat]:
+def list_subscriptions(client_id: UUID, *, at: datetime) -> list[ForWhat]:
     """What a means of payment may be asked for."""
     statement = (
         select(Subscription)
@@ -97,16 +98,14 @@ def list_subscriptions(client_id: UUID) -> list[ForWhat]:
         .order_by(Subscription.number)
     )
     return [
-        ForWhat(row.id, f"{row.code} · {row.status.label}", row.company_id, _to_pay(row), row.currency)
+        ForWhat(row.id, f"{row.code} · {row.status.label}", row.company_id, _to_pay(row, at=at), row.currency)
         for row in db.session.scalars(statement)
     ]
 
 
-def _to_pay(subscription: Subscription) -> Decimal | None:
+def _to_pay(subscription: Subscription, *, at: datetime) -> Decimal | None:
     charge = on_page.find_payable(subscription.id)
-    if charge is not None:
-        return charge.owed
-    return subscription.per_cycle.with_tax if on_page.may_claim_first(subscription) else None
+    return charge.owed if charge is not None else on_page.find_first_amount(subscription, at=at)
 
 
 def account_for(subscription_id: str | None, subscriptions: list[ForWhat], accounts: list[PageAccount]) -> str:

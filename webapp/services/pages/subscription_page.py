@@ -7,18 +7,22 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp.extensions import db
-from webapp.models.charges import Charge
+from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.contracts import Contract
+from webapp.models.money import Totals
 from webapp.models.organisations import Company
+from webapp.models.plan_changes import SubscriptionAdjustment
 from webapp.models.preferences import CutOff, PreferenceChange
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.services.charges.listing import ChargesView, list_charges
+from webapp.services.plan_changes import changing
 from webapp.services.preferences import values
 from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change, next_cut_off
 from webapp.services.preferences.values import EffectiveValue
-from webapp.services.subscriptions import history, lifecycle, scheduling
+from webapp.services.subscriptions import forecasting, history, lifecycle, scheduling
+from webapp.services.subscriptions.forecasting import Forecast
 from webapp.services.subscriptions.means import Means, load_means
-from webapp.services.subscriptions.scheduling import Forecast
+from webapp.services.subscriptions.terms import AskedCycle, Terms, find_terms
 
 CHARGES_SHOWN = 24
 
@@ -47,8 +51,23 @@ class PreferencesShown:
 
 
 @dataclass(frozen=True)
+class OpenChange:
+    """A change at once of which something is ``left`` to be settled with cycles to come.
+
+    ``waits`` where a credit waits until the cycle that it is of was paid.
+    """
+
+    adjustment: SubscriptionAdjustment
+    left: Totals
+    waits: bool
+
+
+@dataclass(frozen=True)
 class SubscriptionProfile:
-    """A subscription with what is around it. ``obstacle`` says why nothing can be collected today, where that is so."""
+    """A subscription with what is around it. ``obstacle`` says why nothing can be collected today, where that is so.
+
+    ``upcoming`` is what the next cycle asks for, where a change is planned for it.
+    """
 
     subscription: Subscription
     company: Company
@@ -58,6 +77,9 @@ class SubscriptionProfile:
     charges: list[Charge]
     has_more_charges: bool
     forecast: list[Forecast]
+    terms: Terms
+    upcoming: AskedCycle | None
+    open_changes: list[OpenChange]
     history: list[SubscriptionHistory]
     preferences: PreferencesShown
 
@@ -67,6 +89,7 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
     subscription = lifecycle.find_subscription(subscription_id)
     means = load_means([subscription])[subscription.id]
     company = db.session.scalars(select(Company).where(Company.id == subscription.company_id)).one()
+    terms = find_terms(subscription)
     charges = list_charges(ChargesView(subscription_id=subscription.id), size=CHARGES_SHOWN)
     return SubscriptionProfile(
         subscription=subscription,
@@ -76,10 +99,23 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
         obstacle=None if subscription.status.is_final else _obstacle(subscription, means, at),
         charges=charges.rows,
         has_more_charges=charges.next_cursor is not None,
-        forecast=scheduling.forecast(subscription, at=at),
+        forecast=forecasting.forecast(subscription, at=at, terms=terms),
+        terms=terms,
+        upcoming=terms.ask(subscription.cycle_no)[0] if terms.planned and not subscription.status.is_final else None,
+        open_changes=_list_open_changes(subscription),
         history=history.list_history(subscription.id),
         preferences=find_preferences(subscription, at=at),
     )
+
+
+def _list_open_changes(subscription: Subscription) -> list[OpenChange]:
+    found = []
+    for each in changing.list_open(subscription.id):
+        left = changing.left_of(each)
+        found.append(
+            OpenChange(each, left, left.with_tax < 0 and each.base_charge.status is not ChargeStatus.SUCCEEDED)
+        )
+    return found
 
 
 def _contract(subscription: Subscription) -> Contract | None:

@@ -163,8 +163,8 @@ def list_effective(subscription: Subscription, *, cycle: int) -> list[EffectiveV
 
 def list_effective_on(subscription: Subscription, day: date) -> list[EffectiveValue]:
     """What holds on a day: for the cycle whose period it falls into."""
-    following = scheduling.first_cycle_from(subscription.anchor_date, subscription.frequency, day)
-    is_first_day = scheduling.due_date(subscription.anchor_date, subscription.frequency, following) == day
+    following = scheduling.cycle_from(subscription, day)
+    is_first_day = scheduling.date_of(subscription, following) == day
     return list_effective(subscription, cycle=following if is_first_day else max(0, following - 1))
 
 

@@ -22,7 +22,7 @@ from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeSt
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice, InvoiceStatus
-from webapp.models.money import cents
+from webapp.models.money import Totals, cents
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Provider
 from webapp.services.charges import decisions, effects
@@ -123,9 +123,19 @@ def list_given_back(charge_id: UUID) -> list[GivenBack]:
     return [GivenBack(*row) for row in db.session.execute(statement)]
 
 
-def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by: User, at: datetime) -> None:
+def refund(
+    charge_id: UUID,
+    *,
+    refund_id: UUID,
+    amount: Decimal,
+    reason: str,
+    by: User,
+    at: datetime,
+    wanted: Totals | None = None,
+) -> None:
     """Have the provider give ``amount`` (with tax) of a paid charge back: it is asked in a moment, outside of this.
 
+    ``wanted`` is what its credit note takes back of each VAT rate; by default it is of all in proportion.
     Raises NotFoundError, NotAllowedError; InvalidInputError for an amount beyond what may go back, or without a reason.
     """
     reason = decisions.checked_reason(reason)
@@ -141,6 +151,7 @@ def refund(charge_id: UUID, *, refund_id: UUID, amount: Decimal, reason: str, by
             amount=amount,
             currency=charge.currency,
             reason=reason,
+            vat=wanted.as_json() if wanted else None,
             next_attempt_at=at,
             created_at=at,
             requested_by_id=by.id,

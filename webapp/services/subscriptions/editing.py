@@ -1,45 +1,26 @@
-"""Changing a living subscription: its lines, its means of payment, its last day. What is charged already stays."""
+"""Changing a living subscription: its means of payment, its last day. What is charged already stays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
-from webapp.models.subscriptions import Subscription, SubscriptionLine
+from webapp.models.subscriptions import Subscription
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
-from webapp.services.subscriptions.creation import set_lines, set_means
-from webapp.services.subscriptions.fields import SubscriptionLineFields, check_lines
+from webapp.services.subscriptions.creation import set_means
 from webapp.services.subscriptions.lifecycle import find_for_update
 from webapp.transactions import transaction
 
 
 class EndedError(DomainError):
     """The subscription has ended: nothing about it changes any more."""
-
-
-def replace_lines(
-    subscription_id: UUID, lines: Sequence[SubscriptionLineFields], *, version: int, by: User | None, at: datetime
-) -> Subscription:
-    """Sell ``lines`` from the next cycle on.
-
-    Raises NotFoundError, EditConflictError, EndedError; InvalidInputError, naming the field.
-    """
-    with _editing(subscription_id, version) as subscription:
-        checked = check_lines(lines)
-        before, old_amount = subscription.revenue_per_year, subscription.recurring_amount
-        db.session.execute(delete(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id))
-        set_lines(subscription, checked)
-        changes = {"recurring_amount": [str(old_amount), str(subscription.recurring_amount)]}
-        history.record_change(subscription, changes=changes, before=before, by=by, at=at)
-        db.session.expire(subscription, ["lines"])
-    return subscription
 
 
 def change_payment(
@@ -49,7 +30,7 @@ def change_payment(
 
     Raises NotFoundError, EditConflictError, EndedError; InvalidInputError, naming the field.
     """
-    with _editing(subscription_id, version) as subscription:
+    with editing(subscription_id, version) as subscription:
         paid_by = means.find_means(payment, client_id=subscription.client_id, company_id=subscription.company_id)
         old = subscription.payment_method
         set_means(subscription, paid_by)
@@ -76,7 +57,7 @@ def change_end(
 
     Raises NotFoundError, EditConflictError, EndedError; InvalidInputError for a day that has passed.
     """
-    with _editing(subscription_id, version) as subscription:
+    with editing(subscription_id, version) as subscription:
         if ends_on is not None and ends_on < scheduling.local_date(at, subscription.timezone):
             raise InvalidInputError("Le dernier jour ne peut pas être dans le passé.", field="ends_on")
         old, subscription.ends_on = subscription.ends_on, ends_on
@@ -87,8 +68,8 @@ def change_end(
 
 
 @contextmanager
-def _editing(subscription_id: UUID, version: int) -> Iterator[Subscription]:
-    """The subscription, locked, as its editor saw it."""
+def editing(subscription_id: UUID, version: int) -> Iterator[Subscription]:
+    """The subscription, locked, as its editor saw it. Raises NotFoundError, EditConflictError, EndedError."""
     with transaction():
         subscription = find_for_update(subscription_id)
         if subscription.version != version:

@@ -1,9 +1,10 @@
 """What a person may write about a subscription, checked, with a sentence for each fault."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -15,7 +16,7 @@ from webapp.extensions import db
 from webapp.models.clients import Source
 from webapp.models.money import VAT_RATES, line_amount
 from webapp.models.products import Product
-from webapp.models.subscriptions import Frequency
+from webapp.models.subscriptions import Frequency, SubscriptionLine
 from webapp.services.contact import clean_text
 from webapp.services.subscriptions.means import PaymentFields
 
@@ -48,6 +49,36 @@ class CheckedLine:
     vat_rate: Decimal
     discount: Decimal
     product_id: UUID | None
+
+    @classmethod
+    def of(cls, line: SubscriptionLine) -> "CheckedLine":
+        """A line that is kept."""
+        return cls(
+            label=line.label,
+            unit_price=line.unit_price,
+            quantity=line.quantity,
+            vat_rate=line.vat_rate,
+            discount=line.discount,
+            product_id=line.product_id,
+        )
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "CheckedLine":
+        """The line that ``as_json`` wrote."""
+        numbers = {name: Decimal(kept[name]) for name in ("unit_price", "quantity", "vat_rate", "discount")}
+        product_id = UUID(kept["product_id"]) if kept["product_id"] else None
+        return cls(label=kept["label"], product_id=product_id, **numbers)
+
+    def as_json(self) -> dict[str, Any]:
+        """The line as texts."""
+        return {
+            "label": self.label,
+            "product_id": str(self.product_id) if self.product_id else None,
+            "quantity": str(self.quantity),
+            "unit_price": str(self.unit_price),
+            "discount": str(self.discount),
+            "vat_rate": str(self.vat_rate),
+        }
 
     @property
     def amount(self) -> Decimal:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,7 +12,7 @@ from sqlalchemy import Select, exists, func, select
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Organisation
-from webapp.models.subscriptions import SCHEDULED, Frequency, Subscription, SubscriptionStatus
+from webapp.models.subscriptions import SCHEDULED, Frequency, Subscription
 
 DAYS = {Frequency.WEEKLY: 7, Frequency.BIWEEKLY: 14}
 MONTHS = {Frequency.MONTHLY: 1, Frequency.BIMONTHLY: 2, Frequency.QUARTERLY: 3, Frequency.ANNUAL: 12}
@@ -68,16 +67,27 @@ def local_date(at: datetime, timezone: str) -> date:
     return at.astimezone(ZoneInfo(timezone)).date()
 
 
+def date_of(subscription: Subscription, cycle: int) -> date:
+    """The local date of a cycle of the subscription."""
+    return due_date(subscription.anchor_date, subscription.frequency, cycle - (subscription.anchor_cycle or 0))
+
+
+def cycle_from(subscription: Subscription, day: date) -> int:
+    """The first cycle of the subscription's present rhythm that does not fall due before ``day``."""
+    since_anchor = first_cycle_from(subscription.anchor_date, subscription.frequency, day)
+    return max(0, since_anchor + (subscription.anchor_cycle or 0))
+
+
 def due_of(subscription: Subscription, cycle: int) -> Due:
     """When a cycle of the subscription falls due."""
-    on = due_date(subscription.anchor_date, subscription.frequency, cycle)
+    on = date_of(subscription, cycle)
     return Due(cycle, on, instant_of(on, subscription.charge_time, subscription.timezone))
 
 
 def schedule(subscription: Subscription, cycle: int) -> None:
     """Make ``cycle`` the next one to charge; nothing falls due in a state without charges, nor past its end."""
     due = due_of(subscription, cycle)
-    falls_due = subscription.status in SCHEDULED and _is_within_life(subscription, due.on)
+    falls_due = subscription.status in SCHEDULED and is_within_life(subscription, due.on)
     subscription.cycle_no = cycle
     subscription.next_charge_on = due.on if falls_due else None
     subscription.next_charge_at = due.at if falls_due else None
@@ -90,7 +100,7 @@ def advance(subscription: Subscription) -> None:
 
 def skip_to(subscription: Subscription, day: date) -> range:
     """Go on with the first cycle not before ``day``; returns the cycles passed over, which are never charged."""
-    cycle = max(subscription.cycle_no, first_cycle_from(subscription.anchor_date, subscription.frequency, day))
+    cycle = max(subscription.cycle_no, cycle_from(subscription, day))
     skipped = range(subscription.cycle_no, cycle)
     schedule(subscription, cycle)
     return skipped
@@ -101,11 +111,11 @@ def end_of_paid_period(subscription: Subscription, today: date) -> date:
     paid_until = subscription.current_period_end
     if paid_until is not None and paid_until >= today:
         return paid_until
-    cycle = first_cycle_from(subscription.anchor_date, subscription.frequency, today + timedelta(days=1))
-    return due_date(subscription.anchor_date, subscription.frequency, cycle)
+    return date_of(subscription, cycle_from(subscription, today + timedelta(days=1)))
 
 
-def _is_within_life(subscription: Subscription, day: date) -> bool:
+def is_within_life(subscription: Subscription, day: date) -> bool:
+    """Whether a cycle of that day still belongs to it."""
     if subscription.cancels_on is not None and day >= subscription.cancels_on:
         return False
     return subscription.ends_on is None or day <= subscription.ends_on
@@ -160,30 +170,3 @@ def list_organisations_with_due(*, before: datetime) -> list[UUID]:
     )
     with tenancy.across_organisations():
         return list(db.session.scalars(select(Organisation.id).where(has_due).order_by(Organisation.id)))
-
-
-class Forecast(NamedTuple):
-    """A charge to come: its cycle and local date, and the amount before tax as things stand."""
-
-    cycle: int
-    on: date
-    amount: Decimal
-
-
-def forecast(subscription: Subscription, *, at: datetime, months: int = 12) -> list[Forecast]:
-    """The charges of the next ``months``, if nothing changes; those of a paused one from its date of resume on."""
-    if subscription.status.is_final:
-        return []
-    cycle, today = subscription.cycle_no, local_date(at, subscription.timezone)
-    if subscription.status is SubscriptionStatus.PAUSED:
-        if subscription.resume_on is None:
-            return []
-        resumed = first_cycle_from(subscription.anchor_date, subscription.frequency, subscription.resume_on)
-        cycle = max(cycle, resumed)
-    until, charges = today + relativedelta(months=months), []
-    while (on := due_date(subscription.anchor_date, subscription.frequency, cycle)) < until:
-        if not _is_within_life(subscription, on):
-            break
-        charges.append(Forecast(cycle, on, subscription.recurring_amount))
-        cycle += 1
-    return charges

@@ -129,7 +129,7 @@ def _state(client: Client, found: MeansRequest) -> dict[str, Any]:
 
 
 def _form_page(client: Client, written: Any, problem: DomainError | None = None) -> str:
-    accounts, subscriptions = listing.list_accounts(), listing.list_subscriptions(client.id)
+    accounts, subscriptions = listing.list_accounts(), listing.list_subscriptions(client.id, at=clock.now())
     return render_template(
         "means_requests/form.html",
         client=client,

@@ -1,5 +1,6 @@
 """Changing a subscription: its lines, how it is paid, its last day, its preferences."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -8,15 +9,21 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
 from webapp.errors import DomainError, InvalidInputError
+from webapp.french import read_number
+from webapp.models.base import new_id
+from webapp.models.plan_changes import Settlement
 from webapp.models.preferences import Scalar, ValueType
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.security import current_user
 from webapp.services.charges import resuming
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.pages.subscription_page import find_preferences
+from webapp.services.plan_changes import changing
+from webapp.services.plan_changes.changing import NotChosenError, OtherAmountError
 from webapp.services.preferences import values
 from webapp.services.preferences.values import EffectiveValue
-from webapp.services.subscriptions import editing, history, lifecycle, offering
+from webapp.services.subscriptions import editing, history, lifecycle, offering, planning, scheduling
+from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.means import DEBITED
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -34,6 +41,7 @@ from webapp.views.subscriptions.form import (
 
 bp = Blueprint("subscription_changes", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
 
+AT_ONCE, AT_NEXT_CYCLE = "maintenant", "echeance"
 PREFIX = "preference-"
 MEANWHILE_SHOWN = 20
 
@@ -47,30 +55,85 @@ def lines(subscription_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/lignes")
 def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
-    """Sell other lines from the next cycle on; with ``ligne``, the form with one more or one less."""
+    """Show what other lines come to; with ``confirmer``, sell them; with ``ligne``, the form with one more or less."""
     subscription = lifecycle.find_subscription(subscription_id)
     written, version = read_lines(request.form), _version()
     if "ligne" in request.form:
         return _lines_page(subscription, change_lines(written, request.form["ligne"]), version)
     try:
-        editing.replace_lines(
-            subscription_id,
-            [line.fields() for line in written],
-            version=version,
-            by=current_user(),
-            at=clock.now(),
-        )
+        if "confirmer" not in request.form:
+            return _preview_page(subscription, written, version)
+        return _done(subscription_id, _change(subscription_id, written, version))
+    except (OtherAmountError, NotChosenError) as error:
+        return _preview_page(subscription, written, version, problem=error), error.status
     except InvalidInputError as error:
         return _lines_page(subscription, written, version, problem=error), error.status
     except EditConflictError as error:
         subscription = lifecycle.find_subscription(subscription_id)
         return _lines_page(subscription, written, subscription.version, problem=error), error.status
-    return _done(subscription_id, "Lignes enregistrées\u202f: elles comptent dès la prochaine échéance.")
+
+
+def _change(subscription_id: UUID, written: list[WrittenLine], version: int) -> str:
+    """Make the change that was confirmed; returns what to say of it."""
+    fields, by, at = [line.fields() for line in written], current_user(), clock.now()
+    if not _is_at_once():
+        planning.plan_lines(subscription_id, fields, version=version, by=by, at=at)
+        return "Changement enregistré\u202f: il vaut à partir de la prochaine échéance."
+    adjustment_id = read(UUID, request.form.get("changement"))
+    if adjustment_id is None:
+        raise OtherAmountError("Vérifiez les montants, puis confirmez.")
+    changing.change_now(
+        subscription_id,
+        fields,
+        day=asked_day("jour", field="day"),
+        settlement=read(Settlement, request.form.get("reglement")),
+        shown=read_number(request.form.get("montant", "")) or Decimal(0),
+        adjustment_id=adjustment_id,
+        version=version,
+        by=by,
+        at=at,
+    )
+    return "Changement enregistré\u202f: il vaut dès maintenant."
+
+
+def _is_at_once() -> bool:
+    return request.form.get("quand") == AT_ONCE
+
+
+def _preview_page(
+    subscription: Subscription, written: list[WrittenLine], version: int, problem: DomainError | None = None
+) -> str:
+    """What the lines come to: at once, or with the next cycle. Raises InvalidInputError where they make no sense."""
+    if subscription.status.is_final:
+        raise EndedError(f"Un abonnement {subscription.status.label.lower()} ne se modifie plus.")
+    if version != subscription.version:
+        raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: comparez, puis enregistrez.")
+    fields = [line.fields() for line in written]
+    preview = upcoming = None
+    if _is_at_once():
+        day = asked_day("jour", field="day")
+        preview = changing.preview_change(subscription.id, fields, day=day, at=clock.now())
+    else:
+        upcoming = planning.preview_lines(subscription, fields)
+    printed = preview.proration.lines if preview else upcoming.lines if upcoming else []
+    return render_template(
+        "subscriptions/change_preview.html",
+        subscription=subscription,
+        lines=written,
+        version=version,
+        preview=preview,
+        upcoming=upcoming,
+        shown=[(line["label"], Decimal(line["vat_rate"]), Decimal(line["amount"])) for line in printed],
+        settlement=request.form.get("reglement", preview.ways[0] if preview and preview.ways else ""),
+        change_id=new_id(),
+        problem=problem,
+    )
 
 
 def _lines_page(
     subscription: Subscription, written: list[WrittenLine], version: int, problem: DomainError | None = None
 ) -> str:
+    now = clock.now()
     return render_template(
         "subscriptions/lines.html",
         subscription=subscription,
@@ -78,8 +141,28 @@ def _lines_page(
         version=version,
         problem=problem,
         meanwhile=_changed_meanwhile(subscription, problem),
+        was_charged=planning.was_charged(subscription.id),
+        when=request.form.get("quand", AT_NEXT_CYCLE),
+        day=request.form.get("jour", scheduling.local_date(now, subscription.timezone).isoformat()),
+        today=scheduling.local_date(now, subscription.timezone).isoformat(),
         **line_choices(),
     )
+
+
+@bp.post("/changement-prevu/retirer")
+def withdraw_plan(subscription_id: UUID) -> ResponseReturnValue:
+    """Take the change back that was planned for the next cycle."""
+    planning.withdraw_plan(subscription_id, version=_version(), by=current_user(), at=clock.now())
+    return _done(subscription_id, "Le changement prévu est retiré.")
+
+
+@bp.post("/complements/<uuid:adjustment_id>/<any(demander, rembourser):word>")
+def settle(subscription_id: UUID, adjustment_id: UUID, word: str) -> ResponseReturnValue:
+    """Settle apart what a change at once left to cycles to come."""
+    settlement = Settlement.OWN_CHARGE if word == "demander" else Settlement.REFUND
+    changing.settle_now(adjustment_id, settlement, subscription_id=subscription_id, by=current_user(), at=clock.now())
+    is_asked = settlement is Settlement.OWN_CHARGE
+    return _done(subscription_id, "Le complément est demandé." if is_asked else "Le remboursement est demandé.")
 
 
 def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) -> list[SubscriptionHistory]:
