@@ -413,7 +413,7 @@ def test_what_the_state_does_not_allow_is_refused_in_a_sentence(manager_client: 
 
 
 def test_the_pages_around_charges_are_one_row_of_tabs(manager_client: FlaskClient, admin_client: FlaskClient) -> None:
-    places = ("", "/a-traiter", "/fichiers", "/mandats", "/notifications")
+    places = ("", "/a-traiter", "/fichiers", "/mandats", "/cartes", "/notifications")
     addresses = [f"/prelevements{place}" for place in places]
     for browser, those_of_admins in (
         (manager_client, []),

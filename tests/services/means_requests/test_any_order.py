@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.services.charges.crashing import CrashPoints, Killed, raise_killed
 from tests.services.means_requests.conftest import Desk
+from tests.services.means_requests.setup_loop import MortalSandbox
 from webapp import clock
 from webapp.errors import DomainError
-from webapp.gateways.providers.sandbox import Sandbox
 from webapp.models.charges import AttemptStatus, ChargeStatus
 from webapp.models.means_requests import HostedPage, MeansRequestStatus
 from webapp.models.providers import SavedPaymentMethod
@@ -119,20 +119,6 @@ def test_in_any_order_a_first_payment_is_taken_once_and_one_method_is_kept(desk:
         assert desk.saved().id == desk.request().saved_method_id
     open_attempts = [attempt for attempt in desk.attempts() if attempt.status is AttemptStatus.AUTHENTICATING]
     assert bool(open_attempts) == any(page.attempt_id and not page.has_ended for page in desk.rows(HostedPage))
-
-
-class MortalSandbox(Sandbox):
-    """A gateway whose process may die on the way there, or on the way back."""
-
-    points: CrashPoints | None = None
-
-    def _ask(self, *args: object, **kwargs: object) -> object:
-        if MortalSandbox.points:
-            MortalSandbox.points.pass_one()
-        answer = super()._ask(*args, **kwargs)  # type: ignore[arg-type]
-        if MortalSandbox.points:
-            MortalSandbox.points.pass_one()
-        return answer
 
 
 def _live(desk: Desk) -> None:
