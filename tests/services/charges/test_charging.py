@@ -10,7 +10,7 @@ from tests import factories
 from tests.conftest import Cast
 from tests.queries import recorded_queries
 from tests.services.charges.world import World
-from webapp import clock
+from webapp import clock, keeping
 from webapp.extensions import db
 from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.charges import AttemptStatus, Attention, ChargeStatus
@@ -230,3 +230,21 @@ def test_the_preview_knows_when_a_mandate_has_been_idle_for_36_months(
     db.session.commit()
     assert clock.today() == date(2026, 1, 31)
     assert [group.fate for group in preview.preview(at=clock.now()).groups] == [fate]
+
+
+def test_a_preview_that_took_long_is_kept_until_the_next_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LONG", 0.0)
+    world.subscribe("20.00")
+    first = preview.find_preview(at=clock.now())
+    assert first.count == 1
+    world.subscribe("30.00")
+    world.wait(minutes=5)
+    assert preview.find_preview(at=clock.now()) == first
+    world.run()
+    assert preview.find_preview(at=clock.now()).count == 0
+
+
+def test_a_preview_that_took_no_time_is_of_this_instant(world: World) -> None:
+    for number in (1, 2):
+        world.subscribe("20.00")
+        assert preview.find_preview(at=clock.now()).count == number

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, or_, select
 
-from webapp import clock, tenancy
+from webapp import clock, keeping, tenancy
 from webapp.extensions import db
 from webapp.models.banking import Mandate
 from webapp.models.base import linked
-from webapp.models.charges import Attention, Charge, ChargeStatus
+from webapp.models.charges import Attention, Charge, ChargeRun, ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
@@ -85,6 +86,13 @@ class Preview:
         for group in self.asked:
             sums[group.currency] = sums.get(group.currency, Decimal(0)) + group.amount
         return sums
+
+
+def find_preview(*, at: datetime) -> Preview:
+    """As ``preview``; one that took long is kept for some minutes, and not beyond the next run. It says since when."""
+    latest = select(ChargeRun.id, ChargeRun.status).order_by(ChargeRun.started_at.desc(), ChargeRun.id.desc()).limit(1)
+    last_run = db.session.execute(latest).one_or_none() or ()
+    return keeping.keep("charges-preview", last_run, Preview, partial(preview, at=at), at=at)[0]
 
 
 def preview(*, at: datetime) -> Preview:

@@ -14,7 +14,7 @@ from webapp.models.charges import ChargeRun
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.security import current_user
 from webapp.services.charges import decisions, runs
-from webapp.services.charges.preview import preview
+from webapp.services.charges.preview import find_preview
 from webapp.views.charges.page import for_managers
 from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
@@ -78,9 +78,11 @@ def _find_run(run_id: UUID) -> ChargeRun:
 def situation() -> dict[str, Any]:
     """What stands above the list of charges."""
     history, at = runs.list_runs(), clock.now()
+    preview = find_preview(at=at)
     run = next((each for each in history if not each.is_finished), None)
     return {
-        "preview": preview(at=at),
+        "preview": preview,
+        "is_preview_kept": preview.at != at,
         "run": run,
         "standing": run and runs.standing(run, at=at),
         "runs": history,
