@@ -38,6 +38,13 @@ COUNTRIES = frozenset(
 """Where an IBAN of the SEPA area may begin (EPC409-09); territories overseas have that of their country."""
 
 
+TERRITORIES = {
+    "FR": frozenset("BL GF GP MF MQ NC PF PM RE WF YT".split()),
+    "GB": frozenset("GG IM JE".split()),
+}
+"""Where banks have a BIC of their own country, and accounts an IBAN of another."""
+
+
 def plain_text(text: str | None, length: int) -> str:
     """The text in the letters that every bank reads, on one line, as much as fits; empty where none is left.
 
@@ -71,6 +78,12 @@ def is_creditor_identifier(text: str) -> bool:
 def is_iban(text: str) -> bool:
     """Whether it is the IBAN of an account within SEPA, compact and in capitals."""
     return _IBAN.fullmatch(text) is not None and text[:2] in COUNTRIES and _checks(text[4:] + text[:4])
+
+
+def is_of_country(bic: str, iban: str) -> bool:
+    """Whether a BIC may be that of an IBAN's bank, as far as their countries tell."""
+    country = bic[4:6]
+    return country == iban[:2] or country in TERRITORIES.get(iban[:2], ())
 
 
 def is_bic(text: str) -> bool:

@@ -143,6 +143,8 @@ def test_a_bank_account_comes_with_its_client(create: Create) -> None:
     [
         ("iban", BankDetails(iban="FR00")),
         ("bic", BankDetails(iban="FR1420041010050500013M02606", bic="X")),
+        ("iban", BankDetails(iban="BR1800360305000010009795493C1")),
+        ("bic", BankDetails(iban="FR1420041010050500013M02606", bic="DEUTDEFF")),
         ("holder", BankDetails(iban="FR1420041010050500013M02606", holder="x" * 201)),
     ],
 )

@@ -115,6 +115,14 @@ def test_another_clients_account_is_none_of_this_one(fields: Fields, cast: Cast)
     assert refusal.value.field == "bank_account_id"
 
 
+def test_an_imported_account_outside_sepa_takes_no_mandate(owner: Client, fields: Fields, cast: Cast) -> None:
+    account = factories.make_bank_account(owner, "BR1800360305000010009795493C1")
+    db.session.commit()
+    with pytest.raises(InvalidInputError, match="hors de la zone SEPA") as refused:
+        commands.create_mandate(owner.id, fields(bank_account_id=account.id), by=cast.admin, at=AT)
+    assert refused.value.field == "bank_account_id"
+
+
 def test_one_under_which_money_was_collected_is_not_changed(owner: Client, fields: Fields, cast: Cast) -> None:
     mandate = commands.create_mandate(owner.id, fields(), by=cast.commercial, at=AT)
     mandate.last_used_on = date(2026, 11, 10)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from webapp import crypto
+from webapp import crypto, sepa
 from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.iban import iban_purpose, mask_iban
@@ -20,6 +20,8 @@ from webapp.services.contact import check_bic, check_iban, clean_text
 from webapp.transactions import transaction
 
 HOLDER_LENGTH = 200
+OUTSIDE_SEPA = "Cet IBAN est celui d’un pays hors de la zone SEPA\u202f: rien ne peut y être prélevé."
+OTHER_COUNTRY = "Ce BIC n’est pas celui d’une banque du pays de l’IBAN\u202f: vérifiez l’un et l’autre."
 TAKING_IS_SEEN_AFTER = timedelta(hours=24)
 
 
@@ -36,9 +38,12 @@ class BankDetails:
         holder = clean_text(self.holder or "")
         if len(holder) > HOLDER_LENGTH:
             raise InvalidInputError(f"C’est trop long\u202f: {HOLDER_LENGTH} caractères au plus.", field="holder")
-        return BankDetails(
-            iban=check_iban(self.iban), bic=check_bic(self.bic) if self.bic else None, holder=holder or None
-        )
+        iban, bic = check_iban(self.iban), check_bic(self.bic) if self.bic else None
+        if not sepa.is_iban(iban):
+            raise InvalidInputError(OUTSIDE_SEPA, field="iban")
+        if bic and not sepa.is_of_country(bic, iban):
+            raise InvalidInputError(OTHER_COUNTRY, field="bic")
+        return BankDetails(iban=iban, bic=bic, holder=holder or None)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ LIVING = (
     SubscriptionStatus.PAST_DUE,
     SubscriptionStatus.PAUSED,
 )
+OUTSIDE_SEPA = "Ce compte est hors de la zone SEPA\u202f: aucun mandat ne peut y être donné."
 TAKEN = "Cette référence (RUM) est déjà celle d’un autre mandat donné à cette société."
 
 
@@ -244,6 +245,8 @@ def _account(client_id: UUID, account_id: UUID | None) -> BankAccount:
     account = db.session.scalar(wanted.with_for_update(read=True))
     if account is None:
         raise InvalidInputError("Choisissez un compte bancaire du client.", field="bank_account_id")
+    if account.iban_masked[:2] not in sepa.COUNTRIES:  # as imports bring them, too
+        raise InvalidInputError(OUTSIDE_SEPA, field="bank_account_id")
     return account
 
 
