@@ -1,7 +1,6 @@
 """Changing what is sold on the pages: the preview, its confirmation, what waits for the next cycle."""
 
 import re
-from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -23,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("cast")
 
 
 @pytest.fixture
-def sold(cast: object, world: World) -> Iterator[Subscription]:
+def sold(cast: object, world: World) -> Subscription:
     """30 € a month, paid for June; it is the 11th."""
     world.move_to(datetime.fromisoformat("2026-06-01T08:00+02:00"))
     subscription = world.subscribe("30.00", anchor=date(2026, 6, 1))
     world.run()
     world.move_to(datetime.fromisoformat("2026-06-11T12:00+02:00"))
-    yield subscription
+    return subscription
 
 
 def _written(price: str = "60", **values: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
-from webapp.services.subscriptions.creation import set_means
 from webapp.services.subscriptions.lifecycle import find_for_update
 from webapp.transactions import transaction
 
@@ -50,6 +49,14 @@ def change_end(
         changes = {"ends_on": [old.isoformat() if old else None, ends_on.isoformat() if ends_on else None]}
         history.record_change(subscription, changes=changes, by=by, at=at)
     return subscription
+
+
+def set_means(subscription: Subscription, paid_by: means.Means) -> None:
+    """Put the means of payment on the subscription."""
+    subscription.payment_method = paid_by.method
+    subscription.provider_account_id = paid_by.account.id if paid_by.account else None
+    subscription.saved_method_id = paid_by.saved.id if paid_by.saved else None
+    subscription.mandate_id = paid_by.mandate.id if paid_by.mandate else None
 
 
 @contextmanager

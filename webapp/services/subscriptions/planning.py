@@ -19,10 +19,9 @@ from webapp.models.identity import User
 from webapp.models.plan_changes import PlannedChange
 from webapp.models.subscriptions import Subscription, SubscriptionLine
 from webapp.services.subscriptions import history
-from webapp.services.subscriptions.creation import set_lines
 from webapp.services.subscriptions.editing import editing
 from webapp.services.subscriptions.fields import CheckedLine, SubscriptionLineFields, check_lines
-from webapp.services.subscriptions.terms import AskedCycle, find_terms
+from webapp.services.subscriptions.terms import AskedCycle, find_terms, set_lines
 from webapp.tenancy import current_organisation_id
 
 

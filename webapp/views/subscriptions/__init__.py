@@ -1,5 +1,5 @@
 """Subscriptions: the list, one subscription, its creation and its changes."""
 
-from webapp.views.subscriptions import changes, creation, listing, page
+from webapp.views.subscriptions import changes, coupons, creation, listing, offer, page
 
-BLUEPRINTS = (listing.bp, creation.bp, page.bp, changes.bp)
+BLUEPRINTS = (listing.bp, coupons.bp, creation.bp, page.bp, changes.bp, offer.bp)

@@ -153,4 +153,5 @@ def _page(
         written=request.form,
         today=clock.today(),
         may_charge=current_user().handles_charges,
+        may_be_deleted=profile.subscription.status is SubscriptionStatus.PENDING and not profile.charges,
     )
