@@ -1,5 +1,5 @@
 """Subscriptions: the list, one subscription, its creation and its changes."""
 
-from webapp.views.subscriptions import changes, coupons, creation, listing, offer, page
+from webapp.views.subscriptions import changes, coupons, creation, listing, offer, page, rhythm
 
-BLUEPRINTS = (listing.bp, coupons.bp, creation.bp, page.bp, changes.bp, offer.bp)
+BLUEPRINTS = (listing.bp, coupons.bp, creation.bp, page.bp, changes.bp, offer.bp, rhythm.bp)
