@@ -105,5 +105,5 @@ def withdraw_plan(subscription_id: UUID, *, version: int, by: User | None, at: d
         if plan is None:
             raise NothingPlannedError("Aucun changement n’est prévu pour cet abonnement.")
         db.session.delete(plan)
-        history.record_change(subscription, changes={"planned_change": ["prévu", None]}, by=by, at=at)
+        history.record_change(subscription, changes={"planned_change": ["prévu", "retiré"]}, by=by, at=at)
     return subscription
