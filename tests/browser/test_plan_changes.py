@@ -19,7 +19,8 @@ def test_the_preview_of_a_change_equals_the_invoice_that_follows(synced: World, 
     page.get_by_role("button", name="Voir l’aperçu").last.click()
     preview = page.get_by_test_id("change-preview")
     amount = preview.get_attribute("data-amount")
-    assert amount is not None and float(amount) > 0
+    assert amount is not None
+    assert float(amount) > 0
     lines = [row.inner_text().split("\t") for row in page.get_by_test_id("preview-line").all()]
     shot(page, "change-preview")
     assert findings(page) == []
