@@ -20,8 +20,9 @@ from webapp.models.organisations import Company
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.services.providers.accounts import find_account, save_account
 from webapp.services.subscriptions import lifecycle
+from webapp.services.subscriptions.coupons import CouponFields, create_coupon
 from webapp.services.subscriptions.creation import create_subscription
-from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
+from webapp.services.subscriptions.fields import Opening, SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
@@ -39,8 +40,11 @@ LEGAL_DETAILS = {
 """What the law wants on an invoice; the company is as made up as its clients."""
 
 
+FREE_MONTH = Opening(trial_cycles=1, setup_fee=Decimal("19.00"), setup_vat_rate=Decimal(20))
+
+
 class Story(NamedTuple):
-    """One subscription: what is sold, how often, when its first cycle falls due, and how it is paid."""
+    """One subscription: what is sold, how often, when its first cycle falls due, how it is paid, what it is offered."""
 
     offer: str
     price: str
@@ -49,21 +53,28 @@ class Story(NamedTuple):
     due_in: int
     method: str
     state: str = "active"
+    coupon: str = ""
+    opening: Opening = Opening()
 
+
+COUPONS = (
+    CouponFields(code="BIENVENUE", label="Bienvenue", percent=Decimal(20), cycles=3),
+    CouponFields(code="FIDELITE-5", label="Fidélité", amount=Decimal("5.00")),
+)
 
 STORIES = (
     Story("Box café découverte", "24.00", "5.5", "monthly", 0, "pm_ok"),
     Story("Box café découverte", "24.00", "5.5", "biweekly", 0, "pm_ok"),
     Story("Box café maison", "39.00", "5.5", "monthly", 0, "pm_insufficient_funds"),
-    Story("Assistance habitation", "12.90", "20", "monthly", 0, "pm_ok"),
+    Story("Assistance habitation", "12.90", "20", "monthly", 0, "pm_ok", coupon="BIENVENUE"),
     Story("Assistance habitation", "12.90", "20", "monthly", 0, "pm_stolen_card"),
     Story("Électricité verte", "89.90", "20", "monthly", 0, "mandate"),
     Story("Mobile 100 Go", "15.99", "20", "monthly", 1, "pm_authentication"),
-    Story("Fibre 2 Gb/s", "39.99", "20", "monthly", 2, "pm_processing"),
+    Story("Fibre 2 Gb/s", "39.99", "20", "monthly", 2, "pm_processing", coupon="FIDELITE-5"),
     Story("Box café découverte", "24.00", "5.5", "weekly", 3, "pm_reverse"),
     Story("Entretien chaudière", "129.00", "10", "annual", 5, "pm_ok", "pending"),
     Story("Box café maison", "39.00", "5.5", "quarterly", 10, "pm_ok", "paused"),
-    Story("Mobile 100 Go", "15.99", "20", "bimonthly", 12, "none", "pending"),
+    Story("Mobile 100 Go", "15.99", "20", "bimonthly", 12, "none", "pending", opening=FREE_MONTH),
 )
 
 
@@ -76,6 +87,8 @@ def add_subscriptions() -> None:
         for name, value in LEGAL_DETAILS.items():
             setattr(company, name, getattr(company, name) or value)
         account = save_account(company.id, Provider.SANDBOX)
+        for coupon in COUPONS:
+            create_coupon(coupon, by=None, at=clock.now() - timedelta(days=100))
         for number, (story, client) in enumerate(zip(STORIES, _find_clients(), strict=False)):
             _tell(story, number, client, account)
 
@@ -98,6 +111,8 @@ def _tell(story: Story, number: int, client: Client, account: ProviderAccount) -
             anchor_date=now.astimezone(clock.PARIS).date() + timedelta(days=story.due_in),
             lines=[line],
             payment=_payment(story, number, client, account),
+            coupon=story.coupon,
+            opening=story.opening,
         ),
         by=None,
         at=began,

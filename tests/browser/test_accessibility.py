@@ -61,6 +61,8 @@ PAGES = (
     "/abonnements/{subscription}",
     "/abonnements/{subscription}?action=resilier",
     "/abonnements/{subscription}/lignes",
+    "/abonnements/{subscription}/offre",
+    "/abonnements/{subscription}/rythme",
     "/abonnements/{subscription}/paiement",
     "/abonnements/{subscription}/preferences",
     "/abonnements/nouveau?client={client}",

@@ -50,7 +50,14 @@ def test_every_page_of_money_can_be_read_by_everybody(
     synced: World, sign_in: SignIn, shot: Shot, scheme: str, width: int
 ) -> None:
     page = sign_in("admin", color_scheme=scheme, viewport={"width": width, "height": 844})
-    for address in ("/abonnements", "/prelevements", "/prelevements/a-traiter", "/factures", "/preferences"):
+    for address in (
+        "/abonnements",
+        "/prelevements",
+        "/prelevements/a-traiter",
+        "/factures",
+        "/preferences",
+        "/abonnements/coupons",
+    ):
         page.goto(address)
         assert findings(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

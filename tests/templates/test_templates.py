@@ -268,6 +268,9 @@ def test_every_template_is_rendered_by_a_visit(
         admin_client.get(f"/synchronisations/{run_id}/elements?apres=", headers=HTMX)
         admin_client.get(f"/synchronisations?avant={run_id}", headers=HTMX)
     _visit_forms(admin_client, subject, ids["account_id"])
+    lines = {name: steps[name] for name in ("libelle", "quantite", "prix", "tva", "remise", "produit")}
+    answer = admin_client.post(f"/abonnements/{ids['subscription_id']}/lignes", data=lines | {"version": "1"})
+    assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
     admin_client.get("/nulle-part")

@@ -25,6 +25,7 @@ class OutboxKind(StrEnum):
     SUBSCRIPTION_CANCELED = "subscription.canceled"
     SUBSCRIPTION_EXPIRED = "subscription.expired"
     SUBSCRIPTION_CHANGED = "subscription.changed"
+    SUBSCRIPTION_DELETED = "subscription.deleted"
     SUBSCRIPTION_CHARGED = "subscription.charged"
     SUBSCRIPTION_CHARGE_FAILED = "subscription.charge_failed"
     CHARGE_REVERSED = "charge.reversed"
@@ -43,6 +44,7 @@ class OutboxKind(StrEnum):
             "subscription.canceled": "Abonnement résilié",
             "subscription.expired": "Abonnement échu",
             "subscription.changed": "Abonnement modifié",
+            "subscription.deleted": "Abonnement en attente supprimé",
             "subscription.charged": "Abonnement prélevé",
             "subscription.charge_failed": "Prélèvement refusé",
             "charge.reversed": "Prélèvement rejeté après paiement",

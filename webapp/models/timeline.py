@@ -57,6 +57,7 @@ class EventKind(StrEnum):
     SUBSCRIPTION_RECOVERED = "subscription_recovered"
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_EXPIRED = "subscription_expired"
+    SUBSCRIPTION_DELETED = "subscription_deleted"
     CHARGE_DECIDED = "charge_decided"
     REFUND_FAILED = "refund_failed"
     CREDIT_NOTE_MADE = "credit_note_made"
@@ -105,6 +106,7 @@ class EventKind(StrEnum):
             "subscription_recovered": "Abonnement régularisé",
             "subscription_canceled": "Abonnement résilié",
             "subscription_expired": "Abonnement échu",
+            "subscription_deleted": "Abonnement en attente supprimé",
             "charge_decided": "Décision sur un prélèvement",
             "refund_failed": "Remboursement échoué",
             "credit_note_made": "Avoir établi",

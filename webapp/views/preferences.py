@@ -13,7 +13,8 @@ from webapp.models.identity import Role
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.security import requires
 from webapp.services.preferences import cut_offs, schemas
-from webapp.services.preferences.schemas import Misfit, SchemaFields, ValuesLeftOutError
+from webapp.services.preferences.cut_offs import UsedCutOffError
+from webapp.services.preferences.schemas import Misfit, SchemaFields, UsedSchemaError, ValuesLeftOutError
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.changes import preference_text
@@ -39,6 +40,7 @@ def _index_page(company_id: UUID | None = None, problem: DomainError | None = No
         "preferences/index.html",
         schemas=schemas.list_schemas(include_inactive=True),
         companies=cut_offs.list_cut_offs(),
+        own_cut_offs=cut_offs.list_own_cut_offs(),
         weekdays=WEEKDAYS,
         refused_company=company_id,
         problem=problem,
@@ -82,6 +84,28 @@ def set_active(schema_id: UUID) -> ResponseReturnValue:
     schema = schemas.set_active(schema_id, request.form.get("active") == "1")
     asked = "de nouveau demandée" if schema.is_active else "désactivée\u202f: les valeurs données sont gardées"
     return _done(f"Préférence «\u00a0{schema.label}\u00a0» {asked}.")
+
+
+@bp.post("/<uuid:schema_id>/supprimer")
+@for_admins
+def delete(schema_id: UUID) -> ResponseReturnValue:
+    """Delete a field that was never used; else say why not."""
+    try:
+        schema = schemas.delete_schema(schema_id)
+    except UsedSchemaError as error:
+        return _index_page(problem=error), error.status
+    return _done(f"Préférence «\u00a0{schema.label}\u00a0» supprimée.")
+
+
+@bp.post("/heures-limites/<uuid:company_id>/supprimer")
+@for_admins
+def delete_cut_off(company_id: UUID) -> ResponseReturnValue:
+    """Go back to the default cut-off; where that is not possible, say why."""
+    try:
+        cut_offs.delete_cut_off(company_id)
+    except UsedCutOffError as error:
+        return _index_page(company_id, error), error.status
+    return _done("Heure limite supprimée\u202f: celle par défaut s’applique (lundi à midi).")
 
 
 @bp.post("/heures-limites/<uuid:company_id>")

@@ -159,7 +159,7 @@ def _sell(
     plan = db.session.scalar(select(PlannedChange).where(PlannedChange.subscription_id == subscription.id))
     if plan is not None and plan.lines is not None:
         plan.lines = None
-        changes["planned_change"] = ["prévu", None]
+        changes["planned_change"] = ["prévu", "retiré"]
         if plan.frequency is None and plan.anchor_date is None:
             db.session.execute(delete(PlannedChange).where(PlannedChange.subscription_id == subscription.id))
     history.record_change(subscription, changes=changes, before=before, by=by, at=at)
@@ -208,7 +208,7 @@ def settle_now(
             raise NotToBeSettledError(NOT_REFUNDABLE if adjustment.amount < 0 else NOT_ASKABLE)
         base = db.session.scalars(select(Charge).where(Charge.id == adjustment.base_charge_id)).one()
         _settle_apart(subscription, adjustment, base, settlement, by=by, at=at)
-        changes = {"prorated": [str(adjustment.amount), settlement.label]}
+        changes = {"settlement": [Settlement.NEXT_CYCLE.label, settlement.label]}
         history.record_change(subscription, changes=changes, by=by, at=at)
     return adjustment
 

@@ -194,7 +194,7 @@ def _within(credit: Prices, left: Prices | None) -> Prices:
 def _part_of(period: Days, day: date) -> str:
     last = period.end - timedelta(days=1)
     number = period.number - period.until(day)
-    return f"{number} jours sur {period.number}, du {french.day(day)} au {french.day(last)}"
+    return f"{number} jour{'s' if number > 1 else ''} sur {period.number}, du {french.day(day)} au {french.day(last)}"
 
 
 def _print(

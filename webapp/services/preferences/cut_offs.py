@@ -8,18 +8,25 @@ from datetime import datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from webapp.errors import InvalidInputError, NotFoundError
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.organisations import Company
 from webapp.models.preferences import CutOff
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.fields import check_timezone
 from webapp.transactions import transaction
 
 WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+
+
+FINAL = frozenset(status for status in SubscriptionStatus if status.is_final)
+
+
+class UsedCutOffError(DomainError):
+    """Living subscriptions count on the cut-off."""
 
 
 def find_cut_off(company_id: UUID) -> CutOff:
@@ -52,6 +59,33 @@ def set_cut_off(company_id: UUID, *, weekday: int, at: time, timezone: str, is_a
         db.session.add(cut_off)
         db.session.flush()
     return cut_off
+
+
+def delete_cut_off(company_id: UUID) -> None:
+    """Go back to the default one; not while living subscriptions count on the company's own.
+
+    Raises NotFoundError where none was set, UsedCutOffError.
+    """
+    with transaction():
+        cut_off = db.session.scalar(select(CutOff).where(CutOff.company_id == company_id).with_for_update())
+        if cut_off is None:
+            raise NotFoundError("Cette société n’a pas d’heure limite à elle.")
+        living = select(func.count(Subscription.id)).where(
+            Subscription.company_id == company_id, Subscription.status.not_in(FINAL)
+        )
+        number = db.session.execute(living).scalar_one()
+        if number and cut_off.is_active:
+            raise UsedCutOffError(
+                f"Des abonnements en cours ({number}) dépendent de cette heure limite\u202f: changez-la, ou"
+                " désactivez-la d’abord."
+            )
+        db.session.delete(cut_off)
+        db.session.flush()
+
+
+def list_own_cut_offs() -> set[UUID]:
+    """The companies that have a cut-off of their own."""
+    return set(db.session.scalars(select(CutOff.company_id)))
 
 
 def next_cut_off(cut_off: CutOff, after: datetime) -> datetime:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.preferences import PreferenceSchema, PreferenceValue, Scalar, ValueType
+from webapp.models.preferences import PreferenceChange, PreferenceSchema, PreferenceValue, Scalar, ValueType
 from webapp.services.contact import clean_text
 from webapp.services.preferences.checking import check_value, fits
 from webapp.transactions import transaction
@@ -38,6 +38,10 @@ class ValuesLeftOutError(DomainError):
             " change, mais elle ne pourra plus être choisie. Confirmez pour continuer."
         )
         self.misfits = misfits
+
+
+class UsedSchemaError(DomainError):
+    """Subscriptions have, or had, values for the field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,22 @@ def set_active(schema_id: UUID, is_active: bool) -> PreferenceSchema:
     with transaction():
         schema = _lock(schema_id)
         schema.is_active = is_active
+    return schema
+
+
+def delete_schema(schema_id: UUID) -> PreferenceSchema:
+    """Delete a field that no subscription ever had a value for. Raises NotFoundError, UsedSchemaError."""
+    with transaction():
+        schema = _lock(schema_id)
+        users = select(func.count(PreferenceChange.subscription_id.distinct()))
+        number = db.session.execute(users.where(PreferenceChange.schema_id == schema.id)).scalar_one()
+        if number or count_values(schema.id):
+            raise UsedSchemaError(
+                f"Des abonnements ont, ou ont eu, une valeur pour «\u00a0{schema.label}\u00a0»\u202f: elle ne se"
+                " supprime pas, désactivez-la."
+            )
+        db.session.delete(schema)
+        db.session.flush()
     return schema
 
 

@@ -1,6 +1,5 @@
 """Making a subscription, from a client or a contract."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,16 +13,20 @@ from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.models.identity import User
 from webapp.models.organisations import Company
-from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
-from webapp.services.subscriptions import history, means, scheduling
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services.subscriptions import coupons, history, means, scheduling
+from webapp.services.subscriptions.editing import set_means
 from webapp.services.subscriptions.fields import (
-    CheckedLine,
     SubscriptionFields,
     check_dates,
     check_frequency,
     check_lines,
+    check_opening,
     check_timezone,
 )
+from webapp.services.subscriptions.opening import set_opening
+from webapp.services.subscriptions.planning import restate
+from webapp.services.subscriptions.terms import set_lines
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -46,7 +49,7 @@ def create_subscription(written: SubscriptionFields, *, by: User | None, at: dat
                 f"La devise doit être celle de la société\u202f: {company.currency}.", field="currency"
             )
         _check_contract(written, company)
-        lines = check_lines(written.lines)
+        lines, opening = check_lines(written.lines), check_opening(written.opening)
         paid_by = means.find_means(written.payment, client_id=written.client_id, company_id=company.id)
         subscription = Subscription(
             id=new_id(),
@@ -66,10 +69,14 @@ def create_subscription(written: SubscriptionFields, *, by: User | None, at: dat
             version=0,
         )
         set_means(subscription, paid_by)
-        scheduling.schedule(subscription, scheduling.first_cycle_from(anchor, frequency, today))
+        set_opening(subscription, opening)
+        scheduling.schedule(subscription, scheduling.first_cycle_from(subscription.anchor_date, frequency, today))
+        if written.coupon.strip():
+            coupons.give(subscription, written.coupon, at=at)
         db.session.add(subscription)
         db.session.flush()
         set_lines(subscription, lines)
+        restate(subscription)
         history.record(
             subscription,
             history.CREATED,
@@ -81,34 +88,6 @@ def create_subscription(written: SubscriptionFields, *, by: User | None, at: dat
             at=at,
         )
     return subscription
-
-
-def set_means(subscription: Subscription, paid_by: means.Means) -> None:
-    """Put the means of payment on the subscription."""
-    subscription.payment_method = paid_by.method
-    subscription.provider_account_id = paid_by.account.id if paid_by.account else None
-    subscription.saved_method_id = paid_by.saved.id if paid_by.saved else None
-    subscription.mandate_id = paid_by.mandate.id if paid_by.mandate else None
-    subscription.means_inherited = paid_by.is_inherited
-
-
-def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:
-    """Add the lines to a subscription that has none, and set its recurring amount."""
-    subscription.recurring_amount = sum((line.amount for line in lines), Decimal("0.00"))
-    db.session.add_all(
-        SubscriptionLine(
-            subscription_id=subscription.id,
-            position=position,
-            product_id=line.product_id,
-            label=line.label,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            vat_rate=line.vat_rate,
-            discount=line.discount,
-        )
-        for position, line in enumerate(lines)
-    )
-    db.session.flush()
 
 
 def _find_company(company_id: UUID | None) -> Company:

@@ -22,7 +22,7 @@ from webapp.models.providers import DefaultMeans, ProviderAccount
 from webapp.models.subscriptions import TRANSITIONS, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.subscriptions import history, means, offering
-from webapp.services.subscriptions.creation import set_means
+from webapp.services.subscriptions.editing import set_means
 from webapp.services.subscriptions.means import Means, PaymentFields
 from webapp.services.subscriptions.offering import PaymentOffer
 from webapp.tenancy import current_organisation_id

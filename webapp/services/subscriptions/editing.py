@@ -14,8 +14,7 @@ from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
-from webapp.services.subscriptions.creation import set_means
-from webapp.services.subscriptions.lifecycle import find_for_update
+from webapp.services.subscriptions.lifecycle import find_for_update, find_subscription
 from webapp.transactions import transaction
 
 
@@ -30,7 +29,7 @@ def change_payment(
 
     Raises NotFoundError, EditConflictError, EndedError; InvalidInputError, naming the field.
     """
-    with editing(subscription_id, version) as subscription:
+    with editing(subscription_id, version, with_means=True) as subscription:
         paid_by = means.find_means(payment, client_id=subscription.client_id, company_id=subscription.company_id)
         old = subscription.payment_method
         set_means(subscription, paid_by)
@@ -67,10 +66,24 @@ def change_end(
     return subscription
 
 
+def set_means(subscription: Subscription, paid_by: means.Means) -> None:
+    """Put the means of payment on the subscription."""
+    subscription.payment_method = paid_by.method
+    subscription.provider_account_id = paid_by.account.id if paid_by.account else None
+    subscription.saved_method_id = paid_by.saved.id if paid_by.saved else None
+    subscription.mandate_id = paid_by.mandate.id if paid_by.mandate else None
+    subscription.means_inherited = paid_by.is_inherited
+
+
 @contextmanager
-def editing(subscription_id: UUID, version: int) -> Iterator[Subscription]:
-    """The subscription, locked, as its editor saw it. Raises NotFoundError, EditConflictError, EndedError."""
+def editing(subscription_id: UUID, version: int, *, with_means: bool = False) -> Iterator[Subscription]:
+    """The subscription, locked, as its editor saw it. Raises NotFoundError, EditConflictError, EndedError.
+
+    ``with_means`` where its means of payment may come to follow the client's: who changes those locks the client first.
+    """
     with transaction():
+        if with_means:
+            means.hold_default(find_subscription(subscription_id).client_id)
         subscription = find_for_update(subscription_id)
         if subscription.version != version:
             raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: comparez, puis enregistrez.")

@@ -25,6 +25,9 @@ LABEL_LENGTH = 200
 LARGEST_QUANTITY = Decimal(100_000)
 LARGEST_PRICE = Decimal(10_000_000)
 FURTHEST_START = relativedelta(years=5)
+LONGEST_TRIAL = 365
+MOST_TRIAL_CYCLES = 24
+LARGEST_FEE = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +90,21 @@ class CheckedLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opening:
+    """``trial_days`` before the first due date, or ``trial_cycles`` at nothing; a ``setup_fee`` before tax."""
+
+    trial_days: int = 0
+    trial_cycles: int = 0
+    setup_fee: Decimal | None = None
+    setup_vat_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SubscriptionFields:
     """A new subscription as written; the company defaults to the organisation's, the currency to the company's.
 
     It is paid by the client's default means unless it names its own.
+    ``coupon`` is a code, or nothing. Days of trial come before the first due date, after ``anchor_date``.
     """
 
     client_id: UUID
@@ -104,6 +118,8 @@ class SubscriptionFields:
     charge_time: time = time(0)
     timezone: str = "Europe/Paris"
     payment: PaymentFields = field(default_factory=lambda: PaymentFields(follows_default=True))
+    opening: Opening = field(default_factory=Opening)
+    coupon: str = ""
     source: Source | None = None
 
 
@@ -135,6 +151,24 @@ def check_dates(anchor: date | None, ends_on: date | None, *, today: date, is_im
     if ends_on is not None and ends_on < anchor:
         raise InvalidInputError("Le dernier jour précède la première échéance.", field="ends_on")
     return anchor
+
+
+def check_opening(written: Opening) -> Opening:
+    """The opening as it is kept. Raises InvalidInputError, naming the field."""
+    if not 0 <= written.trial_days <= LONGEST_TRIAL:
+        raise InvalidInputError(f"Un essai dure {LONGEST_TRIAL} jours au plus.", field="trial")
+    if not 0 <= written.trial_cycles <= MOST_TRIAL_CYCLES:
+        raise InvalidInputError(f"Un essai dure {MOST_TRIAL_CYCLES} échéances au plus.", field="trial")
+    fee = written.setup_fee
+    if not fee and (fee is None or fee == 0):
+        return Opening(trial_days=written.trial_days, trial_cycles=written.trial_cycles)
+    if not fee.is_finite() or not 0 < fee <= LARGEST_FEE or fee != round(fee, 2):
+        raise InvalidInputError(
+            "Indiquez un montant au-dessus de zéro, avec deux décimales au plus.", field="setup_fee"
+        )
+    if written.setup_vat_rate not in VAT_RATES:
+        raise InvalidInputError("Ce taux de TVA n’existe pas.", field="setup_vat_rate")
+    return written
 
 
 def check_lines(lines: Sequence[SubscriptionLineFields]) -> list[CheckedLine]:

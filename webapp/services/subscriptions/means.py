@@ -116,7 +116,7 @@ def find_means(fields: PaymentFields, *, client_id: UUID, company_id: UUID) -> M
     InvalidInputError for an unknown method, and for a mandate or saved method that is not this client's.
     """
     if fields.follows_default:
-        _hold_default(client_id)
+        hold_default(client_id)
         named = _find_named(find_default(client_id, company_id), client_id=client_id, company_id=company_id)
         return replace(named, is_inherited=True)
     return _find_named(fields, client_id=client_id, company_id=company_id)
@@ -155,7 +155,7 @@ def find_default(client_id: UUID, company_id: UUID) -> PaymentFields:
     )
 
 
-def _hold_default(client_id: UUID) -> None:
+def hold_default(client_id: UUID) -> None:
     """Who changes the default means meanwhile waits, and finds the subscription that inherits them."""
     db.session.execute(select(Client.id).where(Client.id == client_id).with_for_update(read=True))
 

@@ -19,10 +19,9 @@ from webapp.models.identity import User
 from webapp.models.plan_changes import PlannedChange
 from webapp.models.subscriptions import Subscription, SubscriptionLine
 from webapp.services.subscriptions import history
-from webapp.services.subscriptions.creation import set_lines
 from webapp.services.subscriptions.editing import editing
 from webapp.services.subscriptions.fields import CheckedLine, SubscriptionLineFields, check_lines
-from webapp.services.subscriptions.terms import AskedCycle, find_terms
+from webapp.services.subscriptions.terms import AskedCycle, find_terms, set_lines
 from webapp.tenancy import current_organisation_id
 
 
@@ -61,7 +60,7 @@ def plan_lines(
     with editing(subscription_id, version) as subscription:
         checked = check_lines(lines)
         if was_charged(subscription_id):
-            plan = find_plan(subscription_id) or _new_plan(subscription_id, by=by, at=at)
+            plan = find_plan(subscription_id) or new_plan(subscription_id, by=by, at=at)
             plan.lines = [line.as_json() for line in checked]
             per_cycle = sum((line.amount for line in checked), Decimal("0.00"))
             changes: dict[str, Any] = {"planned_amount": [None, str(per_cycle)]}
@@ -80,7 +79,8 @@ def find_plan(subscription_id: UUID) -> PlannedChange | None:
     return db.session.scalar(select(PlannedChange).where(PlannedChange.subscription_id == subscription_id))
 
 
-def _new_plan(subscription_id: UUID, *, by: User | None, at: datetime) -> PlannedChange:
+def new_plan(subscription_id: UUID, *, by: User | None, at: datetime) -> PlannedChange:
+    """A plan that is to be filled, in the caller's transaction."""
     plan = PlannedChange(subscription_id=subscription_id, planned_at=at, user_id=by.id if by else None)
     db.session.add(plan)
     return plan
@@ -105,5 +105,5 @@ def withdraw_plan(subscription_id: UUID, *, version: int, by: User | None, at: d
         if plan is None:
             raise NothingPlannedError("Aucun changement n’est prévu pour cet abonnement.")
         db.session.delete(plan)
-        history.record_change(subscription, changes={"planned_change": ["prévu", None]}, by=by, at=at)
+        history.record_change(subscription, changes={"planned_change": ["prévu", "retiré"]}, by=by, at=at)
     return subscription

@@ -9,8 +9,7 @@ from webapp.extensions import db
 from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
 from webapp.models.subscriptions import Subscription, SubscriptionLine
 from webapp.services.subscriptions import history, proration
-from webapp.services.subscriptions.creation import set_lines
-from webapp.services.subscriptions.terms import AskedCycle, Terms
+from webapp.services.subscriptions.terms import AskedCycle, Terms, set_lines
 
 REACHED = "Changement prévu pour cette échéance"
 

@@ -351,3 +351,22 @@ def _load_left_overs(ids: Sequence[UUID]) -> dict[UUID, list[LeftOver]]:
         left_over = LeftOver(row.id, row.starts_on, proration.from_json(row.left_over), row.lines)
         found.setdefault(row.subscription_id, []).append(left_over)
     return found
+
+
+def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:
+    """Add the lines to a subscription that has none, and set its recurring amount."""
+    subscription.recurring_amount = sum((line.amount for line in lines), Decimal("0.00"))
+    db.session.add_all(
+        SubscriptionLine(
+            subscription_id=subscription.id,
+            position=position,
+            product_id=line.product_id,
+            label=line.label,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            vat_rate=line.vat_rate,
+            discount=line.discount,
+        )
+        for position, line in enumerate(lines)
+    )
+    db.session.flush()

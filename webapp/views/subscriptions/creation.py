@@ -4,7 +4,7 @@ What was written stands in the address, so that Back, a reload and a bookmark lo
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +18,16 @@ from webapp.models.money import totals
 from webapp.models.subscriptions import Frequency
 from webapp.security import current_user
 from webapp.services.subscriptions import offering, scheduling
+from webapp.services.subscriptions.coupons import find_valid
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import (
     CheckedLine,
+    Opening,
     SubscriptionFields,
     check_dates,
     check_frequency,
     check_lines,
+    check_opening,
 )
 from webapp.services.subscriptions.means import Means, find_means
 from webapp.services.subscriptions.offering import Origin
@@ -33,6 +36,7 @@ from webapp.views.lists import read, read_day
 from webapp.views.subscriptions.changes import as_payment_problem, line_choices
 from webapp.views.subscriptions.form import (
     DEFAULT,
+    VAT_CHOICES,
     WrittenLine,
     change_lines,
     payment_choices,
@@ -40,6 +44,7 @@ from webapp.views.subscriptions.form import (
     read_payment,
     written_lines,
 )
+from webapp.views.subscriptions.offer import TRIALS, read_opening
 
 bp = Blueprint("subscription_creation", __name__, url_prefix="/abonnements")
 
@@ -47,6 +52,8 @@ RHYTHM, LINES, PAYMENT, SUMMARY = range(1, 5)
 STEPS = {RHYTHM: "Rythme", LINES: "Lignes", PAYMENT: "Paiement", SUMMARY: "Vérification"}
 MOST_LINES = 20
 """What fits into an address; more are added once the subscription is there."""
+OPENING = {"essai": "", "duree": "", "frais": "", "frais_tva": "20", "coupon": ""}
+"""Names of what it opens with, and what stands there at first."""
 FREQUENCIES = [(frequency.value, frequency.label) for frequency in Frequency]
 
 
@@ -61,12 +68,16 @@ class Draft:
     end: str
     lines: list[WrittenLine]
     payment: str
+    opening: dict[str, str]
 
     def check(self, step: int) -> None:
         """Whether what a step asks for makes sense. Raises InvalidInputError, naming the field."""
         if step == RHYTHM:
             check_frequency(self.frequency)
             check_dates(self.anchor, self.last_day, today=clock.today(), is_imported=False)
+            self.checked_opening()
+            if self.coupon.strip():
+                find_valid(self.coupon, on=clock.today())
         elif step == LINES:
             self.checked_lines()
         elif step == PAYMENT:
@@ -81,6 +92,15 @@ class Draft:
     def last_day(self) -> date | None:
         """The end of its life, if it has one."""
         return _day(self.end, "ends_on")
+
+    @property
+    def coupon(self) -> str:
+        """The code of its coupon, or nothing."""
+        return self.opening["coupon"]
+
+    def checked_opening(self) -> Opening:
+        """How it opens. Raises InvalidInputError."""
+        return check_opening(read_opening(self.opening))
 
     def checked_lines(self) -> list[CheckedLine]:
         """The lines as they will be kept. Raises InvalidInputError."""
@@ -108,6 +128,8 @@ class Draft:
             ends_on=self.last_day,
             lines=[line.fields() for line in self.lines[: MOST_LINES + 1]],
             payment=read_payment(self.payment),
+            opening=read_opening(self.opening),
+            coupon=self.coupon,
         )
 
     @property
@@ -119,6 +141,7 @@ class Draft:
                 ("frequence", self.frequency),
                 ("debut", self.start),
                 ("fin", self.end),
+                *self.opening.items(),
             ],
             LINES: [pair for line in self.lines for pair in line.pairs],
             PAYMENT: [("paiement", self.payment)],
@@ -186,6 +209,7 @@ def _read_draft(written: MultiDict[str, str]) -> Draft:
         end=written.get("fin", "").strip(),
         lines=lines,
         payment=written.get("paiement", DEFAULT),
+        opening={name: written.get(name, usual) for name, usual in OPENING.items()},
     )
 
 
@@ -221,15 +245,18 @@ def _offer(draft: Draft, step: int) -> dict[str, Any]:
         return {"choices": payment_choices(offer)}
     companies = [(str(company.id), company.name) for company in offering.list_companies()]
     if step == RHYTHM:
-        return {"companies": companies, "frequencies": FREQUENCIES}
+        choices = {"trials": TRIALS, "vat_choices": VAT_CHOICES, "written": draft.opening}
+        return {"companies": companies, "frequencies": FREQUENCIES, **choices}
     checked, means, start = draft.checked_lines(), draft.means(), draft.anchor or clock.today()
-    frequency = check_frequency(draft.frequency)
+    frequency, opening = check_frequency(draft.frequency), draft.checked_opening()
+    start += timedelta(days=opening.trial_days)
     return {
         "company": dict(companies).get(str(draft.company_id), ""),
         "frequency": frequency,
         "checked": checked,
         "per_cycle": totals((line.vat_rate, line.amount) for line in checked),
         "means": means,
+        "opening": opening,
         "obstacle": means.obstacle(start),
         "due_dates": [scheduling.due_date(start, frequency, cycle) for cycle in range(4)],
     }

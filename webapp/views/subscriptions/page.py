@@ -133,7 +133,7 @@ _DO: dict[SubscriptionAction, Callable[[UUID, dict[str, Any]], None]] = {
 @bp.app_template_filter("changed_value")
 def changed_value(value: object, field: str, currency: str) -> str:
     """One side of a change in the history."""
-    if field in ("recurring_amount", "planned_amount", "setup_fee"):
+    if field in ("recurring_amount", "planned_amount", "setup_fee", "prorated"):
         return money(Decimal(str(value)), currency)
     return field_value(value, field)
 
@@ -153,4 +153,5 @@ def _page(
         written=request.form,
         today=clock.today(),
         may_charge=current_user().handles_charges,
+        may_be_deleted=profile.subscription.status is SubscriptionStatus.PENDING and not profile.charges,
     )
