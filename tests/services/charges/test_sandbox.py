@@ -85,12 +85,14 @@ def test_whatever_the_provider_does_it_gives_back_what_we_say_it_did(world: Worl
         world.subscribe("20.00")
     world.run()
     finalising.finalise_drafts(world.organisation_id, at=clock.now())
-    bank.behaviour = replace(bank.behaviour, mode="chaos", seed=3, delay=0.2, webhooks="off")
+    bank.behaviour = replace(bank.behaviour, mode="reverse", delay=0.0, webhooks="off")
     for charge in world.charges():
         for amount in (Decimal("10.00"), Decimal("14.00")):
             commands.refund(
                 charge.id, refund_id=new_id(), amount=amount, reason="Retour", by=cast.manager, at=clock.now()
             )
+    sending.carry_out(world.organisation_id)  # some fail for certain; chance, which is new in every run, has the others
+    bank.behaviour = replace(bank.behaviour, mode="chaos", seed=3, delay=0.2)
     for hours in (0, 0.2, 1, 3, 24):
         world.wait(hours=hours)
         while sending.carry_out(world.organisation_id):
