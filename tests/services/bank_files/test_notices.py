@@ -1,6 +1,7 @@
 """Notices: a debit is announced 14 days before it is collected."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.conftest import Cast
 from tests.services.bank_files.conftest import NOW, MakeDebit
 from webapp.extensions import db
 from webapp.models.charges import Charge
+from webapp.models.coupons import Coupon
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.services.bank_files import files, listing, notices
@@ -56,6 +58,28 @@ class TestNotices:
         assert notices.announce_due(at=NOW) == 0
         [waiting] = listing.list_waiting(account.id, at=NOW + timedelta(days=5)).rows
         assert (waiting.is_announced, waiting.earliest) == (True, date(2026, 12, 15))
+
+    def test_a_supplement_is_announced_by_itself_and_once(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit()
+        assert notices.announce_due(at=NOW) == 1
+        supplement = make_debit()
+        db.session.get_one(Charge, (supplement.organisation_id, supplement.charge_id)).cycle_no = None
+        db.session.commit()
+        assert notices.announce_due(at=NOW) == 1
+        assert notices.announce_due(at=NOW) == 0
+        assert [each.is_announced for each in listing.list_waiting(account.id, at=NOW).rows] == [True, True]
+        assert self.events()[1]["charge_id"] == str(supplement.charge_id)
+
+    def test_the_notice_says_what_will_be_asked_with_the_coupon(self, account: ProviderAccount) -> None:
+        coupon = Coupon(code="NOEL", label="Noël", percent=Decimal(50))
+        db.session.add(coupon)
+        db.session.flush()
+        due = {"next_charge_on": date(2026, 12, 15), "next_charge_at": NOW + timedelta(days=14)}
+        self.subscription(account, coupon_id=coupon.id, **due)
+        notices.announce_due(at=NOW)
+        assert self.events()[0]["amount"] == "12.00"
 
     def test_the_notice_of_another_cycle_does_not_count(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
         make_debit()

@@ -18,6 +18,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceLine
 from webapp.models.plan_changes import Settlement
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services.charges import decisions
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.plan_changes import changing
 from webapp.services.plan_changes.changing import OtherAmountError
@@ -207,6 +208,20 @@ def test_a_credit_waits_until_what_it_is_of_was_paid(world: World, cast: Cast) -
     _next_month(world)
     assert world.charges(subscription)[1].amount == Decimal("18.00")
     assert adjustments(subscription)[0].left_over != []
+
+
+def test_a_credit_of_a_cycle_that_was_given_up_is_one_of_nothing(world: World, cast: Cast) -> None:
+    world.move_to(datetime.fromisoformat("2026-06-01T08:00+02:00"))
+    subscription = world.subscribe("30.00", anchor=FIRST)
+    world.ledger.behave("hard")
+    world.run()
+    world.ledger.behave("ok")
+    change(world, cast, subscription, line("15.00"))
+    assert len(changing.list_open(subscription.id)) == 1
+    decisions.give_up(world.charges(subscription)[0].id, reason="Geste", by=cast.manager, at=clock.now())
+    assert changing.list_open(subscription.id) == []
+    _next_month(world)
+    assert world.charges(subscription)[1].amount == Decimal("18.00")
 
 
 def test_a_pending_subscription_that_was_never_charged_has_nothing_to_prorate(world: World, cast: Cast) -> None:

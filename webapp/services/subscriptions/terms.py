@@ -11,7 +11,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, or_, select, text
+from sqlalchemy.orm import aliased
 
 from webapp.extensions import db
 from webapp.models.base import linked
@@ -309,8 +310,14 @@ def is_special() -> ColumnElement[bool]:
 
 
 def is_open() -> ColumnElement[bool]:
-    """In a statement on adjustments: whether something is left to be settled with cycles to come."""
-    return SubscriptionAdjustment.left_over != text("'[]'::jsonb")
+    """In a statement on adjustments: whether something is left to be settled with cycles to come.
+
+    A credit of a cycle that was given up is one of nothing.
+    """
+    base = aliased(Charge)
+    given_up = exists().where(linked(base, SubscriptionAdjustment.base_charge_id), base.status == ChargeStatus.CANCELED)
+    is_left = SubscriptionAdjustment.left_over != text("'[]'::jsonb")
+    return and_(is_left, or_(SubscriptionAdjustment.amount >= 0, ~given_up))
 
 
 def _load_lines(ids: Sequence[UUID]) -> dict[UUID, list[CheckedLine]]:

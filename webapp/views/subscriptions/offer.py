@@ -23,7 +23,7 @@ from webapp.views.subscriptions.form import VAT_CHOICES
 bp = Blueprint("subscription_offer", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
 
 NO_TRIAL, TRIAL_DAYS, TRIAL_CYCLES = "", "jours", "echeances"
-TRIALS = [(NO_TRIAL, "Aucun"), (TRIAL_DAYS, "Jours gratuits"), (TRIAL_CYCLES, "Premières échéances gratuites")]
+TRIALS = [(NO_TRIAL, "Aucun"), (TRIAL_DAYS, "Jours gratuits"), (TRIAL_CYCLES, "Échéances gratuites")]
 MEANWHILE_SHOWN = 20
 
 
