@@ -73,7 +73,7 @@ def become_keycloak(home: Path, given: Mapping[str, str]) -> None:
 
 
 def install(home: Path) -> Path:
-    """The folder of a Keycloak that is unpacked and built, which takes a minute the first time. Raises KeycloakError."""
+    """The folder of a Keycloak, unpacked and built, which takes a minute the first time. Raises KeycloakError."""
     server = home / "keycloak" / f"keycloak-{VERSION}"
     if not (server / "built").exists():
         _require_java()
@@ -121,7 +121,7 @@ def _user(account: Mapping[str, Any], password: str) -> dict[str, Any]:
         "enabled": True,
         "attributes": {"organisation": [account["organisation"]]},
         "credentials": [{"type": "password", "value": password}],
-        "realmRoles": account["roles"],
+        "realmRoles": [*account["roles"], "default-roles-crm"],
     }
 
 

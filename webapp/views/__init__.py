@@ -16,6 +16,7 @@ from webapp.views import (
     invoices,
     layout,
     mandates,
+    own_sessions,
     preferences,
     provider_events,
     providers,
@@ -29,6 +30,7 @@ from webapp.views.figures import periods
 BLUEPRINTS = (
     health.bp,
     identity.bp,
+    own_sessions.bp,
     *figures.BLUEPRINTS,
     *clients.BLUEPRINTS,
     *contracts.BLUEPRINTS,
