@@ -44,7 +44,7 @@ def shorten(address: str | None) -> str:
     if parsed.version == 4:
         return f"{str(parsed).rpartition('.')[0]}.…"
     network = ip_network((parsed, 48), strict=False)
-    return f"{network.network_address.compressed.rstrip(':')}:…"
+    return f"{network.network_address.compressed.removesuffix(':')}…"
 
 
 def _first(words: tuple[tuple[str, str], ...], user_agent: str) -> str | None:

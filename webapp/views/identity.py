@@ -24,7 +24,7 @@ bp = Blueprint("identity", __name__)
 # An office shares one address, and its people arrive at the same time.
 PACE = "60 per minute"
 # One address speaks for everybody: an administrator may sign all people out at once.
-PROVIDERS_PACE = "1200 per minute"
+PROVIDERS_PACE = "600 per minute"
 PATIENCE = timedelta(minutes=30)
 TABS = 5
 """How many sign-ins one browser may have under way at once; the oldest is forgotten."""
