@@ -63,12 +63,12 @@ def post(browser: FlaskClient, path: str) -> object:
 
 def test_each_session_is_told_with_device_place_and_times(phone: FlaskClient, desk: FlaskClient) -> None:
     assert rows(phone) == [
-        "Safari sur iPhone Cette session 2001:db8:1:… à l’instant à l’instant",
-        "Firefox sur Windows 192.0.2.… il y a 10 min il y a 10 min Terminer la session Firefox sur Windows",
+        "Safari sur iPhone Cette session 2001:db8:1:x Depuis le 20/11/2026 à 10:10 Dernière activité : à l’instant",
+        "Firefox sur Windows 192.0.2.x Depuis le 20/11/2026 à 10:00 Dernière activité : il y a 10 min Terminer la session Firefox sur Windows",
     ]
     minutes_pass(20)
     desk.get("/sonde")
-    assert rows(phone)[1].startswith("Firefox sur Windows 192.0.2.… il y a 30 min à l’instant")
+    assert rows(phone)[1].startswith("Firefox sur Windows 192.0.2.x Depuis le 20/11/2026 à 10:00 Dernière activité : à l’instant")
 
 
 def test_the_page_is_in_the_users_menu(desk: FlaskClient) -> None:
@@ -172,7 +172,7 @@ def test_no_session_id_is_on_the_page(phone: FlaskClient, desk: FlaskClient, set
 
 
 def test_a_session_from_before_this_page_is_still_told(client: FlaskClient) -> None:
-    assert rows(client) == ["Navigateur inconnu Cette session — — à l’instant"]
+    assert rows(client) == ["Navigateur inconnu Cette session — Depuis le — Dernière activité : à l’instant"]
 
 
 def test_a_session_that_ran_out_is_not_told(

@@ -25,10 +25,6 @@ from webapp.sessions import devices, register, tokens
 from webapp.sessions.store import SessionInterface, StoredSession, UnreachableSession, interface
 from webapp.sessions.tokens import Kept
 
-GRACE = timedelta(minutes=30)
-"""How long an access token that could not be renewed, the provider being down, goes on counting."""
-RETRY_PAUSE = timedelta(seconds=30)
-"""How long to leave a provider alone that did not answer."""
 NEAR_END = timedelta(seconds=60)
 """A token with less life left than this is refreshed before it is passed on."""
 LOCK_SECONDS = 20
@@ -110,14 +106,15 @@ def fresh_access_token() -> str:
 
 
 def _still_welcome(at: datetime) -> bool:
-    """Whether the session may go on: its token lives or was renewed, or the provider is away for a short time."""
+    """Whether the session may go on: its token lives or was renewed.
+
+    Raises UnavailableError while the provider does not answer: nobody is signed out by that, and nobody goes on with
+    rights that may have been taken away.
+    """
     try:
         _renewed(beyond=at)
     except UnavailableError:
-        kept = tokens.read(_current().sid)
-        if kept is None or not kept.lives_at(at - GRACE):
-            raise
-        session["tokens_checked_until"] = (at + RETRY_PAUSE).timestamp()
+        raise
     except DomainError:
         return False
     return True

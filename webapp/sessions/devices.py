@@ -42,9 +42,9 @@ def shorten(address: str | None) -> str:
     if mapped := getattr(parsed, "ipv4_mapped", None):
         parsed = mapped
     if parsed.version == 4:
-        return f"{str(parsed).rpartition('.')[0]}.…"
+        return f"{str(parsed).rpartition('.')[0]}.x"
     network = ip_network((parsed, 48), strict=False)
-    return f"{network.network_address.compressed.removesuffix(':')}…"
+    return f"{network.network_address.compressed.removesuffix(':')}x"
 
 
 def _first(words: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
