@@ -75,9 +75,11 @@ class KeycloakWorld(World):
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
             address = f"http://127.0.0.1:{port}"
             headers = {"Host": self.url.removeprefix("http://")}
-            eventually(lambda: _is_up(f"{address}/sante/vivant", headers), within=60)
-            yield address
-            process.terminate()
+            try:
+                eventually(lambda: _is_up(f"{address}/sante/vivant", headers), within=60)
+                yield address
+            finally:
+                process.terminate()
 
     def refresh_token_of(self, session_id: str) -> str:
         """The refresh token that the CRM keeps for a session, as a thief would have it."""
