@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 import psutil
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from demo import keycloak
 from demo.home import read_json
@@ -159,6 +161,44 @@ class Administration:
         """A client of the realm, by its client id."""
         client: dict[str, Any] = self.call("GET", "/clients", params={"clientId": name})[0]
         return client
+
+
+class OurKey:
+    """A signing key of the realm whose private half we have, as a thief would."""
+
+    def __init__(self, administration: Administration) -> None:
+        self.administration = administration
+        key = RSAKey.generate_key(2048, private=True)
+        component = {
+            "name": "rsa-volée",
+            "providerId": "rsa",
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "parentId": administration.call("GET", "")["id"],
+            "config": {"privateKey": [key.as_pem(private=True).decode()], "priority": ["500"], "algorithm": ["RS256"]},
+        }
+        self.component = administration.call("POST", "/components", json=component)
+        kid = administration.call("GET", "/keys")["active"]["RS256"]
+        self.key = RSAKey.import_key(key.as_dict(private=True) | {"kid": kid})
+
+    def withdraw(self) -> None:
+        """Take it out of the realm."""
+        self.administration.call("DELETE", f"/components/{self.component}")
+
+    def is_believed(self) -> bool:
+        """Whether the CRM takes a logout token that is signed with it (and that ends nothing)."""
+        now, world = int(time.time()), self.administration.world
+        claims = {
+            "iss": world.issuer,
+            "aud": "crm",
+            "iat": now,
+            "exp": now + 60,
+            "jti": secrets.token_hex(8),
+            "sid": "none",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }
+        token = jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, self.key, algorithms=["RS256"])
+        answer = httpx.post(f"{world.url}/deconnexion/par-le-fournisseur", data={"logout_token": token})
+        return answer.status_code == 200
 
 
 class Person:

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Shot, fill_sign_in
 from tests.browser.world import ROOT, eventually
 from tests_keycloak.conftest import Figure, SignIn
-from tests_keycloak.keycloak import PASSWORD, Administration, KeycloakWorld, Stopwatch
+from tests_keycloak.keycloak import PASSWORD, Administration, KeycloakWorld, OurKey, Stopwatch
 
 SHORT = 10
 """Seconds that access tokens live in most tests."""
@@ -472,7 +472,10 @@ def test_what_an_administrator_changes_takes_effect_within_five_minutes(
 ) -> None:
     disabled, demoted, promoted, moved = people = [administration.person("manager") for _ in range(4)]
     pages = dict(zip((each.username for each in people), map(sign_in, people), strict=True))
+    key = OurKey(administration)
+    eventually(key.is_believed)
     watch = Stopwatch()
+    key.withdraw()
     disabled.call("PUT", json=disabled.call("GET") | {"enabled": False})
     demoted.take("manager")
     promoted.give("admin")
@@ -481,6 +484,7 @@ def test_what_an_administrator_changes_takes_effect_within_five_minutes(
     moved.take("manager")
     moved.call("PUT", f"/groups/{group}")
     effects: dict[str, Callable[[], bool]] = {
+        "a signing key is withdrawn": lambda: not key.is_believed(),
         "an account is disabled": lambda: status(pages[disabled.username]) == 303,
         "the only role is taken away": lambda: status(pages[demoted.username]) == 403,
         "a role is given": lambda: role_of(pages[promoted.username]) == "Administrateur",
