@@ -72,10 +72,10 @@ def keep_tokens(of: SessionMixin, handed_out: provider.Tokens, *, at: datetime, 
 def end() -> str | None:
     """Forget the session and its tokens. Returns the ID token, with which the provider is told."""
     ended = _current()
-    kept = tokens.read(ended.sid)
-    tokens.forget(ended.sid)
-    register.leave(ended.sid, ended.get("found_in", []))
+    sid, found_in, kept = ended.sid, ended.get("found_in", []), tokens.read(ended.sid)
     interface().begin_anew(ended)
+    tokens.forget(sid)
+    register.leave(sid, found_in)
     return kept.id_token if kept else None
 
 
