@@ -1,5 +1,7 @@
 """What bin/dev runs once everything is installed: the application, its servers, and its pretend world.
 
+With --keycloak a real Keycloak signs people in, in the place of the pretend provider (demo/keycloak.py).
+
 Order: servers and pretend world, migrations and demo data, the web server, and once it serves a page the workers and
 the scheduler (which would only slow it down before), then « Prêt ». From then on whatever dies is started again, until
 Ctrl-C or SIGTERM ends everything that was started here. CRM_HOME/dev.json tells other programs where everything is, as
@@ -41,6 +43,7 @@ from demo.surroundings import (
 
 ROOT = Path(__file__).resolve().parent.parent
 PROCFILE = ROOT / "Procfile"
+WITH_KEYCLOAK = "--keycloak"
 START_UP_PATIENCE = 120.0  # seconds, for a slow machine's first imports
 EMBEDDED = {"postgres": ("DATABASE_URL", start_postgres), "redis": ("REDIS_URL", start_redis)}
 
@@ -51,6 +54,9 @@ class StartUpError(Exception):
 
 def main() -> int:
     os.chdir(ROOT)
+    if unknown := set(sys.argv[1:]) - {WITH_KEYCLOAK}:
+        print(f"bin/dev knows no {' '.join(sorted(unknown))}; it takes {WITH_KEYCLOAK}", file=sys.stderr)
+        return 2
     home = open_home(Path(os.environ.get("CRM_HOME") or ROOT / ".local"))
     with ExitStack() as stack:
         try:
@@ -84,7 +90,7 @@ def _run(home: Path) -> int:
     mark = secrets.token_hex(8)
     write_json(home / "dev.run.json", {"mark": mark})
     with Console(home / "dev.log", width=12) as console, Supervisor(console, mark) as supervisor:
-        development = Development(home, os.environ, supervisor, console)
+        development = Development(home, os.environ, supervisor, console, with_keycloak=WITH_KEYCLOAK in sys.argv[1:])
         try:
             development.start()
             development.keep_running()
@@ -101,11 +107,20 @@ def _run(home: Path) -> int:
 class Development:
     """One run of bin/dev."""
 
-    def __init__(self, home: Path, given: Mapping[str, str], supervisor: Supervisor, console: Console) -> None:
+    def __init__(
+        self,
+        home: Path,
+        given: Mapping[str, str],
+        supervisor: Supervisor,
+        console: Console,
+        *,
+        with_keycloak: bool = False,
+    ) -> None:
         self._home = home
         self._given = {name: value for name, value in given.items() if value != ""}
         self._supervisor = supervisor
         self._console = console
+        self._with_keycloak = with_keycloak
         self._servers: dict[str, Server] = {}
         self._ports: dict[str, int] = {}
         self._environment: dict[str, str] = {}
@@ -189,12 +204,20 @@ class Development:
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
         commands = {
-            "identity": [str(NODE), "demo/identity_provider/server.js"],
+            "identity": self._identity_provider(outside),
             "winleadplus": [sys.executable, "-m", "demo.winleadplus_api"],
             "payment": [sys.executable, "-m", "demo.payment_provider"],
         }
         for name in self._ports:
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
+
+    def _identity_provider(self, outside: Mapping[str, str]) -> list[str]:
+        """The command of the pretend one, or of a real one, which may have to be fetched and built first."""
+        if not self._with_keycloak:
+            return [str(NODE), "demo/identity_provider/server.js"]
+        keycloak = [sys.executable, "-m", "demo.keycloak"]
+        self._supervisor.run(Child("keycloak", [*keycloak, "--install"], dict(outside)))
+        return keycloak
 
     def _application(self) -> list[Child]:
         """The processes that production runs too, the web server first."""

@@ -82,6 +82,7 @@ def _new_secrets() -> dict[str, str]:
         "CRM_OWNER_PASSWORD",
         "CRM_APP_PASSWORD",
         "REDIS_PASSWORD",
+        "KEYCLOAK_ADMIN_PASSWORD",
     ]
     data_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     return {name: secrets.token_urlsafe(32) for name in names} | {"CRM_DATA_KEYS": f"k1:{data_key}"}

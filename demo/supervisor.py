@@ -22,7 +22,7 @@ from demo.processes import RUN_MARK, die_with_parent, end_marked
 BACK_OFF = [0.5, 1, 2, 5, 10, 30]  # seconds before the first, second, … restart in a row
 NEVER = float("inf")
 SETTLED = 30.0  # seconds after which a process counts as having started well
-DELIBERATE = {0, -signal.SIGTERM, -signal.SIGKILL, -signal.SIGINT}
+DELIBERATE = {0, -signal.SIGTERM, -signal.SIGKILL, -signal.SIGINT, 128 + signal.SIGTERM}  # the last is a shell's
 LAST_LINES = 20
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -36,6 +37,8 @@ class LocalProvider:
         self.id_claims: dict[str, Any] = {}
         self.access_claims: dict[str, Any] = {}
         self.refusal: Answer | None = None
+        self.ended: Answer = 204, ""
+        """What it answers when asked to end a session."""
         self.discovery: dict[str, Any] = {}
         self.hits: Counter[str] = Counter()
         self.forms: list[dict[str, str]] = []
@@ -55,16 +58,35 @@ class LocalProvider:
         }
         return self.sign(self._person() | rights | self.access_claims | changes)
 
-    def sign(self, claims: dict[str, Any], *, alg: str = "RS256", key: Any = None) -> str:
+    def logout_token(self, *, head: dict[str, Any] | None = None, **changes: Any) -> str:
+        """As Keycloak's: it ends the session « session-1 » of subject-1. A change to None leaves the claim out."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "aud": "crm",
+            "iat": now,
+            "exp": now + 120,
+            "jti": str(uuid4()),
+            "typ": "Logout",
+            "sub": "subject-1",
+            "sid": "session-1",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }
+        return self.sign(claims | changes, head=head)
+
+    def sign(
+        self, claims: dict[str, Any], *, alg: str = "RS256", key: Any = None, head: dict[str, Any] | None = None
+    ) -> str:
         kept = {name: value for name, value in claims.items() if value is not None}
         signer = key or self.key
-        return jwt.encode({"alg": alg, "kid": signer.kid}, kept, signer, algorithms=[alg])
+        return jwt.encode({"alg": alg, "kid": signer.kid, **(head or {})}, kept, signer, algorithms=[alg])
 
     def _person(self) -> dict[str, Any]:
         now = int(time.time())
         return {
             "iss": self.issuer,
             "sub": "subject-1",
+            "sid": "session-1",
             "iat": now,
             "exp": now + 300,
             "email": "Camille.Roux@example.org",
@@ -84,6 +106,8 @@ class LocalProvider:
         if place == "certs":
             return 200, {"keys": [key.as_dict(private=False) for key in self.published]}
         self.forms.append(form)
+        if place in ("logout", "revoke"):
+            return self.ended
         if self.refusal:
             return self.refusal
         return 200, self._tokens(form["grant_type"])
@@ -96,6 +120,7 @@ class LocalProvider:
             "token_endpoint": f"{base}/token",
             "jwks_uri": f"{base}/certs",
             "end_session_endpoint": f"{base}/logout",
+            "revocation_endpoint": f"{base}/revoke",
         }
 
     def _tokens(self, grant: str) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-// Two places where oidc-provider, left to itself, differs from Keycloak in a way that a client notices.
-import { createPublicKey, verify } from 'node:crypto';
+// Places where oidc-provider, left to itself, differs from Keycloak in a way that a client notices.
+import { createPrivateKey, createPublicKey, randomUUID, sign, timingSafeEqual, verify } from 'node:crypto';
 
 import { personClaims } from './claims.js';
 
@@ -75,8 +75,63 @@ export function signOutWithoutAsking(provider) {
   });
 }
 
-async function endSession(provider, ctx) {
-  const { session, cookies } = ctx.oidc;
+/** A client ends the session of its own refresh token, without a browser: Keycloak's way beside the standard. */
+export function endSessionByRefreshToken(provider, path, settings, readForm) {
+  const expected = Buffer.from(`Basic ${btoa(`${settings.clientId}:${settings.clientSecret}`)}`);
+
+  provider.use(async (ctx, next) => {
+    const given = Buffer.from(ctx.get('authorization'));
+    if (ctx.path !== path || ctx.method !== 'POST' || given.length === 0) return next();
+    const isOurs = given.length === expected.length && timingSafeEqual(given, expected);
+    const token = (await readForm(ctx.req)).get('refresh_token') ?? '';
+    const known = isOurs && (await provider.RefreshToken.find(token));
+    if (!known) {
+      ctx.status = isOurs ? 400 : 401;
+      ctx.body = { error: isOurs ? 'invalid_grant' : 'invalid_client' };
+      return;
+    }
+    const session = await provider.Session.findByUid(known.sessionUid);
+    if (session) await voidSession(provider, session);
+    ctx.status = 204;
+  });
+}
+
+/** Tell the CRM of every session that ends (OpenID Connect Back-Channel Logout 1.0), as Keycloak does, in its words. */
+export function announceSignOuts(provider, settings, signingKey) {
+  const key = createPrivateKey({ key: signingKey, format: 'jwk' });
+
+  provider.on('session.destroyed', async (session) => {
+    if (!session.accountId) return;
+    const now = Math.floor(Date.now() / 1000);
+    const logoutToken = signed(key, signingKey.kid, {
+      iss: provider.issuer,
+      aud: settings.clientId,
+      iat: now,
+      exp: now + 120,
+      jti: randomUUID(),
+      typ: 'Logout',
+      sub: session.accountId,
+      sid: session.uid,
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    });
+    const address = `${settings.crmAddresses[0]}/deconnexion/par-le-fournisseur`;
+    try {
+      await fetch(address, { method: 'POST', body: new URLSearchParams({ logout_token: logoutToken }) });
+    } catch (error) {
+      console.error(`identity: the CRM was not told of a sign-out: ${error.message}`);
+    }
+  });
+}
+
+function signed(key, kid, payload) {
+  const parts = [{ alg: 'RS256', typ: 'JWT', kid }, payload].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  const signature = sign('RSA-SHA256', Buffer.from(parts.join('.')), key);
+  return [...parts, signature.toString('base64url')].join('.');
+}
+
+async function voidSession(provider, session) {
   for (const { grantId } of Object.values(session.authorizations ?? {})) {
     if (!grantId) continue;
     await provider.RefreshToken.revokeByGrantId(grantId);
@@ -84,6 +139,11 @@ async function endSession(provider, ctx) {
     await provider.Grant.adapter.destroy(grantId);
   }
   await session.destroy();
+}
+
+async function endSession(provider, ctx) {
+  const { session, cookies } = ctx.oidc;
+  await voidSession(provider, session);
   const { pathname } = new URL(provider.issuer);
   cookies.set(provider.cookieName('session'), null, { path: pathname, overwrite: true });
 }

@@ -2,7 +2,8 @@
 import { Provider, interactionPolicy } from 'oidc-provider';
 
 import { personClaims, serviceTokenClaims, userTokenClaims } from './claims.js';
-import { answerUserinfo, signOutWithoutAsking } from './endpoints.js';
+import { announceSignOuts, answerUserinfo, endSessionByRefreshToken, signOutWithoutAsking } from './endpoints.js';
+import { readForm } from './forms.js';
 import { renderErrorPage, renderLogoutPage, renderSignedOutPage } from './pages.js';
 import { memoryAdapters } from './store.js';
 
@@ -45,6 +46,8 @@ export function buildProvider(settings, cast, keys) {
   });
   answerUserinfo(provider, `${PROTOCOL}/userinfo`, { accounts, signingKey: keys.jwks.keys[0] });
   signOutWithoutAsking(provider);
+  endSessionByRefreshToken(provider, `${PROTOCOL}/logout`, settings, readForm);
+  announceSignOuts(provider, settings, keys.jwks.keys[0]);
   return provider;
 }
 

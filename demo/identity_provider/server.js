@@ -3,12 +3,11 @@
 //   IDENTITY_PORT=8081 OIDC_CLIENT_SECRET=… WINLEADPLUS_CLIENT_SECRET=… node demo/identity_provider/server.js
 import { createServer } from 'node:http';
 
+import { readForm } from './forms.js';
 import { loadKeys } from './keys.js';
 import { PAGE_HEADERS, expiredPage, notFoundPage, signInPage } from './pages.js';
 import { buildProvider } from './provider.js';
 import { readCast, readSettings } from './settings.js';
-
-const LARGEST_FORM = 16 * 1024;
 
 const settings = settingsOrExit();
 const cast = readCast();
@@ -84,16 +83,6 @@ async function pendingInteraction(request, response) {
 function accountFor(username, password) {
   if (password !== cast.password) return undefined;
   return cast.accounts.find((account) => account.username === username.trim().toLowerCase());
-}
-
-async function readForm(request) {
-  const chunks = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += chunk.length;
-    if (size <= LARGEST_FORM) chunks.push(chunk);
-  }
-  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
 }
 
 function sendPage(response, status, body) {

@@ -42,13 +42,17 @@ def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any
 class World:
     """A running product."""
 
+    options: tuple[str, ...] = ()
+    """What bin/dev is given."""
+    start_patience = START_PATIENCE
+
     def __init__(self, home: Path, database_url: str, owner_url: str, redis_url: str) -> None:
         self.home = home
         self.owner_url = make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.redis_url = redis_url
         port = next(port for port in PORTS if is_free(port))
         self.url = f"http://127.0.0.1:{port}"
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "CRM_HOME": str(home),
             "PORT": str(port),
             "DATABASE_URL": database_url,
@@ -63,9 +67,13 @@ class World:
         """Start everything and wait until a page can be served."""
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "demo.dev"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
+                [sys.executable, "-m", "demo.dev", *self.options],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
             )
-        deadline = time.monotonic() + START_PATIENCE
+        deadline = time.monotonic() + self.start_patience
         while not (self.home / "dev.json").is_file():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -103,7 +111,7 @@ class World:
             tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
             connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
         Redis.from_url(self.redis_url).flushdb()
-        subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self._environment, check=True)
+        subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment, check=True)
 
     def has_prospects(self) -> bool:
         """Whether a synchronisation has brought clients in."""

@@ -4,6 +4,7 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,18 @@ from webapp.errors import ForbiddenError, UnavailableError
 from webapp.gateways import identity
 
 CALLBACK = "http://localhost/connexion/retour"
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the process's stopwatch, by which the age of what was fetched is told, to so many seconds from now."""
+    begun = time.monotonic()
+
+    def move(seconds: float) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: begun + seconds)
+
+    move(0)
+    return move
 
 
 def redeem(**changes: str) -> tuple[identity.Tokens, identity.Identity]:
@@ -49,6 +62,7 @@ def test_a_code_is_redeemed_with_the_verifier_and_the_clients_secret(provider: L
         last_name="Roux",
         roles=frozenset({"commercial", "offline_access"}),
         organisation=None,
+        sid="session-1",
     )
 
 
@@ -213,40 +227,71 @@ def test_addresses_and_keys_are_asked_for_once(provider: LocalProvider) -> None:
     assert (provider.hits["openid-configuration"], provider.hits["certs"]) == (1, 1)
 
 
-def test_a_new_key_is_fetched_when_a_token_names_it(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "UNKNOWN_KEY_PAUSE", 0.0)
+def test_a_key_that_is_new_is_trusted_with_the_first_token_that_names_it(provider: LocalProvider) -> None:
+    """Keys change while people are signed in: nobody may be signed out because ours are a second old."""
     redeem()
     provider.key = new_key("second")
     provider.published = [new_key("first"), provider.key]
     redeem()
+    assert identity.refresh("refresh-0")[1].subject == "subject-1"
     assert provider.hits["certs"] == 2
 
 
-def test_unknown_keys_do_not_become_traffic(provider: LocalProvider) -> None:
+def test_forged_logout_tokens_do_not_become_traffic(provider: LocalProvider) -> None:
     redeem()
     provider.key = new_key("stranger")
     for _ in range(3):
-        with pytest.raises(identity.SignInError):
-            redeem()
+        with pytest.raises(identity.LogoutRefusedError):
+            identity.read_logout(provider.logout_token())
     assert provider.hits["certs"] == 1
 
 
-def test_a_withdrawn_key_stops_being_trusted(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forged_logout_tokens_do_not_wait_for_a_provider_that_is_down(
+    provider: LocalProvider, later: Callable[[float], None]
+) -> None:
+    redeem()
+    provider.published = []  # an empty set is no answer
+    later(301)
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            identity.read_logout(provider.logout_token())
+    assert provider.hits["certs"] == 2
+
+
+def test_a_withdrawn_key_is_trusted_for_five_minutes_at_most(
+    provider: LocalProvider, later: Callable[[float], None]
+) -> None:
     redeem()
     provider.published = [new_key("second")]
-    monkeypatch.setattr(identity, "METADATA_LIFE", 0.0)
+    later(299)
+    redeem()
+    later(301)
     with pytest.raises(identity.SignInError):
+        redeem()
+    with pytest.raises(identity.LogoutRefusedError):
+        identity.read_logout(provider.logout_token())
+    provider.key = new_key("second")
+    redeem()
+
+
+def test_a_key_is_trusted_no_longer_because_the_provider_is_down(
+    provider: LocalProvider, later: Callable[[float], None]
+) -> None:
+    redeem()
+    provider.published = []
+    later(301)
+    with pytest.raises(UnavailableError):
         redeem()
 
 
-def test_keys_go_on_serving_while_the_provider_is_down(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+def test_addresses_go_on_serving_while_the_provider_is_down(
+    provider: LocalProvider, later: Callable[[float], None]
 ) -> None:
     redeem()
-    monkeypatch.setattr(identity, "METADATA_LIFE", 0.0)
-    provider.published = []  # an empty set is no answer either
     provider.discovery = {"issuer": "https://broken.example"}
+    later(3601)
     assert redeem()[1].subject == "subject-1"
+    assert provider.hits["openid-configuration"] == 2
 
 
 def test_a_refresh_brings_new_tokens_and_todays_roles(provider: LocalProvider) -> None:
@@ -288,6 +333,88 @@ def test_sign_out_names_the_session_and_the_way_back(provider: LocalProvider) ->
 def test_a_provider_without_sign_out_has_no_address_for_it(provider: LocalProvider) -> None:
     provider.discovery = {"end_session_endpoint": None}
     assert identity.sign_out_address(id_token=None, back_to="http://localhost/") is None
+
+
+# --- logout tokens ---
+
+
+@pytest.mark.parametrize("typ", [None, "JWT", "logout+jwt", "application/logout+jwt"])
+@pytest.mark.parametrize("names", [{}, {"sid": None}, {"sub": None}, {"typ": None, "aud": ["crm", "other"]}])
+def test_a_logout_token_names_a_session_or_a_subject(provider: LocalProvider, typ: str | None, names: Any) -> None:
+    logout = identity.read_logout(provider.logout_token(head={"typ": typ} if typ else {}, **names))
+    expected = {"sub": "subject-1", "sid": "session-1", **names}
+    assert (logout.issuer, logout.subject, logout.sid) == (provider.issuer, expected["sub"], expected["sid"])
+
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+@pytest.mark.parametrize(
+    ("changes", "because"),
+    [
+        ({"iss": "https://other.example/realms/crm"}, "another issuer"),
+        ({"iss": None}, "no issuer"),
+        ({"aud": "another-client"}, "another audience"),
+        ({"aud": None, "azp": "crm"}, "no audience"),
+        ({"iat": None}, "made at no time"),
+        ({"iat": 1_000_000_000}, "made long ago"),
+        ({"iat": 4_000_000_000}, "made in the future"),
+        ({"iat": "now"}, "made at no instant"),
+        ({"exp": None}, "never expires"),
+        ({"exp": 1_000_000_000}, "expired"),
+        ({"jti": None}, "no name to know it again by"),
+        ({"jti": 7}, "a name that is none"),
+        ({"events": None}, "an ID token"),
+        ({"events": {"https://other.example/event": {}}}, "another event"),
+        ({"events": {EVENT: "yes"}}, "an event without its object"),
+        ({"events": [EVENT]}, "events in a list"),
+        ({"nonce": "the-nonce"}, "an ID token dressed up"),
+        ({"typ": "ID"}, "an ID token by Keycloak's own word"),
+        ({"typ": "Bearer"}, "an access token"),
+        ({"sub": None, "sid": None}, "nobody"),
+        ({"sub": 7}, "a subject that is none"),
+        ({"sid": ""}, "a session without a name"),
+        ({"sid": "a\0b"}, "a session that nothing can hold"),
+        ({"head": {"typ": "at+jwt"}}, "an access token by its head"),
+    ],
+)
+def test_a_logout_token_that_does_not_hold_is_refused(provider: LocalProvider, changes: Any, because: str) -> None:
+    with pytest.raises(identity.LogoutRefusedError):
+        identity.read_logout(provider.logout_token(**changes))
+
+
+def test_a_logout_token_by_another_key_or_algorithm_is_refused(provider: LocalProvider) -> None:
+    head, body = _part({"alg": "none", "kid": "first"}), provider.logout_token().split(".")[1]
+    forged = new_key("forged")
+    renamed = type(forged).import_key(forged.as_dict(private=True) | {"kid": "first"})
+    for token in (f"{head}.{body}.", provider.id_token(), "", "a.b.c", "é", "x" * 10_000):
+        with pytest.raises(identity.LogoutRefusedError):
+            identity.read_logout(token)
+    provider.key = renamed
+    with pytest.raises(identity.LogoutRefusedError):
+        identity.read_logout(provider.logout_token())
+
+
+def test_a_session_is_ended_by_its_refresh_token(provider: LocalProvider) -> None:
+    identity.end_session("refresh-1")
+    (form,) = provider.forms
+    assert (form["refresh_token"], form["_client"], form["_secret"]) == ("refresh-1", "crm", "client-secret")
+    assert provider.hits["logout"] == 1
+
+
+def test_where_that_is_no_way_the_refresh_token_is_revoked(provider: LocalProvider) -> None:
+    provider.ended = 200, "<html>a question</html>"
+    identity.end_session("refresh-1")
+    assert (provider.hits["revoke"], provider.forms[-1]["token"]) == (1, "refresh-1")
+
+
+def test_a_provider_in_trouble_ends_no_session(provider: LocalProvider) -> None:
+    provider.ended = 503, "down"
+    with pytest.raises(UnavailableError):
+        identity.end_session("refresh-1")
+
+
+# --- the service account ---
 
 
 def test_the_service_token_is_asked_for_once(provider: LocalProvider) -> None:

@@ -15,7 +15,7 @@ from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 
-SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event"}
+SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event", "identity.end_by_provider"}
 """Called by machines: a signature over the body stands for session and CSRF token."""
 
 PUBLIC = {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED

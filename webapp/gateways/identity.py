@@ -37,12 +37,21 @@ TIMEOUT = httpx2.Timeout(5.0, connect=3.0)
 CLOCK_SKEW = 30
 """Seconds by which our clock and the provider's may differ."""
 METADATA_LIFE = 3600.0
-"""Seconds after which addresses and keys are asked for again: a key that was withdrawn stops being trusted."""
-UNKNOWN_KEY_PAUSE = 30.0
+"""Seconds after which the provider's addresses are asked for again."""
+KEYS_LIFE = 300.0
+"""Seconds after which keys are asked for again: a key that was withdrawn is trusted no longer."""
+UNKNOWN_KEY_PAUSE = 5.0
 """Seconds between two fetches of keys for an unknown key id, so that forged tokens do not become traffic."""
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_TOKEN_LIFE = 300
+"""Seconds after its making for which a logout token is taken."""
+LONGEST_LOGOUT_TOKEN = 8192
+LOGOUT_TOKEN_TYPES = ("", "jwt", "logout+jwt", "application/logout+jwt")
+"""The ``typ`` that a logout token's head may have, in lower case: Keycloak says what it says of all its tokens."""
 OUTAGE_PAUSE = 10.0
 """Seconds for which a provider that did not answer is asked for no refresh."""
 OUTAGE = "Le service de connexion ne répond pas pour le moment. Réessayez dans quelques instants."
+NO_CONTENT = 204
 SERVICE_TOKEN_MARGIN = 60.0
 """Seconds before its end from which a service token is no longer handed out."""
 
@@ -62,6 +71,12 @@ class SessionEndedError(DomainError):
     status = 401
 
 
+class LogoutRefusedError(DomainError):
+    """A logout token does not hold. Said to the provider, not to a person: the message says why, in English."""
+
+    status = 400
+
+
 @dataclass(frozen=True)
 class Tokens:
     """What the provider handed out. ``expires_in`` is the access token's life in seconds from now."""
@@ -74,7 +89,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a token speaks of. ``email`` is in lower case; ``roles`` are all that the token names, known or not."""
+    """Who a token speaks of. ``email`` is in lower case; ``roles`` are all that the token names, known or not.
+
+    ``sid`` is the provider's name for the session that the token came from, where it gives one.
+    """
 
     issuer: str
     subject: str
@@ -84,6 +102,21 @@ class Identity:
     last_name: str
     roles: frozenset[str]
     organisation: str | None
+    sid: str | None = None
+
+
+@dataclass(frozen=True)
+class Logout:
+    """What a logout token asks for: the end of the provider's session ``sid``, or of all sessions of ``subject``.
+
+    One of the two is there. ``life`` is for how many seconds more the token would be taken.
+    """
+
+    issuer: str
+    subject: str | None
+    sid: str | None
+    token_id: str
+    life: int
 
 
 def use(settings: Settings) -> None:
@@ -151,6 +184,23 @@ def sign_out_address(*, id_token: str | None, back_to: str) -> str | None:
     return f"{endpoint}?{urlencode(query)}"
 
 
+def end_session(refresh_token: str) -> None:
+    """End the provider's session that the token came from, without a browser. Raises UnavailableError.
+
+    Keycloak's own way ends it for every application, as signing out does; other providers revoke the token (RFC 7009).
+    """
+    _current().end_session(refresh_token)
+
+
+def read_logout(token: str) -> Logout:
+    """What a logout token says, checked as OpenID Connect Back-Channel Logout 1.0, 2.6 asks.
+
+    Whether it was used before is not known here. Raises LogoutRefusedError, and UnavailableError where the provider's
+    keys cannot be had.
+    """
+    return _current().read_logout(token)
+
+
 def service_token() -> str:
     """An access token of the service account that reads WinLeadPlus, kept until shortly before its end.
 
@@ -165,7 +215,7 @@ class _Provider:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._metadata = _Cached(self._discover)
-        self._keys = _Cached(self._fetch_keys)
+        self._keys = _Cached(self._fetch_keys, outlives_outages=False)
         self._service_token = ""
         self._service_token_until = 0.0
         self._rests_until = 0.0
@@ -251,8 +301,8 @@ class _Provider:
 
     def identity_of(self, person: Mapping[str, Any], rights: Mapping[str, Any]) -> Identity:
         """The identity that verified claims describe. Raises SignInError where they make no sense."""
-        subject = person["sub"]
-        if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or _CONTROL_CHARACTERS.search(subject):
+        subject = _word(person["sub"])
+        if subject is None:
             raise InvalidClaimError("sub")
         return Identity(
             issuer=self.metadata()["issuer"],
@@ -263,7 +313,67 @@ class _Provider:
             last_name=_clean(person.get("family_name"), 100),
             roles=_roles(rights, self.settings.oidc_client_id),
             organisation=_one_organisation(rights.get("organisation") or person.get("organisation")),
+            sid=_word(rights.get("sid") or person.get("sid")),
         )
+
+    def end_session(self, refresh_token: str) -> None:
+        """See the function of the same name."""
+        with _outages():
+            metadata = self.metadata()
+            ours = self.settings.oidc_client_id, self.settings.oidc_client_secret
+            ended = self._post(metadata.get("end_session_endpoint"), ours, refresh_token=refresh_token)
+            if ended != NO_CONTENT:
+                self._post(metadata.get("revocation_endpoint"), ours, token=refresh_token)
+
+    def _post(self, address: str | None, account: tuple[str, str], **form: str) -> int | None:
+        """The answer's status; None without an address. Raises HTTPStatusError where the provider is in trouble."""
+        if not address:
+            return None
+        answer = httpx2.post(address, data=form, auth=account, timeout=TIMEOUT, verify=_certificates())
+        if answer.is_server_error:
+            answer.raise_for_status()
+        return answer.status_code
+
+    def read_logout(self, token: str) -> Logout:
+        """See the function of the same name."""
+        if not token or len(token) > LONGEST_LOGOUT_TOKEN:
+            raise LogoutRefusedError("no logout token")
+        try:
+            decoded = self._decode(token, pause=UNKNOWN_KEY_PAUSE)
+            self._check_logout(decoded)
+        except (JoseError, ValueError) as error:
+            raise LogoutRefusedError(str(error) or type(error).__name__) from None
+        claims = decoded.claims
+        return Logout(
+            issuer=claims["iss"],
+            subject=_word(claims.get("sub")),
+            sid=_word(claims.get("sid")),
+            token_id=claims["jti"],
+            life=LOGOUT_TOKEN_LIFE + 2 * CLOCK_SKEW,
+        )
+
+    def _check_logout(self, token: jwt.Token) -> None:
+        """Raises JoseError, or LogoutRefusedError for what is particular to logout tokens."""
+        claims = token.claims
+        jwt.JWTClaimsRegistry(
+            leeway=CLOCK_SKEW,
+            iss={"essential": True, "value": self.metadata()["issuer"]},
+            iat={"essential": True},
+            exp={"essential": True},
+            typ={"values": ["Logout"]},
+        ).validate(claims)
+        named = [name for name in ("sub", "sid") if name in claims]
+        checks = {
+            "typ": str(token.header.get("typ", "")).lower() in LOGOUT_TOKEN_TYPES,
+            "aud": self.settings.oidc_client_id in _listed(claims.get("aud")),
+            "iat": claims["iat"] >= time.time() - LOGOUT_TOKEN_LIFE - CLOCK_SKEW,
+            "jti": _word(claims.get("jti")) is not None,
+            "events": isinstance(_object(claims.get("events")).get(LOGOUT_EVENT), dict),
+            "nonce": "nonce" not in claims,  # with one it is an ID token
+            "sub, sid": bool(named) and all(_word(claims[name]) for name in named),
+        }
+        if failed := [name for name, holds in checks.items() if not holds]:
+            raise LogoutRefusedError(f"not as it should be: {', '.join(failed)}")
 
     def service_token(self) -> str:
         """See the function of the same name."""
@@ -284,12 +394,16 @@ class _Provider:
         self._service_token = tokens.access_token
         self._service_token_until = asked_at + tokens.expires_in - SERVICE_TOKEN_MARGIN
 
-    def _decode(self, token: str) -> jwt.Token:
-        keys: KeySet = self._keys.get(max_age=METADATA_LIFE)
+    def _decode(self, token: str, *, pause: float = 0.0) -> jwt.Token:
+        """A token whose signature holds. An unknown key is looked for, but not within ``pause`` of the last look.
+
+        What the provider itself hands us needs no pause, and must not wait for one: keys may have changed a second ago.
+        """
+        keys: KeySet = self._keys.get(max_age=KEYS_LIFE)
         try:
             return jwt.decode(token, keys, registry=_REGISTRY)
         except InvalidKeyIdError:
-            return jwt.decode(token, self._keys.get(max_age=UNKNOWN_KEY_PAUSE), registry=_REGISTRY)
+            return jwt.decode(token, self._keys.get(max_age=pause), registry=_REGISTRY)
 
     def _discover(self) -> dict[str, Any]:
         document = self._get_json(f"{self.settings.oidc_issuer}/.well-known/openid-configuration")
@@ -311,28 +425,39 @@ class _Provider:
 class _Cached:
     """A value fetched when first needed, and again once it is older than the caller accepts.
 
-    When fetching it again fails, the former value goes on serving: an outage at the provider is no reason to
-    distrust keys that were good a moment ago.
+    One that ``outlives_outages`` goes on serving when fetching it again fails. Another is then asked for no more for a
+    moment: whoever sends us forged tokens must not make every thread wait for a time-out.
     """
 
-    def __init__(self, fetch: Callable[[], Any]) -> None:
+    def __init__(self, fetch: Callable[[], Any], *, outlives_outages: bool = True) -> None:
         self._fetch = fetch
+        self._outlives_outages = outlives_outages
         self._value: Any = None
         self._fetched_at = 0.0
+        self._rests_until = 0.0
         self._lock = threading.Lock()
 
     def get(self, *, max_age: float) -> Any:
-        """The value, at most ``max_age`` seconds old unless the provider is down. Raises UnavailableError."""
+        """The value, at most ``max_age`` seconds old unless it outlives an outage. Raises UnavailableError."""
         with self._lock:
-            if self._value is None or time.monotonic() - self._fetched_at > max_age:
-                try:
-                    with _outages():
-                        self._value = self._fetch()
-                except UnavailableError:
-                    if self._value is None:
-                        raise
-                self._fetched_at = time.monotonic()
+            asked_at = time.monotonic()
+            if self._value is None or asked_at - self._fetched_at > max_age:
+                self._fetch_anew(asked_at)
             return self._value
+
+    def _fetch_anew(self, at: float) -> None:
+        if at < self._rests_until:
+            raise UnavailableError(OUTAGE)
+        try:
+            with _outages():
+                self._value = self._fetch()
+        except UnavailableError:
+            if self._outlives_outages and self._value is not None:
+                self._fetched_at = at
+                return
+            self._rests_until = 0.0 if self._outlives_outages else at + OUTAGE_PAUSE
+            raise
+        self._fetched_at = at
 
 
 @contextmanager
@@ -401,6 +526,12 @@ def _listed(value: object) -> list[str]:
     if any(_CONTROL_CHARACTERS.search(text) for text in texts):
         raise InvalidClaimError("text")
     return texts
+
+
+def _word(value: object) -> str | None:
+    """A name that the provider gives to something, as it is; None for what can be none."""
+    is_name = isinstance(value, str) and 1 <= len(value) <= 255 and not _CONTROL_CHARACTERS.search(value)
+    return str(value) if is_name else None
 
 
 def _clean(value: object, length: int) -> str:

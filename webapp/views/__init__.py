@@ -17,6 +17,7 @@ from webapp.views import (
     layout,
     mandates,
     means_requests,
+    own_sessions,
     preferences,
     provider_events,
     providers,
@@ -30,6 +31,7 @@ from webapp.views.figures import periods
 BLUEPRINTS = (
     health.bp,
     identity.bp,
+    own_sessions.bp,
     *figures.BLUEPRINTS,
     *clients.BLUEPRINTS,
     *contracts.BLUEPRINTS,

@@ -4,21 +4,27 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
+import structlog
 from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
+from redis import RedisError
 from werkzeug.wrappers import Response
 
 from webapp import clock, kept_forms, sessions
 from webapp.config import Settings
 from webapp.errors import DomainError, ForbiddenError, NotFoundError, UnavailableError
-from webapp.extensions import limiter
+from webapp.extensions import csrf, limiter
 from webapp.gateways import identity as provider
 from webapp.security import NoRoleError, current_user, public, roleless, safe_next
 from webapp.services import identity
+from webapp.sessions import others
 
+log = structlog.get_logger()
 bp = Blueprint("identity", __name__)
 
 # An office shares one address, and its people arrive at the same time.
 PACE = "60 per minute"
+# One address speaks for everybody: an administrator may sign all people out at once.
+PROVIDERS_PACE = "600 per minute"
 PATIENCE = timedelta(minutes=30)
 TABS = 5
 """How many sign-ins one browser may have under way at once; the oldest is forgotten."""
@@ -90,6 +96,24 @@ def end() -> Response:
     return redirect(address or url_for("identity.ended"), code=303)
 
 
+@bp.post("/deconnexion/par-le-fournisseur")
+@public
+@limiter.limit(PROVIDERS_PACE)
+def end_by_provider() -> tuple[dict[str, str], int]:
+    """The provider says that somebody has signed out there, or was (OpenID Connect Back-Channel Logout 1.0)."""
+    try:
+        logout = provider.read_logout(request.form.get("logout_token", ""))
+        ended = others.end_by_provider(logout)
+    except (DomainError, RedisError) as error:
+        log.warning("logout_refused", exc_type=type(error).__name__, reference=str(error))
+        return {"error": "invalid_request"}, 400  # whatever the reason, says the specification
+    log.info("logout_by_provider", count=ended)
+    return {}, 200
+
+
+csrf.exempt(end_by_provider)  # the signature of the token stands for it
+
+
 @bp.get("/deconnexion/faite")
 @public
 def ended() -> str:
@@ -134,7 +158,7 @@ def _sign_in(attempt: Attempt) -> None:
         request.args.get("code", ""), redirect_uri=_redirect_uri(), nonce=attempt.nonce, verifier=attempt.verifier
     )
     user = identity.sign_in(person, default_organisation=_settings().crm_organisation, at=at)
-    sessions.begin(user, tokens, at=at)
+    sessions.begin(user, tokens, person, at=at)
 
 
 def _refuse_errors() -> None:

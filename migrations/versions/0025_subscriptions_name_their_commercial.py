@@ -1,6 +1,6 @@
 """Subscriptions carry their client's present commercial, so that figures of a team need no join.
 
-Revision: 0026, after 0025
+Revision: 0025, after 0024
 
 Nobody has to stop selling or charging: triggers first, then the rows that are there in lots that are committed one by
 one, then the index beside the writers. Killed at any point it is run again and goes on.
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026"
+revision = "0025"
 down_revision = "0024"
 branch_labels = None
 depends_on = None
