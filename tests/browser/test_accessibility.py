@@ -73,6 +73,7 @@ PAGES = (
     "/factures",
     "/factures/{invoice}",
     "/synchronisations",
+    "/mes-sessions",
 )
 
 
