@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from demo.home import open_home, port_of, read_json, secrets_of, write_json
+from demo.home import PortTakenError, open_home, port_of, read_json, secrets_of, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 REALM = ROOT / "deploy" / "keycloak" / "realm.json"
@@ -43,7 +43,7 @@ def main() -> int:
             install(home)
             return 0
         become_keycloak(home, os.environ)
-    except KeycloakError as error:
+    except (KeycloakError, PortTakenError) as error:
         print(f"bin/keycloak: {error}", file=sys.stderr)
     return 1
 

@@ -449,14 +449,16 @@ def test_keycloak_is_down_for_a_minute(
         page = sign_in(administration.person("commercial"))
     watch = Stopwatch()
     world.switch_keycloak_off()
-    went_on = until(lambda: status(page) != 200, within=60)
-    assert status(page) == 503
-    page.goto("/clients")
-    expect(page.get_by_text("Le service de connexion ne répond pas")).to_be_visible()
-    shot(page, "keycloak-down")
-    assert httpx.get(f"{world.url}/connexion").status_code == 503
-    time.sleep(max(0.0, 60 - watch.seconds))
-    world.switch_keycloak_on()
+    try:
+        went_on = until(lambda: status(page) != 200, within=60)
+        assert status(page) == 503
+        page.goto("/clients")
+        expect(page.get_by_text("Le service de connexion ne répond pas")).to_be_visible()
+        shot(page, "keycloak-down")
+        assert httpx.get(f"{world.url}/connexion").status_code == 503
+        time.sleep(max(0.0, 60 - watch.seconds))
+    finally:
+        world.switch_keycloak_on()
     back = until(lambda: status(page) == 200, within=30)
     figure(
         "Keycloak down for a minute, tokens of 30 s",

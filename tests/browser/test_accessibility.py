@@ -75,6 +75,7 @@ PAGES = (
     "/factures",
     "/factures/{invoice}",
     "/synchronisations",
+    "/mes-sessions",
 )
 
 

@@ -311,6 +311,15 @@ def test_during_an_outage_people_go_on_as_long_as_their_token_lives_and_nobody_i
     assert signed_in.get("/sonde").status_code == 200
 
 
+def test_nobody_is_sent_to_a_provider_that_has_gone_down(
+    signed_in: FlaskClient, provider: LocalProvider, app: Flask
+) -> None:
+    provider.discovery = {"issuer": "https://broken.example"}
+    page = app.test_client().get("/connexion")
+    assert page.status_code == 503
+    assert "Le service de connexion ne répond pas" in page.text
+
+
 def test_a_provider_that_is_down_is_not_asked_by_every_session(
     signed_in: FlaskClient, provider: LocalProvider, app: Flask
 ) -> None:

@@ -131,6 +131,7 @@ def authorization_address(*, redirect_uri: str, state: str, nonce: str, verifier
     ``anew`` asks for the password even of somebody whom the provider knows, so that they may be somebody else.
     """
     provider = _current()
+    provider.require_up()
     prompt = {"prompt": "login"} if anew else {}
     with provider.client() as client:
         address, _state = client.create_authorization_url(
@@ -256,10 +257,20 @@ class _Provider:
 
         Otherwise every request of every session would wait for a time-out of its own.
         """
+        with self._rested():
+            return self.fetch(grant_type="refresh_token", refresh_token=refresh_token)
+
+    def require_up(self) -> None:
+        """Raise UnavailableError while it does not answer: a browser sent there would show an error page of its own."""
+        with self._rested(), _outages():
+            self._discover()
+
+    @contextmanager
+    def _rested(self) -> Iterator[None]:
         if time.monotonic() < self._rests_until:
             raise UnavailableError(OUTAGE)
         try:
-            return self.fetch(grant_type="refresh_token", refresh_token=refresh_token)
+            yield
         except UnavailableError:
             self._rests_until = time.monotonic() + OUTAGE_PAUSE
             raise
