@@ -18,7 +18,11 @@ from webapp.factory import create_app
 SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event", "identity.end_by_provider"}
 """Called by machines: a signature over the body stands for session and CSRF token."""
 
-PUBLIC = {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED
+LINKS = {"means_link.show", "means_link.thank", "means_link.leave"}
+"""Whose address holds a secret that a client was given."""
+PUBLIC = (
+    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED | LINKS
+)
 """Whoever adds a view here says that strangers may see it."""
 
 ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}

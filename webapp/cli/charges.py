@@ -17,6 +17,7 @@ from webapp.services import outbox
 from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping
 from webapp.services.invoices import finalising
+from webapp.services.means_requests import looking
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -77,6 +78,7 @@ def sweep(as_json: bool) -> None:
         "refunds": refunds_sweeping.sweep(at=at),
         "outbox": outbox.sweep(at=at),
         "webhooks": webhooks.sweep(at=at),
+        "means_requests": looking.sweep(at=at),
         "bank_files": files.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
