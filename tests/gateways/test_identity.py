@@ -263,7 +263,7 @@ def test_a_withdrawn_key_is_trusted_for_five_minutes_at_most(
 ) -> None:
     redeem()
     provider.published = [new_key("second")]
-    later(299)
+    later(239)
     redeem()
     later(301)
     with pytest.raises(identity.SignInError):

@@ -38,8 +38,8 @@ CLOCK_SKEW = 30
 """Seconds by which our clock and the provider's may differ."""
 METADATA_LIFE = 3600.0
 """Seconds after which the provider's addresses are asked for again."""
-KEYS_LIFE = 300.0
-"""Seconds after which keys are asked for again: a key that was withdrawn is trusted no longer."""
+KEYS_LIFE = 240.0
+"""Seconds after which keys are asked for again, so that a withdrawn one is not trusted for five minutes."""
 UNKNOWN_KEY_PAUSE = 5.0
 """Seconds between two fetches of keys for an unknown key id, so that forged tokens do not become traffic."""
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
