@@ -411,3 +411,15 @@ def test_pages_are_looked_at_ever_more_seldom(desk: Desk) -> None:
         clock.start_at(page.next_look_at + timedelta(hours=len(waits) - 1))
         looking.look_at_due(desk.organisation_id, at=clock.now())
     assert waits[0] <= timedelta(minutes=1) < waits[2] <= timedelta(minutes=10)
+
+
+def test_a_subscription_that_went_to_another_company_is_not_paid_to_the_first(desk: Desk) -> None:
+    request = desk.ask(takes_payment=True)
+    other = factories.CompanyFactory(name="Autre société")
+    desk.subscription.company_id = other.id
+    db.session.commit()
+    desk.choose(desk.open(request), "card")
+    desk.look()
+    assert desk.request().status is DONE
+    assert desk.bank.ledger()["count"] == 0
+    assert (desk.rows(type(desk.subscription))[0].saved_method_id, desk.attempts()) == (None, [])

@@ -66,9 +66,9 @@ def claim(
     None where there is nothing to pay now: it is paid, under way, or somebody else has it in hand.
     """
     if charge_id is None:
-        charge_id = _claim_first(subscription_id, at=at)
+        charge_id = _claim_first(subscription_id, account, at=at)
     charge = _lock(charge_id) if charge_id else None
-    if charge is None or not _is_free(charge):
+    if charge is None or not _is_free(charge) or charge.company_id != account.company_id:
         return None
     effects.move(charge, ChargeStatus.AUTHENTICATING, at=at)
     effects.set_attention(charge, None, at=at)
@@ -95,7 +95,7 @@ def claim(
     return attempt
 
 
-def _claim_first(subscription_id: UUID, *, at: datetime) -> UUID | None:
+def _claim_first(subscription_id: UUID, account: ProviderAccount, *, at: datetime) -> UUID | None:
     """The charge of the first cycle, made where there is none yet, as the engine makes one that nothing can pay.
 
     Charges are locked before subscriptions: one that somebody makes meanwhile is left for another time.
@@ -105,7 +105,7 @@ def _claim_first(subscription_id: UUID, *, at: datetime) -> UUID | None:
     if charge_id is not None:
         return charge_id
     subscription = lifecycle.find_for_update(subscription_id)
-    if find_first_amount(subscription, at=at) is None:
+    if subscription.company_id != account.company_id or find_first_amount(subscription, at=at) is None:
         return None
     [charge] = claiming.insert_charges([subscription], {subscription.id: Means()}, at=at)
     effects.settle_unasked([charge.id], {subscription.id: subscription}, at=at)

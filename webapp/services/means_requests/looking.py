@@ -215,7 +215,8 @@ def _complete(request: MeansRequest, page: HostedPage, outcome: PageOutcome, *, 
     _make_default(request, saved, at=at)
     if request.subscription_id is not None:
         subscription = lifecycle.find_for_update(request.subscription_id)
-        if not subscription.status.is_final:
+        # It may have gone to another company since, which has no part in what this one's provider keeps.
+        if not subscription.status.is_final and subscription.company_id == request.account.company_id:
             editing.pay_by_saved(subscription, saved, by=None, at=at)
     words = {"means_request": [None, request.code], "payment_method": [None, saved.label]}
     tell(request, EventKind.MEANS_SAVED, words, by=None, at=at)
