@@ -7,10 +7,11 @@ from threading import Event
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
+from tests.waiting import until_somebody_waits
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.providers import Provider
@@ -46,11 +47,7 @@ def test_a_subscription_made_while_the_default_changes_follows_the_new_one(app: 
                 fields = PaymentFields(method="card", saved_method_id=new)
                 defaults.set_default(client_id, company_id, fields, by=None, at=AT)
                 is_changed.set()
-                waits = "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-                for _ in range(2_000):
-                    if db.session.scalar(text(waits)):
-                        break
-                    db.session.execute(text("SELECT pg_stat_clear_snapshot(), pg_sleep(0.005)"))
+                until_somebody_waits()
             db.session.remove()
 
     def create() -> UUID:
