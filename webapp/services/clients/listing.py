@@ -33,7 +33,14 @@ from webapp.models.commercials import Commercial
 from webapp.services import capped_counts, keyset
 from webapp.services.capped_counts import Count
 from webapp.services.clients.search import find_terms
-from webapp.services.clients.selection import ClientSort, ClientsView, Conditions, conditions_of, filters_of
+from webapp.services.clients.selection import (
+    ClientSort,
+    ClientsView,
+    Conditions,
+    ConsentStanding,
+    conditions_of,
+    filters_of,
+)
 
 Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
@@ -139,7 +146,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
         return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
-    if terms:
+    if terms or _is_scattered(view):
         nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
         if all(row.total <= capped_counts.COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
@@ -148,7 +155,12 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
 
 def _is_plain(view: ClientsView) -> bool:
     """Whether its statement needs nothing looked up first, and may be kept: making it costs more than running it."""
-    return not view.search and view.team is None
+    return not view.search and view.team is None and not _is_scattered(view)
+
+
+def _is_scattered(view: ClientsView) -> bool:
+    """Whether those it holds may be few anywhere in the order: they are gathered, as what a search finds is."""
+    return view.consent is not None and view.consent.standing is not ConsentStanding.NOT_GIVEN
 
 
 @lru_cache(maxsize=KEPT)
@@ -163,11 +175,11 @@ def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
 
 
 def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> ClientList:
-    """Gathered, if the matches are not too many; else, and for a team, by walking."""
+    """Gathered, if the matches are not too many; else, and for a team alone, by walking."""
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
-    if terms:
+    if terms or _is_scattered(view):
         gathered = _read(view, position, partial(_gathering, view, conditions))
         if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered
