@@ -161,7 +161,9 @@ def _refuse_unproved(fields: ConsentFields, wording: ConsentWording | None, note
 def _find_proof(client_id: UUID, fields: ConsentFields, *, by: User | None, at: datetime) -> UUID | None:
     """The document, held so that nobody takes it away meanwhile; a file becomes one."""
     if fields.upload is not None and by is not None:
-        return add_document(client_id, fields.upload.name, fields.upload.content, by=by, at=at).id
+        document = add_document(client_id, fields.upload.name, fields.upload.content, by=by, at=at)
+        db.session.flush()
+        return document.id
     if fields.document_id is None:
         return None
     of_client = select(Document.id).where(Document.id == fields.document_id, Document.client_id == client_id)

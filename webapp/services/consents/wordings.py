@@ -135,8 +135,9 @@ def _shipped(purpose: ConsentPurpose, came_at: datetime) -> ConsentWording:
 
 
 def _came_at() -> datetime:
-    """When the organisation came: from then on our texts hold."""
-    return db.session.scalars(select(Organisation.created_at).where(Organisation.id == current_organisation_id())).one()
+    """The beginning of the day on which the organisation came: from then on our texts hold."""
+    wanted = select(Organisation.created_at).where(Organisation.id == current_organisation_id())
+    return clock.start_of(db.session.scalars(wanted).one().astimezone(clock.PARIS).date())
 
 
 def _store_shipped(purpose: ConsentPurpose) -> None:
