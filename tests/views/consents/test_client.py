@@ -38,7 +38,7 @@ def subject(cast: Cast) -> Client:
 def form(**values: Any) -> dict[str, Any]:
     """What « Noter un accord » sends when nothing is changed in it."""
     usual = {"finalite": "prospection_email", "accord": "1", "canal": "phone", "date": "2026-11-20"}
-    return usual | {"id": str(new_id()), "texte": "", "note": ""} | values
+    return usual | {"consentement": str(new_id()), "texte": "", "note": ""} | values
 
 
 def send(browser: FlaskClient, client: Client, **values: Any) -> TestResponse:
@@ -68,6 +68,7 @@ def test_under_htmx_the_tab_comes_back_with_its_address(client: FlaskClient, sub
     assert answer.headers["HX-Replace-Url"] == f"/clients/{subject.id}?onglet=consentements"
     assert "<h1>" not in answer.text
     assert states(answer.text)["prospection_email"] == "given"
+    assert 'id="noter-prospection_email-accord" data-refocus' in answer.text
     assert "Consentement enregistré" in answer.text
     refused = client.post(address, data=form(canal="paper"), headers=HTMX)
     assert refused.status_code == 422
@@ -169,7 +170,9 @@ def test_each_control_says_what_it_is_for(client: FlaskClient, subject: Client) 
     assert "Noter un refus : Prospection par téléphone" in names
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert len(set(re.findall(r'name="id" value="([^"]+)"', page))) == len(names)  # each is its own, sent once
+    assert len(set(re.findall(r'name="consentement" value="([^"]+)"', page))) == len(
+        names
+    )  # each is its own, sent once
 
 
 def test_the_number_of_queries_does_not_grow(client: FlaskClient, subject: Client, cast: Cast) -> None:

@@ -134,6 +134,7 @@ def _consents(client: Client) -> dict[str, Any]:
         "taken": documents.TAKEN,
         "new_id": new_id,
         "may_edit_wordings": current_user().has_role(Role.ADMIN),
+        "noted": None,
         "written": None,
         "problem": None,
     }

@@ -65,7 +65,7 @@ def add(client_id: UUID) -> ResponseReturnValue:
         consent = record(
             client_id,
             _written(),
-            consent_id=read(UUID, request.form.get("id")),
+            consent_id=read(UUID, request.form.get("consentement")),
             by=current_user(),
             at=clock.now(),
         )
@@ -74,7 +74,7 @@ def add(client_id: UUID) -> ResponseReturnValue:
     _say(consent)
     if not is_fragment_request():
         return redirect(_address(client_id), 303)
-    response = make_response(tabs.page(client_id, ClientTab.CONSENTS))
+    response = make_response(tabs.page(client_id, ClientTab.CONSENTS, noted=consent.purpose))
     response.headers["HX-Replace-Url"] = _address(client_id)
     return response
 
