@@ -413,9 +413,16 @@ class TestConsents:
         middle = db.session.get_one(Client, (cast.organisation.id, rows[1].id))
         assert listing.find_neighbours(view, middle) == (rows[0].id, rows[2].id)
 
-    @pytest.mark.parametrize("standing", list(ConsentStanding))
-    def test_a_page_is_one_statement(self, cast: Cast, standing: ConsentStanding) -> None:
-        self._fill(cast)
+    @pytest.mark.parametrize(
+        ("standing", "number"),
+        [(ConsentStanding.GIVEN, 2), (ConsentStanding.NOT_GIVEN, 1), (ConsentStanding.OPPOSED, 2)],
+    )
+    @pytest.mark.parametrize("cap", [1, 10_000])
+    def test_a_page_is_one_statement_and_one_to_see_whether_they_are_few(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch, standing: ConsentStanding, number: int, cap: int
+    ) -> None:
+        self._fill(cast, 2)
+        monkeypatch.setattr(capped_counts, "COUNT_CAP", cap)
         with recorded_queries() as queries:
             list_clients(ClientsView(consent=ConsentFilter(self.EMAIL, standing)))
-        assert len(queries) == 1
+        assert len(queries) == number

@@ -30,6 +30,7 @@ from webapp.extensions import db
 from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
+from webapp.models.consents import PresentConsent
 from webapp.services import capped_counts, keyset
 from webapp.services.capped_counts import Count
 from webapp.services.clients.search import find_terms
@@ -37,9 +38,11 @@ from webapp.services.clients.selection import (
     ClientSort,
     ClientsView,
     Conditions,
+    ConsentFilter,
     ConsentStanding,
     conditions_of,
     filters_of,
+    stands_to,
 )
 
 Statement = Select[*tuple[Any, ...]]
@@ -146,7 +149,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
         return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
-    if terms or _is_scattered(view):
+    if terms or _are_few(view.consent):
         nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
         if all(row.total <= capped_counts.COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
@@ -155,12 +158,19 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
 
 def _is_plain(view: ClientsView) -> bool:
     """Whether its statement needs nothing looked up first, and may be kept: making it costs more than running it."""
-    return not view.search and view.team is None and not _is_scattered(view)
+    is_counted_first = view.consent is not None and view.consent.standing is not ConsentStanding.NOT_GIVEN
+    return not view.search and view.team is None and not is_counted_first
 
 
-def _is_scattered(view: ClientsView) -> bool:
-    """Whether those it holds may be few anywhere in the order: they are gathered, as what a search finds is."""
-    return view.consent is not None and view.consent.standing is not ConsentStanding.NOT_GIVEN
+def _are_few(consent: ConsentFilter | None) -> bool:
+    """Whether those who stand so to the purpose are gathered, as what a search finds is: they may be anywhere in the
+    order. Those who have not given are most of all, unless nearly everybody has.
+    """
+    if consent is None or consent.standing is ConsentStanding.NOT_GIVEN:
+        return False
+    found = select(PresentConsent.client_id).where(*stands_to(consent)).limit(capped_counts.COUNT_CAP + 1)
+    number = select(func.count()).select_from(found.subquery())
+    return db.session.execute(number).scalar_one() <= capped_counts.COUNT_CAP
 
 
 @lru_cache(maxsize=KEPT)
@@ -179,11 +189,13 @@ def _search(view: ClientsView, position: keyset.Position | None, exact: bool) ->
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
-    if terms or _is_scattered(view):
+    if terms or _are_few(view.consent):
         gathered = _read(view, position, partial(_gathering, view, conditions))
         if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered
         number = number if exact else literal(gathered.total.number)
+    elif view.consent and not exact and not replace(view, consent=None).is_narrowed:
+        number = literal(capped_counts.COUNT_CAP + 1)
     return _read(view, position, partial(_walking, view, conditions, number))
 
 

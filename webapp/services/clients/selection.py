@@ -117,7 +117,7 @@ def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
         *(column == value for column, value in filters_of(view)),
         *([_in_team(view.team)] if view.team else []),
         *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
-        *([_stands_to(view.consent)] if view.consent else []),
+        *([_stands(view.consent)] if view.consent else []),
         *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
     ]
 
@@ -129,15 +129,16 @@ def _in_team(team_id: UUID) -> ColumnElement[bool]:
     )
 
 
-def _stands_to(consent: ConsentFilter) -> ColumnElement[bool]:
+def _stands(consent: ConsentFilter) -> ColumnElement[bool]:
+    found = exists().where(linked(Client, PresentConsent.client_id), *stands_to(consent))
+    return ~found if consent.standing is ConsentStanding.NOT_GIVEN else found
+
+
+def stands_to(consent: ConsentFilter) -> Conditions:
+    """What a consent that holds must meet; of NOT_GIVEN, what none must meet."""
     given = consent.standing is not ConsentStanding.OPPOSED
     states = [ConsentState.GIVEN] if given else [ConsentState.WITHDRAWN, ConsentState.REFUSED]
-    found = exists().where(
-        linked(Client, PresentConsent.client_id),
-        PresentConsent.purpose == consent.purpose,
-        PresentConsent.state.in_(states),
-    )
-    return ~found if consent.standing is ConsentStanding.NOT_GIVEN else found
+    return [PresentConsent.purpose == consent.purpose, PresentConsent.state.in_(states)]
 
 
 def filters_of(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:
