@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Integer,
     Row,
     Select,
     bindparam,
@@ -129,7 +130,9 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
     """
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
     if _is_plain(view):
-        clients_page = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
+        kept = replace(view, cursor="")
+        statement = partial(_plain_gathering, kept) if _are_few(view.consent) else partial(_plain_page, kept, exact)
+        clients_page = _read(view, position, statement)
     else:
         clients_page = _search(view, position, exact)
     return clients_page._replace(total=capped_counts.capped(clients_page.total.number, exact=exact))
@@ -146,10 +149,10 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     key, _ = _KEYS[view.sort.ascending]
     here = keyset.Position(getattr(client, key.key), client.id)
     if _is_plain(view):
-        return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
+        return _neighbours(_nearest(_plain_nearest(replace(view, cursor=""), _are_few(view.consent)), here))
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
-    if terms or _are_few(view.consent):
+    if terms:
         nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
         if all(row.total <= capped_counts.COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
@@ -158,44 +161,60 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
 
 def _is_plain(view: ClientsView) -> bool:
     """Whether its statement needs nothing looked up first, and may be kept: making it costs more than running it."""
-    is_counted_first = view.consent is not None and view.consent.standing is not ConsentStanding.NOT_GIVEN
-    return not view.search and view.team is None and not is_counted_first
+    return not view.search and view.team is None
 
 
 def _are_few(consent: ConsentFilter | None) -> bool:
     """Whether those who stand so to the purpose are gathered, as what a search finds is: they may be anywhere in the
     order. Those who have not given are most of all, unless nearly everybody has.
     """
-    if consent is None or consent.standing is ConsentStanding.NOT_GIVEN:
+    if consent is None or not _is_asked_first(consent):
         return False
-    found = select(PresentConsent.client_id).where(*stands_to(consent)).limit(capped_counts.COUNT_CAP + 1)
-    number = select(func.count()).select_from(found.subquery())
-    return db.session.execute(number).scalar_one() <= capped_counts.COUNT_CAP
+    most = {"most": capped_counts.COUNT_CAP + 1}
+    return db.session.execute(_number_who_stand(consent), most).scalar_one() <= capped_counts.COUNT_CAP
+
+
+def _is_asked_first(consent: ConsentFilter | None) -> bool:
+    return consent is not None and consent.standing is not ConsentStanding.NOT_GIVEN
+
+
+@lru_cache(maxsize=KEPT)
+def _number_who_stand(consent: ConsentFilter) -> Select[int]:
+    found = select(PresentConsent.client_id).where(*stands_to(consent)).limit(bindparam("most", type_=Integer))
+    return select(func.count()).select_from(found.subquery())
 
 
 @lru_cache(maxsize=KEPT)
 def _plain_page(view: ClientsView, exact: bool, way: _Way) -> Statement:
     conditions = conditions_of(view, [])
-    return _walking(view, conditions, _number_of(conditions, exact), way)
+    is_known = not exact and _is_asked_first(view.consent) and not replace(view, consent=None).is_narrowed
+    number = literal(capped_counts.COUNT_CAP + 1) if is_known else _number_of(conditions, exact)
+    return _walking(view, conditions, number, way)
 
 
 @lru_cache(maxsize=KEPT)
-def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
-    return _both_ways(partial(_walking, view, conditions_of(view, []), _UNCOUNTED, columns=[Client.id]))
+def _plain_gathering(view: ClientsView, way: _Way) -> Statement:
+    return _gathering(view, conditions_of(view, []), way)
+
+
+@lru_cache(maxsize=KEPT)
+def _plain_nearest(view: ClientsView, are_few: bool) -> CompoundSelect[*tuple[Any, ...]]:
+    conditions = conditions_of(view, [])
+    if are_few:
+        return _both_ways(partial(_gathering, view, conditions, columns=[Client.id]))
+    return _both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id]))
 
 
 def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> ClientList:
-    """Gathered, if the matches are not too many; else, and for a team alone, by walking."""
+    """Gathered, if the matches are not too many; else, and for a team, by walking."""
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
-    if terms or _are_few(view.consent):
+    if terms:
         gathered = _read(view, position, partial(_gathering, view, conditions))
         if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered
         number = number if exact else literal(gathered.total.number)
-    elif view.consent and not exact and not replace(view, consent=None).is_narrowed:
-        number = literal(capped_counts.COUNT_CAP + 1)
     return _read(view, position, partial(_walking, view, conditions, number))
 
 
