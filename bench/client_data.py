@@ -90,6 +90,34 @@ WHERE clients.organisation_id = %(organisation)s AND clients.contracts_count > 0
 """
 
 
+# Of a million clients: most have agreed to be called, many to e-mails, 5,000 to SMS, and a dozen to partners.
+CONSENTS = """
+INSERT INTO consents (organisation_id, id, client_id, purpose, state, at, channel, created_at)
+SELECT organisation_id, gen_random_uuid(), id, purpose, state, created_at, 'shop', created_at
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM clients WHERE organisation_id = %(organisation)s) clients
+CROSS JOIN LATERAL (VALUES
+  ('prospection_phone', CASE WHEN n %% 20 > 0 THEN 'given' END),
+  ('prospection_email', CASE WHEN n %% 10 < 4 THEN 'given' WHEN n %% 100 > 96 THEN 'withdrawn' END),
+  ('prospection_sms', CASE WHEN n %% 200 = 0 THEN 'given' END),
+  ('partners', CASE WHEN n %% 80000 = 1 THEN 'given' END)
+) said (purpose, state)
+WHERE state IS NOT NULL
+"""
+PRESENT_CONSENTS = """
+INSERT INTO present_consents (organisation_id, client_id, purpose, state, at, consent_id)
+SELECT organisation_id, client_id, purpose, state, at, id FROM consents WHERE organisation_id = %(organisation)s
+"""
+
+
+def make_consents(owner: psycopg.Connection, say: Callable[[str], None]) -> None:
+    """What the clients of ``make_clients`` have consented to; one row for each purpose that a client spoke about."""
+    with owner.transaction(), without_indexes(owner, "consents", "present_consents"):
+        for statement in (CONSENTS, PRESENT_CONSENTS):
+            owner.execute(statement, {"organisation": ORGANISATION})
+    owner.execute("VACUUM ANALYZE")
+    say("consents")
+
+
 def make_clients(
     owner: psycopg.Connection,
     size: int,

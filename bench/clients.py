@@ -19,7 +19,7 @@ from uuid import UUID
 
 import psycopg
 
-from bench.client_data import ORGANISATION, USER, make_clients
+from bench.client_data import ORGANISATION, USER, make_clients, make_consents
 from bench.databases import dsn, open_database, settings_of
 from bench.report import Line, Report
 from bench.turns import REQUESTS, ROUNDS, Page, Server, Times, take_turns
@@ -39,7 +39,7 @@ SEARCH_LIMIT = 60.0
 PATIENCE = 30
 """Seconds for gunicorn to start."""
 COMMON = "common: "
-"""Searches that find thousands, as nobody means to: they may grow with the clients, within SEARCH_LIMIT."""
+"""Views that find thousands far apart, as nobody means to: they may grow with the clients, within SEARCH_LIMIT."""
 
 
 def run(size: int = 1_000_000) -> Report:
@@ -79,8 +79,8 @@ def _serve(size: int) -> Iterator[Organisation]:
     _say(f"{size:,} clients: preparing")
     environment = open_database(
         f"bench_clients_{size}",
-        fill=lambda owner: make_clients(owner, size, _say),
-        is_full=f"SELECT count(*) = {size} FROM clients",
+        fill=lambda owner: _fill(owner, size),
+        is_full=f"SELECT count(*) = {size} AND EXISTS (SELECT FROM present_consents) FROM clients",
     )
     port = _free_port()
     environment |= {"PORT": str(port), "WEB_CONCURRENCY": "1", "PYTHONPATH": str(ROOT)}
@@ -93,6 +93,11 @@ def _serve(size: int) -> Iterator[Organisation]:
             yield Organisation(servers, cookie, _views(environment["DATABASE_URL"], size))
         finally:
             process.terminate()
+
+
+def _fill(owner: psycopg.Connection, size: int) -> None:
+    make_clients(owner, size, _say)
+    make_consents(owner, _say)
 
 
 def _views(database_url: str, size: int) -> dict[str, str]:
@@ -120,6 +125,15 @@ def _views(database_url: str, size: int) -> dict[str, str]:
         "prospects, most contracts": {"statut": "prospect", "tri": "-contrats"},
         "commercial, 0.1 %, by town": {"commercial": smallest, "tri": "-ville"},
         "source and status": {"source": "crm", "statut": "inactive"},
+        "consent given by 95 %": {"consentement": "prospection_phone.donne"},
+        "consent given by 40 %": {"consentement": "prospection_email.donne"},
+        f"{COMMON}consent given by 0.5 %": {"consentement": "prospection_sms.donne", "tri": "-modification"},
+        "consent given by a dozen": {"consentement": "partners.donne"},
+        f"{COMMON}consent not given by 5 %": {"consentement": "prospection_phone.non-donne"},
+        "consent not given by 60 %": {"consentement": "prospection_email.non-donne"},
+        "consent not given by all": {"consentement": "satisfaction.non-donne", "tri": "-ville"},
+        f"{COMMON}consent withdrawn by 3 %": {"consentement": "prospection_email.retire"},
+        "consent and source": {"consentement": "prospection_email.donne", "source": "crm"},
         "search two words": {"q": "martin jean"},
         "search e-mail fragment": {"q": "jmartin1"},
         "search telephone digits": {"q": "06 39 98 1"},

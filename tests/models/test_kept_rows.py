@@ -9,6 +9,7 @@ from tests.conftest import Cast
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import AttemptStatus, ChargeAttempt
+from webapp.models.consents import Consent, ConsentChannel, ConsentPurpose, ConsentState, ConsentWording
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.models.timeline import EventKind, TimelineEvent
 
@@ -52,6 +53,42 @@ def test_the_history_of_subscriptions_is_only_added_to(cast: Cast) -> None:
     db.session.flush()
     refused("UPDATE subscription_history SET annual_after = 0")
     refused("DELETE FROM subscription_history")
+
+
+def test_consents_and_their_wordings_are_only_added_to(cast: Cast) -> None:
+    client = factories.ClientFactory()
+    wording = ConsentWording(
+        purpose=ConsentPurpose.SATISFACTION, version=1, text="Oui", active_from=clock.now(), user_id=cast.admin.id
+    )
+    db.session.add(wording)
+    db.session.flush()
+    consent = Consent(
+        client_id=client.id,
+        purpose=ConsentPurpose.SATISFACTION,
+        state=ConsentState.GIVEN,
+        at=clock.now(),
+        channel=ConsentChannel.SHOP,
+        wording_id=wording.id,
+        user_id=cast.admin.id,
+    )
+    db.session.add(consent)
+    db.session.flush()
+    for table, column in (("consents", "note"), ("consent_wordings", "text")):
+        refused(f"UPDATE {table} SET {column} = 'x'")
+        refused(f"DELETE FROM {table}")
+    for statement in (
+        "UPDATE present_consents SET state = 'withdrawn'",
+        "DELETE FROM present_consents",
+        "INSERT INTO present_consents SELECT organisation_id, client_id, 'partners', state, at, consent_id"
+        " FROM present_consents",
+    ):
+        refused(statement, because="not written by hand")
+    db.session.delete(cast.admin)
+    db.session.flush()
+    assert db.session.execute(text("SELECT count(*), count(user_id) FROM consents")).one() == (1, 0)
+    db.session.delete(client)  # all that is its own goes with it
+    db.session.flush()
+    assert db.session.execute(text("SELECT count(*) FROM present_consents")).scalar_one() == 0
 
 
 def test_what_an_attempt_asked_for_stays_and_what_became_of_it_is_written(cast: Cast) -> None:

@@ -276,6 +276,7 @@ def test_every_template_is_rendered_by_a_visit(
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)
     assert stranger.get("/moyen-de-paiement/inconnu").status_code == 404
+    assert stranger.get("/desabonnement/inconnu").status_code == 404
     assert stranger.get("/connexion").status_code == 503  # nobody answers for the identity provider here
     admin_client.post("/deconnexion", follow_redirects=True)
     cast.colleague.roles = []

@@ -6,6 +6,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     charges,
     clients,
     commercials,
+    consents,
     contracts,
     coupons,
     documents,

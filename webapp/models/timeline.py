@@ -61,6 +61,9 @@ class EventKind(StrEnum):
     CHARGE_DECIDED = "charge_decided"
     REFUND_FAILED = "refund_failed"
     CREDIT_NOTE_MADE = "credit_note_made"
+    CONSENT_GIVEN = "consent_given"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    CONSENT_REFUSED = "consent_refused"
 
     @property
     def label(self) -> str:
@@ -110,6 +113,9 @@ class EventKind(StrEnum):
             "charge_decided": "Décision sur un prélèvement",
             "refund_failed": "Remboursement échoué",
             "credit_note_made": "Avoir établi",
+            "consent_given": "Consentement donné",
+            "consent_withdrawn": "Consentement retiré",
+            "consent_refused": "Consentement refusé",
         }[self.value]
 
 

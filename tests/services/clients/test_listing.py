@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert
@@ -18,6 +18,7 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client, ClientStatus, Source
+from webapp.models.consents import ConsentChannel, ConsentPurpose
 from webapp.services import capped_counts, keyset
 from webapp.services.capped_counts import Count
 from webapp.services.clients import listing
@@ -27,7 +28,16 @@ from webapp.services.clients.listing import (
     count_clients,
     list_clients,
 )
-from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientSort, ClientsView, SourceFilter, filters_of
+from webapp.services.clients.selection import (
+    WITHOUT_COMMERCIAL,
+    ClientSort,
+    ClientsView,
+    ConsentFilter,
+    ConsentStanding,
+    SourceFilter,
+    filters_of,
+)
+from webapp.services.consents.recording import ConsentFields, record
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -339,3 +349,80 @@ def test_commercials_are_offered_by_name_those_who_left_included(cast: Cast) -> 
     names = [name for _, name in listing.list_all_commercials()]
     assert names[0] == "Zoé Ancien"
     assert len(names) == 3
+
+
+class TestConsents:
+    EMAIL, SMS = ConsentPurpose.PROSPECTION_EMAIL, ConsentPurpose.PROSPECTION_SMS
+
+    def _say(self, client_id: UUID, cast: Cast, *said: bool, purpose: ConsentPurpose = EMAIL) -> None:
+        for hour, agrees in enumerate(said):
+            fields = ConsentFields(purpose=purpose, agrees=agrees, channel=ConsentChannel.PHONE)
+            record(client_id, fields, by=cast.commercial, at=NOW + timedelta(hours=hour))
+
+    def _fill(self, cast: Cast, times: int = 1) -> None:
+        for n in range(times):
+            for name, said in (("Oui", [True]), ("Non", [False]), ("Plus", [True, False]), ("Rien", [])):
+                client = factories.ClientFactory(last_name=f"{name}{n}", first_name="")
+                self._say(client.id, cast, *said)
+                self._say(client.id, cast, not said, purpose=self.SMS)
+
+    @pytest.mark.parametrize(
+        ("standing", "names"),
+        [
+            (ConsentStanding.GIVEN, ["Oui0"]),
+            (ConsentStanding.NOT_GIVEN, ["Non0", "Plus0", "Rien0"]),
+            (ConsentStanding.OPPOSED, ["Non0", "Plus0"]),
+        ],
+    )
+    def test_the_last_word_on_the_purpose_counts(self, cast: Cast, standing: ConsentStanding, names: list[str]) -> None:
+        self._fill(cast)
+        view = ClientsView(consent=ConsentFilter(self.EMAIL, standing))
+        assert _names(view) == names
+        assert list_clients(view).total == Count(len(names), is_capped=False)
+        assert count_clients(view).number == len(names)
+        assert _names(view, sort=ClientSort.NAME_DESCENDING) == names[::-1]
+        assert _names(view, search="ou") == [name for name in names if name == "Oui0"]
+        assert _names(view, source=SourceFilter.WOOCOMMERCE) == []
+        with tenancy.organisation(cast.other_organisation.id):
+            assert _names(view) == []
+
+    @pytest.mark.parametrize("cap", [1, 10_000])
+    @pytest.mark.parametrize("standing", list(ConsentStanding))
+    def test_pages_hold_the_same_whether_few_or_many(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch, standing: ConsentStanding, cap: int
+    ) -> None:
+        self._fill(cast, 4)
+        expected = _names(ClientsView(consent=ConsentFilter(self.EMAIL, standing)))
+        monkeypatch.setattr(listing, "PAGE_SIZE", 3)
+        monkeypatch.setattr(capped_counts, "COUNT_CAP", cap)
+        listing._plain_page.cache_clear()
+        view, found = ClientsView(consent=ConsentFilter(self.EMAIL, standing)), []
+        while True:
+            page = list_clients(view).page
+            found += [row.name for row in page.rows]
+            if not page.next_cursor:
+                break
+            view = replace(view, cursor=page.next_cursor)
+        listing._plain_page.cache_clear()
+        assert found == expected
+
+    def test_neighbours_are_of_the_same_view(self, cast: Cast) -> None:
+        self._fill(cast, 3)
+        view = ClientsView(consent=ConsentFilter(self.EMAIL, ConsentStanding.GIVEN))
+        rows = list_clients(view).page.rows
+        middle = db.session.get_one(Client, (cast.organisation.id, rows[1].id))
+        assert listing.find_neighbours(view, middle) == (rows[0].id, rows[2].id)
+
+    @pytest.mark.parametrize(
+        ("standing", "number"),
+        [(ConsentStanding.GIVEN, 2), (ConsentStanding.NOT_GIVEN, 1), (ConsentStanding.OPPOSED, 2)],
+    )
+    @pytest.mark.parametrize("cap", [1, 10_000])
+    def test_a_page_is_one_statement_and_one_to_see_whether_they_are_few(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch, standing: ConsentStanding, number: int, cap: int
+    ) -> None:
+        self._fill(cast, 2)
+        monkeypatch.setattr(capped_counts, "COUNT_CAP", cap)
+        with recorded_queries() as queries:
+            list_clients(ClientsView(consent=ConsentFilter(self.EMAIL, standing)))
+        assert len(queries) == number

@@ -91,6 +91,17 @@ def test_the_address_is_the_view(client: FlaskClient, cast: Cast) -> None:
     assert 'aria-sort="descending"' in page
 
 
+def test_consents_are_a_filter_of_the_address(client: FlaskClient, cast: Cast) -> None:
+    factories.ClientFactory(last_name="Silencieux", first_name="")
+    wanted = "prospection_email.non-donne"
+    page = client.get(f"/clients?consentement={wanted}").text
+    assert _names(page) == ["Silencieux"]
+    assert f'<option value="{wanted}" selected>Prospection par e-mail\u202f: non donné</option>' in page
+    assert _names(client.get("/clients?consentement=prospection_email.donne").text) == []
+    for unreadable in ("prospection_email", "fax.donne", "prospection_email.peut-etre", "."):
+        assert _names(client.get(f"/clients?consentement={unreadable}").text) == ["Silencieux"]
+
+
 def test_source_tous_and_sans_commercial_are_values_too(client: FlaskClient, cast: Cast) -> None:
     factories.ClientFactory(last_name="Libre", first_name="")
     factories.ClientFactory(last_name="Suivi", first_name="", commercial_id=cast.sales_rep.id)

@@ -20,7 +20,7 @@ from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
 
-TABS = ("apercu", "paiements", "activites", "documents")
+TABS = ("apercu", "paiements", "activites", "documents", "consentements")
 NOW = datetime(2026, 11, 20, 13, 5, tzinfo=UTC)
 
 

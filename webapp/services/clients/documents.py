@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import joinedload
 
-from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
+from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.french import file_size
 from webapp.gateways import document_store
@@ -19,6 +19,7 @@ from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
+from webapp.models.consents import Consent
 from webapp.models.contracts import Contract
 from webapp.models.documents import Document
 from webapp.models.identity import Role, User
@@ -42,6 +43,9 @@ _DOCUMENTS = (
     .options(joinedload(Document.user), joinedload(Document.mandate))
     .order_by(Document.created_at.desc(), Document.id.desc())
     .limit(SHOWN)
+)
+_PROOFS = select(Consent.document_id).where(
+    Consent.client_id == bindparam("client_id"), Consent.document_id.is_not(None)
 )
 _CONTRACTS = (
     select(Contract)
@@ -158,18 +162,38 @@ def _refuse_beyond_quota(size: int) -> None:
 
 
 def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetime) -> Document:
-    """Take a document away, for who added it, a manager or an admin. Raises NotFoundError, ForbiddenError."""
+    """Take a document away, for who added it, a manager or an admin. Raises NotFoundError, ForbiddenError.
+
+    One that proves a consent stays: ProofError.
+    """
     with transaction():
-        document = find_document(client_id, document_id)
+        document = _lock_document(client_id, document_id)
         if not may_remove(document, by):
             raise ForbiddenError(
                 "Seuls la personne qui l’a ajouté, un manager ou un administrateur peuvent le retirer."
             )
+        if document.id in list_proofs(client_id):
+            raise ProofError("Ce fichier prouve un consentement du client\u202f: il est gardé.")
         stored_as, organisation_id = document.stored_as, document.organisation_id
         db.session.delete(document)
         _tell(document, EventKind.DOCUMENT_REMOVED, by=by, at=at)
         after_commit(lambda: document_store.drop(stored_as, organisation_id=organisation_id))
     return document
+
+
+class ProofError(DomainError):
+    """The document shows what a client consented to."""
+
+
+def _lock_document(client_id: UUID, document_id: UUID) -> Document:
+    """The document, which nobody takes for a proof meanwhile. Raises NotFoundError."""
+    db.session.execute(select(Document.id).where(Document.id == document_id).with_for_update())
+    return find_document(client_id, document_id)
+
+
+def list_proofs(client_id: UUID) -> set[UUID]:
+    """The client's documents that prove a consent."""
+    return set(db.session.scalars(_PROOFS, {"client_id": client_id}))
 
 
 def may_remove(document: Document, user: User) -> bool:

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Integer,
     Row,
     Select,
     bindparam,
@@ -30,10 +31,20 @@ from webapp.extensions import db
 from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
+from webapp.models.consents import PresentConsent
 from webapp.services import capped_counts, keyset
 from webapp.services.capped_counts import Count
 from webapp.services.clients.search import find_terms
-from webapp.services.clients.selection import ClientSort, ClientsView, Conditions, conditions_of, filters_of
+from webapp.services.clients.selection import (
+    ClientSort,
+    ClientsView,
+    Conditions,
+    ConsentFilter,
+    ConsentStanding,
+    conditions_of,
+    filters_of,
+    stands_to,
+)
 
 Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
@@ -119,7 +130,9 @@ def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
     """
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
     if _is_plain(view):
-        clients_page = _read(view, position, partial(_plain_page, replace(view, cursor=""), exact))
+        kept = replace(view, cursor="")
+        statement = partial(_plain_gathering, kept) if _are_few(view.consent) else partial(_plain_page, kept, exact)
+        clients_page = _read(view, position, statement)
     else:
         clients_page = _search(view, position, exact)
     return clients_page._replace(total=capped_counts.capped(clients_page.total.number, exact=exact))
@@ -136,7 +149,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     key, _ = _KEYS[view.sort.ascending]
     here = keyset.Position(getattr(client, key.key), client.id)
     if _is_plain(view):
-        return _neighbours(_nearest(_plain_nearest(replace(view, cursor="")), here))
+        return _neighbours(_nearest(_plain_nearest(replace(view, cursor=""), _are_few(view.consent)), here))
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     if terms:
@@ -151,15 +164,45 @@ def _is_plain(view: ClientsView) -> bool:
     return not view.search and view.team is None
 
 
+def _are_few(consent: ConsentFilter | None) -> bool:
+    """Whether those who stand so to the purpose are gathered, as what a search finds is: they may be anywhere in the
+    order. Those who have not given are most of all, unless nearly everybody has.
+    """
+    if consent is None or not _is_asked_first(consent):
+        return False
+    most = {"most": capped_counts.COUNT_CAP + 1}
+    return db.session.execute(_number_who_stand(consent), most).scalar_one() <= capped_counts.COUNT_CAP
+
+
+def _is_asked_first(consent: ConsentFilter | None) -> bool:
+    return consent is not None and consent.standing is not ConsentStanding.NOT_GIVEN
+
+
+@lru_cache(maxsize=KEPT)
+def _number_who_stand(consent: ConsentFilter) -> Select[int]:
+    found = select(PresentConsent.client_id).where(*stands_to(consent)).limit(bindparam("most", type_=Integer))
+    return select(func.count()).select_from(found.subquery())
+
+
 @lru_cache(maxsize=KEPT)
 def _plain_page(view: ClientsView, exact: bool, way: _Way) -> Statement:
     conditions = conditions_of(view, [])
-    return _walking(view, conditions, _number_of(conditions, exact), way)
+    is_known = not exact and _is_asked_first(view.consent) and not replace(view, consent=None).is_narrowed
+    number = literal(capped_counts.COUNT_CAP + 1) if is_known else _number_of(conditions, exact)
+    return _walking(view, conditions, number, way)
 
 
 @lru_cache(maxsize=KEPT)
-def _plain_nearest(view: ClientsView) -> CompoundSelect[*tuple[Any, ...]]:
-    return _both_ways(partial(_walking, view, conditions_of(view, []), _UNCOUNTED, columns=[Client.id]))
+def _plain_gathering(view: ClientsView, way: _Way) -> Statement:
+    return _gathering(view, conditions_of(view, []), way)
+
+
+@lru_cache(maxsize=KEPT)
+def _plain_nearest(view: ClientsView, are_few: bool) -> CompoundSelect[*tuple[Any, ...]]:
+    conditions = conditions_of(view, [])
+    if are_few:
+        return _both_ways(partial(_gathering, view, conditions, columns=[Client.id]))
+    return _both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id]))
 
 
 def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> ClientList:

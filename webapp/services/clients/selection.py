@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
+from webapp.models.consents import ConsentPurpose, ConsentState, PresentConsent
 from webapp.services import keyset
 from webapp.services.clients.search import Term
 
@@ -35,6 +37,42 @@ class SourceFilter(StrEnum):
     def stored(self) -> Source | None:
         """What such clients carry; those made in the CRM carry nothing."""
         return {"winleadplus": Source.WINLEADPLUS, "woocommerce": Source.WOOCOMMERCE}.get(self.value)
+
+
+class ConsentStanding(StrEnum):
+    """How clients stand to a purpose, as the address says it: those who never said anything have not given either."""
+
+    GIVEN = "donne"
+    NOT_GIVEN = "non-donne"
+    OPPOSED = "retire"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"donne": "donné", "non-donne": "non donné", "retire": "retiré ou refusé"}[self.value]
+
+
+class ConsentFilter(NamedTuple):
+    """Clients who stand so to a purpose."""
+
+    purpose: ConsentPurpose
+    standing: ConsentStanding
+
+    @property
+    def value(self) -> str:
+        """As the address says it."""
+        return f"{self.purpose.value}.{self.standing.value}"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return f"{self.purpose.label}\u202f: {self.standing.label}"
+
+    @classmethod
+    def of(cls, value: str) -> "ConsentFilter":
+        """What an address says. Raises ValueError."""
+        purpose, _, standing = value.partition(".")
+        return cls(ConsentPurpose(purpose), ConsentStanding(standing))
 
 
 class ClientSort(keyset.Order):
@@ -63,6 +101,7 @@ class ClientsView:
     commercial: UUID | Literal["sans-commercial"] | None = None
     team: UUID | None = None
     lacks_contact: bool = False
+    consent: ConsentFilter | None = None
     sort: ClientSort = ClientSort.NAME
     cursor: str = ""
 
@@ -78,6 +117,7 @@ def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
         *(column == value for column, value in filters_of(view)),
         *([_in_team(view.team)] if view.team else []),
         *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
+        *([_stands(view.consent)] if view.consent else []),
         *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
     ]
 
@@ -87,6 +127,18 @@ def _in_team(team_id: UUID) -> ColumnElement[bool]:
     return Client.commercial_id.in_(
         db.session.scalars(select(Commercial.id).where(Commercial.team_id == team_id)).all()
     )
+
+
+def _stands(consent: ConsentFilter) -> ColumnElement[bool]:
+    found = exists().where(linked(Client, PresentConsent.client_id), *stands_to(consent))
+    return ~found if consent.standing is ConsentStanding.NOT_GIVEN else found
+
+
+def stands_to(consent: ConsentFilter) -> Conditions:
+    """What a consent that holds must meet; of NOT_GIVEN, what none must meet."""
+    given = consent.standing is not ConsentStanding.OPPOSED
+    states = [ConsentState.GIVEN] if given else [ConsentState.WITHDRAWN, ConsentState.REFUSED]
+    return [PresentConsent.purpose == consent.purpose, PresentConsent.state.in_(states)]
 
 
 def filters_of(view: ClientsView) -> list[tuple[InstrumentedAttribute[Any], Any]]:

@@ -26,6 +26,7 @@ class EventFilter(StrEnum):
     DOCUMENTS = "documents"
     SUBSCRIPTIONS = "abonnements"
     CHARGES = "prelevements"
+    CONSENTS = "consentements"
 
     @property
     def label(self) -> str:
@@ -66,6 +67,7 @@ _KINDS = {
     EventFilter.CHARGES: tuple(
         kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_"))
     ),
+    EventFilter.CONSENTS: tuple(kind for kind in EventKind if kind.value.startswith("consent_")),
 }
 _FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}
 

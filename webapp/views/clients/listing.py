@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product, starmap
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import UUID
@@ -12,9 +13,17 @@ from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.models.clients import ClientStatus
+from webapp.models.consents import ConsentPurpose
 from webapp.services import teams
 from webapp.services.clients import listing
-from webapp.services.clients.selection import WITHOUT_COMMERCIAL, ClientSort, ClientsView, SourceFilter
+from webapp.services.clients.selection import (
+    WITHOUT_COMMERCIAL,
+    ClientSort,
+    ClientsView,
+    ConsentFilter,
+    ConsentStanding,
+    SourceFilter,
+)
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
 from webapp.views.layout import is_fragment_request
@@ -27,6 +36,10 @@ EVERY_SOURCE = "tous"
 WITHOUT_CONTACT = "sans"
 
 
+CONSENTS = [
+    ("", "Tous les consentements"),
+    *((each.value, each.label) for each in starmap(ConsentFilter, product(ConsentPurpose, ConsentStanding))),
+]
 COLUMNS = (
     Column("Nom", sort=ClientSort.NAME),
     Column("E-mail", "wide-only"),
@@ -63,6 +76,7 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
         commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
         team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
+        consent=read(ConsentFilter.of, arguments.get("consentement")),
         sort=read(ClientSort, arguments.get("tri")) or ClientSort.NAME,
         cursor=arguments.get("apres", ""),
     )
@@ -89,6 +103,7 @@ def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "commercial": target.commercial,
         "equipe": target.team,
         "contact": WITHOUT_CONTACT if target.lacks_contact else None,
+        "consentement": target.consent.value if target.consent else None,
         "tri": target.sort if target.sort is not ClientSort.NAME else None,
         "apres": target.cursor,
         "total": "exact" if exact else None,
@@ -133,6 +148,7 @@ def _page_values(view: ClientsView) -> dict[str, Any]:
             (WITHOUT_COMMERCIAL, "Sans commercial"),
             *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
         ],
+        "consents": CONSENTS,
         "chips": list(_chips(view)),
         "sync": status.overview(at=clock.now()),
     }

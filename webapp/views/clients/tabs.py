@@ -9,12 +9,17 @@ from flask import render_template, request, url_for
 
 from webapp import clock
 from webapp.french import file_size
+from webapp.models.base import new_id
 from webapp.models.clients import Client
+from webapp.models.consents import ConsentChannel
+from webapp.models.identity import Role
 from webapp.security import current_user
 from webapp.services.charges import listing as charges
 from webapp.services.clients import activities, documents, listing, payments, profile, timeline
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
+from webapp.services.consents import listing as consents
+from webapp.services.consents import wordings
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.subscriptions import defaults
@@ -26,6 +31,8 @@ from webapp.views.lists import read
 
 LONGEST_VIEW = 1000
 MONEY_ROWS = 12
+CHANNELS = [(each.value, each.label) for each in ConsentChannel if each is not ConsentChannel.IMPORT]
+"""Where a client may have said something that a person notes."""
 
 
 class ClientTab(StrEnum):
@@ -35,6 +42,7 @@ class ClientTab(StrEnum):
     PAYMENTS = "paiements"
     ACTIVITIES = "activites"
     DOCUMENTS = "documents"
+    CONSENTS = "consentements"
 
     @property
     def label(self) -> str:
@@ -100,10 +108,11 @@ def _activities(client: Client) -> dict[str, Any]:
 
 
 def _documents(client: Client) -> dict[str, Any]:
-    user = current_user()
+    user, proofs = current_user(), documents.list_proofs(client.id)
     return {
         "documents": [
-            (document, documents.may_remove(document, user)) for document in documents.list_documents(client.id)
+            (document, document.id not in proofs and documents.may_remove(document, user))
+            for document in documents.list_documents(client.id)
         ],
         "contracts": documents.list_contracts_with_documents(client.id),
         "accepted": ",".join(documents.KINDS),
@@ -114,10 +123,28 @@ def _documents(client: Client) -> dict[str, Any]:
     }
 
 
+def _consents(client: Client) -> dict[str, Any]:
+    return {
+        "present": consents.find_present(client.id),
+        "wordings": {each.purpose: each for each in wordings.list_wordings(at=clock.now())},
+        "history": consents.list_history(client.id),
+        "proofs": [(str(each_id), name) for each_id, name in consents.list_possible_proofs(client.id)],
+        "channels": CHANNELS,
+        "accepted": ",".join(documents.KINDS),
+        "taken": documents.TAKEN,
+        "new_id": new_id,
+        "may_edit_wordings": current_user().has_role(Role.ADMIN),
+        "noted": None,
+        "written": None,
+        "problem": None,
+    }
+
+
 _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
     ClientTab.PAYMENTS: _payments,
     ClientTab.ACTIVITIES: _activities,
     ClientTab.DOCUMENTS: _documents,
+    ClientTab.CONSENTS: _consents,
 }
 
 

@@ -1,0 +1,1 @@
+"""Consents of clients: noted, withdrawn, proved, and asked for before anything is sent that no contract requires."""
