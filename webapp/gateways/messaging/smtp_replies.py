@@ -68,7 +68,9 @@ def _kind(stage: Stage, code: int, text: str) -> RefusalKind:
         return RefusalKind.ACCOUNT
     if stage is Stage.RECIPIENT and _ABOUT_SENDER.search(text):
         return RefusalKind.ACCOUNT
-    return _by_status(text) or _by_code(stage, code)
+    kind = _by_status(text) or _by_code(stage, code)
+    is_about_size = kind is RefusalKind.CONTENT and code == 552
+    return kind if stage is not Stage.SENDER or is_about_size else RefusalKind.ACCOUNT
 
 
 def _by_status(text: str) -> RefusalKind | None:
