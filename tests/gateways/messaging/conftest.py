@@ -1,13 +1,15 @@
 """A mail server that a test can bend, and an e-mail to send to it."""
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests import mail_server
+from tests.gateways.messaging.canned import Canned, running
 from tests.mail_server import MailServer
-from webapp.gateways.messaging import Address, OutgoingEmail
+from webapp.gateways.messaging import Address, OutgoingEmail, OutgoingSms
 
 MakeEmail = Callable[..., OutgoingEmail]
 
@@ -48,3 +50,22 @@ def make_email() -> MakeEmail:
         )
 
     return make
+
+
+@pytest.fixture
+def canned() -> Iterator[Canned]:
+    """A provider that is spoken to by HTTP."""
+    with running() as provider:
+        yield provider
+
+
+@pytest.fixture
+def sms() -> OutgoingSms:
+    """An SMS to Léa."""
+    return OutgoingSms("message-1", "VENTES", "+33612345678", "Votre prélèvement de 24,00 € aura lieu le 4 décembre.")
+
+
+def nowhere() -> str:
+    """An address at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -21,16 +21,22 @@ from webapp.gateways.messaging.protocol import (
 )
 from webapp.gateways.messaging.registry import (
     CREDENTIAL_FIELDS,
+    EMAIL_PROVIDERS,
+    SMS_PROVIDERS,
     check,
     connect_email,
     connect_sms,
     honoured_for,
+    is_offered,
     read_webhook,
+    use,
 )
 
 __all__ = [
     "CREDENTIAL_FIELDS",
+    "EMAIL_PROVIDERS",
     "LONGEST_SEND",
+    "SMS_PROVIDERS",
     "UNREACHABLE",
     "Accepted",
     "Address",
@@ -51,5 +57,7 @@ __all__ = [
     "connect_email",
     "connect_sms",
     "honoured_for",
+    "is_offered",
     "read_webhook",
+    "use",
 ]

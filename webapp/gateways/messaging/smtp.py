@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -213,10 +214,15 @@ class SmtpConnection:
 
 
 def _connect(account: Account, patience: float) -> smtplib.SMTP:
+    server: smtplib.SMTP
     if account.security == TLS:
         context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(account.host, account.port, _HERE, timeout=patience, context=context)
-    return smtplib.SMTP(account.host, account.port, _HERE, timeout=patience)
+        server = smtplib.SMTP_SSL(account.host, account.port, _HERE, timeout=patience, context=context)
+    else:
+        server = smtplib.SMTP(account.host, account.port, _HERE, timeout=patience)
+    if server.sock is not None:  # the dot leaves at once, and not with the server's next acknowledgement (40 ms)
+        server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
 
 
 def _secure(account: Account, server: smtplib.SMTP) -> None:

@@ -4,6 +4,7 @@ import re
 from enum import Enum, auto
 
 from webapp.gateways.messaging.protocol import UNREACHABLE, RefusalKind, Refused
+from webapp.gateways.messaging.wording import words
 
 SERVICE_CLOSES = 421
 
@@ -91,6 +92,5 @@ def _by_code(stage: Stage, code: int) -> RefusalKind:
 
 
 def words_of(reply: bytes) -> str:
-    """A server's words, for people: one line, of a length that fits a page."""
-    text = reply.decode("utf-8", "backslashreplace")
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:500]
+    """A server's words, for people."""
+    return words(reply.decode("utf-8", "backslashreplace"))
