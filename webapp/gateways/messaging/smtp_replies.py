@@ -26,6 +26,7 @@ _BY_STATUS = {
     "2.3": RefusalKind.CONTENT,  # too long for the mailbox
     "2.1": RefusalKind.ADDRESS,  # the mailbox is closed
     "4.2": RefusalKind.LATER,
+    "4.7": RefusalKind.LATER,  # tried for too long
     "7.8": RefusalKind.ACCOUNT,  # credentials
     "7.9": RefusalKind.ACCOUNT,
     "7.0": RefusalKind.ACCOUNT,
