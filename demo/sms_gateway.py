@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,16 +64,17 @@ PAGE: Final = """<!doctype html>
   </style>
 </head>
 <body>
-  <h1>SMS « envoyés »</h1>
-  <p>Personne ne les reçoit. Mode : {{ gateway.mode }}</p>
+  <h1>SMS «\u00a0envoyés\u00a0»</h1>
+  <p>Personne ne les reçoit. Mode\u202f: {{ gateway.mode }}</p>
   {% if gateway.sent %}
   <table>
-    <thead>
-      <tr><th scope="col">Le</th><th scope="col">De</th><th scope="col">À</th><th scope="col">Texte</th></tr>
-    </thead>
+    <thead><tr><th scope="col">Envoi</th><th scope="col">Texte</th></tr></thead>
     <tbody>
       {% for sms in gateway.sent | reverse %}
-      <tr><td>{{ sms.at }}</td><td>{{ sms.sender }}</td><td>{{ sms.to }}</td><td>{{ sms.text }}</td></tr>
+      <tr>
+        <td><time datetime="{{ sms.at }}">{{ in_paris(sms.at) }}</time><br>{{ sms.sender }} →<br>{{ sms.to }}</td>
+        <td>{{ sms.text }}</td>
+      </tr>
       {% endfor %}
     </tbody>
   </table>
@@ -184,9 +186,14 @@ def create_app(gateway: Gateway) -> Flask:
 
     @app.get("/")
     def show() -> str:
-        return render_template_string(PAGE, gateway=gateway)
+        return render_template_string(PAGE, gateway=gateway, in_paris=in_paris)
 
     return app
+
+
+def in_paris(instant: str) -> str:
+    """An instant as people read it."""
+    return datetime.fromisoformat(instant).astimezone(clock.PARIS).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def add_control(app: Flask, gateway: Gateway) -> None:
