@@ -1,7 +1,7 @@
 """E-mail by SMTP (RFC 5321), to the server that the company's mailboxes have.
 
 The one moment after which nobody knows is the dot that ends the content: a server that has not got it has to forget the
-message when the connection breaks (RFC 5321, 3.8), and one that has got it may have delivered before it answers.
+message when the connection breaks (RFC 5321, 4.1.1.10), and one that has got it may have delivered before it answers.
 """
 
 import base64
@@ -151,13 +151,13 @@ class SmtpConnection:
         return server
 
     def _hand_over(self, server: smtplib.SMTP, message_id: str, content: bytes) -> Outcome:
+        """Send the content and its dot as one: where that fails, the dot has not left."""
         self._be_patient(server, self._last_step)
         try:
-            server.send(re.sub(rb"(?m)^\.", b"..", content))
+            server.send(re.sub(rb"(?m)^\.", b"..", content) + b".\r\n")
         except (OSError, smtplib.SMTPException) as error:
             raise _unreachable(error) from error
         try:
-            server.send(b".\r\n")
             code, reply = server.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self._drop()
@@ -220,7 +220,9 @@ def _connect(account: Account, patience: float) -> smtplib.SMTP:
         server = smtplib.SMTP_SSL(account.host, account.port, _HERE, timeout=patience, context=context)
     else:
         server = smtplib.SMTP(account.host, account.port, _HERE, timeout=patience)
-    if server.sock is not None:  # the dot leaves at once, and not with the server's next acknowledgement (40 ms)
+    if (
+        server.sock is not None
+    ):  # the end of the content leaves at once, and not with the server's next acknowledgement (40 ms)
         server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return server
 
