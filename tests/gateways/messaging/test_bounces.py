@@ -1,5 +1,6 @@
 """What mail servers send back, read from a mailbox by IMAP."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import date
@@ -147,6 +148,10 @@ class TestReports:
         (found,) = read_report(dsn(returned="Subject: none\r\n"), at=ARRIVAL)
         assert (found.message_id, found.address) == (None, "lea@example.com")
 
+    def test_what_names_nobody_tells_nothing(self) -> None:
+        report = dsn(returned="Subject: none\r\n").replace(b"rfc822; lea@example.com", b"rfc822; somebody")
+        assert read_report(report, at=ARRIVAL) == ()
+
     def test_a_report_in_words_is_understood(self) -> None:
         assert read_report(IN_WORDS, at=ARRIVAL) == (event(EventKind.BOUNCED_HARD, "failure notice"),)
 
@@ -247,6 +252,15 @@ class TestMailbox:
     def test_what_is_wrong_is_said_in_french(self, change: dict[str, str], sentence: str, folder: Folder) -> None:
         folder.password = "secret word"
         assert (check(folder.credentials | change) or "").startswith(sentence)
+
+    def test_without_encryption_only_this_machine_is_spoken_to(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The address that answered decides, so this one has to come from elsewhere."""
+        monkeypatch.setattr(socket.socket, "getpeername", lambda _: ("192.0.2.7", 143))
+        sentence = "Sans chiffrement, seul un serveur sur cette machine est accepté."
+        assert check(folder.credentials) == sentence
+        assert folder.commands == ["CAPABILITY"]
 
     def test_a_certificate_is_checked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         files = new_certificate(tmp_path)

@@ -155,6 +155,8 @@ def test_a_server_that_is_not_there_has_got_nothing(make_email: MakeEmail) -> No
     ("change", "kind"),
     [
         ({"subject": "Bonjour\r\nBcc: all@example.com"}, RefusalKind.CONTENT),
+        ({"subject": "Bonjour\u2028Bcc: all@example.com"}, RefusalKind.CONTENT),
+        ({"sender": Address("Ventes\x00", "contact@ventes.example")}, RefusalKind.CONTENT),
         ({"headers": {"X-A": "b\nc"}}, RefusalKind.CONTENT),
         ({"to": "lea"}, RefusalKind.ADDRESS),
     ],

@@ -51,7 +51,7 @@ def test_without_html_it_is_plain_text(make_email: MakeEmail) -> None:
 
 
 def test_a_file_that_says_to_be_text_travels_byte_by_byte(make_email: MakeEmail) -> None:
-    listing = AttachedFile("liste.csv", "text/csv; charset=utf-8", b"\xff\xfe\r\nnot UTF-8")
+    listing = AttachedFile("liste.csv", "text/csv", b"\xff\xfe\r\nnot UTF-8")
     _, message = written(make_email(attachments=(listing,)))
     *_, attached = message.iter_parts()
     assert (attached.get_content_type(), attached.get_content()) == ("application/octet-stream", listing.content)
@@ -93,6 +93,7 @@ def test_each_try_is_the_same_to_the_letter_but_for_its_boundaries(make_email: M
         {"attachments": (AttachedFile("a\r\nBcc: b@example.com", "application/pdf", b""),)},
         {"attachments": (AttachedFile("a", "application/pdf\r\nBcc: b@example.com", b""),)},
         {"inline": (InlineImage("a\r\nBcc: b@example.com", "image/png", b""),)},
+        {"subject": "a\x00b"},
         {"text": "half a character: \ud83d"},
         {"subject": "half a character: \ud83d"},
     ],

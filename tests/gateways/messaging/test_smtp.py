@@ -177,7 +177,7 @@ def test_a_long_email_whose_connection_breaks_in_the_middle_has_not_left(make_em
         (3, b"530 5.7.0 Authentication required", RefusalKind.ACCOUNT),
         (3, b"550 no such user", RefusalKind.ADDRESS),
         (3, b"556 5.1.10 null MX", RefusalKind.ADDRESS),
-        (3, b"552 5.2.2 mailbox full", RefusalKind.LATER),
+        (3, b"550 5.2.2 mailbox full", RefusalKind.LATER),
         (3, b"552 exceeded storage allocation", RefusalKind.LATER),
         (3, b"550 5.7.509 blocked by policy", RefusalKind.CONTENT),
         (3, b"550 5.4.1 no route to this recipient", RefusalKind.ADDRESS),
