@@ -159,6 +159,7 @@ def test_a_server_that_is_not_there_has_got_nothing(make_email: MakeEmail) -> No
         ({"sender": Address("Ventes\x00", "contact@ventes.example")}, RefusalKind.CONTENT),
         ({"headers": {"X-A": "b\nc"}}, RefusalKind.CONTENT),
         ({"to": "lea"}, RefusalKind.ADDRESS),
+        ({"sender": Address("Ventes", "contact")}, RefusalKind.ACCOUNT),
     ],
 )
 def test_what_cannot_be_written_is_refused_here(

@@ -336,6 +336,8 @@ def test_bounces_go_where_the_settings_say(server: MailServer, make_email: MakeE
         ({"to": "lea@example.com\r\nRCPT TO:<all@example.com>"}, RefusalKind.ADDRESS),
         ({"to": "lea@example.com>,<all@example.com"}, RefusalKind.ADDRESS),
         ({"to": "lea"}, RefusalKind.ADDRESS),
+        ({"sender": Address("Ventes", "contact")}, RefusalKind.ACCOUNT),
+        ({"reply_to": Address("Camille", "camille@ventes .example")}, RefusalKind.ACCOUNT),
         ({"to": "lea@\u200b.example"}, RefusalKind.ADDRESS),
     ],
 )

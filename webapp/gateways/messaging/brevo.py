@@ -21,7 +21,7 @@ from brevo.core.parse_error import ParsingError
 
 from webapp.gateways.messaging.gsm import is_gsm
 from webapp.gateways.messaging.http import ANSWERING, asking, new_client, words_of
-from webapp.gateways.messaging.mime import UnwritableAddressError, UnwritableError, check_line, readable
+from webapp.gateways.messaging.mime import UnwritableError, check_line, readable
 from webapp.gateways.messaging.protocol import (
     Accepted,
     Address,
@@ -80,10 +80,9 @@ class BrevoConnection:
 
     def __init__(self, credentials: Mapping[str, str], *, url: str = ADDRESS, patience: float = ANSWERING) -> None:
         self._http = new_client(patience=patience)
+        key = credentials.get("api_key", "").strip()
         # The library would send again by itself after whatever goes wrong, also an SMS, which has no key.
-        self._brevo = Brevo(
-            api_key=credentials.get("api_key", ""), base_url=url, httpx_client=self._http, max_retries=0
-        )
+        self._brevo = Brevo(api_key=key, base_url=url, httpx_client=self._http, max_retries=0)
 
     def __enter__(self) -> Self:
         return self
@@ -111,10 +110,8 @@ class BrevoEmail(BrevoConnection):
         """See EmailConnection."""
         try:
             said = _said(email)
-        except UnwritableAddressError as error:
-            return Refused(RefusalKind.ADDRESS, "address", str(error))
         except UnwritableError as error:
-            return Refused(RefusalKind.CONTENT, "content", str(error))
+            return error.refused
         return asking(lambda: _outcome(lambda: self._send(said)))
 
     def _send(self, said: dict[str, Any]) -> object:
@@ -155,8 +152,8 @@ def _said(email: OutgoingEmail) -> dict[str, Any]:
         html = html.replace(f"cid:{image.cid}", f"data:{image.content_type};base64,{_base64(image.content)}")
     headers = {check_line(name, "header"): check_line(value, name) for name, value in email.headers.items()}
     said: dict[str, Any] = {
-        "sender": _person(email.sender),
-        "to": [_person(email.to)],
+        "sender": _person(readable(email.sender)),
+        "to": [_person(readable(email.to, fault=RefusalKind.ADDRESS))],
         "subject": check_line(email.subject, "subject"),
         "text_content": email.text,
         "headers": headers | {"idempotencyKey": str(_as_uuid(email.key)), OURS: email.message_id},
@@ -164,7 +161,7 @@ def _said(email: OutgoingEmail) -> dict[str, Any]:
     if html:
         said["html_content"] = html
     if email.reply_to:
-        said["reply_to"] = _person(email.reply_to)
+        said["reply_to"] = _person(readable(email.reply_to))
     if email.attachments:
         said["attachment"] = [
             {"name": check_line(each.name, "file name"), "content": _base64(each.content)} for each in email.attachments
@@ -173,8 +170,7 @@ def _said(email: OutgoingEmail) -> dict[str, Any]:
 
 
 def _person(person: Address) -> dict[str, str]:
-    named = {"name": check_line(person.name, "name")} if person.name else {}
-    return {"email": readable(person.address), **named}
+    return {"email": person.address} | ({"name": person.name} if person.name else {})
 
 
 def _as_uuid(key: str) -> UUID:

@@ -9,7 +9,14 @@ from typing import Any
 
 import idna
 
-from webapp.gateways.messaging.protocol import Address, AttachedFile, InlineImage, OutgoingEmail
+from webapp.gateways.messaging.protocol import (
+    Address,
+    AttachedFile,
+    InlineImage,
+    OutgoingEmail,
+    RefusalKind,
+    Refused,
+)
 
 LINE_LIMIT = 998
 """Characters that a line may have at most (RFC 5322, 2.1.1)."""
@@ -23,11 +30,19 @@ _BREAKS = frozenset({"Cc", "Zl", "Zp"})
 
 
 class UnwritableError(ValueError):
-    """The e-mail cannot be written down as asked; the message names what is at fault, and not its content."""
+    """The e-mail cannot be written down as asked; the message names what is at fault, and not its content.
 
+    ``kind`` is ADDRESS where it is the recipient's, ACCOUNT where it is one of ours, else CONTENT.
+    """
 
-class UnwritableAddressError(UnwritableError):
-    """It is the recipient's address that is none."""
+    def __init__(self, message: str, kind: RefusalKind = RefusalKind.CONTENT) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def refused(self) -> Refused:
+        """The same as an outcome."""
+        return Refused(self.kind, "unwritable", str(self))
 
 
 class _Policy(EmailPolicy):
@@ -58,12 +73,12 @@ def compose(email: OutgoingEmail, *, date: datetime) -> bytes:
 
     Headers hold characters beyond ASCII unencoded only where an address does. Raises UnwritableError.
     """
-    people = [email.sender, email.to, *([email.reply_to] if email.reply_to else [])]
-    written = [Address(check_line(person.name, "name"), readable(person.address)) for person in people]
-    needs_utf8 = not all(person.address.isascii() for person in written)
+    people = [readable(email.to, fault=RefusalKind.ADDRESS), readable(email.sender)]
+    people += [readable(email.reply_to)] if email.reply_to else []
+    needs_utf8 = not all(person.address.isascii() for person in people)
     message = EmailMessage(policy=_UTF8 if needs_utf8 else _ASCII)
     try:
-        _write_head(message, email, written, date)
+        _write_head(message, email, people, date)
         _write_body(message, email)
         return message.as_bytes()
     except (ValueError, LookupError, TypeError) as error:
@@ -74,20 +89,21 @@ def _fault(error: Exception) -> UnwritableError:
     return error if isinstance(error, UnwritableError) else UnwritableError(f"unwritable: {type(error).__name__}")
 
 
-def readable(address: str) -> str:
-    """An address with its domain in ASCII (IDNA); the part before the @ stays as it is.
+def readable(person: Address, *, fault: RefusalKind = RefusalKind.ACCOUNT) -> Address:
+    """A person with the domain of their address in ASCII (IDNA); the part before the @ stays as it is.
 
-    Raises UnwritableAddressError for what is no address.
+    Raises UnwritableError, of the kind ``fault`` for what is no address.
     """
+    address = person.address
     mailbox, at, domain = address.rpartition("@")
-    if not (at and mailbox and domain) or any(character in '<>()[]\\,;:"' for character in address):
-        raise UnwritableAddressError("address")
-    if any(character.isspace() or not character.isprintable() for character in address):
-        raise UnwritableAddressError("address")
+    is_whole = at and mailbox and domain and not any(character in '<>()[]\\,;:"' for character in address)
+    if not is_whole or any(character.isspace() or not character.isprintable() for character in address):
+        raise UnwritableError("not an address", fault)
     try:
-        return f"{mailbox}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
+        in_ascii = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as error:
-        raise UnwritableAddressError("address") from error
+        raise UnwritableError("not an address", fault) from error
+    return Address(check_line(person.name, "name"), f"{mailbox}@{in_ascii}")
 
 
 def check_line(text: str, what: str) -> str:
@@ -97,8 +113,8 @@ def check_line(text: str, what: str) -> str:
     return text
 
 
-def _write_head(message: EmailMessage, email: OutgoingEmail, written: list[Address], date: datetime) -> None:
-    sender, to, *reply_to = map(_header_address, written)
+def _write_head(message: EmailMessage, email: OutgoingEmail, people: list[Address], date: datetime) -> None:
+    to, sender, *reply_to = map(_header_address, people)
     message["From"] = sender
     message["To"] = to
     if reply_to:

@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import Self
 
 from webapp import clock
-from webapp.gateways.messaging.mime import UnwritableAddressError, UnwritableError, compose, readable
+from webapp.gateways.messaging.mime import UnwritableError, compose, readable
 from webapp.gateways.messaging.protocol import (
     UNREACHABLE,
     Accepted,
+    Address,
     Field,
     Outcome,
     OutgoingEmail,
@@ -65,7 +66,6 @@ class Account:
     security: str
     username: str = ""
     password: str = field(default="", repr=False)
-    return_path: str = ""
 
     @classmethod
     def of(cls, credentials: Mapping[str, str]) -> Self:
@@ -73,7 +73,7 @@ class Account:
         host, port, security = given["host"], int(given["port"]), given["security"]
         if not host or not 0 < port < 65536 or security not in (STARTTLS, TLS, PLAIN):
             raise ValueError("host, port or security")
-        return cls(host, port, security, given["username"], credentials.get("password", ""), given["return_path"])
+        return cls(host, port, security, given["username"], credentials.get("password", ""))
 
 
 class _RefusedError(Exception):
@@ -106,11 +106,9 @@ class SmtpConnection:
         try:
             content = compose(email, date=clock.now())
             return_path = self._credentials.get("return_path", "").strip() or email.sender.address
-            envelope = readable(return_path), readable(email.to.address)
-        except UnwritableAddressError as error:
-            return Refused(RefusalKind.ADDRESS, "address", str(error))
+            envelope = readable(Address("", return_path)).address, readable(email.to).address
         except UnwritableError as error:
-            return Refused(RefusalKind.CONTENT, "content", str(error))
+            return error.refused
         try:
             return self._hand_over(self._offer(envelope, content), email.message_id, content)
         except _RefusedError as error:
@@ -220,9 +218,7 @@ def _connect(account: Account, patience: float) -> smtplib.SMTP:
         server = smtplib.SMTP_SSL(account.host, account.port, _HERE, timeout=patience, context=context)
     else:
         server = smtplib.SMTP(account.host, account.port, _HERE, timeout=patience)
-    if (
-        server.sock is not None
-    ):  # the end of the content leaves at once, and not with the server's next acknowledgement (40 ms)
+    if server.sock is not None:  # else the content's last bytes wait for an acknowledgement, 40 ms
         server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return server
 
