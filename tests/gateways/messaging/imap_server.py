@@ -62,7 +62,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 said = base64.b64decode(self.rfile.readline()).decode()
                 self.sign_in(tag, is_right=said == f"\0rejets\0{self.folder.password}")
             case "LOGIN":
-                self.sign_in(tag, is_right=command == f'LOGIN rejets "{self.folder.password}"')
+                self.sign_in(tag, is_right=command == f'LOGIN "rejets" "{self.folder.password}"')
             case "EXAMINE":
                 validity = f"* OK [UIDVALIDITY {self.folder.validity}] so"
                 self.say(f"* {len(self.folder.mails)} EXISTS", validity)

@@ -239,10 +239,12 @@ class TestMailbox:
         ("change", "sentence"),
         [
             ({"password": "wrong"}, "Le serveur refuse"),
+            ({"password": "é"}, "Le serveur n’accepte pas de mot de passe avec des accents."),
             ({"folder": "Autre"}, "Le serveur refuse"),
             ({"folder": "Autre\r\nA1 DELETE INBOX"}, "Le serveur, le port"),
             ({"folder": "Envoyés"}, "Le serveur, le port"),
             ({"port": "imap"}, "Le serveur, le port"),
+            ({"username": "a\r\nA1 DELETE INBOX"}, "Le serveur, le port"),
             ({"host": ""}, "Le serveur, le port"),
             ({"security": "starttls"}, "Le serveur ne propose pas STARTTLS."),
             ({"security": "tls"}, "Le serveur ne répond pas"),

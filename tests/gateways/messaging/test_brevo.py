@@ -145,6 +145,15 @@ def test_a_connection_that_breaks_leaves_it_unknown_and_is_not_tried_again(
     assert len(canned.requests) == 2
 
 
+@pytest.mark.parametrize("key", ["", "  ", "a key\r\nX-Injected: yes", "clé"])
+def test_a_key_that_is_none_is_the_accounts_fault_and_not_told(key: str, canned: Canned, sms: OutgoingSms) -> None:
+    with BrevoSms({"api_key": key}, url=canned.url) as connection:
+        outcome, sentence = connection.send(sms), connection.fault()
+    assert outcome == Refused(RefusalKind.ACCOUNT, "settings", "a key is missing, or is none")
+    assert sentence == "Une clé manque, ou contient des caractères qu’aucune clé ne contient."
+    assert canned.requests == []
+
+
 def test_a_server_that_is_not_there_has_got_nothing(make_email: MakeEmail) -> None:
     outcome = send(Canned(url=nowhere()), make_email())
     assert isinstance(outcome, Refused)

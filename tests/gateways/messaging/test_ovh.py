@@ -129,6 +129,15 @@ def test_without_the_time_nothing_is_sent(canned: Canned, sms: OutgoingSms) -> N
     assert [asked.method for asked in canned.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("key", ["", "  ", "a key\r\nX-Injected: yes", "clé"])
+def test_a_key_that_is_none_is_the_accounts_fault_and_not_told(key: str, canned: Canned, sms: OutgoingSms) -> None:
+    with OvhConnection(CREDENTIALS | {"consumer_key": key}, url=canned.url) as connection:
+        outcome, sentence = connection.send(sms), connection.fault()
+    assert outcome == Refused(RefusalKind.ACCOUNT, "settings", "a key is missing, or is none")
+    assert sentence == "Une clé manque, ou contient des caractères qu’aucune clé ne contient."
+    assert canned.requests == []
+
+
 def test_a_server_that_is_not_there_has_got_nothing(sms: OutgoingSms) -> None:
     outcome = send(Canned(url=nowhere()), sms)
     assert isinstance(outcome, Refused)

@@ -94,10 +94,11 @@ class Mailbox:
         """Raises MailboxError where the settings make no sense."""
         given = {each.name: credentials.get(each.name, "").strip() or each.default for each in CREDENTIALS}
         port, folder = given["port"], given["folder"]
-        is_sound = port.isascii() and port.isdigit() and given["security"] in (TLS, STARTTLS, PLAIN)
-        if not (is_sound and given["host"] and folder.isascii() and folder.isprintable()):
-            raise MailboxError("Le serveur, le port, le chiffrement ou le dossier ne sont pas valides.")
         password = credentials.get("password", "")
+        is_one_line = all(text.isprintable() for text in (given["username"], password, folder))
+        is_sound = is_one_line and port.isascii() and port.isdigit() and given["security"] in (TLS, STARTTLS, PLAIN)
+        if not (is_sound and given["host"] and folder.isascii()):
+            raise MailboxError("Le serveur, le port, le chiffrement, l’identifiant ou le dossier ne sont pas valides.")
         return cls(given["host"], int(port), given["security"], given["username"], password, folder)
 
 
@@ -185,15 +186,21 @@ def _check_is_on_this_machine(server: imaplib.IMAP4) -> None:
 def _sign_in(server: imaplib.IMAP4, mailbox: Mailbox) -> None:
     if "AUTH=PLAIN" in server.capabilities:  # which takes passwords beyond ASCII
         server.authenticate("PLAIN", lambda _: f"\0{mailbox.username}\0{mailbox.password}".encode())
+    elif not (mailbox.username + mailbox.password).isascii():
+        raise MailboxError("Le serveur n’accepte pas de mot de passe avec des accents.")
     else:
-        server.login(mailbox.username, mailbox.password)
+        server.login(_quoted(mailbox.username), mailbox.password)  # imaplib quotes the second alone
 
 
 def _examine(server: imaplib.IMAP4, folder: str) -> int:
-    quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
-    _expect_ok(server.select(f'"{quoted}"', readonly=True))
+    _expect_ok(server.select(_quoted(folder), readonly=True))
     _, (validity, *_) = server.response("UIDVALIDITY")
     return int(validity or b"")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _newer(server: imaplib.IMAP4, known: int, since: date | None) -> list[int]:

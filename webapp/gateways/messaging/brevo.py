@@ -20,7 +20,16 @@ from brevo.core.api_error import ApiError
 from brevo.core.parse_error import ParsingError
 
 from webapp.gateways.messaging.gsm import is_gsm
-from webapp.gateways.messaging.http import ANSWERING, asking, new_client, words_of
+from webapp.gateways.messaging.http import (
+    ANSWERING,
+    UNUSABLE,
+    UNUSABLE_SENTENCE,
+    are_usable,
+    asking,
+    keys_of,
+    new_client,
+    words_of,
+)
 from webapp.gateways.messaging.mime import UnwritableError, check_line, readable
 from webapp.gateways.messaging.protocol import (
     Accepted,
@@ -80,9 +89,10 @@ class BrevoConnection:
 
     def __init__(self, credentials: Mapping[str, str], *, url: str = ADDRESS, patience: float = ANSWERING) -> None:
         self._http = new_client(patience=patience)
-        key = credentials.get("api_key", "").strip()
+        keys = keys_of(credentials, CREDENTIALS)
+        self._is_usable = are_usable(keys)
         # The library would send again by itself after whatever goes wrong, also an SMS, which has no key.
-        self._brevo = Brevo(api_key=key, base_url=url, httpx_client=self._http, max_retries=0)
+        self._brevo = Brevo(api_key=keys["api_key"], base_url=url, httpx_client=self._http, max_retries=0)
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +102,8 @@ class BrevoConnection:
 
     def fault(self) -> str | None:
         """What is wrong with the account, in a French sentence; None where it answers."""
+        if not self._is_usable:
+            return UNUSABLE_SENTENCE
         try:
             self._brevo.account.get_account()
         except ApiError as error:
@@ -108,6 +120,8 @@ class BrevoEmail(BrevoConnection):
 
     def send(self, email: OutgoingEmail) -> Outcome:
         """See EmailConnection."""
+        if not self._is_usable:
+            return UNUSABLE
         try:
             said = _said(email)
         except UnwritableError as error:
@@ -123,6 +137,8 @@ class BrevoSms(BrevoConnection):
 
     def send(self, sms: OutgoingSms) -> Outcome:
         """See SmsConnection."""
+        if not self._is_usable:
+            return UNUSABLE
         return asking(lambda: _outcome(lambda: self._send(sms)))
 
     def _send(self, sms: OutgoingSms) -> object:

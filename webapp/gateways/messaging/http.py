@@ -1,12 +1,12 @@
 """What the providers that are spoken to by HTTP have in common: how long one waits, and who knows what afterwards."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import httpx
 
-from webapp.gateways.messaging.protocol import UNREACHABLE, Outcome, RefusalKind, Refused, Unknown
+from webapp.gateways.messaging.protocol import UNREACHABLE, Field, Outcome, RefusalKind, Refused, Unknown
 
 CONNECTING = 5.0
 ANSWERING = 30.0
@@ -48,6 +48,20 @@ def asking(ask: Callable[[], Outcome]) -> Outcome:
         return Refused(RefusalKind.LATER, UNREACHABLE, words_of(error))
     except httpx.HTTPError as error:
         return Unknown(words_of(error))
+
+
+def keys_of(credentials: Mapping[str, str], fields: Sequence[Field]) -> dict[str, str]:
+    """The keys that a provider asks for, without the spaces that copying brings along."""
+    return {each.name: credentials.get(each.name, "").strip() for each in fields}
+
+
+def are_usable(keys: Mapping[str, str]) -> bool:
+    """Whether the keys can travel in a header; httpx would tell one that cannot in its error."""
+    return all(key and key.isascii() and key.isprintable() for key in keys.values())
+
+
+UNUSABLE = Refused(RefusalKind.ACCOUNT, "settings", "a key is missing, or is none")
+UNUSABLE_SENTENCE = "Une clé manque, ou contient des caractères qu’aucune clé ne contient."
 
 
 def words_of(error: Exception) -> str:

@@ -16,7 +16,16 @@ import httpx
 import orjson
 
 from webapp.gateways.messaging.gsm import is_gsm
-from webapp.gateways.messaging.http import ANSWERING, asking, new_client, words_of
+from webapp.gateways.messaging.http import (
+    ANSWERING,
+    UNUSABLE,
+    UNUSABLE_SENTENCE,
+    are_usable,
+    asking,
+    keys_of,
+    new_client,
+    words_of,
+)
 from webapp.gateways.messaging.protocol import (
     UNREACHABLE,
     Accepted,
@@ -46,7 +55,7 @@ class OvhConnection:
     """An SMS account with OVH. See SmsConnection."""
 
     def __init__(self, credentials: Mapping[str, str], *, url: str = ADDRESS, patience: float = ANSWERING) -> None:
-        self._credentials = {each.name: credentials.get(each.name, "").strip() for each in CREDENTIALS}
+        self._keys = keys_of(credentials, CREDENTIALS)
         self._url = url
         self._http = new_client(patience=patience)
         self._clock_ahead: float | None = None
@@ -60,6 +69,8 @@ class OvhConnection:
 
     def send(self, sms: OutgoingSms) -> Outcome:
         """See SmsConnection."""
+        if not are_usable(self._keys):
+            return UNUSABLE
         try:
             self._set_clock()
         except (httpx.HTTPError, ValueError) as error:
@@ -68,6 +79,8 @@ class OvhConnection:
 
     def fault(self) -> str | None:
         """What is wrong with the account, in a French sentence; None where it answers."""
+        if not are_usable(self._keys):
+            return UNUSABLE_SENTENCE
         try:
             self._set_clock()
             answer = self._ask("GET", "")
@@ -100,7 +113,7 @@ class OvhConnection:
             self._clock_ahead = int(answer.text) - time.monotonic()
 
     def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> httpx.Response:
-        known = self._credentials
+        known = self._keys
         url = f"{self._url}/sms/{quote(known['service_name'], safe='')}{path}"
         body = orjson.dumps(content).decode() if content is not None else ""
         moment = str(int((self._clock_ahead or 0) + time.monotonic()))
