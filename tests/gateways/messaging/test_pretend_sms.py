@@ -1,12 +1,11 @@
 """SMS to nobody, against the pretend gateway of demo/."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from demo import sms_gateway
 from demo.sms_gateway import Gateway
+from tests import sms_gateway
 from tests.gateways.messaging.conftest import nowhere
 from webapp.config import Settings
 from webapp.gateways import messaging
@@ -28,20 +27,20 @@ from webapp.models.messages import EventKind, MessageProvider
 
 
 @pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
+def running() -> Iterator[tuple[Gateway, str]]:
+    with sms_gateway.running() as running:
+        yield running
 
 
 @pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
+def gateway(running: tuple[Gateway, str]) -> Gateway:
+    return running[0]
+
+
+@pytest.fixture
+def url(running: tuple[Gateway, str]) -> str:
     """The gateway's address."""
-    server = sms_gateway.start(gateway, 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return running[1]
 
 
 def test_an_sms_is_sent_once_for_each_time_that_it_is_asked_for(url: str, gateway: Gateway, sms: OutgoingSms) -> None:

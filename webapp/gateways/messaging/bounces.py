@@ -240,8 +240,8 @@ def read_report(content: bytes, *, at: datetime) -> tuple[ProviderEvent, ...]:
     """What a mail that came at ``at`` tells of others; nothing where it is no report, or none that can be read."""
     try:
         return tuple(_told(message_from_bytes(content), at))
-    except Exception as error:  # parsers trip over some mails, flufl.bounce over one without a sender: on to the next
-        log.warning("report_unreadable", error=type(error).__name__)
+    except Exception:  # parsers trip over some mails, flufl.bounce over one without a sender: on to the next
+        log.warning("report_unreadable", exc_info=True)
         return ()
 
 
