@@ -238,9 +238,9 @@ class TestMailbox:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            ({"password": "wrong"}, "Le serveur refuse"),
+            ({"password": "wrong"}, "Le serveur refuse\u202f: [AUTHENTICATIONFAILED] wrong password"),
             ({"password": "é"}, "Le serveur n’accepte pas de mot de passe avec des accents."),
-            ({"folder": "Autre"}, "Le serveur refuse"),
+            ({"folder": "Autre"}, "Le serveur refuse\u202f: so be it"),
             ({"folder": "Autre\r\nA1 DELETE INBOX"}, "Le serveur, le port"),
             ({"folder": "Envoyés"}, "Le serveur, le port"),
             ({"port": "imap"}, "Le serveur, le port"),

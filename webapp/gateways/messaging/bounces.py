@@ -12,7 +12,7 @@ import imaplib
 import ipaddress
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -138,9 +138,9 @@ def _opened(mailbox: Mailbox) -> Iterator[tuple[imaplib.IMAP4, int]]:
             f"Le certificat du serveur n’est pas valable pour ce nom\u202f: {error.verify_message}"
         ) from error
     except imaplib.IMAP4.abort as error:
-        raise MailboxError(f"Le serveur a interrompu la connexion\u202f: {words(error)}") from error
+        raise MailboxError(f"Le serveur a interrompu la connexion\u202f: {_words(error.args)}") from error
     except imaplib.IMAP4.error as error:
-        raise MailboxError(f"Le serveur refuse\u202f: {words(error)}") from error
+        raise MailboxError(f"Le serveur refuse\u202f: {_words(error.args)}") from error
     except (OSError, ValueError) as error:
         raise MailboxError(f"Le serveur ne répond pas comme il faut\u202f: {words(error)}") from error
     finally:
@@ -222,8 +222,14 @@ def _fetch(server: imaplib.IMAP4, uid: int) -> tuple[ProviderEvent, ...]:
 def _expect_ok(answer: tuple[str, list[Any]]) -> list[Any]:
     kind, data = answer
     if kind != "OK":
-        raise imaplib.IMAP4.error(words(data))
+        raise imaplib.IMAP4.error(_words(data))
     return data or [b""]
+
+
+def _words(said: Sequence[object]) -> str:
+    """The server's last words, which imaplib hands on as bytes or as text."""
+    last = said[-1] if said else ""
+    return words(last.decode("utf-8", "backslashreplace") if isinstance(last, bytes) else last)
 
 
 def _arrival(head: bytes) -> datetime:

@@ -19,8 +19,8 @@ from typing import NamedTuple, Protocol
 
 from webapp.models.messages import EventKind
 
-LONGEST_SEND = timedelta(minutes=5)
-"""How long one ``send`` may take: a lease on a message must be longer."""
+LONGEST_SEND = timedelta(minutes=6)
+"""How long one ``send`` may take, by SMTP with each step at its limit: a lease on a message must be longer."""
 
 UNREACHABLE = "unreachable"
 """The code of a refusal LATER that is the provider's, not the message's: the next message would fare the same now."""
