@@ -23,6 +23,7 @@ class Folder:
     mails: dict[int, bytes] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     hangs_up_at: str = ""
+    is_date_last: bool = False
     capabilities: str = "IMAP4rev1"
     password: str = "secret é"
 
@@ -88,9 +89,11 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     def fetch(self, tag: str, uid: int) -> None:
         if content := self.folder.mails.get(uid):
-            date = ARRIVAL.strftime("%d-%b-%Y %H:%M:%S +0000")
-            self.say(f'* 1 FETCH (UID {uid} INTERNALDATE "{date}" BODY[]<0> {{{len(content[:262_144])}}}')
-            self.wfile.write(content[:262_144] + b")\r\n")
+            date = f'INTERNALDATE "{ARRIVAL.strftime("%d-%b-%Y %H:%M:%S +0000")}"'
+            before, behind = ("", f" {date}") if self.folder.is_date_last else (f"{date} ", "")
+            self.say("* 3 FETCH (FLAGS (\\Seen))")  # somebody else reads mails meanwhile
+            self.say(f"* 1 FETCH (UID {uid} {before}BODY[]<0> {{{len(content[:262_144])}}}")
+            self.wfile.write(content[:262_144] + f"{behind})\r\n".encode())
         self.say(f"{tag} OK done")
 
     def say(self, *lines: str) -> None:

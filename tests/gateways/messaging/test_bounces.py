@@ -192,7 +192,9 @@ class TestMailbox:
             folder.add(content)
         return folder
 
-    def test_each_mail_moves_on_whatever_it_was(self, filled: Folder) -> None:
+    @pytest.mark.parametrize("is_date_last", [False, True])
+    def test_each_mail_moves_on_whatever_it_was(self, is_date_last: bool, filled: Folder) -> None:
+        filled.is_date_last = is_date_last
         read = list(read_mailbox(filled.credentials, after=None, limit=10))
         assert [mail.position for mail in read] == [Position(7, 1), Position(7, 2), Position(7, 3)]
         assert [[told.kind for told in mail.events] for mail in read] == [

@@ -212,11 +212,12 @@ def _newer(server: imaplib.IMAP4, known: int, since: date | None) -> list[int]:
 
 
 def _fetch(server: imaplib.IMAP4, uid: int) -> tuple[ProviderEvent, ...]:
-    (answer, *_) = _expect_ok(server.uid("FETCH", str(uid), f"(INTERNALDATE BODY.PEEK[]<0.{READ}>)"))
-    if not isinstance(answer, tuple):
+    answer = _expect_ok(server.uid("FETCH", str(uid), f"(INTERNALDATE BODY.PEEK[]<0.{READ}>)"))
+    content = next((part[1] for part in answer if isinstance(part, tuple)), None)
+    if content is None:
         return ()  # moved or deleted meanwhile
-    head, content = answer
-    return read_report(content, at=_arrival(head))
+    around = (part[0] if isinstance(part, tuple) else part for part in answer)  # the date may stand before or behind
+    return read_report(content, at=_arrival(b" ".join(text for text in around if text)))
 
 
 def _expect_ok(answer: tuple[str, list[Any]]) -> list[Any]:
@@ -232,9 +233,9 @@ def _words(said: Sequence[object]) -> str:
     return words(last.decode("utf-8", "backslashreplace") if isinstance(last, bytes) else last)
 
 
-def _arrival(head: bytes) -> datetime:
+def _arrival(answer: bytes) -> datetime:
     """When the mail came, by the server. Raises ValueError."""
-    found = re.search(rb'INTERNALDATE " ?(\d+)-(\w{3})-(\d{4} \d\d:\d\d:\d\d [+-]\d{4})"', head)
+    found = re.search(rb'INTERNALDATE " ?(\d+)-(\w{3})-(\d{4} \d\d:\d\d:\d\d [+-]\d{4})"', answer)
     if found is None:
         raise ValueError("an answer without the date")
     day, month, rest = (part.decode("ascii") for part in found.groups())
