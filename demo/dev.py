@@ -37,7 +37,9 @@ from demo.surroundings import (
     for_application,
     for_pretend_world,
     needs_identity_provider,
+    needs_maildev,
     needs_payment_provider,
+    needs_sms_gateway,
     needs_winleadplus,
 )
 
@@ -147,6 +149,8 @@ class Development:
         self._supervisor.is_starting = False
         self._tell_others()
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
+        self._console.say(f"Courriels : {self._environment['MAILDEV_URL']}")
+        self._console.say(f"SMS : {self._environment['SMS_SANDBOX_URL']}")
         self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
 
     def keep_running(self) -> NoReturn:
@@ -193,13 +197,18 @@ class Development:
         return started
 
     def _choose_ports(self) -> None:
-        """The provider's port may not move: users are known by its address."""
+        """Two may not move: users are known by the provider's address, and senders keep that of the mail server."""
         if needs_identity_provider(self._given):
             self._ports["identity"] = port_of(self._home, "identity", may_move=False)
         if needs_winleadplus(self._given):
             self._ports["winleadplus"] = port_of(self._home, "winleadplus", may_move=True)
         if needs_payment_provider(self._given):
             self._ports["payment"] = port_of(self._home, "payment", may_move=True)
+        if needs_maildev(self._given):
+            self._ports["maildev"] = port_of(self._home, "maildev", may_move=True)
+            self._ports["smtp"] = port_of(self._home, "smtp", may_move=False)
+        if needs_sms_gateway(self._given):
+            self._ports["sms"] = port_of(self._home, "sms", may_move=True)
 
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
@@ -207,9 +216,16 @@ class Development:
             "identity": self._identity_provider(outside),
             "winleadplus": [sys.executable, "-m", "demo.winleadplus_api"],
             "payment": [sys.executable, "-m", "demo.payment_provider"],
+            "maildev": self._maildev(),
+            "sms": [sys.executable, "-m", "demo.sms_gateway"],
         }
-        for name in self._ports:
+        for name in commands.keys() & self._ports.keys():
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
+
+    def _maildev(self) -> list[str]:
+        """A mail server that keeps what it gets on a page of its own, and passes nothing on."""
+        ports = [f"--web={self._ports.get('maildev')}", f"--smtp={self._ports.get('smtp')}"]
+        return [str(NODE), "node_modules/maildev/bin/maildev", "--ip=127.0.0.1", "--silent", *ports]
 
     def _identity_provider(self, outside: Mapping[str, str]) -> list[str]:
         """The command of the pretend one, or of a real one, which may have to be fetched and built first."""
@@ -250,6 +266,9 @@ class Development:
                 "winleadplus_url": api.removesuffix("/api/prospects"),
                 "external_api_url": api,
                 "payment_sandbox_url": known["PAYMENT_SANDBOX_URL"],
+                "maildev_url": known["MAILDEV_URL"],
+                "maildev_smtp": known.get("MAILDEV_SMTP", ""),
+                "sms_sandbox_url": known["SMS_SANDBOX_URL"],
                 "home": str(self._home),
                 "pids": pids,
             },

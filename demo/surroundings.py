@@ -26,13 +26,21 @@ def needs_payment_provider(given: Mapping[str, str]) -> bool:
     return "PAYMENT_SANDBOX_URL" not in given
 
 
+def needs_maildev(given: Mapping[str, str]) -> bool:
+    return "MAILDEV_URL" not in given
+
+
+def needs_sms_gateway(given: Mapping[str, str]) -> bool:
+    return "SMS_SANDBOX_URL" not in given
+
+
 def environment(
     home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
 ) -> Environment:
     """The whole of it, with the owner's address, which only migrations should get.
 
     `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus,
-    payment), as far as they are needed.
+    payment, maildev and its smtp, sms), as far as they are needed.
     """
     found = {name: value for name, value in given.items() if value != ""}
     for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
@@ -85,6 +93,11 @@ def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
     if port := ports.get("payment"):
         found["PAYMENT_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
         found["PAYMENT_SANDBOX_SECRET"] = secrets_of(home)["PAYMENT_SANDBOX_SECRET"]
+    if port := ports.get("maildev"):
+        found["MAILDEV_URL"] = f"http://127.0.0.1:{port}"
+        found["MAILDEV_SMTP"] = f"127.0.0.1:{ports['smtp']}"
+    if port := ports.get("sms"):
+        found["SMS_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
     return found
 
 

@@ -14,7 +14,7 @@ from whitenoise import WhiteNoise
 from webapp import cli, clock, crypto, keeping, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
-from webapp.gateways import document_store, identity, winleadplus
+from webapp.gateways import document_store, identity, messaging, winleadplus
 from webapp.gateways.providers import pacing
 from webapp.gateways.providers import registry as payment_providers
 
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> Flask:
     identity.use(settings)
     winleadplus.use(settings)
     payment_providers.use(settings)
+    messaging.use(settings)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
     keeping.use(redis)
