@@ -1,12 +1,12 @@
 """Consents of clients, the wordings they were asked in, and what of each purpose holds now.
 
-Revision: 0027, after 0025
+Revision: 0026, after 0025
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0027"
+revision = "0026"
 down_revision = "0025"
 branch_labels = None
 depends_on = None
