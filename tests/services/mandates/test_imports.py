@@ -125,6 +125,13 @@ def test_lines_that_meet_are_told(declared: Mandate, cast: Cast) -> None:
     assert second.fault is None
 
 
+def test_one_client_may_be_written_in_several_ways(declared: Mandate, owner: Client, cast: Cast) -> None:
+    written = ("lea@example.org;", "LEA@example.org;", "lea@example.org;59000", f"{owner.id};", f"{owner.id};59000")
+    lines = "\n".join(f"{client};R-{place};03/11/2026" for place, client in enumerate(written))
+    read_lines = imports.lines_of(read(f"Client;Code postal;RUM;Date\n{lines}", cast))
+    assert [line.fault for line in read_lines] == [None, *["Une autre ligne complète déjà ce mandat."] * 4]
+
+
 def test_what_changed_since_the_preview_is_left_alone(
     declared: Mandate, owner: Client, fields: Fields, cast: Cast
 ) -> None:

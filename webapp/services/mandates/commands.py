@@ -86,6 +86,7 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
     Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
     """
     with transaction():
+        _lock_client(client_id)
         mandate = _lock(client_id, mandate_id)
         if mandate.status is MandateStatus.REVOKED:
             raise MandateStateError("Un mandat révoqué ne se modifie plus\u202f: faites-en signer un autre.")
@@ -116,6 +117,7 @@ def amend_mandate(
     ``umr`` the reference stays. Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
     """
     with transaction():
+        _lock_client(client_id)
         mandate = _lock(client_id, mandate_id)
         if mandate.status is not MandateStatus.ACTIVE or mandate.signed_on is None or mandate.company_id is None:
             raise MandateStateError("Seul un mandat actif et signé se change par avenant.")
@@ -184,6 +186,7 @@ def archive_account(
     MandateStateError where there are some and what stops was not confirmed.
     """
     with transaction():
+        _lock_client(client_id)
         wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
         account = db.session.scalar(wanted.with_for_update())
         if account is None:
@@ -207,7 +210,7 @@ def archive_account(
 
 
 def _lock_client(client_id: UUID) -> None:
-    """Two mandates of one client are noted one after the other. Raises NotFoundError."""
+    """Mandates and accounts of one client are written one after the other. Raises NotFoundError."""
     if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
 

@@ -1,6 +1,6 @@
 """Completing mandates by a list: read and shown first, then applied once, where all is still as it was shown."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -186,12 +186,16 @@ class _Resolution:
         """By what was written and the postcode beside it: an id, an e-mail, or a name with its postcode."""
         found: dict[tuple[str, str], list[Client]] = {}
         written = {(line.client, line.postcode) for line in self.listed if line.client}
-        ids = {read: key for key in written if (read := _as_uuid(key[0]))}
-        emails = {key[0].lower(): key for key in written if "@" in key[0]}
-        for client in db.session.scalars(select(Client).where(Client.id.in_(ids))):
-            found.setdefault(ids[client.id], []).append(client)
-        for client in db.session.scalars(select(Client).where(Client.email.in_(emails))):
-            found.setdefault(emails[client.email or ""], []).append(client)
+        ids, emails = defaultdict(list), defaultdict(list)  # several lines may write the same in their own ways
+        for key in written:
+            ids[_as_uuid(key[0])].append(key)
+            emails[key[0].lower() if "@" in key[0] else None].append(key)
+        for client in db.session.scalars(select(Client).where(Client.id.in_(filter(None, ids)))):
+            for key in ids[client.id]:
+                found.setdefault(key, []).append(client)
+        for client in db.session.scalars(select(Client).where(Client.email.in_(filter(None, emails)))):
+            for key in emails[client.email]:
+                found.setdefault(key, []).append(client)
         names = sorted({name for name, postcode in written if postcode})
         typed = func.unnest(literal(names, ARRAY(String))).column_valued("typed")
         for name, client in db.session.execute(select(typed, Client).join(Client, Client.name_key == func.fold(typed))):
