@@ -10,10 +10,16 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sepaxml.validation import ValidationError, try_valid_xml
 
-from tests.examples import some
-from webapp.gateways.providers.pain008 import SCHEMA, Amendment, Creditor, Debit, InvalidFileError, build_file
+from webapp.gateways.providers.pain008 import (
+    SCHEMA,
+    Amendment,
+    Creditor,
+    Debit,
+    InvalidFileError,
+    build_file,
+    hold_against_schema,
+)
 
 NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{SCHEMA}"}
 IBAN = "FR1420041010050500013M02606"
@@ -48,7 +54,7 @@ def test_every_shape_of_debit_follows_the_schema() -> None:
     nothing = {"bic": None, "street": None, "postcode": None, "city": None}
     shapes = [replace(DEBIT, **{name: None for name in nothing if name not in kept}) for kept in _subsets(nothing)]
     content = build(*shapes)
-    try_valid_xml(content, SCHEMA)
+    hold_against_schema(content)
     assert (len(shapes), len(found(content, "DrctDbtTxInf"))) == (16, 16)
 
 
@@ -66,7 +72,7 @@ def test_every_shape_of_amendment_follows_the_schema_in_either_sequence() -> Non
     shapes = [Amendment(**{name: FORMER[name] for name in told}) for told in _subsets(FORMER)]  # type: ignore[arg-type]
     debits = [replace(DEBIT, amendment=shape, sequence=name) for shape in shapes for name in ("RCUR", "FRST")]
     content = build(*debits)
-    try_valid_xml(content, SCHEMA)
+    hold_against_schema(content)
     assert found(content, "PmtInf/NbOfTxs") == ["32", "32"]
     assert found(content, "SeqTp") == ["FRST", "RCUR"]
     assert found(content, "GrpHdr/NbOfTxs") == ["64"]
@@ -102,7 +108,7 @@ def test_texts_are_in_letters_that_every_bank_reads_on_one_line_and_as_much_as_f
     assert found(content, "Dbtr/Nm") == ["OEil + " + "e" * 63]
     assert found(content, "Ustrd") == [("x " * 70).strip()]
     assert found(content, "StrtNm") == ["1 rue du Sacre-Coeur"]
-    try_valid_xml(content, SCHEMA)
+    hold_against_schema(content)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,7 @@ def test_texts_are_in_letters_that_every_bank_reads_on_one_line_and_as_much_as_f
     ],
 )
 def test_the_largest_values_are_accepted_here_as_by_the_schema(largest: dict[str, Any]) -> None:
-    try_valid_xml(build(DEBIT, replace(DEBIT, **largest)), SCHEMA)
+    hold_against_schema(build(DEBIT, replace(DEBIT, **largest)))
 
 
 BAD = [
@@ -138,8 +144,8 @@ BAD = [
 def test_a_value_that_the_schema_refuses_is_refused_wherever_it_stands(field: str, tag: str, value: str) -> None:
     good = build(DEBIT, DEBIT)
     before, after = good[: good.rindex(f"<{tag}>".encode())], good[good.rindex(f"</{tag}>".encode()) :]
-    with pytest.raises(ValidationError):
-        try_valid_xml(before + f"<{tag}>{value}".encode() + after, SCHEMA)
+    with pytest.raises(InvalidFileError):
+        hold_against_schema(before + f"<{tag}>{value}".encode() + after)
     with pytest.raises(InvalidFileError, match="n’est pas conforme"):
         build(DEBIT, replace(DEBIT, **{field: value}))
 
@@ -160,13 +166,13 @@ def test_a_reference_that_banks_refuse_is_refused(umr: str) -> None:
 BASIC_SET = set(string.ascii_letters + string.digits + " /-?:().,'+")
 
 
-@settings(max_examples=some(100), deadline=None)  # the first example reads the schema
+@settings(deadline=None)  # the first example reads the schema
 @given(name=st.text(max_size=90), text=st.text(max_size=160), city=st.text(max_size=40))
 @example(name="🙂", text="日本語 ; _ @ # ! « & »", city="…")
 @example(name="_", text="", city="Œuf & Cie")
 def test_whatever_a_client_is_called_only_the_basic_set_leaves(name: str, text: str, city: str) -> None:
     content = build(replace(DEBIT, name=name, text=text, city=city, street=text))
-    try_valid_xml(content, SCHEMA)
+    hold_against_schema(content)
     for tag in ("Dbtr/Nm", "Ustrd", "TwnNm", "StrtNm"):
         assert all(value and set(value) <= BASIC_SET for value in found(content, tag)), tag
     assert len(found(content, "Dbtr/Nm")) == len(found(content, "Ustrd")) == 1
