@@ -177,12 +177,8 @@ def create_app(gateway: Gateway) -> Flask:
 
     @app.post("/messages")
     def take() -> Response:
-        asked = request.get_json(force=True)
-        if not isinstance(asked, dict) or not all(
-            isinstance(asked.get(name), str) for name in ("sender", "to", "text")
-        ):
-            return as_json(400, {"error": "bad_request"})
-        return answer(gateway, {name: asked[name] for name in ("sender", "to", "text")})
+        sms = sms_of(request.get_json(force=True))
+        return answer(gateway, sms) if sms else as_json(400, {"error": "bad_request"})
 
     @app.get("/")
     def show() -> str:

@@ -16,6 +16,8 @@ from uuid import uuid4
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from tests.serving import serving
+
 Answer = tuple[int, Any]
 
 
@@ -164,11 +166,5 @@ def running() -> Iterator[LocalProvider]:
     handler = type("Handler", (_Handler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     handler.provider = LocalProvider(f"http://127.0.0.1:{server.server_port}/realms/crm")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield handler.provider  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

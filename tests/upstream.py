@@ -1,6 +1,5 @@
 """A WinLeadPlus on loopback that answers what a test wants."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import orjson
+
+from tests.serving import serving
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
@@ -67,11 +68,5 @@ def running() -> Iterator[Upstream]:
 
     server = _Server(("127.0.0.1", 0), _Handler)
     upstream.url = f"http://127.0.0.1:{server.server_port}/api/prospects"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield upstream
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -16,6 +16,7 @@ import pytest
 
 from demo.payment_bank import CHAOS, BadControlError, Bank, Behaviour, Later
 from demo.payment_provider import create_app
+from tests.serving import serving
 
 ASKED = {"amount": "24.00", "currency": "EUR", "method": "pm_ok", "metadata": {"attempt": "a", "charge": "c"}}
 SECRET = "secret-of-the-provider"
@@ -42,13 +43,9 @@ def crm(statuses: list[int]) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     arrived = threading.Semaphore(0)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.arrived = arrived  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
     crm.arrived = arrived  # type: ignore[attr-defined]
-    yield f"http://127.0.0.1:{server.server_port}", taken
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}", taken
 
 
 def wait_for(number: int) -> None:

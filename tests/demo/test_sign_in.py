@@ -1,7 +1,6 @@
 """The CRM signs people in at the pretend provider: two real servers, and a browser that keeps cookies."""
 
 import re
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from werkzeug.serving import make_server
 from tests import factories
 from tests.browser.world import eventually
 from tests.demo.conftest import PASSWORD, IdentityProvider, claims_of
+from tests.serving import serving
 from webapp import clock, tenancy
 from webapp.config import Settings
 from webapp.extensions import db
@@ -44,12 +44,8 @@ def crm(app: Flask, committed: None, settings: Settings, identity_provider: Iden
     app.extensions["settings"] = ours
     identity.use(ours)
     server = make_server("127.0.0.1", address.port or 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield identity_provider.crm_url
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield identity_provider.crm_url
     app.extensions["settings"] = settings
     identity.use(settings)
 

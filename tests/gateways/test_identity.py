@@ -52,7 +52,7 @@ def test_a_code_is_redeemed_with_the_verifier_and_the_clients_secret(provider: L
     form = provider.forms[0]
     assert (form["code"], form["code_verifier"], form["redirect_uri"]) == ("code", "v" * 64, CALLBACK)
     assert (form["_client"], form["_secret"]) == ("crm", "client-secret")
-    assert tokens.expires_in in (299, 300)
+    assert 270 <= tokens.expires_in <= 300  # seconds have passed, on a busy machine several
     assert person == identity.Identity(
         issuer=provider.issuer,
         subject="subject-1",

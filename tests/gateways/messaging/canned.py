@@ -1,7 +1,6 @@
 """A provider on loopback that answers what a test wants, and remembers what it was asked."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,6 +9,8 @@ from queue import Queue
 from typing import Any, NamedTuple
 
 import orjson
+
+from tests.serving import serving
 
 
 class Asked(NamedTuple):
@@ -90,11 +91,5 @@ def running() -> Iterator[Canned]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     canned.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield canned
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,11 +4,12 @@ import base64
 import re
 import socketserver
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from tests.serving import serving
 
 EXAMINE = 'EXAMINE "INBOX"'
 ARRIVAL = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -114,14 +115,9 @@ def running(context: ssl.SSLContext | None = None) -> Iterator[Folder]:
     """A mailbox that can be read until the end of the block."""
     folder = Folder()
     handler = type("Conversation", (_Conversation,), {"folder": folder})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        folder.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield folder
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _Server(("127.0.0.1", 0), handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    folder.port = server.server_address[1]
+    with serving(server):
+        yield folder

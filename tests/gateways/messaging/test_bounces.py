@@ -13,7 +13,7 @@ from tests.gateways.messaging.certificates import new_certificate
 from tests.gateways.messaging.imap_server import ARRIVAL, Folder
 from webapp.gateways.messaging.bounces import MailboxError, Position, check, read_mailbox, read_report
 from webapp.gateways.messaging.protocol import ProviderEvent
-from webapp.models.messages import EventKind
+from webapp.models.messages import MessageEventKind
 
 OURS = "<0197a3c4@ventes.example>"
 
@@ -102,7 +102,7 @@ Subject: Votre avis
 """.encode()
 
 
-def event(kind: EventKind, text: str, *, message_id: str | None = OURS) -> ProviderEvent:
+def event(kind: MessageEventKind, text: str, *, message_id: str | None = OURS) -> ProviderEvent:
     return ProviderEvent(None, message_id, kind, ARRIVAL, "lea@example.com", text)
 
 
@@ -112,33 +112,35 @@ class TestReports:
     @pytest.mark.parametrize(
         ("status", "diagnostic", "kind"),
         [
-            ("5.1.1", "smtp; 550 5.1.1 User unknown", EventKind.BOUNCED_HARD),
-            ("5.0.0", "smtp; 550 no such user here", EventKind.BOUNCED_HARD),
-            ("5.1.2", "x-exchange; host not found", EventKind.BOUNCED_HARD),
-            ("5.4.4", "smtp; domain does not exist", EventKind.BOUNCED_HARD),
-            ("5.2.1", "smtp; 550 5.2.1 account disabled", EventKind.BOUNCED_HARD),
-            ("5.2.2", "smtp; 552 5.2.2 Over quota", EventKind.BOUNCED_SOFT),
-            ("5.7.1", "smtp; 550 5.7.1 Message looks like spam", EventKind.BOUNCED_SOFT),
-            ("5.7.26", "smtp; 550 5.7.26 unauthenticated (DMARC)", EventKind.BOUNCED_SOFT),
-            ("5.3.4", "smtp; 552 5.3.4 too big", EventKind.BOUNCED_SOFT),
-            ("5.4.7", "smtp; delivery time expired", EventKind.BOUNCED_SOFT),
-            ("4.4.1", "smtp; connection timed out", EventKind.BOUNCED_SOFT),
+            ("5.1.1", "smtp; 550 5.1.1 User unknown", MessageEventKind.BOUNCED_HARD),
+            ("5.0.0", "smtp; 550 no such user here", MessageEventKind.BOUNCED_HARD),
+            ("5.1.2", "x-exchange; host not found", MessageEventKind.BOUNCED_HARD),
+            ("5.4.4", "smtp; domain does not exist", MessageEventKind.BOUNCED_HARD),
+            ("5.2.1", "smtp; 550 5.2.1 account disabled", MessageEventKind.BOUNCED_HARD),
+            ("5.2.2", "smtp; 552 5.2.2 Over quota", MessageEventKind.BOUNCED_SOFT),
+            ("5.7.1", "smtp; 550 5.7.1 Message looks like spam", MessageEventKind.BOUNCED_SOFT),
+            ("5.7.26", "smtp; 550 5.7.26 unauthenticated (DMARC)", MessageEventKind.BOUNCED_SOFT),
+            ("5.3.4", "smtp; 552 5.3.4 too big", MessageEventKind.BOUNCED_SOFT),
+            ("5.4.7", "smtp; delivery time expired", MessageEventKind.BOUNCED_SOFT),
+            ("4.4.1", "smtp; connection timed out", MessageEventKind.BOUNCED_SOFT),
         ],
     )
-    def test_only_an_address_that_is_none_bounces_hard(self, status: str, diagnostic: str, kind: EventKind) -> None:
+    def test_only_an_address_that_is_none_bounces_hard(
+        self, status: str, diagnostic: str, kind: MessageEventKind
+    ) -> None:
         (found,) = read_report(dsn(status=status, diagnostic=diagnostic), at=ARRIVAL)
         assert found == event(kind, found.text)
         assert status in found.text or status.endswith(".0.0")
 
     def test_it_tells_in_the_servers_words(self) -> None:
-        assert read_report(dsn(), at=ARRIVAL) == (event(EventKind.BOUNCED_HARD, "550 5.1.1 User unknown"),)
+        assert read_report(dsn(), at=ARRIVAL) == (event(MessageEventKind.BOUNCED_HARD, "550 5.1.1 User unknown"),)
 
     def test_what_is_only_late_is_still_under_way(self) -> None:
         assert read_report(dsn(action="delayed", status="4.4.1"), at=ARRIVAL) == ()
 
     def test_what_was_delivered_is_said_so(self) -> None:
         (found,) = read_report(dsn(action="delivered", status="2.0.0", diagnostic="smtp; 250 ok"), at=ARRIVAL)
-        assert found.kind is EventKind.DELIVERED
+        assert found.kind is MessageEventKind.DELIVERED
 
     def test_the_head_alone_may_be_returned(self) -> None:
         (found,) = read_report(dsn(kind="text/rfc822-headers"), at=ARRIVAL)
@@ -153,14 +155,14 @@ class TestReports:
         assert read_report(report, at=ARRIVAL) == ()
 
     def test_a_report_in_words_is_understood(self) -> None:
-        assert read_report(IN_WORDS, at=ARRIVAL) == (event(EventKind.BOUNCED_HARD, "failure notice"),)
+        assert read_report(IN_WORDS, at=ARRIVAL) == (event(MessageEventKind.BOUNCED_HARD, "failure notice"),)
 
     def test_a_full_mailbox_is_no_dead_one_also_in_words(self) -> None:
         full = IN_WORDS.replace(b"550 no such user", b"552 mailbox is full")
-        assert read_report(full, at=ARRIVAL) == (event(EventKind.BOUNCED_SOFT, "failure notice"),)
+        assert read_report(full, at=ARRIVAL) == (event(MessageEventKind.BOUNCED_SOFT, "failure notice"),)
 
     def test_a_complaint_is_one(self) -> None:
-        assert read_report(COMPLAINT, at=ARRIVAL) == (event(EventKind.COMPLAINED, "abuse"),)
+        assert read_report(COMPLAINT, at=ARRIVAL) == (event(MessageEventKind.COMPLAINED, "abuse"),)
 
     @pytest.mark.parametrize(
         "content",
@@ -199,8 +201,8 @@ class TestMailbox:
         assert [mail.position for mail in read] == [Position(7, 1), Position(7, 2), Position(7, 3)]
         assert [[told.kind for told in mail.events] for mail in read] == [
             [],
-            [EventKind.BOUNCED_HARD],
-            [EventKind.COMPLAINED],
+            [MessageEventKind.BOUNCED_HARD],
+            [MessageEventKind.COMPLAINED],
         ]
         assert read[1].events[0].at == ARRIVAL
 

@@ -27,7 +27,7 @@ from webapp.gateways.messaging import (
     read_webhook,
 )
 from webapp.gateways.messaging.brevo import BrevoEmail, BrevoSms, check
-from webapp.models.messages import EventKind, MessageProvider
+from webapp.models.messages import MessageEventKind, MessageProvider
 
 CREDENTIALS = {"api_key": "xkeysib-of-the-tests"}
 TAKEN = {"messageId": "<202611200900.1234@smtp-relay.mailin.fr>"}
@@ -245,18 +245,18 @@ class TestWebhooks:
     @pytest.mark.parametrize(
         ("event", "kind"),
         [
-            ("request", EventKind.ACCEPTED),
-            ("delivered", EventKind.DELIVERED),
-            ("hard_bounce", EventKind.BOUNCED_HARD),
-            ("hardBounce", EventKind.BOUNCED_HARD),
-            ("blocked", EventKind.BOUNCED_HARD),
-            ("soft_bounce", EventKind.BOUNCED_SOFT),
-            ("spam", EventKind.COMPLAINED),
-            ("unsubscribed", EventKind.UNSUBSCRIBED),
-            ("reply", EventKind.REPLIED),
+            ("request", MessageEventKind.ACCEPTED),
+            ("delivered", MessageEventKind.DELIVERED),
+            ("hard_bounce", MessageEventKind.BOUNCED_HARD),
+            ("hardBounce", MessageEventKind.BOUNCED_HARD),
+            ("blocked", MessageEventKind.BOUNCED_HARD),
+            ("soft_bounce", MessageEventKind.BOUNCED_SOFT),
+            ("spam", MessageEventKind.COMPLAINED),
+            ("unsubscribed", MessageEventKind.UNSUBSCRIBED),
+            ("reply", MessageEventKind.REPLIED),
         ],
     )
-    def test_what_became_of_an_email(self, event: str, kind: EventKind) -> None:
+    def test_what_became_of_an_email(self, event: str, kind: MessageEventKind) -> None:
         body = orjson.dumps(self.EMAIL | {"event": event, "reason": "550 5.1.1\r\nno such user"})
         assert read_webhook(MessageProvider.BREVO, body) == [
             ProviderEvent(
@@ -276,16 +276,16 @@ class TestWebhooks:
     @pytest.mark.parametrize(
         ("status", "kind"),
         [
-            ("accepted", EventKind.ACCEPTED),
-            ("delivered", EventKind.DELIVERED),
-            ("hard_bounce", EventKind.BOUNCED_HARD),
-            ("blacklisted", EventKind.BOUNCED_HARD),
-            ("rejected", EventKind.BOUNCED_SOFT),
-            ("unsubscribe", EventKind.UNSUBSCRIBED),
-            ("replied", EventKind.REPLIED),
+            ("accepted", MessageEventKind.ACCEPTED),
+            ("delivered", MessageEventKind.DELIVERED),
+            ("hard_bounce", MessageEventKind.BOUNCED_HARD),
+            ("blacklisted", MessageEventKind.BOUNCED_HARD),
+            ("rejected", MessageEventKind.BOUNCED_SOFT),
+            ("unsubscribe", MessageEventKind.UNSUBSCRIBED),
+            ("replied", MessageEventKind.REPLIED),
         ],
     )
-    def test_what_became_of_an_sms(self, status: str, kind: EventKind) -> None:
+    def test_what_became_of_an_sms(self, status: str, kind: MessageEventKind) -> None:
         body = orjson.dumps(self.SMS | {"msg_status": status, "reply": "Stop"})
         (event,) = read_webhook(MessageProvider.BREVO, body)
         assert event == ProviderEvent("1511882900176220", None, kind, self.AT, "+33612345678", "Stop")
@@ -294,7 +294,7 @@ class TestWebhooks:
         late = self.EMAIL | {"event": "delivered"}
         early = self.EMAIL | {"event": "request", "ts_event": 1795165100}
         kinds = [event.kind for event in read_webhook(MessageProvider.BREVO, orjson.dumps([late, early]))]
-        assert kinds == [EventKind.ACCEPTED, EventKind.DELIVERED]
+        assert kinds == [MessageEventKind.ACCEPTED, MessageEventKind.DELIVERED]
 
     @pytest.mark.parametrize(
         "body",

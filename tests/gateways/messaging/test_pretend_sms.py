@@ -23,7 +23,7 @@ from webapp.gateways.messaging import (
     read_webhook,
 )
 from webapp.gateways.messaging.pretend_sms import PretendSms
-from webapp.models.messages import EventKind, MessageProvider
+from webapp.models.messages import MessageEventKind, MessageProvider
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_it_is_offered_where_the_environment_names_it(url: str, settings: Settin
 def test_what_it_tells_later_is_understood() -> None:
     body = b'{"event": "bounced", "id": "sms-1", "to": "+33612345678", "text": "", "at": "2026-11-20T09:00:00+00:00"}'
     (event,) = read_webhook(MessageProvider.PRETEND_SMS, body)
-    assert (event.provider_id, event.kind, event.address) == ("sms-1", EventKind.BOUNCED_HARD, "+33612345678")
+    assert (event.provider_id, event.kind, event.address) == ("sms-1", MessageEventKind.BOUNCED_HARD, "+33612345678")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"event": "x"}', b'{"event": "bounced", "at": 7}'])

@@ -1,6 +1,5 @@
 """A pretend payment provider on loopback, and the gateway that speaks to it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +10,7 @@ import pytest
 
 from demo import payment_provider
 from demo.payment_bank import Bank
+from tests.serving import serving
 from webapp.gateways.providers.protocol import PaymentMetadata, PaymentRequest
 from webapp.gateways.providers.sandbox import Sandbox
 
@@ -23,13 +23,9 @@ def bank() -> Iterator[Bank]:
     """The pretend provider's other end; ``bank.url`` is its address."""
     bank = Bank(secret=SECRET)
     server = payment_provider.start(bank, 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
     bank.url = f"http://127.0.0.1:{server.port}"
-    yield bank
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield bank
     bank.http.close()
 
 

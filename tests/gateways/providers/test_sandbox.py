@@ -12,6 +12,7 @@ import pytest
 
 from demo.payment_bank import Bank
 from tests.gateways.providers.conftest import NOW, SECRET
+from tests.serving import serving
 from webapp.gateways.providers.protocol import (
     BadSignatureError,
     PaymentRequest,
@@ -229,12 +230,10 @@ def test_an_answer_that_makes_no_sense_is_unknown(make_request: MakeRequest) -> 
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    sandbox = Sandbox(url=f"http://127.0.0.1:{server.server_port}", secret=SECRET, longest_delay=timedelta(0))
-    assert sandbox.create_payment(make_request()).state is PaymentState.UNKNOWN
-    sandbox.close()
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        sandbox = Sandbox(url=f"http://127.0.0.1:{server.server_port}", secret=SECRET, longest_delay=timedelta(0))
+        assert sandbox.create_payment(make_request()).state is PaymentState.UNKNOWN
+        sandbox.close()
 
 
 class TestWebhooks:

@@ -1,23 +1,19 @@
 """Several people at the same file or account in the same instant: each thing happens once, or is refused."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import repeat
-from threading import Barrier
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
-from tests import factories
+from tests import concurrency, factories
 from tests.conftest import Cast
 from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit, prepare
 from tests.services.bank_files.test_amendments import OTHER_BANK, next_debit
-from webapp import clock, tenancy
-from webapp.errors import DomainError
+from webapp import clock
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
 from webapp.models.banking import Mandate, MandateAmendment
@@ -43,27 +39,7 @@ def cast(committed: None) -> Cast:
 @pytest.fixture
 def at_once(app: Flask, cast: Cast) -> AtOnce:
     """Do things at the same time, each by somebody of the organisation; how each ended."""
-    organisation_id = cast.organisation.id
-
-    def do(act: Callable[[], Any], start: Barrier) -> str:
-        with app.app_context(), tenancy.organisation(organisation_id):
-            db.session.execute(text("SELECT 1"))  # connected before the start
-            db.session.rollback()
-            start.wait(10)
-            try:
-                act()
-            except DomainError as error:
-                return type(error).__name__
-            finally:
-                db.session.remove()
-            return "done"
-
-    def do_all(*acts: Callable[[], Any]) -> list[str]:
-        start = Barrier(len(acts))
-        with ThreadPoolExecutor(len(acts)) as threads:
-            return sorted(threads.map(do, acts, repeat(start)))
-
-    return do_all
+    return partial(concurrency.at_once, app, cast.organisation.id)
 
 
 def files_of_debits() -> set[UUID | None]:

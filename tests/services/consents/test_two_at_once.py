@@ -1,20 +1,15 @@
 """Two people at the same client in the same instant, or at the same text."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
 
-from tests import factories
+from tests import concurrency, factories
 from tests.conftest import NOW, Cast
 from tests.services.consents.conftest import fields
-from webapp import tenancy
-from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.consents import ConsentPurpose, ConsentState, ConsentWording
 from webapp.models.identity import User
@@ -39,25 +34,10 @@ def at_once(app: Flask, cast: Cast) -> AtOnce:
     """Do things at the same time, each by the admin in a session of its own; how each ended."""
     organisation_id, user_id = cast.organisation.id, cast.admin.id
 
-    def do(act: Callable[[User], Any], start: Barrier) -> str:
-        with app.app_context(), tenancy.organisation(organisation_id):
-            by = db.session.get_one(User, (organisation_id, user_id))
-            db.session.execute(text("SELECT 1"))
-            start.wait(10)
-            try:
-                act(by)
-            except DomainError as error:
-                return type(error).__name__
-            finally:
-                db.session.remove()
-            return "done"
+    def by_admin(act: Callable[[User], object]) -> None:
+        act(db.session.get_one(User, (organisation_id, user_id)))
 
-    def do_all(*acts: Callable[[User], Any]) -> list[str]:
-        start = Barrier(len(acts))
-        with ThreadPoolExecutor(len(acts)) as threads:
-            return sorted(threads.map(lambda act: do(act, start), acts))
-
-    return do_all
+    return lambda *acts: concurrency.at_once(app, organisation_id, *(partial(by_admin, act) for act in acts))
 
 
 @pytest.fixture

@@ -60,5 +60,7 @@ def reasons(run: SyncRun, *kinds: ItemKind) -> dict[str, str | None]:
 
 def events(client_id: UUID) -> list[tuple[str, dict[str, Any]]]:
     """The client's timeline, oldest first."""
-    statement = select(TimelineEvent).where(TimelineEvent.client_id == client_id).order_by(TimelineEvent.id)
+    statement = (
+        select(TimelineEvent).where(TimelineEvent.client_id == client_id).order_by(TimelineEvent.at, TimelineEvent.id)
+    )
     return [(event.kind.value, event.changes) for event in db.session.scalars(statement)]

@@ -115,6 +115,7 @@ def test_the_pdf_holds_the_iban_only_for_those_who_may_see_it_and_the_timeline_t
     address = f"/clients/{owner.id}/mandats/{only_mandate().id}/pdf"
     refused = client.post(address)
     assert (refused.status_code, "ICS" in refused.text) == (409, True)
+    assert 'data-testid="mandate-pdf"' in refused.text  # it is said on the mandate's own page
     credentials = {"iban": "FR1420041010050500013M02606", "bic": "PSSTFRPPXXX"}
     company_id = factories.default_company().id
     accounts.save_account(company_id, Provider.SEPA_FILE, credentials=credentials, ics="FR72ZZZ123456")
