@@ -6,19 +6,19 @@ from enum import StrEnum
 class MessageProvider(StrEnum):
     """Who carries messages for a company."""
 
-    SMTP = "SMTP"
-    BREVO = "BREVO"
-    OVH = "OVH"
-    PRETEND_SMS = "PRETEND_SMS"
+    SMTP = "smtp"
+    BREVO = "brevo"
+    OVH = "ovh"
+    PRETEND_SMS = "pretend_sms"
 
 
-class EventKind(StrEnum):
+class MessageEventKind(StrEnum):
     """What somebody outside told us about a message."""
 
-    ACCEPTED = "ACCEPTED"
-    DELIVERED = "DELIVERED"
-    BOUNCED_HARD = "BOUNCED_HARD"
-    BOUNCED_SOFT = "BOUNCED_SOFT"
-    COMPLAINED = "COMPLAINED"
-    UNSUBSCRIBED = "UNSUBSCRIBED"
-    REPLIED = "REPLIED"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    BOUNCED_HARD = "bounced_hard"
+    BOUNCED_SOFT = "bounced_soft"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    REPLIED = "replied"

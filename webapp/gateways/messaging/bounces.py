@@ -9,7 +9,6 @@ hearsay.
 """
 
 import imaplib
-import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +22,14 @@ from typing import Any, NamedTuple, Self
 import structlog
 from flufl.bounce import all_failures
 
+from webapp.gateways.messaging.encryption import PLAIN_REFUSED, STARTTLS, TLS, WAYS, choices, is_on_this_machine
 from webapp.gateways.messaging.protocol import Field, ProviderEvent, RefusalKind
 from webapp.gateways.messaging.smtp_replies import Stage, refusal_of
 from webapp.gateways.messaging.wording import words
-from webapp.models.messages import EventKind
+from webapp.models.messages import MessageEventKind
 
 log = structlog.get_logger()
 
-TLS, STARTTLS, PLAIN = "tls", "starttls", "none"
 CREDENTIALS = (
     Field("host", "Serveur de réception (IMAP)"),
     Field("port", "Port", default="993"),
@@ -38,11 +37,7 @@ CREDENTIALS = (
         "security",
         "Chiffrement",
         default=TLS,
-        choices=(
-            (TLS, "TLS (port 993)"),
-            (STARTTLS, "STARTTLS (port 143)"),
-            (PLAIN, "Aucun (sur cette machine seulement)"),
-        ),
+        choices=choices(starttls_port=143, tls_port=993),
     ),
     Field("username", "Identifiant"),
     Field("password", "Mot de passe", is_secret=True),
@@ -96,7 +91,7 @@ class Mailbox:
         port, folder = given["port"], given["folder"]
         password = credentials.get("password", "")
         is_one_line = all(text.isprintable() for text in (given["username"], password, folder))
-        is_sound = is_one_line and port.isascii() and port.isdigit() and given["security"] in (TLS, STARTTLS, PLAIN)
+        is_sound = is_one_line and port.isascii() and port.isdigit() and given["security"] in WAYS
         if not (is_sound and given["host"] and folder.isascii()):
             raise MailboxError("Le serveur, le port, le chiffrement, l’identifiant ou le dossier ne sont pas valides.")
         return cls(given["host"], int(port), given["security"], given["username"], password, folder)
@@ -165,7 +160,7 @@ def _connect(mailbox: Mailbox) -> imaplib.IMAP4:
         if mailbox.security == STARTTLS:
             _encrypt(server, context)
         else:
-            _check_is_on_this_machine(server)
+            _refuse_elsewhere(server)
     except BaseException:
         server.shutdown()
         raise
@@ -178,9 +173,9 @@ def _encrypt(server: imaplib.IMAP4, context: ssl.SSLContext) -> None:
     server.starttls(context)
 
 
-def _check_is_on_this_machine(server: imaplib.IMAP4) -> None:
-    if not ipaddress.ip_address(server.socket().getpeername()[0]).is_loopback:
-        raise MailboxError("Sans chiffrement, seul un serveur sur cette machine est accepté.")
+def _refuse_elsewhere(server: imaplib.IMAP4) -> None:
+    if not is_on_this_machine(server.socket()):
+        raise MailboxError(PLAIN_REFUSED)
 
 
 def _sign_in(server: imaplib.IMAP4, mailbox: Mailbox) -> None:
@@ -265,7 +260,7 @@ def _complaint(report: Message, ours: str | None, at: datetime) -> ProviderEvent
     """The recipient has called our e-mail unwanted (RFC 5965)."""
     said = _groups(report)[0]
     to = _address(_head(said, "Original-Rcpt-To"))
-    return ProviderEvent(None, ours, EventKind.COMPLAINED, at, to, words(_head(said, "Feedback-Type")))
+    return ProviderEvent(None, ours, MessageEventKind.COMPLAINED, at, to, words(_head(said, "Feedback-Type")))
 
 
 def _of_status(report: Message, ours: str | None, at: datetime) -> Iterator[ProviderEvent]:
@@ -273,7 +268,7 @@ def _of_status(report: Message, ours: str | None, at: datetime) -> Iterator[Prov
     for said in _groups(report):
         action = _head(said, "Action").strip().lower()
         text = _diagnostic(said)
-        kind = {"delivered": EventKind.DELIVERED, "failed": _kind_of_failure(text)}.get(action)
+        kind = {"delivered": MessageEventKind.DELIVERED, "failed": _kind_of_failure(text)}.get(action)
         to = _address(_head(said, "Original-Recipient") or _head(said, "Final-Recipient"))
         if kind and (to or ours):
             yield ProviderEvent(None, ours, kind, at, to, text)
@@ -290,12 +285,12 @@ def _diagnostic(said: Message) -> str:
     return f"{code} {status} {rest}".strip()
 
 
-def _kind_of_failure(text: str) -> EventKind:
+def _kind_of_failure(text: str) -> MessageEventKind:
     """Hard where the address is at fault: it is not written to again. All else may pass another time."""
     found = _CODE.match(text)
     code, rest = (int(found[1]), found[2]) if found else (550 if text.startswith("5") else 450, text)
     kind = refusal_of(Stage.RECIPIENT, code, rest.encode()).kind
-    return EventKind.BOUNCED_HARD if kind is RefusalKind.ADDRESS else EventKind.BOUNCED_SOFT
+    return MessageEventKind.BOUNCED_HARD if kind is RefusalKind.ADDRESS else MessageEventKind.BOUNCED_SOFT
 
 
 def _of_words(message: Message, ours: str | None, at: datetime) -> Iterator[ProviderEvent]:
@@ -305,8 +300,8 @@ def _of_words(message: Message, ours: str | None, at: datetime) -> Iterator[Prov
     is_full = _FULL.search(_text(message)) is not None
     for failed in sorted(for_now | for_good):
         is_hard = failed in for_good and not is_full
-        kind = EventKind.BOUNCED_HARD if is_hard else EventKind.BOUNCED_SOFT
-        if address := _address(failed.decode("ascii", "replace")):
+        kind = MessageEventKind.BOUNCED_HARD if is_hard else MessageEventKind.BOUNCED_SOFT
+        if failed.isascii() and (address := _address(failed.decode("ascii"))):
             yield ProviderEvent(None, ours, kind, at, address, text)
 
 
@@ -318,7 +313,7 @@ def _original_id(message: Message) -> str | None:
             if isinstance(inner, Message) and (found := _id(_head(inner, "Message-ID"))):
                 return found
     quoted = _MESSAGE_ID.search(_text(message))
-    return quoted[1] if quoted else _id(_head(message, "In-Reply-To"))
+    return _id(quoted[1] if quoted else _head(message, "In-Reply-To"))
 
 
 def _id(text: str) -> str | None:
@@ -349,9 +344,9 @@ def _bytes(part: Message) -> bytes:
 
 
 def _text(message: Message) -> str:
-    """The parts that people read, as far as they are text."""
+    """The parts that people read, to look for words in: what is no UTF-8 stays as it is (surrogates)."""
     texts = [_bytes(part) for part in message.walk() if part.get_content_type() == "text/plain"]
-    return b"\n".join(texts).decode("utf-8", "replace")
+    return b"\n".join(texts).decode("utf-8", "surrogateescape")
 
 
 def _address(text: str) -> str | None:

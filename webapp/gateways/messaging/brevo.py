@@ -45,7 +45,7 @@ from webapp.gateways.messaging.protocol import (
     WebhookBodyError,
 )
 from webapp.gateways.messaging.wording import words
-from webapp.models.messages import EventKind
+from webapp.models.messages import MessageEventKind
 
 CREDENTIALS = (Field("api_key", "Clé d’API (v3)", is_secret=True),)
 HONOURED = timedelta(minutes=14)
@@ -60,27 +60,27 @@ _ACCOUNT = frozenset({"not_enough_credits", "permission_denied", "unauthorized",
 _ABOUT_SENDER = re.compile(r"\bsender|\bdomain|\bcredits?\b|\bIP\b", re.IGNORECASE)
 _ABOUT_RECIPIENT = re.compile(r"\brecipient|email is not valid|\bphone|\bmobile|invalid telephone", re.IGNORECASE)
 _EMAIL_EVENTS = {
-    "request": EventKind.ACCEPTED,
-    "delivered": EventKind.DELIVERED,
-    "hard_bounce": EventKind.BOUNCED_HARD,
-    "invalid_email": EventKind.BOUNCED_HARD,
-    "blocked": EventKind.BOUNCED_HARD,
-    "soft_bounce": EventKind.BOUNCED_SOFT,
-    "error": EventKind.BOUNCED_SOFT,
-    "spam": EventKind.COMPLAINED,
-    "unsubscribed": EventKind.UNSUBSCRIBED,
-    "reply": EventKind.REPLIED,
+    "request": MessageEventKind.ACCEPTED,
+    "delivered": MessageEventKind.DELIVERED,
+    "hard_bounce": MessageEventKind.BOUNCED_HARD,
+    "invalid_email": MessageEventKind.BOUNCED_HARD,
+    "blocked": MessageEventKind.BOUNCED_HARD,
+    "soft_bounce": MessageEventKind.BOUNCED_SOFT,
+    "error": MessageEventKind.BOUNCED_SOFT,
+    "spam": MessageEventKind.COMPLAINED,
+    "unsubscribed": MessageEventKind.UNSUBSCRIBED,
+    "reply": MessageEventKind.REPLIED,
 }
 _SMS_EVENTS = {
-    "sent": EventKind.ACCEPTED,
-    "accepted": EventKind.ACCEPTED,
-    "delivered": EventKind.DELIVERED,
-    "hard_bounce": EventKind.BOUNCED_HARD,
-    "blacklisted": EventKind.BOUNCED_HARD,
-    "rejected": EventKind.BOUNCED_SOFT,
-    "soft_bounce": EventKind.BOUNCED_SOFT,
-    "unsubscribe": EventKind.UNSUBSCRIBED,
-    "replied": EventKind.REPLIED,
+    "sent": MessageEventKind.ACCEPTED,
+    "accepted": MessageEventKind.ACCEPTED,
+    "delivered": MessageEventKind.DELIVERED,
+    "hard_bounce": MessageEventKind.BOUNCED_HARD,
+    "blacklisted": MessageEventKind.BOUNCED_HARD,
+    "rejected": MessageEventKind.BOUNCED_SOFT,
+    "soft_bounce": MessageEventKind.BOUNCED_SOFT,
+    "unsubscribe": MessageEventKind.UNSUBSCRIBED,
+    "replied": MessageEventKind.REPLIED,
 }
 
 
@@ -245,7 +245,7 @@ def read_webhook(body: bytes) -> list[ProviderEvent]:
 
 def _event(told: dict[str, Any]) -> ProviderEvent | None:
     """One event; None where it changes nothing (opened, clicked, put off)."""
-    kind: EventKind | None
+    kind: MessageEventKind | None
     provider_id: Any
     to: Any
     if "msg_status" in told:

@@ -18,7 +18,7 @@ from webapp.gateways.messaging.protocol import (
     Unknown,
     WebhookBodyError,
 )
-from webapp.models.messages import EventKind
+from webapp.models.messages import MessageEventKind
 
 _REFUSALS = {
     "unknown_number": RefusalKind.ADDRESS,
@@ -27,7 +27,11 @@ _REFUSALS = {
     "no_credit": RefusalKind.ACCOUNT,
     "too_many": RefusalKind.LATER,
 }
-_EVENTS = {"delivered": EventKind.DELIVERED, "bounced": EventKind.BOUNCED_HARD, "replied": EventKind.REPLIED}
+_EVENTS = {
+    "delivered": MessageEventKind.DELIVERED,
+    "bounced": MessageEventKind.BOUNCED_HARD,
+    "replied": MessageEventKind.REPLIED,
+}
 
 
 class PretendSms:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from webapp.models.messages import EventKind
+from webapp.models.messages import MessageEventKind
 
 LONGEST_SEND = timedelta(minutes=6)
 """How long one ``send`` may take, by SMTP with each step at its limit: a lease on a message must be longer."""
@@ -86,13 +86,13 @@ class OutgoingSms:
 class RefusalKind(StrEnum):
     """What a refusal is about, hence what to do next."""
 
-    LATER = "LATER"
+    LATER = "later"
     """Not now: full, busy, too many, out of order. The same may pass later."""
-    ADDRESS = "ADDRESS"
+    ADDRESS = "address"
     """There is no such mailbox or number: nothing that is sent there will arrive."""
-    CONTENT = "CONTENT"
+    CONTENT = "content"
     """This message is not taken for what it is (too big, looks like spam, cannot be written down)."""
-    ACCOUNT = "ACCOUNT"
+    ACCOUNT = "account"
     """Nothing of this sender will pass until somebody changes its settings (password, unpaid, sender not allowed)."""
 
 
@@ -156,7 +156,7 @@ class ProviderEvent(NamedTuple):
 
     provider_id: str | None
     message_id: str | None
-    kind: EventKind
+    kind: MessageEventKind
     at: datetime
     address: str | None
     text: str

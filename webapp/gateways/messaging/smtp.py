@@ -6,7 +6,6 @@ message when the connection breaks (RFC 5321, 4.1.1.10), and one that has got it
 
 import base64
 import contextlib
-import ipaddress
 import re
 import smtplib
 import socket
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from webapp import clock
+from webapp.gateways.messaging.encryption import PLAIN, PLAIN_REFUSED, STARTTLS, TLS, WAYS, choices, is_on_this_machine
 from webapp.gateways.messaging.mime import UnwritableError, compose, readable
 from webapp.gateways.messaging.protocol import (
     UNREACHABLE,
@@ -31,7 +31,6 @@ from webapp.gateways.messaging.protocol import (
 )
 from webapp.gateways.messaging.smtp_replies import SERVICE_CLOSES, Stage, refusal_of, words_of
 
-STARTTLS, TLS, PLAIN = "starttls", "tls", "none"
 CREDENTIALS = (
     Field("host", "Serveur d’envoi (SMTP)"),
     Field("port", "Port", default="587"),
@@ -39,11 +38,7 @@ CREDENTIALS = (
         "security",
         "Chiffrement",
         default=STARTTLS,
-        choices=(
-            (STARTTLS, "STARTTLS (port 587)"),
-            (TLS, "TLS (port 465)"),
-            (PLAIN, "Aucun (sur cette machine seulement)"),
-        ),
+        choices=choices(starttls_port=587, tls_port=465),
     ),
     Field("username", "Identifiant", is_required=False),
     Field("password", "Mot de passe", is_secret=True, is_required=False),
@@ -71,7 +66,7 @@ class Account:
     def of(cls, credentials: Mapping[str, str]) -> Self:
         given = {each.name: credentials.get(each.name, "").strip() or each.default for each in CREDENTIALS}
         host, port, security = given["host"], int(given["port"]), given["security"]
-        if not host or not 0 < port < 65536 or security not in (STARTTLS, TLS, PLAIN):
+        if not host or not 0 < port < 65536 or security not in WAYS:
             raise ValueError("host, port or security")
         return cls(host, port, security, given["username"], credentials.get("password", ""))
 
@@ -229,13 +224,8 @@ def _secure(account: Account, server: smtplib.SMTP) -> None:
     if account.security == STARTTLS:
         _expect(220, Stage.GREETING, server.starttls(context=ssl.create_default_context()))
         server.ehlo_or_helo_if_needed()
-    elif account.security == PLAIN and not _is_on_this_machine(server):
+    elif account.security == PLAIN and not is_on_this_machine(server.sock):
         raise _RefusedError(Refused(RefusalKind.ACCOUNT, "encryption", "no encryption"))
-
-
-def _is_on_this_machine(server: smtplib.SMTP) -> bool:
-    """By the address that answers, whatever its name."""
-    return server.sock is not None and ipaddress.ip_address(server.sock.getpeername()[0]).is_loopback
 
 
 def _sign_in(account: Account, server: smtplib.SMTP) -> None:
@@ -295,7 +285,7 @@ def _bytes(reply: bytes | str) -> bytes:
 _SENTENCES = {
     "settings": "Le serveur, le port ou le chiffrement ne sont pas valides.",
     "certificate": "Le certificat du serveur n’est pas valable pour ce nom\u202f: {text}",
-    "encryption": "Sans chiffrement, seul un serveur sur cette machine est accepté.",
+    "encryption": PLAIN_REFUSED,
     "not_supported": "Le serveur ne propose pas ce qui est demandé\u202f: {text}",
     UNREACHABLE: "Le serveur ne répond pas\u202f: {text}",
     "535": "L’identifiant ou le mot de passe est refusé\u202f: {text}",
