@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from webapp.errors import DomainError, InvalidInputError
+from webapp.french import counted
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.services.subscriptions import history, scheduling
@@ -53,5 +54,5 @@ def change_opening(
 def trial_words(subscription: Subscription) -> str | None:
     """Its trial in words; None without one."""
     if subscription.trial_days:
-        return f"{subscription.trial_days} jours"
-    return f"{subscription.trial_cycles_left} échéances" if subscription.trial_cycles_left else None
+        return counted(subscription.trial_days, "jour")
+    return counted(subscription.trial_cycles_left, "échéance") if subscription.trial_cycles_left else None

@@ -37,7 +37,7 @@ WITHOUT_CONTACT = "sans"
 
 
 CONSENTS = [
-    ("", "Tous les consentements"),
+    ("", "Consentements\u202f: tous"),
     *((each.value, each.label) for each in starmap(ConsentFilter, product(ConsentPurpose, ConsentStanding))),
 ]
 COLUMNS = (

@@ -21,6 +21,7 @@ from webapp.services.clients.editing import find_client
 from webapp.services.clients.profile import find_header
 from webapp.services.mandates import commands, printing
 from webapp.services.mandates.commands import MandateFields, MandateStateError
+from webapp.services.mandates.printing import NotPrintableError
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.clients.documents import FORM_AROUND, PACE
 from webapp.views.clients.page import REVEALS
@@ -160,8 +161,11 @@ def revoke(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
 @limiter.limit(REVEALS, key_func=lambda: str(session.get("user_id")))
 def download(client_id: UUID, mandate_id: UUID) -> ResponseReturnValue:
     """The form to sign, as a PDF. Its IBAN is written in where the user may see it, and the timeline tells so."""
-    mandate = commands.find_mandate(client_id, mandate_id)
-    printing.render(mandate, None)  # refused before anything is revealed
+    client, mandate = find_client(client_id), commands.find_mandate(client_id, mandate_id)
+    try:
+        printing.render(mandate, None)  # refused before anything is revealed
+    except NotPrintableError as error:
+        return _form_page(client, mandate, _values(mandate), print_problem=error), error.status
     try:
         details = banking.reveal(client_id, mandate.bank_account_id, by=current_user(), at=clock.now())
     except ForbiddenError:
@@ -233,7 +237,9 @@ def _form_page(
     mandate: Mandate | None,
     written: Any,
     problem: InvalidInputError | MandateStateError | None = None,
+    *,
     copy_problem: InvalidInputError | None = None,
+    print_problem: DomainError | None = None,
 ) -> str:
     companies = list_companies()
     return render_template(
@@ -246,6 +252,7 @@ def _form_page(
         demand=written.get("demande") or new_id(),
         problem=problem,
         copy_problem=copy_problem,
+        print_problem=print_problem,
         copies=documents.list_signed_copies(mandate.id) if mandate else [],
         may_reveal=find_header(client.id, viewer=current_user()).may_reveal,
         accepted=",".join(documents.KINDS),
