@@ -64,7 +64,7 @@ def test_a_debit_goes_to_the_bank_and_comes_back(synced: World, sign_in: SignIn,
     page.get_by_role("button", name="Noter le rejet").click()
     expect(page.get_by_test_id("toast")).to_contain_text("Rejet noté")
     page.goto("/prelevements/fichiers")
-    page.get_by_test_id("file-row").get_by_role("link").click()
+    page.get_by_test_id("file-row").get_by_role("link").first.click()  # the latest
     expect(page.get_by_test_id("debit-row")).to_have_attribute("data-status", "refused")
 
 
