@@ -13,6 +13,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     identity,
     invoices,
     means_requests,
+    messages,
     organisations,
     outbox,
     payments,
