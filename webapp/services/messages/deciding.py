@@ -133,7 +133,6 @@ def _draft(message: Message, at: datetime) -> Draft:
     """What the message was written from where it was never filled in; else with the words that it has."""
     content = message.content_in_clear()
     kept: dict[str, Any] | None = content.get("draft")
-    text = kept and kept["text"]
     return Draft(
         kind=message.kind,
         company_id=message.company_id,
@@ -143,7 +142,7 @@ def _draft(message: Message, at: datetime) -> Draft:
         client_id=message.client_id,
         user_id=message.user_id,
         channel=(kept["channel"] and Channel(kept["channel"])) if kept else message.channel,
-        text=Text(*text) if text else None,
+        text=Text(*kept["text"]) if kept and kept["text"] else None,
         words=None if kept else Text(content["subject"], content["body"]),
         reply_to=content.get("reply_to"),
         attachments=tuple(Attachment(source, UUID(each)) for source, each in message.attachments.get("files", [])),

@@ -226,9 +226,12 @@ def _find_way(draft: Draft, context: _Context) -> _Way:
     kind = KINDS[draft.kind]
     channels = (draft.channel,) if draft.channel else kind.channels if draft.client_id else (Channel.EMAIL,)
     ways = [_way(draft, kind, channel, context) for channel in channels]
-    return next(
-        (way for way in ways if way.held is None), max(ways, key=lambda way: way.held and _GRAVEST.index(way.held))
-    )
+    usable = next((way for way in ways if way.held is None), None)
+    return usable or max(ways, key=_nearness)
+
+
+def _nearness(way: _Way) -> int:
+    return _GRAVEST.index(way.held) if way.held else len(_GRAVEST)
 
 
 def _way(draft: Draft, kind: Kind, channel: Channel, context: _Context) -> _Way:
@@ -338,7 +341,7 @@ def _pack(draft: Draft) -> dict[str, Any]:
     """What a held message keeps of its draft, in its sealed content."""
     return {
         "channel": draft.channel,
-        "text": draft.text,
+        "text": list(draft.text) if draft.text else None,
         "variables": {name: _packed(value) for name, value in draft.variables.items()},
     }
 
