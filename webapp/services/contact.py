@@ -6,6 +6,7 @@ a regular expression, and only the rest reaches the thorough, slower libraries.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -89,6 +90,21 @@ def normalise_phone(text: str, region: str = "FR") -> str:
     raise InvalidInputError(
         "Le numéro de téléphone n’est pas valide. Exemples\u202f: 06 39 98 12 34, +32 470 12 34 56", field="phone"
     )
+
+
+@lru_cache(4096)
+def readable_phone(number: str | None) -> str:
+    """An E.164 number as people read it: national for France (06 39 98 12 34), international for others."""
+    if not number:
+        return ""
+    if number.startswith("+33") and len(number) == 12:
+        pairs = [number[start : start + 2] for start in range(4, 12, 2)]
+        return " ".join([f"0{number[3]}", *pairs])
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def normalise_postcode(text: str, country: str = "FR") -> str:

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 
-import phonenumbers
 from flask import Flask
 
 from webapp.french import (
@@ -28,6 +26,7 @@ from webapp.french import (
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
+from webapp.services.contact import readable_phone
 
 
 def init_app(app: Flask) -> None:
@@ -59,19 +58,9 @@ def init_app(app: Flask) -> None:
         app.add_template_filter(each)
 
 
-@lru_cache(4096)
 def phone(number: str | None) -> str:
-    """An E.164 number as people read it: national for France (06 39 98 12 34), international for others."""
-    if not number:
-        return NOTHING
-    if number.startswith("+33") and len(number) == 12:
-        pairs = [number[start : start + 2] for start in range(4, 12, 2)]
-        return " ".join([f"0{number[3]}", *pairs])
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return number
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    """An E.164 number as people read it; a dash for none."""
+    return readable_phone(number) or NOTHING
 
 
 def iban(value: str) -> str:

@@ -1,5 +1,6 @@
 """The PDF of an invoice or credit note: made when somebody asks for it, from frozen rows alone: it never changes."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -50,12 +51,12 @@ def render(invoice: Invoice) -> str:
             vat=vat,
             last_day=invoice.period_end - timedelta(days=1) if invoice.period_end else None,
             is_without_vat=not invoice.seller.get("vat_number") and all(share["tax"] == 0 for share in vat),
-            legal_line=_legal_line(invoice.seller),
+            legal_line=legal_line(invoice.seller),
         )
     )
 
 
-def _legal_line(seller: dict[str, Any]) -> str:
+def legal_line(seller: Mapping[str, Any]) -> str:
     """« SAS au capital de 50 000 € – SIREN 732 829 320 – RCS Lille – TVA FR44732829320 », as far as it is known."""
     capital, siren = seller.get("share_capital"), seller.get("siren")
     form = seller.get("legal_form") or ""
