@@ -1,11 +1,10 @@
-"""kill -9 of real workers before and after every commit and every call: the receiver's own list shows each message once.
+"""kill -9 of real workers before and after every commit and call: the receiver's own list shows each message once.
 
 What must arrive may be there twice, under one Message-ID: better so than never.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -51,7 +50,7 @@ class _MortalSms(_Mortal, pretend_sms.PretendSms):
 
 
 @pytest.fixture
-def mortal(committed: None, mail: MailServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def mortal(committed: None, mail: MailServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A company whose rows are really committed, sending by both ways."""
     monkeypatch.setattr(smtp, "SmtpConnection", _MortalSmtp)
     monkeypatch.setattr(pretend_sms, "PretendSms", _MortalSms)
@@ -65,7 +64,7 @@ def mortal(committed: None, mail: MailServer, gateway: Gateway, monkeypatch: pyt
     for row in (organisation, company, client, sender):  # they outlive the sessions of the workers
         db.session.refresh(row)
     db.session.expunge_all()
-    yield Desk(organisation.id, company, client, sender)
+    return Desk(organisation.id, company, client, sender)
 
 
 def kill_at(organisation_id: UUID, fatal: int) -> bool:

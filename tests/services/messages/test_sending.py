@@ -165,7 +165,7 @@ def test_a_dead_worker_s_messages_are_taken_over(desk: Desk, mail: MailServer) -
     lot = claiming.claim(desk.sender.id, at=clock.now())
     assert lot is not None
     with transaction():
-        recording.begin(lot.claims[1], at=clock.now())
+        recording.note(None, lot.claims[1], lot.sender, at=clock.now())
     desk.sweep()
     assert desk.status(never_called) is MessageStatus.SENDING, "its lease still holds"
     desk.wait(claiming.LEASE + timedelta(seconds=1))
@@ -183,10 +183,9 @@ def test_a_worker_that_lost_its_lease_neither_sends_nor_records(desk: Desk) -> N
     desk.sweep()
     assert claiming.claim(desk.sender.id, at=clock.now()) is not None
     with transaction():
-        assert not recording.begin(slow.claims[0], at=clock.now())
-        recording.record(
-            recording.Finished(slow.claims[0], clock.now(), Accepted("theirs")), slow.sender, at=clock.now()
-        )
+        assert recording.note(None, slow.claims[0], slow.sender, at=clock.now()) == (None, False)
+        finished = recording.Finished(slow.claims[0], clock.now(), Accepted("theirs"))
+        recording.note(finished, None, slow.sender, at=clock.now())
     found = desk.message(message.id)
     assert (found.status, found.provider_id) == (MessageStatus.SENDING, "theirs")
 
@@ -198,12 +197,12 @@ def test_a_provider_that_honours_the_key_is_asked_again_within_its_time(desk: De
 
     def lose() -> MessageStatus:
         lot = claiming.claim(desk.sender.id, at=clock.now())
-        if lot is None or not lot.claims:
-            return desk.status(message)
-        with transaction():
-            recording.begin(lot.claims[0], at=clock.now())
-            finished = recording.Finished(lot.claims[0], clock.now(), Unknown("rien"))
-            return recording.record(finished, lot.sender, at=clock.now())
+        if lot is not None and lot.claims:
+            with transaction():
+                recording.note(None, lot.claims[0], lot.sender, at=clock.now())
+                finished = recording.Finished(lot.claims[0], clock.now(), Unknown("rien"))
+                recording.note(finished, None, lot.sender, at=clock.now())
+        return desk.status(message)
 
     assert lose() is MessageStatus.QUEUED
     desk.wait(timedelta(minutes=2))

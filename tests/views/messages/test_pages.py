@@ -181,9 +181,7 @@ def test_documents_travel_along_up_to_their_limit(client: FlaskClient, cast: Cas
     assert refused.status_code == 422
     assert "10" in refused.text
     foreign = factories.ClientFactory()
-    other = Document(
-        client_id=foreign.id, name="devis.pdf", content_type="application/pdf", size=10, stored_as="y"
-    )
+    other = Document(client_id=foreign.id, name="devis.pdf", content_type="application/pdf", size=10, stored_as="y")
     db.session.add(other)
     db.session.flush()
     assert client.post(address, data=typed(desk, document=str(other.id))).status_code == 422
@@ -204,14 +202,10 @@ def test_letters_are_printed_and_posted(manager_client: FlaskClient, desk: Desk)
     chosen = [str(letter.id) for letter in letters]
     pdf = manager_client.post("/messages/lettres/pdf", data={"lettre": chosen})
     assert pdf.data.startswith(b"%PDF")
-    wrong = manager_client.post(
-        "/messages/lettres/envoi", data={"lettre": chosen, f"registered_{chosen[0]}": "<é>"}
-    )
+    wrong = manager_client.post("/messages/lettres/envoi", data={"lettre": chosen, f"registered_{chosen[0]}": "<é>"})
     assert wrong.status_code == 422
     assert "recommandé" in wrong.text
-    manager_client.post(
-        "/messages/lettres/envoi", data={"lettre": chosen[:1], f"registered_{chosen[0]}": "1A 222 333"}
-    )
+    manager_client.post("/messages/lettres/envoi", data={"lettre": chosen[:1], f"registered_{chosen[0]}": "1A 222 333"})
     assert [desk.status(letter) for letter in letters] == [MessageStatus.SENT, MessageStatus.QUEUED]
     assert "1A222333" in manager_client.get(f"/messages/{letters[0].id}").text
     assert manager_client.post("/messages/lettres/envoi", data={}).status_code == 303

@@ -5,9 +5,9 @@ Whoever comes without the fence changes nothing: a webhook was quicker, or anoth
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import insert, update
+from sqlalchemy import DateTime, Integer, String, Uuid, bindparam, text, update
 
 from webapp.extensions import db
 from webapp.gateways.messaging import UNREACHABLE, Accepted, Outcome, RefusalKind, Refused, Unknown, honoured_for
@@ -52,38 +52,84 @@ class Finished:
         )
 
 
-@dataclass(frozen=True)
-class _Change:
-    """What a message becomes, and what is told of it."""
+class _Change(NamedTuple):
+    """What a message becomes, and what is told of it; ``not_before`` empty: as it was."""
 
     status: MessageStatus
     event: MessageEventKind
     text: str
-    values: dict[str, Any]
+    error: str | None
+    sent_at: datetime | None = None
+    provider_id: str | None = None
+    resend_until: datetime | None = None
+    not_before: datetime | None = None
 
 
-def begin(claim: Claim, *, at: datetime) -> bool:
-    """Note that the provider is asked now, in the caller's transaction; False where the claim is no longer ours."""
-    noted = (
-        update(Message)
-        .where(Message.id == claim.message_id, Message.fence == claim.fence, Message.status == MessageStatus.SENDING)
-        .values(called_at=at, attempts=Message.attempts + 1)
-        .execution_options(synchronize_session=False)
+_NOTHING = _Change(MessageStatus.SENT, MessageEventKind.ACCEPTED, "", None)
+_NOTE = text(
+    """
+    WITH moved AS (
+      UPDATE messages SET status = :status, lease_until = NULL, error = :error, resend_until = :resend_until,
+             sent_at = coalesce(:sent_at, sent_at), provider_id = coalesce(:provider_id, provider_id),
+             not_before = coalesce(:not_before, not_before)
+       WHERE organisation_id = :organisation_id AND id = :finished_id AND fence = :finished_fence
+         AND status = 'sending'
+      RETURNING id
+    ), told AS (
+      INSERT INTO message_events (organisation_id, id, message_id, at, kind, text)
+      SELECT :organisation_id, :event_id, id, :at, :event, :text FROM moved
+    ), begun AS (
+      UPDATE messages SET called_at = :at, attempts = attempts + 1
+       WHERE organisation_id = :organisation_id AND id = :begun_id AND fence = :begun_fence AND status = 'sending'
+      RETURNING id
     )
-    return bool(db.session.execute(noted).rowcount)  # type: ignore[attr-defined]
+    SELECT EXISTS (SELECT FROM moved), EXISTS (SELECT FROM begun)
+    """
+).bindparams(
+    *(bindparam(name, type_=Uuid()) for name in ("organisation_id", "event_id", "finished_id", "begun_id")),
+    *(bindparam(name, type_=DateTime(timezone=True)) for name in ("at", "sent_at", "resend_until", "not_before")),
+    *(bindparam(name, type_=Integer()) for name in ("finished_fence", "begun_fence")),
+    *(bindparam(name, type_=String()) for name in ("status", "error", "provider_id", "event", "text")),
+)
 
 
-def record(finished: Finished, sender: MessageSender, *, at: datetime) -> MessageStatus:
-    """What came of a call becomes the message's state, in the caller's transaction; returns that state."""
+def note(
+    finished: Finished | None, following: Claim | None, sender: MessageSender, *, at: datetime
+) -> tuple[MessageStatus | None, bool]:
+    """What came of a call becomes the message's state, and the next call is noted before it is made.
+
+    In the caller's transaction, and one statement, since it is what every message costs. Returns the state that the
+    finished one has come to, and whether the following one is still ours.
+    """
+    change = _change_of(finished, sender, at) if finished else _NOTHING
+    moved, begun = db.session.execute(
+        _NOTE,
+        change._asdict()
+        | {
+            "organisation_id": current_organisation_id(),
+            "event_id": new_id(),
+            "at": at,
+            "finished_id": finished.claim.message_id if finished else None,
+            "finished_fence": finished.claim.fence if finished else None,
+            "begun_id": following.message_id if following else None,
+            "begun_fence": following.fence if following else None,
+        },
+    ).one()
+    if finished is None:
+        return None, begun
+    if moved:
+        _follow(finished, sender, at=at)
+    else:
+        _keep_provider_id(finished)
+    return change.status, begun
+
+
+def _follow(finished: Finished, sender: MessageSender, *, at: datetime) -> None:
+    """What an outcome means for the address and for the sender."""
     claim, outcome = finished.claim, finished.outcome
-    change = _change_of(finished, sender, at)
-    if not _move(claim, change, at=at):
-        _keep_provider_id(claim, outcome)
-        return change.status
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ADDRESS:
         suppressing.suppress(claim.to, SuppressionReason.HARD_BOUNCE, message_id=claim.message_id, at=at)
     _note_sender(finished, sender, at=at)
-    return change.status
 
 
 def put_back(claims: list[Claim]) -> None:
@@ -106,9 +152,8 @@ def lose(message: Message, sender: MessageSender | None, *, at: datetime) -> Non
         return
     again = _when_again(message, sender, message.called_at, at)
     change = _unknown(INTERRUPTED, again, at)
-    message.status, message.error = change.status, change.values["error"]
-    message.not_before = change.values.get("not_before", message.not_before)
-    message.resend_until = change.values.get("resend_until", message.resend_until)
+    message.status, message.error, message.resend_until = change.status, change.error, change.resend_until
+    message.not_before = change.not_before or message.not_before
     message.fence += 1
     db.session.add(MessageEvent(message_id=message.id, at=at, kind=change.event, text=change.text))
 
@@ -116,8 +161,7 @@ def lose(message: Message, sender: MessageSender | None, *, at: datetime) -> Non
 def _change_of(finished: Finished, sender: MessageSender, at: datetime) -> _Change:
     match finished.outcome:
         case Accepted(provider_id, text):
-            values = {"sent_at": at, "provider_id": provider_id or None, "error": None, "resend_until": None}
-            return _Change(MessageStatus.SENT, MessageEventKind.ACCEPTED, text, values)
+            return _Change(MessageStatus.SENT, MessageEventKind.ACCEPTED, text, None, at, provider_id or None)
         case Unknown(text):
             again = _when_again(finished.claim, sender, finished.called_at, at)
             return _unknown(text, again, at)
@@ -149,44 +193,29 @@ def _when_again(
 def _unknown(text: str, again: _Again | None, at: datetime) -> _Change:
     error = NOBODY_KNOWS.format(reason=text)
     if again is None:
-        return _Change(MessageStatus.UNKNOWN, MessageEventKind.LOST, text, {"error": error})
-    values = {"error": error, "resend_until": again.until}
-    if again.until is None:
-        values["not_before"] = at + WAITS[0]
-    return _Change(MessageStatus.QUEUED, MessageEventKind.LOST, text, values)
+        return _Change(MessageStatus.UNKNOWN, MessageEventKind.LOST, text, error)
+    wait = at + WAITS[0] if again.until is None else None
+    return _Change(MessageStatus.QUEUED, MessageEventKind.LOST, text, error, resend_until=again.until, not_before=wait)
 
 
 def _refused(finished: Finished, kind: RefusalKind, words: str, at: datetime) -> _Change:
     event = MessageEventKind.REFUSED
     if kind is RefusalKind.ADDRESS:
-        return _Change(MessageStatus.BOUNCED, event, words, {"error": words})
+        return _Change(MessageStatus.BOUNCED, event, words, words)
     if kind is RefusalKind.CONTENT:
-        return _Change(MessageStatus.FAILED, event, words, {"error": words})
+        return _Change(MessageStatus.FAILED, event, words, words)
     if finished.stops_sender:  # it is not this message's fault: its next try is not put off
-        return _Change(MessageStatus.QUEUED, event, words, {"error": words})
+        return _Change(MessageStatus.QUEUED, event, words, words)
     tried = finished.claim.attempts + 1
     if tried >= MOST_ATTEMPTS:
-        return _Change(MessageStatus.FAILED, event, words, {"error": GIVEN_UP.format(reason=words)})
+        return _Change(MessageStatus.FAILED, event, words, GIVEN_UP.format(reason=words))
     wait = WAITS[min(tried, len(WAITS)) - 1]
-    return _Change(MessageStatus.QUEUED, event, words, {"error": words, "not_before": at + wait})
+    return _Change(MessageStatus.QUEUED, event, words, words, not_before=at + wait)
 
 
-def _move(claim: Claim, change: _Change, *, at: datetime) -> bool:
-    moved = (
-        update(Message)
-        .where(Message.id == claim.message_id, Message.fence == claim.fence, Message.status == MessageStatus.SENDING)
-        .values(status=change.status, lease_until=None, **change.values)
-        .execution_options(synchronize_session=False)
-    )
-    if not db.session.execute(moved).rowcount:  # type: ignore[attr-defined]
-        return False
-    told = {"id": new_id(), "organisation_id": current_organisation_id(), "message_id": claim.message_id}
-    db.session.execute(insert(MessageEvent), told | {"at": at, "kind": change.event, "text": change.text})
-    return True
-
-
-def _keep_provider_id(claim: Claim, outcome: Outcome) -> None:
+def _keep_provider_id(finished: Finished) -> None:
     """By which what the provider tells later finds the message, whoever has it now."""
+    claim, outcome = finished.claim, finished.outcome
     if isinstance(outcome, Accepted) and outcome.provider_id:
         kept = update(Message).where(Message.id == claim.message_id, Message.provider_id.is_(None))
         db.session.execute(kept.values(provider_id=outcome.provider_id).execution_options(synchronize_session=False))

@@ -91,19 +91,21 @@ class _Sending:
             self._finished = Finished(claim, at, outcome)
 
     def _begin(self, claim: Claim, at: datetime) -> bool:
+        """Record the message before, and note that this one is handed over; whether it is still ours."""
         with transaction():
-            self._record(at)
-            is_ours = recording.begin(claim, at=at)
+            is_ours = self._note(claim, at)
         self._finished = None
         return is_ours
 
     def _end(self, left: list[Claim]) -> None:
         """Record the last one, and give up what nobody was asked to take."""
         with transaction():
-            self._record(clock.now())
+            self._note(None, clock.now())
             if left:
                 recording.put_back(left)
 
-    def _record(self, at: datetime) -> None:
-        if self._finished is not None:
-            self._statuses[recording.record(self._finished, self._lot.sender, at=at)] += 1
+    def _note(self, following: Claim | None, at: datetime) -> bool:
+        status, is_ours = recording.note(self._finished, following, self._lot.sender, at=at)
+        if status is not None:
+            self._statuses[status] += 1
+        return is_ours
