@@ -47,7 +47,8 @@ def printer(style_sheet: Path) -> Callable[[str], bytes]:
 
     def to_pdf(html: str) -> bytes:
         # Nothing is fetched: whatever a name or a label holds, it reaches neither files nor the network.
-        page = HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=[]))
+        # Images stand in the page itself.
+        page = HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=["data"]))
         pdf: bytes = page.write_pdf(stylesheets=[style], font_config=fonts)
         return pdf
 
