@@ -30,6 +30,9 @@ class OutboxKind(StrEnum):
     SUBSCRIPTION_CHARGE_FAILED = "subscription.charge_failed"
     CHARGE_REVERSED = "charge.reversed"
     SEPA_PRENOTIFICATION = "sepa.prenotification"
+    INVOICE_ISSUED = "invoice.issued"
+    CREDIT_NOTE_ISSUED = "credit_note.issued"
+    MANDATE_REVOKED = "mandate.revoked"
 
     @property
     def label(self) -> str:
@@ -49,6 +52,9 @@ class OutboxKind(StrEnum):
             "subscription.charge_failed": "Prélèvement refusé",
             "charge.reversed": "Prélèvement rejeté après paiement",
             "sepa.prenotification": "Préavis de prélèvement SEPA",
+            "invoice.issued": "Facture émise",
+            "credit_note.issued": "Avoir émis",
+            "mandate.revoked": "Mandat révoqué",
         }[self.value]
 
 

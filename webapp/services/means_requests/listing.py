@@ -8,12 +8,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import undefer
 
+from webapp import links
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.charges import Charge
 from webapp.models.identity import User
-from webapp.models.means_requests import MeansRequest
+from webapp.models.means_requests import OPEN, MeansRequest
 from webapp.models.organisations import Company
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
@@ -56,6 +58,20 @@ def list_requests(client_id: UUID) -> list[AskedFor]:
 def describe(request: MeansRequest) -> AskedFor:
     """One request, with the rows behind it."""
     return AskedFor(*db.session.execute(_ASKED.where(MeansRequest.id == request.id)).one())
+
+
+def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
+    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
+    statement = select(MeansRequest).where(
+        MeansRequest.charge_id == charge_id,
+        MeansRequest.takes_payment,
+        MeansRequest.status.in_(OPEN),
+        MeansRequest.expires_at > at,
+    )
+    request = db.session.scalar(
+        statement.order_by(MeansRequest.id.desc()).limit(1).options(undefer(MeansRequest.token))
+    )
+    return links.giving_means(request.token_in_clear()) if request else None
 
 
 def list_saved(client_id: UUID) -> Sequence[SavedPaymentMethod]:

@@ -30,6 +30,8 @@ PENDING, ACTIVE = SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE
 PAUSED, PAST_DUE = SubscriptionStatus.PAUSED, SubscriptionStatus.PAST_DUE
 CANCELED, EXPIRED = SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED
 REASON_LENGTH = 500
+UNPAID = "Impayé"
+"""The reason of what dunning suspends and ends."""
 EARLIEST_ZONE = timedelta(hours=14)
 
 
