@@ -75,7 +75,7 @@ class OutboxEvent(OrganisationScoped, Identified, Base):
     deliveries: Mapped[list["OutboxDelivery"]] = relationship(
         primaryjoin=lambda: linked(OutboxEvent, OutboxDelivery.event_id),
         order_by="OutboxDelivery.subscriber",
-        viewonly=True,
+        passive_deletes="all",
     )
 
 

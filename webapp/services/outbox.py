@@ -71,21 +71,21 @@ def emit(kind: OutboxKind, subject_id: UUID, *, at: datetime, payload: dict[str,
 
 
 def emit_many(kind: OutboxKind, happened: Sequence[Emitted], *, at: datetime) -> None:
-    """As ``emit``, of many subjects: two statements however many."""
+    """As ``emit``, of many subjects: they are written together, at the end of the transaction at the latest."""
     subscribers = SUBSCRIBERS.get(kind, ())
     with transaction():
-        events = [
-            OutboxEvent(id=new_id(), kind=kind, subject_id=each.subject_id, payload=each.payload, occurred_at=at)
-            for each in happened
-        ]
-        db.session.add_all(events)
-        if subscribers and events:
-            db.session.flush()
-            db.session.add_all(
-                OutboxDelivery(event_id=event.id, subscriber=subscriber, next_attempt_at=at)
-                for event in events
-                for subscriber in subscribers
+        db.session.add_all(
+            OutboxEvent(
+                id=new_id(),
+                kind=kind,
+                subject_id=each.subject_id,
+                payload=each.payload,
+                occurred_at=at,
+                deliveries=[OutboxDelivery(subscriber=subscriber, next_attempt_at=at) for subscriber in subscribers],
             )
+            for each in happened
+        )
+        if subscribers and happened:
             queue.enqueue_once_after_commit(JOB, current_organisation_id(), on="outbox")
 
 

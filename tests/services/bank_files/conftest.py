@@ -82,18 +82,21 @@ def make_debit(account: ProviderAccount) -> MakeDebit:
             provider_account_id=account.id,
             provider=Provider.SEPA_FILE,
             mandate_id=mandate.id,
-            amount=Decimal("24.00"),
-            status=AttemptStatus.PROCESSING,
-            **values,
+            **{"amount": Decimal("24.00"), "status": AttemptStatus.PROCESSING} | values,
         )
         db.session.add(attempt)
         db.session.commit()
         if is_told:
-            notices.announce_waiting(at=LONG_AGO)
-            send_notices(at=LONG_AGO)
+            tell_all()
         return attempt
 
     return make
+
+
+def tell_all() -> None:
+    """The clients of all debits that wait were told long ago."""
+    notices.announce_waiting(at=LONG_AGO)
+    send_notices(at=LONG_AGO)
 
 
 def send_notices(*, at: datetime) -> None:

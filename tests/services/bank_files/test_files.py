@@ -68,7 +68,7 @@ class TestWaiting:
         made[2].mandate_id = None
         db.session.commit()
         notices.announce_due(at=NOW)
-        problems = [each.problem for each in listing.list_waiting(account.id).rows]
+        problems = [each.problem(NOW.date()) for each in listing.list_waiting(account.id).rows]
         assert problems[0] is None
         assert "36 mois" in (problems[1] or "")
         assert "Aucun mandat" in (problems[2] or "")

@@ -143,7 +143,10 @@ class TestAnnouncing:
         assert notices.announce_due(at=NOW) == 1
 
     def test_another_amount_is_announced_anew(self, account: ProviderAccount, make_debit: MakeDebit) -> None:
-        make_debit().amount = Decimal("30.00")
+        make_debit(amount=Decimal("30.00"))
+        assert earliest(account) == [date(2026, 12, 1)]
+        old = db.session.scalars(select(OutboxEvent)).one()
+        old.payload = old.payload | {"amount": "24.00"}  # as if the plan had changed after the notice
         db.session.commit()
         assert earliest(account) == [None]
         assert notices.announce_due(at=NOW) == 1
@@ -175,7 +178,7 @@ class TestTold:
         make_debit(is_told=False)
         notices.announce_due(at=NOW)
         [message] = messages()
-        assert message.status is MessageStatus.HELD
+        assert (message.channel, message.status) == (Channel.LETTER, MessageStatus.QUEUED)  # no sender, an address
         assert earliest(account) == [None]
         with pytest.raises(BankFileStateError):
             prepare(account)
@@ -225,8 +228,13 @@ class TestTold:
 class TestByPost:
     def held(self, account: ProviderAccount, make_debit: MakeDebit) -> ChargeAttempt:
         attempt = make_debit(is_told=False)
+        client = db.session.scalars(select(Client)).one()
+        client.address_line1 = None
+        db.session.commit()
         notices.announce_due(at=NOW)
         assert messages()[0].held_reason is HeldReason.NO_SENDER
+        client.address_line1 = "1 rue de l’Église"
+        db.session.commit()
         return attempt
 
     def test_a_notice_that_cannot_leave_goes_by_post_once(
