@@ -21,10 +21,11 @@ from webapp.extensions import db
 from webapp.gateways.providers.sepa_file import end_to_end_id
 from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
+from webapp.models.clients import Client
 from webapp.models.outbox import OutboxEvent
 from webapp.models.providers import ProviderAccount
 from webapp.services.bank_files import files as bank_files
-from webapp.services.bank_files import listing
+from webapp.services.bank_files import listing, notices
 
 __all__ = ["account", "make_debit"]
 
@@ -116,12 +117,47 @@ def test_the_page_says_what_waits_from_when_and_what_keeps_it(
     assert re.search(rf'data-testid="waiting"\s+data-account-id="{account.id}"\s+data-count="2"', page)
     assert "48,00\xa0€" in page
     assert 'value="2026-12-28"' in page  # the day after the banks' Christmas on which all can be collected
-    assert "une fois le client prévenu" in page
     assert "36 mois" in page
 
 
+def test_the_page_says_whose_client_is_not_told_and_offers_a_letter(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    attempt = make_debit(is_told=False)
+    client = db.session.query(Client).one()
+    client.address_line1 = None
+    db.session.commit()
+    notices.announce_due(at=NOW)
+    page = manager_client.get(PAGE).text
+    assert re.search(r'data-testid="untold"\s+data-count="1"', page)
+    assert "retenu" in page
+    assert "Imprimer l’avis" in page
+    client.address_line1 = "1 rue de l’Église"
+    db.session.commit()
+    assert "Imprimer l’avis" in manager_client.get(f"/prelevements/{attempt.charge_id}").text
+    assert manager_client.post(f"{PAGE}/avis/{attempt.charge_id}/lettre").status_code == 303
+    page = manager_client.get(PAGE).text
+    assert "à imprimer et à poster" in page
+    assert "/messages/lettres?genre=sepa_notice" in page
+    assert "Imprimer l’avis" not in page
+
+
+def test_only_managers_of_the_organisation_write_a_letter(
+    client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    attempt = make_debit(is_told=False)
+    assert client.post(f"{PAGE}/avis/{attempt.charge_id}/lettre").status_code == 403
+
+
+def test_an_outsider_writes_no_letter(
+    outsider_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    attempt = make_debit(is_told=False)
+    assert outsider_client.post(f"{PAGE}/avis/{attempt.charge_id}/lettre").status_code == 404
+
+
 def test_looking_writes_nothing(manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit) -> None:
-    make_debit()
+    make_debit(is_told=False)
     with recorded_queries() as statements:
         manager_client.get(PAGE)
     assert [each for each in statements if not each.startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"))] == []
@@ -209,7 +245,7 @@ def test_a_file_that_nobody_has_can_be_taken_apart(
 def test_a_day_on_which_nothing_can_be_collected_is_refused_at_its_field(
     manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit, day: str, sentence: str
 ) -> None:
-    make_debit()
+    make_debit(is_told=False)
     answer = manager_client.post(f"{PAGE}/comptes/{account.id}", data={"date": day})
     assert answer.status_code in (409, 422)
     assert sentence in answer.text

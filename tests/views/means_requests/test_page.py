@@ -187,3 +187,29 @@ def test_the_pages_ask_few_questions(client: FlaskClient, desk: Desk) -> None:
     with recorded_queries() as queries:
         client.get(f"/clients/{desk.client.id}?onglet=paiements")
     assert len(queries) <= 16, queries
+
+
+def test_the_link_is_sent_by_e_mail_once_and_again_as_a_reminder(
+    client: FlaskClient, outsider_client: FlaskClient, desk: Desk, form: dict[str, str]
+) -> None:
+    address = ask(client, desk, form)
+    first = {"canal": "email", "rang": "0"}
+    assert outsider_client.post(f"{address}/envoi", data=first).status_code == 404
+    for _ in range(2):
+        assert client.post(f"{address}/envoi", data=first).status_code == 303
+    shown = client.get(address).text
+    assert shown.count('data-testid="request-message"') == 1
+    assert "Transmise" in shown
+    assert client.post(f"{address}/envoi", data={"canal": "email", "rang": "1"}).status_code == 303
+    assert client.get(address).text.count('data-testid="request-message"') == 2
+
+
+@pytest.mark.parametrize("data", [{}, {"canal": "letter", "rang": "0"}, {"canal": "email", "rang": "x\x00"}])
+def test_what_cannot_be_sent_is_not(
+    client: FlaskClient, desk: Desk, form: dict[str, str], data: dict[str, str]
+) -> None:
+    address = ask(client, desk, form)
+    assert client.post(f"{address}/envoi", data=data).status_code == 303
+    shown = client.get(address).text
+    assert "request-message" not in shown
+    assert "À transmettre" in shown
