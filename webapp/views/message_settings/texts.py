@@ -16,7 +16,7 @@ from webapp.models.organisations import Company
 from webapp.security import current_user, requires
 from webapp.services.messages import rendering, switches, templates, trying
 from webapp.services.messages.frames import list_companies
-from webapp.services.messages.kinds import KINDS, Kind
+from webapp.services.messages.kinds import KINDS, Kind, Variable
 from webapp.services.messages.rendering import Text, WrongTextError
 from webapp.services.messages.templates import NewerTextError, Versions
 from webapp.services.messages.texts import channels_of
@@ -276,8 +276,20 @@ def _page(place: _Place, problem: DomainError | None = None, *, written: Mapping
         versions=versions,
         problem=problem,
         written=values,
+        written_as=_written_as,
+        condition="{% if prenom %} … {% endif %}"
+        if place.kind.is_for_clients
+        else "{% if commerciaux %} … {% endif %}",
         longest=rendering.LONGEST_BODY[place.channel],
         now=clock.now(),
         today=clock.today(),
         **_look(place, text),
     )
+
+
+def _written_as(variable: Variable) -> list[str]:
+    """How a text says it, line by line."""
+    if not variable.columns:
+        return [f"{{{{ {variable.name} }}}}"]
+    columns = [f"{{{{ ligne.{column.name} }}}}" for column in variable.columns]
+    return [f"{{% for ligne in {variable.name} %}}", *columns, "{% endfor %}"]
