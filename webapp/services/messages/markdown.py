@@ -1,10 +1,12 @@
 """The body of an e-mail or letter: from Markdown to HTML that is safe to show, and to plain text."""
 
 import re
+from collections.abc import Sequence
 from itertools import chain
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 _TAGS = frozenset(
@@ -28,12 +30,27 @@ _RULE = "-" * 40
 
 def to_html(markdown: str) -> str:
     """Sanitised HTML: links only to http, https, mailto and tel; no images, no HTML of the writer's own."""
-    return _CLEANER.clean(_ALIGNED.sub(r'align="\1"', _MARKDOWN.render(markdown)))
+    return _html(_MARKDOWN.parse(markdown))
 
 
 def to_plain_text(markdown: str) -> str:
     """The same words without marks: links as « text (address) », each row of a table on a line."""
-    return "\n".join(_blocks(SyntaxTreeNode(_MARKDOWN.parse(markdown)))) + "\n"
+    return _plain_text(_MARKDOWN.parse(markdown))
+
+
+def to_html_and_plain_text(markdown: str) -> tuple[str, str]:
+    """Both, of a text that is read once."""
+    tokens = _MARKDOWN.parse(markdown)
+    return _html(tokens), _plain_text(tokens)
+
+
+def _html(tokens: Sequence[Token]) -> str:
+    html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return _CLEANER.clean(_ALIGNED.sub(r'align="\1"', html))
+
+
+def _plain_text(tokens: Sequence[Token]) -> str:
+    return "\n".join(_blocks(SyntaxTreeNode(tokens))) + "\n"
 
 
 def _blocks(parent: SyntaxTreeNode) -> list[str]:
