@@ -11,7 +11,7 @@ from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from webapp import cli, clock, crypto, keeping, logs, queue, security, sessions, tenancy, views
+from webapp import cli, clock, crypto, keeping, links, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
 from webapp.gateways import document_store, identity, messaging, winleadplus
@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> Flask:
     winleadplus.use(settings)
     payment_providers.use(settings)
     messaging.use(settings)
+    links.use(settings.base_url)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)
     keeping.use(redis)

@@ -14,7 +14,13 @@ from webapp.transactions import after_commit
 
 # One queue per worker process: a worker on several queues loses the job if it dies while popping.
 # The timeout in seconds ends a job that hangs; its row is then found by the sweeper.
-QUEUES = {"sync": 3 * 60 * 60, "outbox": 10 * 60, "payments": 10 * 60, "charges": 3 * 60 * 60}
+QUEUES = {
+    "sync": 3 * 60 * 60,
+    "outbox": 10 * 60,
+    "payments": 10 * 60,
+    "charges": 3 * 60 * 60,
+    "messages": 10 * 60,
+}
 
 SERIALIZER = JSONSerializer
 """Pickle would be code execution for whoever can write to Redis."""

@@ -188,6 +188,7 @@ def upgrade() -> None:
         sa.Column("fence", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("called_at", sa.DateTime(timezone=True)),
+        sa.Column("resend_until", sa.DateTime(timezone=True)),
         sa.Column("sent_at", sa.DateTime(timezone=True)),
         sa.Column("provider_id", sa.String(length=255)),
         sa.Column("registered_no", sa.String(length=30)),

@@ -39,12 +39,16 @@ from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.documents import Document
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
+from webapp.models.messages import MessageKind
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.invoices import drafting, finalising
+from webapp.services.messages import writing
+from webapp.services.messages.preparing import Draft
+from webapp.services.messages.rendering import Text
 from webapp.services.providers.accounts import save_account
 from webapp.services.subscriptions import scheduling
 
@@ -244,6 +248,22 @@ def _visit_bank_files(browser: FlaskClient, file_id: UUID) -> None:
     assert browser.post("/prelevements/fichiers/retours/liste", data={"liste": rows}).status_code == 200
 
 
+def _make_message(client: Client) -> dict[str, UUID]:
+    """A message that is held, since nobody sends anything here; and what a preview says of one."""
+    draft = Draft(
+        kind=MessageKind.FREE,
+        company_id=default_company().id,
+        client_id=client.id,
+        subject_id=client.id,
+        occasion="1",
+        variables={},
+        text=Text("Bonjour", "Bonjour {{ prenom }}"),
+    )
+    message_id = writing.write(draft, at=clock.now())
+    assert message_id is not None
+    return {"message_id": message_id}
+
+
 def test_every_template_is_rendered_by_a_visit(
     app: Flask, cast: Cast, sign_in: SignIn, stranger: FlaskClient, subject: Client
 ) -> None:
@@ -253,8 +273,9 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
-    ids |= _make_means_request(subject)
+    ids |= _make_means_request(subject) | _make_message(subject)
     words = {"word": "fichier-sepa"}
+    preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}
     steps |= {"libelle": "Coffret", "quantite": 1, "prix": "12,50", "tva": 20, "remise": "", "produit": "", "fin": ""}
     for step in (1, 2, 3, 4):
@@ -273,6 +294,7 @@ def test_every_template_is_rendered_by_a_visit(
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
+    assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)
     assert stranger.get("/moyen-de-paiement/inconnu").status_code == 404

@@ -129,10 +129,20 @@ class MessageStatus(StrEnum):
 
 HAS_LEFT = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.COMPLAINED})
 AWAITS_PERSON = frozenset({MessageStatus.HELD, MessageStatus.UNKNOWN, MessageStatus.FAILED, MessageStatus.BOUNCED})
-# A provider may tell what became of a message before its own answer is recorded, and of one whose fate was unknown.
+# A provider may tell what became of a message before its own answer is recorded, and of one whose fate was unknown,
+# which may have been queued again by then.
 TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
     MessageStatus.QUEUED: frozenset(
-        {MessageStatus.SENDING, MessageStatus.HELD, MessageStatus.CANCELED, MessageStatus.SENT}
+        {
+            MessageStatus.SENDING,
+            MessageStatus.HELD,
+            MessageStatus.CANCELED,
+            MessageStatus.SENT,
+            MessageStatus.UNKNOWN,
+            MessageStatus.DELIVERED,
+            MessageStatus.BOUNCED,
+            MessageStatus.COMPLAINED,
+        }
     ),
     MessageStatus.SENDING: frozenset(
         {
@@ -354,8 +364,9 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     ``to`` (an address, or a telephone in E.164) and ``content`` (JSON: subject and body as they were filled in) are
     sealed; ``to_index`` finds an address again. ``subject_id`` is what it is about. ``called_at`` is when the provider
-    was last asked to take it: a message that a killed process had not come to has none. ``fence`` grows with every
-    owner. ``expires_at``: after that it is of no use. ``is_asked_for``: the client waits for it, at any hour.
+    was last asked to take it: a message that a killed process had not come to has none. ``resend_until``: its fate is
+    unknown, and until then the provider takes it once however often it is asked. ``fence`` grows with every owner.
+    ``expires_at``: after that it is of no use. ``is_asked_for``: the client waits for it, at any hour.
     """
 
     LETTER = "M"
@@ -423,6 +434,7 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     fence: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     called_at: Mapped[datetime | None]
+    resend_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     provider_id: Mapped[str | None] = mapped_column(String(255))
     registered_no: Mapped[str | None] = mapped_column(String(30))
@@ -447,9 +459,9 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         """The address or telephone that it goes to."""
         return None if self.to is None else crypto.unseal(self.to, place=self.place("to"))
 
-    def content_in_clear(self) -> dict[str, str]:
-        """``subject`` and ``body`` as they were filled in."""
-        content: dict[str, str] = orjson.loads(crypto.unseal(self.content, place=self.place("content")))
+    def content_in_clear(self) -> dict[str, Any]:
+        """``subject`` and ``body`` as they were filled in, ``reply_to``, and of a held one what fills it in."""
+        content: dict[str, Any] = orjson.loads(crypto.unseal(self.content, place=self.place("content")))
         return content
 
 
@@ -520,3 +532,7 @@ class Suppression(OrganisationScoped, Identified, Base):
     message_id: Mapped[UUID | None]
     lifted_at: Mapped[datetime | None]
     lifted_by_id: Mapped[UUID | None]
+
+    def to_in_clear(self) -> str:
+        """The address or telephone."""
+        return crypto.unseal(self.to, place=f"{self.organisation_id}|suppressions.to|{self.id}")

@@ -64,6 +64,8 @@ class EventKind(StrEnum):
     CONSENT_GIVEN = "consent_given"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     CONSENT_REFUSED = "consent_refused"
+    ADDRESS_SUPPRESSED = "address_suppressed"
+    ADDRESS_LIFTED = "address_lifted"
 
     @property
     def label(self) -> str:
@@ -116,6 +118,8 @@ class EventKind(StrEnum):
             "consent_given": "Consentement donné",
             "consent_withdrawn": "Consentement retiré",
             "consent_refused": "Consentement refusé",
+            "address_suppressed": "Adresse bloquée",
+            "address_lifted": "Adresse débloquée",
         }[self.value]
 
 

@@ -22,6 +22,8 @@ from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
+from webapp.services.messages import listing as messages
+from webapp.services.messages.kinds import KINDS
 from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
@@ -42,6 +44,7 @@ class ClientTab(StrEnum):
     PAYMENTS = "paiements"
     ACTIVITIES = "activites"
     DOCUMENTS = "documents"
+    MESSAGES = "messages"
     CONSENTS = "consentements"
 
     @property
@@ -123,6 +126,16 @@ def _documents(client: Client) -> dict[str, Any]:
     }
 
 
+def _messages(client: Client) -> dict[str, Any]:
+    page = messages.list_of_client(client.id, before=request.args.get("avant", type=UUID))
+    return {
+        "messages": page.rows,
+        "kinds": KINDS,
+        "next_page": page.next_before
+        and url_for("client.show", client_id=client.id, onglet=ClientTab.MESSAGES, avant=page.next_before),
+    }
+
+
 def _consents(client: Client) -> dict[str, Any]:
     return {
         "present": consents.find_present(client.id),
@@ -144,6 +157,7 @@ _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
     ClientTab.PAYMENTS: _payments,
     ClientTab.ACTIVITIES: _activities,
     ClientTab.DOCUMENTS: _documents,
+    ClientTab.MESSAGES: _messages,
     ClientTab.CONSENTS: _consents,
 }
 

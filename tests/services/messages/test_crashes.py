@@ -1,0 +1,126 @@
+"""kill -9 of real workers before and after every commit and call: the receiver's own list shows each message once.
+
+What must arrive may be there twice, under one Message-ID: better so than never.
+"""
+
+import os
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from demo.sms_gateway import Gateway
+from tests import factories
+from tests.mail_server import MailServer
+from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.services.messages.conftest import Desk, open_sender
+from webapp import clock, tenancy
+from webapp.extensions import db
+from webapp.gateways.messaging import pretend_sms, smtp
+from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.services.messages import claiming, sending, sweeping
+from webapp.services.messages.rendering import Text
+
+POINTS = 16
+"""Claiming, three messages and the end: commits and calls, each with a point before and after it."""
+
+
+class _Mortal:
+    """A connection whose process may die before the message is handed over, or after."""
+
+    points: CrashPoints | None = None
+
+    def send(self, message: Any) -> Any:
+        if _Mortal.points:
+            _Mortal.points.pass_one()
+        outcome = super().send(message)  # type: ignore[misc]
+        if _Mortal.points:
+            _Mortal.points.pass_one()
+        return outcome
+
+
+class _MortalSmtp(_Mortal, smtp.SmtpConnection):
+    pass
+
+
+class _MortalSms(_Mortal, pretend_sms.PretendSms):
+    pass
+
+
+@pytest.fixture
+def mortal(committed: None, mail: MailServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A company whose rows are really committed, sending by both ways."""
+    monkeypatch.setattr(smtp, "SmtpConnection", _MortalSmtp)
+    monkeypatch.setattr(pretend_sms, "PretendSms", _MortalSms)
+    organisation = factories.OrganisationFactory()
+    tenancy.enter_organisation(organisation.id)
+    company = factories.CompanyFactory(is_default=True)
+    client = factories.ClientFactory(email="lea@example.org", phone="+33639981234")
+    sender = open_sender(company, Channel.EMAIL, mail.credentials)
+    open_sender(company, Channel.SMS, {})
+    db.session.commit()
+    for row in (organisation, company, client, sender):  # they outlive the sessions of the workers
+        db.session.refresh(row)
+    db.session.expunge_all()
+    return Desk(organisation.id, company, client, sender)
+
+
+def kill_at(organisation_id: UUID, fatal: int) -> bool:
+    """Send in a process of its own that dies at the point; whether it came to it."""
+    db.session.remove()
+    process = os.fork()
+    if process:
+        return was_killed(process)
+    db.engine.dispose(close=False)
+    with CrashPoints(fatal, kill_process) as points:
+        _Mortal.points = points
+        sending.send(organisation_id)
+    os._exit(0)
+
+
+def recover(organisation_id: UUID) -> None:
+    """Time passes, and everybody is well again."""
+    clock.start_at(clock.now() + claiming.LEASE + timedelta(minutes=1))
+    tenancy.enter_organisation(organisation_id)
+    sweeping.sweep(at=clock.now())
+    for _ in range(3):
+        sending.send(organisation_id)
+        clock.start_at(clock.now() + timedelta(minutes=2))
+
+
+def test_killed_workers_send_no_e_mail_twice_and_forget_none(mortal: Desk, mail: MailServer) -> None:
+    killed, unknown = 0, 0
+    for fatal in range(POINTS):
+        mail.forget()
+        usual = [mortal.write().id for _ in range(2)]
+        notice = mortal.write(MessageKind.SEPA_NOTICE).id
+        db.session.commit()
+        killed += kill_at(mortal.organisation_id, fatal)
+        recover(mortal.organisation_id)
+        arrived = Counter(taken["message_id"].strip("<>").partition("@")[0] for taken in mail.accepted())
+        stands = {each.id: each.status for each in db.session.query(Message).filter(Message.id.in_([*usual, notice]))}
+        assert all(arrived[str(each)] <= 1 for each in usual), fatal
+        assert all(arrived[str(each)] or stands[each] is MessageStatus.UNKNOWN for each in usual), fatal
+        assert arrived[str(notice)] >= 1, fatal
+        assert stands[notice] is MessageStatus.SENT, fatal
+        unknown += sum(status is MessageStatus.UNKNOWN for status in stands.values())
+    assert killed >= POINTS - 1, "nearly every point is reached"
+    assert 2 <= unknown <= POINTS, "one message at most of each worker is left to a person"
+
+
+def test_killed_workers_send_no_sms_twice_and_forget_none(mortal: Desk, gateway: Gateway) -> None:
+    for fatal in range(POINTS):
+        gateway.sent.clear()
+        texts = {
+            f"Message {number}": mortal.write(channel=Channel.SMS, text=Text("", f"Message {number}")).id
+            for number in "abc"
+        }
+        db.session.commit()
+        kill_at(mortal.organisation_id, fatal)
+        recover(mortal.organisation_id)
+        arrived = Counter(sent["text"] for sent in gateway.sent)
+        stands = {each.id: each.status for each in db.session.query(Message).filter(Message.id.in_(texts.values()))}
+        assert all(arrived[text] <= 1 for text in texts), fatal
+        assert all(arrived[text] or stands[each] is MessageStatus.UNKNOWN for text, each in texts.items()), fatal

@@ -1,0 +1,164 @@
+"""What people decide about messages that do not go on by themselves."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import undefer
+
+from webapp.errors import DomainError, NotFoundError
+from webapp.extensions import db
+from webapp.models.identity import User
+from webapp.models.messages import Channel, HeldReason, Message, MessageEvent, MessageEventKind, MessageStatus
+from webapp.services.messages import preparing
+from webapp.services.messages.preparing import Attachment, Draft
+from webapp.services.messages.rendering import Text
+from webapp.services.messages.writing import ring
+from webapp.transactions import transaction
+
+AT_ONCE = 500
+"""How many held messages one click takes up again."""
+CANCELED = "Annulé"
+RELEASED = "Repris"
+CONSIDERED_SENT = "Considéré comme envoyé"
+SENT_AGAIN = "Envoyé de nouveau"
+
+
+class MessageStateError(DomainError):
+    """The message is in a state in which this cannot be done."""
+
+
+def cancel(message_id: UUID, *, at: datetime, by: User | None) -> Message:
+    """It will not leave. Raises NotFoundError; MessageStateError where it has left, or is leaving."""
+    with transaction():
+        message = _lock(message_id)
+        if message.status is MessageStatus.CANCELED:
+            return message
+        _move(
+            message,
+            MessageStatus.CANCELED,
+            "Ce message est parti, ou part en ce moment\u202f: il ne peut plus être annulé.",
+        )
+        _tell(message, CANCELED, by=by, at=at)
+        return message
+
+
+def consider_sent(message_id: UUID, *, at: datetime, by: User | None) -> Message:
+    """It has left: somebody has seen so at the provider's. Raises NotFoundError, MessageStateError."""
+    with transaction():
+        message = _lock(message_id)
+        if message.status is not MessageStatus.UNKNOWN:
+            raise MessageStateError("Ce message n’est pas de sort inconnu.")
+        _move(message, MessageStatus.SENT, "")
+        message.sent_at, message.error = message.called_at or at, None
+        _tell(message, CONSIDERED_SENT, by=by, at=at)
+        return message
+
+
+def send_again(message_id: UUID, *, at: datetime, by: User | None) -> Message:
+    """Have it sent once more, to the client's present address; a held one is prepared anew.
+
+    It is held again where something is still missing. Raises NotFoundError, MessageStateError.
+    """
+    with transaction():
+        message = _lock(message_id)
+        if not message.status.awaits_person:
+            raise MessageStateError("Ce message n’attend pas de décision.")
+        text = RELEASED if message.status is MessageStatus.HELD else SENT_AGAIN
+        _prepare_again([message], at=at)
+        _tell(message, text, by=by, at=at)
+        ring()
+        return message
+
+
+def release_held(
+    reason: HeldReason, *, company_id: UUID | None = None, at: datetime, by: User | None
+) -> tuple[int, int]:
+    """Take up what is held for a reason, the oldest first and AT_ONCE at most; returns how many left, and how many were
+    looked at.
+    """
+    held = select(Message).where(Message.status == MessageStatus.HELD, Message.held_reason == reason)
+    if company_id is not None:
+        held = held.where(Message.company_id == company_id)
+    with transaction():
+        messages = _lock_all(held.order_by(Message.id).limit(AT_ONCE).with_for_update(skip_locked=True))
+        _prepare_again(messages, at=at)
+        released = [message for message in messages if message.status is MessageStatus.QUEUED]
+        for message in released:
+            _tell(message, RELEASED, by=by, at=at)
+        if released:
+            ring()
+    return len(released), len(messages)
+
+
+def _lock(message_id: UUID) -> Message:
+    found = _lock_all(select(Message).where(Message.id == message_id).with_for_update())
+    if not found:
+        raise NotFoundError("Ce message n’existe pas ou plus.")
+    return found[0]
+
+
+def _lock_all(statement: Any) -> Sequence[Message]:
+    messages: Sequence[Message] = db.session.scalars(
+        statement.options(undefer(Message.content), undefer(Message.to)).execution_options(populate_existing=True)
+    ).all()
+    return messages
+
+
+def _move(message: Message, status: MessageStatus, refusal: str) -> None:
+    if not message.can_become(status):
+        raise MessageStateError(refusal)
+    message.status, message.held_reason, message.resend_until = status, None, None
+
+
+def _prepare_again(messages: Sequence[Message], *, at: datetime) -> None:
+    """Address each as if it were written now; words that had been filled in stay as they are."""
+    drafts = [_draft(message, at) for message in messages]
+    rows = preparing.prepare(drafts, ids=[message.id for message in messages], at=at)
+    for message, draft, row in zip(messages, drafts, rows, strict=True):
+        if message.status is not MessageStatus.HELD and row["held_reason"]:
+            raise MessageStateError(f"{row['held_reason'].label} Corrigez, puis réessayez.")
+        for column in _REPLACED if draft.words is None else _REPLACED - {"template_id"}:
+            setattr(message, column, row[column])
+        message.expires_at, message.resend_until, message.attempts = draft.expires_at, None, 0
+        message.fence += 1
+
+
+_REPLACED = frozenset("channel template_id sender_id status held_reason to to_index content not_before error".split())
+
+
+def _draft(message: Message, at: datetime) -> Draft:
+    """What the message was written from where it was never filled in; else with the words that it has."""
+    content = message.content_in_clear()
+    kept: dict[str, Any] | None = content.get("draft")
+    return Draft(
+        kind=message.kind,
+        company_id=message.company_id,
+        subject_id=message.subject_id,
+        occasion="",
+        variables={name: preparing.unpack(value) for name, value in kept["variables"].items()} if kept else {},
+        client_id=message.client_id,
+        user_id=message.user_id,
+        channel=_wanted_channel(kept) if kept else message.channel,
+        text=Text(*kept["text"]) if kept and kept["text"] else None,
+        words=None if kept else Text(content["subject"], content["body"]),
+        reply_to=content.get("reply_to"),
+        attachments=tuple(Attachment(source, UUID(each)) for source, each in message.attachments.get("files", [])),
+        is_asked_for=message.is_asked_for,
+        expires_at=message.expires_at if message.expires_at and message.expires_at > at else None,
+    )
+
+
+def _wanted_channel(kept: dict[str, Any]) -> Channel | None:
+    return Channel(kept["channel"]) if kept["channel"] else None
+
+
+def _tell(message: Message, text: str, *, by: User | None, at: datetime) -> None:
+    db.session.add(
+        MessageEvent(
+            message_id=message.id, at=at, kind=MessageEventKind.DECIDED, text=text, user_id=by.id if by else None
+        )
+    )
+    db.session.flush()

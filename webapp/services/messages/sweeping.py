@@ -1,0 +1,80 @@
+"""Looking for messages whose time has come, whose bell was not heard, or whose worker has died."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from webapp import queue, tenancy
+from webapp.extensions import db
+from webapp.models.messages import HeldReason, Message, MessageSender, MessageStatus
+from webapp.services.messages import recording
+from webapp.services.messages.writing import JOB
+from webapp.transactions import transaction
+
+BATCH = 500
+
+
+def ring_due(*, at: datetime) -> int:
+    """Ring for every organisation with messages to be sent; returns how many organisations."""
+    due = select(Message.organisation_id).where(
+        Message.status == MessageStatus.QUEUED, Message.sender_id.is_not(None), Message.not_before <= at
+    )
+    with tenancy.across_organisations():
+        organisations = db.session.scalars(due.distinct()).all()
+    for organisation_id in organisations:
+        queue.enqueue_once_after_commit(JOB, organisation_id, on="messages")
+    return len(organisations)
+
+
+def sweep(*, at: datetime) -> int:
+    """Take over what dead workers left, and hold what is of no use any more; returns how many messages."""
+    with tenancy.across_organisations():
+        organisations = db.session.scalars(
+            select(Message.organisation_id).where(Message.lease_until < at).distinct()
+        ).all()
+        outdated = db.session.scalars(
+            select(Message.organisation_id)
+            .where(Message.status == MessageStatus.QUEUED, Message.expires_at <= at)
+            .distinct()
+        ).all()
+    swept = 0
+    for organisation_id in {*organisations, *outdated}:
+        with tenancy.organisation(organisation_id):
+            swept += take_over(at=at) + _hold_outdated(at)
+    return swept
+
+
+def take_over(*, at: datetime) -> int:
+    """What was never handed over waits again; of the rest nobody knows (see ``recording.lose``)."""
+    taken = 0
+    while batch := _take_over_batch(at):
+        taken += batch
+    return taken
+
+
+def _take_over_batch(at: datetime) -> int:
+    abandoned = (
+        select(Message)
+        .where(Message.status == MessageStatus.SENDING, Message.lease_until < at)
+        .order_by(Message.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    with transaction():
+        messages = db.session.scalars(abandoned).all()
+        senders = {sender.id: sender for sender in db.session.scalars(select(MessageSender))} if messages else {}
+        for message in messages:
+            recording.lose(message, senders.get(message.sender_id) if message.sender_id else None, at=at)
+    return len(messages)
+
+
+def _hold_outdated(at: datetime) -> int:
+    outdated = update(Message).where(Message.status == MessageStatus.QUEUED, Message.expires_at <= at)
+    with transaction():
+        held = db.session.execute(
+            outdated.values(status=MessageStatus.HELD, held_reason=HeldReason.TOO_LATE).execution_options(
+                synchronize_session=False
+            )
+        )
+    return int(held.rowcount)  # type: ignore[attr-defined]

@@ -1,0 +1,96 @@
+"""All messages, and those that wait for somebody. For managers."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock, french
+from webapp.models.identity import Role
+from webapp.models.messages import AWAITS_PERSON, Channel, HeldReason, MessageKind, MessageStatus
+from webapp.security import current_user, requires
+from webapp.services.messages import deciding, listing
+from webapp.services.messages.kinds import KINDS
+from webapp.services.messages.listing import MessagesView
+from webapp.views.layout import is_fragment_request, toast
+from webapp.views.lists import read
+from webapp.views.rate_limits import paced
+
+bp = Blueprint("messages", __name__, url_prefix="/messages")
+
+for_managers = requires(Role.MANAGER, Role.ADMIN)
+
+
+@bp.get("")
+@for_managers
+@paced
+def index() -> ResponseReturnValue:
+    """The messages, as the address says."""
+    view = _read_view()
+    page = listing.list_messages(view)
+    values: dict[str, Any] = {
+        "view": view,
+        "messages": page.rows,
+        "kinds": KINDS,
+        "statuses": list(MessageStatus),
+        "awaiting": AWAITS_PERSON,
+        "counts": listing.count_awaiting(),
+        "first_page": _address(view, avant=None) if view.before else None,
+        "next_page": _address(view, avant=page.next_before) if page.next_before else None,
+        "address_of": lambda status: _address(view, etat=status, avant=None),
+        "with_client": True,
+    }
+    if not is_fragment_request():
+        return render_template(
+            "messages/index.html",
+            **values,
+            held=listing.count_held(),
+            letters=sum(listing.count_letters().values()),
+            kind_choices=[("", "Tous les genres"), *((kind.code.value, kind.label) for kind in KINDS.values())],
+            channel_choices=[("", "Tous les moyens"), *((channel.value, channel.label) for channel in Channel)],
+        )
+    response = make_response(render_template("messages/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#messages-filters":
+        response.headers["HX-Push-Url"] = _address(view, avant=None)
+    return response
+
+
+def _read_view() -> MessagesView:
+    return MessagesView(
+        search=" ".join(request.args.get("q", "").split()),
+        status=read(MessageStatus, request.args.get("etat")),
+        kind=read(MessageKind, request.args.get("genre")),
+        channel=read(Channel, request.args.get("canal")),
+        client_id=read(UUID, request.args.get("client")),
+        before=read(UUID, request.args.get("avant")),
+    )
+
+
+def _address(view: MessagesView, **changes: Any) -> str:
+    query: dict[str, Any] = {
+        "q": view.search,
+        "etat": view.status,
+        "genre": view.kind,
+        "canal": view.channel,
+        "client": view.client_id,
+        "avant": view.before,
+    } | changes
+    return url_for("messages.index", **{name: value for name, value in query.items() if value})
+
+
+@bp.post("/reprise")
+@for_managers
+def release() -> ResponseReturnValue:
+    """Take up what was held for a reason that may be gone."""
+    reason = read(HeldReason, request.form.get("motif"))
+    if reason is not None:
+        released, looked_at = deciding.release_held(reason, by=current_user(), at=clock.now())
+        toast("success" if released else "info", _released(released, looked_at))
+    return redirect(url_for("messages.index", etat=MessageStatus.HELD.value), 303)
+
+
+def _released(released: int, looked_at: int) -> str:
+    held = looked_at - released
+    said = f"{french.counted(released, 'message repris', 'messages repris')}" if released else "Aucun message repris"
+    return f"{said}\u202f; {french.counted(held, 'reste retenu', 'restent retenus')}." if held else f"{said}."
