@@ -18,10 +18,16 @@ from webapp.factory import create_app
 SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event", "identity.end_by_provider"}
 """Called by machines: a signature over the body stands for session and CSRF token."""
 
+SECRET_ADDRESSES = {"message_webhooks.hear"}
+"""Called by machines that know the address, which holds a secret."""
+
 LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
 """Whose address holds a secret that a client was given."""
 PUBLIC = (
-    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED | LINKS
+    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"}
+    | SIGNED
+    | LINKS
+    | SECRET_ADDRESSES
 )
 """Whoever adds a view here says that strangers may see it."""
 
