@@ -6,7 +6,7 @@ late to move it is kept on it all the same.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -137,10 +137,8 @@ def _find_named(company_id: UUID, events: Sequence[ProviderEvent]) -> dict[int, 
     by_provider_id = {row.provider_id: row.id for row in known if row.provider_id}
     named = {number: by_provider_id[each] for number, each in theirs.items() if each in by_provider_id}
     named |= {number: each for number, each in ours.items() if each in ids}
-    for number in theirs.keys() - named.keys() - ours.keys():
-        if found := _find_unanswered(company_id, events[number]):
-            named[number] = found
-    return named
+    unknown = {number: events[number] for number in theirs.keys() - named.keys() - ours.keys()}
+    return named | _find_unanswered(company_id, unknown)
 
 
 def _our_id(event: ProviderEvent) -> UUID | None:
@@ -148,19 +146,37 @@ def _our_id(event: ProviderEvent) -> UUID | None:
     return UUID(found[1]) if found else None
 
 
-def _find_unanswered(company_id: UUID, event: ProviderEvent) -> UUID | None:
-    """The SMS whose id its gateway has not answered, or not yet: the only one to that number at that moment."""
-    indexes = crypto.blind_indexes(event.address or "", purpose=address_purpose(current_organisation_id()))
-    unanswered = select(Message.id).where(
-        Message.company_id == company_id,
-        Message.channel == Channel.SMS,
-        Message.to_index.in_(indexes),
-        Message.provider_id.is_(None),
-        Message.status.in_((MessageStatus.SENDING, MessageStatus.UNKNOWN)),
-        Message.called_at.between(event.at - LATEST, event.at + EARLIEST),
-    )
-    found = db.session.scalars(unanswered.limit(2)).all()
-    return found[0] if len(found) == 1 else None
+def _find_unanswered(company_id: UUID, events: Mapping[int, ProviderEvent]) -> dict[int, UUID]:
+    """SMS whose id their gateway has not answered, or not yet: the only one to that number at that moment."""
+    purpose = address_purpose(current_organisation_id())
+    indexes = {
+        number: crypto.blind_indexes(event.address, purpose=purpose)
+        for number, event in events.items()
+        if event.address
+    }
+    if not indexes:
+        return {}
+    unanswered = db.session.execute(
+        select(Message.id, Message.to_index, Message.called_at).where(
+            Message.company_id == company_id,
+            Message.channel == Channel.SMS,
+            Message.to_index.in_({index for each in indexes.values() for index in each}),
+            Message.provider_id.is_(None),
+            Message.status.in_((MessageStatus.SENDING, MessageStatus.UNKNOWN)),
+            Message.called_at.is_not(None),
+        )
+    ).all()
+    found = {}
+    for number, of_address in indexes.items():
+        at = events[number].at
+        fits = [
+            row.id
+            for row in unanswered
+            if row.to_index in of_address and row.called_at - EARLIEST <= at <= row.called_at + LATEST
+        ]
+        if len(fits) == 1:
+            found[number] = fits[0]
+    return found
 
 
 def _lock(message_ids: Collection[UUID]) -> dict[UUID, Message]:
