@@ -15,23 +15,22 @@ from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 
-SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event", "identity.end_by_provider"}
-"""Called by machines: a signature over the body stands for session and CSRF token."""
-
-SECRET_ADDRESSES = {"message_webhooks.hear"}
-"""Called by machines that know the address, which holds a secret."""
+SIGNED = {
+    "webhooks.create_stripe_event",
+    "webhooks.create_sandbox_event",
+    "message_webhooks.hear",
+    "identity.end_by_provider",
+}
+"""Called by machines: a signature over the body, or a secret in the address, stands for session and CSRF token."""
 
 LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
 """Whose address holds a secret that a client was given."""
 PUBLIC = (
-    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"}
-    | SIGNED
-    | LINKS
-    | SECRET_ADDRESSES
+    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED | LINKS
 )
 """Whoever adds a view here says that strangers may see it."""
 
-ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}
+ALMOST = {"string": "x", "uuid": str(uuid4()), "integer": 1, "path": "x"}
 
 
 def address_of(rule: Rule, app: Flask) -> str:
@@ -94,9 +93,7 @@ def test_a_page_of_what_is_not_ours_or_is_not_there_is_not_found(app: Flask, adm
 
 def test_every_write_needs_the_csrf_token(app: Flask, admin_client: FlaskClient) -> None:
     for endpoint, method, address in routes(app):
-        if method != "GET" and endpoint not in SIGNED | SECRET_ADDRESSES | {
-            "unsubscribe.confirm"
-        }:  # the link's token is signed, too
+        if method != "GET" and endpoint not in SIGNED | {"unsubscribe.confirm"}:  # the link's token is signed, too
             answer = admin_client.open(address, method=method, headers={"X-CSRFToken": "forged"})
             assert answer.status_code == 400, endpoint
             assert "Rechargez" in answer.text, endpoint

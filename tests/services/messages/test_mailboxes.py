@@ -19,6 +19,7 @@ from webapp.services.messages import mailboxes
 def folder() -> Iterator[Folder]:
     """A mailbox."""
     with imap_server.running() as folder:
+        folder.password = "secret"
         yield folder
 
 

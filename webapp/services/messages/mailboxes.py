@@ -98,7 +98,7 @@ def _read(mailbox: _Mailbox) -> int:
                 if clock.now() >= end:
                     break
     except MailboxError as error:
-        log.warning("mailbox_unreadable", sender=str(mailbox.sender_id), reason=str(error))
+        log.warning("mailbox_unreadable", sender_id=str(mailbox.sender_id))
         reason = UNREADABLE.format(reason=error)
     except _OvertakenError:
         return read
