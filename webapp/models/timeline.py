@@ -61,6 +61,10 @@ class EventKind(StrEnum):
     CHARGE_DECIDED = "charge_decided"
     REFUND_FAILED = "refund_failed"
     CREDIT_NOTE_MADE = "credit_note_made"
+    DUNNING_OPENED = "dunning_opened"
+    DUNNING_STEP = "dunning_step"
+    DUNNING_DECIDED = "dunning_decided"
+    DUNNING_CLOSED = "dunning_closed"
 
     @property
     def label(self) -> str:
@@ -110,6 +114,10 @@ class EventKind(StrEnum):
             "charge_decided": "Décision sur un prélèvement",
             "refund_failed": "Remboursement échoué",
             "credit_note_made": "Avoir établi",
+            "dunning_opened": "Dossier de relance ouvert",
+            "dunning_step": "Relance",
+            "dunning_decided": "Décision sur un dossier de relance",
+            "dunning_closed": "Dossier de relance clos",
         }[self.value]
 
 

@@ -64,7 +64,7 @@ _KINDS = {
     ),
     EventFilter.SUBSCRIPTIONS: tuple(kind for kind in EventKind if kind.value.startswith("subscription_")),
     EventFilter.CHARGES: tuple(
-        kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_"))
+        kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_", "dunning_"))
     ),
 }
 _FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}
