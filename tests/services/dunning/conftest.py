@@ -21,4 +21,3 @@ def world(organisation_id: UUID, ledger: Ledger) -> Iterator[DunningWorld]:
     world.move_to(datetime.fromisoformat("2026-01-31T08:00+01:00"))
     yield world
     clock.start_at(None)
-

@@ -27,9 +27,7 @@ def admin(cast):  # type: ignore[no-untyped-def]
 def _pay(world: DunningWorld, by) -> None:  # type: ignore[no-untyped-def]
     for charge in world.charges():
         if decisions.Decision.MARK_PAID in decisions.actions_of(charge):
-            decisions.mark_paid(
-                charge.id, method=PaymentMethod.TRANSFER, paid_on=clock.today(), by=by, at=clock.now()
-            )
+            decisions.mark_paid(charge.id, method=PaymentMethod.TRANSFER, paid_on=clock.today(), by=by, at=clock.now())
 
 
 def test_a_refused_charge_opens_a_case_whose_first_step_is_three_days_later(world: DunningWorld) -> None:

@@ -15,6 +15,7 @@ from webapp.services.charges import listing as charges
 from webapp.services.clients import activities, documents, listing, payments, profile, timeline
 from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
+from webapp.services.dunning.listing import find_badge
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.subscriptions import defaults
@@ -67,7 +68,8 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     }
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
-    return render_template("clients/show.html", **values, **_around(values["client"], came_from))
+    around = _around(values["client"], came_from)
+    return render_template("clients/show.html", **values, **around, dunning=find_badge(client_id))
 
 
 def _payments(client: Client) -> dict[str, Any]:
