@@ -4,11 +4,13 @@ from datetime import date, timedelta
 
 import pytest
 
+from tests.conftest import Cast
 from tests.services.dunning.world import DunningWorld
 from webapp import clock
 from webapp.models.charges import ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, StepOutcome
+from webapp.models.identity import User
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.services.charges import decisions
 
@@ -20,11 +22,12 @@ def _day(number: int) -> date:
 
 
 @pytest.fixture
-def admin(cast):  # type: ignore[no-untyped-def]
+def admin(cast: Cast) -> User:
+    """Who notes payments."""
     return cast.admin
 
 
-def _pay(world: DunningWorld, by) -> None:  # type: ignore[no-untyped-def]
+def _pay(world: DunningWorld, by: User) -> None:
     for charge in world.charges():
         if decisions.Decision.MARK_PAID in decisions.actions_of(charge):
             decisions.mark_paid(charge.id, method=PaymentMethod.TRANSFER, paid_on=clock.today(), by=by, at=clock.now())
@@ -83,7 +86,7 @@ def test_of_missed_steps_the_latest_message_alone_is_sent(world: DunningWorld) -
     assert len(world.steps()) == 1
 
 
-def test_a_case_that_is_paid_gets_no_step_even_before_its_event_is_delivered(world: DunningWorld, admin) -> None:  # type: ignore[no-untyped-def]
+def test_a_case_that_is_paid_gets_no_step_even_before_its_event_is_delivered(world: DunningWorld, admin: User) -> None:
     world.refuse(world.subscribe())
     world.to_day(_day(3))
     _pay(world, admin)
@@ -93,7 +96,7 @@ def test_a_case_that_is_paid_gets_no_step_even_before_its_event_is_delivered(wor
     assert (world.case().status, world.steps(None)) == (CaseStatus.PAID, [])
 
 
-def test_what_suspended_is_resumed_once_it_is_paid(world: DunningWorld, admin) -> None:  # type: ignore[no-untyped-def]
+def test_what_suspended_is_resumed_once_it_is_paid(world: DunningWorld, admin: User) -> None:
     subscription = world.subscribe()
     world.refuse(subscription)
     world.live_until(_day(10))

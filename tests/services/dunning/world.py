@@ -10,10 +10,12 @@ from tests.services.charges.world import World
 from webapp import clock
 from webapp.clock import PARIS
 from webapp.extensions import db
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.dunning import DunningCase, DunningClaim, DunningStep, StepOutcome
 from webapp.models.messages import Message, MessageStatus
 from webapp.models.subscriptions import Subscription
 from webapp.services import outbox
+from webapp.services.charges import recording
 from webapp.services.dunning import steps
 
 
@@ -87,7 +89,12 @@ class DunningWorld(World):
         )
         db.session.commit()
 
-    def find_subscription(self, subscription_id: UUID) -> Subscription:
-        """As it stands now."""
-        statement = select(Subscription).where(Subscription.id == subscription_id)
-        return db.session.scalars(statement.execution_options(populate_existing=True)).one()
+    def reverse_latest(self) -> None:
+        """The bank takes the last payment back."""
+        self.reverse(self.attempts()[-1].id)
+        self.deliver()
+
+    def reverse(self, attempt_id: UUID) -> None:
+        """The bank takes a payment back, and dunning does not hear of it yet."""
+        outcome = PaymentOutcome(PaymentState.REVERSED, reversal_reason="MS03", reversed_at=clock.now())
+        recording.apply_outcome(attempt_id, outcome, at=clock.now())

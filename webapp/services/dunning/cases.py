@@ -6,7 +6,7 @@ charges, cases, subscriptions.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -329,9 +329,14 @@ def _break_plan(case: DunningCase, held: Sequence[Held], *, at: datetime) -> Non
 
 
 def go_on(case: DunningCase, *, at: datetime) -> None:
-    """End the pause of a locked case: its steps come so many days later."""
+    """End the pause of a locked case: its steps come so many days later, however late a promise is seen to have
+    passed.
+    """
     if case.paused_on is not None:
-        case.paused_days += max((days.local(at) - case.paused_on).days, 0)
+        last = days.local(at)
+        if case.pause_until is not None:
+            last = min(last, case.pause_until + timedelta(days=1))
+        case.paused_days += max((last - case.paused_on).days, 0)
     move(case, CaseStatus.OPEN, at=at)
 
 

@@ -141,34 +141,37 @@ def _sum(one: Totals, other: Totals) -> Totals:
 
 
 def _less(one: Totals, other: Totals) -> Totals:
-    return Totals(tuple(share for share in _sum(one, -other).shares if share.with_tax))
+    return Totals(tuple(share for share in _sum(one, -other).shares if share.base or share.tax))
 
 
 def _split(
     case: DunningCase, plan: int, subscription_id: UUID, owed: Owed, dates: Sequence[date], *, at: datetime
 ) -> Iterable[DunningInstalment]:
+    """The instalments of one subscription; in a plan of many cents a day may have none."""
+    for position, part in enumerate(split(owed.totals, len(dates))):
+        if part.with_tax > 0:
+            yield DunningInstalment(
+                id=new_id(),
+                case_id=case.id,
+                plan=plan,
+                position=position,
+                subscription_id=subscription_id,
+                due_on=dates[position],
+                period_start=owed.since,
+                period_end=owed.until,
+                amount=part.with_tax,
+                vat=part.as_json(),
+                created_at=at,
+            )
+
+
+def split(whole: Totals, count: int) -> Iterable[Totals]:
     """Equal parts in cents; the last takes what is left, of each rate of VAT."""
-    left = owed.totals
-    each = cents(left.with_tax / len(dates))
-    for position, day in enumerate(dates):
-        is_last = position == len(dates) - 1
-        part = left if is_last else part_of(left, min(each, left.with_tax))
-        if part.with_tax <= 0:
-            continue
+    left, each = whole, cents(whole.with_tax / count)
+    for position in range(count):
+        part = left if position == count - 1 or left.with_tax <= each else part_of(left, each)
+        yield part
         left = _less(left, part)
-        yield DunningInstalment(
-            id=new_id(),
-            case_id=case.id,
-            plan=plan,
-            position=position,
-            subscription_id=subscription_id,
-            due_on=day,
-            period_start=owed.since,
-            period_end=owed.until,
-            amount=part.with_tax,
-            vat=part.as_json(),
-            created_at=at,
-        )
 
 
 def _cancel(charge: Charge, case: DunningCase, *, by: User, at: datetime) -> None:
