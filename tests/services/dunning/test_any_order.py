@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, a paid case gets no step, each step comes at most once a round, and on its day.
 
-Hypothesis decides: refusals, retries, payments, returns, promises, plans, letters posted late, events delivered late and in
-any order, the engine passing or not, time jumping over both nights on which the clock is changed.
+Hypothesis decides: refusals, retries, payments, returns, promises, plans, letters posted late, events delivered late
+and in any order, the engine passing or not, time jumping over both nights on which the clock is changed.
 """
 
 from datetime import UTC, date, datetime, timedelta

@@ -85,6 +85,20 @@ def test_what_was_written_and_has_not_left_is_withdrawn(world: DunningWorld, unp
     assert world.messages()[-1].status is MessageStatus.CANCELED
 
 
+def test_a_notice_that_was_not_posted_before_a_promise_comes_again_after_it(
+    world: DunningWorld, unpaid: Subscription, admin: User
+) -> None:
+    world.live_until(_day(10))
+    deciding.promise(world.case().id, until=_day(12), note="", by=admin, at=clock.now())
+    assert world.messages()[-1].status is MessageStatus.CANCELED
+    world.live_until(_day(60))
+    assert world.steps() == [("email", _day(3)), ("sms", _day(7)), ("letter", _day(13))]
+    assert world.messages()[-1].status is MessageStatus.QUEUED
+    world.post()
+    world.live_until(_day(95))
+    assert world.steps()[3] == ("suspend", _day(90))
+
+
 def test_a_dispute_stops_all_until_a_person_goes_on(world: DunningWorld, admin: User) -> None:
     world.refuse(world.subscribe(), "soft")
     deciding.dispute(world.case().id, note="Jamais reçu", by=admin, at=clock.now())

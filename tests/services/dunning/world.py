@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from tests.services.charges.world import World
 from webapp import clock
@@ -12,7 +12,7 @@ from webapp.clock import PARIS
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
 from webapp.models.dunning import DunningCase, DunningClaim, DunningStep, StepOutcome
-from webapp.models.messages import Message, MessageStatus
+from webapp.models.messages import Channel, Message, MessageStatus
 from webapp.models.subscriptions import Subscription
 from webapp.services import outbox
 from webapp.services.charges import recording
@@ -40,8 +40,10 @@ class DunningWorld(World):
         self.move_to(datetime.combine(day, time(hour), PARIS).astimezone(UTC))
 
     def dun(self) -> int:
-        """What the timetable does every hour."""
-        return steps.carry_out(self.organisation_id, at=clock.now())
+        """What the timetable does every hour; what is not a letter leaves at once."""
+        done = steps.carry_out(self.organisation_id, at=clock.now())
+        self._leave(Message.channel != Channel.LETTER, clock.now())
+        return done
 
     def live_until(self, day: date, *, hour: int = 9) -> None:
         """Dun every day at nine until a day."""
@@ -82,10 +84,13 @@ class DunningWorld(World):
 
     def post(self, at: datetime | None = None) -> None:
         """The letters that wait are posted."""
+        self._leave(Message.channel == Channel.LETTER, at or clock.now())
+
+    def _leave(self, which: ColumnElement[bool], at: datetime) -> None:
         db.session.execute(
             update(Message)
-            .where(Message.channel == "letter", Message.status == MessageStatus.QUEUED)
-            .values(status=MessageStatus.SENT, sent_at=at or clock.now())
+            .where(which, Message.status.in_((MessageStatus.QUEUED, MessageStatus.HELD)))
+            .values(status=MessageStatus.SENT, sent_at=at, held_reason=None)
         )
         db.session.commit()
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, text
+from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp import clock
@@ -47,6 +47,7 @@ OUTCOMES = {
     ChargeStatus.SKIPPED: ClaimOutcome.CREDITED,
 }
 """How a claim leaves, by the state of its charge; in any other state money is still owed."""
+WITHDRAWN = "Retirée avant l’envoi\u202f: le dossier est en pause."
 REFUSED_STATES = frozenset(ChargeStatus) - frozenset(OUTCOMES) - {ChargeStatus.SCHEDULED}
 
 
@@ -261,7 +262,7 @@ def list_held(case_ids: Iterable[UUID]) -> dict[UUID, list[Held]]:
 
 
 def release(held: Held, outcome: ClaimOutcome, case: DunningCase, *, at: datetime) -> None:
-    """A claim is settled: it leaves its case, and is put down to the last step that was carried out before."""
+    """A claim is settled: it leaves its case, and is put down to the last step before whose words had left, if any."""
     held.claim.left_at, held.claim.outcome = at, outcome
     held.claim.after_step_id = db.session.scalar(
         select(DunningStep.id)
@@ -269,6 +270,7 @@ def release(held: Held, outcome: ClaimOutcome, case: DunningCase, *, at: datetim
             DunningStep.case_id == case.id,
             DunningStep.outcome == StepOutcome.DONE,
             DunningStep.action != StepAction.RESUME,
+            or_(DunningStep.message_id.is_(None), telling.has_left(DunningStep.message_id)),
         )
         .order_by(DunningStep.at.desc(), DunningStep.id.desc())
         .limit(1)
@@ -326,6 +328,34 @@ def _break_plan(case: DunningCase, held: Sequence[Held], *, at: datetime) -> Non
         is_overdue(each.charge, today) for each in held
     ):
         go_on(case, at=at)
+
+
+def withdraw(case: DunningCase, *, at: datetime) -> None:
+    """Cancel what was written about a locked case that is paused, and has not left: these steps come again
+    afterwards.
+    """
+    withdrawn = telling.withdraw(case.id, at=at)
+    if not withdrawn:
+        return
+    statement = (
+        select(DunningStep, DunningSequenceStep)
+        .join(DunningSequenceStep, linked(DunningSequenceStep, DunningStep.step_id))
+        .where(DunningStep.message_id.in_(withdrawn))
+    )
+    for noted, step in db.session.execute(statement).all():
+        noted.step_id, noted.outcome, noted.reason = None, StepOutcome.PASSED_OVER, WITHDRAWN
+        if noted.round == case.round and planning.is_notice(step):
+            _forget_notice(case)
+
+
+def _forget_notice(case: DunningCase) -> None:
+    """The letter that claimed it never left: what is held stands on no notice."""
+    db.session.execute(
+        update(DunningClaim)
+        .where(DunningClaim.case_id == case.id, DunningClaim.left_at.is_(None))
+        .values(is_noticed=False)
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 def go_on(case: DunningCase, *, at: datetime) -> None:

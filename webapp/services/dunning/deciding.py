@@ -129,7 +129,7 @@ def _pause(case: DunningCase, reason: PauseReason, note: str, *, at: datetime, u
         case.paused_days += max((today - case.paused_on).days, 0)
     case.pause_reason, case.paused_on, case.pause_until, case.pause_note = reason, today, until, note or None
     cases.move(case, CaseStatus.PAUSED, at=at)
-    telling.withdraw(case.id, at=at)
+    cases.withdraw(case, at=at)
 
 
 def make_plan(

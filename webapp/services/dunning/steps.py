@@ -8,6 +8,7 @@ is one transaction: whoever dies in it has done nothing, and who looks twice fin
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
@@ -43,6 +44,7 @@ OVERDUE_LOOK = timedelta(days=30)
 """How far back the engine looks for charges that the client should have paid without us: older ones are for a
 person.
 """
+NOTHING = Decimal("0.00")
 UNDER_WAY = frozenset({ChargeStatus.SENDING, ChargeStatus.UNKNOWN, ChargeStatus.PROCESSING})
 TASK_TITLE = "Impayé de {amount}\u202f: {title}"
 NOTHING_TO_SUSPEND = "Aucun abonnement en cours à suspendre."
@@ -137,7 +139,7 @@ def choose_due(today: date, *, after: Place | None = None, limit: int = BATCH) -
     if after is not None:
         statement = statement.where(tuple_(DunningCase.next_on, DunningCase.id) > after)
     rows = db.session.execute(statement.order_by(DunningCase.next_on, DunningCase.id).limit(limit))
-    return [(row.next_on, row.id) for row in rows]
+    return [(day, case_id) for day, case_id in rows if day is not None]  # unpacked: names cost more than the row
 
 
 @dataclass(frozen=True)
@@ -166,15 +168,22 @@ class _Work:
     record: DunningStep
 
 
+def preview(case_ids: Sequence[UUID], *, at: datetime) -> dict[UUID, planning.Choice]:
+    """What would be done now with these cases, each locked with its charges in the caller's transaction."""
+    return {turn.case.id: _choose(turn, days.local(at)) for turn in _lock(case_ids, at=at)}
+
+
+def _choose(turn: Turn, today: date) -> planning.Choice:
+    owed = sum((each.claim.amount for each in _unpaid(turn, today)), NOTHING)
+    return planning.choose(turn.steps, turn.progress, is_insurance=turn.is_insurance, today=today, amount=owed)
+
+
 def _carry_out_batch(case_ids: Sequence[UUID], *, at: datetime) -> int:
     today = days.local(at)
     with transaction():
         works = []
         for turn in _lock(case_ids, at=at):
-            owed = sum((each.claim.amount for each in _unpaid(turn, today)), start=turn.case.amount * 0)
-            choice = planning.choose(
-                turn.steps, turn.progress, is_insurance=turn.is_insurance, today=today, amount=owed
-            )
+            choice = _choose(turn, today)
             for step, reason in choice.passed_over:
                 note(turn, step, StepOutcome.PASSED_OVER, at=at, reason=reason)
             settled = turn.progress.settled | {step.id for step, _ in choice.passed_over}
@@ -294,7 +303,7 @@ def _begin(
 ) -> _Work:
     """Note the step and what it claims."""
     record = note(turn, step, StepOutcome.DONE, at=at, by=by)
-    record.amount = sum((each.claim.amount for each in claimed), start=turn.case.amount * 0)
+    record.amount = sum((each.claim.amount for each in claimed), NOTHING)
     for each in claimed:
         each.claim.round = turn.case.round
         each.claim.is_noticed = each.claim.is_noticed or planning.is_notice(step)
@@ -322,7 +331,7 @@ def _perform(works: Sequence[_Work], *, at: datetime, by: User | None) -> None:
     for work in works:
         happened = _ACTIONS[work.step.action](work, at)
         claims = [(each.charge, each.claim.amount) for each in work.claimed]
-        message = telling.of_step(work.turn.case, work.step, claims) if happened else None
+        message = telling.of_step(work.turn.case, work.step, work.record, claims) if happened else None
         if message is not None:
             tellings[message.key] = (work, message)
         cases.tell(

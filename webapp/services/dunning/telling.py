@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
 from webapp.models.charges import Charge
-from webapp.models.dunning import DunningCase, DunningInstalment, DunningSequenceStep
+from webapp.models.dunning import DunningCase, DunningInstalment, DunningSequenceStep, DunningStep
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.services.dunning import days
 from webapp.services.messages import deciding, writing
@@ -46,6 +47,15 @@ def find_notices(written: Mapping[UUID, UUID]) -> dict[UUID, Notice]:
     return notices
 
 
+def has_left(message_id: InstrumentedAttribute[UUID | None]) -> ColumnElement[bool]:
+    """In a statement: whether the message was sent, or posted."""
+    return exists().where(
+        Message.organisation_id == message_id.parent.entity.organisation_id,
+        Message.id == message_id,
+        Message.sent_at.is_not(None),
+    )
+
+
 @dataclass(frozen=True)
 class Telling:
     """A message that a step of a case is to write, about some of what the case holds."""
@@ -62,12 +72,13 @@ class Telling:
         return f"{self.kind}:{self.case.id}:{self.occasion}"
 
 
-def of_step(case: DunningCase, step: DunningSequenceStep, claims: Sequence[tuple[Charge, Decimal]]) -> Telling | None:
-    """What the step writes; None where it writes nothing."""
+def of_step(
+    case: DunningCase, step: DunningSequenceStep, record: DunningStep, claims: Sequence[tuple[Charge, Decimal]]
+) -> Telling | None:
+    """What the step writes; None where it writes nothing. Its record stands for it: there is one a round."""
     if step.message_kind is None:
         return None
-    channel = CHANNELS.get(step.action.value)
-    return Telling(case, step.message_kind, f"{case.round}.{step.position}", claims, channel)
+    return Telling(case, step.message_kind, str(record.id), claims, CHANNELS.get(step.action.value))
 
 
 def write(tellings: Sequence[Telling], *, at: datetime, by: UUID | None = None) -> dict[str, UUID]:
@@ -143,8 +154,10 @@ def label_of(charge: Charge) -> str:
     return f"{first} ({charge.code})"
 
 
-def withdraw(case_id: UUID, *, at: datetime) -> None:
-    """Cancel what was written about a case and has not left: nobody is asked for what is settled."""
+def withdraw(case_id: UUID, *, at: datetime) -> set[UUID]:
+    """Cancel what was written about a case and has not left; returns the ids of these messages."""
     waiting = select(Message.id).where(Message.subject_id == case_id, Message.status.in_(_WITHDRAWN))
-    for message_id in db.session.scalars(waiting.order_by(Message.id)).all():
+    withdrawn = set(db.session.scalars(waiting))
+    for message_id in sorted(withdrawn):
         deciding.cancel(message_id, at=at, by=None)
+    return withdrawn
