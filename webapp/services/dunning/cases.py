@@ -227,7 +227,13 @@ def _open(charge: Charge, since: date, *, at: datetime) -> DunningCase:
     if case is None:
         raise AssertionError("a case that somebody else opened is there once our insertion has waited for it")
     if case_id is not None:
-        tell(case, EventKind.DUNNING_OPENED, {"charge": charge.code}, by=None, at=at)
+        tell(
+            case,
+            EventKind.DUNNING_OPENED,
+            {"charge": charge.code, "case_amount": f"{charge.owed} {charge.currency}"},
+            by=None,
+            at=at,
+        )
     return case
 
 
