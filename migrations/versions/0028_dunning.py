@@ -1,6 +1,6 @@
 """Dunning: sequences of steps, cases with what they hold, plans in instalments, what was suspended.
 
-Revision: 0028, after 0025
+Revision: 0028, after 0027; its steps name messages (0026)
 
 New tables only: nobody has to stop.
 """
@@ -208,6 +208,12 @@ def upgrade() -> None:
             ["organisation_id", "step_id"],
             ["dunning_sequence_steps.organisation_id", "dunning_sequence_steps.id"],
             name=op.f("fk_dunning_steps_organisation_id_step_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id", "message_id"],
+            ["messages.organisation_id", "messages.id"],
+            name=op.f("fk_dunning_steps_organisation_id_message_id"),
             ondelete="RESTRICT",
         ),
         sa.ForeignKeyConstraint(

@@ -354,6 +354,7 @@ class DunningStep(OrganisationScoped, Identified, Base):
         Index("ix_dunning_steps_case", "organisation_id", "case_id", "at"),
         tenant_key("case_id", "dunning_cases", ondelete="RESTRICT"),
         tenant_key("step_id", "dunning_sequence_steps", ondelete="RESTRICT"),
+        tenant_key("message_id", "messages", ondelete="RESTRICT"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
     )
 

@@ -3,16 +3,20 @@
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from tests.conftest import Cast
 from tests.services.dunning.world import DunningWorld
 from webapp import clock
+from webapp.extensions import db
 from webapp.models.charges import ChargeStatus
 from webapp.models.contracts import PaymentMethod
-from webapp.models.dunning import CaseStatus, StepOutcome
+from webapp.models.dunning import CaseStatus, DunningSequenceStep, StepOutcome
 from webapp.models.identity import User
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.services.charges import decisions
+from webapp.services.dunning import sequences
+from webapp.services.dunning.sequences import DEFAULT_STEPS
 
 REFUSED = date(2026, 1, 31)
 
@@ -140,3 +144,20 @@ def test_steps_are_carried_out_between_eight_and_twenty_in_paris(world: DunningW
     world.refuse(world.subscribe())
     world.to_day(_day(3), hour)
     assert world.dun() == steps
+
+
+def test_a_case_that_fails_does_not_stop_the_others(world: DunningWorld, admin: User) -> None:
+    world.refuse(world.subscribe())
+    first = sequences.load_default(at=clock.now())
+    sequences.change_sequence(
+        first.id, name="Relances", is_insurance=False, steps=DEFAULT_STEPS, by=None, at=clock.now()
+    )
+    second = world.subscribe(anchor=_day(1))
+    world.to_day(_day(1))
+    world.refuse(second)
+    broken = update(DunningSequenceStep).where(DunningSequenceStep.sequence_id == first.id)
+    db.session.execute(broken.values(message_kind="unheard_of"))
+    db.session.commit()
+    world.to_day(_day(4))
+    assert world.dun() == 1
+    assert [message.client_id for message in world.messages()] == [second.client_id]

@@ -255,6 +255,8 @@ class Held:
 def list_held(case_ids: Iterable[UUID]) -> dict[UUID, list[Held]]:
     """What some cases hold now, the longest unpaid first."""
     held: dict[UUID, list[Held]] = {case_id: [] for case_id in case_ids}
+    if not held:
+        return held
     statement = (
         select(DunningClaim, Charge)
         .join(Charge, linked(Charge, DunningClaim.charge_id))

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+import structlog
+from sqlalchemy import literal_column, select, tuple_
 
 from webapp import french, queue, tenancy
 from webapp.extensions import db
@@ -37,6 +38,8 @@ from webapp.services.dunning.cases import CaseStateError, Held
 from webapp.services.dunning.planning import Progress
 from webapp.transactions import transaction
 
+log = structlog.get_logger()
+
 JOB = "jobs.dunning.carry_out"
 BATCH = 200
 """Cases in one transaction."""
@@ -55,6 +58,7 @@ TOO_EARLY_UNTIL = "Cette étape ne peut pas venir avant le {day} : le client a
 NOTHING_CLAIMED = "Rien de ce dossier ne peut encore être réclamé par cette étape."
 
 Place = tuple[date, UUID]
+_CASES = DunningCase.__table__
 
 
 def ring(*, at: datetime) -> int:
@@ -126,20 +130,33 @@ def carry_out_steps(*, at: datetime) -> int:
     """Carry out the steps that are due in the current organisation; returns how many."""
     done, after = 0, None
     while due := choose_due(days.local(at), after=after):
-        done += _carry_out_batch([case_id for _, case_id in due], at=at)
+        done += _carry_out_some([case_id for _, case_id in due], at=at)
         after = due[-1]
     return done
 
 
-def choose_due(today: date, *, after: Place | None = None, limit: int = BATCH) -> list[Place]:
+def _carry_out_some(case_ids: Sequence[UUID], *, at: datetime) -> int:
+    """Carry out the steps of some cases at once; where that fails, one by one, so that one does not stop the others."""
+    try:
+        return _carry_out_batch(case_ids, at=at)
+    except Exception:
+        if len(case_ids) > 1:
+            return sum(_carry_out_some([case_id], at=at) for case_id in case_ids)
+        log.exception("dunning_step_failed", case_id=str(case_ids[0]))
+        return 0
+
+
+def choose_due(today: date, *, after: Place | None = None, limit: int = BATCH) -> Sequence[Place]:
     """The next open cases whose step is to be looked at by ``today``: the day and the id, the longest due first."""
-    statement = select(DunningCase.next_on, DunningCase.id).where(
-        DunningCase.organisation_id == tenancy.current_organisation_id(), DunningCase.next_on <= today
-    )
+    # Plain columns, since rows to read need no identity map; the number itself as limit, since a prepared statement
+    # that does not know it would sort all that is due.
+    on, case_id, organisation_id = _CASES.c.next_on, _CASES.c.id, _CASES.c.organisation_id
+    statement = select(on, case_id).where(organisation_id == tenancy.current_organisation_id(), on <= today)
     if after is not None:
-        statement = statement.where(tuple_(DunningCase.next_on, DunningCase.id) > after)
-    rows = db.session.execute(statement.order_by(DunningCase.next_on, DunningCase.id).limit(limit))
-    return [(day, case_id) for day, case_id in rows if day is not None]  # unpacked: names cost more than the row
+        statement = statement.where(tuple_(on, case_id) > after)
+    page = statement.order_by(on, case_id).limit(literal_column(str(limit)))
+    found: Sequence[Place] = db.session.execute(page).all()
+    return found
 
 
 @dataclass(frozen=True)
@@ -203,7 +220,8 @@ def _lock(case_ids: Sequence[UUID], *, at: datetime) -> list[Turn]:
     """
     today = days.local(at)
     held_ids = select(DunningClaim.charge_id).where(DunningClaim.case_id.in_(case_ids), DunningClaim.left_at.is_(None))
-    charges = cases.lock_charges(Charge.id.in_(held_ids))
+    locking = select(Charge.id).where(Charge.id.in_(held_ids)).order_by(Charge.id).with_for_update()
+    charges = set(db.session.scalars(locking))  # read once they are locked, with their claims
     statement = (
         select(DunningCase)
         .where(DunningCase.id.in_(case_ids), DunningCase.next_on <= today)
@@ -214,10 +232,10 @@ def _lock(case_ids: Sequence[UUID], *, at: datetime) -> list[Turn]:
     locked = list(db.session.scalars(statement))
     held = cases.list_held(case.id for case in locked)
     free = [case for case in locked if all(each.charge.id in charges for each in held[case.id])]
-    for case in free:
-        if any(_has_moved(each) for each in held[case.id]):
-            cases.restate(case, at=at)
-    held = cases.list_held(case.id for case in free)
+    moved = [case for case in free if any(_has_moved(each) for each in held[case.id])]
+    for case in moved:
+        cases.restate(case, at=at)
+    held |= cases.list_held(case.id for case in moved)
     due = [
         case
         for case in free
@@ -245,6 +263,7 @@ def _is_awaited(charge: Charge, today: date) -> bool:
 
 
 def turns(found: Sequence[DunningCase], held: dict[UUID, list[Held]]) -> list[Turn]:
+    """Cases with what they hold, the sequences that they follow, and how far they have come."""
     wanted = {case.sequence_id for case in found}
     known = {
         each.id: each for each in db.session.scalars(select(DunningSequence).where(DunningSequence.id.in_(wanted)))
@@ -282,6 +301,7 @@ def note(
     reason: str | None = None,
     by: User | None = None,
 ) -> DunningStep:
+    """Write down what became of a step of a locked case: once a round, as a unique key sees to."""
     noted = DunningStep(
         id=new_id(),
         case_id=turn.case.id,
