@@ -14,10 +14,10 @@ LONG = (
     "tests/browser/",
     "tests/services/charges/test_crashes.py",
     "tests/startup/test_dev.py",
-    "tests/gateways/providers/test_pain008.py",
     "tests/services/winleadplus/test_interruptions.py",
-    "tests/services/charges/test_any_order.py",
+    "tests/services/means_requests/",
     "tests/services/refunds/test_crashes.py",
+    "tests/services/bank_files/test_amendments.py",
     "tests/startup/",
 )
 """Beginnings of paths, from minutes down to half a minute; start-up comes once the browser's world has started."""

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sepaxml.validation import ValidationError, try_valid_xml
 
+from tests.examples import some
 from webapp.gateways.providers.pain008 import SCHEMA, Amendment, Creditor, Debit, InvalidFileError, build_file
 
 NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{SCHEMA}"}
@@ -159,7 +160,7 @@ def test_a_reference_that_banks_refuse_is_refused(umr: str) -> None:
 BASIC_SET = set(string.ascii_letters + string.digits + " /-?:().,'+")
 
 
-@settings(deadline=None)  # the first example reads the schema
+@settings(max_examples=some(100), deadline=None)  # the first example reads the schema
 @given(name=st.text(max_size=90), text=st.text(max_size=160), city=st.text(max_size=40))
 @example(name="🙂", text="日本語 ; _ @ # ! « & »", city="…")
 @example(name="_", text="", city="Œuf & Cie")

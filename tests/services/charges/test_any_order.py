@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sqlalchemy import select
 
 from tests import factories
+from tests.examples import some
 from tests.services.charges.crashing import Killed, MortalLedger, raise_killed, work
 from tests.services.charges.world import World
 from webapp import clock, tenancy
@@ -185,7 +186,7 @@ def test_any_order_of_events(
     run_state_machine_as_test(
         Engine,
         settings=settings(
-            max_examples=40,
+            max_examples=some(40),
             stateful_step_count=20,
             phases=[Phase.generate],  # shrinking takes minutes: raise it by hand where a failure is to be understood
             deadline=None,

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Cast
+from tests.examples import some
 from tests.factories import (
     ClientFactory,
     CommercialFactory,
@@ -196,7 +197,7 @@ def counted(contracts: list[Contract], scope: Scope, period: Period) -> int:
 
 
 @settings(
-    max_examples=20,
+    max_examples=some(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

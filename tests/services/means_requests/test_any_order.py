@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import some
 from tests.services.charges.crashing import CrashPoints, Killed, raise_killed
 from tests.services.means_requests.conftest import Desk
 from tests.services.means_requests.setup_loop import MortalSandbox
@@ -97,7 +98,7 @@ class Visit:
 
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=12))
 @settings(
-    max_examples=40,
+    max_examples=some(40),
     deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.function_scoped_fixture],

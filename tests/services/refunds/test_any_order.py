@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select
 
 from tests import factories
+from tests.examples import some
 from tests.services.charges.crash_loop import START
 from tests.services.charges.crashing import Killed, MortalLedger, raise_killed, work
 from tests.services.charges.world import World
@@ -213,7 +214,7 @@ def test_any_order_of_refunds(
     run_state_machine_as_test(
         Till,
         settings=settings(
-            max_examples=25,
+            max_examples=some(25),
             stateful_step_count=15,
             phases=[Phase.generate],
             deadline=None,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.conftest import Cast
+from tests.examples import some
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.charges import ChargeStatus
@@ -144,7 +145,7 @@ def _organisation_of_its_own() -> Iterator[None]:
 
 
 @given(steps=STEPS, frequencies=st.lists(st.sampled_from(list(Frequency)), min_size=4, max_size=4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_movements_always_lead_from_the_start_to_the_end(
     session: None, steps: list[Any], frequencies: list[Frequency]
 ) -> None:

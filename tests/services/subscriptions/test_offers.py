@@ -216,6 +216,13 @@ def test_free_cycles_bring_no_revenue_and_the_fee_comes_with_the_first_paid_one(
     assert [pair for pair in moves if pair[0] != pair[1]] == [(Decimal(0), Decimal(360))]
 
 
+def test_free_cycles_use_up_no_coupon(june: World, cast: Cast) -> None:
+    _coupon(cast)
+    subscription = _sell(june, coupon="NOEL-20", opening=Opening(trial_cycles=1))
+    _run_months(june, 6, 7, 8, 9)
+    assert _amounts(june, subscription) == [Decimal(0), Decimal("28.80"), Decimal("28.80"), Decimal("36.00")]
+
+
 def test_free_days_put_the_first_due_date_off(june: World) -> None:
     subscription = _sell(june, opening=Opening(trial_days=14))
     assert subscription.next_charge_on == date(2026, 6, 15)

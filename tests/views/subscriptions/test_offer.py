@@ -121,6 +121,13 @@ def test_a_coupon_is_given_and_taken_back_on_the_page(client: FlaskClient) -> No
     assert _reload(subscription).recurring_amount == Decimal("20.00")
 
 
+@pytest.mark.parametrize("code", ["\0", "NO\0EL", "X" * 10_000])
+def test_a_code_that_no_coupon_can_have_is_refused_at_its_field(client: FlaskClient, code: str) -> None:
+    answer = client.post(f"/abonnements/{_sold().id}/coupon", data={"coupon": code, "version": "1"})
+    assert answer.status_code == 422
+    assert "Ce coupon n’existe pas." in answer.text
+
+
 def test_trial_and_fee_are_written_while_nothing_was_charged(client: FlaskClient) -> None:
     subscription = _sold()
     address = f"/abonnements/{subscription.id}/ouverture"

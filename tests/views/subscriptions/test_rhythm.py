@@ -59,7 +59,7 @@ def test_what_is_open_keeps_the_company_and_the_page_says_so(client: FlaskClient
     other = factories.CompanyFactory(name="Autre société")
     db.session.commit()
     page = client.get(f"/abonnements/{sold.id}/rythme").text
-    assert "1 facture(s) sans numéro" in page
+    assert "1 facture sans numéro" in page
     assert "Avec Autre société, le moyen de paiement actuel" in page
     answer = client.post(f"/abonnements/{sold.id}/societe", data={"societe": str(other.id), "version": "1"})
     assert (answer.status_code, "La société ne peut pas changer" in answer.text) == (409, True)

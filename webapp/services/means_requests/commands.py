@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import undefer
 
 from webapp import tenancy
@@ -27,7 +27,7 @@ from webapp.services.charges import decisions, on_page
 from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.means_requests import looking
 from webapp.services.providers.accounts import provider_of
-from webapp.services.subscriptions import editing, lifecycle, scheduling
+from webapp.services.subscriptions import editing, scheduling
 from webapp.services.subscriptions.means import load_means
 from webapp.transactions import transaction
 
@@ -204,7 +204,7 @@ def find_waiting(request: MeansRequest, *, at: datetime) -> Waiting:
     saved = _saved(request)
     if saved is None or not saved.is_usable(at.date()):
         return Waiting([], 0)
-    waiting = _without_means(request, at=at)
+    waiting = _without_means(_candidates(request).order_by(Subscription.number), at=at)
     mine = select(Subscription.id).where(Subscription.saved_method_id == saved.id)
     charges = _waiting_charges([*(subscription.id for subscription in waiting), *db.session.scalars(mine)])
     return Waiting(waiting, len(charges))
@@ -214,17 +214,16 @@ def _saved(request: MeansRequest) -> SavedPaymentMethod | None:
     return db.session.scalar(select(SavedPaymentMethod).where(SavedPaymentMethod.id == request.saved_method_id))
 
 
-def _without_means(request: MeansRequest, *, at: datetime) -> list[Subscription]:
-    statement = (
-        select(Subscription)
-        .where(
-            Subscription.client_id == request.client_id,
-            Subscription.company_id == request.account.company_id,
-            Subscription.status.not_in((SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED)),
-        )
-        .order_by(Subscription.number)
+def _candidates(request: MeansRequest) -> Select[Subscription]:
+    return select(Subscription).where(
+        Subscription.client_id == request.client_id,
+        Subscription.company_id == request.account.company_id,
+        Subscription.status.not_in((SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED)),
     )
-    subscriptions = list(db.session.scalars(statement))
+
+
+def _without_means(candidates: Select[Subscription], *, at: datetime) -> list[Subscription]:
+    subscriptions = list(db.session.scalars(candidates))
     means = load_means(subscriptions)
     return [
         subscription
@@ -254,9 +253,13 @@ def use_for_waiting(client_id: UUID, request_id: UUID, *, by: User, at: datetime
     if saved is None:
         raise RequestStateError("Aucun moyen de paiement n’est encore enregistré par cette demande.")
     with transaction():
+        _lock_client(client_id)
         waiting = find_waiting(request, at=at)
-        for subscription in waiting.subscriptions:
-            editing.pay_by_saved(lifecycle.find_for_update(subscription.id), saved, by=by, at=at)
+        # As they stand once locked: one that went to another company meanwhile is not paid by this one's means.
+        locked = _candidates(request).where(Subscription.id.in_(each.id for each in waiting.subscriptions))
+        locked = locked.order_by(Subscription.id).with_for_update().execution_options(populate_existing=True)
+        for subscription in _without_means(locked, at=at):
+            editing.pay_by_saved(subscription, saved, by=by, at=at)
     mine = select(Subscription.id).where(Subscription.saved_method_id == saved.id)
     for charge in _waiting_charges(db.session.scalars(mine).all()):
         with suppress(NotAllowedError):  # somebody was quicker

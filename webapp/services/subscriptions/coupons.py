@@ -163,7 +163,7 @@ def give(subscription: Subscription, code: str, *, at: datetime) -> Coupon:
 
 def find_valid(code: str, *, on: date) -> Coupon:
     """The coupon of that code, locked, if it can be given on that day. Raises InvalidInputError (field « coupon »)."""
-    coupon = _lock(Coupon.code == code.strip().upper())
+    coupon = _lock(Coupon.code == clean_text(code).upper())
     fault = None
     if coupon is None:
         fault = "Ce coupon n’existe pas."

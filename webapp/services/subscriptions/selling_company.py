@@ -8,6 +8,7 @@ from sqlalchemy import func, or_, select
 
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
+from webapp.french import counted
 from webapp.models.base import linked
 from webapp.models.charges import SETTLED, Charge, ChargeStatus
 from webapp.models.contracts import Contract
@@ -104,11 +105,11 @@ def _open(subscription_id: UUID) -> Iterator[str]:
         SubscriptionAdjustment.subscription_id == subscription_id, is_open()
     )
     if charges:
-        yield f"{charges} prélèvement(s) à régler"
+        yield f"{counted(charges, 'prélèvement')} à régler"
     if invoices:
-        yield f"{invoices} facture(s) sans numéro"
+        yield f"{counted(invoices, 'facture')} sans numéro"
     if number := _count(adjustments):
-        yield f"{number} complément(s) ou crédit(s) à régler"
+        yield f"{counted(number, 'complément ou crédit', 'compléments ou crédits')} à régler"
 
 
 def _count(statement: object) -> int:

@@ -104,11 +104,7 @@ class Terms:
             lines += _short_lines(lines, (period.end - period.start).days, short_of)
         if is_skipped:
             return AskedCycle(cycle, period, lines, recurring, {}), terms
-        after = replace(
-            terms,
-            trial_cycles_left=max(terms.trial_cycles_left - 1, 0),
-            coupon_cycles_left=None if terms.coupon_cycles_left is None else terms.coupon_cycles_left - 1,
-        )
+        after = terms._after_free_cycle() if terms.trial_cycles_left else terms._after_coupon()
         if terms.setup_fee and not terms.trial_cycles_left:
             lines.append(plain_line(SETUP_LABEL, terms.setup_vat_rate or Decimal(20), terms.setup_fee, SETUP))
             after = replace(after, setup_fee=None, setup_vat_rate=None)
@@ -117,11 +113,19 @@ class Terms:
         return asked, replace(after, left_overs=_remaining(terms.left_overs, taken))
 
     def recurring_lines(self) -> list[Line]:
-        """What every cycle asks for as things stand: the lines, less coupon and trial."""
+        """What every cycle asks for as things stand: the lines, free on trial, else less the coupon."""
         lines = [frozen(line) for line in self.lines]
-        if self.coupon is not None:
-            lines += coupon_lines(self.coupon, lines)
-        return lines + _trial_lines(lines) if self.trial_cycles_left else lines
+        if self.trial_cycles_left:
+            return lines + _trial_lines(lines)
+        return lines + coupon_lines(self.coupon, lines) if self.coupon is not None else lines
+
+    def _after_free_cycle(self) -> "Terms":
+        """A cycle that is free uses up no coupon: what was promised for some cycles is promised for paid ones."""
+        return replace(self, trial_cycles_left=self.trial_cycles_left - 1)
+
+    def _after_coupon(self) -> "Terms":
+        left = self.coupon_cycles_left
+        return self if left is None else replace(self, coupon_cycles_left=left - 1)
 
     def _with_planned(self, cycle: int) -> tuple["Terms", CyclePeriod, int]:
         """The terms with the planned change made, the cycle's period, and of how many days it is a part (0: whole)."""
