@@ -1,6 +1,6 @@
 """Dunning: sequences of steps, cases with what they hold, plans in instalments, what was suspended.
 
-Revision: 0028, after 0027; its steps name messages (0026)
+Revision: 0028, after 0025; its steps name messages (0026)
 
 New tables only: nobody has to stop.
 """
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0028"
-down_revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import func, select, update
 
 from tests import factories
+from tests.examples import some
 from tests.services.charges.ledger import Ledger
 from tests.services.dunning.world import DunningWorld
 from webapp import clock, tenancy
@@ -289,7 +290,7 @@ def test_any_order(ledger: Ledger) -> None:
         run_state_machine_as_test(
             Dunning,
             settings=settings(
-                max_examples=40,
+                max_examples=some(40),
                 stateful_step_count=30,
                 deadline=None,
                 phases=[Phase.explicit, Phase.generate],
