@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -177,7 +177,7 @@ def list_versions(sequence: DunningSequence) -> Sequence[DunningSequence]:
     return db.session.scalars(statement).all()
 
 
-def _same_scope(company_id: UUID | None, category: str | None) -> "and_":  # type: ignore[valid-type]
+def _same_scope(company_id: UUID | None, category: str | None) -> ColumnElement[bool]:
     return and_(
         DunningSequence.company_id.is_not_distinct_from(company_id),
         DunningSequence.product_category.is_not_distinct_from(category),
