@@ -64,6 +64,10 @@ class EventKind(StrEnum):
     CONSENT_GIVEN = "consent_given"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     CONSENT_REFUSED = "consent_refused"
+    DUNNING_OPENED = "dunning_opened"
+    DUNNING_STEP = "dunning_step"
+    DUNNING_DECIDED = "dunning_decided"
+    DUNNING_CLOSED = "dunning_closed"
 
     @property
     def label(self) -> str:
@@ -116,6 +120,10 @@ class EventKind(StrEnum):
             "consent_given": "Consentement donné",
             "consent_withdrawn": "Consentement retiré",
             "consent_refused": "Consentement refusé",
+            "dunning_opened": "Dossier de relance ouvert",
+            "dunning_step": "Relance",
+            "dunning_decided": "Décision sur un dossier de relance",
+            "dunning_closed": "Dossier de relance clos",
         }[self.value]
 
 

@@ -20,6 +20,7 @@ from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
+from webapp.services.dunning.listing import find_badge
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.messages import listing as messages
@@ -78,7 +79,8 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     }
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
-    return render_template("clients/show.html", **values, **_around(values["client"], came_from))
+    around = _around(values["client"], came_from)
+    return render_template("clients/show.html", **values, **around, dunning=find_badge(client_id))
 
 
 def _payments(client: Client) -> dict[str, Any]:
