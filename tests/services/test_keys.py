@@ -20,12 +20,16 @@ from webapp.extensions import db
 from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
+from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
 from webapp.services import keys
 from webapp.services.bank_files.files import read_content
 from webapp.services.clients import banking, identity_card
+from webapp.services.messages import suppressing, writing
+from webapp.services.messages.preparing import Draft
+from webapp.services.messages.rendering import Text
 from webapp.services.winleadplus import runs
 
 __all__ = ["sync", "winleadplus"]
@@ -93,9 +97,43 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     db.session.add(request)
     db.session.flush()
     db.session.add(page)
+    _write_a_message(organisation_id)
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
     db.session.commit()
     return file_id
+
+
+def _write_a_message(organisation_id: UUID) -> None:
+    """A sender with keys and a mailbox, a message to an address, and an address that gets nothing."""
+    company_id = factories.default_company().id
+    sender = MessageSender(
+        id=new_id(),
+        organisation_id=organisation_id,
+        company_id=company_id,
+        channel=Channel.EMAIL,
+        provider=MessageProvider.SMTP,
+        from_name="Verger",
+        from_address="bonjour@verger.example",
+        webhook_token="token",
+    )
+    sender.keep_credentials({"host": "127.0.0.1"})
+    sender.keep_mailbox({"host": "127.0.0.1"})
+    db.session.add(sender)
+    db.session.flush()
+    client = factories.ClientFactory(email="lea@example.org")
+    writing.write(
+        Draft(
+            kind=MessageKind.FREE,
+            company_id=company_id,
+            client_id=client.id,
+            subject_id=client.id,
+            occasion="1",
+            variables={},
+            text=Text("Bonjour", "Bonjour"),
+        ),
+        at=clock.now(),
+    )
+    suppressing.suppress("mort@example.org", SuppressionReason.HARD_BOUNCE, message_id=None, at=clock.now())
 
 
 def test_every_column_of_bytes_is_sealed_or_known_not_to_be() -> None:
@@ -132,6 +170,9 @@ def test_everything_is_sealed_anew_and_the_old_key_serves_for_nothing(
     assert banking.add_account(client_of(1), details, by=cast.admin, at=clock.now()) is False  # the index finds it
     assert identity_card.reveal(client_of(2).id, by=cast.admin, at=clock.now())
     assert read_content(everything)[1] == b"<xml/>"
+    assert suppressing.find_suppressed(["mort@example.org"])
+    assert db.session.query(Message).one().content_in_clear()["subject"] == "Bonjour"
+    assert db.session.query(MessageSender).one().mailbox_in_clear() == {"host": "127.0.0.1"}
     db.session.execute(text("UPDATE sync_runs SET status = 'failed' WHERE status = 'running'"))
     accounts = [{"iban": IBAN, "BIC": "AGRIFRPPXXX"}]
     winleadplus.serve([first(1, ville="Tourcoing", informationsPaiement=accounts)])

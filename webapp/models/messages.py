@@ -459,9 +459,9 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         """The address or telephone that it goes to."""
         return None if self.to is None else crypto.unseal(self.to, place=self.place("to"))
 
-    def content_in_clear(self) -> dict[str, str]:
-        """``subject`` and ``body`` as they were filled in."""
-        content: dict[str, str] = orjson.loads(crypto.unseal(self.content, place=self.place("content")))
+    def content_in_clear(self) -> dict[str, Any]:
+        """``subject`` and ``body`` as they were filled in, ``reply_to``, and of a held one what fills it in."""
+        content: dict[str, Any] = orjson.loads(crypto.unseal(self.content, place=self.place("content")))
         return content
 
 
@@ -532,3 +532,7 @@ class Suppression(OrganisationScoped, Identified, Base):
     message_id: Mapped[UUID | None]
     lifted_at: Mapped[datetime | None]
     lifted_by_id: Mapped[UUID | None]
+
+    def to_in_clear(self) -> str:
+        """The address or telephone."""
+        return crypto.unseal(self.to, place=f"{self.organisation_id}|suppressions.to|{self.id}")

@@ -68,6 +68,8 @@ class EventKind(StrEnum):
     DUNNING_STEP = "dunning_step"
     DUNNING_DECIDED = "dunning_decided"
     DUNNING_CLOSED = "dunning_closed"
+    ADDRESS_SUPPRESSED = "address_suppressed"
+    ADDRESS_LIFTED = "address_lifted"
 
     @property
     def label(self) -> str:
@@ -124,6 +126,8 @@ class EventKind(StrEnum):
             "dunning_step": "Relance",
             "dunning_decided": "Décision sur un dossier de relance",
             "dunning_closed": "Dossier de relance clos",
+            "address_suppressed": "Adresse bloquée",
+            "address_lifted": "Adresse débloquée",
         }[self.value]
 
 

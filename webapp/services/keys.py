@@ -5,27 +5,45 @@ transaction of its own, and a value is replaced only where it is still the one t
 process that is killed loses a batch at most, and a second run finds what is left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Column, LargeBinary, Table, bindparam, func, or_, select, tuple_
 
 from webapp import crypto
 from webapp.extensions import db
 from webapp.iban import iban_purpose
-from webapp.models.banking import BankAccount
 from webapp.models.base import Base
+from webapp.models.messages import address_purpose
 from webapp.transactions import transaction
 
 BATCH = 500
 NOT_SEALED = {
     "bank_accounts.iban_index",
     "means_requests.token_hash",
+    "message_frames.logo",
+    "messages.to_index",
+    "suppressions.to_index",
     "sync_mappings.hash",
     "sync_mappings.fingerprint",
 }
-"""Bytes that are fingerprints."""
-_ACCOUNTS: Table = BankAccount.__table__  # type: ignore[assignment]
+"""Bytes that are fingerprints, or for everybody to see."""
+
+
+class BlindIndex(NamedTuple):
+    """By which an encrypted value is found; ``purpose`` is made from the organisation."""
+
+    column: str
+    purpose: Callable[[UUID], str]
+
+
+INDEXES = {
+    "bank_accounts.iban": BlindIndex("iban_index", iban_purpose),
+    "messages.to": BlindIndex("to_index", address_purpose),
+    "suppressions.to": BlindIndex("to_index", address_purpose),
+}
+"""The blind indexes, by the encrypted column that they are made from; one that is empty stays so."""
 
 
 class Usage(NamedTuple):
@@ -89,12 +107,18 @@ def rotate() -> Iterator[Progress]:
             yield Progress(table.name, seen, renewed)
 
 
+def _index_of(table: Table) -> Column[Any] | None:
+    names = [index.column for column, index in INDEXES.items() if column.startswith(f"{table.name}.")]
+    return table.c[names[0]] if names else None
+
+
 def _next_rows(table: Table, columns: list[Column[Any]], *, after: tuple[Any, ...] | None) -> list[dict[str, Any]]:
-    """Rows with a value that another key sealed. Of bank accounts all: an index does not tell its key."""
+    """Rows with a value that another key sealed. Of a table with a blind index all: it does not tell its key."""
     key = tuple_(*table.primary_key)
     statement = select(*table.primary_key, *columns).order_by(*table.primary_key).limit(BATCH)
-    if table is _ACCOUNTS:
-        statement = statement.add_columns(_ACCOUNTS.c.iban_index)
+    index = _index_of(table)
+    if index is not None:
+        statement = statement.add_columns(index)
     else:
         newest = crypto.keyring().prefix
         statement = statement.where(or_(*(func.substring(column, 1, len(newest)) != newest for column in columns)))
@@ -105,20 +129,9 @@ def _next_rows(table: Table, columns: list[Column[Any]], *, after: tuple[Any, ..
 
 def _renew(table: Table, columns: list[Column[Any]], row: dict[str, Any]) -> bool:
     """Whether anything of the row had to be sealed, or indexed, anew."""
-    ring = crypto.keyring()
-    *_, name = (each.name for each in table.primary_key)
     new: dict[str, bytes] = {}
     for column in columns:
-        value = row[column.name]
-        if value is None or (value.startswith(ring.prefix) and table is not _ACCOUNTS):
-            continue
-        place = f"{row['organisation_id']}|{column}|{row[name]}"
-        content = ring.decrypt(value, place=place)
-        if not value.startswith(ring.prefix):
-            new[column.name] = ring.encrypt(content, place=place)
-        if column is _ACCOUNTS.c.iban:
-            index = ring.blind_index(content.decode(), purpose=iban_purpose(row["organisation_id"]))
-            new |= {"iban_index": index} if index != row["iban_index"] else {}
+        new |= _renewed(column, row, f"{row['organisation_id']}|{column}|{_id_of(table, row)}")
     if not new:
         return False
     same = [column == bindparam(f"was_{column.name}") for column in columns if column.name in new]
@@ -127,3 +140,22 @@ def _renew(table: Table, columns: list[Column[Any]], row: dict[str, Any]) -> boo
     values |= {f"key_{each.name}": row[each.name] for each in table.primary_key}
     db.session.execute(table.update().where(*same).values(new), values)
     return True
+
+
+def _id_of(table: Table, row: dict[str, Any]) -> Any:
+    *_, key = table.primary_key
+    return row[key.name]
+
+
+def _renewed(column: Column[Any], row: dict[str, Any], place: str) -> dict[str, bytes]:
+    """What is new of an encrypted value: itself, and the index that is made from it."""
+    ring, value, index = crypto.keyring(), row[column.name], INDEXES.get(str(column))
+    is_newest = value is not None and value.startswith(ring.prefix)
+    if value is None or (is_newest and index is None):
+        return {}
+    content = ring.decrypt(value, place=place)
+    new = {} if is_newest else {column.name: ring.encrypt(content, place=place)}
+    if index is not None and row[index.column] is not None:
+        made = ring.blind_index(content.decode(), purpose=index.purpose(row["organisation_id"]))
+        new |= {index.column: made} if made != row[index.column] else {}
+    return new

@@ -109,7 +109,7 @@ def test_values_survive_until_a_held_message_is_filled_in(desk: Desk) -> None:
     message = desk.write(
         MessageKind.DUNNING_REMINDER, variables={"montant_du": Decimal("84.20"), "impayes": rows, "date_limite": None}
     )
-    kept = message.content_in_clear()["draft"]["variables"]  # type: ignore[index]
+    kept = message.content_in_clear()["draft"]["variables"]
     assert {name: writing.preparing.unpack(value) for name, value in kept.items()} == {
         "montant_du": Decimal("84.20"),
         "impayes": rows,

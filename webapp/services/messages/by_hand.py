@@ -28,7 +28,7 @@ CHANNELS = (Channel.EMAIL, Channel.SMS)
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenMessage:
-    """What was typed: for whom it speaks (``company_id``), why (``kind``), how, in which words, with which documents."""
+    """What was typed: in whose name (``company_id``), why (``kind``), how, in which words, with which documents."""
 
     company_id: UUID
     kind: MessageKind

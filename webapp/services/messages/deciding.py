@@ -141,7 +141,7 @@ def _draft(message: Message, at: datetime) -> Draft:
         variables={name: preparing.unpack(value) for name, value in kept["variables"].items()} if kept else {},
         client_id=message.client_id,
         user_id=message.user_id,
-        channel=(kept["channel"] and Channel(kept["channel"])) if kept else message.channel,
+        channel=_wanted_channel(kept) if kept else message.channel,
         text=Text(*kept["text"]) if kept and kept["text"] else None,
         words=None if kept else Text(content["subject"], content["body"]),
         reply_to=content.get("reply_to"),
@@ -149,6 +149,10 @@ def _draft(message: Message, at: datetime) -> Draft:
         is_asked_for=message.is_asked_for,
         expires_at=message.expires_at if message.expires_at and message.expires_at > at else None,
     )
+
+
+def _wanted_channel(kept: dict[str, Any]) -> Channel | None:
+    return Channel(kept["channel"]) if kept["channel"] else None
 
 
 def _tell(message: Message, text: str, *, by: User | None, at: datetime) -> None:

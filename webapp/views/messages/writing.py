@@ -118,9 +118,7 @@ def _written(chosen: _Form) -> WrittenMessage:
     )
 
 
-def _page(
-    client: Client, chosen: _Form, written: Mapping[str, str], problem: InvalidInputError | None = None
-) -> str:
+def _page(client: Client, chosen: _Form, written: Mapping[str, str], problem: InvalidInputError | None = None) -> str:
     companies = by_hand.list_companies()
     company_id = chosen.company_id or companies[0].id
     is_email = chosen.channel is Channel.EMAIL
