@@ -257,11 +257,11 @@ def test_letters_are_printed_in_one_file_and_posted_with_their_numbers(
     assert manager_client.post("/relances/lettres/postees").status_code == 422
     printed = manager_client.post("/relances/lettres/imprimer", data={"lettre": message_id})
     assert (printed.mimetype, printed.data[:4]) == ("application/pdf", b"%PDF")
-    form = {"lettre": [message_id, "not-an-id"], f"recommande-{message_id}": " 1A 123 456 7890 1 "}
+    form = {"lettre": [message_id, "not-an-id"], f"registered_{message_id}": " 1a 123 456 7890 1 "}
     assert manager_client.post("/relances/lettres/postees", data=form).status_code == 303
     assert manager_client.post("/relances/lettres/postees", data=form).status_code == 422
     assert not _rows(manager_client.get("/relances/lettres").text, "letter-row")
-    assert "1A 123 456 7890 1" in manager_client.get(_case_address(world)).text
+    assert "1A12345678901" in manager_client.get(_case_address(world)).text
 
 
 def test_the_dossier_holds_invoices_messages_and_proof(

@@ -55,11 +55,6 @@ class CaseStateError(DomainError):
     """The case's state does not allow this."""
 
 
-def find_case(case_id: UUID) -> DunningCase:
-    """A case of the current organisation. Raises NotFoundError."""
-    return _found(db.session.scalar(select(DunningCase).where(DunningCase.id == case_id)))
-
-
 def _found(case: DunningCase | None) -> DunningCase:
     if case is None:
         raise NotFoundError("Ce dossier n’existe pas ou plus.")
@@ -322,7 +317,7 @@ def _close(case: DunningCase, *, at: datetime) -> None:
     if not case.can_become(CaseStatus.PAID):
         return
     move(case, CaseStatus.PAID, at=at)
-    telling.withdraw(case.id, at=at)
+    telling.withdraw(case.id, is_settled=True, at=at)
     suspending.release(case, at=at)
     tell(case, EventKind.DUNNING_CLOSED, {"case_status": case.status.label}, by=None, at=at)
 
@@ -387,9 +382,10 @@ def _turn_round(case: DunningCase, held: Sequence[Held], *, at: datetime) -> Non
     if not _has_claimed(case):
         case.since = oldest
     elif not any(each.claim.round == case.round for each in held) or _outlived_notice(case, held):
-        if _was_settled_by_payment(case):
+        is_paid = _was_settled_by_payment(case)
+        if is_paid:
             suspending.release(case, at=at)
-        telling.withdraw(case.id, at=at)
+        telling.withdraw(case.id, is_settled=is_paid, at=at)
         case.round += 1
         case.since, case.paused_days = oldest, 0
 

@@ -67,7 +67,7 @@ def _written(message: Message) -> str:
         f"À\u202f: {message.to_in_clear() or '—'}",
         f"Objet\u202f: {content['subject']}" if content.get("subject") else "",
     ]
-    return "\n".join(line for line in head if line) + "\n\n" + content.get("body", "") + "\n"
+    return "\n".join([*(line for line in head if line), "", content["body"], ""])
 
 
 def _summary(case: DunningCase, claims: Iterable[DunningClaim], messages: Iterable[Message], *, at: datetime) -> str:

@@ -29,7 +29,7 @@ from webapp.models.dunning import (
     PauseReason,
     StepAction,
 )
-from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.models.messages import AWAITS_PERSON, HAS_LEFT, Channel, Message, MessageKind, MessageStatus
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
 from webapp.services.keyset import Order, Position
@@ -187,7 +187,7 @@ def _of_group(group: CaseGroup, today: date) -> ColumnElement[bool]:
         Message.organisation_id == DunningCase.organisation_id,
         Message.subject_id == DunningCase.id,
         or_(
-            Message.status.in_((MessageStatus.HELD, MessageStatus.UNKNOWN)),
+            Message.status.in_(AWAITS_PERSON),
             and_(Message.status == MessageStatus.QUEUED, Message.channel == Channel.LETTER),
         ),
     )
@@ -373,6 +373,7 @@ def find_badge(client_id: UUID) -> Badge | None:
             Message.organisation_id == DunningCase.organisation_id,
             Message.subject_id == DunningCase.id,
             Message.kind == MessageKind.FORMAL_NOTICE,
+            Message.status.in_(HAS_LEFT),
         )
         .correlate(DunningCase)
         .scalar_subquery()

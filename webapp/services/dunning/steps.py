@@ -405,8 +405,7 @@ def _write_only(work: _Work, at: datetime) -> bool:
 
 def _make_task(work: _Work, at: datetime) -> bool:
     case, today = work.turn.case, days.local(at)
-    amount = f"{work.record.amount} {case.currency}".replace(".", ",")
-    title = TASK_TITLE.format(amount=amount, title=work.step.title)
+    title = TASK_TITLE.format(amount=french.money(work.record.amount, case.currency), title=work.step.title)
     db.session.add(Task(id=new_id(), client_id=case.client_id, title=title[:500], due_on=today, created_at=at))
     db.session.add(TimelineEvent(client_id=case.client_id, kind=EventKind.TASK_ADDED, at=at, body=title[:500]))
     return True

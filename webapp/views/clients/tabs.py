@@ -29,6 +29,7 @@ from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
+from webapp.views.dunning.listing import may_open
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read
 
@@ -80,7 +81,9 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
     around = _around(values["client"], came_from)
-    return render_template("clients/show.html", **values, **around, dunning=find_badge(client_id))
+    badge = find_badge(client_id)
+    may_open_case = badge is not None and may_open(values["client"])
+    return render_template("clients/show.html", **values, **around, dunning=badge, may_open_case=may_open_case)
 
 
 def _payments(client: Client) -> dict[str, Any]:

@@ -44,11 +44,7 @@ def print_them() -> ResponseReturnValue:
 def mark_posted() -> ResponseReturnValue:
     """Note that the chosen letters were posted, with their registered numbers."""
     chosen = _chosen()
-    registered = {
-        message_id: number
-        for message_id in chosen
-        if (number := " ".join(request.form.get(f"recommande-{message_id}", "").split()))
-    }
+    registered = {message_id: request.form.get(f"registered_{message_id}", "") for message_id in chosen}
     try:
         posted = letters.mark_posted(chosen, registered=registered, by=current_user(), at=clock.now())
     except InvalidInputError as error:

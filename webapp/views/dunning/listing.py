@@ -8,6 +8,7 @@ from flask import Blueprint, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
+from webapp.models.clients import Client
 from webapp.models.dunning import StepAction
 from webapp.security import current_user
 from webapp.services.clients.fields import find_own_commercial
@@ -37,6 +38,12 @@ def visible_commercials() -> frozenset[UUID] | None:
         return None
     own = find_own_commercial(user)
     return frozenset({own} if own else ())
+
+
+def may_open(client: Client) -> bool:
+    """Whether the signed-in user may see the client's cases."""
+    commercials = visible_commercials()
+    return commercials is None or client.commercial_id in commercials
 
 
 @bp.get("")
