@@ -20,6 +20,7 @@ from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
+from webapp.services.dunning import steps as dunning_steps
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
@@ -62,6 +63,7 @@ TIMETABLE = (
     TimetableEntry("messages-sweep", timedelta(seconds=30), messages_sweeping.sweep),
     TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
+    TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

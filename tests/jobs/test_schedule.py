@@ -59,6 +59,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("charges-run", hours(1), "charges.runs.start_due_runs"),
         ("charges-sweep", seconds(30), "charges.sweeping.ring"),
         ("refunds-sweep", seconds(30), "refunds.sweeping.sweep"),
+        ("dunning-steps", hours(1), "dunning.steps.ring"),
         ("charges-reconcile", hours(24), "charges.reconciling.ring"),
         ("subscriptions-resume", minutes(5), "subscriptions.lifecycle.resume_due"),
         ("subscriptions-end", minutes(5), "subscriptions.lifecycle.end_due"),

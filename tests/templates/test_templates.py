@@ -4,6 +4,7 @@ import html
 import io
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from webapp.extensions import db
 from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import AmendmentKind, BankAccount, Mandate, MandateAmendment, MandateStatus
 from webapp.models.base import new_id
-from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeRun, ChargeStatus, Refund
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus, Refund
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
@@ -46,6 +47,8 @@ from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
+from webapp.services.dunning import cases
+from webapp.services.dunning import steps as dunning_steps
 from webapp.services.invoices import drafting, finalising
 from webapp.services.messages import writing
 from webapp.services.messages.preparing import Draft
@@ -240,6 +243,17 @@ def _visit_message_settings(browser: FlaskClient, other_company: UUID) -> None:
     assert browser.post(f"{settings}/textes/free/apercu", data=typed, headers=HTMX).status_code == 200
 
 
+def _make_case() -> dict[str, UUID]:
+    """A case of dunning with a letter that waits, for the charge that was refused."""
+    charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
+    charge.first_refused_at = clock.now() - timedelta(days=10)
+    db.session.commit()
+    case = cases.review_charge(charge.id, at=clock.now())
+    assert case is not None
+    dunning_steps.carry_out_steps(at=clock.now())
+    return {"case_id": case.id, "sequence_id": case.sequence_id}
+
+
 def _visit_imports(browser: FlaskClient) -> None:
     rows = FileStorage(io.BytesIO(b"Client;RUM;Date\nx@example.org;R-9;2026-01-01"), "mandats.csv")
     address = "/prelevements/mandats/listes"
@@ -282,8 +296,8 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
-    ids |= _make_means_request(subject) | _make_message(subject)
-    words = {"word": "fichier-sepa"}
+    ids |= _make_means_request(subject) | _make_message(subject) | _make_case()
+    words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
     other_company = CompanyFactory().id
     preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}

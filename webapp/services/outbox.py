@@ -27,7 +27,17 @@ log = structlog.get_logger()
 
 Subscriber = Callable[[OutboxEvent], object]
 
-SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {}
+_REVIEW = "webapp.services.dunning.cases.review"
+_FORGET = "webapp.services.dunning.suspending.forget"
+
+SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
+    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW,),
+    OutboxKind.CHARGE_REVERSED: (_REVIEW,),
+    OutboxKind.CHARGE_REFUNDED: (_REVIEW,),
+    OutboxKind.CHARGE_SETTLED: (_REVIEW,),
+    OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET,),
+    OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET,),
+}
 """Who listens to what, by dotted name ("webapp.services.module.function"), so that nobody imports in a circle.
 
 A subscriber hears what happens from the deployment that lists it on; what came before stays undelivered to it.

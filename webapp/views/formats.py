@@ -178,6 +178,12 @@ FIELD_LABELS = {
     "charge_amount": "Montant",
     "invoice": "Facture",
     "credited": "Crédité",
+    "case": "Dossier",
+    "case_amount": "Montant dû",
+    "case_status": "État du dossier",
+    "step": "Étape",
+    "case_action": "Décision",
+    "until": "Jusqu’au",
 }
 
 _SHOWN: dict[str, Callable[[str], str]] = {
@@ -187,6 +193,7 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "cancels_on": _written_day,
     "ends_on": _written_day,
     "anchor_date": _written_day,
+    "until": _written_day,
     "recurring_amount": lambda value: amount(Decimal(value)),
     "planned_amount": lambda value: amount(Decimal(value)),
     "setup_fee": lambda value: amount(Decimal(value)),

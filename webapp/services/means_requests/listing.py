@@ -1,6 +1,6 @@
 """What pages show of requests: those of a client, one of them, and what a new one may be for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,12 +8,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import undefer
 
+from webapp import links
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.charges import Charge
 from webapp.models.identity import User
-from webapp.models.means_requests import MeansRequest
+from webapp.models.means_requests import OPEN, MeansRequest
 from webapp.models.organisations import Company
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
@@ -62,6 +64,21 @@ def list_saved(client_id: UUID) -> Sequence[SavedPaymentMethod]:
     """What providers keep for the client, the latest first."""
     statement = select(SavedPaymentMethod).where(SavedPaymentMethod.client_id == client_id)
     return db.session.scalars(statement.order_by(SavedPaymentMethod.created_at.desc(), SavedPaymentMethod.id)).all()
+
+
+def load_payment_links(charge_ids: Collection[UUID], *, at: datetime) -> dict[UUID, str]:
+    """Where clients may pay these charges now: the links of requests that are open and take the payment, by charge."""
+    statement = select(MeansRequest).where(
+        MeansRequest.charge_id.in_(charge_ids),
+        MeansRequest.takes_payment,
+        MeansRequest.status.in_(OPEN),
+        MeansRequest.expires_at > at,
+    )
+    return {
+        request.charge_id: links.giving_means(request.token_in_clear())
+        for request in db.session.scalars(statement.options(undefer(MeansRequest.token)))
+        if request.charge_id is not None
+    }
 
 
 class PageAccount(NamedTuple):

@@ -1,0 +1,105 @@
+"""What tests of dunning do and look at, in few words."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+
+from tests.services.charges.world import World
+from webapp import clock
+from webapp.clock import PARIS
+from webapp.extensions import db
+from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
+from webapp.models.dunning import DunningCase, DunningClaim, DunningStep, StepOutcome
+from webapp.models.messages import Channel, Message, MessageStatus
+from webapp.models.subscriptions import Subscription
+from webapp.services import outbox
+from webapp.services.charges import recording
+from webapp.services.dunning import steps
+
+
+@dataclass
+class DunningWorld(World):
+    """One organisation, its provider and its clock."""
+
+    def refuse(self, subscription: Subscription, mode: str = "hard") -> None:
+        """Its next cycle is charged now and refused."""
+        self.ledger.behave(mode)
+        self.run()
+        self.deliver()
+        self.ledger.behave("succeed")
+        assert self.charges(subscription)
+
+    def deliver(self) -> None:
+        """What the worker of the outbox does."""
+        outbox.deliver(self.organisation_id, at=clock.now())
+
+    def to_day(self, day: date, hour: int = 9) -> None:
+        """Go to a day, at an hour of Paris."""
+        self.move_to(datetime.combine(day, time(hour), PARIS).astimezone(UTC))
+
+    def dun(self) -> int:
+        """What the timetable does every hour; what is not a letter leaves at once."""
+        done = steps.carry_out(self.organisation_id, at=clock.now())
+        self._leave(Message.channel != Channel.LETTER, clock.now())
+        return done
+
+    def live_until(self, day: date, *, hour: int = 9) -> None:
+        """Dun every day at nine until a day."""
+        today = clock.today()
+        while today < day:
+            today += timedelta(days=1)
+            self.to_day(today, hour)
+            self.dun()
+
+    def cases(self) -> list[DunningCase]:
+        """All cases, in their order."""
+        statement = select(DunningCase).order_by(DunningCase.number).execution_options(populate_existing=True)
+        return list(db.session.scalars(statement))
+
+    def case(self) -> DunningCase:
+        """The only one."""
+        (found,) = self.cases()
+        return found
+
+    def claims(self) -> list[DunningClaim]:
+        """All claims, in the order in which they joined."""
+        statement = select(DunningClaim).order_by(DunningClaim.joined_at, DunningClaim.id)
+        return list(db.session.scalars(statement.execution_options(populate_existing=True)))
+
+    def steps(self, outcome: StepOutcome | None = StepOutcome.DONE) -> list[tuple[str, date]]:
+        """What was done, by action and day."""
+        statement = select(DunningStep).order_by(DunningStep.at, DunningStep.id)
+        return [
+            (step.action.value, step.at.astimezone(PARIS).date())
+            for step in db.session.scalars(statement)
+            if outcome is None or step.outcome is outcome
+        ]
+
+    def messages(self) -> list[Message]:
+        """What was written, in order."""
+        statement = select(Message).order_by(Message.id).execution_options(populate_existing=True)
+        return list(db.session.scalars(statement))
+
+    def post(self, at: datetime | None = None) -> None:
+        """The letters that wait are posted."""
+        self._leave(Message.channel == Channel.LETTER, at or clock.now())
+
+    def _leave(self, which: ColumnElement[bool], at: datetime) -> None:
+        db.session.execute(
+            update(Message)
+            .where(which, Message.status.in_((MessageStatus.QUEUED, MessageStatus.HELD)))
+            .values(status=MessageStatus.SENT, sent_at=at, held_reason=None)
+        )
+        db.session.commit()
+
+    def reverse_latest(self) -> None:
+        """The bank takes the last payment back."""
+        self.reverse(self.attempts()[-1].id)
+        self.deliver()
+
+    def reverse(self, attempt_id: UUID) -> None:
+        """The bank takes a payment back, and dunning does not hear of it yet."""
+        outcome = PaymentOutcome(PaymentState.REVERSED, reversal_reason="MS03", reversed_at=clock.now())
+        recording.apply_outcome(attempt_id, outcome, at=clock.now())
