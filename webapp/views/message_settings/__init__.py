@@ -1,10 +1,10 @@
-"""The settings of messages, for admins: their texts, and what stands around them."""
+"""The settings of messages, for admins: their texts and frames, by whom they leave, and who gets none."""
 
 from flask import current_app
 
-from webapp.views.message_settings import frames, texts
+from webapp.views.message_settings import frames, senders, suppressions, texts
 
-BLUEPRINTS = (texts.bp, frames.bp)
+BLUEPRINTS = (texts.bp, senders.bp, suppressions.bp, frames.bp)
 
 
 @texts.bp.app_template_test("known_endpoint")
