@@ -17,6 +17,7 @@ from webapp.services.dunning import line_of_time, listing, plans
 from webapp.services.invoices.printing import file_name as invoice_name
 from webapp.services.invoices.printing import print_invoice
 from webapp.services.messages.printing import print_letters
+from webapp.services.messages.rendering import to_plain_text
 
 
 def file_name(case: DunningCase) -> str:
@@ -67,7 +68,8 @@ def _written(message: Message) -> str:
         f"À\u202f: {message.to_in_clear() or '—'}",
         f"Objet\u202f: {content['subject']}" if content.get("subject") else "",
     ]
-    return "\n".join([*(line for line in head if line), "", content["body"], ""])
+    body = content["body"] if message.channel is Channel.SMS else to_plain_text(content["body"])
+    return "\n".join([*(line for line in head if line), "", body, ""])
 
 
 def _summary(case: DunningCase, claims: Iterable[DunningClaim], messages: Iterable[Message], *, at: datetime) -> str:
