@@ -70,6 +70,7 @@ class EventKind(StrEnum):
     DUNNING_CLOSED = "dunning_closed"
     ADDRESS_SUPPRESSED = "address_suppressed"
     ADDRESS_LIFTED = "address_lifted"
+    MESSAGE_ANSWERED = "message_answered"
 
     @property
     def label(self) -> str:
@@ -128,6 +129,7 @@ class EventKind(StrEnum):
             "dunning_closed": "Dossier de relance clos",
             "address_suppressed": "Adresse bloquée",
             "address_lifted": "Adresse débloquée",
+            "message_answered": "Réponse du client",
         }[self.value]
 
 
