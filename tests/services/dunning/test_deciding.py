@@ -18,7 +18,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, ClaimOutcome, DunningInstalment
 from webapp.models.identity import User
 from webapp.models.invoices import Invoice, InvoiceStatus
-from webapp.models.messages import MessageStatus
+from webapp.models.messages import MessageKind, MessageStatus
 from webapp.models.money import Totals, VatShare
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import decisions
@@ -97,6 +97,18 @@ def test_a_notice_that_was_not_posted_before_a_promise_comes_again_after_it(
     world.post()
     world.live_until(_day(95))
     assert world.steps()[3] == ("suspend", _day(90))
+
+
+def test_a_pause_leaves_alone_what_tells_of_a_suspension(
+    world: DunningWorld, unpaid: Subscription, admin: User
+) -> None:
+    world.live_until(_day(10))
+    world.post()
+    world.live_until(_day(40))
+    world.put_message(MessageKind.SUSPENSION_NOTICE, MessageStatus.QUEUED)
+    deciding.promise(world.case().id, until=_day(45), note="", by=admin, at=clock.now())
+    assert world.find_message(MessageKind.SUSPENSION_NOTICE).status is MessageStatus.QUEUED
+    assert world.steps()[-1] == ("suspend", _day(40))
 
 
 def test_a_dispute_stops_all_until_a_person_goes_on(world: DunningWorld, admin: User) -> None:

@@ -7,16 +7,23 @@ from sqlalchemy import update
 
 from tests.conftest import Cast
 from tests.services.dunning.world import DunningWorld
-from webapp import clock
+from webapp import clock, links
 from webapp.extensions import db
+from webapp.models.base import new_id
 from webapp.models.charges import ChargeStatus
+from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, DunningSequenceStep, StepOutcome
 from webapp.models.identity import User
+from webapp.models.means_requests import MeansRequest, MeansRequestStatus
+from webapp.models.messages import HeldReason, MessageKind, MessageStatus
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.services.charges import decisions
-from webapp.services.dunning import sequences
+from webapp.services.dunning import listing, sequences, steps
+from webapp.services.dunning.listing import CaseGroup, CasesView
 from webapp.services.dunning.sequences import DEFAULT_STEPS
+from webapp.services.means_requests.listing import load_payment_links
+from webapp.services.messages.rendering import to_plain_text
 
 REFUSED = date(2026, 1, 31)
 
@@ -77,6 +84,81 @@ def test_a_notice_that_is_never_posted_suspends_nothing(world: DunningWorld) -> 
     world.live_until(_day(90))
     assert [action for action, _ in world.steps()] == ["email", "sms", "letter"]
     assert world.reload(subscription).status is SubscriptionStatus.PAST_DUE
+
+
+def test_a_notice_that_came_back_suspends_nothing(world: DunningWorld) -> None:
+    world.refuse(world.subscribe())
+    world.live_until(_day(10))
+    world.post()
+    world.put_message(MessageKind.FORMAL_NOTICE, MessageStatus.BOUNCED)
+    world.live_until(_day(60))
+    assert [action for action, _ in world.steps()] == ["email", "sms", "letter"]
+
+
+def test_a_client_without_any_address_is_looked_after_by_a_person(world: DunningWorld) -> None:
+    subscription = world.subscribe()
+    db.session.execute(
+        update(Client).where(Client.id == subscription.client_id).values(address_line1=None, email=None, phone=None)
+    )
+    world.refuse(subscription)
+    for day in range(1, 60):
+        world.to_day(_day(day))
+        steps.carry_out(world.organisation_id, at=clock.now())
+    assert {(message.status, message.held_reason) for message in world.messages()} == {
+        (MessageStatus.HELD, HeldReason.NO_ADDRESS)
+    }
+    assert [action for action, _ in world.steps()] == ["email", "sms", "letter"]
+    shown = listing.list_cases(CasesView(group=CaseGroup.TO_DO), today=clock.today())
+    assert list(shown.rows) == [world.case()]
+
+
+def test_a_message_that_is_leaving_as_the_case_is_paid_does_not_leave_again(world: DunningWorld, admin: User) -> None:
+    world.refuse(world.subscribe())
+    world.live_until(_day(3))
+    world.put_message(MessageKind.DUNNING_REMINDER, MessageStatus.SENDING)
+    _pay(world, admin)
+    world.deliver()
+    assert world.case().status is CaseStatus.PAID
+    message = world.find_message(MessageKind.DUNNING_REMINDER)
+    assert message.status is MessageStatus.SENDING
+    assert message.expires_at is not None
+    assert message.expires_at <= clock.now()
+
+
+def test_a_termination_is_told_of_even_if_the_client_pays_afterwards(world: DunningWorld, admin: User) -> None:
+    world.refuse(world.subscribe())
+    world.live_until(_day(10))
+    world.post()
+    world.live_until(_day(50))
+    world.put_message(MessageKind.SUSPENSION_NOTICE, MessageStatus.HELD)
+    world.put_message(MessageKind.TERMINATION_NOTICE, MessageStatus.HELD)
+    _pay(world, admin)
+    world.deliver()
+    assert world.case().status is CaseStatus.PAID
+    assert world.find_message(MessageKind.SUSPENSION_NOTICE).status is MessageStatus.CANCELED
+    assert world.find_message(MessageKind.TERMINATION_NOTICE).status is MessageStatus.HELD
+
+
+def test_a_message_has_the_link_by_which_its_charge_may_be_paid(world: DunningWorld) -> None:
+    subscription = world.subscribe()
+    world.refuse(subscription)
+    request = MeansRequest(
+        organisation_id=world.organisation_id,
+        id=new_id(),
+        client_id=subscription.client_id,
+        provider_account_id=world.account.id,
+        charge_id=world.charge().id,
+        takes_payment=True,
+        status=MeansRequestStatus.SENT,
+        expires_at=clock.now() + timedelta(days=14),
+    )
+    request.keep_token("the-token")
+    db.session.add(request)
+    db.session.commit()
+    world.live_until(_day(3))
+    body = world.find_message(MessageKind.DUNNING_REMINDER).content_in_clear()["body"]
+    assert links.giving_means("the-token") in to_plain_text(body)
+    assert not load_payment_links([world.charge().id], at=request.expires_at), "it can be answered no more"
 
 
 def test_of_missed_steps_the_latest_message_alone_is_sent(world: DunningWorld) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, update
@@ -11,8 +12,9 @@ from webapp import clock
 from webapp.clock import PARIS
 from webapp.extensions import db
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentState
+from webapp.models.clients import Client
 from webapp.models.dunning import DunningCase, DunningClaim, DunningStep, StepOutcome
-from webapp.models.messages import Channel, Message, MessageStatus
+from webapp.models.messages import Channel, HeldReason, Message, MessageKind, MessageStatus
 from webapp.models.subscriptions import Subscription
 from webapp.services import outbox
 from webapp.services.charges import recording
@@ -22,6 +24,14 @@ from webapp.services.dunning import steps
 @dataclass
 class DunningWorld(World):
     """One organisation, its provider and its clock."""
+
+    def subscribe(self, price: str = "20.00", *, anchor: date = date(2026, 1, 31), **values: Any) -> Subscription:
+        """As ever, to somebody whom a letter reaches."""
+        subscription = super().subscribe(price, anchor=anchor, **values)
+        client = db.session.scalars(select(Client).where(Client.id == subscription.client_id)).one()
+        client.address_line1 = "12 rue des Lilas"
+        db.session.commit()
+        return subscription
 
     def refuse(self, subscription: Subscription, mode: str = "hard") -> None:
         """Its next cycle is charged now and refused."""
@@ -76,6 +86,19 @@ class DunningWorld(World):
             for step in db.session.scalars(statement)
             if outcome is None or step.outcome is outcome
         ]
+
+    def find_message(self, kind: MessageKind) -> Message:
+        """The only one of a kind."""
+        (found,) = (message for message in self.messages() if message.kind is kind)
+        return found
+
+    def put_message(self, kind: MessageKind, status: MessageStatus) -> None:
+        """Have the only message of a kind come into a state, whatever led there."""
+        message = self.find_message(kind)
+        message.status = status
+        message.lease_until = clock.now() if status is MessageStatus.SENDING else None
+        message.held_reason = HeldReason.NO_ADDRESS if status is MessageStatus.HELD else None
+        db.session.commit()
 
     def messages(self) -> list[Message]:
         """What was written, in order."""

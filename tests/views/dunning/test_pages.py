@@ -257,6 +257,11 @@ def test_letters_are_printed_in_one_file_and_posted_with_their_numbers(
     assert manager_client.post("/relances/lettres/postees").status_code == 422
     printed = manager_client.post("/relances/lettres/imprimer", data={"lettre": message_id})
     assert (printed.mimetype, printed.data[:4]) == ("application/pdf", b"%PDF")
+    name = f"registered_{message_id}"
+    refused = manager_client.post("/relances/lettres/postees", data={"lettre": message_id, name: "1A\0–é"})
+    assert refused.status_code == 422
+    assert "30 au plus" in refused.text
+    assert 'aria-invalid="true"' in refused.text
     form = {"lettre": [message_id, "not-an-id"], f"registered_{message_id}": " 1a 123 456 7890 1 "}
     assert manager_client.post("/relances/lettres/postees", data=form).status_code == 303
     assert manager_client.post("/relances/lettres/postees", data=form).status_code == 422
@@ -276,7 +281,10 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         names = archive.namelist()
         summary = archive.read("Dossier.txt").decode()
+        reminder = archive.read(next(name for name in names if name.startswith("Messages/01"))).decode()
     assert [name.rpartition(".")[2] for name in names if name.startswith("Messages/")] == ["txt", "txt", "pdf"]
+    assert f"dossier {world.case().code}" in reminder
+    assert "&#" not in reminder
     assert "Lettre" in summary
     assert "envoyé le 10/02/2026" in summary
 
@@ -285,10 +293,14 @@ def test_the_head_of_a_client_says_what_is_unpaid(
     client: FlaskClient,
     world: DunningWorld,
     unpaid: Subscription,
+    cast: Cast,
 ) -> None:
     page = client.get(f"/clients/{unpaid.client_id}").text
     assert "Impayé 24,00" in _texts(page)
     assert "mise en demeure" not in page
+    assert _case_address(world) not in page, "the client is another commercial’s, and so is the case"
+    _give_to(unpaid.client_id, cast.sales_rep.id)
+    assert _case_address(world) in client.get(f"/clients/{unpaid.client_id}").text
     world.live_until(REFUSED + timedelta(days=10))
     world.post()
     assert "mise en demeure envoyée le 10/02/2026" in _texts(client.get(f"/clients/{unpaid.client_id}").text)

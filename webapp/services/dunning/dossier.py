@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from webapp import french
+from webapp.clock import PARIS
 from webapp.extensions import db
 from webapp.models.dunning import DunningCase, DunningClaim
 from webapp.models.invoices import Invoice, InvoiceStatus
@@ -17,6 +18,7 @@ from webapp.services.dunning import line_of_time, listing, plans
 from webapp.services.invoices.printing import file_name as invoice_name
 from webapp.services.invoices.printing import print_invoice
 from webapp.services.messages.printing import print_letters
+from webapp.services.messages.rendering import to_plain_text
 
 
 def file_name(case: DunningCase) -> str:
@@ -30,7 +32,7 @@ def build(case: DunningCase, *, at: datetime) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in _parts(case, claims, messages, at=at):
-            entry = zipfile.ZipInfo(name, at.timetuple()[:6])
+            entry = zipfile.ZipInfo(name, at.astimezone(PARIS).timetuple()[:6])
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, part)
     return content.getvalue()
@@ -67,17 +69,19 @@ def _written(message: Message) -> str:
         f"À\u202f: {message.to_in_clear() or '—'}",
         f"Objet\u202f: {content['subject']}" if content.get("subject") else "",
     ]
-    return "\n".join([*(line for line in head if line), "", content["body"], ""])
+    body = content["body"] if message.channel is Channel.SMS else to_plain_text(content["body"])
+    return "\n".join([*(line for line in head if line), "", body, ""])
 
 
 def _summary(case: DunningCase, claims: Iterable[DunningClaim], messages: Iterable[Message], *, at: datetime) -> str:
     past, _ = line_of_time.list_moments(case, list(claims), plans.list_instalments(case.id), at=at)
     client = case.client
+    address = (client.address_line1, client.address_line2, client.postcode, client.city)
     lines = [
         f"Dossier {case.code} au {french.moment(at)}",
         f"Créancier\u202f: {case.company.name}",
         f"Débiteur\u202f: {client.full_name}",
-        f"Adresse\u202f: {', '.join(part for part in (client.address_line1, client.postcode, client.city) if part)}",
+        f"Adresse\u202f: {', '.join(part for part in address if part)}",
         f"Montant dû\u202f: {french.money(case.amount, case.currency)}",
         "",
         "Créances",

@@ -1,6 +1,7 @@
 """The line of time of a case: what was, retries and steps alike, and what comes next and when."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def _past_attempts(claims: Iterable[DunningClaim]) -> Iterable[Moment]:
             words = attempt.provider_message or attempt.provider_code or ""
             yield Moment(
                 Track.CHARGE,
-                f"Prélèvement {claim.charge.code}\u202f: {attempt.status.label.lower()}",
+                f"Tentative de {claim.charge.code}\u202f: {attempt.status.label.lower()}",
                 f"«\u00a0{words}\u00a0»" if words and attempt.status is not AttemptStatus.SUCCEEDED else "",
                 at=attempt.settled_at or attempt.created_at,
                 charge_id=claim.charge_id,
@@ -150,14 +151,21 @@ def _steps_to_come(case: DunningCase, claims: Iterable[DunningClaim], *, at: dat
 
 
 def _step_to_come(turn: Turn, step: DunningSequenceStep, today: date) -> Moment:
-    day = planning.due_on(step, turn.steps, turn.progress, is_insurance=turn.is_insurance)
+    progress = turn.progress
+    day = planning.due_on(step, turn.steps, progress, is_insurance=turn.is_insurance)
     label = steps.label_of(step)
     if step.minimum_amount:
         label = f"{label} (si {french.money(step.minimum_amount)} au moins)"
     if day is None:
-        earliest = planning.planned_on(step, turn.progress)
-        return Moment(Track.STEP, label, "Après l’envoi de la mise en demeure.", on=max(earliest, today))
+        noticed = replace(progress, noticed_on=max(today, _notice_planned_on(step, turn)))
+        earliest = planning.due_on(step, turn.steps, noticed, is_insurance=turn.is_insurance)
+        return Moment(Track.STEP, label, "au plus tôt, selon l’envoi de la mise en demeure", on=earliest)
     return Moment(Track.STEP, label, "", on=max(day, today))
+
+
+def _notice_planned_on(step: DunningSequenceStep, turn: Turn) -> date:
+    notice = planning.notice_before(step, turn.steps)
+    return planning.planned_on(notice or step, turn.progress)
 
 
 def _instalments_to_come(instalments: Iterable[DunningInstalment]) -> Iterable[Moment]:
