@@ -153,6 +153,23 @@ def test_the_email_is_a_page_that_runs_and_fetches_nothing(admin_client: FlaskCl
     assert "Ligne 1" in read(answer)
 
 
+def test_after_a_colleagues_version_was_seen_ones_own_is_saved(admin_client: FlaskClient) -> None:
+    admin_client.post(WELCOME, data=form())
+    answer = admin_client.post(WELCOME, data=form(texte="Le mien"))
+    assert answer.status_code == 409
+    assert 'name="version" value="2"' in answer.text
+    assert "Le mien</textarea>" in answer.text
+    assert admin_client.post(WELCOME, data=form(texte="Le mien", version="2")).status_code == 303
+
+
+@pytest.mark.parametrize("field", ["client", "texte", "objet", "date", "version"])
+@pytest.mark.parametrize("value", ["\0", "\ud800", "\u202e", "%", "x" * 100_000])
+def test_odd_input_is_never_an_error_of_ours(admin_client: FlaskClient, field: str, value: str) -> None:
+    written = form(**{field: value.encode("utf-8", "replace").decode()})
+    for address in (WELCOME, f"{WELCOME}/apercu", f"{WELCOME}/email", f"{WELCOME}/essai"):
+        assert admin_client.post(address, data=written).status_code in (200, 303, 409, 422)
+
+
 def test_an_older_version_is_compared_and_taken_up(admin_client: FlaskClient) -> None:
     admin_client.post(WELCOME, data=form())
     page = admin_client.get(f"{WELCOME}/versions/1?canal=email").text

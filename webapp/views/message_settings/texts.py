@@ -12,7 +12,7 @@ from webapp import clock
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.models.identity import Role
-from webapp.models.messages import Channel, MessageKind
+from webapp.models.messages import Channel, MessageKind, MessageTemplate
 from webapp.models.organisations import Company
 from webapp.security import current_user, requires
 from webapp.services.messages import rendering, switches, templates, trying
@@ -160,16 +160,15 @@ def send_trial(word: str) -> ResponseReturnValue:
 def compare(word: str, version: int) -> ResponseReturnValue:
     """A version beside the one in use, line by line."""
     place = _read_place(word, request.args)
-    found = _find_version(place, version)
-    present = _versions(place).present
-    in_use = templates.text_of(present or found)
+    found, versions = _find_version(place, version), _versions(place)
+    in_use = templates.text_of(versions.present or found)
     return render_template(
         "message_settings/version.html",
         place=place,
         version=found,
-        present=present,
+        present=versions.present,
         lines=templates.diff(templates.text_of(found), in_use),
-        latest=_versions(place).latest,
+        latest=versions.latest,
     )
 
 
@@ -237,7 +236,7 @@ def _read_day() -> date | None:
     return read_day(request.form.get("date"))
 
 
-def _find_version(place: _Place, version: int) -> Any:
+def _find_version(place: _Place, version: int) -> MessageTemplate:
     return templates.find_version(place.kind.code, place.channel, place.company_id, version)
 
 
