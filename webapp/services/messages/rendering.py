@@ -78,7 +78,7 @@ class SmsSize(NamedTuple):
 def cleaned(subject: str, body: str) -> Text:
     """What a form sent, fit to be kept: line ends are « \\n », signs that cannot be kept or seen are left out."""
     lines = [_UNKEEPABLE.sub("", line).rstrip() for line in _LINE_END.split(body)]
-    return Text(_UNKEEPABLE.sub("", subject).strip(), "\n".join(lines).strip())
+    return Text(_UNKEEPABLE.sub("", subject).strip(), "\n".join(lines).rstrip())
 
 
 def check(kind: Kind, channel: Channel, text: Text) -> None:
