@@ -12,8 +12,8 @@ SIZES = {"desk": {"width": 1366, "height": 768}, "telephone": {"width": 390, "he
 
 def test_a_text_with_a_slip_is_mended_saved_and_taken_back(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("admin")
-    page.get_by_test_id("user-menu").locator("summary").click()
-    page.get_by_role("link", name="Réglages des messages").click()
+    page.get_by_test_id("nav").get_by_role("link", name="Messages").click()
+    page.get_by_role("link", name="Réglages").click()
     page.get_by_role("link", name="Paiement refusé", exact=True).click()
     preview, text = page.get_by_test_id("preview"), page.get_by_label("Texte", exact=True)
     expect(preview).to_contain_text("Bonjour Camille Martin")

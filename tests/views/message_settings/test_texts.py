@@ -9,7 +9,7 @@ from tests import factories
 from tests.conftest import HTMX, Cast
 from tests.queries import recorded_queries
 from webapp.extensions import db
-from webapp.models.messages import MessageKind, MessageSwitch, MessageTemplate
+from webapp.models.messages import HeldReason, Message, MessageKind, MessageSwitch, MessageTemplate
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.texts import channels_of
 
@@ -153,6 +153,23 @@ def test_the_email_is_a_page_that_runs_and_fetches_nothing(admin_client: FlaskCl
     assert "Ligne 1" in read(answer)
 
 
+def test_after_a_colleagues_version_was_seen_ones_own_is_saved(admin_client: FlaskClient) -> None:
+    admin_client.post(WELCOME, data=form())
+    answer = admin_client.post(WELCOME, data=form(texte="Le mien"))
+    assert answer.status_code == 409
+    assert 'name="version" value="2"' in answer.text
+    assert "Le mien</textarea>" in answer.text
+    assert admin_client.post(WELCOME, data=form(texte="Le mien", version="2")).status_code == 303
+
+
+@pytest.mark.parametrize("field", ["client", "texte", "objet", "date", "version"])
+@pytest.mark.parametrize("value", ["\0", "\ud800", "\u202e", "%", "x" * 100_000])
+def test_odd_input_is_never_an_error_of_ours(admin_client: FlaskClient, field: str, value: str) -> None:
+    written = form(**{field: value.encode("utf-8", "replace").decode()})
+    for address in (WELCOME, f"{WELCOME}/apercu", f"{WELCOME}/email", f"{WELCOME}/essai"):
+        assert admin_client.post(address, data=written).status_code in (200, 303, 409, 422)
+
+
 def test_an_older_version_is_compared_and_taken_up(admin_client: FlaskClient) -> None:
     admin_client.post(WELCOME, data=form())
     page = admin_client.get(f"{WELCOME}/versions/1?canal=email").text
@@ -192,7 +209,38 @@ def test_a_kind_is_switched_off_and_on(admin_client: FlaskClient) -> None:
     assert "aucun prélèvement SEPA" in read(answer)
 
 
+def test_a_trial_goes_to_oneself_and_the_text_stays_in_the_form(admin_client: FlaskClient, cast: Cast) -> None:
+    written = form(texte="Coucou {{ prenom }}, {{ montant }}")
+    answer = admin_client.post(f"{WELCOME}/essai", data=written)
+    assert answer.status_code == 200
+    assert "Coucou {{ prenom }}, {{ montant }}</textarea>" in read(answer)
+    message = db.session.query(Message).one()
+    assert (message.user_id, message.client_id, message.is_asked_for) == (cast.admin.id, None, True)
+    assert message.held_reason is HeldReason.NO_SENDER
+    assert message.to_in_clear() == cast.admin.email
+    assert message.content_in_clear()["subject"] == "[Essai] Bienvenue"
+    assert message.content_in_clear()["body"] == "Coucou Camille, 49,90\u00a0€"
+    assert "Essai retenu : La société n’a pas d’expéditeur" in read(admin_client.get(WELCOME)) + read(answer)
+    admin_client.post(f"{WELCOME}/essai", data=written)
+    assert db.session.query(Message).count() == 2
+    assert db.session.query(MessageTemplate).count() == 0
+
+
+def test_a_trial_that_cannot_be_filled_or_is_switched_off_is_refused(admin_client: FlaskClient) -> None:
+    answer = admin_client.post(f"{WELCOME}/essai", data=form(texte="{{ x }}"))
+    assert answer.status_code == 422
+    assert "Ligne 1" in read(answer)
+    company_id = str(factories.default_company().id)
+    admin_client.post(f"{WELCOME}/envoi", data={"societe": company_id, "envoi": "0"})
+    answer = admin_client.post(f"{WELCOME}/essai", data=form())
+    assert answer.status_code == 409
+    assert "n’envoie pas ce message" in read(answer)
+    assert admin_client.post(f"{PAGE}/textes/free/essai", data=form(canal="sms")).status_code == 404
+    assert db.session.query(Message).count() == 0
+
+
 ADDRESSES = [
+    ("POST", f"{WELCOME}/essai"),
     ("GET", PAGE),
     ("GET", WELCOME),
     ("POST", WELCOME),

@@ -1,7 +1,7 @@
 """What stands around the words of a company's e-mails and letters: logo, colour, name, address, and its foot."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -81,11 +81,6 @@ def load_frames(company_ids: Collection[UUID]) -> dict[UUID, Frame]:
         .options(undefer(MessageFrame.logo))
     )
     return {company.id: _frame(company, kept) for company, kept in db.session.execute(statement)}
-
-
-def list_companies() -> Sequence[Company]:
-    """The companies of the organisation, the usual one first."""
-    return db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)).all()
 
 
 def find_frame(company_id: UUID) -> Frame:

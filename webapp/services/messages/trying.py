@@ -1,21 +1,31 @@
-"""Trying a text before it is saved: as a client would read it, or with examples."""
+"""Trying a text before it is saved: as a client would read it, with examples, or in one's own mailbox."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload
 
-from webapp.errors import NotFoundError
+from webapp.errors import DomainError
 from webapp.extensions import db
-from webapp.models.clients import Client
-from webapp.models.messages import Channel, MessageKind
+from webapp.models.base import new_id
+from webapp.models.identity import User
+from webapp.models.messages import SUBJECT_LENGTH, Channel, Message, MessageKind
+from webapp.services.messages import preparing, writing
 from webapp.services.messages.emails import EmailParts
-from webapp.services.messages.frames import Frame, find_frame
-from webapp.services.messages.kinds import KINDS
-from webapp.services.messages.rendering import Text, cleaned, example_variables, fill, to_email
+from webapp.services.messages.frames import find_frame
+from webapp.services.messages.kinds import COMMON, KINDS
+from webapp.services.messages.preparing import Draft
+from webapp.services.messages.rendering import Text, cleaned, example_variables, to_email
+from webapp.transactions import transaction
 
 UNSUBSCRIBE_EXAMPLE = "https://crm.example/desabonnement/…"
+MARK = "[Essai] "
+_OF_COMPANY = frozenset(variable.name for variable in COMMON if variable.name.startswith("societe"))
+
+
+class SwitchedOffError(DomainError):
+    """The company does not want this kind to be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +40,27 @@ class Trial:
 
 
 def fill_trial(trial: Trial) -> Text:
-    """As it would be read. Raises WrongTextError, NotFoundError."""
+    """As it would be read: what depends on the occasion is an example. Raises WrongTextError."""
     kind = KINDS[trial.kind]
-    return fill(kind, trial.channel, cleaned(*trial.text), variables_of(trial))
+    own = {variable.name for variable in kind.variables}
+    is_about_client = trial.client_id is not None and kind.is_for_clients
+    examples = {
+        name: value
+        for name, value in example_variables(kind).items()
+        if name in own or (not is_about_client and name not in _OF_COMPANY)
+    }
+    return preparing.fill_text(
+        Draft(
+            kind=trial.kind,
+            company_id=trial.company_id,
+            subject_id=trial.client_id or new_id(),
+            occasion="essai",
+            variables=examples,
+            client_id=trial.client_id if is_about_client else None,
+            channel=trial.channel,
+            text=cleaned(*trial.text),
+        )
+    )
 
 
 def to_trial_email(trial: Trial) -> EmailParts:
@@ -41,26 +69,25 @@ def to_trial_email(trial: Trial) -> EmailParts:
     return to_email(fill_trial(trial), find_frame(trial.company_id), unsubscribe_url=unsubscribe_url)
 
 
-def variables_of(trial: Trial) -> dict[str, object]:
-    """Examples, but for what is known of the company, and of the client if one was chosen. Raises NotFoundError."""
-    known = _said_of_company(find_frame(trial.company_id))
-    if trial.client_id is not None and KINDS[trial.kind].is_for_clients:
-        known |= _said_of_client(trial.client_id)
-    return example_variables(KINDS[trial.kind]) | known
+def send_trial(trial: Trial, *, by: User, at: datetime) -> Message:
+    """Send it to oneself by e-mail; what cannot leave is held, with its reason.
 
-
-def _said_of_company(frame: Frame) -> dict[str, object]:
-    return {"societe": frame.name, "societe_telephone": frame.phone, "societe_email": frame.email}
-
-
-def _said_of_client(client_id: UUID) -> dict[str, object]:
-    client = db.session.scalar(select(Client).where(Client.id == client_id).options(joinedload(Client.commercial)))
-    if client is None:
-        raise NotFoundError
-    return {
-        "civilite": client.civility.value if client.civility else "",
-        "prenom": client.first_name,
-        "nom": client.last_name,
-        "nom_complet": f"{client.first_name} {client.last_name}".strip(),
-        "commercial": client.commercial.full_name if client.commercial else "",
-    }
+    Raises WrongTextError, SwitchedOffError.
+    """
+    filled = fill_trial(trial)
+    with transaction():
+        draft = Draft(
+            kind=trial.kind,
+            company_id=trial.company_id,
+            subject_id=by.id,
+            occasion=f"essai.{new_id()}",
+            variables={},
+            user_id=by.id,
+            channel=Channel.EMAIL,
+            words=Text((MARK + filled.subject)[:SUBJECT_LENGTH], filled.body),
+            is_asked_for=True,
+        )
+        message_id = writing.write(draft, at=at, by=by.id)
+        if message_id is None:
+            raise SwitchedOffError("Cette société n’envoie pas ce message\u202f: reprenez-le d’abord.")
+        return db.session.scalars(select(Message).where(Message.id == message_id)).one()

@@ -12,6 +12,7 @@ from webapp.models.identity import Role
 from webapp.models.messages import Channel, MessageKind
 from webapp.security import content_security_policy, requires
 from webapp.services.messages import frames
+from webapp.services.messages.by_hand import list_companies
 from webapp.services.messages.frames import Frame
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.rendering import example_variables, fill, to_email
@@ -30,7 +31,7 @@ SHOWN = MessageKind.SEPA_NOTICE
 @for_admins
 def index() -> ResponseReturnValue:
     """The companies; of a single one, its page at once."""
-    companies = frames.list_companies()
+    companies = list_companies()
     if len(companies) == 1:
         return redirect(url_for("message_frames.edit", company_id=companies[0].id), 303)
     return render_template("message_settings/frames.html", companies=companies)
@@ -97,7 +98,7 @@ def _page(frame: Frame, problem: InvalidInputError | None = None) -> Response:
         render_template(
             "message_settings/frame.html",
             frame=frame,
-            companies=frames.list_companies(),
+            companies=list_companies(),
             problem=problem,
             written=request.form if problem else {"couleur": frame.colour, "pied": "\n".join(frame.footer)},
             limits=frames,

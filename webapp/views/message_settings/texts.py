@@ -5,28 +5,32 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.extensions import limiter
 from webapp.models.identity import Role
-from webapp.models.messages import Channel, MessageKind
+from webapp.models.messages import Channel, MessageKind, MessageTemplate
 from webapp.models.organisations import Company
 from webapp.security import current_user, requires
 from webapp.services.messages import rendering, switches, templates, trying
-from webapp.services.messages.frames import list_companies
+from webapp.services.messages.by_hand import list_companies
 from webapp.services.messages.kinds import KINDS, Kind, Variable
 from webapp.services.messages.rendering import Text, WrongTextError
 from webapp.services.messages.templates import NewerTextError, Versions
 from webapp.services.messages.texts import channels_of
-from webapp.services.messages.trying import Trial
+from webapp.services.messages.trying import SwitchedOffError, Trial
 from webapp.services.search import Hit, search_everywhere
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import IMPOSSIBLE_DAY, has_impossible_day, read, read_day
 from webapp.views.message_settings.looking import email_page
 
 bp = Blueprint("message_texts", __name__, url_prefix="/reglages/messages")
+
+PACE = "10 per minute"
+"""Trials that somebody sends to themselves."""
 
 for_admins = requires(Role.ADMIN)
 
@@ -132,21 +136,39 @@ def look(word: str) -> ResponseReturnValue:
         return _page(place, error), error.status
 
 
+@bp.post("/textes/<word>/essai")
+@for_admins
+@limiter.limit(PACE, key_func=lambda: f"user:{g.user.id}")
+def send_trial(word: str) -> ResponseReturnValue:
+    """Send what was written to oneself; it stays in the form, saved or not."""
+    place = _read_place(word, request.form)
+    if place.channel is not Channel.EMAIL:
+        raise NotFoundError
+    try:
+        message = trying.send_trial(_trial(place, _written(), _find_client()), by=current_user(), at=clock.now())
+    except (WrongTextError, SwitchedOffError) as error:
+        return _page(place, error), error.status
+    if message.held_reason:
+        toast("warning", f"Essai retenu\u202f: {message.held_reason.label}")
+    else:
+        toast("success", f"Essai en route vers {current_user().email}.")
+    return _page(place, written=request.form)
+
+
 @bp.get("/textes/<word>/versions/<int(max=99999):version>")
 @for_admins
 def compare(word: str, version: int) -> ResponseReturnValue:
     """A version beside the one in use, line by line."""
     place = _read_place(word, request.args)
-    found = _find_version(place, version)
-    present = _versions(place).present
-    in_use = templates.text_of(present or found)
+    found, versions = _find_version(place, version), _versions(place)
+    in_use = templates.text_of(versions.present or found)
     return render_template(
         "message_settings/version.html",
         place=place,
         version=found,
-        present=present,
+        present=versions.present,
         lines=templates.diff(templates.text_of(found), in_use),
-        latest=_versions(place).latest,
+        latest=versions.latest,
     )
 
 
@@ -214,7 +236,7 @@ def _read_day() -> date | None:
     return read_day(request.form.get("date"))
 
 
-def _find_version(place: _Place, version: int) -> Any:
+def _find_version(place: _Place, version: int) -> MessageTemplate:
     return templates.find_version(place.kind.code, place.channel, place.company_id, version)
 
 
