@@ -39,11 +39,11 @@ def index() -> ResponseReturnValue:
     return render_template("message_settings/senders.html", places=senders.list_places())
 
 
-@bp.route("/<uuid:company_id>/<any(email, sms):word>", methods=["GET", "POST"])
+@bp.route("/<uuid:company_id>/<any(email, sms):channel_word>", methods=["GET", "POST"])
 @for_admins
-def edit(company_id: UUID, word: str) -> ResponseReturnValue:
+def edit(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """The form of a sender; its opening or its change."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     if request.method == "GET":
         return _page(place)
     try:
@@ -54,12 +54,12 @@ def edit(company_id: UUID, word: str) -> ResponseReturnValue:
     return _back(place)
 
 
-@bp.post("/<uuid:company_id>/<any(email, sms):word>/verification")
+@bp.post("/<uuid:company_id>/<any(email, sms):channel_word>/verification")
 @for_admins
 @limiter.limit(CHECK_LIMIT, key_func=_requester)
-def check(company_id: UUID, word: str) -> ResponseReturnValue:
+def check(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """Sign in with the keys that were saved, and send nothing."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     faults = senders.check(company_id, place.channel)
     for fault in faults:
         toast("error", fault)
@@ -81,18 +81,18 @@ def send_trial(company_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("message.show", message_id=message.id), 303)
 
 
-@bp.post("/<uuid:company_id>/<any(email, sms):word>/notifications")
+@bp.post("/<uuid:company_id>/<any(email, sms):channel_word>/notifications")
 @for_admins
-def renew_webhook(company_id: UUID, word: str) -> ResponseReturnValue:
+def renew_webhook(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """Another address for the provider's webhook; the old one is heard no more."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     senders.renew_webhook(company_id, place.channel)
     toast("success", "Nouvelle adresse\u202f: donnez-la au prestataire, l’ancienne n’est plus écoutée.")
     return _back(place)
 
 
 def _back(place: Place) -> ResponseReturnValue:
-    return redirect(url_for("message_senders.edit", company_id=place.company.id, word=place.channel.value), 303)
+    return redirect(url_for("message_senders.edit", company_id=place.company.id, channel_word=place.channel.value), 303)
 
 
 def _written_fields() -> SenderFields:
