@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.extensions import limiter
-from webapp.gateways.messaging import CREDENTIAL_FIELDS, Field
+from webapp.gateways.messaging import CREDENTIAL_FIELDS, WEBHOOK_PROVIDERS, Field
 from webapp.gateways.messaging.bounces import CREDENTIALS as MAILBOX_FIELDS
 from webapp.models.identity import Role
 from webapp.models.messages import Channel, MessageProvider, MessageSender
@@ -24,7 +24,6 @@ from webapp.views.lists import read
 bp = Blueprint("message_senders", __name__, url_prefix="/reglages/messages/expediteurs")
 
 CHECK_LIMIT = "10 per minute"
-WITH_WEBHOOKS = frozenset({MessageProvider.BREVO, MessageProvider.PRETEND_SMS})
 for_admins = requires(Role.ADMIN)
 
 
@@ -183,7 +182,7 @@ def _names_of_secrets(prefix: str, fields: tuple[Field, ...], known: Mapping[str
 
 def _webhook_address(sender: MessageSender | None) -> str | None:
     """Where the provider tells us what becomes of messages, if it does."""
-    if sender is None or sender.provider not in WITH_WEBHOOKS:
+    if sender is None or sender.provider not in WEBHOOK_PROVIDERS:
         return None
     base: str = current_app.extensions["settings"].base_url
     return base + url_for("message_webhooks.hear", token=sender.webhook_token)
