@@ -246,7 +246,15 @@ def _make_mandate(client: Client, company_id: UUID) -> UUID:
 
 def _visit_message_settings(browser: FlaskClient, other_company: UUID) -> None:
     settings = "/reglages/messages"
-    for path in ("presentation", f"presentation/{other_company}", "textes/free", "textes/free/versions/1"):
+    for path in (
+        "presentation",
+        f"presentation/{other_company}",
+        "textes/free",
+        "textes/free/versions/1",
+        "expediteurs",
+        f"expediteurs/{other_company}/email",
+        "adresses-bloquees",
+    ):
         assert browser.get(f"{settings}/{path}").status_code == 200, path
     typed = {"canal": "email", "objet": "Bonjour", "texte": "Bonjour {{ prenom }}"}
     assert browser.post(f"{settings}/textes/free/apercu", data=typed, headers=HTMX).status_code == 200

@@ -247,6 +247,13 @@ class TestSms:
         [task] = db.session.query(Task)
         assert (task.user_id, task.client_id) == (cast.commercial.id, desk.client.id)
 
+    def test_stop_is_heard(self, desk: Desk, sms: MessageSender) -> None:
+        message = self.write(desk)
+        desk.send()
+        self.hear(sms, "replied", desk.message(message.id).provider_id, clock.now(), " Stop ")
+        found = db.session.query(PresentConsent.purpose, PresentConsent.state).filter_by(client_id=desk.client.id)
+        assert found.all() == [(ConsentPurpose.PROSPECTION_SMS, ConsentState.REFUSED)]
+
     def test_an_sms_whose_id_was_lost_is_known_by_number_and_moment(
         self, desk: Desk, sms: MessageSender, gateway: Gateway
     ) -> None:

@@ -162,7 +162,7 @@ def _find_unanswered(company_id: UUID, events: Mapping[int, ProviderEvent]) -> d
             Message.channel == Channel.SMS,
             Message.to_index.in_({index for each in indexes.values() for index in each}),
             Message.provider_id.is_(None),
-            Message.status.in_((MessageStatus.SENDING, MessageStatus.UNKNOWN)),
+            Message.status.in_((MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.QUEUED)),
             Message.called_at.is_not(None),
         )
     ).all()
@@ -259,10 +259,16 @@ def _unsubscribe(fresh: Iterable[_Told], *, at: datetime) -> None:
     withdrawn = {
         (message.client_id, KINDS[message.kind].purpose(message.channel) or OFFERS[message.channel])
         for event, message in fresh
-        if event.kind is MessageEventKind.UNSUBSCRIBED and message.client_id and message.channel in OFFERS
+        if _is_against(event) and message.client_id and message.channel in OFFERS
     }
     for client_id, purpose in sorted(withdrawn):
         record(client_id, ConsentFields(purpose=purpose, agrees=False, channel=ConsentChannel.WEB), by=None, at=at)
+
+
+def _is_against(event: ProviderEvent) -> bool:
+    """Whether the client wants no more: « STOP » is what every SMS with offers asks to answer."""
+    is_stop = event.kind is MessageEventKind.REPLIED and event.text.strip().upper() == "STOP"
+    return is_stop or event.kind is MessageEventKind.UNSUBSCRIBED
 
 
 def _tell_answers(fresh: Iterable[_Told], *, at: datetime) -> None:

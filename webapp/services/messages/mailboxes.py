@@ -60,7 +60,7 @@ def read_all(organisation_id: UUID) -> int:
     """Read what is new in the organisation's mailboxes; returns how many mails. One that fails does not stop others."""
     queue.heard(JOB, organisation_id)
     with tenancy.organisation(organisation_id):
-        return sum(_read(mailbox) for mailbox in _load_mailboxes())
+        return sum(_try_to_read(mailbox) for mailbox in _load_mailboxes())
 
 
 def _load_mailboxes() -> list[_Mailbox]:
@@ -83,6 +83,15 @@ def _position(sender: MessageSender) -> Position | None:
     if sender.mailbox_uid_validity is None or sender.mailbox_uid is None:
         return None
     return Position(sender.mailbox_uid_validity, sender.mailbox_uid)
+
+
+def _try_to_read(mailbox: _Mailbox) -> int:
+    """How many mails were read; a fault of ours is logged, and the mail is tried again the next time."""
+    try:
+        return _read(mailbox)
+    except Exception:
+        log.exception("mailbox_failed", sender_id=str(mailbox.sender_id))
+        return 0
 
 
 def _read(mailbox: _Mailbox) -> int:

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.extensions import limiter
-from webapp.gateways.messaging import CREDENTIAL_FIELDS, Field
+from webapp.gateways.messaging import CREDENTIAL_FIELDS, WEBHOOK_PROVIDERS, Field
 from webapp.gateways.messaging.bounces import CREDENTIALS as MAILBOX_FIELDS
 from webapp.models.identity import Role
 from webapp.models.messages import Channel, MessageProvider, MessageSender
@@ -24,7 +24,6 @@ from webapp.views.lists import read
 bp = Blueprint("message_senders", __name__, url_prefix="/reglages/messages/expediteurs")
 
 CHECK_LIMIT = "10 per minute"
-WITH_WEBHOOKS = frozenset({MessageProvider.BREVO, MessageProvider.PRETEND_SMS})
 for_admins = requires(Role.ADMIN)
 
 
@@ -39,11 +38,11 @@ def index() -> ResponseReturnValue:
     return render_template("message_settings/senders.html", places=senders.list_places())
 
 
-@bp.route("/<uuid:company_id>/<any(email, sms):word>", methods=["GET", "POST"])
+@bp.route("/<uuid:company_id>/<any(email, sms):channel_word>", methods=["GET", "POST"])
 @for_admins
-def edit(company_id: UUID, word: str) -> ResponseReturnValue:
+def edit(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """The form of a sender; its opening or its change."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     if request.method == "GET":
         return _page(place)
     try:
@@ -54,12 +53,12 @@ def edit(company_id: UUID, word: str) -> ResponseReturnValue:
     return _back(place)
 
 
-@bp.post("/<uuid:company_id>/<any(email, sms):word>/verification")
+@bp.post("/<uuid:company_id>/<any(email, sms):channel_word>/verification")
 @for_admins
 @limiter.limit(CHECK_LIMIT, key_func=_requester)
-def check(company_id: UUID, word: str) -> ResponseReturnValue:
+def check(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """Sign in with the keys that were saved, and send nothing."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     faults = senders.check(company_id, place.channel)
     for fault in faults:
         toast("error", fault)
@@ -81,18 +80,18 @@ def send_trial(company_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("message.show", message_id=message.id), 303)
 
 
-@bp.post("/<uuid:company_id>/<any(email, sms):word>/notifications")
+@bp.post("/<uuid:company_id>/<any(email, sms):channel_word>/notifications")
 @for_admins
-def renew_webhook(company_id: UUID, word: str) -> ResponseReturnValue:
+def renew_webhook(company_id: UUID, channel_word: str) -> ResponseReturnValue:
     """Another address for the provider's webhook; the old one is heard no more."""
-    place = senders.find_place(company_id, Channel(word))
+    place = senders.find_place(company_id, Channel(channel_word))
     senders.renew_webhook(company_id, place.channel)
     toast("success", "Nouvelle adresse\u202f: donnez-la au prestataire, l’ancienne n’est plus écoutée.")
     return _back(place)
 
 
 def _back(place: Place) -> ResponseReturnValue:
-    return redirect(url_for("message_senders.edit", company_id=place.company.id, word=place.channel.value), 303)
+    return redirect(url_for("message_senders.edit", company_id=place.company.id, channel_word=place.channel.value), 303)
 
 
 def _written_fields() -> SenderFields:
@@ -183,7 +182,7 @@ def _names_of_secrets(prefix: str, fields: tuple[Field, ...], known: Mapping[str
 
 def _webhook_address(sender: MessageSender | None) -> str | None:
     """Where the provider tells us what becomes of messages, if it does."""
-    if sender is None or sender.provider not in WITH_WEBHOOKS:
+    if sender is None or sender.provider not in WEBHOOK_PROVIDERS:
         return None
     base: str = current_app.extensions["settings"].base_url
     return base + url_for("message_webhooks.hear", token=sender.webhook_token)
