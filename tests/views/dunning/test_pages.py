@@ -303,6 +303,7 @@ def test_the_head_of_a_client_says_what_is_unpaid(
     assert _case_address(world) in client.get(f"/clients/{unpaid.client_id}").text
     world.live_until(REFUSED + timedelta(days=10))
     world.post()
+    assert "Montant dû : 24,00 €" in _texts(client.get(f"/clients/{unpaid.client_id}?onglet=activites").text)
     assert "mise en demeure envoyée le 10/02/2026" in _texts(client.get(f"/clients/{unpaid.client_id}").text)
 
 
