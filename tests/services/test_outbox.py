@@ -80,7 +80,7 @@ def test_an_event_is_delivered_to_each_subscriber_once(cast: Cast) -> None:
 
 
 def test_an_event_nobody_listens_to_is_kept_and_rings_no_bell(cast: Cast) -> None:
-    outbox.emit(OutboxKind.SUBSCRIPTION_PAUSED, SUBJECT, at=NOON)
+    outbox.emit(OutboxKind.SUBSCRIPTION_CREATED, SUBJECT, at=NOON)
     assert len(outbox.list_events(SUBJECT)) == 1
     assert queue.queue("outbox").jobs == []
 
@@ -172,7 +172,7 @@ def test_another_organisations_events_stay_with_it(cast: Cast) -> None:
 
 def test_what_was_delivered_long_ago_goes_with_its_deliveries(cast: Cast) -> None:
     outbox.emit(CHARGED, SUBJECT, at=NOON)
-    outbox.emit(OutboxKind.SUBSCRIPTION_PAUSED, SUBJECT, at=NOON)
+    outbox.emit(OutboxKind.SUBSCRIPTION_CREATED, SUBJECT, at=NOON)
     outbox.deliver(cast.organisation.id, at=NOON)
     later = NOON + outbox.KEPT
     outbox.emit(CHARGED, SUBJECT, at=later)
@@ -197,6 +197,6 @@ def test_what_somebody_has_not_heard_stays_however_old(cast: Cast, failing: None
 def test_pruning_is_done_little_by_little(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PRUNED_AT_ONCE", 2)
     for hour in range(3):
-        outbox.emit(OutboxKind.SUBSCRIPTION_PAUSED, SUBJECT, at=NOON + timedelta(hours=hour))
+        outbox.emit(OutboxKind.SUBSCRIPTION_CREATED, SUBJECT, at=NOON + timedelta(hours=hour))
     late = NOON + 2 * outbox.KEPT
     assert [outbox.prune(at=late) for _ in range(3)] == [2, 1, 0]

@@ -32,6 +32,9 @@ class OutboxKind(StrEnum):
     CHARGE_REFUNDED = "charge.refunded"
     CHARGE_SETTLED = "charge.settled"
     SEPA_PRENOTIFICATION = "sepa.prenotification"
+    INVOICE_ISSUED = "invoice.issued"
+    CREDIT_NOTE_ISSUED = "credit_note.issued"
+    MANDATE_REVOKED = "mandate.revoked"
 
     @property
     def label(self) -> str:
@@ -53,6 +56,9 @@ class OutboxKind(StrEnum):
             "charge.refunded": "Prélèvement remboursé ou crédité",
             "charge.settled": "Impayé soldé ou abandonné",
             "sepa.prenotification": "Préavis de prélèvement SEPA",
+            "invoice.issued": "Facture émise",
+            "credit_note.issued": "Avoir émis",
+            "mandate.revoked": "Mandat révoqué",
         }[self.value]
 
 
@@ -73,7 +79,7 @@ class OutboxEvent(OrganisationScoped, Identified, Base):
     deliveries: Mapped[list["OutboxDelivery"]] = relationship(
         primaryjoin=lambda: linked(OutboxEvent, OutboxDelivery.event_id),
         order_by="OutboxDelivery.subscriber",
-        viewonly=True,
+        passive_deletes="all",
     )
 
 

@@ -63,6 +63,10 @@ class CreditorFault(StrEnum):
         }[self.value]
 
 
+MOST_NOTICE_DAYS = 14
+"""How many days before a debit its notice leaves, unless less was agreed (SEPA Core rulebook)."""
+
+
 class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     """A company's account with a provider. ``credentials`` is sealed JSON; see ``credentials_in_clear``.
 
@@ -70,6 +74,7 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     releases shipping and makes the invoice. ``rate_per_second`` and ``max_concurrency`` bound our calls;
     ``longest_delay_seconds`` is how late the provider may still commit a payment that looked lost. With
     ``first_as_frst``, bank files call the first debit under a mandate so (FRST), which since 2016 they need not.
+    ``notice_days`` is how long before a debit its notice has left, as agreed with the clients.
     """
 
     __tablename__ = "provider_accounts"
@@ -77,6 +82,7 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
         UniqueConstraint("organisation_id", "company_id", "provider"),
         Index("ix_provider_accounts_provider", "provider"),
         CheckConstraint("rate_per_second > 0 AND max_concurrency > 0", name="limits_are_positive"),
+        CheckConstraint("notice_days BETWEEN 1 AND 14", name="notice_days_as_agreed"),
         tenant_key("company_id", "companies"),
     )
 
@@ -95,6 +101,7 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     max_concurrency: Mapped[int] = mapped_column(default=16, server_default="16")
     longest_delay_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
     first_as_frst: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    notice_days: Mapped[int] = mapped_column(default=MOST_NOTICE_DAYS, server_default=str(MOST_NOTICE_DAYS))
 
     def keep_credentials(self, credentials: dict[str, str]) -> None:
         """Seal ``credentials`` (keys and secrets by name) into the row."""

@@ -5,10 +5,10 @@ nothing the second time. What it writes and the note that it was delivered commi
 that reaches outside PostgreSQL can ever see an event twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -29,14 +29,21 @@ Subscriber = Callable[[OutboxEvent], object]
 
 _REVIEW = "webapp.services.dunning.cases.review"
 _FORGET = "webapp.services.dunning.suspending.forget"
+_TRIGGERS = "webapp.services.message_triggers"
 
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
-    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW,),
+    OutboxKind.SUBSCRIPTION_CHARGED: (f"{_TRIGGERS}.subscriptions.welcome",),
+    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW, f"{_TRIGGERS}.subscriptions.tell_refused"),
     OutboxKind.CHARGE_REVERSED: (_REVIEW,),
     OutboxKind.CHARGE_REFUNDED: (_REVIEW,),
     OutboxKind.CHARGE_SETTLED: (_REVIEW,),
-    OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET,),
-    OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET,),
+    OutboxKind.SUBSCRIPTION_PAUSED: (f"{_TRIGGERS}.subscriptions.tell_paused",),
+    OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
+    OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
+    OutboxKind.SUBSCRIPTION_EXPIRED: (f"{_TRIGGERS}.subscriptions.tell_ended",),
+    OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
+    OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
+    OutboxKind.MANDATE_REVOKED: (f"{_TRIGGERS}.mandates.tell_revoked",),
 }
 """Who listens to what, by dotted name ("webapp.services.module.function"), so that nobody imports in a circle.
 
@@ -54,23 +61,37 @@ day it was announced: neither asks once a debit can no longer come back, 13 mont
 PRUNED_AT_ONCE = 2_000
 
 
+class Emitted(NamedTuple):
+    """What happened to ``subject_id``; ``payload`` holds ids and plain values, never personal data."""
+
+    subject_id: UUID
+    payload: dict[str, Any]
+
+
 def emit(kind: OutboxKind, subject_id: UUID, *, at: datetime, payload: dict[str, Any] | None = None) -> None:
     """Write that something happened, in the caller's transaction, and ring for its delivery after the commit.
 
     ``payload`` holds ids and plain values, never personal data.
     """
+    emit_many(kind, [Emitted(subject_id, payload or {})], at=at)
+
+
+def emit_many(kind: OutboxKind, happened: Sequence[Emitted], *, at: datetime) -> None:
+    """As ``emit``, of many subjects: they are written together, at the end of the transaction at the latest."""
     subscribers = SUBSCRIBERS.get(kind, ())
     with transaction():
-        event_id = new_id()
-        db.session.add(
-            OutboxEvent(id=event_id, kind=kind, subject_id=subject_id, payload=payload or {}, occurred_at=at)
-        )
-        if subscribers:
-            db.session.flush()
-            db.session.add_all(
-                OutboxDelivery(event_id=event_id, subscriber=subscriber, next_attempt_at=at)
-                for subscriber in subscribers
+        db.session.add_all(
+            OutboxEvent(
+                id=new_id(),
+                kind=kind,
+                subject_id=each.subject_id,
+                payload=each.payload,
+                occurred_at=at,
+                deliveries=[OutboxDelivery(subscriber=subscriber, next_attempt_at=at) for subscriber in subscribers],
             )
+            for each in happened
+        )
+        if subscribers and happened:
             queue.enqueue_once_after_commit(JOB, current_organisation_id(), on="outbox")
 
 

@@ -13,12 +13,15 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.gateways.providers.refusals import SEPA_CODES
 from webapp.models.bank_files import BankFileStatus
 from webapp.models.identity import Role
-from webapp.security import requires
-from webapp.services.bank_files import files, listing, returns
+from webapp.models.messages import MessageKind
+from webapp.security import current_user, requires
+from webapp.services.bank_files import files, listing, notices, returns
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.bank_files.listing import PAGE_SIZE
+from webapp.services.bank_files.notices import NoticeStateError
 from webapp.services.bank_files.returns import ReturnedLine
 from webapp.services.charges import decisions
+from webapp.services.messages import listing as messages
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 
@@ -58,12 +61,14 @@ def _index_page(refused_account: UUID | None = None, problem: DomainError | None
     for waiting in listing.list_bank_accounts(at=at):
         account_id = waiting.account.id
         cursor = request.args.get("apres") if account_id == paged else None
-        page = listing.list_waiting(account_id, at=at, cursor=cursor) if waiting.number else None
+        page = listing.list_waiting(account_id, cursor=cursor) if waiting.number else None
         following = page and page.next_cursor and url_for("bank_files.index", compte=account_id, apres=page.next_cursor)
         accounts.append((waiting, page.rows if page else [], following))
     return render_template(
         "bank_files/list.html",
         accounts=accounts,
+        today=clock.today(),
+        letters=messages.count_letters().get(MessageKind.SEPA_NOTICE, 0),
         files=page_rows,
         next_page=url_for("bank_files.index", avant=page_rows[-1].file.id) if len(rows) > PAGE_SIZE else None,
         refused_account=refused_account,
@@ -100,6 +105,19 @@ def withdraw(attempt_id: UUID) -> ResponseReturnValue:
     """Take a debit back that waits for a file."""
     charge = decisions.find_charge(files.withdraw(attempt_id, at=clock.now()))
     toast("success", f"Prélèvement {charge.code} retiré\u202f: il est dans la liste de ceux à traiter.")
+    return redirect(url_for("bank_files.index"), 303)
+
+
+@bp.post("/avis/<uuid:charge_id>/lettre")
+@for_managers
+def print_notice(charge_id: UUID) -> ResponseReturnValue:
+    """Write the notice of a waiting debit as a letter, since it did not reach the client otherwise."""
+    try:
+        notice = notices.print_instead(charge_id, by=current_user(), at=clock.now())
+    except NoticeStateError as error:
+        toast("error", error.message)
+    else:
+        toast("success", f"Avis {notice.code} prêt à imprimer\u202f: il est dans les lettres à poster.")
     return redirect(url_for("bank_files.index"), 303)
 
 

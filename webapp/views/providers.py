@@ -11,7 +11,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import limiter
 from webapp.gateways.providers.registry import CREDENTIALS
 from webapp.models.identity import Role
-from webapp.models.providers import Milestone, Provider, ProviderAccount
+from webapp.models.providers import MOST_NOTICE_DAYS, Milestone, Provider, ProviderAccount
 from webapp.security import requires
 from webapp.services.providers import accounts
 from webapp.services.providers.accounts import USUAL, ConnectionFailedError, Offer, Terms
@@ -55,12 +55,18 @@ def edit(company_id: UUID, word: str) -> ResponseReturnValue:
             ics=request.form.get("ics", "") if offer.provider is Provider.SEPA_FILE else None,
             is_active="actif" in request.form,
             first_as_frst="premier" in request.form if offer.provider is Provider.SEPA_FILE else None,
+            notice_days=_written_days() if offer.provider is Provider.SEPA_FILE else None,
             terms=_written_terms(),
         )
     except InvalidInputError as error:
         return _form_page(offer, request.form, error), error.status
     toast("success", f"Compte {offer.provider.label} de {offer.company.name} enregistré.")
     return redirect(url_for("providers.index"), 303)
+
+
+def _written_days() -> int:
+    """What cannot be read is refused by the service as out of bounds."""
+    return read(int, request.form.get("preavis", str(MOST_NOTICE_DAYS))) or 0
 
 
 def _written_terms() -> Terms:
@@ -85,6 +91,7 @@ def _shown(account: ProviderAccount | None) -> dict[str, Any]:
         "facture": terms.invoice_at,
         "cadence": terms.rate_per_second,
         "simultanes": terms.max_concurrency,
+        "preavis": account.notice_days if account else MOST_NOTICE_DAYS,
     }
     if account is not None and account.first_as_frst:
         values["premier"] = "1"

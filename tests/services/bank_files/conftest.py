@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import Cast
@@ -17,12 +17,14 @@ from webapp.models.banking import Mandate, MandateStatus
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.contracts import PaymentMethod
+from webapp.models.messages import Message, MessageKind, MessageStatus
 from webapp.models.payments import Payment
 from webapp.models.providers import Provider, ProviderAccount
-from webapp.services.bank_files import files
+from webapp.services.bank_files import files, notices
 from webapp.services.providers import accounts
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=25)
 COLLECTED_ON = date(2026, 12, 16)
 IBAN = "FR1420041010050500013M02606"
 NAMESPACE = {"p": f"urn:iso:std:iso:20022:tech:xsd:{pain008.SCHEMA}"}
@@ -42,9 +44,15 @@ def account(cast: Cast) -> ProviderAccount:
 
 @pytest.fixture
 def make_debit(account: ProviderAccount) -> MakeDebit:
-    """A charge that waits for a bank file, under a signed mandate."""
+    """A charge that waits for a bank file, under a signed mandate; by default its client was told long ago."""
 
-    def make(*, due_on: date = date(2026, 12, 1), signed_on: date = date(2026, 1, 2), **values: Any) -> ChargeAttempt:
+    def make(
+        *,
+        due_on: date = date(2026, 12, 1),
+        signed_on: date = date(2026, 1, 2),
+        is_told: bool = True,
+        **values: Any,
+    ) -> ChargeAttempt:
         client = factories.ClientFactory(
             last_name="Durand", first_name="Léa", address_line1="1 rue de l’Église", postcode="59000", city="Lille"
         )
@@ -74,15 +82,28 @@ def make_debit(account: ProviderAccount) -> MakeDebit:
             provider_account_id=account.id,
             provider=Provider.SEPA_FILE,
             mandate_id=mandate.id,
-            amount=Decimal("24.00"),
-            status=AttemptStatus.PROCESSING,
-            **values,
+            **{"amount": Decimal("24.00"), "status": AttemptStatus.PROCESSING} | values,
         )
         db.session.add(attempt)
         db.session.commit()
+        if is_told:
+            tell_all()
         return attempt
 
     return make
+
+
+def tell_all() -> None:
+    """The clients of all debits that wait were told long ago."""
+    notices.announce_waiting(at=LONG_AGO)
+    send_notices(at=LONG_AGO)
+
+
+def send_notices(*, at: datetime) -> None:
+    """Every notice that has not left leaves at ``at``."""
+    unsent = update(Message).where(Message.kind == MessageKind.SEPA_NOTICE, Message.sent_at.is_(None))
+    db.session.execute(unsent.values(status=MessageStatus.SENT, held_reason=None, sent_at=at))
+    db.session.commit()
 
 
 def prepare(account: ProviderAccount) -> BankFile:

@@ -15,7 +15,7 @@ from tests import factories
 from tests.conftest import Cast
 from tests.examples import some
 from tests.queries import recorded_statements
-from tests.services.bank_files.conftest import IBAN, NAMESPACE, NOW, MakeDebit, prepare
+from tests.services.bank_files.conftest import IBAN, NAMESPACE, NOW, MakeDebit, prepare, tell_all
 from webapp.extensions import db
 from webapp.gateways.providers.pain008 import hold_against_schema
 from webapp.gateways.providers.sepa_file import end_to_end_id
@@ -100,6 +100,7 @@ def next_debit(mandate: Mandate, account: ProviderAccount) -> ChargeAttempt:
     )
     db.session.add(attempt)
     db.session.commit()
+    tell_all()
     return attempt
 
 

@@ -68,7 +68,7 @@ class TestWaiting:
         made[2].mandate_id = None
         db.session.commit()
         notices.announce_due(at=NOW)
-        problems = [each.problem for each in listing.list_waiting(account.id, at=NOW).rows]
+        problems = [each.problem(NOW.date()) for each in listing.list_waiting(account.id).rows]
         assert problems[0] is None
         assert "36 mois" in (problems[1] or "")
         assert "Aucun mandat" in (problems[2] or "")
@@ -77,8 +77,8 @@ class TestWaiting:
         days = [date(2026, 12, day) for day in (3, 1, 2)]
         for day in days:
             make_debit(due_on=day)
-        first = listing.list_waiting(account.id, at=NOW, size=2)
-        rest = listing.list_waiting(account.id, at=NOW, size=2, cursor=first.next_cursor)
+        first = listing.list_waiting(account.id, size=2)
+        rest = listing.list_waiting(account.id, size=2, cursor=first.next_cursor)
         assert [each.charge.due_on for each in (*first.rows, *rest.rows)] == sorted(days)
         assert rest.next_cursor is None
 
@@ -151,7 +151,7 @@ class TestFile:
         make_debit()
         make_debit(due_on=date(2026, 12, 20))
         assert prepare(account).number_of_debits == 1
-        [left] = listing.list_waiting(account.id, at=NOW).rows
+        [left] = listing.list_waiting(account.id).rows
         assert left.earliest == date(2026, 12, 20)
 
     def test_a_mandate_that_slept_for_three_years_is_left_out(

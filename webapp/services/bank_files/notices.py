@@ -1,28 +1,88 @@
-"""Pre-notification: a SEPA debit is announced to its debtor, 14 calendar days ahead (SEPA Core rulebook).
+"""Pre-notification: a SEPA debit is announced to its debtor, 14 calendar days ahead unless less was agreed (SEPA Core
+rulebook).
 
-The notice is an event in the outbox; whoever sends mail listens to it. One per subscription and cycle.
+A notice is a message of the kind SEPA_NOTICE, and an event in the outbox that says of what it is: one per subscription,
+cycle and amount. The client is told once the message has left; until then the debit waits. An event from before there
+were messages names none: what was announced so stays announced.
 """
 
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, ScalarSelect, Text, cast, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Numeric,
+    ScalarSelect,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from webapp import clock, tenancy
+from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
+from webapp.models.banking import BankAccount, Mandate
 from webapp.models.base import linked
 from webapp.models.charges import Charge, ChargeAttempt
+from webapp.models.clients import Client
+from webapp.models.identity import User
+from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import outbox
+from webapp.services.messages import deciding, writing
+from webapp.services.messages.writing import Draft
+from webapp.services.outbox import Emitted
+from webapp.services.subscriptions import naming
 from webapp.services.subscriptions.terms import load_terms
 from webapp.transactions import transaction
 
-NOTICE = timedelta(days=14)
 BATCH = 500
+LEAD = timedelta(days=3)
+"""How much earlier a notice is written: a night, a Sunday and a holiday may pass before it leaves."""
+TOLD = (MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.COMPLAINED)
+"""States of a notice that has left; whoever complains of it has read it."""
+PRINTABLE = frozenset(
+    {
+        MessageStatus.HELD,
+        MessageStatus.BOUNCED,
+        MessageStatus.FAILED,
+        MessageStatus.UNKNOWN,
+        MessageStatus.CANCELED,
+    }
+)
+"""States of a notice that did not reach the client: it may go by post instead."""
+
+
+class NoticeStateError(DomainError):
+    """The notice is in a state in which this cannot be done."""
+
+
+class _Due(NamedTuple):
+    """What is to be announced; ``cycle_no`` is empty for a supplement, which is announced by its charge."""
+
+    subscription_id: UUID
+    charge_id: UUID | None
+    cycle_no: int | None
+    client_id: UUID
+    company_id: UUID
+    mandate_id: UUID
+    account_id: UUID
+    due_on: date
+    amount: Decimal
+    currency: str
 
 
 def announce_due(*, at: datetime) -> int:
@@ -66,31 +126,44 @@ def _announce_batch(today: date, *, at: datetime) -> int:
             )
             .where(
                 ProviderAccount.provider == Provider.SEPA_FILE,
+                Subscription.mandate_id.is_not(None),  # without one nothing is debited
                 Subscription.status.in_((SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE)),
-                Subscription.next_charge_on <= today + NOTICE,
+                Subscription.next_charge_on <= literal(today + LEAD, Date) + ProviderAccount.notice_days,
                 ~is_announced,
             )
             .order_by(Subscription.id)
             .limit(BATCH)
             .with_for_update(of=Subscription, skip_locked=True)
         ).all()
-        amounts = _amounts(due)
-        for subscription in due:
-            due_on = subscription.next_charge_on or today
-            _announce(
-                subscription.id, subscription.cycle_no, due_on, amounts[subscription.id], subscription.currency, at=at
-            )
+        _announce([_next_cycle(each, amount) for each, amount in _amounts(due)], at=at)
     return len(due)
 
 
-def _amounts(subscriptions: Sequence[Subscription]) -> dict[UUID, Decimal]:
+def _amounts(subscriptions: Sequence[Subscription]) -> list[tuple[Subscription, Decimal]]:
     """What the next cycle of each will ask for, with tax."""
     terms = load_terms(subscriptions)
-    return {each.id: terms[each.id].ask(each.cycle_no)[0].totals.with_tax for each in subscriptions}
+    return [(each, terms[each.id].ask(each.cycle_no)[0].totals.with_tax) for each in subscriptions]
+
+
+def _next_cycle(subscription: Subscription, amount: Decimal) -> _Due:
+    if not (subscription.mandate_id and subscription.provider_account_id and subscription.next_charge_on):
+        raise ValueError("only what is due by bank file is announced")
+    return _Due(
+        subscription.id,
+        None,
+        subscription.cycle_no,
+        subscription.client_id,
+        subscription.company_id,
+        subscription.mandate_id,
+        subscription.provider_account_id,
+        subscription.next_charge_on,
+        amount,
+        subscription.currency,
+    )
 
 
 def announce_waiting(*, at: datetime) -> int:
-    """Announce what waits for a bank file and nobody announced in time; returns how many notices."""
+    """Announce what waits for a bank file and nobody announced in time, or for another amount; how many notices."""
     announced = 0
     while done := _announce_waiting_batch(at=at):
         announced += done
@@ -99,66 +172,214 @@ def announce_waiting(*, at: datetime) -> int:
 
 def _announce_waiting_batch(*, at: datetime) -> int:
     """Read once more under the lock: what another one announced in the meantime is known by then."""
-    unannounced = (
-        select(
-            Charge.subscription_id,
-            Charge.cycle_no,
-            Charge.due_on,
-            ChargeAttempt.amount,
-            ChargeAttempt.currency,
-            Charge.id.label("charge_id"),
-        )
-        .join(
-            ChargeAttempt,
-            linked(Charge, ChargeAttempt.charge_id),
-        )
-        .where(ChargeAttempt.waits_for_file(), collection_day().is_(None))
+    unannounced = _waiting().where(
+        ~select(OutboxEvent.id).where(is_of_charge()).correlate(Charge, ChargeAttempt).exists()
     )
     some = unannounced.with_only_columns(Charge.id).order_by(Charge.id).limit(BATCH)
     with transaction():
         locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()
         rows = db.session.execute(unannounced.where(Charge.id.in_(locked))).all()
-        for row in rows:
-            _announce(*row[:-1], at=at, charge_id=None if row.cycle_no is not None else row.charge_id)
+        _announce([_Due(*row) for row in rows], at=at)
     return len(rows)
 
 
-def collection_day() -> ScalarSelect[date]:
-    """In a statement on charges: from which day the cycle may be collected, as it was announced; NULL if it was not."""
+def _waiting() -> Select[*tuple[Any, ...]]:
     return (
-        select(cast(func.max(OutboxEvent.payload["collect_on"].astext), Date))
-        .where(
-            OutboxEvent.organisation_id == Charge.organisation_id,
-            OutboxEvent.subject_id == Charge.subscription_id,
-            OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
-            or_(
-                OutboxEvent.payload["cycle_no"].as_integer() == Charge.cycle_no,
-                OutboxEvent.payload["charge_id"].astext == cast(Charge.id, Text),  # a supplement is of no cycle
-            ),
+        select(
+            Charge.subscription_id,
+            Charge.id,
+            Charge.cycle_no,
+            Charge.client_id,
+            Charge.company_id,
+            ChargeAttempt.mandate_id,
+            ChargeAttempt.provider_account_id,
+            Charge.due_on,
+            ChargeAttempt.amount,
+            ChargeAttempt.currency,
         )
-        .correlate(Charge)
+        .join(ChargeAttempt, linked(Charge, ChargeAttempt.charge_id))
+        .where(ChargeAttempt.waits_for_file(), ChargeAttempt.mandate_id.is_not(None))
+    )
+
+
+def is_of_charge() -> ColumnElement[bool]:
+    """In a statement on charges and attempts: whether an event of the outbox announces that debit, for that amount.
+
+    One that names no message is from before there were any, and counts whatever the amount.
+    """
+    payload = OutboxEvent.payload
+    return and_(
+        OutboxEvent.organisation_id == Charge.organisation_id,
+        OutboxEvent.subject_id == Charge.subscription_id,
+        OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
+        or_(
+            payload["cycle_no"].as_integer() == Charge.cycle_no,
+            payload["charge_id"].astext == cast(Charge.id, Text),  # a supplement is of no cycle
+        ),
+        or_(_names_no_message(), cast(payload["amount"].astext, Numeric(14, 2)) == ChargeAttempt.amount),
+    )
+
+
+def _names_no_message() -> ColumnElement[bool]:
+    names_none: ColumnElement[bool] = OutboxEvent.payload["notice"].astext.is_(None)
+    return names_none
+
+
+def _is_notice() -> ColumnElement[bool]:
+    """In a statement on events: whether a message is the notice that the event names."""
+    return and_(
+        Message.organisation_id == OutboxEvent.organisation_id,
+        Message.dedupe_key == OutboxEvent.payload["notice"].astext,
+    )
+
+
+def collection_day() -> ScalarSelect[date]:
+    """In a statement on charges and attempts: from which day the debit may be collected; NULL while nobody was told.
+
+    Not before the day that the notice names, nor sooner after it left than was agreed.
+    """
+    named_on = cast(OutboxEvent.payload["collect_on"].astext, Date)
+    left_on = cast(func.timezone(clock.PARIS.key, Message.sent_at), Date)
+    days = cast(OutboxEvent.payload["notice_days"].astext, Integer)
+    day = case(
+        (_names_no_message(), named_on),
+        (Message.status.in_(TOLD), func.greatest(named_on, left_on + days)),
+    )
+    return (
+        select(func.max(day))
+        .select_from(OutboxEvent)
+        .outerjoin(Message, _is_notice())
+        .where(is_of_charge())
+        .correlate(Charge, ChargeAttempt)
         .scalar_subquery()
     )
 
 
-def _announce(
-    subscription_id: UUID,
-    cycle_no: int | None,
-    due_on: date,
-    amount: Decimal,
-    currency: str,
-    *,
-    at: datetime,
-    charge_id: UUID | None = None,
-) -> None:
-    collect_on = max(due_on, at.astimezone(clock.PARIS).date() + NOTICE)
-    payload = {
-        "cycle_no": cycle_no,
-        "due_on": due_on.isoformat(),
-        "collect_on": collect_on.isoformat(),
-        "amount": str(amount),
-        "currency": currency,
+def find_notices(charge_ids: Collection[UUID]) -> dict[UUID, Message]:
+    """By charge, the latest notice of the debit that waits for a file; in one query however many there are."""
+    statement = (
+        select(Charge.id, Message)
+        .join(ChargeAttempt, linked(Charge, ChargeAttempt.charge_id))
+        .join(OutboxEvent, is_of_charge())
+        .join(Message, _is_notice())
+        .where(Charge.id.in_(charge_ids), ChargeAttempt.waits_for_file())
+        .order_by(OutboxEvent.id)
+    )
+    return {row[0]: row[1] for row in db.session.execute(statement)}
+
+
+def print_instead(charge_id: UUID, *, by: User, at: datetime) -> Message:
+    """Write the notice of a waiting debit anew, as a letter: the one before did not reach the client. At most once.
+
+    Raises NotFoundError, NoticeStateError.
+    """
+    with transaction():
+        row = db.session.execute(
+            _waiting()
+            .where(Charge.id == charge_id)
+            .with_for_update(of=Charge)
+            .execution_options(populate_existing=True)
+        ).first()
+        if row is None:
+            raise NotFoundError("Ce prélèvement n’attend plus de fichier.")
+        due = _Due(*row)
+        notice = find_notices([charge_id]).get(charge_id)
+        if notice is not None and notice.channel is Channel.LETTER and notice.status is MessageStatus.QUEUED:
+            return notice
+        if notice is None or notice.status not in PRINTABLE:
+            raise NoticeStateError("L’avis de ce prélèvement est parti, ou part en ce moment.")
+        _check_address(due.client_id)
+        if notice.status is MessageStatus.HELD:  # else it would leave later, and name a day gone by
+            deciding.cancel(notice.id, at=at, by=by)
+        _announce([due], channel=Channel.LETTER, at=at, by=by.id)
+        return find_notices([charge_id])[charge_id]
+
+
+def _check_address(client_id: UUID) -> None:
+    client = db.session.scalars(select(Client).where(Client.id == client_id)).one()
+    if not (client.address_line1 and client.postcode and client.city):
+        raise NoticeStateError("L’adresse postale du client est incomplète\u202f: complétez-la d’abord.")
+
+
+def _announce(dues: Sequence[_Due], *, at: datetime, channel: Channel | None = None, by: UUID | None = None) -> None:
+    """Write the notices and what each is of, in sets."""
+    if not dues:
+        return
+    days = {
+        row.id: row.notice_days for row in db.session.execute(select(ProviderAccount.id, ProviderAccount.notice_days))
     }
-    if charge_id is not None:
-        payload["charge_id"] = str(charge_id)
-    outbox.emit(OutboxKind.SEPA_PRENOTIFICATION, subscription_id, at=at, payload=payload)
+    drafts = _draft([(due, _collect_on(due, days[due.account_id], at=at)) for due in dues], channel=channel)
+    writing.write_many(drafts, at=at, by=by)
+    happened = [
+        Emitted(due.subscription_id, _payload(due, draft, days[due.account_id]))
+        for due, draft in zip(dues, drafts, strict=True)
+    ]
+    outbox.emit_many(OutboxKind.SEPA_PRENOTIFICATION, happened, at=at)
+
+
+def _collect_on(due: _Due, days: int, *, at: datetime) -> date:
+    return max(due.due_on, at.astimezone(clock.PARIS).date() + timedelta(days=days))
+
+
+def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> list[Draft]:
+    names = naming.find_names({due.subscription_id for due, _ in dues})
+    mandates = _find_mandates({due.mandate_id for due, _ in dues})
+    return [
+        Draft(
+            kind=MessageKind.SEPA_NOTICE,
+            company_id=due.company_id,
+            client_id=due.client_id,
+            subject_id=due.subscription_id if due.cycle_no is not None else due.charge_id or due.subscription_id,
+            occasion=_occasion(due, collect_on, channel),
+            channel=channel,
+            expires_at=datetime.combine(collect_on, time(), clock.PARIS),
+            variables={
+                "abonnement": names[due.subscription_id],
+                "montant": due.amount,
+                "date_prelevement": collect_on,
+                **mandates[due.mandate_id],
+            },
+        )
+        for due, collect_on in dues
+    ]
+
+
+def _occasion(due: _Due, collect_on: date, channel: Channel | None) -> str:
+    parts = ["supplement" if due.cycle_no is None else str(due.cycle_no), str(collect_on), str(due.amount)]
+    return ":".join([*parts, *([channel.value] if channel else [])])
+
+
+def _find_mandates(ids: Collection[UUID]) -> dict[UUID, dict[str, object]]:
+    """What a notice says of each mandate."""
+    statement = (
+        select(Mandate.id, Mandate.umr, BankAccount.iban_masked, ProviderAccount.ics)
+        .join(BankAccount, linked(BankAccount, Mandate.bank_account_id))
+        .outerjoin(
+            ProviderAccount,
+            and_(
+                ProviderAccount.organisation_id == Mandate.organisation_id,
+                ProviderAccount.company_id == Mandate.company_id,
+                ProviderAccount.provider == Provider.SEPA_FILE,
+            ),
+        )
+        .where(Mandate.id.in_(ids))
+    )
+    return {
+        row.id: {"rum": row.umr, "ics": row.ics, "iban_fin": f"…{row.iban_masked[-4:]}"}
+        for row in db.session.execute(statement)
+    }
+
+
+def _payload(due: _Due, draft: Draft, days: int) -> dict[str, object]:
+    payload: dict[str, object] = {
+        "cycle_no": due.cycle_no,
+        "due_on": due.due_on.isoformat(),
+        "collect_on": str(draft.variables["date_prelevement"]),
+        "amount": str(due.amount),
+        "currency": due.currency,
+        "notice": draft.key,
+        "notice_days": days,
+    }
+    if due.cycle_no is None:
+        payload["charge_id"] = str(due.charge_id)
+    return payload

@@ -145,7 +145,11 @@ def settle_refused(
         is_used_up = refusal in (RefusalClass.SOFT, RefusalClass.TECHNICAL)
         attention = Attention.AUTHENTICATION if refusal is RefusalClass.AUTHENTICATION else Attention.REFUSED
         leave_to_person(charge, subscription, attention, USED_UP if is_used_up else message or REFUSED, at=at)
-    payload = {"refusal": refusal.value, "retry_at": retry_at.isoformat() if retry_at else None}
+    payload = {
+        "refusal": refusal.value,
+        "retry_at": retry_at.isoformat() if retry_at else None,
+        "attempt": charge.attempts_count,
+    }
     _tell(OutboxKind.SUBSCRIPTION_CHARGE_FAILED, charge, payload, at=at)
 
 

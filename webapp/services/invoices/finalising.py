@@ -4,7 +4,7 @@ Numbers are chronological and without gaps per company and series, since the cou
 transaction locks. That transaction is short and its own, so that numbering does not serialise the charging.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,12 @@ from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.clients import Client
-from webapp.models.invoices import Invoice, InvoiceCounter, InvoiceStatus
+from webapp.models.invoices import Invoice, InvoiceCounter, InvoiceKind, InvoiceStatus
 from webapp.models.organisations import Company
+from webapp.models.outbox import OutboxKind
+from webapp.services import outbox
 from webapp.services.invoices.drafting import JOB
+from webapp.services.outbox import Emitted
 from webapp.transactions import transaction
 
 BATCH = 50
@@ -92,7 +95,18 @@ def _number(company_id: UUID, series: str, *, at: datetime, only: UUID | None = 
             _freeze(invoice, counter.last_number, seller, buyers[invoice.client_id])
             invoice.issued_on, invoice.finalised_at = issued_on, at
         counter.last_issued_on = issued_on
+        _tell(invoices, at=at)
         return len(invoices)
+
+
+def _tell(invoices: Sequence[Invoice], *, at: datetime) -> None:
+    """All of a series are of one kind."""
+    is_credit = invoices[0].kind is InvoiceKind.CREDIT_NOTE
+    happened = [
+        Emitted(invoice.id, {"client_id": str(invoice.client_id), "company_id": str(invoice.company_id)})
+        for invoice in invoices
+    ]
+    outbox.emit_many(OutboxKind.CREDIT_NOTE_ISSUED if is_credit else OutboxKind.INVOICE_ISSUED, happened, at=at)
 
 
 def _is_ready() -> ColumnElement[bool]:

@@ -19,9 +19,10 @@ from webapp.models.charges import ChargeAttempt
 from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.organisations import Company
+from webapp.models.outbox import OutboxKind
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services import amendments
+from webapp.services import amendments, outbox
 from webapp.services.contact import clean_text
 from webapp.services.mandates import references
 from webapp.transactions import transaction
@@ -143,6 +144,7 @@ def revoke_mandate(client_id: UUID, mandate_id: UUID, *, by: User, at: datetime)
         if mandate.status is not MandateStatus.REVOKED:
             mandate.status, mandate.revoked_on = MandateStatus.REVOKED, at.astimezone(clock.PARIS).date()
             _tell(mandate, EventKind.MANDATE_REVOKED, by=by, at=at)
+            outbox.emit(OutboxKind.MANDATE_REVOKED, mandate.id, at=at, payload={"client_id": str(client_id)})
     return mandate
 
 

@@ -60,6 +60,20 @@ def describe(request: MeansRequest) -> AskedFor:
     return AskedFor(*db.session.execute(_ASKED.where(MeansRequest.id == request.id)).one())
 
 
+def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
+    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
+    statement = select(MeansRequest).where(
+        MeansRequest.charge_id == charge_id,
+        MeansRequest.takes_payment,
+        MeansRequest.status.in_(OPEN),
+        MeansRequest.expires_at > at,
+    )
+    request = db.session.scalar(
+        statement.order_by(MeansRequest.id.desc()).limit(1).options(undefer(MeansRequest.token))
+    )
+    return links.giving_means(request.token_in_clear()) if request else None
+
+
 def list_saved(client_id: UUID) -> Sequence[SavedPaymentMethod]:
     """What providers keep for the client, the latest first."""
     statement = select(SavedPaymentMethod).where(SavedPaymentMethod.client_id == client_id)

@@ -17,7 +17,7 @@ from webapp.iban import mask_iban
 from webapp.models.banking import AmendmentKind
 from webapp.models.base import new_id
 from webapp.models.organisations import Company
-from webapp.models.providers import Milestone, Provider, ProviderAccount
+from webapp.models.providers import MOST_NOTICE_DAYS, Milestone, Provider, ProviderAccount
 from webapp.services import amendments
 from webapp.services.contact import check_bic, check_iban
 from webapp.transactions import transaction
@@ -53,11 +53,13 @@ def save_account(
     is_active: bool = True,
     terms: Terms | None = None,
     first_as_frst: bool | None = None,
+    notice_days: int | None = None,
 ) -> ProviderAccount:
     """Open a company's account with a provider, or change it.
 
-    What is left out stays as it is: ICS, terms, how first debits are called, and each of the credentials that is
-    empty. Raises InvalidInputError naming the field, NotFoundError for a company of another organisation.
+    What is left out stays as it is: ICS, terms, how first debits are called, the days of notice, and each of the
+    credentials that is empty. Raises InvalidInputError naming the field, NotFoundError for a company of another
+    organisation.
     """
     with transaction():
         company = _lock_company(company_id)
@@ -74,6 +76,8 @@ def save_account(
             _agree(account, terms)
         if first_as_frst is not None:
             account.first_as_frst = first_as_frst
+        if notice_days is not None:
+            account.notice_days = _checked_days(notice_days)
         account.is_active = is_active
         if provider is Provider.SEPA_FILE and is_active:
             _check_creditor(account, company)
@@ -125,6 +129,12 @@ def _agree(account: ProviderAccount, terms: Terms) -> None:
             raise InvalidInputError(f"Un nombre de 1 à {most} est attendu.", field=name)
     for name, value in terms._asdict().items():
         setattr(account, name, value)
+
+
+def _checked_days(days: int) -> int:
+    if not 1 <= days <= MOST_NOTICE_DAYS:
+        raise InvalidInputError(f"Un nombre de jours de 1 à {MOST_NOTICE_DAYS} est attendu.", field="notice_days")
+    return days
 
 
 def _checked_ics(text: str) -> str:

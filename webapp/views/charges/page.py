@@ -15,6 +15,7 @@ from webapp.models.charges import Charge
 from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
+from webapp.services.bank_files import listing as bank_files
 from webapp.services.charges import decisions
 from webapp.services.charges.decisions import Decision
 from webapp.services.invoices.listing import find_invoice_of_charge
@@ -173,6 +174,7 @@ def _charge_page(charge_id: UUID, *, asked: Decision | None, problem: InvalidInp
         refunds=commands.list_not_given_back(charge.id),
         given_back=commands.list_given_back(charge.id),
         invoice=invoice,
+        waiting=bank_files.find_waiting(charge.id),
         today=clock.today(),
     )
 
