@@ -60,20 +60,6 @@ def describe(request: MeansRequest) -> AskedFor:
     return AskedFor(*db.session.execute(_ASKED.where(MeansRequest.id == request.id)).one())
 
 
-def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
-    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
-    statement = select(MeansRequest).where(
-        MeansRequest.charge_id == charge_id,
-        MeansRequest.takes_payment,
-        MeansRequest.status.in_(OPEN),
-        MeansRequest.expires_at > at,
-    )
-    request = db.session.scalar(
-        statement.order_by(MeansRequest.id.desc()).limit(1).options(undefer(MeansRequest.token))
-    )
-    return links.giving_means(request.token_in_clear()) if request else None
-
-
 def list_saved(client_id: UUID) -> Sequence[SavedPaymentMethod]:
     """What providers keep for the client, the latest first."""
     statement = select(SavedPaymentMethod).where(SavedPaymentMethod.client_id == client_id)
@@ -90,9 +76,14 @@ def load_payment_links(charge_ids: Collection[UUID], *, at: datetime) -> dict[UU
     )
     return {
         request.charge_id: links.giving_means(request.token_in_clear())
-        for request in db.session.scalars(statement.options(undefer(MeansRequest.token)))
+        for request in db.session.scalars(statement.order_by(MeansRequest.id).options(undefer(MeansRequest.token)))
         if request.charge_id is not None
     }
+
+
+def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
+    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
+    return load_payment_links([charge_id], at=at).get(charge_id)
 
 
 class PageAccount(NamedTuple):
