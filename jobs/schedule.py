@@ -23,6 +23,7 @@ from webapp.services.charges import runs as charge_runs
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
+from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -59,6 +60,7 @@ TIMETABLE = (
     TimetableEntry("charges-sweep", timedelta(seconds=30), sweeping.ring),
     TimetableEntry("messages-due", timedelta(seconds=30), messages_sweeping.ring_due),
     TimetableEntry("messages-sweep", timedelta(seconds=30), messages_sweeping.sweep),
+    TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.

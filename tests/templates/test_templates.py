@@ -18,6 +18,7 @@ from tests.conftest import HTMX, Cast, SignIn
 from tests.factories import (
     ChargeFactory,
     ClientFactory,
+    CompanyFactory,
     ContractFactory,
     PreferenceSchemaFactory,
     ProviderAccountFactory,
@@ -231,6 +232,14 @@ def _make_mandate(client: Client, company_id: UUID) -> UUID:
     return mandate.id
 
 
+def _visit_message_settings(browser: FlaskClient, other_company: UUID) -> None:
+    settings = "/reglages/messages"
+    for path in ("presentation", f"presentation/{other_company}", "textes/free", "textes/free/versions/1"):
+        assert browser.get(f"{settings}/{path}").status_code == 200, path
+    typed = {"canal": "email", "objet": "Bonjour", "texte": "Bonjour {{ prenom }}"}
+    assert browser.post(f"{settings}/textes/free/apercu", data=typed, headers=HTMX).status_code == 200
+
+
 def _visit_imports(browser: FlaskClient) -> None:
     rows = FileStorage(io.BytesIO(b"Client;RUM;Date\nx@example.org;R-9;2026-01-01"), "mandats.csv")
     address = "/prelevements/mandats/listes"
@@ -275,6 +284,7 @@ def test_every_template_is_rendered_by_a_visit(
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
     ids |= _make_means_request(subject) | _make_message(subject)
     words = {"word": "fichier-sepa"}
+    other_company = CompanyFactory().id
     preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}
     steps |= {"libelle": "Coffret", "quantite": 1, "prix": "12,50", "tva": 20, "remise": "", "produit": "", "fin": ""}
@@ -294,6 +304,7 @@ def test_every_template_is_rendered_by_a_visit(
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
+    _visit_message_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)

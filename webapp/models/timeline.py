@@ -66,6 +66,7 @@ class EventKind(StrEnum):
     CONSENT_REFUSED = "consent_refused"
     ADDRESS_SUPPRESSED = "address_suppressed"
     ADDRESS_LIFTED = "address_lifted"
+    MESSAGE_ANSWERED = "message_answered"
 
     @property
     def label(self) -> str:
@@ -120,6 +121,7 @@ class EventKind(StrEnum):
             "consent_refused": "Consentement refusé",
             "address_suppressed": "Adresse bloquée",
             "address_lifted": "Adresse débloquée",
+            "message_answered": "Réponse du client",
         }[self.value]
 
 
