@@ -101,8 +101,9 @@ class DunningWorld(World):
         db.session.commit()
 
     def messages(self) -> list[Message]:
-        """What was written, in order."""
-        statement = select(Message).order_by(Message.id).execution_options(populate_existing=True)
+        """What was written about cases, in order."""
+        about = Message.subject_id.in_(select(DunningCase.id))
+        statement = select(Message).where(about).order_by(Message.id).execution_options(populate_existing=True)
         return list(db.session.scalars(statement))
 
     def post(self, at: datetime | None = None) -> None:
