@@ -12,10 +12,12 @@ from webapp.errors import DomainError, InvalidInputError, UnavailableError
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.means_requests import MeansRequest
+from webapp.models.messages import Channel
 from webapp.security import current_user
 from webapp.services.clients.editing import find_client
-from webapp.services.means_requests import commands, listing
+from webapp.services.means_requests import commands, listing, sending
 from webapp.services.means_requests.commands import AlreadyAskedError, RequestFields, RequestStateError
+from webapp.services.messages.listing import list_about
 from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
@@ -71,6 +73,27 @@ def mark_sent(client_id: UUID, request_id: UUID) -> ResponseReturnValue:
     return _to_request(client_id, request_id)
 
 
+@bp.post("/<uuid:request_id>/envoi")
+def send(client_id: UUID, request_id: UUID) -> ResponseReturnValue:
+    """Send the link to the client, or once more as a reminder."""
+    reminder = read(int, request.form.get("rang", ""))
+    try:
+        is_written = sending.send_link(
+            client_id,
+            request_id,
+            read(Channel, request.form.get("canal")),
+            reminder=-1 if reminder is None else reminder,
+            by=current_user(),
+            at=clock.now(),
+        )
+    except (InvalidInputError, RequestStateError) as error:
+        toast("error", error.message)
+    else:
+        written = "C’est écrit\u202f: voyez ci-dessous où en est le message."
+        toast("success" if is_written else "info", written if is_written else sending.OFF)
+    return _to_request(client_id, request_id)
+
+
 @bp.post("/<uuid:request_id>/verification")
 def look_up(client_id: UUID, request_id: UUID) -> ResponseReturnValue:
     """Ask the provider now."""
@@ -123,6 +146,8 @@ def _state(client: Client, found: MeansRequest) -> dict[str, Any]:
         "client": client,
         "asked": listing.describe(found),
         "link": link if found.status.is_open else None,
+        "channels": sending.list_channels(client),
+        "messages": list_about(found.id),
         "waiting": commands.find_waiting(found, at=clock.now()) if found.saved_method_id else None,
         "back": url_for("client.show", client_id=client.id, onglet=ClientTab.PAYMENTS),
     }
