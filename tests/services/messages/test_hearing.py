@@ -173,6 +173,7 @@ def test_a_provider_that_is_quicker_than_its_own_answer_has_the_last_word(desk: 
     found = desk.message(message.id)
     assert (found.status, found.lease_until, found.provider_id) == (MessageStatus.DELIVERED, None, "theirs")
     assert found.sent_at == NOW + LATER
+    assert found.fence > lot.claims[0].fence, "whoever was sending it has lost it"
 
 
 def test_the_fate_of_a_message_becomes_known(desk: Desk, brevo: MessageSender, mail: MailServer) -> None:
