@@ -200,6 +200,7 @@ def _make_files(client: Client) -> dict[str, UUID]:
     event = WebhookEvent(provider_account_id=account.id, event_id="evt_1", body=b"", error="Inconnu")
     db.session.add_all([file, event])
     db.session.flush()
+    mandate_id = _make_mandate(client, company.id)
     for cycle_no, file_id in enumerate((None, file.id)):
         subscription = SubscriptionFactory(client_id=client.id)
         charge = ChargeFactory(
@@ -214,12 +215,13 @@ def _make_files(client: Client) -> dict[str, UUID]:
             provider_account_id=account.id,
             provider=Provider.SEPA_FILE,
             bank_file_id=file_id,
+            mandate_id=None if file_id else mandate_id,
             amount=charge.amount,
             status=AttemptStatus.PROCESSING,
         )
         db.session.add(attempt)
     db.session.commit()
-    return {"file_id": file.id, "company_id": company.id, "mandate_id": _make_mandate(client, company.id)}
+    return {"file_id": file.id, "company_id": company.id, "mandate_id": mandate_id}
 
 
 def _make_mandate(client: Client, company_id: UUID) -> UUID:
