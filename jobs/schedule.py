@@ -24,7 +24,7 @@ from webapp.services.dunning import steps as dunning_steps
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
-from webapp.services.message_triggers import cards
+from webapp.services.message_triggers import cards, digest
 from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.provider_events import webhooks
@@ -64,6 +64,7 @@ TIMETABLE = (
     TimetableEntry("messages-sweep", timedelta(seconds=30), messages_sweeping.sweep),
     TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("card-expiry", timedelta(days=1), cards.tell_expiring),
+    TimetableEntry("digest", timedelta(hours=1), digest.write_due),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),

@@ -58,6 +58,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),
         ("charges-run", hours(1), "charges.runs.start_due_runs"),
         ("charges-sweep", seconds(30), "charges.sweeping.ring"),
+        ("card-expiry", hours(24), "message_triggers.cards.tell_expiring"),
+        ("digest", hours(1), "message_triggers.digest.write_due"),
         ("refunds-sweep", seconds(30), "refunds.sweeping.sweep"),
         ("dunning-steps", hours(1), "dunning.steps.ring"),
         ("charges-reconcile", hours(24), "charges.reconciling.ring"),
