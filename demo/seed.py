@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from demo.senders import add_senders
 from demo.subscriptions import add_subscriptions
 from webapp import clock, crypto, tenancy
 from webapp.config import load_settings
@@ -82,6 +83,7 @@ def seed() -> None:
         demo = db.session.scalars(select(Organisation.id).where(Organisation.slug == "demo")).one()
     with tenancy.organisation(demo):
         add_subscriptions()
+        add_senders()
 
 
 def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:

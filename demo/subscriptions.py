@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from demo.dunning import add_unpaid
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.banking import Mandate
@@ -91,6 +92,7 @@ def add_subscriptions() -> None:
             create_coupon(coupon, by=None, at=clock.now() - timedelta(days=100))
         for number, (story, client) in enumerate(zip(STORIES, _find_clients(), strict=False)):
             _tell(story, number, client, account)
+        add_unpaid(account, at=clock.now())
 
 
 def _find_clients() -> list[Client]:

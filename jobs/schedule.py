@@ -20,10 +20,12 @@ from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
+from webapp.services.dunning import steps as dunning_steps
 from webapp.services.figures import tallies
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
-from webapp.services.message_triggers import cards
+from webapp.services.message_triggers import cards, digest
+from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -60,8 +62,11 @@ TIMETABLE = (
     TimetableEntry("charges-sweep", timedelta(seconds=30), sweeping.ring),
     TimetableEntry("messages-due", timedelta(seconds=30), messages_sweeping.ring_due),
     TimetableEntry("messages-sweep", timedelta(seconds=30), messages_sweeping.sweep),
+    TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("card-expiry", timedelta(days=1), cards.tell_expiring),
+    TimetableEntry("digest", timedelta(hours=1), digest.write_due),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
+    TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

@@ -4,6 +4,7 @@ import html
 import io
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,11 +14,13 @@ from flask.testing import FlaskClient
 from jinja2 import StrictUndefined
 from sqlalchemy import select, update
 from werkzeug.datastructures import FileStorage
+from werkzeug.routing import Rule
 
 from tests.conftest import HTMX, Cast, SignIn
 from tests.factories import (
     ChargeFactory,
     ClientFactory,
+    CompanyFactory,
     ContractFactory,
     PreferenceSchemaFactory,
     ProviderAccountFactory,
@@ -32,7 +35,7 @@ from webapp.extensions import db
 from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import AmendmentKind, BankAccount, Mandate, MandateAmendment, MandateStatus
 from webapp.models.base import new_id
-from webapp.models.charges import AttemptStatus, Attention, ChargeAttempt, ChargeRun, ChargeStatus, Refund
+from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeRun, ChargeStatus, Refund
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
@@ -45,6 +48,8 @@ from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
+from webapp.services.dunning import cases
+from webapp.services.dunning import steps as dunning_steps
 from webapp.services.invoices import drafting, finalising
 from webapp.services.messages import writing
 from webapp.services.messages.preparing import Draft
@@ -76,11 +81,19 @@ def subject(cast: Cast) -> Client:
     return client
 
 
+def _built(rule: Rule, ids: Mapping[str, UUID | str]) -> tuple[str, str] | None:
+    """The rule's address; one that takes only words of its own gets « email »."""
+    try:
+        return rule.build(ids, append_unknown=False)
+    except ValueError:
+        return rule.build({**ids, "word": "email"}, append_unknown=False)
+
+
 def _visit_everything(app: Flask, browser: FlaskClient, ids: Mapping[str, UUID | str]) -> None:
     """Every page that can be got with these ids, with its tabs and its actions' forms, whole and as a fragment."""
     with app.test_request_context():
         addresses = [
-            rule.build(ids, append_unknown=False)
+            _built(rule, ids)
             for rule in app.url_map.iter_rules()
             if "GET" in (rule.methods or ()) and rule.arguments <= ids.keys() and not rule.endpoint.startswith("probe.")
         ]
@@ -187,6 +200,7 @@ def _make_files(client: Client) -> dict[str, UUID]:
     event = WebhookEvent(provider_account_id=account.id, event_id="evt_1", body=b"", error="Inconnu")
     db.session.add_all([file, event])
     db.session.flush()
+    mandate_id = _make_mandate(client, company.id)
     for cycle_no, file_id in enumerate((None, file.id)):
         subscription = SubscriptionFactory(client_id=client.id)
         charge = ChargeFactory(
@@ -201,12 +215,13 @@ def _make_files(client: Client) -> dict[str, UUID]:
             provider_account_id=account.id,
             provider=Provider.SEPA_FILE,
             bank_file_id=file_id,
+            mandate_id=None if file_id else mandate_id,
             amount=charge.amount,
             status=AttemptStatus.PROCESSING,
         )
         db.session.add(attempt)
     db.session.commit()
-    return {"file_id": file.id, "company_id": company.id, "mandate_id": _make_mandate(client, company.id)}
+    return {"file_id": file.id, "company_id": company.id, "mandate_id": mandate_id}
 
 
 def _make_mandate(client: Client, company_id: UUID) -> UUID:
@@ -229,6 +244,33 @@ def _make_mandate(client: Client, company_id: UUID) -> UUID:
     SavedPaymentMethodFactory(client_id=client.id, provider_account_id=account_id, expires_on=clock.today())
     db.session.commit()
     return mandate.id
+
+
+def _visit_message_settings(browser: FlaskClient, other_company: UUID) -> None:
+    settings = "/reglages/messages"
+    for path in (
+        "presentation",
+        f"presentation/{other_company}",
+        "textes/free",
+        "textes/free/versions/1",
+        "expediteurs",
+        f"expediteurs/{other_company}/email",
+        "adresses-bloquees",
+    ):
+        assert browser.get(f"{settings}/{path}").status_code == 200, path
+    typed = {"canal": "email", "objet": "Bonjour", "texte": "Bonjour {{ prenom }}"}
+    assert browser.post(f"{settings}/textes/free/apercu", data=typed, headers=HTMX).status_code == 200
+
+
+def _make_case() -> dict[str, UUID]:
+    """A case of dunning with a letter that waits, for the charge that was refused."""
+    charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
+    charge.first_refused_at = clock.now() - timedelta(days=10)
+    db.session.commit()
+    case = cases.review_charge(charge.id, at=clock.now())
+    assert case is not None
+    dunning_steps.carry_out_steps(at=clock.now())
+    return {"case_id": case.id, "sequence_id": case.sequence_id}
 
 
 def _visit_imports(browser: FlaskClient) -> None:
@@ -273,8 +315,9 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
-    ids |= _make_means_request(subject) | _make_message(subject)
-    words = {"word": "fichier-sepa"}
+    ids |= _make_means_request(subject) | _make_message(subject) | _make_case()
+    words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
+    other_company = CompanyFactory().id
     preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}
     steps = {"client": subject.id, "frequence": "weekly", "debut": clock.today().isoformat(), "paiement": "transfer"}
     steps |= {"libelle": "Coffret", "quantite": 1, "prix": "12,50", "tva": 20, "remise": "", "produit": "", "fin": ""}
@@ -294,6 +337,7 @@ def test_every_template_is_rendered_by_a_visit(
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
+    _visit_message_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)

@@ -15,8 +15,13 @@ from webapp.config import Settings, load_settings
 from webapp.extensions import db
 from webapp.factory import create_app
 
-SIGNED = {"webhooks.create_stripe_event", "webhooks.create_sandbox_event", "identity.end_by_provider"}
-"""Called by machines: a signature over the body stands for session and CSRF token."""
+SIGNED = {
+    "webhooks.create_stripe_event",
+    "webhooks.create_sandbox_event",
+    "message_webhooks.hear",
+    "identity.end_by_provider",
+}
+"""Called by machines: a signature over the body, or a secret in the address, stands for session and CSRF token."""
 
 LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
 """Whose address holds a secret that a client was given."""
@@ -25,7 +30,7 @@ PUBLIC = (
 )
 """Whoever adds a view here says that strangers may see it."""
 
-ALMOST = {"string": "x", "uuid": str(uuid4()), "int": 1, "path": "x"}
+ALMOST = {"string": "x", "uuid": str(uuid4()), "integer": 1, "path": "x"}
 
 
 def address_of(rule: Rule, app: Flask) -> str:

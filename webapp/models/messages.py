@@ -273,7 +273,8 @@ class MessageSender(OrganisationScoped, Identified, Timestamped, Base):
     ``from_name`` is what the client reads (of an SMS, 3 to 11 letters and digits). At most ``pace_per_minute`` leave
     in a minute. Between ``quiet_from`` and ``quiet_until`` in Paris, on Sundays and holidays, only what the client has
     just asked for leaves; both empty: at any time. ``mailbox`` is where bounces come back to, read as far as
-    ``mailbox_uid``. ``error`` is what the provider last refused the account itself with; empty once it takes messages.
+    ``mailbox_uid``. ``error`` is what the provider last refused the account itself with, at ``error_at``, until it
+    takes messages again; without ``error_at`` it is why the mailbox cannot be read.
     """
 
     __tablename__ = "message_senders"

@@ -29,6 +29,8 @@ class OutboxKind(StrEnum):
     SUBSCRIPTION_CHARGED = "subscription.charged"
     SUBSCRIPTION_CHARGE_FAILED = "subscription.charge_failed"
     CHARGE_REVERSED = "charge.reversed"
+    CHARGE_REFUNDED = "charge.refunded"
+    CHARGE_SETTLED = "charge.settled"
     SEPA_PRENOTIFICATION = "sepa.prenotification"
     INVOICE_ISSUED = "invoice.issued"
     CREDIT_NOTE_ISSUED = "credit_note.issued"
@@ -51,6 +53,8 @@ class OutboxKind(StrEnum):
             "subscription.charged": "Abonnement prélevé",
             "subscription.charge_failed": "Prélèvement refusé",
             "charge.reversed": "Prélèvement rejeté après paiement",
+            "charge.refunded": "Prélèvement remboursé ou crédité",
+            "charge.settled": "Impayé soldé ou abandonné",
             "sepa.prenotification": "Préavis de prélèvement SEPA",
             "invoice.issued": "Facture émise",
             "credit_note.issued": "Avoir émis",

@@ -90,7 +90,10 @@ TRANSITIONS: dict[SubscriptionStatus, frozenset[SubscriptionStatus]] = {
         }
     ),
     SubscriptionStatus.PAUSED: frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED}),
-    SubscriptionStatus.PAST_DUE: frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED}),
+    # Dunning pauses what is unpaid; see ``lifecycle.suspend_unpaid``.
+    SubscriptionStatus.PAST_DUE: frozenset(
+        {SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED, SubscriptionStatus.CANCELED}
+    ),
     SubscriptionStatus.CANCELED: frozenset(),
     SubscriptionStatus.EXPIRED: frozenset(),
 }

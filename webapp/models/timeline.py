@@ -64,8 +64,13 @@ class EventKind(StrEnum):
     CONSENT_GIVEN = "consent_given"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     CONSENT_REFUSED = "consent_refused"
+    DUNNING_OPENED = "dunning_opened"
+    DUNNING_STEP = "dunning_step"
+    DUNNING_DECIDED = "dunning_decided"
+    DUNNING_CLOSED = "dunning_closed"
     ADDRESS_SUPPRESSED = "address_suppressed"
     ADDRESS_LIFTED = "address_lifted"
+    MESSAGE_ANSWERED = "message_answered"
 
     @property
     def label(self) -> str:
@@ -118,8 +123,13 @@ class EventKind(StrEnum):
             "consent_given": "Consentement donné",
             "consent_withdrawn": "Consentement retiré",
             "consent_refused": "Consentement refusé",
+            "dunning_opened": "Dossier de relance ouvert",
+            "dunning_step": "Relance",
+            "dunning_decided": "Décision sur un dossier de relance",
+            "dunning_closed": "Dossier de relance clos",
             "address_suppressed": "Adresse bloquée",
             "address_lifted": "Adresse débloquée",
+            "message_answered": "Réponse du client",
         }[self.value]
 
 

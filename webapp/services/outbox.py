@@ -27,13 +27,19 @@ log = structlog.get_logger()
 
 Subscriber = Callable[[OutboxEvent], object]
 
+_REVIEW = "webapp.services.dunning.cases.review"
+_FORGET = "webapp.services.dunning.suspending.forget"
 _TRIGGERS = "webapp.services.message_triggers"
+
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.SUBSCRIPTION_CHARGED: (f"{_TRIGGERS}.subscriptions.welcome",),
-    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (f"{_TRIGGERS}.subscriptions.tell_refused",),
+    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW, f"{_TRIGGERS}.subscriptions.tell_refused"),
+    OutboxKind.CHARGE_REVERSED: (_REVIEW,),
+    OutboxKind.CHARGE_REFUNDED: (_REVIEW,),
+    OutboxKind.CHARGE_SETTLED: (_REVIEW,),
     OutboxKind.SUBSCRIPTION_PAUSED: (f"{_TRIGGERS}.subscriptions.tell_paused",),
-    OutboxKind.SUBSCRIPTION_RESUMED: (f"{_TRIGGERS}.subscriptions.tell_resumed",),
-    OutboxKind.SUBSCRIPTION_CANCELED: (f"{_TRIGGERS}.subscriptions.tell_canceled",),
+    OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
+    OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
     OutboxKind.SUBSCRIPTION_EXPIRED: (f"{_TRIGGERS}.subscriptions.tell_ended",),
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),

@@ -19,6 +19,7 @@ from webapp.models.charges import Charge, Refund
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
+from webapp.models.dunning import DunningCase
 from webapp.models.subscriptions import Subscription
 from webapp.services.clients.search import Term, fold_search, terms_of
 from webapp.services.clients.suggesting import suggest
@@ -81,7 +82,7 @@ def search_everywhere(typed: str) -> SearchResults:
 
 
 def _find_numbered(typed: str) -> list[NumberedHit]:
-    """The charge, refund, bank file or subscription of that number."""
+    """The charge, refund, bank file, subscription or case of dunning of that number."""
     code = read_code(typed)
     if code is None or code.letter not in _NUMBERED:
         return []
@@ -94,7 +95,9 @@ def _find_numbered(typed: str) -> list[NumberedHit]:
     ]
 
 
-_NUMBERED: dict[str, tuple[type[Subscription | Charge | Refund | BankFile], str, Select[*tuple[Any, ...]]]] = {
+_NUMBERED: dict[
+    str, tuple[type[Subscription | Charge | Refund | BankFile | DunningCase], str, Select[*tuple[Any, ...]]]
+] = {
     Subscription.LETTER: (
         Subscription,
         "Abonnement",
@@ -111,6 +114,11 @@ _NUMBERED: dict[str, tuple[type[Subscription | Charge | Refund | BankFile], str,
         select(Refund.charge_id, Client.last_name, Client.first_name)
         .join(Charge, linked(Charge, Refund.charge_id))
         .join(Charge.client),
+    ),
+    DunningCase.LETTER: (
+        DunningCase,
+        "Dossier de relance",
+        select(DunningCase.id, Client.last_name, Client.first_name).join(DunningCase.client),
     ),
     BankFile.LETTER: (BankFile, "Fichier bancaire", select(BankFile.id, BankFile.collected_on)),
 }

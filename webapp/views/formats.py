@@ -118,6 +118,12 @@ def _written_day(value: str) -> str:
     return "/".join(reversed(value.split("-")))
 
 
+def _written_money(value: str) -> str:
+    """An amount with the code of its currency (24.00 EUR) as it is written in France."""
+    number, _, currency = value.partition(" ")
+    return money(Decimal(number), currency)
+
+
 _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in ClientStatus}
 
 FIELD_LABELS = {
@@ -178,6 +184,12 @@ FIELD_LABELS = {
     "charge_amount": "Montant",
     "invoice": "Facture",
     "credited": "Crédité",
+    "case": "Dossier",
+    "case_amount": "Montant dû",
+    "case_status": "État du dossier",
+    "step": "Étape",
+    "case_action": "Décision",
+    "until": "Jusqu’au",
 }
 
 _SHOWN: dict[str, Callable[[str], str]] = {
@@ -187,6 +199,10 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "cancels_on": _written_day,
     "ends_on": _written_day,
     "anchor_date": _written_day,
+    "until": _written_day,
+    "case_amount": _written_money,
+    "charge_amount": _written_money,
+    "credited": _written_money,
     "recurring_amount": lambda value: amount(Decimal(value)),
     "planned_amount": lambda value: amount(Decimal(value)),
     "setup_fee": lambda value: amount(Decimal(value)),

@@ -18,6 +18,7 @@ PAGES: dict[str, Callable[[UUID], str]] = {
     "P": lambda row_id: url_for("charge.show", charge_id=row_id),
     "R": lambda row_id: url_for("charge.show", charge_id=row_id),
     "B": lambda row_id: url_for("bank_files.show", file_id=row_id),
+    "I": lambda row_id: url_for("dunning_case.show", case_id=row_id),
 }
 """Where each kind of number leads; all but subscriptions are for those who handle charges."""
 

@@ -58,6 +58,17 @@ def test_what_has_not_left_can_be_cancelled(desk: Desk, status: MessageStatus) -
 
 
 @pytest.mark.parametrize("status", MessageStatus)
+def test_what_is_true_no_longer_does_not_leave(desk: Desk, status: MessageStatus) -> None:
+    message = put(desk, status)
+    is_waiting = status in (MessageStatus.QUEUED, MessageStatus.HELD)
+    assert deciding.withdraw(message.subject_id, [MessageKind.SATISFACTION], at=NOW) == set()
+    assert deciding.withdraw(message.subject_id, [message.kind], at=NOW) == ({message.id} if is_waiting else set())
+    assert desk.status(message) is (MessageStatus.CANCELED if is_waiting else status)
+    is_leaving = status in (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+    assert message.expires_at == (NOW if is_leaving else None), "it does not leave a second time"
+
+
+@pytest.mark.parametrize("status", MessageStatus)
 def test_only_an_unknown_fate_can_be_considered_sent(desk: Desk, status: MessageStatus) -> None:
     message = put(desk, status)
     if status is MessageStatus.UNKNOWN:

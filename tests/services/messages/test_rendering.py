@@ -299,7 +299,7 @@ def test_an_sms_has_ten_parts_at_most() -> None:
 
 
 def test_what_a_form_sends_is_cleaned() -> None:
-    assert cleaned(" a\r\nb\0 ", "x  \r\ny\rz\t\n\ud800\u202e\n") == ("a\nb", "x\ny\nz")
+    assert cleaned(" a\r\nb\0 ", "\r\nx  \r\ny\rz\t\n\ud800\u202e\n") == ("a\nb", "\nx\ny\nz")
 
 
 def test_every_example_is_of_its_type() -> None:

@@ -52,9 +52,9 @@ def test_a_sender_is_opened_and_found_again(company: Company) -> None:
 
 def test_an_empty_secret_stays_as_it_was(company: Company) -> None:
     save(company)
-    sender = save(company, credentials=SMTP | {"password": "", "host": "autre.verger.example"})
+    sender = save(company, credentials=SMTP | {"password": "", "username": "toi"})
     assert sender.credentials_in_clear()["password"] == "secret"
-    assert sender.credentials_in_clear()["host"] == "autre.verger.example"
+    assert sender.credentials_in_clear()["username"] == "toi"
     assert db.session.query(MessageSender).count() == 1
 
 

@@ -53,5 +53,5 @@ def test_a_formal_notice_says_what_the_law_wants() -> None:
     kind = KINDS[MessageKind.FORMAL_NOTICE]
     filled = fill(kind, Channel.LETTER, SHIPPED[kind.code, Channel.LETTER], example_variables(kind))
     words = to_plain_text(filled.body).replace("\u00a0", " ")
-    for wanted in ("vous mettons en demeure", "1344", "1231", "84,20 €", "12 décembre 2026", "taux légal", "U-31"):
+    for wanted in ("vous mettons en demeure", "1344", "1231", "84,20 €", "12 décembre 2026", "taux légal", "I-31"):
         assert wanted in words

@@ -99,6 +99,7 @@ def test_the_table_says_what_the_domain_rules_say() -> None:
         ("paused", "active"),
         ("paused", "canceled"),
         ("past_due", "active"),
+        ("past_due", "paused"),  # by dunning
         ("past_due", "canceled"),
     }
 

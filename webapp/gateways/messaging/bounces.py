@@ -11,7 +11,7 @@ hearsay.
 import imaplib
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -99,11 +99,11 @@ class Mailbox:
 
 def read_mailbox(
     credentials: Mapping[str, str], *, after: Position | None, limit: int, since: date | None = None
-) -> Iterator[Read]:
+) -> Generator[Read, None, None]:
     """Mails that came after a position, in their order, at most ``limit`` of them.
 
     Without a position, or where the mailbox counts anew, it begins at the first mail, or at the first of the day
-    ``since``; what was told before may then be told again. Raises MailboxError.
+    ``since``; what was told before may then be told again. To close it ends the conversation. Raises MailboxError.
     """
     with _opened(Mailbox.of(credentials)) as (server, validity):
         known = after.uid if after and after.uid_validity == validity else 0
@@ -295,12 +295,11 @@ def _kind_of_failure(text: str) -> MessageEventKind:
 
 def _of_words(message: Message, ours: str | None, at: datetime) -> Iterator[ProviderEvent]:
     """A report in words, of which there are many dialects."""
-    for_now, for_good = all_failures(message)
+    _for_now, for_good = all_failures(message)  # what is only late is still under way
     text = words(_head(message, "Subject"))
     is_full = _FULL.search(_text(message)) is not None
-    for failed in sorted(for_now | for_good):
-        is_hard = failed in for_good and not is_full
-        kind = MessageEventKind.BOUNCED_HARD if is_hard else MessageEventKind.BOUNCED_SOFT
+    kind = MessageEventKind.BOUNCED_SOFT if is_full else MessageEventKind.BOUNCED_HARD
+    for failed in sorted(for_good):
         if failed.isascii() and (address := _address(failed.decode("ascii"))):
             yield ProviderEvent(None, ours, kind, at, address, text)
 

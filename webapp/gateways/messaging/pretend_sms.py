@@ -81,5 +81,5 @@ def read_webhook(body: bytes) -> list[ProviderEvent]:
         told: dict[str, Any] = orjson.loads(body)
         kind, at = _EVENTS[told["event"]], datetime.fromisoformat(told["at"]).astimezone(UTC)
         return [ProviderEvent(str(told["id"]), None, kind, at, str(told["to"]), str(told["text"]))]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise WebhookBodyError(f"{type(error).__name__}: {error}") from error

@@ -18,6 +18,8 @@ CREDENTIAL_FIELDS: dict[MessageProvider, tuple[Field, ...]] = {
 """What the settings form asks for, of each provider. Where the pretend one is comes from the environment."""
 EMAIL_PROVIDERS = (MessageProvider.SMTP, MessageProvider.BREVO)
 SMS_PROVIDERS = (MessageProvider.BREVO, MessageProvider.OVH, MessageProvider.PRETEND_SMS)
+WEBHOOK_PROVIDERS = frozenset({MessageProvider.BREVO, MessageProvider.PRETEND_SMS})
+"""Those that tell by webhook what became of messages."""
 
 _sms_sandbox_url = ""
 

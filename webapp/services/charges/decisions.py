@@ -205,6 +205,7 @@ def give_up(charge_id: UUID, *, reason: str, by: User, at: datetime) -> Charge:
         charge.explanation = reason
         db.session.flush()
         effects.go_on_if_clear(charge, subscription, at=at, by=by)
+        effects.tell_settled(charge, at=at)
         tell(charge, Decision.GIVE_UP, reason, by=by, at=at)
     return charge
 

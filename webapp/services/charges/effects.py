@@ -93,8 +93,11 @@ def settle_paid(
     invoice. ``is_told`` where the provider's setting released shipping
     before the payment was confirmed.
     """
+    was_owed = charge.first_refused_at or charge.status in OWED or charge.attention or charge.is_supplement
     move(charge, ChargeStatus.SUCCEEDED, at=at)
     set_attention(charge, None, at=at)
+    if was_owed:
+        tell_settled(charge, at=at)
     if charge.is_supplement:
         return
     advance(charge, subscription)
@@ -200,6 +203,7 @@ def settle_refund(
             leave_refund_to_person(charge, "", at=at)
     elif charge.attention in ENDED_BY_REFUND:
         _take_off_list(charge, at=at)
+    _tell(OutboxKind.CHARGE_REFUNDED, charge, {}, at=at)
 
 
 def _restate_waived(charge: Charge, invoice: Invoice) -> None:
@@ -222,6 +226,7 @@ def settle_refund_failure(charge: Charge, failure: Payment, *, refund: Refund | 
         leave_refund_to_person(charge, FAILED.format(reason=failure.reason), at=at)
     elif charge.attention is Attention.CREDIT_NOTE:
         _take_off_list(charge, at=at)
+    _tell(OutboxKind.CHARGE_REFUNDED, charge, {}, at=at)
     _tell_client(charge, failure, refund, at=at)
 
 
@@ -277,6 +282,11 @@ def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
     """Tell that the cycle was charged; a supplement is none."""
     if not charge.is_supplement:
         _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
+
+
+def tell_settled(charge: Charge, *, at: datetime) -> None:
+    """Tell that what was owed of the charge has changed: paid after all, given up, or credited in part."""
+    _tell(OutboxKind.CHARGE_SETTLED, charge, {}, at=at)
 
 
 def find_told(charges: Iterable[Charge]) -> set[UUID]:

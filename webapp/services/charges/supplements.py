@@ -8,6 +8,7 @@ from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, ChargeStatus
+from webapp.models.money import Totals
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import due, sweeping
 from webapp.services.invoices import drafting
@@ -17,14 +18,22 @@ from webapp.services.subscriptions.terms import Line, totals_of
 
 
 def ask(
-    subscription: Subscription, cause_id: UUID, lines: Sequence[Line], *, since: date, until: date, at: datetime
+    subscription: Subscription,
+    cause_id: UUID,
+    lines: Sequence[Line],
+    *,
+    since: date,
+    until: date,
+    at: datetime,
+    total: Totals | None = None,
 ) -> Charge:
     """Ask for ``lines``, which pay for the days from ``since`` to ``until`` (excluded), in the caller's transaction.
 
     The sweeper takes it up at once; without means of payment, or where the client pays by other means, it waits for a
-    person as a cycle does.
+    person as a cycle does. ``total`` is what the lines come to where that is a part of something with totals of its
+    own.
     """
-    total = totals_of(lines)
+    total = total or totals_of(lines)
     paid_by = load_means([subscription])[subscription.id]
     status, attention, explanation = due.stand(subscription, total.with_tax, paid_by, at=at)
     charge = Charge(

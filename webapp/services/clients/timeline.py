@@ -65,7 +65,7 @@ _KINDS = {
     ),
     EventFilter.SUBSCRIPTIONS: tuple(kind for kind in EventKind if kind.value.startswith("subscription_")),
     EventFilter.CHARGES: tuple(
-        kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_"))
+        kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_", "dunning_"))
     ),
     EventFilter.CONSENTS: tuple(kind for kind in EventKind if kind.value.startswith("consent_")),
 }

@@ -1,6 +1,6 @@
 """What pages show of requests: those of a client, one of them, and what a new one may be for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -60,24 +60,30 @@ def describe(request: MeansRequest) -> AskedFor:
     return AskedFor(*db.session.execute(_ASKED.where(MeansRequest.id == request.id)).one())
 
 
-def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
-    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
-    statement = select(MeansRequest).where(
-        MeansRequest.charge_id == charge_id,
-        MeansRequest.takes_payment,
-        MeansRequest.status.in_(OPEN),
-        MeansRequest.expires_at > at,
-    )
-    request = db.session.scalar(
-        statement.order_by(MeansRequest.id.desc()).limit(1).options(undefer(MeansRequest.token))
-    )
-    return links.giving_means(request.token_in_clear()) if request else None
-
-
 def list_saved(client_id: UUID) -> Sequence[SavedPaymentMethod]:
     """What providers keep for the client, the latest first."""
     statement = select(SavedPaymentMethod).where(SavedPaymentMethod.client_id == client_id)
     return db.session.scalars(statement.order_by(SavedPaymentMethod.created_at.desc(), SavedPaymentMethod.id)).all()
+
+
+def load_payment_links(charge_ids: Collection[UUID], *, at: datetime) -> dict[UUID, str]:
+    """Where clients may pay these charges now: the links of requests that are open and take the payment, by charge."""
+    statement = select(MeansRequest).where(
+        MeansRequest.charge_id.in_(charge_ids),
+        MeansRequest.takes_payment,
+        MeansRequest.status.in_(OPEN),
+        MeansRequest.expires_at > at,
+    )
+    return {
+        request.charge_id: links.giving_means(request.token_in_clear())
+        for request in db.session.scalars(statement.order_by(MeansRequest.id).options(undefer(MeansRequest.token)))
+        if request.charge_id is not None
+    }
+
+
+def find_payment_link(charge_id: UUID, *, at: datetime) -> str | None:
+    """The link by which a client pays the charge now; None where nobody asked for that, or it is over."""
+    return load_payment_links([charge_id], at=at).get(charge_id)
 
 
 class PageAccount(NamedTuple):

@@ -19,6 +19,7 @@ from webapp.services.messages.composing import FILES_LIMIT, TOO_BIG
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.preparing import Attachment, Draft
 from webapp.services.messages.rendering import Text
+from webapp.services.messages.syntax import as_typed
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -42,11 +43,18 @@ def list_companies() -> Sequence[Company]:
     return db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)).all()
 
 
-def find_text(company_id: UUID, kind: MessageKind, channel: Channel, *, at: datetime) -> Text:
-    """The text to begin with; empty where there is none."""
+def find_text(client_id: UUID, company_id: UUID, kind: MessageKind, channel: Channel, *, at: datetime) -> Text:
+    """The text to begin with, the client's name and the rest filled in; empty where there is none.
+
+    Raises NotFoundError.
+    """
     wanted = (kind, channel, company_id)
     found = templates.load_in_use([wanted], at=at).get(wanted)
-    return found.text if found else Text("", "")
+    if found is None:
+        return Text("", "")
+    written = WrittenMessage(company_id=company_id, kind=kind, channel=channel, text=found.text)
+    text = fill(client_id, written)
+    return Text(text.subject, text.body if channel is Channel.SMS else as_typed(text.body))
 
 
 def has_sender(company_id: UUID, channel: Channel) -> bool:

@@ -1,6 +1,6 @@
 """What people decide about messages that do not go on by themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,15 @@ from sqlalchemy.orm import undefer
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
-from webapp.models.messages import Channel, HeldReason, Message, MessageEvent, MessageEventKind, MessageStatus
+from webapp.models.messages import (
+    Channel,
+    HeldReason,
+    Message,
+    MessageEvent,
+    MessageEventKind,
+    MessageKind,
+    MessageStatus,
+)
 from webapp.services.messages import preparing
 from webapp.services.messages.preparing import Attachment, Draft
 from webapp.services.messages.rendering import Text
@@ -43,6 +51,31 @@ def cancel(message_id: UUID, *, at: datetime, by: User | None) -> Message:
         )
         _tell(message, CANCELED, by=by, at=at)
         return message
+
+
+def withdraw(subject_id: UUID, kinds: Collection[MessageKind], *, at: datetime) -> set[UUID]:
+    """What these messages about something say is true no longer: cancel those that have not left; returns their ids.
+
+    One that is leaving now, or did perhaps, does not leave again by itself.
+    """
+    about = select(Message).where(
+        Message.subject_id == subject_id,
+        Message.kind.in_(kinds),
+        Message.status.in_((*_WAITING, MessageStatus.SENDING, MessageStatus.UNKNOWN)),
+    )
+    canceled = set()
+    with transaction():
+        for message in _lock_all(about.order_by(Message.id).with_for_update()):
+            if message.status in _WAITING:
+                _move(message, MessageStatus.CANCELED, "")
+                _tell(message, CANCELED, by=None, at=at)
+                canceled.add(message.id)
+            else:
+                message.expires_at = at
+    return canceled
+
+
+_WAITING = (MessageStatus.QUEUED, MessageStatus.HELD)
 
 
 def consider_sent(message_id: UUID, *, at: datetime, by: User | None) -> Message:

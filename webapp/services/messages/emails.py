@@ -13,7 +13,7 @@ from markupsafe import Markup
 from webapp.gateways.messaging.protocol import InlineImage
 from webapp.services import pdf
 from webapp.services.messages.frames import Frame
-from webapp.services.messages.markdown import to_html, to_plain_text
+from webapp.services.messages.markdown import to_html_and_plain_text
 from webapp.services.messages.syntax import Text
 
 FOLDER = Path(__file__).parent / "print"
@@ -34,12 +34,16 @@ class EmailParts(NamedTuple):
 def to_email(filled: Text, frame: Frame, *, unsubscribe_url: str | None = None) -> EmailParts:
     """The parts of an e-mail; with ``unsubscribe_url`` its foot says how to stop them."""
     page = _page(frame, has_unsubscribe=unsubscribe_url is not None)
-    body = _IN_BODY.inline_fragment(to_html(filled.body), _style("email_body.css", frame.colour))
+    html, text = to_html_and_plain_text(filled.body)
+    body = _IN_BODY.inline_fragment(html, _style("email_body.css", frame.colour))
     pieces = {SUBJECT_HERE: escape(filled.subject), BODY_HERE: body, ADDRESS_HERE: escape(unsubscribe_url or "")}
-    html = "".join(pieces.get(piece, piece) for piece in page)
     logo = frame.logo
     images = (InlineImage(LOGO_CID, logo.content_type, logo.content),) if logo else ()
-    return EmailParts(to_plain_text(filled.body) + _plain_foot(frame, unsubscribe_url), html, images)
+    return EmailParts(
+        text=text + _plain_foot(frame, unsubscribe_url),
+        html="".join(pieces.get(piece, piece) for piece in page),
+        inline=images,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -119,7 +119,7 @@ _DUNNING = (
     ),
     _date("date_limite", "À payer avant le", "12 décembre 2026"),
     _PAYMENT_LINK,
-    _text("numero_dossier", "Numéro du dossier", "U-31"),
+    _text("numero_dossier", "Numéro du dossier", "I-31"),
 )
 
 _ALL = (

@@ -1,10 +1,12 @@
 """The body of an e-mail or letter: from Markdown to HTML that is safe to show, and to plain text."""
 
 import re
+from collections.abc import Sequence
 from itertools import chain
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 _TAGS = frozenset(
@@ -13,8 +15,7 @@ _TAGS = frozenset(
 _SCHEMES = frozenset({"http", "https", "mailto", "tel"})
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS),
-    attributes={"a": {"href", "title"}, "ol": {"start"}, "th": {"style"}, "td": {"style"}},
-    filter_style_properties={"text-align"},
+    attributes={"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}},
     url_schemes=set(_SCHEMES),
     url_relative="deny",
     link_rel="noopener noreferrer",
@@ -22,17 +23,34 @@ _CLEANER = nh3.Cleaner(
 _ABSOLUTE = re.compile(r"(?:https?://|mailto:|tel:)\S", re.IGNORECASE)
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
 _MARKDOWN.validateLink = lambda url: _ABSOLUTE.match(url) is not None  # type: ignore[method-assign]
+_ALIGNED = re.compile(r'style="text-align:(left|right|center)"')
+"""How a column of a table is aligned. It becomes an attribute: our pages allow no styles on elements."""
 _RULE = "-" * 40
 
 
 def to_html(markdown: str) -> str:
     """Sanitised HTML: links only to http, https, mailto and tel; no images, no HTML of the writer's own."""
-    return _CLEANER.clean(_MARKDOWN.render(markdown))
+    return _html(_MARKDOWN.parse(markdown))
 
 
 def to_plain_text(markdown: str) -> str:
     """The same words without marks: links as « text (address) », each row of a table on a line."""
-    return "\n".join(_blocks(SyntaxTreeNode(_MARKDOWN.parse(markdown)))) + "\n"
+    return _plain_text(_MARKDOWN.parse(markdown))
+
+
+def to_html_and_plain_text(markdown: str) -> tuple[str, str]:
+    """Both, of a text that is read once."""
+    tokens = _MARKDOWN.parse(markdown)
+    return _html(tokens), _plain_text(tokens)
+
+
+def _html(tokens: Sequence[Token]) -> str:
+    html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return _CLEANER.clean(_ALIGNED.sub(r'align="\1"', html))
+
+
+def _plain_text(tokens: Sequence[Token]) -> str:
+    return "\n".join(_blocks(SyntaxTreeNode(tokens))) + "\n"
 
 
 def _blocks(parent: SyntaxTreeNode) -> list[str]:

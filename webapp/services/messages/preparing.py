@@ -31,6 +31,7 @@ from webapp.models.messages import (
 )
 from webapp.models.organisations import Company
 from webapp.services.consents import listing as consents
+from webapp.services.contact import readable_phone
 from webapp.services.messages import rendering, senders, suppressing, templates
 from webapp.services.messages.kinds import KINDS, Kind
 from webapp.services.messages.rendering import Text, WrongTextError
@@ -204,7 +205,7 @@ def _load_companies(ids: Iterable[UUID]) -> dict[UUID, dict[str, object]]:
     return {
         company.id: {
             "societe": company.name,
-            "societe_telephone": company.phone or "",
+            "societe_telephone": readable_phone(company.phone),
             "societe_email": company.email or "",
         }
         for company in companies

@@ -44,7 +44,7 @@ LONGEST_BODY = {Channel.EMAIL: 20_000, Channel.LETTER: 20_000, Channel.SMS: 2_00
 LONGEST_FILLED = 100_000
 MOST_PARTS = 10
 """As many SMS may one message take."""
-_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n|\Z)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _SPACES_KEPT = re.compile(r"[ \t\r\n\f\v\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _UNKEEPABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _QUOTES = re.compile(r"«[ \u00a0\u202f]?|[ \u00a0\u202f]?»")
@@ -77,8 +77,8 @@ class SmsSize(NamedTuple):
 
 def cleaned(subject: str, body: str) -> Text:
     """What a form sent, fit to be kept: line ends are « \\n », signs that cannot be kept or seen are left out."""
-    unified = _LINE_END.sub("\n", body)
-    return Text(_UNKEEPABLE.sub("", subject).strip(), _UNKEEPABLE.sub("", unified).strip())
+    lines = [_UNKEEPABLE.sub("", line).rstrip() for line in _LINE_END.split(body)]
+    return Text(_UNKEEPABLE.sub("", subject).strip(), "\n".join(lines).rstrip())
 
 
 def check(kind: Kind, channel: Channel, text: Text) -> None:

@@ -4,23 +4,26 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy import func, select
+from sqlalchemy.orm import undefer
 
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import messaging
 from webapp.gateways.messaging import CREDENTIAL_FIELDS, EMAIL_PROVIDERS, SMS_PROVIDERS, Field, bounces
 from webapp.models.base import new_id
-from webapp.models.messages import Channel, MessageProvider, MessageSender
+from webapp.models.messages import Channel, Message, MessageProvider, MessageSender
 from webapp.models.organisations import Company
 from webapp.services.contact import clean_text, normalise_email
 from webapp.transactions import transaction
 
 QUIET_FROM, QUIET_UNTIL = time(20), time(8)
+CHANNELS = (Channel.EMAIL, Channel.SMS)
+NO_COMPANY = "Cette société n’existe pas ou plus."
 LONGEST_VALUE = 500
 LONGEST_NAME = 100
 FASTEST = 10_000
@@ -59,10 +62,36 @@ def load_active(company_ids: Collection[UUID]) -> dict[tuple[UUID, Channel], Mes
     return {(sender.company_id, sender.channel): sender for sender in db.session.scalars(active)}
 
 
-def list_senders() -> Sequence[MessageSender]:
-    """Every sender of the organisation, company by company."""
-    statement = select(MessageSender).options(joinedload(MessageSender.company))
-    return db.session.scalars(statement.order_by(MessageSender.company_id, MessageSender.channel)).all()
+class Place(NamedTuple):
+    """A company and a channel, the sender that is there, and when its provider was last asked to take a message."""
+
+    company: Company
+    channel: Channel
+    sender: MessageSender | None
+    last_used_at: datetime | None
+
+
+def list_places() -> list[Place]:
+    """Every company with both channels, the usual company first; two statements."""
+    companies = db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)).all()
+    last_used_at = select(func.max(Message.called_at)).where(Message.sender_id == MessageSender.id).scalar_subquery()
+    senders = {
+        (sender.company_id, sender.channel): (sender, at)
+        for sender, at in db.session.execute(select(MessageSender, last_used_at))
+    }
+    return [
+        Place(company, channel, *senders.get((company.id, channel), (None, None)))
+        for company in companies
+        for channel in CHANNELS
+    ]
+
+
+def find_place(company_id: UUID, channel: Channel) -> Place:
+    """The place of one sender. Raises NotFoundError for a company of another organisation."""
+    company = db.session.scalar(select(Company).where(Company.id == company_id))
+    if company is None:
+        raise NotFoundError(NO_COMPANY)
+    return Place(company, channel, find_sender(company_id, channel), None)
 
 
 def find_sender(company_id: UUID, channel: Channel) -> MessageSender | None:
@@ -86,6 +115,7 @@ def save_sender(company_id: UUID, channel: Channel, fields: SenderFields) -> Mes
         sender = find_sender(company_id, channel)
         is_same = sender is not None and sender.provider is fields.provider
         known = sender.credentials_in_clear() if sender and is_same else {}
+        _refuse_secrets_elsewhere(fields, known)
         known_mailbox = sender.mailbox_in_clear() if sender else {}
         if sender is None:
             sender = MessageSender(
@@ -100,10 +130,19 @@ def save_sender(company_id: UUID, channel: Channel, fields: SenderFields) -> Mes
         return sender
 
 
+def _refuse_secrets_elsewhere(fields: SenderFields, known: Mapping[str, str]) -> None:
+    """A password that was written down for one server is not sent to another."""
+    if fields.credentials.get("host", "").strip() == known.get("host", ""):
+        return
+    for field in CREDENTIAL_FIELDS[fields.provider]:
+        if field.is_secret and known.get(field.name) and not fields.credentials.get(field.name, "").strip():
+            raise InvalidInputError("Le serveur change\u202f: écrivez-le à nouveau.", field=f"credentials.{field.name}")
+
+
 def _lock_company(company_id: UUID) -> None:
     """Two people who open the same sender wait for each other."""
     if db.session.scalar(select(Company.id).where(Company.id == company_id).with_for_update()) is None:
-        raise NotFoundError("Cette société n’existe pas ou plus.")
+        raise NotFoundError(NO_COMPANY)
 
 
 def _set(sender: MessageSender, fields: SenderFields, channel: Channel) -> None:

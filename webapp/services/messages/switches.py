@@ -37,7 +37,7 @@ def why_always_on(kind: MessageKind) -> str | None:
     if kind in BY_HAND:
         return "Il n’est écrit que par un collègue\u202f: rien ne part tout seul."
     if KINDS[kind].must_arrive:
-        return "Une séquence de relance ne peut rien faire sans l’écrire au client\u202f: il ne s’arrête pas."
+        return "Une relance ne suspend ni ne résilie rien sans l’avoir écrit au client\u202f: il ne s’arrête pas."
     return None
 
 

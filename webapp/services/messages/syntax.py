@@ -71,6 +71,12 @@ def to_markdown_literal(value: object) -> str:
     return str(value).translate(_LITERALLY)
 
 
+def as_typed(markdown: str) -> str:
+    """A filled text as somebody would have typed it: what values hold is read as Markdown from then on."""
+    return _ENTITY.sub(lambda entity: chr(int(entity[1])), markdown)
+
+
+_ENTITY = re.compile(r"&#(\d{1,3});")
 _LITERALLY = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_{}[]<>()#+-.!|~&=:\"'@$^"}
 
 

@@ -276,6 +276,7 @@ def _lock(invoice_id: UUID) -> tuple[Charge, Invoice]:
 def _waive_charge(charge: Charge, invoice: Invoice, amount: Decimal, *, by: User, at: datetime) -> None:
     """The charge asks for so much less, and for nothing where nothing remains."""
     charge.waived = min(charge.waived + amount, charge.amount)
+    effects.tell_settled(charge, at=at)
     if invoice.balance > 0 or charge.status is ChargeStatus.CANCELED:
         return
     effects.move(charge, ChargeStatus.CANCELED, at=at)

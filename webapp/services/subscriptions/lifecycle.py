@@ -45,6 +45,7 @@ _TOLD: dict[tuple[SubscriptionStatus, SubscriptionStatus], tuple[EventKind, Outb
     (PAUSED, ACTIVE): (EventKind.SUBSCRIPTION_RESUMED, OutboxKind.SUBSCRIPTION_RESUMED),
     (PAST_DUE, ACTIVE): (EventKind.SUBSCRIPTION_RECOVERED, OutboxKind.SUBSCRIPTION_RECOVERED),
     (ACTIVE, PAUSED): (EventKind.SUBSCRIPTION_PAUSED, OutboxKind.SUBSCRIPTION_PAUSED),
+    (PAST_DUE, PAUSED): (EventKind.SUBSCRIPTION_PAUSED, OutboxKind.SUBSCRIPTION_PAUSED),
     (ACTIVE, PAST_DUE): (EventKind.SUBSCRIPTION_PAST_DUE, OutboxKind.SUBSCRIPTION_PAST_DUE),
     (ACTIVE, EXPIRED): (EventKind.SUBSCRIPTION_EXPIRED, OutboxKind.SUBSCRIPTION_EXPIRED),
 } | {
@@ -94,6 +95,16 @@ def pause(
         changes = {"resume_on": [None, resume_on.isoformat()]} if resume_on else {}
         change_status(subscription, PAUSED, reason=reason, by=by, at=at, changes=changes)
     return subscription
+
+
+def suspend_unpaid(subscription_id: UUID, *, by: User | None, at: datetime) -> bool:
+    """Pause what is owed for, until dunning or a person resumes it; returns whether it charged or could have."""
+    with transaction():
+        subscription = find_for_update(subscription_id)
+        if subscription.status not in (ACTIVE, PAST_DUE):
+            return False
+        change_status(subscription, PAUSED, reason=UNPAID, by=by, at=at)
+    return True
 
 
 def resume(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscription:

@@ -20,6 +20,7 @@ from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
+from webapp.services.dunning.listing import find_badge
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.messages import listing as messages
@@ -28,6 +29,7 @@ from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
+from webapp.views.dunning.listing import may_open
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read
 
@@ -78,7 +80,10 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     }
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
-    return render_template("clients/show.html", **values, **_around(values["client"], came_from))
+    around = _around(values["client"], came_from)
+    badge = find_badge(client_id)
+    may_open_case = badge is not None and may_open(values["client"])
+    return render_template("clients/show.html", **values, **around, dunning=badge, may_open_case=may_open_case)
 
 
 def _payments(client: Client) -> dict[str, Any]:

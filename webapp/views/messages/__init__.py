@@ -1,5 +1,5 @@
-"""Messages: all of them, one of them, letters to be posted, and writing to a client."""
+"""Messages: all of them, one of them, letters to be posted, writing to a client, and what providers tell us."""
 
-from webapp.views.messages import letters, listing, page, writing
+from webapp.views.messages import letters, listing, page, webhooks, writing
 
-BLUEPRINTS = (listing.bp, page.bp, letters.bp, writing.bp)
+BLUEPRINTS = (listing.bp, page.bp, letters.bp, writing.bp, webhooks.bp)

@@ -46,6 +46,7 @@ def index() -> ResponseReturnValue:
             "messages/index.html",
             **values,
             held=listing.count_held(),
+            may_set_up=current_user().has_role(Role.ADMIN),
             letters=sum(listing.count_letters().values()),
             kind_choices=[("", "Tous les genres"), *((kind.code.value, kind.label) for kind in KINDS.values())],
             channel_choices=[("", "Tous les moyens"), *((channel.value, channel.label) for channel in Channel)],

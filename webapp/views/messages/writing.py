@@ -54,7 +54,7 @@ def new(client_id: UUID) -> ResponseReturnValue:
     client = find_client(client_id)
     chosen = _read_choice(request.args, client)
     company_id = chosen.company_id or by_hand.list_companies()[0].id
-    text = by_hand.find_text(company_id, chosen.kind, chosen.channel, at=clock.now())
+    text = by_hand.find_text(client_id, company_id, chosen.kind, chosen.channel, at=clock.now())
     return _page(client, chosen, {"subject": text.subject, "body": text.body, "envoi": str(new_id())})
 
 

@@ -63,7 +63,7 @@ def actions_of(subscription: Subscription) -> list[SubscriptionAction]:
     status = subscription.status
     allowed = {
         SubscriptionAction.ACTIVATE: status is SubscriptionStatus.PENDING,
-        SubscriptionAction.PAUSE: subscription.can_become(SubscriptionStatus.PAUSED),
+        SubscriptionAction.PAUSE: status is SubscriptionStatus.ACTIVE,
         SubscriptionAction.RESUME: status is SubscriptionStatus.PAUSED,
         SubscriptionAction.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
         SubscriptionAction.KEEP: subscription.cancel_at_period_end,
