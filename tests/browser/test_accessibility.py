@@ -83,7 +83,7 @@ PAGES = (
 def charged(synced: World, sign_in: SignIn) -> World:
     """The product after the charges of its demo organisation were run once."""
     with synced.database() as connection:
-        if connection.execute("SELECT FROM charges WHERE attention = 'refused' LIMIT 1").fetchone() is not None:
+        if connection.execute("SELECT FROM charge_runs WHERE finished_at IS NOT NULL LIMIT 1").fetchone() is not None:
             return synced
     page = sign_in("manager.nord", at="/prelevements")
     page.get_by_test_id("charges-run-button").click()

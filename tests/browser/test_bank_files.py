@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.test_accessibility import findings
-from tests.browser.world import World
+from tests.browser.world import World, eventually
 
 
 def open_account(page: Page) -> None:
@@ -39,12 +39,25 @@ def sell_by_mandate(page: Page) -> None:
     expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
 
 
+def tell_clients(page: Page) -> None:
+    """The first look for a file writes the notices of debits that wait; they leave by e-mail."""
+    page.goto("/prelevements/fichiers")
+    page.get_by_role("button", name="Préparer un fichier").click()
+    expect(page.get_by_role("alert")).to_contain_text("Aucun prélèvement ne peut être présenté")
+
+    def everybody_is_told() -> bool:
+        page.goto("/prelevements/fichiers")
+        return page.get_by_test_id("untold-debit").count() == 0
+
+    eventually(everybody_is_told)
+
+
 def test_a_debit_goes_to_the_bank_and_comes_back(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("admin")
     open_account(page)
     sell_by_mandate(page)
 
-    page.goto("/prelevements/fichiers")
+    tell_clients(page)
     expect(page.get_by_test_id("waiting-debit")).to_have_count(1)
     shot(page, "bank-files")
     page.get_by_role("button", name="Préparer un fichier").click()

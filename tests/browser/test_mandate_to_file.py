@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.test_accessibility import findings
-from tests.browser.test_bank_files import open_account
+from tests.browser.test_bank_files import open_account, tell_clients
 from tests.browser.test_mandates import SIZES
 from tests.browser.world import World
 
@@ -40,6 +40,7 @@ def write_down(page: Page, name: str) -> str:
     """A client with an account and a mandate to be signed; the address of the mandate."""
     page.goto("/clients/nouveau")
     page.get_by_label("Nom", exact=True).fill(name)
+    page.get_by_label("E-mail", exact=True).fill(f"{name.lower()}@example.org")
     page.get_by_label("IBAN").fill("FR76 3000 6000 0112 3456 7890 189")
     page.get_by_role("button", name="Créer").click()
     page.get_by_test_id("tab-paiements").click()
@@ -96,7 +97,7 @@ def sell(page: Page) -> None:
 
 def put_into_file(page: Page) -> str:
     """The file's text."""
-    page.goto("/prelevements/fichiers")
+    tell_clients(page)
     page.get_by_role("button", name="Préparer un fichier").click()
     page.get_by_role("button", name="Générer le fichier").click()
     with page.expect_download() as download:
