@@ -18,6 +18,7 @@ from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
+from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -79,6 +80,7 @@ def sweep(as_json: bool) -> None:
         "outbox": outbox.sweep(at=at),
         "webhooks": webhooks.sweep(at=at),
         "means_requests": looking.sweep(at=at),
+        "messages": messages_sweeping.sweep(at=at),
         "bank_files": files.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
