@@ -1,11 +1,16 @@
 """Debits by bank file, all by hand in the browser: the account, the file, its way to the bank, a return; no command."""
 
+from datetime import date, timedelta
+from email.utils import parsedate_to_datetime
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World, eventually
+from webapp.clock import PARIS
+from webapp.services.bank_files.banking_days import first_banking_day
 
 
 def open_account(page: Page) -> None:
@@ -39,9 +44,19 @@ def sell_by_mandate(page: Page) -> None:
     expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
 
 
+def next_banking_day(page: Page) -> date:
+    """As the product's own clock has it."""
+    now = parsedate_to_datetime(page.request.get("/connexion").headers["date"])
+    return first_banking_day(now.astimezone(PARIS).date() + timedelta(days=1))
+
+
 def tell_clients(page: Page) -> None:
-    """The first look for a file writes the notices of debits that wait; they leave by e-mail."""
+    """The first look for a file writes the notices of debits that wait; they leave by e-mail.
+
+    It is for a day so near that no debit was announced for it.
+    """
     page.goto("/prelevements/fichiers")
+    page.get_by_label("Date de prélèvement").fill(next_banking_day(page).isoformat())
     page.get_by_role("button", name="Préparer un fichier").click()
     expect(page.get_by_role("alert")).to_contain_text("Aucun prélèvement ne peut être présenté")
 
