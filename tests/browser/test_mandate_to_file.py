@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -40,7 +41,7 @@ def write_down(page: Page, name: str) -> str:
     """A client with an account and a mandate to be signed; the address of the mandate."""
     page.goto("/clients/nouveau")
     page.get_by_label("Nom", exact=True).fill(name)
-    page.get_by_label("E-mail", exact=True).fill(f"{name.lower()}@example.org")
+    page.get_by_label("E-mail", exact=True).fill(f"{uuid4().hex}@example.org")
     page.get_by_label("IBAN").fill("FR76 3000 6000 0112 3456 7890 189")
     page.get_by_role("button", name="Créer").click()
     page.get_by_test_id("tab-paiements").click()
