@@ -32,8 +32,8 @@ from webapp.models.clients import Client
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender
 from webapp.models.organisations import Company
 from webapp.services.messages import preparing, rendering, sending, templates, writing
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.kinds import KINDS
-from webapp.services.messages.preparing import Draft
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 WRITING_LIMIT, SENDING_LIMIT = 3.0, 1.5

@@ -252,6 +252,12 @@ def upgrade() -> None:
         ["organisation_id", "sender_id", "not_before", "id"],
         postgresql_where=sa.text("status = 'queued' AND sender_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_messages_expires",
+        "messages",
+        ["expires_at"],
+        postgresql_where=sa.text("status = 'queued' AND expires_at IS NOT NULL"),
+    )
     op.create_index("ix_messages_kind", "messages", ["organisation_id", "kind", "id"])
     op.create_index("ix_messages_lease", "messages", ["lease_until"], postgresql_where=sa.text("status = 'sending'"))
     op.create_index(

@@ -111,7 +111,9 @@ class World:
             tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
             connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
         Redis.from_url(self.redis_url).flushdb()
-        subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment, check=True)
+        # The demo's senders are those of the servers that run.
+        outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
+        subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
 
     def has_prospects(self) -> bool:
         """Whether a synchronisation has brought clients in."""

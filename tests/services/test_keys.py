@@ -28,7 +28,7 @@ from webapp.services import keys
 from webapp.services.bank_files.files import read_content
 from webapp.services.clients import banking, identity_card
 from webapp.services.messages import suppressing, writing
-from webapp.services.messages.preparing import Draft
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
 from webapp.services.winleadplus import runs
 

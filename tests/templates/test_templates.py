@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from jinja2 import StrictUndefined
 from sqlalchemy import select, update
 from werkzeug.datastructures import FileStorage
-from werkzeug.routing import Rule
 
 from tests.conftest import HTMX, Cast, SignIn
 from tests.factories import (
@@ -52,7 +51,7 @@ from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.invoices import drafting, finalising
 from webapp.services.messages import writing
-from webapp.services.messages.preparing import Draft
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
 from webapp.services.providers.accounts import save_account
 from webapp.services.subscriptions import scheduling
@@ -81,19 +80,11 @@ def subject(cast: Cast) -> Client:
     return client
 
 
-def _built(rule: Rule, ids: Mapping[str, UUID | str]) -> tuple[str, str] | None:
-    """The rule's address; one that takes only words of its own gets « email »."""
-    try:
-        return rule.build(ids, append_unknown=False)
-    except ValueError:
-        return rule.build({**ids, "word": "email"}, append_unknown=False)
-
-
 def _visit_everything(app: Flask, browser: FlaskClient, ids: Mapping[str, UUID | str]) -> None:
     """Every page that can be got with these ids, with its tabs and its actions' forms, whole and as a fragment."""
     with app.test_request_context():
         addresses = [
-            _built(rule, ids)
+            rule.build(ids, append_unknown=False)
             for rule in app.url_map.iter_rules()
             if "GET" in (rule.methods or ()) and rule.arguments <= ids.keys() and not rule.endpoint.startswith("probe.")
         ]

@@ -405,6 +405,11 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         ),
         Index("ix_messages_called", "organisation_id", "sender_id", "called_at"),
         Index("ix_messages_lease", "lease_until", postgresql_where=text("status = 'sending'")),
+        Index(
+            "ix_messages_expires",
+            "expires_at",
+            postgresql_where=text("status = 'queued' AND expires_at IS NOT NULL"),
+        ),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("user_id", "users"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),

@@ -116,6 +116,22 @@ class TestAnnouncing:
         assert notices.announce_due(at=NOW) == 0
         assert len(messages()) == 1
 
+    def test_a_notice_that_could_not_leave_in_time_is_written_anew_for_a_later_day(
+        self, account: ProviderAccount, make_debit: MakeDebit
+    ) -> None:
+        make_debit(is_told=False)
+        notices.announce_due(at=NOW)
+        [late] = messages()
+        late.status, late.held_reason = MessageStatus.HELD, HeldReason.TOO_LATE
+        db.session.commit()
+        later = NOW + timedelta(days=20)
+        assert notices.announce_due(at=later) == 1
+        assert notices.announce_due(at=later) == 0
+        assert [event["collect_on"] for event in events()] == ["2026-12-15", "2027-01-04"]
+        [debit] = waiting(account)
+        assert debit.notice is not None
+        assert debit.notice.id != late.id
+
     def test_a_supplement_is_announced_by_itself_and_once(
         self, account: ProviderAccount, make_debit: MakeDebit
     ) -> None:

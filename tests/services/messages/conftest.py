@@ -27,7 +27,7 @@ from webapp.models.messages import (
 )
 from webapp.models.organisations import Company
 from webapp.services.messages import sending, sweeping, writing
-from webapp.services.messages.preparing import Draft
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
 
 TEXT = Text("Bonjour {{ prenom }}", "Un mot pour **{{ nom_complet }}**.")

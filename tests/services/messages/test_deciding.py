@@ -1,5 +1,6 @@
 """What people decide: cancel, send again, consider sent, take up what was held; and every transition there is."""
 
+from datetime import timedelta
 from itertools import product
 from uuid import uuid4
 
@@ -183,3 +184,20 @@ def test_a_registered_number_that_is_none_posts_nothing(desk: Desk, number: str)
     with pytest.raises(InvalidInputError, match="recommandé"):
         letters.mark_posted([letter.id], registered={letter.id: number}, at=NOW, by=None)
     assert desk.status(letter) is MessageStatus.QUEUED
+
+
+def test_what_is_of_no_use_any_more_is_not_sent_after_all(desk: Desk, mail: MailServer) -> None:
+    desk.sender.is_active = False
+    held = desk.write(expires_at=NOW + timedelta(days=1))
+    desk.sender.is_active = True
+    db.session.flush()
+    later = NOW + timedelta(days=2)
+    assert deciding.send_again(held.id, at=later, by=None).held_reason is HeldReason.TOO_LATE
+    assert deciding.release_held(HeldReason.TOO_LATE, at=later, by=None) == (0, 1)
+    unknown = put(desk, MessageStatus.UNKNOWN)
+    unknown.expires_at = NOW
+    db.session.commit()
+    with pytest.raises(MessageStateError, match="passée"):
+        deciding.send_again(unknown.id, at=later, by=None)
+    desk.send()
+    assert mail.accepted() == []

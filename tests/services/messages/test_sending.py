@@ -24,7 +24,7 @@ from webapp.models.messages import (
 )
 from webapp.services.consents.recording import ConsentFields, record
 from webapp.services.messages import claiming, deciding, recording, suppressing
-from webapp.services.messages.preparing import Attachment
+from webapp.services.messages.drafts import Attachment
 from webapp.services.messages.rendering import Text
 from webapp.transactions import transaction
 

@@ -24,7 +24,7 @@ from webapp.models.messages import (
     address_purpose,
 )
 from webapp.services.consents.recording import ConsentFields, record
-from webapp.services.messages import suppressing, writing
+from webapp.services.messages import drafts, suppressing, writing
 from webapp.services.messages.rendering import Text
 
 
@@ -110,7 +110,7 @@ def test_values_survive_until_a_held_message_is_filled_in(desk: Desk) -> None:
         MessageKind.DUNNING_REMINDER, variables={"montant_du": Decimal("84.20"), "impayes": rows, "date_limite": None}
     )
     kept = message.content_in_clear()["draft"]["variables"]
-    assert {name: writing.preparing.unpack(value) for name, value in kept.items()} == {
+    assert {name: drafts.unpack(value) for name, value in kept.items()} == {
         "montant_du": Decimal("84.20"),
         "impayes": rows,
         "date_limite": None,
@@ -118,11 +118,11 @@ def test_values_survive_until_a_held_message_is_filled_in(desk: Desk) -> None:
 
 
 def test_writing_many_takes_as_many_statements_as_writing_two(desk: Desk) -> None:
-    drafts = [desk.draft(client_id=each.id) for each in factories.ClientFactory.create_batch(40)]
+    written = [desk.draft(client_id=each.id) for each in factories.ClientFactory.create_batch(40)]
     with recorded_queries() as two:
-        writing.write_many(drafts[:2], at=NOW)
+        writing.write_many(written[:2], at=NOW)
     with recorded_queries() as many:
-        writing.write_many(drafts, at=NOW)
+        writing.write_many(written, at=NOW)
     assert len(many) == len(two) <= 9
 
 

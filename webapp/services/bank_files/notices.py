@@ -37,7 +37,7 @@ from webapp.models.base import linked
 from webapp.models.charges import Charge, ChargeAttempt
 from webapp.models.clients import Client
 from webapp.models.identity import User
-from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.models.messages import Channel, HeldReason, Message, MessageKind, MessageStatus
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
@@ -163,7 +163,10 @@ def _next_cycle(subscription: Subscription, amount: Decimal) -> _Due:
 
 
 def announce_waiting(*, at: datetime) -> int:
-    """Announce what waits for a bank file and nobody announced in time, or for another amount; how many notices."""
+    """Announce what waits for a bank file and was not announced, in vain or for another amount; how many notices.
+
+    In vain is a notice that could not leave before the day that it names.
+    """
     announced = 0
     while done := _announce_waiting_batch(at=at):
         announced += done
@@ -172,9 +175,14 @@ def announce_waiting(*, at: datetime) -> int:
 
 def _announce_waiting_batch(*, at: datetime) -> int:
     """Read once more under the lock: what another one announced in the meantime is known by then."""
-    unannounced = _waiting().where(
-        ~select(OutboxEvent.id).where(is_of_charge()).correlate(Charge, ChargeAttempt).exists()
+    is_announced = (
+        select(OutboxEvent.id)
+        .outerjoin(Message, _is_notice())
+        .where(is_of_charge(), Message.held_reason.is_distinct_from(HeldReason.TOO_LATE))
+        .correlate(Charge, ChargeAttempt)
+        .exists()
     )
+    unannounced = _waiting().where(~is_announced)
     some = unannounced.with_only_columns(Charge.id).order_by(Charge.id).limit(BATCH)
     with transaction():
         locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()

@@ -72,8 +72,8 @@ def _zip_holding(member: str) -> Callable[[bytes], bool]:
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 return member in archive.namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            return False  # no archive, or one of a version that zipfile does not read (its NotImplementedError)
+        except (zipfile.BadZipFile, ValueError, RuntimeError):
+            return False  # no archive, or one of a kind that zipfile does not read, which it calls a RuntimeError
 
     return is_kind
 

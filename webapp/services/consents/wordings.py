@@ -15,11 +15,11 @@ from webapp.models.consents import ConsentPurpose, ConsentWording
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
 from webapp.services.contact import clean_text
+from webapp.services.effective_days import start_of_effect
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
 LENGTHS = range(20, 2001)
-LAST_YEAR = 2199
 _MANY = 500
 SHIPPED = {
     ConsentPurpose.PROSPECTION_PHONE: "J’accepte d’être appelé(e) au téléphone pour recevoir des offres commerciales de"
@@ -92,7 +92,7 @@ def publish(
 
     ``seen_version`` is the newest that its writer saw. Raises InvalidInputError, naming the field; NewerWordingError.
     """
-    text, active_from = clean_text(written), _checked_start(active_on, at=at)
+    text, active_from = clean_text(written), start_of_effect(active_on, at=at)
     if len(text) not in LENGTHS:
         raise InvalidInputError(
             f"Écrivez un texte de {LENGTHS[0]} à {LENGTHS[-1]} caractères\u202f: c’est lui que le client accepte.",
@@ -118,15 +118,6 @@ def publish(
         db.session.add(wording)
         db.session.flush()
     return wording
-
-
-def _checked_start(active_on: date | None, *, at: datetime) -> datetime:
-    today = at.astimezone(clock.PARIS).date()
-    if active_on is None or active_on == today:
-        return at
-    if active_on < today or active_on.year > LAST_YEAR:
-        raise InvalidInputError("Un texte prend effet aujourd’hui ou plus tard.", field="active_on")
-    return clock.start_of(active_on)
 
 
 def _shipped(purpose: ConsentPurpose, came_at: datetime) -> ConsentWording:

@@ -16,8 +16,8 @@ from webapp.models.messages import Channel, Message, MessageKind
 from webapp.models.organisations import Company
 from webapp.services.messages import preparing, rendering, senders, templates, writing
 from webapp.services.messages.composing import FILES_LIMIT, TOO_BIG
+from webapp.services.messages.drafts import Attachment, Draft
 from webapp.services.messages.kinds import KINDS
-from webapp.services.messages.preparing import Attachment, Draft
 from webapp.services.messages.rendering import Text
 from webapp.services.messages.syntax import as_typed
 from webapp.tenancy import current_organisation_id

@@ -12,7 +12,6 @@ from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.messages import (
-    Channel,
     HeldReason,
     Message,
     MessageEvent,
@@ -20,9 +19,7 @@ from webapp.models.messages import (
     MessageKind,
     MessageStatus,
 )
-from webapp.services.messages import preparing
-from webapp.services.messages.preparing import Attachment, Draft
-from webapp.services.messages.rendering import Text
+from webapp.services.messages import drafts, preparing
 from webapp.services.messages.writing import ring
 from webapp.transactions import transaction
 
@@ -148,44 +145,18 @@ def _move(message: Message, status: MessageStatus, refusal: str) -> None:
 
 def _prepare_again(messages: Sequence[Message], *, at: datetime) -> None:
     """Address each as if it were written now; words that had been filled in stay as they are."""
-    drafts = [_draft(message, at) for message in messages]
-    rows = preparing.prepare(drafts, ids=[message.id for message in messages], at=at)
-    for message, draft, row in zip(messages, drafts, rows, strict=True):
+    sources = [drafts.restore(message) for message in messages]
+    rows = preparing.prepare(sources, ids=[message.id for message in messages], at=at)
+    for message, draft, row in zip(messages, sources, rows, strict=True):
         if message.status is not MessageStatus.HELD and row["held_reason"]:
             raise MessageStateError(f"{row['held_reason'].label} Corrigez, puis réessayez.")
         for column in _REPLACED if draft.words is None else _REPLACED - {"template_id"}:
             setattr(message, column, row[column])
-        message.expires_at, message.resend_until, message.attempts = draft.expires_at, None, 0
+        message.resend_until, message.attempts = None, 0
         message.fence += 1
 
 
 _REPLACED = frozenset("channel template_id sender_id status held_reason to to_index content not_before error".split())
-
-
-def _draft(message: Message, at: datetime) -> Draft:
-    """What the message was written from where it was never filled in; else with the words that it has."""
-    content = message.content_in_clear()
-    kept: dict[str, Any] | None = content.get("draft")
-    return Draft(
-        kind=message.kind,
-        company_id=message.company_id,
-        subject_id=message.subject_id,
-        occasion="",
-        variables={name: preparing.unpack(value) for name, value in kept["variables"].items()} if kept else {},
-        client_id=message.client_id,
-        user_id=message.user_id,
-        channel=_wanted_channel(kept) if kept else message.channel,
-        text=Text(*kept["text"]) if kept and kept["text"] else None,
-        words=None if kept else Text(content["subject"], content["body"]),
-        reply_to=content.get("reply_to"),
-        attachments=tuple(Attachment(source, UUID(each)) for source, each in message.attachments.get("files", [])),
-        is_asked_for=message.is_asked_for,
-        expires_at=message.expires_at if message.expires_at and message.expires_at > at else None,
-    )
-
-
-def _wanted_channel(kept: dict[str, Any]) -> Channel | None:
-    return Channel(kept["channel"]) if kept["channel"] else None
 
 
 def _tell(message: Message, text: str, *, by: User | None, at: datetime) -> None:
@@ -194,4 +165,3 @@ def _tell(message: Message, text: str, *, by: User | None, at: datetime) -> None
             message_id=message.id, at=at, kind=MessageEventKind.DECIDED, text=text, user_id=by.id if by else None
         )
     )
-    db.session.flush()

@@ -4,10 +4,8 @@ In sets: so many statements, however many drafts. Nothing is written here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -33,52 +31,12 @@ from webapp.models.organisations import Company
 from webapp.services.consents import listing as consents
 from webapp.services.contact import readable_phone
 from webapp.services.messages import rendering, senders, suppressing, templates
+from webapp.services.messages.drafts import Draft, pack
 from webapp.services.messages.kinds import KINDS, Kind
 from webapp.services.messages.rendering import Text, WrongTextError
 
-AttachmentSource = Literal["invoice", "document"]
 _GRAVEST = (HeldReason.NO_ADDRESS, HeldReason.SUPPRESSED, HeldReason.NO_CONSENT, HeldReason.NO_SENDER)
 """Of several channels that cannot be used, the one that lacks least is waited for."""
-
-
-class Attachment(NamedTuple):
-    """A file that travels along: an invoice, printed when the message leaves, or a document of the client."""
-
-    source: AttachmentSource
-    id: UUID
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A message to be written: to a client, or to a colleague (``user_id``).
-
-    ``subject_id`` is what it is about; with the kind and the ``occasion`` it makes the key of which there is one
-    message at most. ``variables`` are those of the kind: text, Decimal, int, date, a list of rows, or None for what is
-    not there. ``channel`` empty: the first of the kind's that can be used. ``text`` is filled in where the template
-    would be; ``words`` were filled in before. After ``expires_at`` it is of no use. ``is_asked_for``: somebody waits
-    for it, at any hour.
-    """
-
-    kind: MessageKind
-    company_id: UUID
-    subject_id: UUID
-    occasion: str
-    variables: Mapping[str, object]
-    client_id: UUID | None = None
-    user_id: UUID | None = None
-    channel: Channel | None = None
-    text: Text | None = None
-    words: Text | None = None
-    reply_to: str | None = None
-    attachments: tuple[Attachment, ...] = ()
-    not_before: datetime | None = None
-    expires_at: datetime | None = None
-    is_asked_for: bool = False
-
-    @property
-    def key(self) -> str:
-        """What is written at most once."""
-        return f"{self.kind}:{self.subject_id}:{self.occasion}"
 
 
 class Recipient(NamedTuple):
@@ -271,12 +229,13 @@ def _row(
     organisation_id = tenancy.current_organisation_id()
     template = None if draft.text or draft.words else texts.get((draft.kind, way.channel, draft.company_id))
     text, error = _filled(draft, way, context, draft.text or (template.text if template else None))
-    held = HeldReason.WRONG_TEXT if error else way.held
+    is_late = draft.expires_at is not None and draft.expires_at <= at
+    held = HeldReason.WRONG_TEXT if error else HeldReason.TOO_LATE if is_late else way.held
     content: dict[str, Any] = {"subject": text.subject, "body": text.body}
     if draft.reply_to:
         content["reply_to"] = draft.reply_to
     if held and not draft.words:  # what it takes to fill it in again
-        content["draft"] = _pack(draft)
+        content["draft"] = pack(draft)
     return {
         "organisation_id": organisation_id,
         "id": message_id,
@@ -336,35 +295,3 @@ def fill_text(draft: Draft) -> Text:
     if draft.text is None:
         raise ValueError("the draft brings no text")
     return _fill(draft, draft.channel or KINDS[draft.kind].channels[0], draft.text, _load_context([draft]))
-
-
-def _pack(draft: Draft) -> dict[str, Any]:
-    """What a held message keeps of its draft, in its sealed content."""
-    return {
-        "channel": draft.channel,
-        "text": list(draft.text) if draft.text else None,
-        "variables": {name: _packed(value) for name, value in draft.variables.items()},
-    }
-
-
-def _packed(value: object) -> object:
-    match value:
-        case Decimal():
-            return {"decimal": str(value)}
-        case date():
-            return {"date": value.isoformat()}
-        case list():
-            return [{name: _packed(cell) for name, cell in row.items()} for row in value]
-    return value
-
-
-def unpack(packed: object) -> Any:
-    """The value that ``_packed`` wrote down."""
-    match packed:
-        case {"decimal": str(text)}:
-            return Decimal(text)
-        case {"date": str(text)}:
-            return date.fromisoformat(text)
-        case list():
-            return [{name: unpack(cell) for name, cell in row.items()} for row in packed]
-    return packed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import DateTime, Integer, String, Uuid, bindparam, text, update
+from sqlalchemy import DateTime, Integer, String, Uuid, bindparam, text, tuple_, update
 
 from webapp.extensions import db
 from webapp.gateways.messaging import UNREACHABLE, Accepted, Outcome, RefusalKind, Refused, Unknown, honoured_for
@@ -135,9 +135,8 @@ def _follow(finished: Finished, sender: MessageSender, *, at: datetime) -> None:
 def put_back(claims: list[Claim]) -> None:
     """Give up messages that nobody was asked to take, in the caller's transaction: they wait as before."""
     back = update(Message).where(
-        Message.id.in_([claim.message_id for claim in claims]),
+        tuple_(Message.id, Message.fence).in_([(claim.message_id, claim.fence) for claim in claims]),
         Message.status == MessageStatus.SENDING,
-        Message.called_at.is_(None),
     )
     db.session.execute(
         back.values(status=MessageStatus.QUEUED, lease_until=None).execution_options(synchronize_session=False)

@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import joinedload
 
-from webapp import clock
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.identity import User
 from webapp.models.messages import Channel, MessageKind, MessageTemplate
 from webapp.models.organisations import Company
+from webapp.services.effective_days import start_of_effect
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.rendering import Text, check, cleaned
 from webapp.services.messages.texts import SHIPPED
@@ -28,7 +28,6 @@ from webapp.transactions import transaction
 
 FROM_THE_START = datetime(2000, 1, 1, tzinfo=UTC)
 """Since when a text that ships is in use: whatever the organisation does, it did not do before."""
-LAST_YEAR = 2199
 _MANY = 200
 
 Place = tuple[MessageKind, Channel, UUID]
@@ -194,7 +193,7 @@ def save(
         raise NotFoundError
     written = cleaned("" if channel is Channel.SMS else text.subject, text.body)
     check(KINDS[kind], channel, written)
-    active_from = _checked_start(active_on, at=at)
+    active_from = start_of_effect(active_on, at=at)
     with transaction():
         _lock_texts()
         _check_company(company_id)
@@ -224,15 +223,6 @@ def save(
         db.session.add(version)
         db.session.flush()
     return version
-
-
-def _checked_start(active_on: date | None, *, at: datetime) -> datetime:
-    today = at.astimezone(clock.PARIS).date()
-    if active_on is None or active_on == today:
-        return at
-    if active_on < today or active_on.year > LAST_YEAR:
-        raise InvalidInputError("Un texte prend effet aujourd’hui ou plus tard.", field="active_on")
-    return clock.start_of(active_on)
 
 
 def _check_company(company_id: UUID | None) -> None:

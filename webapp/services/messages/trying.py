@@ -4,28 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
-
-from webapp.errors import DomainError
-from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.identity import User
-from webapp.models.messages import SUBJECT_LENGTH, Channel, Message, MessageKind
-from webapp.services.messages import preparing, writing
+from webapp.models.messages import Channel, Message, MessageKind
+from webapp.services.messages import preparing, trials
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.emails import EmailParts
 from webapp.services.messages.frames import find_frame
 from webapp.services.messages.kinds import COMMON, KINDS
-from webapp.services.messages.preparing import Draft
 from webapp.services.messages.rendering import Text, cleaned, example_variables, to_email
-from webapp.transactions import transaction
 
 UNSUBSCRIBE_EXAMPLE = "https://crm.example/desabonnement/…"
-MARK = "[Essai] "
 _OF_COMPANY = frozenset(variable.name for variable in COMMON if variable.name.startswith("societe"))
-
-
-class SwitchedOffError(DomainError):
-    """The company does not want this kind to be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,24 +60,5 @@ def to_trial_email(trial: Trial) -> EmailParts:
 
 
 def send_trial(trial: Trial, *, by: User, at: datetime) -> Message:
-    """Send it to oneself by e-mail; what cannot leave is held, with its reason.
-
-    Raises WrongTextError, SwitchedOffError.
-    """
-    filled = fill_trial(trial)
-    with transaction():
-        draft = Draft(
-            kind=trial.kind,
-            company_id=trial.company_id,
-            subject_id=by.id,
-            occasion=f"essai.{new_id()}",
-            variables={},
-            user_id=by.id,
-            channel=Channel.EMAIL,
-            words=Text((MARK + filled.subject)[:SUBJECT_LENGTH], filled.body),
-            is_asked_for=True,
-        )
-        message_id = writing.write(draft, at=at, by=by.id)
-        if message_id is None:
-            raise SwitchedOffError("Cette société n’envoie pas ce message\u202f: reprenez-le d’abord.")
-        return db.session.scalars(select(Message).where(Message.id == message_id)).one()
+    """Send it to oneself. Raises WrongTextError; see ``trials.send``."""
+    return trials.send(trial.kind, trial.company_id, fill_trial(trial), by=by, at=at)

@@ -11,7 +11,7 @@ from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.messages import Message, MessageStatus
 from webapp.services.messages import preparing, switches
-from webapp.services.messages.preparing import Attachment, Draft
+from webapp.services.messages.drafts import Attachment, Draft
 from webapp.transactions import transaction
 
 __all__ = ["JOB", "Attachment", "Draft", "write", "write_many"]

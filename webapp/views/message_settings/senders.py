@@ -16,7 +16,7 @@ from webapp.gateways.messaging.bounces import CREDENTIALS as MAILBOX_FIELDS
 from webapp.models.identity import Role
 from webapp.models.messages import Channel, MessageProvider, MessageSender
 from webapp.security import current_user, requires
-from webapp.services.messages import sender_trials, senders
+from webapp.services.messages import senders, trials
 from webapp.services.messages.senders import Place, SenderFields
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -72,7 +72,7 @@ def check(company_id: UUID, channel_word: str) -> ResponseReturnValue:
 @limiter.limit(CHECK_LIMIT, key_func=_requester)
 def send_trial(company_id: UUID) -> ResponseReturnValue:
     """An e-mail to oneself."""
-    message = sender_trials.send_trial(company_id, by=current_user(), at=clock.now())
+    message = trials.try_sender(company_id, by=current_user(), at=clock.now())
     if message.held_reason:
         toast("error", f"L’essai ne part pas. {message.held_reason.label}")
     else:

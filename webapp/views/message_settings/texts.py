@@ -21,7 +21,8 @@ from webapp.services.messages.kinds import KINDS, Kind, Variable
 from webapp.services.messages.rendering import Text, WrongTextError
 from webapp.services.messages.templates import NewerTextError, Versions
 from webapp.services.messages.texts import channels_of
-from webapp.services.messages.trying import SwitchedOffError, Trial
+from webapp.services.messages.trials import SwitchedOffError
+from webapp.services.messages.trying import Trial
 from webapp.services.search import Hit, search_everywhere
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import IMPOSSIBLE_DAY, has_impossible_day, read, read_day

@@ -31,6 +31,7 @@ def show(message_id: UUID) -> ResponseReturnValue:
         to=message.to_in_clear(),
         events=listing.list_events(message_id),
         may_cancel=message.can_become(MessageStatus.CANCELED),
+        is_late=message.expires_at is not None and message.expires_at <= clock.now(),
         is_unknown=message.status is MessageStatus.UNKNOWN,
     )
 
