@@ -6,6 +6,7 @@ Called when the demo subscriptions are made; each case is lived through day by d
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -13,11 +14,13 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus, RefusalClass
 from webapp.models.clients import Client
+from webapp.models.messages import Channel, Message, MessageStatus
 from webapp.models.money import totals
 from webapp.models.providers import ProviderAccount
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import effects
 from webapp.services.dunning import cases, steps
+from webapp.services.messages import letters
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
@@ -25,6 +28,9 @@ from webapp.services.subscriptions.means import PaymentFields
 from webapp.services.subscriptions.terms import plain_line
 
 NOON = 12
+POSTED_AFTER = 30
+"""Of those who owe for longer, in days, the letters were posted."""
+REGISTERED_NO = "1A 200 000 0000 1"
 
 
 class Unpaid(NamedTuple):
@@ -70,7 +76,20 @@ def _tell(story: Unpaid, client: Client, account: ProviderAccount, *, at: dateti
     charge = _refused_charge(story, subscription, account, at=refused_at)
     cases.review_charge(charge.id, at=refused_at)
     for day in range(story.days_ago):
-        steps.carry_out_steps(at=refused_at + timedelta(days=day + 1, hours=-1))
+        steps_at = refused_at + timedelta(days=day + 1, hours=-1)
+        steps.carry_out_steps(at=steps_at)
+        _leave(charge.client_id, posts=story.days_ago > POSTED_AFTER, at=steps_at)
+
+
+def _leave(client_id: UUID, *, posts: bool, at: datetime) -> None:
+    """What was written that day has left that day: nothing of the past is sent when the demo begins."""
+    waiting = select(Message).where(Message.client_id == client_id, Message.status == MessageStatus.QUEUED)
+    for message in db.session.scalars(waiting).all():
+        if message.channel is not Channel.LETTER:
+            message.status, message.sent_at = MessageStatus.SENT, at
+        elif posts:
+            letters.mark_posted([message.id], registered={message.id: REGISTERED_NO}, at=at, by=None)
+    db.session.flush()
 
 
 def _refused_charge(story: Unpaid, subscription: Subscription, account: ProviderAccount, *, at: datetime) -> Charge:

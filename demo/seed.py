@@ -82,8 +82,8 @@ def seed() -> None:
     with tenancy.across_organisations():
         demo = db.session.scalars(select(Organisation.id).where(Organisation.slug == "demo")).one()
     with tenancy.organisation(demo):
-        add_subscriptions()
         add_senders()
+        add_subscriptions()
 
 
 def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:

@@ -453,6 +453,12 @@ class Message(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         primaryjoin=lambda: linked(User, Message.written_by_id), viewonly=True
     )
 
+    @property
+    def status_label(self) -> str:
+        """The word for how it stands: a letter is posted, the others are sent."""
+        waits_for_post = self.channel is Channel.LETTER and self.status is MessageStatus.QUEUED
+        return "À poster" if waits_for_post else self.status.label
+
     def can_become(self, status: MessageStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
         return status in TRANSITIONS[self.status]
