@@ -176,3 +176,11 @@ def test_a_body_that_names_our_own_places_stays_as_it_is() -> None:
     email = to_email(Text("corps-ici", "objet-ici adresse-ici"), FRAME)
     assert "<title>corps-ici</title>" in email.html
     assert "objet-ici adresse-ici" in email.html
+
+
+def test_cells_of_a_table_name_their_colour_in_both_themes() -> None:
+    """Programs that drop the doctype let a table inherit none: sums would be black on black."""
+    html = to_email(Text("Bonjour", "| Montant |\n|---|\n| 42,10 € |"), FRAME).html
+    cell = html[html.rindex("<td", 0, html.index("42,10")) : html.index("42,10")]
+    assert "color: #1f2933" in cell.replace("color:#", "color: #")
+    assert ".body td { color: #e4e7eb !important; }" in html
