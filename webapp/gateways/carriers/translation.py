@@ -49,7 +49,6 @@ def _imported() -> Library:
     from loguru import logger  # noqa: PLC0415
 
     before = ssl._create_default_https_context, PIL.ImageFile.LOAD_TRUNCATED_IMAGES
-    logger.disable("karrio")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it stands on PyPDF2, which has another name now
