@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from demo.sms_gateway import Gateway
 from tests import factories
@@ -20,6 +21,7 @@ from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.gateways.messaging import pretend_sms, smtp
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.models.timeline import TimelineEvent
 from webapp.services.messages import claiming, sending, sweeping
 from webapp.services.messages.rendering import Text
 
@@ -105,6 +107,8 @@ def test_killed_workers_send_no_e_mail_twice_and_forget_none(mortal: Desk, mail:
         assert all(arrived[str(each)] or stands[each] is MessageStatus.UNKNOWN for each in usual), fatal
         assert arrived[str(notice)] >= 1, fatal
         assert stands[notice] is MessageStatus.SENT, fatal
+        told = Counter(db.session.scalars(select(TimelineEvent.message_id).where(TimelineEvent.message_id.in_(stands))))
+        assert told == {each: 1 for each, status in stands.items() if status is MessageStatus.SENT}, fatal
         unknown += sum(status is MessageStatus.UNKNOWN for status in stands.values())
     assert killed >= POINTS - 1, "nearly every point is reached"
     assert 2 <= unknown <= POINTS, "one message at most of each worker is left to a person"

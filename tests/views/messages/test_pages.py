@@ -228,3 +228,24 @@ def test_a_message_for_later_says_when_it_leaves(client: FlaskClient, desk: Desk
     message = desk.write(not_before=NOW + timedelta(days=1))
     assert clock.now() >= NOW
     assert "Part au plus tôt" in client.get(f"/messages/{message.id}").text
+
+
+def test_the_client_s_activities_tell_what_left_with_its_text_one_click_away(
+    client: FlaskClient, outsider_client: FlaskClient, desk: Desk
+) -> None:
+    address = f"/clients/{desk.client.id}?onglet=activites&genre=messages"
+    message = desk.write()
+    desk.send()
+    with recorded_queries() as one:
+        page = client.get(address).text
+    assert page.count('data-kind="message_sent"') == 1
+    assert f'href="/messages/{message.id}"' in page
+    assert "E-mail · Envoyé" in " ".join(page.split())
+    assert "Un mot pour" in client.get(f"/messages/{message.id}").text
+    for _ in range(5):
+        desk.write()
+    desk.send()
+    with recorded_queries() as many:
+        assert client.get(address).text.count('data-kind="message_sent"') == 6
+    assert len(many) == len(one)
+    assert outsider_client.get(address).status_code == 404

@@ -19,7 +19,7 @@ from webapp.models.messages import (
     MessageKind,
     MessageStatus,
 )
-from webapp.services.messages import drafts, preparing
+from webapp.services.messages import drafts, preparing, telling
 from webapp.services.messages.writing import ring
 from webapp.transactions import transaction
 
@@ -84,6 +84,7 @@ def consider_sent(message_id: UUID, *, at: datetime, by: User | None) -> Message
         _move(message, MessageStatus.SENT, "")
         message.sent_at, message.error = message.called_at or at, None
         _tell(message, CONSIDERED_SENT, by=by, at=at)
+        telling.tell([message.id], at=at, by=by.id if by else None)
         return message
 
 

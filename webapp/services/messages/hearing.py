@@ -38,7 +38,7 @@ from webapp.models.messages import (
 from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.consents.recording import ConsentFields, record
-from webapp.services.messages import suppressing
+from webapp.services.messages import suppressing, telling
 from webapp.services.messages.kinds import KINDS
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -108,8 +108,11 @@ def hear_events(company_id: UUID, events: Sequence[ProviderEvent], *, at: dateti
     messages = _lock(set(named.values()))
     told = [_Told(event, messages[named[number]]) for number, event in enumerate(events) if number in named]
     fresh = _keep(told)
+    before = {message.id: message.status for message in messages.values()}
     for each in fresh:
         _move(each, at=at, is_final=is_final)
+    news = [each for each in messages.values() if telling.is_news(before[each.id], each.status)]
+    telling.tell([message.id for message in news], at=at)
     _suppress(fresh, at=at)
     _unsubscribe(fresh, at=at)
     _tell_answers(fresh, at=at)
@@ -286,7 +289,13 @@ def _tell_answers(fresh: Iterable[_Told], *, at: datetime) -> None:
         today = at.astimezone(clock.PARIS).date()
         db.session.add(Task(client_id=client_id, title=ANSWERED, due_on=today, user_id=user_id, created_at=at))
         db.session.add_all(
-            TimelineEvent(client_id=client_id, kind=EventKind.MESSAGE_ANSWERED, at=min(event.at, at), body=event.text)
+            TimelineEvent(
+                client_id=client_id,
+                message_id=message.id,
+                kind=EventKind.MESSAGE_ANSWERED,
+                at=min(event.at, at),
+                body=event.text,
+            )
             for event, message in answers
             if message.client_id == client_id
         )

@@ -11,6 +11,7 @@ from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.messages import Channel, Message, MessageEvent, MessageEventKind, MessageStatus
 from webapp.services.contact import clean_text
+from webapp.services.messages import telling
 from webapp.transactions import transaction
 
 POSTED = "Imprimé et posté"
@@ -46,6 +47,7 @@ def mark_posted(
                     user_id=by.id if by else None,
                 )
             )
+        telling.tell([letter.id for letter in letters], at=at, by=by.id if by else None)
     return len(letters)
 
 

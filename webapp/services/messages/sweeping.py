@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.messages import HeldReason, Message, MessageSender, MessageStatus
-from webapp.services.messages import recording
+from webapp.services.messages import recording, telling
 from webapp.services.messages.writing import JOB
 from webapp.transactions import transaction
 
@@ -72,9 +72,10 @@ def _take_over_batch(at: datetime) -> int:
 def _hold_outdated(at: datetime) -> int:
     outdated = update(Message).where(Message.status == MessageStatus.QUEUED, Message.expires_at <= at)
     with transaction():
-        held = db.session.execute(
-            outdated.values(status=MessageStatus.HELD, held_reason=HeldReason.TOO_LATE).execution_options(
-                synchronize_session=False
-            )
-        )
-    return int(held.rowcount)  # type: ignore[attr-defined]
+        held = db.session.scalars(
+            outdated.values(status=MessageStatus.HELD, held_reason=HeldReason.TOO_LATE)
+            .returning(Message.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        telling.tell(held, at=at)
+    return len(held)

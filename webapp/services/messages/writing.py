@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.messages import Message, MessageStatus
-from webapp.services.messages import preparing, switches
+from webapp.services.messages import preparing, switches, telling
 from webapp.services.messages.drafts import Attachment, Draft
 from webapp.transactions import transaction
 
@@ -51,6 +51,7 @@ def _write(drafts: Sequence[Draft], *, at: datetime, by: UUID | None) -> list[UU
         leaving = [row for row in rows if row["id"] in ids and row["sender_id"] and row["not_before"] <= at]
         if any(row["status"] is MessageStatus.QUEUED for row in leaving):
             ring()
+        telling.tell([row["id"] for row in rows if row["id"] in ids and row["held_reason"]], at=at, by=by)
         return [row["id"] for row in rows if row["id"] in ids]
 
 
