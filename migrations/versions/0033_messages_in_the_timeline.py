@@ -1,4 +1,4 @@
-"""The timeline names the message that it tells of.
+"""The timeline names the message that it tells of; a request for a means of payment the card that it replaces.
 
 Revision: 0033, after 0029
 """
@@ -11,19 +11,26 @@ down_revision = "0029"
 branch_labels = None
 depends_on = None
 
-KEY = "fk_timeline_events_organisation_id_message_id"
+# Columns, and what they point at: checked beside the writers, since every row is empty.
+KEYS = (
+    ("timeline_events", "message_id", "messages"),
+    ("means_requests", "replaces_id", "saved_payment_methods"),
+)
 
 
 def upgrade() -> None:
-    op.add_column("timeline_events", sa.Column("message_id", sa.Uuid()))
-    # Checked beside the writers: every row is empty.
-    op.execute(
-        f"ALTER TABLE timeline_events ADD CONSTRAINT {KEY} FOREIGN KEY (organisation_id, message_id)"
-        " REFERENCES messages (organisation_id, id) ON DELETE RESTRICT NOT VALID"
-    )
+    for table, column, target in KEYS:
+        op.add_column(table, sa.Column(column, sa.Uuid()))
+        op.execute(
+            f"ALTER TABLE {table} ADD CONSTRAINT fk_{table}_organisation_id_{column}"
+            f" FOREIGN KEY (organisation_id, {column}) REFERENCES {target} (organisation_id, id)"
+            " ON DELETE RESTRICT NOT VALID"
+        )
     with op.get_context().autocommit_block():
-        op.execute(f"ALTER TABLE timeline_events VALIDATE CONSTRAINT {KEY}")
+        for table, column, *_ in KEYS:
+            op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT fk_{table}_organisation_id_{column}")
 
 
 def downgrade() -> None:
-    op.drop_column("timeline_events", "message_id")
+    for table, column, *_ in KEYS:
+        op.drop_column(table, column)

@@ -42,7 +42,7 @@ def _in_lots(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
 
 def _write(drafts: Sequence[Draft], *, at: datetime, by: UUID | None) -> list[UUID]:
     with transaction():
-        fresh = _leave_out(drafts)
+        fresh = leave_out(drafts)
         if not fresh:
             return []
         rows = [row | {"written_by_id": by} for row in preparing.prepare(fresh, at=at)]
@@ -60,7 +60,7 @@ def ring() -> None:
     queue.enqueue_once_after_commit(JOB, tenancy.current_organisation_id(), on="messages")
 
 
-def _leave_out(drafts: Sequence[Draft]) -> list[Draft]:
+def leave_out(drafts: Sequence[Draft]) -> list[Draft]:
     """The drafts but for those that were written before, and those of kinds that their company has switched off."""
     keys = literal([draft.key for draft in drafts], ARRAY(String()))
     known = set(db.session.scalars(select(Message.dedupe_key).where(Message.dedupe_key == any_(keys))))
