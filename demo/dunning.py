@@ -89,7 +89,7 @@ def _leave(client_id: UUID, *, posts: bool, at: datetime) -> None:
             message.status, message.sent_at = MessageStatus.SENT, at
             telling.tell([message.id], at=at)
         elif posts:
-            letters.mark_posted([message.id], registered={message.id: REGISTERED_NO}, at=at, by=None)
+            letters.mark_posted([message.id], registered={message.id: REGISTERED_NO}, of_cases=True, at=at, by=None)
     db.session.flush()
 
 

@@ -27,7 +27,7 @@ from webapp.services.bank_files import files, listing, notices
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.bank_files.listing import Waiting
 from webapp.services.bank_files.notices import NoticeStateError
-from webapp.services.messages import letters, rendering
+from webapp.services.messages import deciding, letters, rendering
 from webapp.tenancy import organisation
 
 DUE = {"next_charge_on": date(2026, 12, 18), "next_charge_at": NOW + timedelta(days=17)}
@@ -270,6 +270,18 @@ class TestByPost:
         letters.mark_posted([letter.id], at=NOW, by=cast.manager)
         assert earliest(account) == [date(2026, 12, 15)]
         assert prepare(account).collected_on == COLLECTED_ON
+
+    def test_a_letter_that_was_cancelled_is_followed_by_another_for_the_same_day(
+        self, account: ProviderAccount, make_debit: MakeDebit, cast: Cast
+    ) -> None:
+        attempt = self.held(account, make_debit)
+        first = notices.print_instead(attempt.charge_id, by=cast.manager, at=NOW)
+        deciding.cancel(first.id, at=NOW, by=cast.manager)
+        for _ in range(2):
+            second = notices.print_instead(attempt.charge_id, by=cast.manager, at=NOW)
+        assert [message.status for message in messages()[1:]] == [MessageStatus.CANCELED, MessageStatus.QUEUED]
+        letters.mark_posted([second.id], at=NOW, by=cast.manager)
+        assert earliest(account) == [date(2026, 12, 15)]
 
     def test_what_has_left_is_not_printed(self, account: ProviderAccount, make_debit: MakeDebit, cast: Cast) -> None:
         with pytest.raises(NoticeStateError):

@@ -14,7 +14,7 @@ from tests.services.messages.conftest import Desk
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.documents import Document
-from webapp.models.messages import Message, MessageKind, MessageStatus
+from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.services.messages.rendering import Text
 
 WRITE = {"canal": "email", "genre": "free", "subject": "Votre panier", "body": "Bonjour {{ prenom }}, *à demain*."}
@@ -196,9 +196,13 @@ def test_the_preview_shows_the_words_or_the_fault(client: FlaskClient, desk: Des
 
 
 def test_letters_are_printed_and_posted(manager_client: FlaskClient, desk: Desk) -> None:
-    letters = [desk.write(MessageKind.FORMAL_NOTICE) for _ in range(2)]
+    letters = [desk.write(MessageKind.SEPA_NOTICE, channel=Channel.LETTER) for _ in range(2)]
+    of_dunning = desk.write(MessageKind.FORMAL_NOTICE)
     page = manager_client.get("/messages/lettres").text
     assert page.count('data-testid="letter-row"') == 2
+    assert "Relances · 1" in page
+    assert manager_client.post("/messages/lettres/envoi", data={"lettre": str(of_dunning.id)}).status_code == 303
+    assert desk.status(of_dunning) is MessageStatus.QUEUED, "its case is to follow, so it is posted there"
     chosen = [str(letter.id) for letter in letters]
     pdf = manager_client.post("/messages/lettres/pdf", data={"lettre": chosen})
     assert pdf.data.startswith(b"%PDF")

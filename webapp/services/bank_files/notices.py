@@ -277,7 +277,9 @@ def find_notices(charge_ids: Collection[UUID]) -> dict[UUID, Message]:
 
 
 def print_instead(charge_id: UUID, *, by: User, at: datetime) -> Message:
-    """Write the notice of a waiting debit anew, as a letter: the one before did not reach the client. At most once.
+    """Write the notice of a waiting debit anew, as a letter: the one before did not reach the client.
+
+    Asked twice, it is one letter; one that was cancelled is followed by another.
 
     Raises NotFoundError, NoticeStateError.
     """
@@ -299,7 +301,7 @@ def print_instead(charge_id: UUID, *, by: User, at: datetime) -> Message:
         _check_address(due.client_id)
         if notice.status is MessageStatus.HELD:  # else it would leave later, and name a day gone by
             deciding.cancel(notice.id, at=at, by=by)
-        _announce([due], channel=Channel.LETTER, at=at, by=by.id)
+        _announce([due], letter_after=notice, at=at, by=by.id)
         return find_notices([charge_id])[charge_id]
 
 
@@ -309,14 +311,16 @@ def _check_address(client_id: UUID) -> None:
         raise NoticeStateError("L’adresse postale du client est incomplète\u202f: complétez-la d’abord.")
 
 
-def _announce(dues: Sequence[_Due], *, at: datetime, channel: Channel | None = None, by: UUID | None = None) -> None:
-    """Write the notices and what each is of, in sets."""
+def _announce(
+    dues: Sequence[_Due], *, at: datetime, letter_after: Message | None = None, by: UUID | None = None
+) -> None:
+    """Write the notices and what each is of, in sets; by letter in the place of one that did not arrive."""
     if not dues:
         return
     days = {
         row.id: row.notice_days for row in db.session.execute(select(ProviderAccount.id, ProviderAccount.notice_days))
     }
-    drafts = _draft([(due, _collect_on(due, days[due.account_id], at=at)) for due in dues], channel=channel)
+    drafts = _draft([(due, _collect_on(due, days[due.account_id], at=at)) for due in dues], letter_after)
     writing.write_many(drafts, at=at, by=by)
     happened = [
         Emitted(due.subscription_id, _payload(due, draft, days[due.account_id]))
@@ -329,7 +333,7 @@ def _collect_on(due: _Due, days: int, *, at: datetime) -> date:
     return max(due.due_on, at.astimezone(clock.PARIS).date() + timedelta(days=days))
 
 
-def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> list[Draft]:
+def _draft(dues: Sequence[tuple[_Due, date]], letter_after: Message | None) -> list[Draft]:
     names = naming.find_names({due.subscription_id for due, _ in dues})
     mandates = _find_mandates({due.mandate_id for due, _ in dues})
     return [
@@ -338,8 +342,8 @@ def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> lis
             company_id=due.company_id,
             client_id=due.client_id,
             subject_id=due.subscription_id if due.cycle_no is not None else due.charge_id or due.subscription_id,
-            occasion=_occasion(due, collect_on, channel),
-            channel=channel,
+            occasion=_occasion(due, collect_on, letter_after),
+            channel=Channel.LETTER if letter_after else None,
             expires_at=datetime.combine(collect_on, time(), clock.PARIS),
             variables={
                 "abonnement": names[due.subscription_id],
@@ -352,9 +356,9 @@ def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> lis
     ]
 
 
-def _occasion(due: _Due, collect_on: date, channel: Channel | None) -> str:
+def _occasion(due: _Due, collect_on: date, letter_after: Message | None) -> str:
     parts = ["supplement" if due.cycle_no is None else str(due.cycle_no), str(collect_on), str(due.amount)]
-    return ":".join([*parts, *([channel.value] if channel else [])])
+    return ":".join([*parts, *([f"letter.{letter_after.number}"] if letter_after else [])])
 
 
 def _find_mandates(ids: Collection[UUID]) -> dict[UUID, dict[str, object]]:

@@ -92,13 +92,14 @@ def write(tellings: Sequence[Telling], *, at: datetime, by: UUID | None = None) 
     if not tellings:
         return {}
     links = load_payment_links({charge.id for telling in tellings for charge, _ in telling.claims}, at=at)
-    writing.write_many([_draft(telling, links, at=at) for telling in tellings], at=at, by=by)
+    writing.write_many([draft_of(telling, links, at=at) for telling in tellings], at=at, by=by)
     keys = [telling.key for telling in tellings]
     rows = db.session.execute(select(Message.dedupe_key, Message.id).where(Message.dedupe_key.in_(keys)))
     return {row.dedupe_key: row.id for row in rows}
 
 
-def _draft(telling: Telling, links: Mapping[UUID, str], *, at: datetime) -> Draft:
+def draft_of(telling: Telling, links: Mapping[UUID, str], *, at: datetime) -> Draft:
+    """The message as it is written on the day of ``at``, from which the client has TIME_TO_PAY."""
     return Draft(
         kind=MessageKind(telling.kind),
         client_id=telling.case.client_id,

@@ -12,6 +12,7 @@ from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.messages import (
+    Channel,
     HeldReason,
     Message,
     MessageEvent,
@@ -20,6 +21,7 @@ from webapp.models.messages import (
     MessageStatus,
 )
 from webapp.services.messages import drafts, preparing, telling
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.writing import ring
 from webapp.transactions import transaction
 
@@ -27,6 +29,7 @@ AT_ONCE = 500
 """How many held messages one click takes up again."""
 CANCELED = "Annulé"
 RELEASED = "Repris"
+REWRITTEN = "Réécrite pour être imprimée"
 CONSIDERED_SENT = "Considéré comme envoyé"
 SENT_AGAIN = "Envoyé de nouveau"
 
@@ -102,6 +105,23 @@ def send_again(message_id: UUID, *, at: datetime, by: User | None) -> Message:
         _tell(message, text, by=by, at=at)
         ring()
         return message
+
+
+def rewrite_letter(message_id: UUID, draft: Draft, *, at: datetime, by: User | None) -> Message:
+    """Have a letter that was not posted say what is true now; held where something is missing by now.
+
+    Raises NotFoundError; MessageStateError for what is no letter, or does not wait for the post.
+    """
+    with transaction():
+        letter = _lock(message_id)
+        if letter.channel is not Channel.LETTER or letter.status is not MessageStatus.QUEUED:
+            raise MessageStateError("Cette lettre n’attend plus d’être postée.")
+        [row] = preparing.prepare([draft], ids=[letter.id], at=at)
+        for column in _REPLACED:
+            setattr(letter, column, row[column])
+        _tell(letter, REWRITTEN, by=by, at=at)
+        telling.tell([letter.id] if letter.held_reason else [], at=at, by=by.id if by else None)
+    return letter
 
 
 def release_held(

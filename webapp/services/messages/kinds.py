@@ -346,3 +346,5 @@ _ALL = (
 )
 
 KINDS: dict[MessageKind, Kind] = {kind.code: kind for kind in _ALL}
+OF_CASES = frozenset(kind.code for kind in _ALL if kind.group == "Relances")
+"""What dunning writes about its cases: its letters are printed and posted there, where the cases follow."""

@@ -11,7 +11,7 @@ from webapp.models.identity import Role
 from webapp.models.messages import MessageKind
 from webapp.security import current_user, requires
 from webapp.services.messages import letters, listing, printing
-from webapp.services.messages.kinds import KINDS
+from webapp.services.messages.kinds import KINDS, OF_CASES
 from webapp.views.layout import toast
 from webapp.views.lists import read
 
@@ -29,13 +29,15 @@ def index() -> ResponseReturnValue:
 
 
 def _page(kind: MessageKind | None, problem: InvalidInputError | None = None) -> str:
-    counts = listing.count_letters()
+    waiting = listing.count_letters()
+    counts = {each: number for each, number in waiting.items() if each not in OF_CASES}
     return render_template(
         "messages/letters.html",
         letters=listing.list_letters(kind=kind),
         kind=kind,
         kinds=KINDS,
         counts=counts,
+        of_cases=sum(waiting.values()) - sum(counts.values()),
         total=counts.get(kind, 0) if kind else sum(counts.values()),
         problem=problem,
         written=request.form,
