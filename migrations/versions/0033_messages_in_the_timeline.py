@@ -1,4 +1,5 @@
-"""The timeline names the message that it tells of; a request for a means of payment the card that it replaces.
+"""The timeline names the message that it tells of; a request for a means of payment the card that it replaces;
+open tasks are listed by their day.
 
 Revision: 0033, after 0029
 """
@@ -29,8 +30,16 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         for table, column, *_ in KEYS:
             op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT fk_{table}_organisation_id_{column}")
+        op.create_index(
+            "ix_tasks_due",
+            "tasks",
+            ["organisation_id", "due_on", "id"],
+            postgresql_where=sa.text("done_at IS NULL"),
+            postgresql_concurrently=True,
+        )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_tasks_due", "tasks")
     for table, column, *_ in KEYS:
         op.drop_column(table, column)
