@@ -1,5 +1,5 @@
 """The timeline names the message that it tells of; a request for a means of payment the card that it replaces;
-open tasks are listed by their day.
+open tasks are listed by their day; a company's text may follow that of all again.
 
 Revision: 0033, after 0029
 """
@@ -12,6 +12,7 @@ down_revision = "0029"
 branch_labels = None
 depends_on = None
 
+CHECK = "ck_message_templates_companies_follow_all"
 # Columns, and what they point at: checked beside the writers, since every row is empty.
 KEYS = (
     ("timeline_events", "message_id", "messages"),
@@ -20,6 +21,12 @@ KEYS = (
 
 
 def upgrade() -> None:
+    op.add_column(
+        "message_templates", sa.Column("follows_all", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    op.create_check_constraint(
+        op.f(CHECK), "message_templates", "NOT follows_all OR (company_id IS NOT NULL AND body = '')"
+    )
     for table, column, target in KEYS:
         op.add_column(table, sa.Column(column, sa.Uuid()))
         op.execute(
@@ -40,6 +47,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_constraint(op.f(CHECK), "message_templates", type_="check")
+    op.drop_column("message_templates", "follows_all")
     op.drop_index("ix_tasks_due", "tasks")
     for table, column, *_ in KEYS:
         op.drop_column(table, column)
