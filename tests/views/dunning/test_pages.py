@@ -280,6 +280,7 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     assert answer.mimetype == "application/zip"
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         names = archive.namelist()
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}
         summary = archive.read("Dossier.txt").decode()
         reminder = archive.read(next(name for name in names if name.startswith("Messages/01"))).decode()
     assert [name.rpartition(".")[2] for name in names if name.startswith("Messages/")] == ["txt", "txt", "pdf"]
@@ -287,6 +288,23 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     assert "&#" not in reminder
     assert "Lettre" in summary
     assert "envoyé le 10/02/2026" in summary
+
+
+def test_the_dossier_costs_the_same_with_many_messages(
+    manager_client: FlaskClient,
+    world: DunningWorld,
+    unpaid: Subscription,
+) -> None:
+    world.live_until(REFUSED + timedelta(days=3))
+    address = f"{_case_address(world)}/dossier"
+    manager_client.get(address)
+    with recorded_queries() as one:
+        manager_client.get(address)
+    world.live_until(REFUSED + timedelta(days=8))
+    assert len(world.messages()) == 2
+    with recorded_queries() as two:
+        manager_client.get(address)
+    assert len(two) == len(one)
 
 
 def test_the_head_of_a_client_says_what_is_unpaid(
