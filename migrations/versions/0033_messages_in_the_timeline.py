@@ -1,5 +1,6 @@
 """The timeline names the message that it tells of; a request for a means of payment the card that it replaces;
-open tasks are listed by their day; a company's text may follow that of all again.
+open tasks are listed by their day; a company's text may follow that of all again;
+a step of dunning may ask for a means of payment.
 
 Revision: 0033, after 0029
 """
@@ -21,6 +22,10 @@ KEYS = (
 
 
 def upgrade() -> None:
+    op.add_column(
+        "dunning_sequence_steps",
+        sa.Column("asks_means", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+    )
     op.add_column(
         "message_templates", sa.Column("follows_all", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
@@ -49,6 +54,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_constraint(op.f(CHECK), "message_templates", type_="check")
     op.drop_column("message_templates", "follows_all")
+    op.drop_column("dunning_sequence_steps", "asks_means")
     op.drop_index("ix_tasks_due", "tasks")
     for table, column, *_ in KEYS:
         op.drop_column(table, column)

@@ -332,11 +332,19 @@ def test_a_change_of_a_sequence_is_its_next_version(
 ) -> None:
     [sequence] = db.session.scalars(select(DunningSequence)).all()
     address = f"/reglages/relances/{sequence.id}"
-    form = {"nom": "Relances douces", "rang": ["0", "1"], "jour-0": "5", "action-0": "email:dunning_reminder"}
+    form = {
+        "nom": "Relances douces",
+        "rang": ["0", "1"],
+        "jour-0": "5",
+        "action-0": "email:dunning_reminder",
+        "lien-0": "1",
+    }
     saved = admin_client.post(address, data=form)
     assert saved.status_code == 303
     newest = admin_client.get(saved.location).text
     assert "version 2" in newest
+    assert re.search(r'name="lien-0"[^>]* checked', newest)
+    assert not re.search(r'name="lien-1"[^>]* checked', newest)
     assert admin_client.post(address, data=form).status_code == 409
     assert world.case().sequence_id == sequence.id
     world.live_until(REFUSED + timedelta(days=4))
@@ -358,6 +366,8 @@ def test_a_change_of_a_sequence_is_its_next_version(
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "1e30"}, "montant"),
         ({"nom": "x", "rang": "0", "jour-0": "40", "action-0": "suspend:"}, "après une mise en demeure"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:"}, "ce qu’il y a à faire"),
+        ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:", "titre-0": "y", "lien-0": "1"},
+         "Seul un message"),
         ({"nom": "x", "assurance": "1", "rang": "0", "jour-0": "9", "action-0": "letter:formal_notice"}, "L113-3"),
     ],
 )  # fmt: skip
