@@ -17,8 +17,8 @@ from webapp.extensions import db
 from webapp.models.dunning import LIVING, DunningCase, DunningStep
 from webapp.models.identity import User
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
-from webapp.services.dunning import cases, days, telling
-from webapp.services.means_requests.listing import load_payment_links
+from webapp.services.dunning import cases, days, paying, telling
+from webapp.services.dunning.paying import Claimed
 from webapp.services.messages import deciding, letters, printing
 from webapp.transactions import transaction
 
@@ -92,7 +92,7 @@ def _rewrite(waiting: WaitingLetter, *, by: User, at: datetime) -> None:
     if claims:
         record.amount = sum((amount for _, amount in claims), Decimal("0.00"))
         told = telling.Telling(case, message.kind, str(record.id), claims, Channel.LETTER)
-        links = load_payment_links({charge.id for charge, _ in claims}, at=at)
+        links = paying.find_links([Claimed(case, claims, asks_means=False)], at=at)
         deciding.rewrite_letter(message.id, telling.draft_of(told, links, at=at), at=at, by=by)
 
 

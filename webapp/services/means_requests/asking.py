@@ -38,42 +38,63 @@ class Wish:
     until: datetime | None = None
 
 
-def ask(wishes: Sequence[Wish], *, at: datetime) -> list[MeansRequest | None]:
+def ask(wishes: Sequence[Wish], *, at: datetime, waits: bool = True) -> list[MeansRequest | None]:
     """The request that answers each wish, handed on, in the caller's transaction, which writes the message.
 
-    None where its provider shows no page, where what is open does not pay what is to be paid, or has just run out. Two
-    statements for all, and one for each that is new.
+    One that was open may be for something else. None where its provider shows no page, or what is open has just run
+    out. Whoever holds charges does not wait (``waits``) for a colleague who is about to ask the client: None, too.
     """
     accounts = {account.id for account in commands.list_accounts()} if wishes else set()
-    possible = [wish for wish in wishes if wish.account_id in accounts]
-    if not possible:
+    clients = {wish.client_id for wish in wishes if wish.account_id in accounts}
+    if not clients:
         return [None] * len(wishes)
-    clients = {wish.client_id for wish in possible}
-    db.session.execute(
-        select(Client.id).where(Client.id.in_(clients)).order_by(Client.id).with_for_update(key_share=True)
-    )
+    locking = select(Client.id).where(Client.id.in_(clients)).order_by(Client.id)
+    locked = set(db.session.scalars(locking.with_for_update(key_share=True, skip_locked=not waits)))
     open_ones = _load_open(clients)
-    return [_answer(wish, open_ones, at=at) if wish.account_id in accounts else None for wish in wishes]
+    known = set(open_ones)
+    answers = [
+        _answer(wish, open_ones, may_create=wish.client_id in locked, at=at) if wish.account_id in accounts else None
+        for wish in wishes
+    ]
+    _keep([request for key, request in open_ones.items() if key not in known], at=at)
+    return answers
 
 
 def _load_open(clients: set[UUID]) -> dict[tuple[UUID, UUID], MeansRequest]:
     statement = select(MeansRequest).where(MeansRequest.client_id.in_(clients), MeansRequest.status.in_(OPEN))
-    locked = statement.order_by(MeansRequest.id).with_for_update().execution_options(populate_existing=True)
-    found = db.session.scalars(locked.options(undefer(MeansRequest.token)))
+    found = db.session.scalars(statement.order_by(MeansRequest.id).options(undefer(MeansRequest.token)))
     return {(request.client_id, request.provider_account_id): request for request in found}
 
 
-def _answer(wish: Wish, open_ones: dict[tuple[UUID, UUID], MeansRequest], *, at: datetime) -> MeansRequest | None:
+def _answer(
+    wish: Wish, open_ones: dict[tuple[UUID, UUID], MeansRequest], *, may_create: bool, at: datetime
+) -> MeansRequest | None:
     key = wish.client_id, wish.account_id
     request = open_ones.get(key)
     if request is None:
-        request = open_ones[key] = _create(wish, at=at)
-    elif request.expires_at <= at or (wish.charge_id and request.charge_id != wish.charge_id):
+        if may_create:
+            request = open_ones[key] = _create(wish, at=at)
+        return request
+    if request.expires_at <= at:
         return None
-    elif request.status is MeansRequestStatus.DRAFT:
+    if request.status is MeansRequestStatus.DRAFT or (wish.replaces_id and request.replaces_id is None):
+        _hand_on(request, wish, at=at)
+    return request
+
+
+def _hand_on(found: MeansRequest, wish: Wish, *, at: datetime) -> None:
+    """Nobody is waited for: what somebody is at work on is being answered."""
+    if found.number is None:  # a wish before this one has just made it
+        return
+    statement = select(MeansRequest).where(MeansRequest.id == found.id).with_for_update(skip_locked=True)
+    request = db.session.scalar(
+        statement.options(undefer(MeansRequest.token)).execution_options(populate_existing=True)
+    )
+    if request is None:
+        return
+    if request.status is MeansRequestStatus.DRAFT:
         request.status, request.sent_at = MeansRequestStatus.SENT, at
     request.replaces_id = request.replaces_id or wish.replaces_id
-    return request
 
 
 def _create(wish: Wish, *, at: datetime) -> MeansRequest:
@@ -92,7 +113,12 @@ def _create(wish: Wish, *, at: datetime) -> MeansRequest:
         created_at=at,
     )
     request.keep_token(secrets.token_urlsafe(TOKEN_BYTES))
-    db.session.add(request)
-    db.session.flush()
-    looking.tell(request, EventKind.MEANS_REQUESTED, {"means_request": [None, request.code]}, by=None, at=at)
     return request
+
+
+def _keep(requests: Sequence[MeansRequest], *, at: datetime) -> None:
+    """Write the new ones, all at once."""
+    db.session.add_all(requests)
+    db.session.flush()
+    for request in requests:
+        looking.tell(request, EventKind.MEANS_REQUESTED, {"means_request": [None, request.code]}, by=None, at=at)

@@ -119,6 +119,11 @@ _DUNNING = (
     ),
     _date("date_limite", "À payer avant le", "12 décembre 2026"),
     _PAYMENT_LINK,
+    _text(
+        "lien_moyen",
+        "Lien pour donner un autre moyen de paiement, si l’étape le demande",
+        "https://crm.example/moyen-de-paiement/…",
+    ),
     _text("numero_dossier", "Numéro du dossier", "I-31"),
 )
 
