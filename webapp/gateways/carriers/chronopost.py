@@ -35,8 +35,8 @@ from webapp.gateways.carriers.protocol import (
     labelled,
     refused,
     unknown,
-    words,
 )
+from webapp.gateways.wording import words
 from webapp.models.carriers import LabelFormat, TrackedStatus
 
 ADDRESS = "https://ws.chronopost.fr"
