@@ -22,7 +22,7 @@ from webapp.models.messages import Message, Suppression, SuppressionReason, addr
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
-from webapp.services.contact import normalise_email, normalise_phone
+from webapp.services.contact import normalise_email, normalise_phone, readable_phone
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -113,7 +113,7 @@ def _tell_commercial(message_id: UUID, address: str, reason: SuppressionReason, 
     )
     if reason is SuppressionReason.HARD_BOUNCE:
         due_on = (at + TIME_TO_ACT).astimezone(clock.PARIS).date()
-        title = TASKS[row.channel.value].format(address=address)
+        title = TASKS[row.channel.value].format(address=address if "@" in address else readable_phone(address))
         tasks.add_for_commercials([NewTask(row.client_id, title, due_on)], at=at)
 
 
