@@ -10,6 +10,7 @@ from webapp.errors import InvalidInputError
 from webapp.models.identity import Role
 from webapp.models.messages import MessageKind
 from webapp.security import current_user, requires
+from webapp.services.bank_files import notices
 from webapp.services.messages import letters, listing, printing
 from webapp.services.messages.kinds import KINDS, OF_CASES
 from webapp.views.layout import toast
@@ -51,6 +52,7 @@ def print_all() -> ResponseReturnValue:
     chosen = _chosen()
     if not chosen:
         return _nothing_chosen()
+    notices.make_true(chosen, by=current_user(), at=clock.now())
     return Response(
         printing.print_letters(chosen),
         mimetype="application/pdf",
