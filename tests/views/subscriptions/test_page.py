@@ -108,7 +108,10 @@ def test_an_outsider_finds_nothing(outsider_client: FlaskClient, path: str) -> N
     assert outsider_client.get(f"/abonnements/{make().id}{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["activer", "suspendre", "reprendre", "resilier", "lignes", "paiement", "fin"])
+@pytest.mark.parametrize(
+    "path",
+    ["activer", "suspendre", "reprendre", "resilier", "lignes", "paiement", "fin", "livraison", "livraison/supprimer"],
+)
 def test_an_outsider_changes_nothing(outsider_client: FlaskClient, path: str) -> None:
     subscription = make()
     answer = outsider_client.post(f"/abonnements/{subscription.id}/{path}", data={"motif": "pour voir"})
