@@ -1,6 +1,6 @@
 """Fulfilment: batches, their lines and totals; shipments, parcels and what carriers say of them.
 
-Revision: 0031, after 0029
+Revision: 0031, after 0030
 
 New tables only: nobody has to stop. Triggers hold that no batch goes back, and that what a lock has frozen stays.
 """
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
