@@ -93,6 +93,11 @@ def long_day(value: date) -> str:
     return format_date(value, "d MMMM y", locale=LOCALE)
 
 
+def week_day(value: date) -> str:
+    """A day of the months around now, with its name: vendredi 30 octobre."""
+    return format_date(value, "EEEE d MMMM", locale=LOCALE)
+
+
 def month(value: date) -> str:
     """A month: novembre 2026."""
     return format_date(value, "MMMM y", locale=LOCALE)

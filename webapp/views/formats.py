@@ -23,6 +23,7 @@ from webapp.french import (
     plural,
     quantity,
     upcoming,
+    week_day,
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
@@ -54,6 +55,7 @@ def init_app(app: Flask) -> None:
         written_text,
         file_size,
         iso_day,
+        week_day,
     ):
         app.add_template_filter(each)
 
