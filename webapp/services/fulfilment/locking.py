@@ -110,6 +110,7 @@ def lock(batch_id: UUID, *, by: User | None, at: datetime) -> Locked:
     What is held, and what was charged later, moves to the next batch. Raises NotFoundError, AlreadyLockedError,
     EmptyBatchError where nothing is to be locked: the batch stays open.
     """
+    by_id = by.id if by else None
     with transaction():
         batch = batches.lock_batch(batch_id)
         check_open(batch)
@@ -117,7 +118,7 @@ def lock(batch_id: UUID, *, by: User | None, at: datetime) -> Locked:
         if not _freeze_chosen(batch_id, IN_TIME, {"before": before, "numbered": 0}, at=at):
             raise EmptyBatchError(NOTHING_TO_LOCK)
         batches.move(batch, BatchStatus.LOCKED)
-        batch.locked_at, batch.locked_by_id = at, by.id if by else None
+        batch.locked_at, batch.locked_by_id = at, by_id
         batch.work = batch.work_at = batch.work_by_id = batch.work_error = batch.lease_until = None
         db.session.flush()
         totals.write(batch_id)
