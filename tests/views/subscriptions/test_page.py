@@ -234,7 +234,8 @@ def test_an_action_that_the_state_has_left_behind_is_refused_in_a_sentence(clien
 
 
 def line(**values: str) -> dict[str, str]:
-    return {"libelle": "Coffret", "quantite": "2", "prix": "12,50", "tva": "5.5", "remise": "", "produit": ""} | values
+    usual = {"libelle": "Coffret", "quantite": "2", "prix": "12,50", "tva": "5.5", "remise": "", "produit": ""}
+    return usual | {"expedie": ""} | values
 
 
 CONFIRMED = {"version": "1", "confirmer": "1"}
@@ -248,6 +249,21 @@ def test_lines_are_replaced_at_once_while_nothing_was_charged(client: FlaskClien
     assert reload(subscription).recurring_amount == Decimal("25.00")
     (kept,) = db.session.scalars(select(SubscriptionLine)).all()
     assert (kept.label, kept.unit_price, kept.vat_rate) == ("Coffret", Decimal("12.5000"), Decimal("5.50"))
+
+
+def test_whether_a_line_is_shipped_is_shown_and_changed(client: FlaskClient) -> None:
+    subscription = make()
+    address = f"/abonnements/{subscription.id}/lignes"
+    shipped = r'name="expedie".*?<option value="oui"( selected)?>Oui</option>'
+    assert re.search(shipped, client.get(address).text, re.DOTALL)[1]  # type: ignore[index]
+    preview = client.post(address, data=line(expedie="non") | {"version": "1"}).text
+    assert '<input type="hidden" name="expedie" value="non">' in preview
+    client.post(address, data=line(expedie="non") | CONFIRMED)
+    (kept,) = db.session.scalars(select(SubscriptionLine)).all()
+    assert not kept.is_shipped
+    page = client.get(f"/abonnements/{subscription.id}").text
+    assert '<td class="wide-only">Non</td>' in page
+    assert not re.search(shipped, client.get(address).text, re.DOTALL)[1]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,15 @@ def plain_line(label: str, rate: Decimal, amount: Decimal, kind: str, **more: An
         "discount": "0",
         "vat_rate": str(rate),
         "amount": str(amount),
+        "is_shipped": False,
         "kind": kind,
         **more,
     }
+
+
+def is_shipped(line: Line) -> bool:
+    """Whether what a charge's line sells is shipped; all that was sold was, before there was a choice."""
+    return bool(line.get("is_shipped", line.get("kind") is None))
 
 
 def totals_of(lines: Iterable[Line]) -> Totals:
@@ -377,6 +383,7 @@ def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:
             unit_price=line.unit_price,
             vat_rate=line.vat_rate,
             discount=line.discount,
+            is_shipped=line.is_shipped,
         )
         for position, line in enumerate(lines)
     )
