@@ -45,6 +45,7 @@ def test_the_main_address_is_that_of_a_client_without_another() -> None:
         phone="+33639981234",
         email="zoe@example.org",
         instructions=None,
+        gift_message=None,
     )
 
 
@@ -80,6 +81,7 @@ def test_a_gift_goes_to_its_own_address_whole() -> None:
     assert found.phone == "+33639981234"
     assert _find(MAIN, OWN | {"delivery_phone": "+4930123456"}).phone == "+4930123456"
     assert _find(MAIN, OWN).recipient == "Zoé MARTIN"
+    assert _find(MAIN, {"gift_message": "Bon anniversaire"}).gift_message == "Bon anniversaire"
 
 
 def test_a_client_without_a_name_has_no_recipient() -> None:

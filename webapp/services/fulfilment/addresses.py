@@ -18,7 +18,7 @@ OWN, DELIVERY, MAIN = "own", "delivery", "main"
 
 
 class Destination(NamedTuple):
-    """A recipient and an address, as they stand; a part that nobody wrote is None.
+    """A recipient, an address and the message that goes along, as they stand; what nobody wrote is None.
 
     ``origin`` is OWN, DELIVERY or MAIN. ``email`` and, where the recipient has none, ``phone`` are the client's.
     """
@@ -34,10 +34,11 @@ class Destination(NamedTuple):
     phone: str | None
     email: str | None
     instructions: str | None
+    gift_message: str | None
 
 
 def select_destinations() -> Select[Any]:
-    """Rows of ``organisation_id``, ``subscription_id``, ``client_id``, the columns of a Destination, ``gift_message``.
+    """Rows of ``organisation_id``, ``subscription_id``, ``client_id``, and the columns of a Destination.
 
     One for every subscription of every organisation: narrow it by ``Subscription.…``, join it as a subquery.
     """
@@ -62,6 +63,7 @@ def select_destinations() -> Select[Any]:
         "phone": func.coalesce(own_or(Subscription.delivery_phone, None), Client.phone),
         "email": Client.email.expression,
         "instructions": own_or(Subscription.delivery_instructions, Client.delivery_instructions),
+        "gift_message": Subscription.gift_message.expression,
     }
     return (
         select(
@@ -69,7 +71,6 @@ def select_destinations() -> Select[Any]:
             Subscription.id.label("subscription_id"),
             Subscription.client_id,
             *(column.label(label) for label, column in columns.items()),
-            Subscription.gift_message,
         )
         .select_from(Subscription)
         .join(Client, linked(Client, Subscription.client_id))
