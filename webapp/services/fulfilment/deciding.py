@@ -276,6 +276,19 @@ _DO: dict[LineAction, Act] = {
 }
 
 
+class Reference(NamedTuple):
+    """What L000012-0347 names: a batch of a company, and a consignment of it."""
+
+    batch_number: int
+    consignment_no: int
+
+
+def read_reference(written: str) -> Reference | None:
+    """The reference that somebody typed or scanned; None for anything else."""
+    match = _REFERENCE.fullmatch(clean_text(written[:64]).upper())
+    return Reference(int(match[1]), int(match[2])) if match else None
+
+
 def scan(batch_id: UUID, reference: str, *, by: User, at: datetime) -> str:
     """Mark what a scanned reference (L000012-0347) stands for as prepared; returns what is to be said.
 
@@ -283,13 +296,12 @@ def scan(batch_id: UUID, reference: str, *, by: User, at: datetime) -> str:
     LineStateError where it is prepared already, or may not be.
     """
     by_id = by.id
-    match = _REFERENCE.fullmatch(clean_text(reference[:64]).upper())
+    named = read_reference(reference)
     with transaction():
-        number = int(match[2]) if match else 0
-        batch, lines = _lock_lines(batch_id, consignment_no=min(number, 2**31 - 1))
-        if match is None or int(match[1]) != batch.number or not lines:
+        batch, lines = _lock_lines(batch_id, consignment_no=named.consignment_no if named else 0)
+        if named is None or named.batch_number != batch.number or not lines:
             raise InvalidInputError("Référence inconnue dans ce lot.", field="reference")
-        code = consignment_code(batch.number, number)
+        code = consignment_code(*named)
         ready = [line for line in lines if _allows(line, batch, LineAction.PREPARE)]
         if not ready:
             raise LineStateError(_why_not(code, lines))
