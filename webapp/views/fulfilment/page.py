@@ -62,7 +62,8 @@ def show(batch_id: UUID) -> ResponseReturnValue:
     batch = listing.show_batch(batch_id)
     response = make_response(render_template("fulfilment/_lines.html", **_values(batch), **_lines_values(batch)))
     if request.headers.get("HX-Source") == "form#lines-filters":
-        response.headers["HX-Push-Url"] = _address(_read_view(batch_id))
+        view = _read_view(batch_id)
+        response.headers["HX-Push-Url"] = _address(view, view.status)
     return response
 
 
