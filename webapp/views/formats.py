@@ -24,6 +24,7 @@ from webapp.french import (
     quantity,
     upcoming,
     week_day,
+    week_moment,
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
@@ -58,6 +59,7 @@ def init_app(app: Flask) -> None:
         file_size,
         iso_day,
         week_day,
+        week_moment,
     ):
         app.add_template_filter(each)
 
