@@ -93,9 +93,20 @@ def long_day(value: date) -> str:
     return format_date(value, "d MMMM y", locale=LOCALE)
 
 
+def week_day(value: date) -> str:
+    """A day of the months around now, with its name: vendredi 30 octobre."""
+    return format_date(value, "EEEE d MMMM", locale=LOCALE)
+
+
 def month(value: date) -> str:
     """A month: novembre 2026."""
     return format_date(value, "MMMM y", locale=LOCALE)
+
+
+def week_moment(value: datetime) -> str:
+    """An instant of these weeks, in Paris: lundi 23 novembre à 12:00."""
+    local = value.astimezone(PARIS)
+    return f"{week_day(local.date())} à {local:%H:%M}"
 
 
 def moment(value: datetime | None) -> str:
@@ -117,6 +128,17 @@ def upcoming(value: datetime, now: datetime) -> str:
     """When something will be, in Paris: à 15:00, or on another day le 21/11/2026 à 09:00."""
     is_today = value.astimezone(PARIS).date() == now.astimezone(PARIS).date()
     return f"à {value.astimezone(PARIS):%H:%M}" if is_today else f"le {moment(value)}"
+
+
+def until(value: datetime, now: datetime) -> str:
+    """How long it is until an instant: dans 2 j 4 h · dans 3 h 05 min · dans 12 min; d’un instant à l’autre."""
+    minutes = int((value - now).total_seconds() // 60)
+    if minutes < 1:
+        return "d’un instant à l’autre"
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 24:
+        return f"dans {hours // 24} j {hours % 24} h"
+    return f"dans {hours} h {minutes:02d} min" if hours else f"dans {minutes} min"
 
 
 def duration(value: timedelta | None) -> str:

@@ -1,7 +1,7 @@
 """Preferences as admins define them, and cut-offs: changes that are safe, refusals that stand at their field."""
 
 import re
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from tests import factories
 from tests.conftest import Cast
 from tests.queries import recorded_queries
+from webapp import clock
 from webapp.extensions import db
 from webapp.models.preferences import CutOff, PreferenceSchema, PreferenceValue, ValueType
 
@@ -109,10 +110,24 @@ def test_each_company_has_its_cut_off(admin_client: FlaskClient) -> None:
     company = factories.default_company()
     page = admin_client.get("/preferences").text
     assert 'value="12:00"' in page
-    data = {"jour": "3", "heure": "18:30", "fuseau": "Europe/Paris", "actif": "1"}
+    data = {"jour": "3", "heure": "18:30", "fuseau": "Europe/Paris", "actif": "1", "region": "6AE", "verrouiller": "1"}
     admin_client.post(f"/preferences/heures-limites/{company.id}", data=data)
     cut_off = db.session.query(CutOff).one()
     assert (cut_off.weekday, cut_off.at, cut_off.is_active) == (3, time(18, 30), True)
+    assert (cut_off.before_holidays, cut_off.holiday_region, cut_off.locks_itself) == (False, "6AE", True)
+
+
+def test_the_next_three_cut_offs_are_told_in_words(admin_client: FlaskClient) -> None:
+    clock.start_at(datetime(2026, 12, 10, 9, tzinfo=UTC))
+    company = factories.default_company()
+    form = {"jour": "4", "heure": "12:00", "fuseau": "Europe/Paris", "region": "", "avancer": "1"}
+    admin_client.post(f"/preferences/heures-limites/{company.id}", data=form | {"actif": "1"})
+    words = re.sub(r"\s+", " ", admin_client.get("/preferences").text)
+    assert '<li data-at="2026-12-11T11:00:00+00:00"> vendredi 11 décembre à 12:00 </li>' in words
+    assert "vendredi 25 décembre, avancé au jeudi 24 décembre à 12:00, le vendredi étant férié (Noël)" in words
+    assert words.count("<li data-at=") == 3
+    admin_client.post(f"/preferences/heures-limites/{company.id}", data=form)
+    assert "cette société ne prépare aucun lot" in admin_client.get("/preferences").text
 
 
 @pytest.mark.parametrize(
@@ -122,6 +137,8 @@ def test_each_company_has_its_cut_off(admin_client: FlaskClient) -> None:
         ({"jour": "lundi"}, "Choisissez un jour"),
         ({"heure": "25:00"}, "Indiquez une heure"),
         ({"fuseau": "Europe/Lutèce"}, "Ce fuseau horaire n’existe pas"),
+        ({"region": "Zone A"}, "Choisissez une région de la liste"),
+        ({"region": "57\x00"}, "Choisissez une région de la liste"),
     ],
 )
 def test_a_cut_off_that_makes_no_sense_is_refused_at_its_field(

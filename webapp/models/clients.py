@@ -57,7 +57,8 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     ``name_key``, ``city_key`` and ``search_text`` are made by PostgreSQL from the other columns (see the SQL
     functions ``fold`` and ``client_search_text``), so that no write path can forget them. ``contracts_count`` and
     ``contract_references`` are kept by a trigger on contracts. ``phone`` is E.164, ``email`` lower case, ``country``
-    ISO 3166 alpha-2. The delivery address is empty where it is the main one.
+    ISO 3166 alpha-2. The delivery address is empty where it is the main one; ``delivery_name`` where the client is the
+    recipient.
     ``changed_at`` moves with what a person would call a change; ``version`` with every
     edit, so that two people cannot overwrite each other.
     """
@@ -122,11 +123,13 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     postcode: Mapped[str | None] = mapped_column(String(20))
     city: Mapped[str | None] = mapped_column(String(100))
     country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
+    delivery_name: Mapped[str | None] = mapped_column(String(200))
     delivery_line1: Mapped[str | None] = mapped_column(String(200))
     delivery_line2: Mapped[str | None] = mapped_column(String(200))
     delivery_postcode: Mapped[str | None] = mapped_column(String(20))
     delivery_city: Mapped[str | None] = mapped_column(String(100))
     delivery_country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
+    delivery_instructions: Mapped[str | None] = mapped_column(String(200))
     identity_card: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     contracts_count: Mapped[int] = mapped_column(default=0, server_default="0")
     contract_references: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)

@@ -100,7 +100,10 @@ class PreferenceChange(OrganisationScoped, Identified, Base):
 class CutOff(OrganisationScoped, Base):
     """The weekly instant after which a company's cycle is settled: ``weekday`` (0 = Monday) at ``at`` in ``timezone``.
 
-    A company without a row has the defaults below.
+    With ``before_holidays``, one that falls on a public holiday of ``holiday_region`` comes on an earlier working day;
+    the region is a part of France with holidays of its own (57, 6AE, 971 …), None for those of the whole country.
+    A company whose cut-off is not ``is_active`` makes no batches. With ``locks_itself``, its open batch is locked at
+    the cut-off; otherwise a person locks it. A company without a row has the defaults below.
     """
 
     __tablename__ = "cut_offs"
@@ -114,3 +117,6 @@ class CutOff(OrganisationScoped, Base):
     at: Mapped[time] = mapped_column(default=time(12), server_default="12:00")
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris", server_default="Europe/Paris")
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    before_holidays: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    holiday_region: Mapped[str | None] = mapped_column(String(3))
+    locks_itself: Mapped[bool] = mapped_column(default=True, server_default=text("true"))

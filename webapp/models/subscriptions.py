@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, relationship
 
 from webapp import clock
 from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
@@ -104,6 +104,11 @@ RECURRING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
 """States whose recurring amounts are monthly recurring revenue."""
 
 
+def _of_delivery(length: int) -> MappedColumn[str | None]:
+    """A text about where it goes: those who charge, who read subscriptions by thousands, never ask for it."""
+    return mapped_column(String(length), deferred=True, deferred_group="delivery")
+
+
 class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """A recurring sale to a client.
 
@@ -126,6 +131,12 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     ``trial_days`` lie between its start and its anchor; ``trial_cycles_left`` are charged at nothing. ``setup_fee``
     (before tax) goes with the first cycle that costs something, and is empty afterwards. ``coupon_cycles_left`` is how
     many charged cycles its coupon still has, empty for ever; at 0 the coupon holds until the next cycle is charged.
+
+    ``skips_cycle`` is the cycle that its client asked to skip; one before ``cycle_no`` has passed.
+
+    ``delivery_…`` is an address of its own, for a gift: all empty where it goes to its client's. ``delivery_name``
+    and ``delivery_phone`` are empty where they are the client's. They and ``gift_message``, which is put with every
+    delivery, are loaded only where they are asked for.
 
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     Triggers keep ``commercial_id``, the client's present commercial, so that figures of a team need no join.
@@ -208,6 +219,17 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     setup_vat_rate: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
     coupon_id: Mapped[UUID | None]
     coupon_cycles_left: Mapped[int | None]
+    skips_cycle: Mapped[int | None]
+    delivery_name: Mapped[str | None] = _of_delivery(200)
+    delivery_company: Mapped[str | None] = _of_delivery(200)
+    delivery_line1: Mapped[str | None] = _of_delivery(200)
+    delivery_line2: Mapped[str | None] = _of_delivery(200)
+    delivery_postcode: Mapped[str | None] = _of_delivery(20)
+    delivery_city: Mapped[str | None] = _of_delivery(100)
+    delivery_country: Mapped[str | None] = _of_delivery(2)
+    delivery_phone: Mapped[str | None] = _of_delivery(20)
+    delivery_instructions: Mapped[str | None] = _of_delivery(200)
+    gift_message: Mapped[str | None] = _of_delivery(300)
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -245,6 +267,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         return totals((line.vat_rate, line.amount) for line in self.lines)
 
     @property
+    def skips_next(self) -> bool:
+        """Whether its next cycle is one that its client asked to skip."""
+        return self.skips_cycle is not None and self.skips_cycle == self.cycle_no
+
+    @property
     def cancel_at_period_end(self) -> bool:
         """Whether it lives on only until the end of its period."""
         return self.cancels_on is not None
@@ -253,7 +280,8 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 class SubscriptionLine(OrganisationScoped, Identified, Base):
     """What is sold each cycle. ``unit_price`` is before tax; ``vat_rate`` in percent.
 
-    ``discount`` is the recurring discount of the whole line, before tax, per cycle.
+    ``discount`` is the recurring discount of the whole line, before tax, per cycle. ``is_shipped`` was its product's
+    when the line was made, unless somebody said otherwise.
     """
 
     __tablename__ = "subscription_lines"
@@ -272,6 +300,7 @@ class SubscriptionLine(OrganisationScoped, Identified, Base):
     unit_price: Mapped[Decimal] = mapped_column(Numeric(14, 4))
     vat_rate: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal(20), server_default="20")
     discount: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
+    is_shipped: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
 
     @property
     def amount(self) -> Decimal:

@@ -12,6 +12,8 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.models.identity import Role
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.security import requires
+from webapp.services import public_holidays
+from webapp.services.fulfilment import cut_off_changes
 from webapp.services.preferences import cut_offs, schemas
 from webapp.services.preferences.cut_offs import UsedCutOffError
 from webapp.services.preferences.schemas import Misfit, SchemaFields, UsedSchemaError, ValuesLeftOutError
@@ -23,6 +25,7 @@ bp = Blueprint("preferences", __name__, url_prefix="/preferences")
 
 VALUE_TYPES = [(value_type.value, value_type.label) for value_type in ValueType]
 WEEKDAYS = [(str(number), name.capitalize()) for number, name in enumerate(cut_offs.WEEKDAYS)]
+REGIONS = [("", "France entière"), *public_holidays.REGIONS.items()]
 LARGEST_POSITION = 9999
 
 for_admins = requires(Role.ADMIN)
@@ -36,12 +39,15 @@ def index() -> ResponseReturnValue:
 
 
 def _index_page(company_id: UUID | None = None, problem: DomainError | None = None) -> str:
+    companies, now = cut_offs.list_cut_offs(), clock.now()
     return render_template(
         "preferences/index.html",
         schemas=schemas.list_schemas(include_inactive=True),
-        companies=cut_offs.list_cut_offs(),
+        companies=companies,
+        upcoming={company.id: cut_offs.list_next(cut_off, now) for company, cut_off in companies},
         own_cut_offs=cut_offs.list_own_cut_offs(),
         weekdays=WEEKDAYS,
+        regions=REGIONS,
         refused_company=company_id,
         problem=problem,
         written=request.form,
@@ -102,7 +108,7 @@ def delete(schema_id: UUID) -> ResponseReturnValue:
 def delete_cut_off(company_id: UUID) -> ResponseReturnValue:
     """Go back to the default cut-off; where that is not possible, say why."""
     try:
-        cut_offs.delete_cut_off(company_id)
+        cut_off_changes.delete_cut_off(company_id, at=clock.now())
     except UsedCutOffError as error:
         return _index_page(company_id, error), error.status
     return _done("Heure limite supprimée\u202f: celle par défaut s’applique (lundi à midi).")
@@ -117,12 +123,16 @@ def set_cut_off(company_id: UUID) -> ResponseReturnValue:
     try:
         if at is None or at.tzinfo is not None:
             raise _refused("Indiquez une heure, par exemple 12:00.", "at")
-        cut_offs.set_cut_off(
+        cut_off_changes.set_cut_off(
             company_id,
+            changed_at=clock.now(),
             weekday=-1 if weekday is None else weekday,
             at=at.replace(second=0, microsecond=0),
             timezone=request.form.get("fuseau", "").strip(),
             is_active="actif" in request.form,
+            before_holidays="avancer" in request.form,
+            holiday_region=request.form.get("region") or None,
+            locks_itself="verrouiller" in request.form,
         )
     except InvalidInputError as error:
         return _index_page(company_id, error), error.status

@@ -22,6 +22,7 @@ from webapp.models.runs import RunStatus
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services.charges import preview
 from webapp.services.charges.preview import Fate
+from webapp.services.fulfilment.gathering import shipped_lines
 from webapp.services.subscriptions import lifecycle
 
 
@@ -44,6 +45,19 @@ def test_a_due_cycle_is_charged_and_recorded_whole(world: World) -> None:
     subscription = world.reload(subscription)
     assert (subscription.cycle_no, subscription.next_charge_on) == (1, date(2026, 2, 28))
     assert subscription.current_period_end == date(2026, 2, 28)
+
+
+def test_what_ships_is_frozen_with_the_charge(world: World) -> None:
+    subscription = world.subscribe(setup_fee=Decimal(10), setup_vat_rate=Decimal(20))
+    sold = {"unit_price": Decimal(5), "vat_rate": Decimal(20)}
+    factories.SubscriptionLineFactory(subscription_id=subscription.id, position=9999, is_shipped=False, **sold)
+    db.session.commit()
+    world.run()
+    lines = world.charge().lines
+    assert [line.get("is_shipped") for line in lines] == [True, False, None]
+    assert [shipped.position for shipped in shipped_lines(lines)] == [0]
+    before_there_was_a_choice = [{name: line[name] for name in line if name != "is_shipped"} for line in lines]
+    assert [shipped.position for shipped in shipped_lines(before_there_was_a_choice)] == [0, 1]
 
 
 def test_a_second_run_at_once_asks_for_nothing(world: World) -> None:

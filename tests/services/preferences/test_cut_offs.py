@@ -1,9 +1,12 @@
 """The cut-off of a company: until when in the week a change holds for the present cycle."""
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import factories
 from tests.conftest import Cast
@@ -12,6 +15,7 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.preferences import CutOff
 from webapp.models.subscriptions import Subscription
+from webapp.services import public_holidays
 from webapp.services.preferences import cut_offs
 
 __all__ = ["grind", "subscription"]
@@ -62,3 +66,64 @@ def test_without_an_active_cut_off_changes_hold_from_the_next_charge(subscriptio
 def test_the_next_cut_off_is_a_local_time_of_the_week(after: datetime, expected: datetime) -> None:
     cut_off = CutOff(weekday=0, at=time(12), timezone="Europe/Paris")
     assert cut_offs.next_cut_off(cut_off, after) == expected
+
+
+def _on(cut_off: CutOff, after: date) -> date:
+    (upcoming,) = cut_offs.list_next(cut_off, datetime(after.year, after.month, after.day, tzinfo=UTC), number=1)
+    return upcoming.on
+
+
+@pytest.mark.parametrize(
+    ("weekday", "region", "after", "expected"),
+    [
+        (0, None, date(2027, 3, 24), date(2027, 3, 26)),  # Easter Monday is the 29th: Friday before
+        (0, "6AE", date(2027, 3, 24), date(2027, 3, 25)),  # where Good Friday is a holiday, too: Thursday
+        (2, None, date(2026, 11, 6), date(2026, 11, 10)),  # Armistice, a Wednesday
+        (6, None, date(2026, 10, 27), date(2026, 10, 30)),  # All Saints’, a Sunday
+        (3, "972", date(2027, 5, 4), date(2027, 5, 5)),  # Ascension
+        (5, "972", date(2027, 5, 20), date(2027, 5, 21)),  # what Martinique alone celebrates
+        (5, None, date(2027, 5, 20), date(2027, 5, 22)),  # elsewhere a Saturday as others
+    ],
+)
+def test_a_cut_off_on_a_holiday_comes_on_the_last_working_day_before_it(
+    weekday: int, region: str | None, after: date, expected: date
+) -> None:
+    cut_off = CutOff(weekday=weekday, at=time(12), timezone="Europe/Paris", before_holidays=True, holiday_region=region)
+    assert _on(cut_off, after) == expected
+
+
+def test_one_that_has_come_early_is_over_on_the_holiday_itself() -> None:
+    cut_off = CutOff(weekday=0, at=time(12), timezone="Europe/Paris", before_holidays=True)
+    friday = datetime(2027, 3, 26, 11, tzinfo=UTC)  # noon in Paris, in winter time until Sunday
+    assert cut_offs.next_cut_off(cut_off, friday) == friday
+    later = cut_offs.next_cut_off(cut_off, friday + timedelta(seconds=1))
+    assert later == datetime(2027, 4, 5, 10, tzinfo=UTC)
+
+
+def test_a_company_may_work_on_holidays() -> None:
+    cut_off = CutOff(weekday=0, at=time(12), timezone="Europe/Paris", before_holidays=False)
+    assert _on(cut_off, date(2027, 3, 27)) == date(2027, 3, 29)
+
+
+@settings(deadline=None)  # the holidays of a year are reckoned once
+@given(
+    weekday=st.integers(0, 6),
+    at=st.times(),
+    timezone=st.sampled_from(["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "Pacific/Noumea"]),
+    region=st.sampled_from([None, *public_holidays.REGIONS]),
+    year=st.integers(2020, 2040),
+)
+def test_in_a_decade_there_is_one_cut_off_a_week_never_on_a_holiday(
+    weekday: int, at: time, timezone: str, region: str | None, year: int
+) -> None:
+    cut_off = CutOff(weekday=weekday, at=at, timezone=timezone, before_holidays=True, holiday_region=region)
+    begin = datetime(year, 1, 10, tzinfo=UTC)
+    walked = cut_offs.list_next(cut_off, begin, number=520)
+    assert all(before.at < after.at for before, after in pairwise(walked))
+    assert all(after.planned - before.planned == timedelta(days=7) for before, after in pairwise(walked))
+    for each in walked:
+        assert not public_holidays.name_of(each.on, region)
+        assert each.on == each.planned if not each.holiday else each.on.weekday() < 5
+        assert timedelta(0) <= each.planned - each.on < timedelta(days=7)
+        assert cut_offs.next_cut_off(cut_off, each.at) == each.at
+        assert cut_offs.next_cut_off(cut_off, each.at - timedelta(microseconds=1)) == each.at

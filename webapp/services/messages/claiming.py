@@ -7,11 +7,9 @@ not be sent any more.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-import holidays
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import undefer
 
@@ -19,6 +17,7 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.gateways.messaging import LONGEST_SEND
 from webapp.models.messages import HeldReason, Message, MessageKind, MessageSender, MessageStatus
+from webapp.services import public_holidays
 from webapp.services.consents import listing as consents
 from webapp.services.messages import suppressing, telling
 from webapp.services.messages.kinds import KINDS
@@ -132,15 +131,10 @@ def is_quiet(sender: MessageSender, at: datetime) -> bool:
     if sender.quiet_from is None or sender.quiet_until is None:
         return False
     local = at.astimezone(clock.PARIS)
-    if local.weekday() == 6 or local.date() in _holidays(local.year):
+    if local.weekday() == 6 or public_holidays.name_of(local.date()):
         return True
     begins, ends, now = sender.quiet_from, sender.quiet_until, local.time()
     return begins <= now < ends if begins <= ends else now >= begins or now < ends
-
-
-@cache
-def _holidays(year: int) -> frozenset[Any]:
-    return frozenset(holidays.country_holidays("FR", years=year))
 
 
 def _set_aside(messages: Sequence[Message], *, at: datetime) -> list[Message]:

@@ -1,10 +1,12 @@
-"""The weekly cut-off of a company: a change before it holds for the cycle in preparation, after it for the next.
+"""The weekly cut-off of a company: when it is, and when the next ones are.
 
-The cycle N in preparation is the one charged last, until the first cut-off after its due date; from then on it
-is settled, and changes hold from the next one to be charged.
+One that would fall on a public holiday comes on the last working day before it; only this module knows of that.
 """
 
-from datetime import datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,6 +17,7 @@ from webapp.extensions import db
 from webapp.models.organisations import Company
 from webapp.models.preferences import CutOff
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services import public_holidays
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.fields import check_timezone
 from webapp.transactions import transaction
@@ -23,6 +26,18 @@ WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanc
 
 
 FINAL = frozenset(status for status in SubscriptionStatus if status.is_final)
+
+
+class UpcomingCutOff(NamedTuple):
+    """A cut-off to come: the instant ``at`` (UTC) and the local day ``on``.
+
+    Where ``planned``, its day of the week, is a public holiday (``holiday``), ``on`` comes before it.
+    """
+
+    at: datetime
+    on: date
+    planned: date
+    holiday: str | None
 
 
 class UsedCutOffError(DomainError):
@@ -43,19 +58,41 @@ def list_cut_offs() -> list[tuple[Company, CutOff]]:
 
 
 def _default(company_id: UUID) -> CutOff:
-    return CutOff(company_id=company_id, weekday=0, at=time(12), timezone="Europe/Paris", is_active=True)
+    return CutOff(
+        company_id=company_id,
+        weekday=0,
+        at=time(12),
+        timezone="Europe/Paris",
+        is_active=True,
+        before_holidays=True,
+        locks_itself=True,
+    )
 
 
-def set_cut_off(company_id: UUID, *, weekday: int, at: time, timezone: str, is_active: bool) -> CutOff:
-    """Set the company's cut-off. Raises NotFoundError; InvalidInputError, naming the field."""
+def set_cut_off(
+    company_id: UUID,
+    *,
+    weekday: int,
+    at: time,
+    timezone: str,
+    is_active: bool,
+    before_holidays: bool = True,
+    holiday_region: str | None = None,
+    locks_itself: bool = True,
+) -> CutOff:
+    """Set the company's cut-off; see ``CutOff``. Raises NotFoundError; InvalidInputError, naming the field."""
     if not 0 <= weekday < len(WEEKDAYS):
         raise InvalidInputError("Choisissez un jour de la semaine.", field="weekday")
     check_timezone(timezone)
+    if holiday_region is not None and holiday_region not in public_holidays.REGIONS:
+        raise InvalidInputError("Choisissez une région de la liste.", field="holiday_region")
     with transaction():
         if db.session.scalar(select(Company.id).where(Company.id == company_id)) is None:
             raise NotFoundError("Cette société n’existe pas ou plus.")
         cut_off = find_cut_off(company_id)
         cut_off.weekday, cut_off.at, cut_off.timezone, cut_off.is_active = weekday, at, timezone, is_active
+        cut_off.before_holidays, cut_off.holiday_region = before_holidays, holiday_region
+        cut_off.locks_itself = locks_itself
         db.session.add(cut_off)
         db.session.flush()
     return cut_off
@@ -90,18 +127,27 @@ def list_own_cut_offs() -> set[UUID]:
 
 def next_cut_off(cut_off: CutOff, after: datetime) -> datetime:
     """The first cut-off at ``after`` or later (UTC)."""
-    local = after.astimezone(ZoneInfo(cut_off.timezone)).date()
-    day = local + timedelta(days=(cut_off.weekday - local.weekday()) % 7)
-    instant = scheduling.instant_of(day, cut_off.at, cut_off.timezone)
-    if instant >= after:
-        return instant
-    return scheduling.instant_of(day + timedelta(days=7), cut_off.at, cut_off.timezone)
+    return next(_from(cut_off, after)).at
 
 
-def first_cycle_for_change(subscription: Subscription, cut_off: CutOff, *, at: datetime) -> int:
-    """The cycle from which a change made at ``at`` holds."""
-    prepared = subscription.cycle_no - 1
-    if prepared < 0 or not cut_off.is_active:
-        return subscription.cycle_no
-    settled_at = next_cut_off(cut_off, scheduling.due_of(subscription, prepared).at)
-    return prepared if at < settled_at else subscription.cycle_no
+def list_next(cut_off: CutOff, after: datetime, *, number: int = 3) -> list[UpcomingCutOff]:
+    """The next cut-offs, from ``after`` on."""
+    return list(islice(_from(cut_off, after), number))
+
+
+def _from(cut_off: CutOff, after: datetime) -> Iterator[UpcomingCutOff]:
+    """The cut-offs at ``after`` or later. None comes a week early, so they never change places."""
+    planned = after.astimezone(ZoneInfo(cut_off.timezone)).date()
+    planned += timedelta(days=(cut_off.weekday - planned.weekday()) % 7)
+    while True:
+        upcoming = _on(cut_off, planned)
+        if upcoming.at >= after:
+            yield upcoming
+        planned += timedelta(days=7)
+
+
+def _on(cut_off: CutOff, planned: date) -> UpcomingCutOff:
+    region = cut_off.holiday_region
+    holiday = public_holidays.name_of(planned, region) if cut_off.before_holidays else None
+    on = public_holidays.last_working_day_before(planned, region) if holiday else planned
+    return UpcomingCutOff(scheduling.instant_of(on, cut_off.at, cut_off.timezone), on, planned, holiday)

@@ -305,6 +305,7 @@ def is_special() -> ColumnElement[bool]:
     """In a statement on subscriptions: whether its next cycle may ask for something else than the sum of its lines."""
     adjusted = linked(Subscription, SubscriptionAdjustment.subscription_id)
     return or_(
+        Subscription.skips_cycle.is_not_distinct_from(Subscription.cycle_no),
         Subscription.coupon_id.is_not(None),
         Subscription.trial_cycles_left > 0,
         Subscription.setup_fee.is_not(None),
@@ -377,6 +378,7 @@ def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:
             unit_price=line.unit_price,
             vat_rate=line.vat_rate,
             discount=line.discount,
+            is_shipped=line.is_shipped,
         )
         for position, line in enumerate(lines)
     )

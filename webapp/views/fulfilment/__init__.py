@@ -1,5 +1,5 @@
 """Batches and parcels: what goes out, by whom, and where it is."""
 
-from webapp.views.fulfilment import carriers
+from webapp.views.fulfilment import acting, carriers, listing, page, products
 
-BLUEPRINTS = (carriers.bp,)
+BLUEPRINTS = (acting.bp, carriers.bp, listing.bp, page.bp, products.bp)

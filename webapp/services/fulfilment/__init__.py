@@ -1,0 +1,1 @@
+"""Fulfilment: what was charged is prepared and shipped."""
