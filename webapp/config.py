@@ -69,6 +69,7 @@ class Settings(BaseModel):
     payment_sandbox_secret: str = Field(default="", repr=False)
     stripe_api_url: str = ""
     sms_sandbox_url: str = ""
+    carrier_sandbox_url: str = ""
     crm_organisation: str = ""
     crm_schedule: bool = True
     crm_now: datetime | None = None
@@ -93,7 +94,13 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "external_api_url", "oidc_issuer", "public_url", "payment_sandbox_url", "stripe_api_url", "sms_sandbox_url"
+        "external_api_url",
+        "oidc_issuer",
+        "public_url",
+        "payment_sandbox_url",
+        "stripe_api_url",
+        "sms_sandbox_url",
+        "carrier_sandbox_url",
     )
     @classmethod
     def _is_web_address(cls, value: str) -> str:

@@ -1,0 +1,75 @@
+"""Which module speaks to which carrier, and the connections that are kept open to each account."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+from webapp.config import Settings
+from webapp.gateways.carriers import protocol, sandbox
+from webapp.gateways.carriers.none import NoCarrier
+from webapp.models.carriers import Carrier
+
+
+class Field(NamedTuple):
+    """One of the credentials that the settings form asks for. ``label`` is French."""
+
+    name: str
+    label: str
+    is_secret: bool = False
+
+
+CREDENTIALS: dict[Carrier, tuple[Field, ...]] = {Carrier.SANDBOX: (), Carrier.NONE: ()}
+"""What an account with each carrier needs. The sandbox's address comes from the environment."""
+SERVICES: dict[Carrier, tuple[tuple[str, str], ...]] = {
+    Carrier.SANDBOX: (("standard", "Standard"), ("express", "Express")),
+    Carrier.NONE: (("", "—"),),
+}
+"""What may be bought of each carrier, as it calls it, with the words on the screen; the usual one first."""
+CAPABILITIES: dict[Carrier, protocol.Capabilities] = {
+    Carrier.SANDBOX: sandbox.CAPABILITIES,
+    Carrier.NONE: NoCarrier.capabilities,
+}
+"""As a rule; an account may have agreed on another pace or delay."""
+
+_sandbox_url = ""
+_open: dict[tuple[object, ...], protocol.LabelCarrier] = {}
+
+
+def use(settings: Settings) -> None:
+    """Set the process's addresses, once, at start-up."""
+    global _sandbox_url
+    _sandbox_url = settings.carrier_sandbox_url
+
+
+def is_offered(kind: Carrier) -> bool:
+    """Whether accounts with it can be opened here: the sandbox only where the environment names one."""
+    return kind in CAPABILITIES and (kind is not Carrier.SANDBOX or bool(_sandbox_url))
+
+
+def carrier_for(
+    kind: Carrier, credentials: Mapping[str, str], *, service: str, longest_delay: timedelta
+) -> protocol.LabelCarrier:
+    """The carrier behind an account. Raises CarrierRejectedError where credentials or addresses are missing."""
+    if missing := [field.name for field in CREDENTIALS[kind] if not credentials.get(field.name)]:
+        raise protocol.CarrierRejectedError(f"credentials are missing: {', '.join(missing)}")
+    # Connections may not be shared across a fork, so each process has its own.
+    key = (os.getpid(), kind, tuple(sorted(credentials.items())), service, longest_delay, _sandbox_url)
+    if key not in _open:
+        _open[key] = _make(kind, service, longest_delay)
+    return _open[key]
+
+
+def _make(kind: Carrier, service: str, longest_delay: timedelta) -> protocol.LabelCarrier:
+    if kind is Carrier.NONE:
+        return NoCarrier()
+    if not _sandbox_url:
+        raise protocol.CarrierRejectedError("CARRIER_SANDBOX_URL is not set")
+    return sandbox.Sandbox(url=_sandbox_url, service=service, longest_delay=longest_delay)
+
+
+def close() -> None:
+    """Let go of every connection of this process."""
+    while _open:
+        _, carrier = _open.popitem()
+        getattr(carrier, "close", lambda: None)()
