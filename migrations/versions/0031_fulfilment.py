@@ -86,7 +86,6 @@ def _create_batches() -> None:
         sa.Column("dispatched_by_id", sa.Uuid()),
         sa.Column("completed_at", INSTANT),
         sa.Column("completed_by_id", sa.Uuid()),
-        sa.Column("late_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("work", sa.String(32)),
         sa.Column("work_at", INSTANT),
         sa.Column("work_by_id", sa.Uuid()),
@@ -255,6 +254,7 @@ def _create_batch_lines() -> None:
         sa.Column("quantity", sa.Numeric(precision=12, scale=3), server_default="1", nullable=False),
         sa.Column("status", sa.String(32), nullable=False),
         sa.Column("charged_at", INSTANT, nullable=False),
+        sa.Column("is_late", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("held_reason", sa.String(300)),
         sa.Column("reason", sa.String(300)),
         sa.Column("decided_at", INSTANT),
@@ -301,6 +301,12 @@ def _create_batch_lines() -> None:
         "ix_fulfilment_batch_lines_consignment",
         "fulfilment_batch_lines",
         ["organisation_id", "batch_id", "consignment_no", "id"],
+    )
+    op.create_index(
+        "ix_fulfilment_batch_lines_late",
+        "fulfilment_batch_lines",
+        ["organisation_id", "batch_id"],
+        postgresql_where=sa.text("is_late"),
     )
     op.create_index(
         "ix_fulfilment_batch_lines_shipment",

@@ -175,8 +175,7 @@ def consignment_code(batch_number: int, consignment_no: int) -> str:
 class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
     """What a company ships together. ``number`` counts 1, 2, 3 … in each company; at most one is OPEN.
 
-    ``cutoff_at`` is when an open one locks itself; empty where a person alone locks it. ``late_count`` is how many
-    lines were paid before this batch was locked and came too late for it.
+    ``cutoff_at`` is when an open one locks itself; empty where a person alone locks it.
 
     ``work`` is what a worker is to do with it, since ``work_at`` for ``work_by_id`` (empty: the timetable), and
     ``work_error`` the French sentence on why the last one came to nothing. Whoever works holds ``lease_until`` and
@@ -216,7 +215,6 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
     dispatched_by_id: Mapped[UUID | None]
     completed_at: Mapped[datetime | None]
     completed_by_id: Mapped[UUID | None]
-    late_count: Mapped[int] = mapped_column(default=0, server_default="0")
     work: Mapped[BatchWork | None] = mapped_column(stored_enum(BatchWork))
     work_at: Mapped[datetime | None]
     work_by_id: Mapped[UUID | None]
@@ -243,7 +241,8 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
 class FulfilmentBatchLine(OrganisationScoped, Identified, Timestamped, Base):
     """One thing that a charge ships: the frozen line at ``position`` of ``charge.lines``.
 
-    ``charged_at`` is when the charge came to ship. ``held_reason`` keeps a PENDING one out of locks. LOCK writes
+    ``charged_at`` is when the charge came to ship; with ``is_late`` that was before the lock of the batch before, and
+    the line came too late for it. ``held_reason`` keeps a PENDING one out of locks. LOCK writes
     ``snapshot_at`` and with it the consignment's number, ``address_snapshot``, ``preference_snapshot`` (code → label
     and value) and ``gift_message``, which never change afterwards. Equal ``pick_key`` means: the same product with the
     same preferences; equal ``box_key``: consignments that hold the same.
@@ -286,6 +285,12 @@ class FulfilmentBatchLine(OrganisationScoped, Identified, Timestamped, Base):
         Index("ix_fulfilment_batch_lines_charge", "organisation_id", "charge_id"),
         Index("ix_fulfilment_batch_lines_subscription", "organisation_id", "subscription_id", "cycle_no"),
         Index(
+            "ix_fulfilment_batch_lines_late",
+            "organisation_id",
+            "batch_id",
+            postgresql_where=text("is_late"),
+        ),
+        Index(
             "ix_fulfilment_batch_lines_shipment",
             "organisation_id",
             "shipment_id",
@@ -304,6 +309,7 @@ class FulfilmentBatchLine(OrganisationScoped, Identified, Timestamped, Base):
     quantity: Mapped[Decimal] = mapped_column(Numeric(12, 3), default=Decimal(1), server_default="1")
     status: Mapped[LineStatus] = mapped_column(stored_enum(LineStatus), default=LineStatus.PENDING)
     charged_at: Mapped[datetime]
+    is_late: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     held_reason: Mapped[str | None] = mapped_column(String(300))
     reason: Mapped[str | None] = mapped_column(String(300))
     decided_at: Mapped[datetime | None]

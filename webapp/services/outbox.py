@@ -30,13 +30,14 @@ Subscriber = Callable[[OutboxEvent], object]
 _REVIEW = "webapp.services.dunning.cases.review"
 _FORGET = "webapp.services.dunning.suspending.forget"
 _TRIGGERS = "webapp.services.message_triggers"
+_GATHER = "webapp.services.fulfilment.gathering.gather"
 
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
-    OutboxKind.SUBSCRIPTION_CHARGED: (f"{_TRIGGERS}.subscriptions.welcome",),
-    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW, f"{_TRIGGERS}.subscriptions.tell_refused"),
-    OutboxKind.CHARGE_REVERSED: (_REVIEW,),
-    OutboxKind.CHARGE_REFUNDED: (_REVIEW,),
-    OutboxKind.CHARGE_SETTLED: (_REVIEW,),
+    OutboxKind.SUBSCRIPTION_CHARGED: (_GATHER, f"{_TRIGGERS}.subscriptions.welcome"),
+    OutboxKind.SUBSCRIPTION_CHARGE_FAILED: (_REVIEW, _GATHER, f"{_TRIGGERS}.subscriptions.tell_refused"),
+    OutboxKind.CHARGE_REVERSED: (_REVIEW, _GATHER),
+    OutboxKind.CHARGE_REFUNDED: (_REVIEW, _GATHER),
+    OutboxKind.CHARGE_SETTLED: (_REVIEW, _GATHER),
     OutboxKind.SUBSCRIPTION_PAUSED: (f"{_TRIGGERS}.subscriptions.tell_paused",),
     OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
     OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),

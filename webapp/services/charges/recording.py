@@ -376,9 +376,13 @@ def _lock_refund(locked: _Rows, at_provider: protocol.ProviderRefund) -> Refund 
 
 def _processing(locked: _Rows, outcome: PaymentOutcome, at: datetime) -> None:
     charge, attempt, account = locked.charge, locked.attempt, locked.account
+    # After a refusal, which was told as well, it is told anew: the cycle is on its way again.
+    is_news = not locked.was_told or (
+        charge.first_refused_at is not None and attempt.status is not AttemptStatus.PROCESSING
+    )
     attempt.status = AttemptStatus.PROCESSING
     _wait(locked, ChargeStatus.PROCESSING, Attention.UNKNOWN, at=at)
-    if account.ship_at is Milestone.PROCESSING and not locked.was_told:
+    if account.ship_at is Milestone.PROCESSING and is_news:
         effects.tell_charged(charge, Milestone.PROCESSING, at=at)
 
 

@@ -1,0 +1,1 @@
+"""Fulfilment: batches (lots), from the charge to the parcel."""
