@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, Uuid, bindparam, delete, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import joinedload
 
 from webapp.errors import InvalidInputError
@@ -170,17 +170,44 @@ def list_effective_on(subscription: Subscription, day: date) -> list[EffectiveVa
 
 def take_snapshots(cycles: Mapping[UUID, int]) -> dict[UUID, Snapshot]:
     """Frozen copies of what holds for a cycle of each subscription (id → cycle), in two queries however many."""
-    schemas, own = list_schemas(), _own_values(cycles)
-    return {
-        subscription_id: {
-            schema.code: {
-                "label": schema.label,
-                "value": _effective(schema, own.get((subscription_id, schema.id))).value,
-            }
-            for schema in schemas
-        }
-        for subscription_id in cycles
-    }
+    pairs = "SELECT * FROM unnest(:subscription_ids, :cycles) AS asked (subscription_id, cycle_no)"
+    rows = db.session.execute(
+        text(own_values_sql(f"({pairs})")).bindparams(
+            bindparam("subscription_ids", list(cycles), type_=ARRAY(Uuid())),
+            bindparam("cycles", list(cycles.values()), type_=ARRAY(Integer())),
+            organisation_id=current_organisation_id(),
+        )
+    )
+    own: dict[UUID, Snapshot] = {row.subscription_id: row.own for row in rows}
+    defaults = default_snapshot()
+    return {subscription_id: defaults | own.get(subscription_id, {}) for subscription_id in cycles}
+
+
+def default_snapshot() -> Snapshot:
+    """What holds for a subscription without values of its own."""
+    return {schema.code: {"label": schema.label, "value": schema.default} for schema in list_schemas()}
+
+
+def own_values_sql(pairs: str) -> str:
+    """SQL that reads, by sets, what subscriptions say themselves: subscription_id, cycle_no and ``own``, a snapshot of
+    the fields for which they have a value.
+
+    ``pairs`` is a relation with subscription_id and cycle_no, each pair once; :organisation_id is to be bound. Over
+    ``default_snapshot`` it is what holds for the cycle: of equal keys the last one stays, which has the latest cycle.
+    """
+    return f"""
+    SELECT asked.subscription_id, asked.cycle_no,
+      jsonb_object_agg(
+        schema.code,
+        jsonb_build_object('label', schema.label, 'value', coalesce(own.value, schema."default"))
+        ORDER BY own.effective_from_cycle) AS own
+    FROM {pairs} AS asked
+    JOIN preference_values own ON own.organisation_id = :organisation_id
+      AND own.subscription_id = asked.subscription_id AND own.effective_from_cycle <= asked.cycle_no
+    JOIN preference_schemas schema ON schema.organisation_id = :organisation_id
+      AND schema.id = own.schema_id AND schema.is_active
+    GROUP BY asked.subscription_id, asked.cycle_no
+    """  # noqa: S608  names of relations, no values
 
 
 def _effective(schema: PreferenceSchema, own: Scalar | None) -> EffectiveValue:
