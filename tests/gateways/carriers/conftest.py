@@ -24,7 +24,7 @@ SENDER = Party(
 )
 RECIPIENT = Party(
     name="Léa Durand",
-    lines=("Bâtiment B", "12 bis rue de l’Église"),
+    lines=("12 bis rue de l’Église", "Bâtiment B"),
     postcode="69002",
     town="Lyon",
     phone="+33612345678",

@@ -30,9 +30,10 @@ LONGEST_WORDS = 500
 
 @dataclass(frozen=True)
 class Party:
-    """Who sends, or who gets it. ``lines`` are the address within the town, outermost last; ``country`` is ISO 3166.
+    """Who sends, or who gets it. ``lines`` are the street with its number, then what completes it.
 
-    ``name`` is a person's, ``company`` may be empty, and so may ``phone`` (E.164) and ``email``.
+    ``name`` is a person's or a department's; ``name`` or ``company`` may be empty, and so may ``phone`` (E.164) and
+    ``email``. ``country`` is ISO 3166.
     """
 
     name: str

@@ -6,17 +6,19 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from webapp.config import Settings
-from webapp.gateways.carriers import protocol, sandbox
+from webapp.gateways.carriers import fitting, protocol, sandbox
 from webapp.gateways.carriers.none import NoCarrier
 from webapp.models.carriers import Carrier
 
 
 class Field(NamedTuple):
-    """One of the credentials that the settings form asks for. ``label`` is French."""
+    """One of the credentials that the settings form asks for. ``label`` and ``hint`` are French."""
 
     name: str
     label: str
+    hint: str = ""
     is_secret: bool = False
+    is_required: bool = True
 
 
 CREDENTIALS: dict[Carrier, tuple[Field, ...]] = {Carrier.SANDBOX: (), Carrier.NONE: ()}
@@ -31,6 +33,8 @@ CAPABILITIES: dict[Carrier, protocol.Capabilities] = {
     Carrier.NONE: NoCarrier.capabilities,
 }
 """As a rule; an account may have agreed on another pace or delay."""
+LIMITS: dict[Carrier, fitting.Limits] = {Carrier.SANDBOX: sandbox.LIMITS}
+"""What fits on the label; without a carrier, nothing is printed."""
 
 _sandbox_url = ""
 _open: dict[tuple[object, ...], protocol.LabelCarrier] = {}
@@ -47,11 +51,22 @@ def is_offered(kind: Carrier) -> bool:
     return kind in CAPABILITIES and (kind is not Carrier.SANDBOX or bool(_sandbox_url))
 
 
+def party_faults(kind: Carrier, party: protocol.Party) -> list[fitting.Fault]:
+    """What of a sender or recipient does not fit on the labels of that carrier, or is missing."""
+    return list(fitting.party_faults(LIMITS[kind], party)) if kind in LIMITS else []
+
+
+def request_faults(kind: Carrier, request: protocol.LabelRequest) -> list[fitting.Fault]:
+    """What of a request that carrier would not take; empty where it is ready to be sent."""
+    return list(fitting.request_faults(LIMITS[kind], request)) if kind in LIMITS else []
+
+
 def carrier_for(
     kind: Carrier, credentials: Mapping[str, str], *, service: str, longest_delay: timedelta
 ) -> protocol.LabelCarrier:
     """The carrier behind an account. Raises CarrierRejectedError where credentials or addresses are missing."""
-    if missing := [field.name for field in CREDENTIALS[kind] if not credentials.get(field.name)]:
+    needed = (field.name for field in CREDENTIALS[kind] if field.is_required)
+    if missing := [name for name in needed if not credentials.get(name)]:
         raise protocol.CarrierRejectedError(f"credentials are missing: {', '.join(missing)}")
     # Connections may not be shared across a fork, so each process has its own.
     key = (os.getpid(), kind, tuple(sorted(credentials.items())), service, longest_delay, _sandbox_url)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import orjson
 
 from webapp.gateways.carriers.door import ANSWERING, Answer, Door, NoAnswerError, NothingSentError, outcome_of
+from webapp.gateways.carriers.fitting import Limits, request_faults
 from webapp.gateways.carriers.protocol import (
     Capabilities,
     CarrierRejectedError,
@@ -27,6 +28,7 @@ from webapp.models.carriers import TrackedStatus
 
 T = TypeVar("T")
 
+LIMITS = Limits()
 CAPABILITIES = Capabilities(
     honoured_key_age=timedelta(days=30),
     longest_delay=timedelta(minutes=1),
@@ -51,11 +53,9 @@ class Sandbox:
 
     def create_label(self, request: LabelRequest, key: str) -> LabelOutcome:
         """See LabelCarrier."""
-        said = asdict(request) | {"service": self._service}
-        try:
-            content = orjson.dumps(said)
-        except (TypeError, ValueError) as error:  # a lone surrogate
-            return refused("unwritable", error)
+        if fault := next(request_faults(LIMITS, request), None):
+            return refused(fault.field, fault.sentence)
+        content = orjson.dumps(asdict(request) | {"service": self._service})
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         try:
             return _outcome(self._door.ask("POST", "/labels", content=content, headers=headers))
