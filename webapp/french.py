@@ -124,6 +124,13 @@ def upcoming(value: datetime, now: datetime) -> str:
     return f"à {value.astimezone(PARIS):%H:%M}" if is_today else f"le {moment(value)}"
 
 
+def kilograms(grams: int) -> str:
+    """A weight: 850 g · 1,25 kg."""
+    if grams < 1000:
+        return f"{grams}\u00a0g"
+    return f"{format_decimal(Decimal(grams) / 1000, format='#,##0.##', locale=LOCALE)}\u00a0kg"
+
+
 def duration(value: timedelta | None) -> str:
     """How long something took: 0,4 s · 12 s · 1 min 05 s."""
     if value is None:

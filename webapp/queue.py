@@ -20,6 +20,7 @@ QUEUES = {
     "payments": 10 * 60,
     "charges": 3 * 60 * 60,
     "messages": 10 * 60,
+    "fulfilment": 60 * 60,
 }
 
 SERIALIZER = JSONSerializer

@@ -56,6 +56,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("bank-files-sweep", minutes(1), "bank_files.files.sweep"),
         ("sepa-notices", hours(1), "bank_files.notices.announce_due"),
         ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),
+        ("dispatch-sweep", seconds(30), "fulfilment.dispatching.sweep"),
+        ("labels-sweep", seconds(30), "fulfilment.labelling.sweep"),
         ("charges-run", hours(1), "charges.runs.start_due_runs"),
         ("charges-sweep", seconds(30), "charges.sweeping.ring"),
         ("card-expiry", hours(24), "message_triggers.cards.tell_expiring"),

@@ -1,0 +1,16 @@
+"""Fulfilment jobs."""
+
+from uuid import UUID
+
+from webapp import clock
+from webapp.services.fulfilment import dispatching, labelling
+
+
+def dispatch(organisation_id: str, batch_id: str) -> None:
+    """Make the shipments of a batch whose dispatch was asked for."""
+    dispatching.carry_out(UUID(organisation_id), UUID(batch_id), at=clock.now())
+
+
+def label(organisation_id: str, account_id: str) -> None:
+    """Ask a carrier for labels."""
+    labelling.carry_out(UUID(organisation_id), UUID(account_id))
