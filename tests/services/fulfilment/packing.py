@@ -9,6 +9,7 @@ from sqlalchemy import select
 from tests import factories
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.carriers import Carrier, CarrierAccount
 from webapp.models.fulfilment import (
     BatchStatus,
@@ -92,9 +93,11 @@ def pack(boxes: int = 1, *, number: int = 1) -> FulfilmentBatch:
 
 
 def open_account(carrier: Carrier = Carrier.SANDBOX, **values: Any) -> CarrierAccount:
-    """An account of the default company, which is its only one."""
+    """An account of the default company, which is its only one; the company has an address to send from."""
+    company = factories.default_company()
+    company.address_line1, company.postcode, company.city = "8 quai du Commerce", "59000", "Lille"
     account = CarrierAccount(
-        company_id=factories.default_company().id,
+        company_id=company.id,
         carrier=carrier,
         service="standard" if carrier is Carrier.SANDBOX else "",
         calls_per_second=values.pop("calls_per_second", 1000),
@@ -121,7 +124,8 @@ def shipments() -> list[Shipment]:
 
 def parcels() -> list[Parcel]:
     """All of them as they stand, in the same order."""
-    statement = select(Parcel).order_by(Parcel.id)
+    statement = select(Parcel).join(Shipment, linked(Shipment, Parcel.shipment_id))
+    statement = statement.order_by(Shipment.batch_id, Shipment.consignment_no, Parcel.number)
     return list(db.session.scalars(statement.execution_options(populate_existing=True)))
 
 

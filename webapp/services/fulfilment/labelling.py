@@ -122,15 +122,13 @@ def carry_out(organisation_id: UUID, account_id: UUID) -> int:
     """Ask for the account's labels that are due, a turn of them; returns how many calls were recorded."""
     queue.heard(JOB, organisation_id, account_id)
     with tenancy.organisation(organisation_id):
-        with transaction():
-            account = accounts.find_account(account_id)
-            db.session.expunge(account)
         try:
-            carrier = accounts.carrier_of(account)
+            with transaction():  # ended before the carrier is called
+                account = accounts.find_account(account_id)
+                turn = _Turn(account, accounts.carrier_of(account))
         except CarrierError as error:
             _pause(account_id, str(error), at=clock.now())
             return 0
-        turn = _Turn(account, carrier)
         turn.run()
         if turn.is_more_left:
             ring(account_id)
@@ -145,7 +143,7 @@ class _Turn:
         self._calls: set[Future[Result | None]] = set()
         self._left = TURN
         self._may_claim = True
-        self._unknowns = 0
+        self._unknowns = UNKNOWNS_IN_ROW - 1 if account.pauses else 0  # one is enough of a carrier that was not there
         self.recorded = 0
 
     @property
