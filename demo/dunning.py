@@ -25,7 +25,7 @@ from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
 from webapp.services.subscriptions.means import PaymentFields
-from webapp.services.subscriptions.terms import plain_line
+from webapp.services.subscriptions.terms import find_terms
 
 NOON = 12
 POSTED_AFTER = 30
@@ -50,6 +50,11 @@ STORIES = (
 )
 
 
+def is_shipped(offer: str) -> bool:
+    """Whether what the demo sells under that name comes in a parcel: insurance, energy and telecom do not."""
+    return offer.startswith("Box")
+
+
 def add_unpaid(account: ProviderAccount, *, at: datetime) -> None:
     """Make a subscription with a refused charge for some clients who have none, and live their cases up to ``at``."""
     has_one = select(Subscription.client_id)
@@ -60,7 +65,9 @@ def add_unpaid(account: ProviderAccount, *, at: datetime) -> None:
 
 def _tell(story: Unpaid, client: Client, account: ProviderAccount, *, at: datetime) -> None:
     refused_at = (at - timedelta(days=story.days_ago)).replace(hour=NOON, minute=0)
-    line = SubscriptionLineFields(label=story.offer, unit_price=Decimal(story.price), vat_rate=Decimal(20))
+    line = SubscriptionLineFields(
+        label=story.offer, unit_price=Decimal(story.price), vat_rate=Decimal(20), is_shipped=is_shipped(story.offer)
+    )
     subscription = create_subscription(
         SubscriptionFields(
             client_id=client.id,
@@ -108,7 +115,7 @@ def _refused_charge(story: Unpaid, subscription: Subscription, account: Provider
         amount_before_tax=total.before_tax,
         vat=total.as_json(),
         amount=total.with_tax,
-        lines=[plain_line(story.offer, Decimal(20), price, "")],
+        lines=find_terms(subscription).recurring_lines(),
         status=ChargeStatus.SENDING,
         attempts_count=1,
         first_refused_at=at,

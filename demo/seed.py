@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from demo import prospects
 from demo.senders import add_senders
 from demo.subscriptions import add_subscriptions
 from webapp import clock, crypto, tenancy
@@ -61,6 +62,8 @@ OFFERS = (
     ("Assistance habitation", "Assurance", "Depanssur", "12.90"),
     ("Box café découverte", "Box", "Torréfaction du Port", "24.00"),
 )
+WEIGHTS = {"Box": 850}
+"""Grams, by kind of offer; what is not there is not shipped."""
 OTHER_CLIENTS = 8
 DEMO_CLIENTS = 60
 
@@ -127,8 +130,8 @@ def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:
 def _clients(count: int, chance: random.Random, commercials: list[Commercial]) -> None:
     company = Company(id=new_id(), name="Société principale", siren="732829320", is_default=True)
     db.session.add(company)
-    products = [Product(id=new_id(), name=name, category=kind, supplier=by) for name, kind, by, _price in OFFERS]
-    db.session.add_all(products)
+    products = [_product(name, kind, by) for name, kind, by, _price in OFFERS]
+    db.session.add_all([*products, *_unshipped_of_winleadplus()])
     db.session.flush()
     for number in range(count):
         client = _client(number, chance, chance.choice([*commercials, None]) if commercials else None)
@@ -140,6 +143,23 @@ def _clients(count: int, chance: random.Random, commercials: list[Commercial]) -
             _bank_account(chance, client, company.id)
         db.session.add(TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_CREATED, at=client.created_at))
     db.session.flush()
+
+
+def _product(name: str, kind: str, supplier: str) -> Product:
+    weight = WEIGHTS.get(kind)
+    return Product(
+        id=new_id(), name=name, category=kind, supplier=supplier, is_shipped=weight is not None, weight_g=weight
+    )
+
+
+def _unshipped_of_winleadplus() -> list[Product]:
+    """What the pretend WinLeadPlus sells and nobody ships: a synchronisation finds it, and makes the rest."""
+    known = {name.casefold() for name, *_ in OFFERS}
+    return [
+        _product(offer.nom, offer.categorie, offer.fournisseur)
+        for offer in prospects.OFFERS
+        if offer.categorie not in WEIGHTS and offer.nom.casefold() not in known
+    ]
 
 
 def _client(number: int, chance: random.Random, commercial: Commercial | None) -> Client:

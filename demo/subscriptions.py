@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from demo.dunning import add_unpaid
+from demo.dunning import add_unpaid, is_shipped
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.banking import Mandate
@@ -105,7 +105,12 @@ def _find_clients() -> list[Client]:
 def _tell(story: Story, number: int, client: Client, account: ProviderAccount) -> None:
     now = clock.now()
     began = now - timedelta(days=7 * (number + 1))
-    line = SubscriptionLineFields(label=story.offer, unit_price=Decimal(story.price), vat_rate=Decimal(story.vat_rate))
+    line = SubscriptionLineFields(
+        label=story.offer,
+        unit_price=Decimal(story.price),
+        vat_rate=Decimal(story.vat_rate),
+        is_shipped=is_shipped(story.offer),
+    )
     subscription = create_subscription(
         SubscriptionFields(
             client_id=client.id,

@@ -28,6 +28,7 @@ from webapp.french import (
 )
 from webapp.models.clients import Client, ClientStatus
 from webapp.services.contact import readable_phone
+from webapp.services.fulfilment.addresses import Destination
 
 
 def init_app(app: Flask) -> None:
@@ -52,6 +53,7 @@ def init_app(app: Flask) -> None:
         field_value,
         address_lines,
         delivery_lines,
+        destination_lines,
         written_text,
         file_size,
         iso_day,
@@ -99,6 +101,13 @@ def delivery_lines(client: Client) -> list[str]:
     return _address(street, client.delivery_postcode, client.delivery_city, client.delivery_country)
 
 
+def destination_lines(destination: Destination) -> list[str]:
+    """Recipient and address, line by line; nothing where there is no address."""
+    street = [destination.line1, destination.line2]
+    lines = _address(street, destination.postcode, destination.city, destination.country)
+    return [line for line in (destination.recipient, destination.company) if line] + lines if lines else []
+
+
 def _address(street: list[str | None], postcode: str | None, city: str | None, code: str) -> list[str]:
     town = f"{postcode or ''} {city or ''}".strip()
     written = [line for line in (*street, town) if line]
@@ -143,11 +152,17 @@ FIELD_LABELS = {
     "postcode": "Code postal",
     "city": "Ville",
     "country": "Pays",
+    "delivery_name": "Destinataire",
+    "delivery_company": "Société du destinataire",
     "delivery_line1": "Adresse de livraison",
     "delivery_line2": "Complément d’adresse de livraison",
     "delivery_postcode": "Code postal de livraison",
     "delivery_city": "Ville de livraison",
     "delivery_country": "Pays de livraison",
+    "delivery_phone": "Téléphone du destinataire",
+    "delivery_instructions": "Consignes de livraison",
+    "gift_message": "Message cadeau",
+    "skips_cycle": "Échéance sautée",
     "iban": "IBAN",
     "mandate_status": "Mandat",
     "means_request": "Demande",
@@ -210,6 +225,8 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "setup_fee": lambda value: amount(Decimal(value)),
     "prorated": lambda value: amount(Decimal(value)),
     "phone": phone,
+    "delivery_phone": phone,
+    "skips_cycle": _written_day,
     "country": country,
     "delivery_country": country,
 }

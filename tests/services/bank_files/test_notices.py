@@ -80,6 +80,15 @@ class TestAnnouncing:
         [notice] = events()
         assert (notice["due_on"], notice["collect_on"], notice["amount"]) == ("2026-12-18", "2026-12-18", "24.00")
 
+    def test_a_cycle_that_its_client_skips_is_not_announced(self, account: ProviderAccount) -> None:
+        subscription = subscribe(account, **DUE)
+        subscription.skips_cycle = subscription.cycle_no
+        db.session.commit()
+        assert notices.announce_due(at=NOW) == 0
+        subscription.skips_cycle = None
+        db.session.commit()
+        assert notices.announce_due(at=NOW) == 1
+
     def test_the_notice_says_what_when_and_under_which_mandate(self, account: ProviderAccount) -> None:
         subscription = subscribe(account, **DUE)
         notices.announce_due(at=NOW)

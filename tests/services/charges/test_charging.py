@@ -23,6 +23,7 @@ from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services.charges import preview
 from webapp.services.charges.preview import Fate
 from webapp.services.subscriptions import lifecycle
+from webapp.services.subscriptions.terms import is_shipped
 
 
 def _invoices() -> list[Invoice]:
@@ -44,6 +45,19 @@ def test_a_due_cycle_is_charged_and_recorded_whole(world: World) -> None:
     subscription = world.reload(subscription)
     assert (subscription.cycle_no, subscription.next_charge_on) == (1, date(2026, 2, 28))
     assert subscription.current_period_end == date(2026, 2, 28)
+
+
+def test_what_ships_is_frozen_with_the_charge(world: World) -> None:
+    subscription = world.subscribe(setup_fee=Decimal(10), setup_vat_rate=Decimal(20))
+    sold = {"unit_price": Decimal(5), "vat_rate": Decimal(20)}
+    factories.SubscriptionLineFactory(subscription_id=subscription.id, position=9999, is_shipped=False, **sold)
+    db.session.commit()
+    world.run()
+    assert [is_shipped(line) for line in world.charge().lines] == [True, False, False]
+    before_there_was_a_choice = [
+        {name: value for name, value in line.items() if name != "is_shipped"} for line in world.charge().lines
+    ]
+    assert [is_shipped(line) for line in before_there_was_a_choice] == [True, True, False]
 
 
 def test_a_second_run_at_once_asks_for_nothing(world: World) -> None:

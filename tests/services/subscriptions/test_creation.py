@@ -90,6 +90,22 @@ def test_a_line_takes_its_words_from_its_product(cast: Cast) -> None:
     assert subscription.lines[0].label == "Café d’Éthiopie"
 
 
+@pytest.mark.parametrize(
+    ("of_product", "said", "expected"),
+    [(True, None, True), (False, None, False), (False, True, True), (True, False, False), (None, None, True)],
+)
+def test_a_line_is_shipped_as_its_product_is_unless_somebody_says_otherwise(
+    cast: Cast, of_product: bool | None, said: bool | None, expected: bool
+) -> None:
+    product = factories.Product(name="Assurance", is_shipped=of_product)
+    if of_product is not None:
+        db.session.add(product)
+        db.session.flush()
+    line = SubscriptionLineFields(label="Carte", product_id=product.id, unit_price=Decimal(5), is_shipped=said)
+    assert _create(lines=[line]).lines[0].is_shipped is expected
+    assert product.is_shipped is of_product
+
+
 @pytest.mark.parametrize("rate", ["0", "2.1", "5.5", "8.5", "10", "20"])
 def test_the_french_vat_rates_are_known(cast: Cast, rate: str) -> None:
     assert _create(lines=[replace(CUP, vat_rate=Decimal(rate))]).lines[0].vat_rate == Decimal(rate)

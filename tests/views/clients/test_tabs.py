@@ -100,9 +100,15 @@ class TestTabs:
         wrong = client.post(_address(subject, "/modifier"), data={**data, **delivery, "delivery_postcode": "69"})
         assert wrong.status_code == 422
         assert 'id="delivery_postcode-error"' in wrong.text
-        assert client.post(_address(subject, "/modifier"), data={**data, **delivery}).status_code == 303
+        more = {"delivery_name": "Gardien\u202e ", "delivery_instructions": "Code\n12A\x00"}
+        long = client.post(
+            _address(subject, "/modifier"), data={**data, **delivery, "delivery_instructions": "x" * 201}
+        )
+        assert (long.status_code, "200 caractères au plus" in long.text) == (422, True)
+        assert client.post(_address(subject, "/modifier"), data={**data, **delivery, **more}).status_code == 303
         text = _text(client.get(_address(subject)).text)
         assert "Adresse de livraison 2 quai Sud 69002 Lyon" in text
+        assert "Destinataire Gardien Consignes de livraison Code 12A" in text
         assert "Ville de livraison : Lyon" in text
 
 

@@ -108,12 +108,49 @@ def test_an_outsider_finds_nothing(outsider_client: FlaskClient, path: str) -> N
     assert outsider_client.get(f"/abonnements/{make().id}{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["activer", "suspendre", "reprendre", "resilier", "lignes", "paiement", "fin"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "activer",
+        "suspendre",
+        "reprendre",
+        "resilier",
+        "lignes",
+        "paiement",
+        "fin",
+        "livraison",
+        "livraison/supprimer",
+        "sauter",
+        "retablir",
+    ],
+)
 def test_an_outsider_changes_nothing(outsider_client: FlaskClient, path: str) -> None:
     subscription = make()
     answer = outsider_client.post(f"/abonnements/{subscription.id}/{path}", data={"motif": "pour voir"})
     assert answer.status_code == 404
     assert db.session.query(SubscriptionHistory).count() == 0
+
+
+def test_the_next_cycle_is_skipped_and_charged_after_all(client: FlaskClient) -> None:
+    subscription = make()
+    address = f"/abonnements/{subscription.id}"
+    assert "sauter" in offered(client.get(address).text)
+    assert client.post(f"{address}/sauter", data={"echeance": "10"}).status_code == 303
+    page = client.get(address).text
+    assert 'data-testid="skipped-cycle"' in page
+    assert '<span class="fact-secondary">sautée</span>' in page
+    assert "Échéance sautée" in page
+    assert ("sauter" in offered(page), "retablir" in offered(page)) == (False, True)
+    assert client.post(f"{address}/retablir", data={"echeance": "10"}).status_code == 303
+    assert 'data-testid="skipped-cycle"' not in client.get(address).text
+
+
+@pytest.mark.parametrize("cycle", ["", "9", "11", "dix", "9" * 30])
+def test_another_cycle_is_not_skipped(client: FlaskClient, cycle: str) -> None:
+    subscription = make()
+    answer = client.post(f"/abonnements/{subscription.id}/sauter", data={"echeance": cycle})
+    assert (answer.status_code, "n’est plus à venir" in answer.text) == (409, True)
+    assert reload(subscription).skips_cycle is None
 
 
 def test_an_unknown_subscription_or_action_is_not_found(client: FlaskClient) -> None:
@@ -148,7 +185,7 @@ def test_the_number_of_queries_does_not_grow_with_what_happened(client: FlaskCli
     ("status", "expected"),
     [
         (PENDING, ["activer", "resilier"]),
-        (ACTIVE, ["suspendre", "resilier"]),
+        (ACTIVE, ["suspendre", "sauter", "resilier"]),
         (PAUSED, ["reprendre", "resilier"]),
         (PAST_DUE, ["resilier"]),
         (CANCELED, []),
@@ -234,7 +271,8 @@ def test_an_action_that_the_state_has_left_behind_is_refused_in_a_sentence(clien
 
 
 def line(**values: str) -> dict[str, str]:
-    return {"libelle": "Coffret", "quantite": "2", "prix": "12,50", "tva": "5.5", "remise": "", "produit": ""} | values
+    usual = {"libelle": "Coffret", "quantite": "2", "prix": "12,50", "tva": "5.5", "remise": "", "produit": ""}
+    return usual | {"expedie": ""} | values
 
 
 CONFIRMED = {"version": "1", "confirmer": "1"}
@@ -248,6 +286,21 @@ def test_lines_are_replaced_at_once_while_nothing_was_charged(client: FlaskClien
     assert reload(subscription).recurring_amount == Decimal("25.00")
     (kept,) = db.session.scalars(select(SubscriptionLine)).all()
     assert (kept.label, kept.unit_price, kept.vat_rate) == ("Coffret", Decimal("12.5000"), Decimal("5.50"))
+
+
+def test_whether_a_line_is_shipped_is_shown_and_changed(client: FlaskClient) -> None:
+    subscription = make()
+    address = f"/abonnements/{subscription.id}/lignes"
+    shipped = r'name="expedie".*?<option value="oui"( selected)?>Oui</option>'
+    assert re.search(shipped, client.get(address).text, re.DOTALL)[1]  # type: ignore[index]
+    preview = client.post(address, data=line(expedie="non") | {"version": "1"}).text
+    assert '<input type="hidden" name="expedie" value="non">' in preview
+    client.post(address, data=line(expedie="non") | CONFIRMED)
+    (kept,) = db.session.scalars(select(SubscriptionLine)).all()
+    assert not kept.is_shipped
+    page = client.get(f"/abonnements/{subscription.id}").text
+    assert '<td class="wide-only">Non</td>' in page
+    assert not re.search(shipped, client.get(address).text, re.DOTALL)[1]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

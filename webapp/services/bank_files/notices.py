@@ -129,6 +129,7 @@ def _announce_batch(today: date, *, at: datetime) -> int:
                 Subscription.mandate_id.is_not(None),  # without one nothing is debited
                 Subscription.status.in_((SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE)),
                 Subscription.next_charge_on <= literal(today + LEAD, Date) + ProviderAccount.notice_days,
+                Subscription.skips_cycle.is_distinct_from(Subscription.cycle_no),
                 ~is_announced,
             )
             .order_by(Subscription.id)

@@ -18,6 +18,7 @@ from webapp.services.subscriptions.means import DEBITED, Means
 from webapp.services.subscriptions.terms import AskedCycle, Terms, load_terms
 
 PAST_DUE = "L’abonnement est impayé\u202f: cette échéance n’est pas prélevée."
+WISHED = "Sautée à la demande du client."
 NOT_BEGUN = "Le premier prélèvement n’est pas payé\u202f: cette échéance n’est pas prélevée."
 
 UNDER_WAY = frozenset({ChargeStatus.SENDING, ChargeStatus.UNKNOWN, ChargeStatus.PROCESSING})
@@ -90,12 +91,17 @@ def prepare(subscriptions: Sequence[Subscription], paid_by: Mapping[UUID, Means]
     terms, not_begun = load_terms(subscriptions), find_not_begun(subscriptions)
     prepared = []
     for each in subscriptions:
-        skipped = PAST_DUE if each.status is SubscriptionStatus.PAST_DUE else None
-        skipped = skipped or (NOT_BEGUN if each.id in not_begun else None)
+        skipped = NOT_BEGUN if each.id in not_begun else _why_skipped(each)
         asked, after = terms[each.id].ask(each.cycle_no, is_skipped=skipped is not None)
         row = charge_for(each, asked, paid_by[each.id], skipped=skipped, at=at)
         prepared.append(Prepared(each, terms[each.id], asked, after, row))
     return prepared
+
+
+def _why_skipped(subscription: Subscription) -> str | None:
+    if subscription.status is SubscriptionStatus.PAST_DUE:
+        return PAST_DUE
+    return WISHED if subscription.skips_next else None
 
 
 def reference_of(subscription: Subscription) -> str:

@@ -41,7 +41,7 @@ class Fate(StrEnum):
             "free": "Sans montant",
             "by_hand": "Payé par le client (virement, chèque)",
             "no_means": "Sans moyen de paiement utilisable",
-            "skipped": "Non prélevé (abonnement impayé)",
+            "skipped": "Non prélevé (impayé, ou sauté à la demande du client)",
         }[self.value]
 
 

@@ -22,9 +22,11 @@ LENGTHS = {
     "address_line1": 200,
     "address_line2": 200,
     "city": 100,
+    "delivery_name": 200,
     "delivery_line1": 200,
     "delivery_line2": 200,
     "delivery_city": 100,
+    "delivery_instructions": 200,
 }
 
 
@@ -45,11 +47,13 @@ class ClientFields(EditableFields):
     postcode: str | None = None
     city: str | None = None
     country: str = "FR"
+    delivery_name: str | None = None
     delivery_line1: str | None = None
     delivery_line2: str | None = None
     delivery_postcode: str | None = None
     delivery_city: str | None = None
     delivery_country: str = "FR"
+    delivery_instructions: str | None = None
 
     @classmethod
     def of(cls, client: Client) -> "ClientFields":
@@ -73,11 +77,12 @@ class ClientFields(EditableFields):
             email=normalise_email(self.email) if self.email else None,
             phone=normalise_phone(self.phone) if self.phone else None,
             postcode=normalise_postcode(self.postcode, self.country) if self.postcode else None,
-            delivery_postcode=_delivery_postcode(self.delivery_postcode, self.delivery_country),
+            delivery_postcode=check_delivery_postcode(self.delivery_postcode, self.delivery_country),
         )
 
 
-def _delivery_postcode(postcode: str | None, country: str) -> str | None:
+def check_delivery_postcode(postcode: str | None, country: str) -> str | None:
+    """The postcode as it is kept, if there is one. Raises InvalidInputError (field « delivery_postcode »)."""
     try:
         return normalise_postcode(postcode, country) if postcode else None
     except InvalidInputError as error:

@@ -1,1 +1,1 @@
-"""Fulfilment: batches (lots), from the charge to the parcel."""
+"""Fulfilment: what was charged is prepared and shipped."""

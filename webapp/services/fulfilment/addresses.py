@@ -1,71 +1,89 @@
-"""Where a subscription's things go: its own address, else its client's delivery address, else its client's main one.
+"""Where what a subscription ships goes: to an address of its own, else to its client's, the delivery address first.
 
-Addresses are read by sets: these are expressions of SQL, over ``s`` (subscriptions) and ``c`` (clients), so that a lock
-reads a hundred thousand of them in one statement.
+One statement says it for one subscription as for all that a batch locks.
 """
 
-_NAME = "c.first_name || ' ' || c.last_name"
-_RECIPIENT = f"coalesce(c.delivery_name, {_NAME})"
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, case, func, select
+
+from webapp.extensions import db
+from webapp.models.base import linked
+from webapp.models.clients import Client
+from webapp.models.subscriptions import Subscription
+
+OWN, DELIVERY, MAIN = "own", "delivery", "main"
+"""Where an address comes from: the subscription, the client's delivery address, the client's main one."""
 
 
-def _address(*, recipient: str, line1: str, line2: str, place: str, **more: str) -> str:
-    """``place`` is what the columns of postcode, city and country begin with."""
-    fields = {
-        "recipient": recipient,
-        "line1": line1,
-        "line2": line2,
-        **{name: f"{place}{name}" for name in ("postcode", "city")},
-        "country": f"coalesce({place}country, 'FR')",
-        **more,
+class Destination(NamedTuple):
+    """A recipient, an address and the message that goes along, as they stand; what nobody wrote is None.
+
+    ``origin`` is OWN, DELIVERY or MAIN. ``email`` and, where the recipient has none, ``phone`` are the client's.
+    """
+
+    origin: str
+    recipient: str | None
+    company: str | None
+    line1: str | None
+    line2: str | None
+    postcode: str | None
+    city: str | None
+    country: str
+    phone: str | None
+    email: str | None
+    instructions: str | None
+    gift_message: str | None
+
+
+def select_destinations() -> Select[Any]:
+    """Rows of ``organisation_id``, ``subscription_id``, ``client_id``, and the columns of a Destination.
+
+    One for every subscription of every organisation: narrow it by ``Subscription.…``, join it as a subquery.
+    """
+    is_own, is_elsewhere = Subscription.delivery_line1.is_not(None), _is_elsewhere()
+
+    def chosen(own: Any, delivery: Any, main: Any) -> ColumnElement[Any]:
+        return case((is_own, own), (is_elsewhere, delivery), else_=main)
+
+    def own_or(own: Any, of_client: Any) -> ColumnElement[Any]:
+        return case((is_own, own), else_=of_client)
+
+    name = func.nullif(func.btrim(Client.first_name + " " + Client.last_name), "")
+    columns: dict[str, ColumnElement[Any]] = {
+        "origin": chosen(OWN, DELIVERY, MAIN),
+        "recipient": func.coalesce(own_or(Subscription.delivery_name, Client.delivery_name), name),
+        "company": own_or(Subscription.delivery_company, None),
+        "line1": chosen(Subscription.delivery_line1, Client.delivery_line1, Client.address_line1),
+        "line2": chosen(Subscription.delivery_line2, Client.delivery_line2, Client.address_line2),
+        "postcode": chosen(Subscription.delivery_postcode, Client.delivery_postcode, Client.postcode),
+        "city": chosen(Subscription.delivery_city, Client.delivery_city, Client.city),
+        "country": chosen(Subscription.delivery_country, Client.delivery_country, Client.country),
+        "phone": func.coalesce(own_or(Subscription.delivery_phone, None), Client.phone),
+        "email": Client.email.expression,
+        "instructions": own_or(Subscription.delivery_instructions, Client.delivery_instructions),
+        "gift_message": Subscription.gift_message.expression,
     }
-    pairs = ", ".join(f"'{name}', nullif(btrim({value}), '')" for name, value in fields.items())
-    return f"jsonb_build_object({pairs})"
+    return (
+        select(
+            Subscription.organisation_id,
+            Subscription.id.label("subscription_id"),
+            Subscription.client_id,
+            *(column.label(label) for label, column in columns.items()),
+        )
+        .select_from(Subscription)
+        .join(Client, linked(Client, Subscription.client_id))
+    )
 
 
-_OWN = _address(
-    recipient=f"coalesce(s.delivery_name, {_NAME})",
-    company="s.delivery_company",
-    line1="s.delivery_line1",
-    line2="s.delivery_line2",
-    place="s.delivery_",
-    phone="coalesce(s.delivery_phone, c.phone)",
-    instructions="s.delivery_instructions",
-)
-_DELIVERY = _address(
-    recipient=_RECIPIENT,
-    line1="c.delivery_line1",
-    line2="c.delivery_line2",
-    place="c.delivery_",
-    phone="c.phone",
-    instructions="c.delivery_instructions",
-)
-_MAIN = _address(
-    recipient=_RECIPIENT,
-    line1="c.address_line1",
-    line2="c.address_line2",
-    place="c.",
-    phone="c.phone",
-    instructions="c.delivery_instructions",
-)
+def _is_elsewhere() -> ColumnElement[bool]:
+    """Whether the client has a delivery address apart from the main one."""
+    parts = Client.delivery_line1, Client.delivery_line2, Client.delivery_postcode, Client.delivery_city
+    return func.num_nonnulls(*parts) > 0
 
-ADDRESS = f"""
-jsonb_strip_nulls(CASE
-  WHEN num_nonnulls(s.delivery_line1, s.delivery_postcode, s.delivery_city) > 0 THEN {_OWN}
-  WHEN num_nonnulls(c.delivery_line1, c.delivery_postcode, c.delivery_city) > 0 THEN {_DELIVERY}
-  ELSE {_MAIN} END)
-"""
-"""JSON: recipient, company, line1 (« 12 bis rue des Lilas »), line2, postcode, city, country (ISO 3166 alpha-2), phone,
-instructions; what is empty has no key."""
 
-_FRENCH_POSTCODE = "^(0[1-9]|[1-8][0-9]|9[0-578])[0-9]{3}$"
-
-FAULT = f"""
-'Adresse incomplète\u202f: ' || nullif(concat_ws(', ',
-  CASE WHEN address->>'recipient' IS NULL THEN 'le destinataire manque' END,
-  CASE WHEN address->>'line1' IS NULL THEN 'la voie manque' END,
-  CASE WHEN address->>'postcode' IS NULL THEN 'le code postal manque'
-       WHEN address->>'country' = 'FR' AND address->>'postcode' !~ '{_FRENCH_POSTCODE}' THEN
-         'le code postal ' || (address->>'postcode') || ' n’existe pas' END,
-  CASE WHEN address->>'city' IS NULL THEN 'la ville manque' END), '') || '.'
-"""
-"""Over a column ``address``: the French sentence on what it lacks; NULL where it lacks nothing."""
+def find_destination(subscription_id: UUID) -> Destination:
+    """Where what the subscription ships goes as things stand. There must be one of that id."""
+    row = db.session.execute(select_destinations().where(Subscription.id == subscription_id)).one()
+    return Destination(*(getattr(row, name) for name in Destination._fields))

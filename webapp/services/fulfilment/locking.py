@@ -17,7 +17,8 @@ from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.identity import User
-from webapp.services.fulfilment import addresses, batches, totals
+from webapp.services.fulfilment import batches, totals
+from webapp.services.fulfilment.address_snapshots import ADDRESS, DESTINATIONS, FAULT
 from webapp.services.preferences.values import default_snapshot, own_values_sql
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -45,13 +46,12 @@ _TABLES = ("locked_lines", "locked_values", "locked_boxes")
 _LINES = f"""
 CREATE TEMPORARY TABLE locked_lines ON COMMIT DROP AS
 SELECT id, client_id, subscription_id, cycle_no, product_id, label, quantity, gift_message, address,
-  md5(address::text) AS address_key, {addresses.FAULT} AS fault
+  md5(address::text) AS address_key, {FAULT} AS fault
 FROM (
-  SELECT l.id, l.client_id, l.subscription_id, l.cycle_no, l.product_id, l.label, l.quantity, s.gift_message,
-    {addresses.ADDRESS} AS address
+  SELECT l.id, l.client_id, l.subscription_id, l.cycle_no, l.product_id, l.label, l.quantity, d.gift_message,
+    {ADDRESS} AS address
   FROM fulfilment_batch_lines l
-  JOIN subscriptions s ON s.organisation_id = l.organisation_id AND s.id = l.subscription_id
-  JOIN clients c ON c.organisation_id = l.organisation_id AND c.id = l.client_id
+  JOIN ({DESTINATIONS}) d ON d.organisation_id = l.organisation_id AND d.subscription_id = l.subscription_id
   WHERE l.organisation_id = :organisation_id AND l.batch_id = :batch_id AND CHOSEN
 ) line
 """  # noqa: S608  expressions of ours

@@ -15,6 +15,7 @@ from webapp.models.plan_changes import SubscriptionAdjustment
 from webapp.models.preferences import CutOff, PreferenceChange
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.services.charges.listing import ChargesView, list_charges
+from webapp.services.fulfilment.addresses import Destination, find_destination
 from webapp.services.plan_changes import changing
 from webapp.services.preferences import values
 from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change, next_cut_off
@@ -82,6 +83,7 @@ class SubscriptionProfile:
     open_changes: list[OpenChange]
     history: list[SubscriptionHistory]
     preferences: PreferencesShown
+    destination: Destination
 
 
 def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
@@ -105,6 +107,7 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
         open_changes=_list_open_changes(subscription),
         history=history.list_history(subscription.id),
         preferences=find_preferences(subscription, at=at),
+        destination=find_destination(subscription.id),
     )
 
 

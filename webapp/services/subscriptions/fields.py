@@ -1,7 +1,7 @@
 """What a person may write about a subscription, checked, with a sentence for each fault."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -32,7 +32,10 @@ LARGEST_FEE = Decimal(1_000_000)
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionLineFields:
-    """A line as written. ``unit_price`` and ``discount`` (of the whole line, per cycle) are before tax."""
+    """A line as written. ``unit_price`` and ``discount`` (of the whole line, per cycle) are before tax.
+
+    ``is_shipped`` is None where nobody said: it is its product's then, and true for a line without one.
+    """
 
     label: str = ""
     unit_price: Decimal | None = None
@@ -40,6 +43,7 @@ class SubscriptionLineFields:
     vat_rate: Decimal | None = Decimal(20)
     discount: Decimal | None = None
     product_id: UUID | None = None
+    is_shipped: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class CheckedLine:
     vat_rate: Decimal
     discount: Decimal
     product_id: UUID | None
+    is_shipped: bool = True
 
     @classmethod
     def of(cls, line: SubscriptionLine) -> "CheckedLine":
@@ -63,6 +68,7 @@ class CheckedLine:
             vat_rate=line.vat_rate,
             discount=line.discount,
             product_id=line.product_id,
+            is_shipped=line.is_shipped,
         )
 
     @classmethod
@@ -70,7 +76,8 @@ class CheckedLine:
         """The line that ``as_json`` wrote."""
         numbers = {name: Decimal(kept[name]) for name in ("unit_price", "quantity", "vat_rate", "discount")}
         product_id = UUID(kept["product_id"]) if kept["product_id"] else None
-        return cls(label=kept["label"], product_id=product_id, **numbers)
+        is_shipped = kept.get("is_shipped", True)  # planned before there was a choice
+        return cls(label=kept["label"], product_id=product_id, is_shipped=is_shipped, **numbers)
 
     def as_json(self) -> dict[str, Any]:
         """The line as texts."""
@@ -81,6 +88,7 @@ class CheckedLine:
             "unit_price": str(self.unit_price),
             "discount": str(self.discount),
             "vat_rate": str(self.vat_rate),
+            "is_shipped": self.is_shipped,
         }
 
     @property
@@ -177,25 +185,22 @@ def check_lines(lines: Sequence[SubscriptionLineFields]) -> list[CheckedLine]:
         raise InvalidInputError("Un abonnement a au moins une ligne.", field="lines")
     if len(lines) > MAX_LINES:
         raise InvalidInputError(f"Un abonnement a au plus {MAX_LINES} lignes.", field="lines")
-    products = _names_of({line.product_id for line in lines if line.product_id})
-    return [
-        _check_line(replace(line, label=line.label or products.get(line.product_id, "")), position, products)
-        for position, line in enumerate(lines)
-    ]
+    products = _find_products({line.product_id for line in lines if line.product_id})
+    return [_check_line(line, position, products) for position, line in enumerate(lines)]
 
 
-def _names_of(product_ids: set[UUID]) -> dict[UUID | None, str]:
+def _find_products(product_ids: set[UUID]) -> dict[UUID, Product]:
     if not product_ids:
         return {}
-    rows = db.session.execute(select(Product.id, Product.name).where(Product.id.in_(product_ids)))
-    return {row.id: row.name for row in rows}
+    return {row.id: row for row in db.session.scalars(select(Product).where(Product.id.in_(product_ids)))}
 
 
-def _check_line(line: SubscriptionLineFields, position: int, products: dict[UUID | None, str]) -> CheckedLine:
+def _check_line(line: SubscriptionLineFields, position: int, products: Mapping[UUID, Product]) -> CheckedLine:
     here = f"lines-{position}"
-    if line.product_id is not None and line.product_id not in products:
+    product = products.get(line.product_id) if line.product_id else None
+    if line.product_id is not None and product is None:
         raise InvalidInputError("Ce produit n’existe pas ou plus.", field=f"{here}-product_id")
-    label = _check_label(line.label, f"{here}-label")
+    label = _check_label(line.label or (product.name if product else ""), f"{here}-label")
     unit_price = _check_number(line.unit_price, f"{here}-unit_price", LARGEST_PRICE, places=4)
     quantity = _check_number(line.quantity, f"{here}-quantity", LARGEST_QUANTITY, places=3)
     if quantity == 0:
@@ -212,7 +217,14 @@ def _check_line(line: SubscriptionLineFields, position: int, products: dict[UUID
         vat_rate=line.vat_rate,
         discount=discount,
         product_id=line.product_id,
+        is_shipped=_is_shipped(line, product),
     )
+
+
+def _is_shipped(line: SubscriptionLineFields, product: Product | None) -> bool:
+    if line.is_shipped is None:
+        return product is None or product.is_shipped
+    return line.is_shipped
 
 
 def _check_label(written: str, field: str) -> str:

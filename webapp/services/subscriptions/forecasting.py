@@ -8,13 +8,13 @@ from dateutil.relativedelta import relativedelta
 
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.subscriptions.scheduling import cycle_from, is_within_life, local_date
-from webapp.services.subscriptions.terms import COUPON, TRIAL, Terms, find_terms
+from webapp.services.subscriptions.terms import COUPON, NOTHING, TRIAL, Terms, find_terms
 
 
 class Forecast(NamedTuple):
     """A charge to come: its cycle and local date, and the amount before tax as things stand.
 
-    ``has_coupon`` and ``is_trial`` say what makes it less than the lines.
+    ``has_coupon`` and ``is_trial`` say what makes it less than the lines. One that is skipped asks for nothing.
     """
 
     cycle: int
@@ -22,6 +22,7 @@ class Forecast(NamedTuple):
     amount: Decimal
     has_coupon: bool = False
     is_trial: bool = False
+    is_skipped: bool = False
 
 
 def forecast(
@@ -38,8 +39,12 @@ def forecast(
     terms = terms or find_terms(subscription)
     until, charges = today + relativedelta(months=months), []
     while (on := terms.due_on(cycle)) < until and is_within_life(subscription, on):
-        asked, terms = terms.ask(cycle)
+        is_skipped = cycle == subscription.skips_cycle
+        asked, terms = terms.ask(cycle, is_skipped=is_skipped)
         kinds = {line.get("kind") for line in asked.lines}
-        charges.append(Forecast(cycle, on, asked.totals.before_tax, COUPON in kinds, TRIAL in kinds))
+        if is_skipped:
+            charges.append(Forecast(cycle, on, NOTHING, is_skipped=True))
+        else:
+            charges.append(Forecast(cycle, on, asked.totals.before_tax, COUPON in kinds, TRIAL in kinds))
         cycle += 1
     return charges

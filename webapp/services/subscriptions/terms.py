@@ -166,9 +166,15 @@ def plain_line(label: str, rate: Decimal, amount: Decimal, kind: str, **more: An
         "discount": "0",
         "vat_rate": str(rate),
         "amount": str(amount),
+        "is_shipped": False,
         "kind": kind,
         **more,
     }
+
+
+def is_shipped(line: Line) -> bool:
+    """Whether what a charge's line sells is shipped; all that was sold was, before there was a choice."""
+    return bool(line.get("is_shipped", line.get("kind") is None))
 
 
 def totals_of(lines: Iterable[Line]) -> Totals:
@@ -305,6 +311,7 @@ def is_special() -> ColumnElement[bool]:
     """In a statement on subscriptions: whether its next cycle may ask for something else than the sum of its lines."""
     adjusted = linked(Subscription, SubscriptionAdjustment.subscription_id)
     return or_(
+        Subscription.skips_cycle.is_not_distinct_from(Subscription.cycle_no),
         Subscription.coupon_id.is_not(None),
         Subscription.trial_cycles_left > 0,
         Subscription.setup_fee.is_not(None),
@@ -377,6 +384,7 @@ def set_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> None:
             unit_price=line.unit_price,
             vat_rate=line.vat_rate,
             discount=line.discount,
+            is_shipped=line.is_shipped,
         )
         for position, line in enumerate(lines)
     )

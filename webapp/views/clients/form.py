@@ -74,11 +74,13 @@ class ClientForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     postcode = _text("Code postal", 20)
     city = _text("Ville", LENGTHS["city"])
     country = SelectField("Pays", default="FR")
+    delivery_name = _text("Destinataire", LENGTHS["delivery_name"])
     delivery_line1 = _text("Adresse", LENGTHS["delivery_line1"])
     delivery_line2 = _text("Complément d’adresse", LENGTHS["delivery_line2"])
     delivery_postcode = _text("Code postal", 20)
     delivery_city = _text("Ville", LENGTHS["delivery_city"])
     delivery_country = SelectField("Pays", default="FR")
+    delivery_instructions = _text("Consignes de livraison", LENGTHS["delivery_instructions"])
     status = SelectField(
         "Statut",
         choices={status.value: status.label for status in ClientStatus},

@@ -23,8 +23,9 @@ from webapp.services.subscriptions.means import PaymentFields
 from webapp.services.subscriptions.offering import PaymentOffer
 from webapp.views.lists import read, read_day
 
-LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit")
+LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit", "expedie")
 VAT_CHOICES = [(str(rate), f"{french.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
+SHIPPED_CHOICES = [("", "Selon le produit"), ("oui", "Oui"), ("non", "Non")]
 DEFAULT = "defaut"
 BY_CLIENT = (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE)
 NOT_A_NUMBER = Decimal("NaN")
@@ -41,6 +42,7 @@ class WrittenLine:
     tva: str = "20"
     remise: str = ""
     produit: str = ""
+    expedie: str = ""
 
     @property
     def is_blank(self) -> bool:
@@ -61,6 +63,7 @@ class WrittenLine:
             vat_rate=read_number(self.tva),
             discount=read_number(self.remise),
             product_id=read(UUID, self.produit),
+            is_shipped={"oui": True, "non": False}.get(self.expedie),
         )
 
 
@@ -97,6 +100,7 @@ def written_lines(lines: Iterable[SubscriptionLineFields]) -> list[WrittenLine]:
             tva="" if line.vat_rate is None else f"{line.vat_rate.normalize():f}",  # as the choices have it
             remise=field_number(line.discount or None),
             produit=str(line.product_id or ""),
+            expedie={True: "oui", False: "non", None: ""}[line.is_shipped],
         )
         for line in lines
     ]
@@ -112,6 +116,7 @@ def lines_of(subscription: Subscription) -> list[WrittenLine]:
             vat_rate=line.vat_rate,
             discount=line.discount,
             product_id=line.product_id,
+            is_shipped=line.is_shipped,
         )
         for line in subscription.lines
     )

@@ -15,7 +15,7 @@ from webapp.french import money
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.security import current_user
 from webapp.services.pages.subscription_page import find_profile
-from webapp.services.subscriptions import lifecycle
+from webapp.services.subscriptions import lifecycle, skipping
 from webapp.views.formats import field_value
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -24,6 +24,7 @@ from webapp.views.subscriptions.form import asked_day
 bp = Blueprint("subscription", __name__, url_prefix="/abonnements")
 
 AT_PERIOD_END = "echeance"
+NO_CYCLE = "-1"
 
 
 class SubscriptionAction(StrEnum):
@@ -32,6 +33,8 @@ class SubscriptionAction(StrEnum):
     ACTIVATE = "activer"
     PAUSE = "suspendre"
     RESUME = "reprendre"
+    SKIP = "sauter"
+    CHARGE = "retablir"
     CANCEL = "resilier"
     KEEP = "maintenir"
 
@@ -44,6 +47,8 @@ class SubscriptionAction(StrEnum):
             "reprendre": "Reprendre",
             "resilier": "Résilier",
             "maintenir": "Annuler la résiliation",
+            "sauter": "Sauter la prochaine échéance",
+            "retablir": "Rétablir la prochaine échéance",
         }[self.value]
 
     @property
@@ -55,18 +60,23 @@ class SubscriptionAction(StrEnum):
             "reprendre": "Abonnement repris.",
             "resilier": "Résiliation enregistrée.",
             "maintenir": "La résiliation prévue est annulée.",
+            "sauter": "La prochaine échéance est sautée\u202f: rien ne sera prélevé ni expédié.",
+            "retablir": "La prochaine échéance est rétablie.",
         }[self.value]
 
 
 def actions_of(subscription: Subscription) -> list[SubscriptionAction]:
     """What the state allows, in the order of the buttons."""
     status = subscription.status
+    is_to_come = status is SubscriptionStatus.ACTIVE and subscription.next_charge_on is not None
     allowed = {
         SubscriptionAction.ACTIVATE: status is SubscriptionStatus.PENDING,
         SubscriptionAction.PAUSE: status is SubscriptionStatus.ACTIVE,
         SubscriptionAction.RESUME: status is SubscriptionStatus.PAUSED,
         SubscriptionAction.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
         SubscriptionAction.KEEP: subscription.cancel_at_period_end,
+        SubscriptionAction.SKIP: is_to_come and not subscription.skips_next,
+        SubscriptionAction.CHARGE: is_to_come and subscription.skips_next,
     }
     return [action for action in SubscriptionAction if allowed[action]]
 
@@ -77,7 +87,7 @@ def show(subscription_id: UUID) -> ResponseReturnValue:
     return _page(subscription_id, asked=read(SubscriptionAction, request.args.get("action")))
 
 
-@bp.post("/<uuid:subscription_id>/<any(activer, suspendre, reprendre, resilier, maintenir):word>")
+@bp.post("/<uuid:subscription_id>/<any(activer, suspendre, reprendre, resilier, maintenir, sauter, retablir):word>")
 def act(subscription_id: UUID, word: str) -> ResponseReturnValue:
     """Do one of the actions; where what was written is refused, its form again with the reason."""
     action = SubscriptionAction(word)
@@ -94,6 +104,7 @@ def _read_form() -> dict[str, Any]:
         "reason": request.form.get("motif", ""),
         "resume_on": asked_day("reprise", field="resume_on"),
         "at_period_end": request.form.get("quand") == AT_PERIOD_END,
+        "cycle": read(int, request.form.get("echeance") or NO_CYCLE),
     }
 
 
@@ -121,12 +132,22 @@ def _keep(subscription_id: UUID, _form: dict[str, Any]) -> None:
     lifecycle.withdraw_cancellation(subscription_id, by=current_user(), at=clock.now())
 
 
+def _skip(subscription_id: UUID, form: dict[str, Any]) -> None:
+    skipping.skip_cycle(subscription_id, form["cycle"], by=current_user(), at=clock.now())
+
+
+def _charge_after_all(subscription_id: UUID, form: dict[str, Any]) -> None:
+    skipping.charge_after_all(subscription_id, form["cycle"], by=current_user(), at=clock.now())
+
+
 _DO: dict[SubscriptionAction, Callable[[UUID, dict[str, Any]], None]] = {
     SubscriptionAction.ACTIVATE: _activate,
     SubscriptionAction.PAUSE: _pause,
     SubscriptionAction.RESUME: _resume,
     SubscriptionAction.CANCEL: _cancel,
     SubscriptionAction.KEEP: _keep,
+    SubscriptionAction.SKIP: _skip,
+    SubscriptionAction.CHARGE: _charge_after_all,
 }
 
 

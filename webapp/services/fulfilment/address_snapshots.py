@@ -1,0 +1,27 @@
+"""The address of a line as a lock freezes it, and what it lacks; in SQL, since a lock reads all of them at once."""
+
+from sqlalchemy.dialects import postgresql
+
+from webapp.services.fulfilment.addresses import select_destinations
+
+DESTINATIONS = str(
+    select_destinations().compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call]
+)
+"""A statement: see ``select_destinations``."""
+
+FIELDS = ("recipient", "company", "line1", "line2", "postcode", "city", "country", "phone", "instructions")
+_PAIRS = ", ".join(f"'{name}', nullif(btrim(d.{name}), '')" for name in FIELDS)
+ADDRESS = f"jsonb_strip_nulls(jsonb_build_object({_PAIRS}))"
+"""An expression over ``d``, a row of DESTINATIONS: the address as JSON, without what is empty."""
+
+_FRENCH_POSTCODE = "^(0[1-9]|[1-8][0-9]|9[0-578])[0-9]{3}$"
+FAULT = f"""
+'Adresse incomplète\u202f: ' || nullif(concat_ws(', ',
+  CASE WHEN address->>'recipient' IS NULL THEN 'le destinataire manque' END,
+  CASE WHEN address->>'line1' IS NULL THEN 'la voie manque' END,
+  CASE WHEN address->>'postcode' IS NULL THEN 'le code postal manque'
+       WHEN address->>'country' = 'FR' AND address->>'postcode' !~ '{_FRENCH_POSTCODE}' THEN
+         'le code postal ' || (address->>'postcode') || ' n’existe pas' END,
+  CASE WHEN address->>'city' IS NULL THEN 'la ville manque' END), '') || '.'
+"""
+"""An expression over a column ``address``: the French sentence on what it lacks; NULL where it lacks nothing."""
