@@ -3,7 +3,12 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.fulfilment import dispatching, labelling
+from webapp.services.fulfilment import dispatching, labelling, lock_runs
+
+
+def lock(organisation_id: str, batch_id: str) -> None:
+    """Lock a batch that somebody asked to lock, or whose cut-off has passed."""
+    lock_runs.carry_out(UUID(organisation_id), UUID(batch_id))
 
 
 def dispatch(organisation_id: str, batch_id: str) -> None:

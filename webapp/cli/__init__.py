@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.cli import charges, keys, organisations, payments, winleadplus
+from webapp.cli import charges, fulfilment, keys, organisations, payments, winleadplus
 
 
 def init_app(app: Flask) -> None:
@@ -10,5 +10,6 @@ def init_app(app: Flask) -> None:
     charges.init_app(app)
     organisations.init_app(app)
     payments.init_app(app)
+    app.cli.add_command(fulfilment.group)
     app.cli.add_command(keys.group)
     app.cli.add_command(winleadplus.group)

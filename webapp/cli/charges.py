@@ -16,7 +16,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping
-from webapp.services.fulfilment import dispatching, labelling
+from webapp.services.fulfilment import dispatching, labelling, lock_runs
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.messages import sweeping as messages_sweeping
@@ -64,8 +64,8 @@ def _run(organisation_id: UUID) -> ChargeRun:
 
 @click.command(
     "sweep",
-    help="Reprend ce qui attend : prélèvements, remboursements, notifications, fichiers bancaires, factures, "
-    "synchronisations.",
+    help="Reprend ce qui attend : prélèvements, remboursements, notifications, fichiers bancaires, lots, "
+    "factures, synchronisations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
 def sweep(as_json: bool) -> None:
@@ -85,6 +85,7 @@ def sweep(as_json: bool) -> None:
         "dispatch": dispatching.sweep(at=at),
         "labels": labelling.sweep(at=at),
         "bank_files": files.sweep(at=at),
+        "fulfilment": lock_runs.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
     }

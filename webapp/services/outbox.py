@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import selectinload
 
 from webapp import queue, tenancy
@@ -109,7 +109,52 @@ def deliver(organisation_id: UUID, *, at: datetime) -> int:
     return succeeded
 
 
-def _deliver_next(at: datetime) -> bool | None:
+def hurry(subscriber: str, *, before: datetime, company_id: UUID, at: datetime) -> None:
+    """Have one subscriber hear at once what happened to a company's charges before, also where it failed lately."""
+    with transaction():
+        waiting = select(OutboxDelivery.event_id).join(OutboxEvent, linked(OutboxEvent, OutboxDelivery.event_id))
+        db.session.execute(
+            update(OutboxDelivery)
+            .where(
+                OutboxDelivery.subscriber == subscriber,
+                OutboxDelivery.next_attempt_at > at,
+                OutboxDelivery.event_id.in_(waiting.where(*_earlier(subscriber, before, company_id))),
+            )
+            .values(next_attempt_at=at)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def deliver_earlier(subscriber: str, *, before: datetime, company_id: UUID, at: datetime) -> bool:
+    """Deliver to one subscriber one thing that happened to a company's charges before; whether there was one to take.
+
+    What another process holds is passed over: see ``count_earlier``.
+    """
+    return _deliver_next(at, *_earlier(subscriber, before, company_id)) is not None
+
+
+def count_earlier(subscriber: str, *, before: datetime, company_id: UUID) -> int:
+    """How much one subscriber has not heard yet of what happened to a company's charges before."""
+    statement = (
+        select(func.count()).select_from(OutboxDelivery).join(OutboxEvent, linked(OutboxEvent, OutboxDelivery.event_id))
+    )
+    return db.session.scalars(
+        statement.where(
+            OutboxDelivery.organisation_id == current_organisation_id(), *_earlier(subscriber, before, company_id)
+        )
+    ).one()
+
+
+def _earlier(subscriber: str, before: datetime, company_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OutboxDelivery.delivered_at.is_(None),
+        OutboxDelivery.subscriber == subscriber,
+        OutboxEvent.occurred_at < before,
+        OutboxEvent.payload["company_id"].astext == str(company_id),
+    )
+
+
+def _deliver_next(at: datetime, *which: ColumnElement[bool]) -> bool | None:
     """Deliver one; None when none is left that is due."""
     with transaction():
         row = db.session.execute(
@@ -118,7 +163,7 @@ def _deliver_next(at: datetime) -> bool | None:
                 OutboxEvent,
                 linked(OutboxEvent, OutboxDelivery.event_id),
             )
-            .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at)
+            .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at, *which)
             .order_by(OutboxDelivery.next_attempt_at, OutboxDelivery.event_id)
             .limit(1)
             .with_for_update(skip_locked=True, of=OutboxDelivery)

@@ -136,6 +136,17 @@ def check_open(batch: FulfilmentBatch) -> None:
     raise AlreadyLockedError(f"Déjà verrouillé {who} le {french.day(when.date())} à {when:%H:%M}.")
 
 
+def check_not_empty(batch: FulfilmentBatch, *, at: datetime) -> None:
+    """Raise EmptyBatchError where a lock at ``at`` would find nothing: it may find what is not heard of yet."""
+    chosen = select(FulfilmentBatchLine.id).where(
+        FulfilmentBatchLine.batch_id == batch.id,
+        FulfilmentBatchLine.status == LineStatus.PENDING,
+        FulfilmentBatchLine.held_reason.is_(None),
+    )
+    if db.session.scalar(chosen.limit(1)) is None:
+        raise EmptyBatchError(NOTHING_TO_LOCK)
+
+
 def in_time_before(batch: FulfilmentBatch, *, at: datetime) -> datetime:
     """Until when something was charged, to go with a lock at ``at``."""
     return batch.cutoff_at if batch.cutoff_at is not None and batch.cutoff_at < at else at

@@ -1,0 +1,146 @@
+"""Gathering while locking, locks at once, and processes that die anywhere: every line is in one batch, once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from tests import factories
+from tests.concurrency import at_once, in_turn
+from tests.services.charges.ledger import Ledger
+from tests.services.fulfilment.world import FulfilmentWorld
+from webapp import clock, tenancy
+from webapp.config import Settings
+from webapp.extensions import db
+from webapp.models.charges import Charge
+from webapp.models.fulfilment import BatchStatus, LineStatus
+from webapp.services import outbox
+from webapp.services.fulfilment import lock_runs, locking
+
+Work = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def world(committed: None, ledger: Ledger) -> Iterator[FulfilmentWorld]:
+    """An organisation whose rows are really committed, with three lines in its open batch."""
+    organisation = factories.OrganisationFactory()
+    tenancy.enter_organisation(organisation.id)
+    factories.CompanyFactory(is_default=True)
+    account = factories.ProviderAccountFactory(rate_per_second=100_000, max_concurrency=1)
+    world = FulfilmentWorld(organisation.id, ledger, account)
+    world.move_to(datetime.fromisoformat("2026-01-31T08:00+01:00"))
+    for _ in range(3):
+        world.subscribe()
+    world.charge_all()
+    yield world
+    clock.start_at(None)
+
+
+@pytest.fixture
+def work(world: FulfilmentWorld, settings: Settings) -> Work:
+    """Start a process that locks or delivers, and dies before its statement numbered ``fatal``."""
+    environment = {
+        **os.environ,
+        "CRM_ENV": "test",
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "SECRET_KEY": settings.secret_key,
+        "CRM_DATA_KEYS": settings.crm_data_keys,
+        "OIDC_ISSUER": settings.oidc_issuer,
+        "OIDC_CLIENT_SECRET": settings.oidc_client_secret,
+        "WINLEADPLUS_CLIENT_SECRET": settings.winleadplus_client_secret,
+        "EXTERNAL_API_URL": settings.external_api_url,
+    }
+    batch_id = world.open_batch().id
+
+    def start(what: str, fatal: int = -1) -> "subprocess.Popen[bytes]":
+        values = [what, str(world.organisation_id), str(batch_id), clock.now().isoformat(), str(fatal)]
+        command = [sys.executable, "-m", "tests.services.fulfilment.dying", *values]
+        return subprocess.Popen(command, env=environment)
+
+    return start
+
+
+def _check(world: FulfilmentWorld, count: int) -> None:
+    """Each charge has one line, and the batches fit together."""
+    db.session.expire_all()
+    lines = world.lines(live=True)
+    assert sorted(line.charge_id for line in lines) == sorted(row[0] for row in db.session.execute(select(Charge.id)))
+    assert len(lines) == count
+    for batch in world.batches():
+        expected = LineStatus.PENDING if batch.status is BatchStatus.OPEN else LineStatus.TO_PREPARE
+        assert {line.status for line in world.lines(batch)} <= {expected}
+
+
+def test_what_is_gathered_during_a_lock_waits_for_it_and_is_in_the_next_batch(
+    world: FulfilmentWorld, app: Flask
+) -> None:
+    world.to_cut_off()
+    world.subscribe()
+    world.run()
+    batch_id, at = world.open_batch().id, clock.now()
+    db.session.rollback()
+    in_turn(
+        app,
+        world.organisation_id,
+        lambda: locking.lock(batch_id, by=None, at=at),
+        lambda: outbox.deliver(world.organisation_id, at=clock.now()),
+    )
+    _check(world, 4)
+    first, second = world.batches()
+    assert (len(world.lines(first)), len(world.lines(second))) == (3, 1)
+
+
+def test_two_locks_at_once_lock_once(world: FulfilmentWorld, app: Flask) -> None:
+    world.to_cut_off()
+    batch_id, at = world.open_batch().id, clock.now()
+    db.session.rollback()
+    lock = lambda: locking.lock(batch_id, by=None, at=at)  # noqa: E731
+    assert at_once(app, world.organisation_id, lock, lock, lock) == ["AlreadyLockedError", "AlreadyLockedError", "done"]
+    _check(world, 3)
+
+
+def test_workers_that_gather_and_lock_together_lose_nothing(world: FulfilmentWorld, work: Work) -> None:
+    for _ in range(12):
+        world.subscribe()
+    world.run()
+    world.to_cut_off()
+    processes = [work("deliver"), work("lock"), work("deliver"), work("lock")]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    world.deliver()
+    _check(world, 15)
+    assert world.batches()[0].status is BatchStatus.LOCKED
+
+
+def test_a_lock_that_dies_anywhere_is_made_good_by_the_next(world: FulfilmentWorld, work: Work) -> None:
+    world.subscribe()
+    world.run()  # not heard of yet
+    world.to_cut_off()
+    killed = 0
+    for first in range(0, 40, 4):
+        processes = [work("lock", first), work("lock", first + 2)]
+        killed += sum(process.wait(60) == -9 for process in processes)
+        world.wait(minutes=1)  # the lease runs out
+    assert killed >= 8
+    lock_runs.carry_out(world.organisation_id, world.batches()[0].id)
+    _check(world, 4)
+    (batch,) = world.batches()
+    assert (batch.status, batch.work, batch.lease_until) == (BatchStatus.LOCKED, None, None)
+
+
+def test_gathering_that_dies_anywhere_is_made_good_by_the_next(world: FulfilmentWorld, work: Work) -> None:
+    for _ in range(3):
+        world.subscribe()
+    world.run()
+    killed = 0
+    for first in range(0, 36, 6):
+        processes = [work("deliver", first), work("deliver", first + 3)]
+        killed += sum(process.wait(60) == -9 for process in processes)
+    assert killed >= 5
+    world.deliver()
+    _check(world, 6)
