@@ -239,6 +239,10 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
         primaryjoin=lambda: linked(User, FulfilmentBatch.dispatched_by_id),
         viewonly=True,
     )
+    completed_by: Mapped[User | None] = relationship(
+        primaryjoin=lambda: linked(User, FulfilmentBatch.completed_by_id),
+        viewonly=True,
+    )
 
     def can_become(self, status: BatchStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""

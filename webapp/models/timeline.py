@@ -71,6 +71,7 @@ class EventKind(StrEnum):
     ADDRESS_SUPPRESSED = "address_suppressed"
     ADDRESS_LIFTED = "address_lifted"
     MESSAGE_ANSWERED = "message_answered"
+    SHIPMENT_HANDED_OVER = "shipment_handed_over"
 
     @property
     def label(self) -> str:
@@ -130,6 +131,7 @@ class EventKind(StrEnum):
             "address_suppressed": "Adresse bloquée",
             "address_lifted": "Adresse débloquée",
             "message_answered": "Réponse du client",
+            "shipment_handed_over": "Expédition remise au transporteur",
         }[self.value]
 
 

@@ -198,6 +198,8 @@ FIELD_LABELS = {
     "charge": "Prélèvement",
     "refund": "Remboursement",
     "charge_action": "Décision",
+    "shipment": "Expédition",
+    "tracking_number": "Numéro de suivi",
     "charge_amount": "Montant",
     "invoice": "Facture",
     "credited": "Crédité",

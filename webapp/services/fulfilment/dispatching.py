@@ -59,12 +59,12 @@ class Unprepared(StrEnum):
 _PREPARED = "l.organisation_id = :organisation_id AND l.batch_id = :batch_id AND l.status = 'prepared'"
 _WEIGHT = ":packaging + ceil(sum(l.quantity * coalesce(p.weight_g, :item)))"
 _PRODUCTS = "LEFT JOIN products p ON p.organisation_id = l.organisation_id AND p.id = l.product_id"
-# UUIDs of version 7, as models.base.new_id makes them: rows arrive in the order of the index.
-_NEW_ID = """
+NEW_ID = """
 encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
   substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1),
   'hex')::uuid
 """
+"""An expression of SQL: a UUID of version 7, as models.base.new_id makes them, so that rows arrive in index order."""
 _TOO_HEAVY = text(f"""
 SELECT l.consignment_no, {_WEIGHT} AS weight_g, count(*) OVER () AS number
 FROM fulfilment_batch_lines l {_PRODUCTS}
@@ -74,7 +74,7 @@ ORDER BY l.consignment_no LIMIT {NAMED}
 """)  # noqa: S608  expressions of ours
 _CONSIGNMENTS = text(f"""
 CREATE TEMPORARY TABLE dispatched ON COMMIT DROP AS
-SELECT consignment_no, client_id, address, weight_g, {_NEW_ID} AS shipment_id, {_NEW_ID} AS parcel_id
+SELECT consignment_no, client_id, address, weight_g, {NEW_ID} AS shipment_id, {NEW_ID} AS parcel_id
 FROM (
   SELECT l.consignment_no, l.client_id, l.address_snapshot AS address, {_WEIGHT}::integer AS weight_g
   FROM fulfilment_batch_lines l {_PRODUCTS}
@@ -113,7 +113,7 @@ WITH carried AS (
 ), added AS (
   INSERT INTO fulfilment_batch_lines (organisation_id, id, batch_id, charge_id, position, subscription_id, cycle_no,
     client_id, product_id, label, quantity, status, charged_at, created_at)
-  SELECT organisation_id, {_NEW_ID}, :next_id, charge_id, position, subscription_id, cycle_no,
+  SELECT organisation_id, {NEW_ID}, :next_id, charge_id, position, subscription_id, cycle_no,
     client_id, product_id, label, quantity, 'pending', charged_at, :at
   FROM carried ORDER BY id
 )

@@ -23,10 +23,13 @@ from webapp.extensions import db
 from webapp.gateways.carriers.protocol import (
     Capabilities,
     CarrierError,
+    CarrierRejectedError,
     LabelCarrier,
     LabelOutcome,
     LabelRequest,
     LabelState,
+    refused,
+    unknown,
 )
 from webapp.gateways.providers import pacing
 from webapp.models.base import linked
@@ -54,7 +57,8 @@ UNKNOWNS_IN_ROW = 3
 """After so many results in a row that nobody knows, the carrier is thought to be down."""
 FOR_A_PERSON = "Un numéro existe peut-être chez le transporteur\u202f: refaire l’étiquette\u202f?"
 NOBODY_KNOWS = "Le transporteur n’a pas répondu clairement\u202f: il est interrogé à nouveau. {reason}"
-TAKEN_UP = (ParcelStatus.TO_LABEL, ParcelStatus.SENDING, ParcelStatus.UNKNOWN)
+NOT_CALLED_OFF = "L’étiquette n’a pas été annulée chez le transporteur\u202f: {reason}"
+TAKEN_UP = (ParcelStatus.TO_LABEL, ParcelStatus.SENDING, ParcelStatus.UNKNOWN, ParcelStatus.CANCELED)
 
 
 class Task(StrEnum):
@@ -62,6 +66,7 @@ class Task(StrEnum):
 
     SEND = "send"
     LOOK_UP = "look_up"
+    CALL_OFF = "call_off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,7 @@ class LabelClaim:
     task: Task
     lease_until: datetime
     key: str
+    tracking_number: str | None
     request: LabelRequest = field(repr=False)
 
 
@@ -239,13 +245,15 @@ def _lock_due(account_id: UUID, limit: int, at: datetime) -> Sequence[Parcel]:
 
 def _take(parcel: Parcel, *, at: datetime) -> Task:
     """What was under way when its worker died is looked up; what a person had asked for anew is sent."""
-    is_sent = parcel.status is ParcelStatus.TO_LABEL or not parcel.sends
-    if is_sent:
-        _send(parcel, at=at)
-    else:
-        parcel.status = ParcelStatus.UNKNOWN
+    if parcel.status is ParcelStatus.CANCELED:
         _hold(parcel, at=at)
-    return Task.SEND if is_sent else Task.LOOK_UP
+        return Task.CALL_OFF
+    if parcel.status is ParcelStatus.TO_LABEL or not parcel.sends:
+        _send(parcel, at=at)
+        return Task.SEND
+    parcel.status = ParcelStatus.UNKNOWN
+    _hold(parcel, at=at)
+    return Task.LOOK_UP
 
 
 def _send(parcel: Parcel, *, at: datetime) -> None:
@@ -269,6 +277,7 @@ def _claim_of(parcel: Parcel, task: Task, request: LabelRequest) -> LabelClaim:
         task=task,
         lease_until=parcel.lease_until,
         key=parcel.key,
+        tracking_number=parcel.tracking_number,
         request=request,
     )
 
@@ -281,13 +290,26 @@ def ask(carrier: LabelCarrier, claim: LabelClaim) -> Result:
     try:
         if claim.task is Task.SEND:
             return Result(claim, carrier.create_label(claim.request, claim.key))
+        if claim.task is Task.CALL_OFF:
+            return Result(claim, _call_off(carrier, claim))
         return Result(claim, carrier.find_label(claim.key) if carrier.capabilities.finds else None)
+    except CarrierRejectedError as error:
+        return Result(claim, refused("rejected", error))
     except CarrierError as error:
         return Result(claim, None, fault=str(error)[:500] or type(error).__name__)
     except Exception as error:
         log.exception("label_call_failed", parcel_id=str(claim.parcel_id))
-        outcome = LabelOutcome(LabelState.UNKNOWN, code="error", message=f"{type(error).__name__}: {error}"[:500])
-        return Result(claim, outcome)
+        return Result(claim, unknown("error", f"{type(error).__name__}: {error}"))
+
+
+def _call_off(carrier: LabelCarrier, claim: LabelClaim) -> LabelOutcome | None:
+    """Have a label not paid for, where there is one. None once there is none."""
+    number = claim.tracking_number
+    if number is None and carrier.capabilities.finds and (found := carrier.find_label(claim.key)):
+        number = found.tracking_number
+    if number is not None:
+        carrier.cancel(number)
+    return None
 
 
 # ---------------------------------------------------------------------------------------------- record
@@ -331,6 +353,9 @@ def _settle(parcel: Parcel, result: Result, can: Capabilities, *, at: datetime) 
     """Bring a parcel to where the result says; whether its label is to be asked for again, by us."""
     outcome = result.outcome
     parcel.lease_until = parcel.next_attempt_at = None
+    if parcel.status is ParcelStatus.CANCELED:
+        _note_calling_off(parcel, result, at=at)
+        return False
     if outcome is None:
         return _look_again(parcel, result, can, at=at)
     if outcome.state is LabelState.LABELLED:
@@ -346,6 +371,13 @@ def _settle(parcel: Parcel, result: Result, can: Capabilities, *, at: datetime) 
     else:
         parcel.status, parcel.tracking_number = ParcelStatus.REFUSED, outcome.tracking_number
     return False
+
+
+def _note_calling_off(parcel: Parcel, result: Result, *, at: datetime) -> None:
+    is_done = result.outcome is None and result.fault is None
+    parcel.error = None if is_done else NOT_CALLED_OFF.format(reason=_words(result))
+    if result.fault is not None:
+        parcel.next_attempt_at = at + _wait_of(parcel.fence)
 
 
 def _look_again(parcel: Parcel, result: Result, can: Capabilities, *, at: datetime) -> bool:
