@@ -22,8 +22,8 @@ from webapp.models.runs import RunStatus
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services.charges import preview
 from webapp.services.charges.preview import Fate
+from webapp.services.fulfilment.gathering import shipped_lines
 from webapp.services.subscriptions import lifecycle
-from webapp.services.subscriptions.terms import is_shipped
 
 
 def _invoices() -> list[Invoice]:
@@ -53,11 +53,11 @@ def test_what_ships_is_frozen_with_the_charge(world: World) -> None:
     factories.SubscriptionLineFactory(subscription_id=subscription.id, position=9999, is_shipped=False, **sold)
     db.session.commit()
     world.run()
-    assert [is_shipped(line) for line in world.charge().lines] == [True, False, False]
-    before_there_was_a_choice = [
-        {name: value for name, value in line.items() if name != "is_shipped"} for line in world.charge().lines
-    ]
-    assert [is_shipped(line) for line in before_there_was_a_choice] == [True, True, False]
+    lines = world.charge().lines
+    assert [line.get("is_shipped") for line in lines] == [True, False, None]
+    assert [shipped.position for shipped in shipped_lines(lines)] == [0]
+    before_there_was_a_choice = [{name: line[name] for name in line if name != "is_shipped"} for line in lines]
+    assert [shipped.position for shipped in shipped_lines(before_there_was_a_choice)] == [0, 1]
 
 
 def test_a_second_run_at_once_asks_for_nothing(world: World) -> None:

@@ -9,6 +9,7 @@ from tests.conftest import Cast
 from webapp import tenancy
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.charges import ChargeStatus
 from webapp.models.preferences import PreferenceSchema, PreferenceValue, ValueType
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.services.preferences import cut_offs, schemas, values
@@ -24,6 +25,13 @@ AFTER = datetime(2026, 11, 16, 11, 0, tzinfo=UTC)
 def subscription(cast: Cast) -> Subscription:
     subscription: Subscription = factories.SubscriptionFactory(
         client_id=factories.ClientFactory().id, frequency=Frequency.WEEKLY, anchor_date=date(2026, 11, 1), cycle_no=3
+    )
+    factories.ChargeFactory(
+        subscription_id=subscription.id,
+        client_id=subscription.client_id,
+        cycle_no=2,
+        status=ChargeStatus.SUCCEEDED,
+        settled_at=datetime(2026, 11, 15, 5, tzinfo=UTC),
     )
     db.session.commit()
     return subscription

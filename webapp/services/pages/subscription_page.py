@@ -18,7 +18,8 @@ from webapp.services.charges.listing import ChargesView, list_charges
 from webapp.services.fulfilment.addresses import Destination, find_destination
 from webapp.services.plan_changes import changing
 from webapp.services.preferences import values
-from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change, next_cut_off
+from webapp.services.preferences.cut_offs import find_cut_off, next_cut_off
+from webapp.services.preferences.settling import first_cycle_for_change
 from webapp.services.preferences.values import EffectiveValue
 from webapp.services.subscriptions import forecasting, history, lifecycle, scheduling
 from webapp.services.subscriptions.forecasting import Forecast

@@ -1,9 +1,6 @@
-"""The weekly cut-off of a company: a change before it holds for the cycle in preparation, after it for the next.
+"""The weekly cut-off of a company: when it is, and when the next ones are.
 
-The cycle N in preparation is the one charged last, until the first cut-off after its due date; from then on it
-is settled, and changes hold from the next one to be charged.
-
-One that would fall on a public holiday comes on the last working day before it; only ``next_cut_off`` knows of that.
+One that would fall on a public holiday comes on the last working day before it; only this module knows of that.
 """
 
 from collections.abc import Iterator
@@ -154,12 +151,3 @@ def _on(cut_off: CutOff, planned: date) -> UpcomingCutOff:
     holiday = public_holidays.name_of(planned, region) if cut_off.before_holidays else None
     on = public_holidays.last_working_day_before(planned, region) if holiday else planned
     return UpcomingCutOff(scheduling.instant_of(on, cut_off.at, cut_off.timezone), on, planned, holiday)
-
-
-def first_cycle_for_change(subscription: Subscription, cut_off: CutOff, *, at: datetime) -> int:
-    """The cycle from which a change made at ``at`` holds."""
-    prepared = subscription.cycle_no - 1
-    if prepared < 0 or not cut_off.is_active:
-        return subscription.cycle_no
-    settled_at = next_cut_off(cut_off, scheduling.due_of(subscription, prepared).at)
-    return prepared if at < settled_at else subscription.cycle_no

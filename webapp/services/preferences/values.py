@@ -18,8 +18,9 @@ from webapp.models.preferences import PreferenceChange, PreferenceSchema, Prefer
 from webapp.models.subscriptions import Subscription
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.preferences.checking import check_value, fits, refusal
-from webapp.services.preferences.cut_offs import find_cut_off, first_cycle_for_change
+from webapp.services.preferences.cut_offs import find_cut_off
 from webapp.services.preferences.schemas import list_schemas
+from webapp.services.preferences.settling import first_cycle_for_change, hold_batches
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.lifecycle import find_for_update
@@ -71,7 +72,7 @@ def set_values(
 ) -> int:
     """Set the values of the fields named in ``written`` (code → value; None or "" for none).
 
-    Returns the cycle from which they hold: the one in preparation before the company's cut-off, the next one after it.
+    Returns the cycle from which they hold: the earliest that is not settled (``settling``).
     A value written again for the same cycle replaces the first; both stay in the history. With ``seen``, what
     ``last_change`` told the editor, nobody else's change is overwritten unseen. Raises NotFoundError, EndedError,
     EditConflictError; InvalidInputError (field « preference-<code> »), in which case nothing is written.
@@ -84,6 +85,7 @@ def set_values(
             raise EditConflictError("Ces préférences ont été modifiées entre-temps\u202f: comparez, puis enregistrez.")
         schemas = {schema.code: schema for schema in list_schemas()}
         values = {schemas[code]: _checked(schemas[code], value) for code, value in _known(written, schemas)}
+        hold_batches(subscription)
         cycle = first_cycle_for_change(subscription, find_cut_off(subscription.company_id), at=at)
         latest = _own_values({subscription.id: LAST_CYCLE})
         for schema, value in values.items():

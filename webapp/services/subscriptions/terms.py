@@ -166,15 +166,9 @@ def plain_line(label: str, rate: Decimal, amount: Decimal, kind: str, **more: An
         "discount": "0",
         "vat_rate": str(rate),
         "amount": str(amount),
-        "is_shipped": False,
         "kind": kind,
         **more,
     }
-
-
-def is_shipped(line: Line) -> bool:
-    """Whether what a charge's line sells is shipped; all that was sold was, before there was a choice."""
-    return bool(line.get("is_shipped", line.get("kind") is None))
 
 
 def totals_of(lines: Iterable[Line]) -> Totals:
