@@ -223,7 +223,7 @@ def test_what_a_carrier_down_did_not_call_off_is_called_off_later(cast: Cast, pr
     pretend.order({"mode": "down"})
     label(shipment)
     pretend.order({"mode": "ok"})
-    clock.start_at(clock.now() + timedelta(minutes=10))
+    clock.start_at(clock.now() + timedelta(minutes=6))
     label(shipment)
     assert [each["canceled"] for each in pretend.labels.values()] == [True]
 
