@@ -51,6 +51,12 @@ def upgrade() -> None:
         ["organisation_id", "account_id", "next_attempt_at", "id"],
         postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_shipments_batch",
+        "shipments",
+        ["organisation_id", "batch_id", "consignment_no", "id"],
+        postgresql_include=["status"],
+    )
     _create_shipment_events()
     _create_batch_documents()
 
@@ -131,6 +137,7 @@ def _organisation(table: str) -> list[sa.schema.SchemaItem]:
 def downgrade() -> None:
     op.drop_table("batch_documents")
     op.drop_table("shipment_events")
+    op.drop_index("ix_shipments_batch", "shipments")
     op.drop_index("ix_parcels_due", "parcels")
     op.create_index(
         "ix_parcels_next_attempt",

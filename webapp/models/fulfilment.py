@@ -401,6 +401,14 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             unique=True,
             postgresql_where=text("status <> 'canceled'"),
         ),
+        Index(
+            "ix_shipments_batch",
+            "organisation_id",
+            "batch_id",
+            "consignment_no",
+            "id",
+            postgresql_include=["status"],
+        ),
         Index("ix_shipments_client", "organisation_id", "client_id", "id"),
         Index("ix_shipments_status", "organisation_id", "status", "id"),
     )

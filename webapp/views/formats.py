@@ -16,6 +16,7 @@ from webapp.french import (
     day,
     duration,
     file_size,
+    kilograms,
     moment,
     money,
     month,
@@ -56,6 +57,8 @@ def init_app(app: Flask) -> None:
         destination_lines,
         written_text,
         file_size,
+        kilograms,
+        country,
         iso_day,
         week_day,
     ):

@@ -205,6 +205,13 @@ def _check_ready(batch: FulfilmentBatch) -> None:
     _check_weights(batch)
 
 
+def count_unprepared(batch_id: UUID) -> int:
+    """How many lines of a batch are to be prepared."""
+    values = {"organisation_id": current_organisation_id(), "batch_id": batch_id}
+    number: int = db.session.execute(_COUNTS, values).one().unprepared
+    return number
+
+
 def _check_weights(batch: FulfilmentBatch) -> None:
     heavy = db.session.execute(_TOO_HEAVY, {**_of(batch), **_weights(batch), "heaviest": HEAVIEST}).all()
     if not heavy:

@@ -341,6 +341,12 @@ def list_lines(shipment_id: UUID) -> list[FulfilmentBatchLine]:
     return list(db.session.scalars(statement.order_by(FulfilmentBatchLine.label, FulfilmentBatchLine.id)))
 
 
+def list_labelled(shipment_id: UUID) -> set[UUID]:
+    """The parcels of a shipment whose labels are kept."""
+    kept = select(Parcel.id).where(Parcel.shipment_id == shipment_id, Parcel.label_file.is_not(None))
+    return set(db.session.scalars(kept))
+
+
 def find_label(parcel_id: UUID) -> tuple[str, bytes]:
     """The name and the PDF of a parcel's label. Raises NotFoundError where there is none, or none any more."""
     statement = select(Parcel.label_file, Parcel.tracking_number).where(

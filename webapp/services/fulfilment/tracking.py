@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
-from webapp.models.fulfilment import WAY, Parcel, ParcelStatus
+from webapp.models.base import linked
+from webapp.models.fulfilment import WAY, Parcel, ParcelStatus, TrackingEvent
 
 BY_HAND = (ParcelStatus.IN_TRANSIT, ParcelStatus.DELIVERED, ParcelStatus.RETURNED, ParcelStatus.LOST)
 """What can be said of a parcel that has left."""
@@ -37,3 +38,12 @@ def advance(parcel: Parcel, status: ParcelStatus) -> bool:
         return False
     parcel.status = status
     return True
+
+
+def list_events(shipment_id: UUID) -> list[TrackingEvent]:
+    """What was told of the shipment's parcels, the latest first."""
+    statement = select(TrackingEvent).join(Parcel, linked(Parcel, TrackingEvent.parcel_id))
+    ordered = statement.where(Parcel.shipment_id == shipment_id).order_by(
+        TrackingEvent.at.desc(), TrackingEvent.id.desc()
+    )
+    return list(db.session.scalars(ordered))
