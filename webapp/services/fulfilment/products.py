@@ -1,0 +1,107 @@
+"""Which products are shipped, and what they weigh."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from webapp.errors import InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.base import linked
+from webapp.models.products import Product
+from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.services import keyset
+from webapp.services.clients.search import fold_search
+from webapp.services.keyset import Position
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
+
+PAGE_SIZE = 50
+HEAVIEST = 30_000
+"""Grams: no parcel weighs more."""
+BY_NAME = "name"
+FINAL = frozenset(status for status in SubscriptionStatus if status.is_final)
+
+
+class ListedProduct(NamedTuple):
+    """A product, and how many lines of living subscriptions sell it and say otherwise whether it is shipped."""
+
+    product: Product
+    other_lines: int
+
+
+def list_products(*, search: str = "", cursor: str | None = None, size: int = PAGE_SIZE) -> keyset.Page[ListedProduct]:
+    """The organisation's products by name; with ``search``, those whose name holds it, whatever case and accents."""
+    statement = select(Product)
+    if words := fold_search(search):
+        statement = statement.where(Product.name_key.contains(words, autoescape=True))
+
+    def read(start: Position | None) -> Sequence[Product]:
+        page = keyset.cut(statement, [Product.name_key, Product.id], start, is_descending=False, size=size)
+        return db.session.scalars(page).all()
+
+    start = keyset.decode(cursor, sort=BY_NAME, kind=str)
+    found = keyset.page(read, start, place=lambda each: (each.name_key, each.id), sort=BY_NAME, size=size)
+    others = _count_other_lines([product.id for product in found.rows])
+    return found.map(lambda product: ListedProduct(product, others.get(product.id, 0)))
+
+
+def _count_other_lines(product_ids: Collection[UUID]) -> dict[UUID | None, int]:
+    statement = (
+        select(SubscriptionLine.product_id, func.count().label("number"))
+        .join(Product, linked(Product, SubscriptionLine.product_id))
+        .join(Subscription, linked(Subscription, SubscriptionLine.subscription_id))
+        .where(SubscriptionLine.product_id.in_(product_ids), *_says_otherwise())
+        .group_by(SubscriptionLine.product_id)
+    )
+    return {row.product_id: row.number for row in db.session.execute(statement)}
+
+
+def _says_otherwise() -> tuple[ColumnElement[bool], ...]:
+    return SubscriptionLine.is_shipped != Product.is_shipped, Subscription.status.not_in(FINAL)
+
+
+def save_product(product_id: UUID, *, is_shipped: bool, weight_g: int | None) -> Product:
+    """Say whether new lines that sell it are shipped, and what one weighs in grams (None: unknown).
+
+    Raises NotFoundError; InvalidInputError (field « weight_g »).
+    """
+    if weight_g is not None and not 0 < weight_g <= HEAVIEST:
+        raise InvalidInputError("Indiquez un poids de 1 à 30\u202f000 grammes, ou rien.", field="weight_g")
+    with transaction():
+        product = _lock(product_id)
+        product.is_shipped, product.weight_g = is_shipped, weight_g
+        db.session.flush()
+    return product
+
+
+def apply_to_lines(product_id: UUID) -> int:
+    """Have the lines of living subscriptions that sell the product shipped as it is, from their next cycle on.
+
+    What is charged already stays. Returns how many lines changed. Raises NotFoundError.
+    """
+    with transaction():
+        _lock(product_id)
+        changed = (
+            update(SubscriptionLine)
+            .where(
+                SubscriptionLine.organisation_id == current_organisation_id(),
+                SubscriptionLine.product_id == product_id,
+                linked(Product, SubscriptionLine.product_id),
+                linked(Subscription, SubscriptionLine.subscription_id),
+                *_says_otherwise(),
+            )
+            .values(is_shipped=Product.is_shipped)
+            .returning(SubscriptionLine.id)
+            .execution_options(synchronize_session=False)
+        )
+        return len(db.session.scalars(changed).all())
+
+
+def _lock(product_id: UUID) -> Product:
+    statement = select(Product).where(Product.id == product_id).with_for_update()
+    product = db.session.scalar(statement.execution_options(populate_existing=True))
+    if product is None:
+        raise NotFoundError("Ce produit n’existe pas ou plus.")
+    return product
