@@ -19,7 +19,7 @@ from webapp.gateways.carriers import registry
 from webapp.gateways.carriers.protocol import CarrierRejectedError
 from webapp.models.carriers import Carrier, CarrierAccount
 from webapp.services.carriers import accounts, settings
-from webapp.services.carriers.accounts import ConnectionFailedError, NoAccountError, usual_fields
+from webapp.services.carriers.accounts import AccountFields, ConnectionFailedError, NoAccountError, usual_fields
 from webapp.services.carriers.settings import SettingsFields
 
 pytestmark = pytest.mark.usefixtures("cast")
@@ -103,6 +103,40 @@ def test_accounts_of_others_are_not_there(cast: Cast) -> None:
         ):
             with pytest.raises(NotFoundError):
                 refused()
+
+
+def colissimo(**credentials: str) -> AccountFields:
+    return replace(usual_fields(Carrier.COLISSIMO), credentials=credentials)
+
+
+def test_keys_are_sealed_and_an_empty_one_is_kept() -> None:
+    company_id = default_company().id
+    wanted = colissimo(contract_number=" 123456 ", password="very_secret", other="x")
+    account = accounts.open_account(company_id, Carrier.COLISSIMO, wanted)
+    assert b"very_secret" not in (account.credentials or b"")
+    assert account.credentials_in_clear() == {"contract_number": "123456", "password": "very_secret"}
+    accounts.change_account(account.id, colissimo(contract_number="", password="new", tracking_key="okapi"))
+    kept = accounts.find_account(account.id)
+    assert kept.credentials_in_clear() == {"contract_number": "123456", "password": "new", "tracking_key": "okapi"}
+    assert accounts.known_credentials(kept) == {"contract_number", "password", "tracking_key"}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "field"),
+    [
+        ({"password": "x"}, "contract_number"),
+        ({"contract_number": "1"}, "password"),
+        ({"contract_number": "1", "password": "a b"}, "password"),
+        ({"contract_number": "1", "password": "é"}, "password"),
+        ({"contract_number": "1\r\nX", "password": "x"}, "contract_number"),
+        ({"contract_number": "1", "password": "x" * 201}, "password"),
+    ],
+)
+def test_without_its_keys_an_account_is_not_opened(credentials: dict[str, str], field: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        accounts.open_account(default_company().id, Carrier.COLISSIMO, colissimo(**credentials))
+    assert refused.value.field == field
+    assert db.session.scalars(select(CarrierAccount)).all() == []
 
 
 class TestUsualAccount:

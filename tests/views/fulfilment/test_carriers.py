@@ -152,6 +152,28 @@ def test_an_account_that_makes_no_sense_is_refused_at_its_field(
     assert db.session.scalars(select(CarrierAccount)).all() == []
 
 
+def test_keys_go_in_and_never_come_out(admin_client: FlaskClient) -> None:
+    keys = {"contract_number": "very_123456", "password": "very_secret", "tracking_key": "very_okapi"}
+    written = {"service": "DOS", "cadence": "5", "actif": "1"} | keys
+    refused = admin_client.post(opening("colissimo"), data=written | {"cadence": "0"})
+    assert admin_client.post(opening("colissimo"), data=written).status_code == 303
+    account = db.session.scalars(select(CarrierAccount)).one()
+    form = admin_client.get(f"{PAGE}/comptes/{account.id}").text
+    assert "very_" not in refused.text + form + admin_client.get(PAGE).text
+    assert form.count("Laissez vide pour garder") == 3
+    changed = {"service": "DOS", "cadence": "4", "actif": "1", "contract_number": "", "password": ""}
+    assert admin_client.post(f"{PAGE}/comptes/{account.id}", data=changed).status_code == 303
+    assert accounts.find_account(account.id).credentials_in_clear() == keys
+
+
+@pytest.mark.parametrize(("word", "field"), [("colissimo", "contract_number"), ("chronopost", "account_number")])
+def test_without_its_keys_an_account_is_not_opened(admin_client: FlaskClient, word: str, field: str) -> None:
+    usual = {"colissimo": "DOM", "chronopost": "1"}[word]
+    answer = admin_client.post(opening(word), data={"service": usual, "cadence": "5", "actif": "1", "password": "x"})
+    assert answer.status_code == 422
+    assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+
+
 def test_what_nobody_may_open_is_not_there(admin_client: FlaskClient) -> None:
     assert "Bac à sable" not in admin_client.get(PAGE).text  # no sandbox in this environment
     assert admin_client.get(opening("bac-a-sable")).status_code == 404

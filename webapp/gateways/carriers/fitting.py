@@ -27,6 +27,9 @@ _AS_PRINTED = str.maketrans(
 )
 
 
+_UNION = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MC MT NL PL PT RO SE SI SK".split())
+
+
 @dataclass(frozen=True)
 class Limits:
     """Characters, and how many lines an address may take: for the street, for what completes it, and in all."""
@@ -42,6 +45,8 @@ class Limits:
     email: int = 80
     reference: int = 17
     instructions: int = 70
+    customs: bool = False
+    """Whether parcels may leave the customs territory of the Union."""
 
 
 class Fault(NamedTuple):
@@ -115,6 +120,15 @@ def request_faults(limits: Limits, request: LabelRequest) -> Iterator[Fault]:
     for role, party in (("sender", request.sender), ("recipient", request.recipient)):
         for fault in party_faults(limits, party):
             yield Fault(f"{role}.{fault.field}", fault.sentence)
+    if not limits.customs and _needs_customs(request.recipient):
+        yield Fault(
+            "recipient.country", "Cette destination demande une déclaration en douane, que nous ne faisons pas."
+        )
+
+
+def _needs_customs(party: Party) -> bool:
+    """Outside the customs territory of the Union: other countries, and the French overseas."""
+    return party.country not in _UNION or (party.country == "FR" and party.postcode.startswith(("97", "98")))
 
 
 def _text_faults(field: str, text: str, most: int) -> Iterator[Fault]:

@@ -17,12 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 from webapp.models.carriers import LabelFormat, TrackedStatus
 
 LARGEST_LABEL = 2_000_000
 """Bytes. A label is one printed page: what is bigger is none."""
+
+LONGEST_NUMBER = 35
+"""Characters of a tracking number."""
 
 LONGEST_WORDS = 500
 """Characters of a carrier's words that are kept."""
@@ -189,6 +192,11 @@ def labelled(tracking_number: str, label: bytes) -> LabelOutcome:
 
 def _unusable(tracking_number: str, code: str, message: str) -> LabelOutcome:
     return LabelOutcome(LabelState.REFUSED, tracking_number, code=code, message=message)
+
+
+def is_tracking_number(said: object) -> TypeGuard[str]:
+    """Whether it can be one: what is no letter or digit has no business in an address, or in a file for people."""
+    return isinstance(said, str) and 0 < len(said) <= LONGEST_NUMBER and said.isascii() and said.isalnum()
 
 
 def refused(code: object, message: object, *, is_general: bool = False) -> LabelOutcome:

@@ -19,6 +19,7 @@ from webapp.gateways.carriers.protocol import (
     LabelRequest,
     Tracked,
     TrackingEvent,
+    is_tracking_number,
     labelled,
     refused,
     unknown,
@@ -28,7 +29,7 @@ from webapp.models.carriers import TrackedStatus
 
 T = TypeVar("T")
 
-LIMITS = Limits()
+LIMITS = Limits(customs=True)
 CAPABILITIES = Capabilities(
     honoured_key_age=timedelta(days=30),
     longest_delay=timedelta(minutes=1),
@@ -114,7 +115,7 @@ def _outcome(answer: Answer) -> LabelOutcome:
 def _label(made: Any) -> LabelOutcome:
     """Raises ValueError, KeyError, TypeError for what is no label."""
     number = made["tracking_number"]
-    if not (isinstance(number, str) and 0 < len(number) <= 35 and number.isascii() and number.isalnum()):
+    if not is_tracking_number(number):
         raise ValueError("no tracking number")
     return labelled(number, b64decode(made["label"], validate=True))
 

@@ -102,7 +102,7 @@ def _set(account: CarrierAccount, fields: AccountFields) -> None:
     if fields.service not in dict(SERVICES[account.carrier]):
         raise InvalidInputError("Choisissez un service de ce transporteur.", field="service")
     if not 1 <= fields.calls_per_second <= MOST_PER_SECOND:
-        raise InvalidInputError(f"Un nombre de 1 à {MOST_PER_SECOND} est attendu.", field="calls_per_second")
+        raise InvalidInputError("Un nombre de 1 à 1\u202f000 est attendu.", field="calls_per_second")
     _refuse_twice(account, fields.service)
     account.keep_credentials(_checked(account.carrier, account.credentials_in_clear(), fields.credentials))
     account.service = fields.service
