@@ -63,7 +63,9 @@ def run(size: int = 100_000) -> Report:
     """Measure at ``size`` lines."""
     print(f"{size:,} lines: preparing", file=sys.stderr, flush=True)
     environment = open_database(
-        f"bench_lock_{size}", fill=lambda owner: _fill(owner, size), is_full="SELECT has_table_privilege('public', 'equal_lines', 'INSERT')"
+        f"bench_lock_{size}",
+        fill=lambda owner: _fill(owner, size),
+        is_full="SELECT has_table_privilege('public', 'equal_lines', 'INSERT')",
     )
     app = create_app(settings_of(environment))
     ours: list[float] = []
