@@ -113,6 +113,7 @@ class World:
         Redis.from_url(self.redis_url).flushdb()
         # The demo's senders are those of the servers that run.
         outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
+        outside |= {"CARRIER_SANDBOX_URL": self.known["carrier_sandbox_url"]}
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
 
     def has_prospects(self) -> bool:

@@ -67,7 +67,7 @@ def test_an_operation_in_its_own_namespace_brings_a_label(
     assert carrier.paths == ["/shipping-cxf/ShippingServiceWS"]
     asked = carrier.asked[0]
     assert (asked["accountNumber"], asked["productCode"], asked["weight"]) == ("19869502", "01", "0.85")
-    assert (asked["shipDate"], asked["mode"]) == ("2026-11-20T10:00:00", "THE")
+    assert (asked["shipDate"], asked["mode"]) == ("2026-11-20T00:00:00", "THE")
     assert (asked["shipperRef"], asked["recipientRef"]) == ("L000012-0347", "L000012-0347")
 
 

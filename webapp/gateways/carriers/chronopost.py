@@ -10,7 +10,7 @@ import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
@@ -62,7 +62,6 @@ CAPABILITIES = Capabilities(
     cancels=True,
     tracked_at_once=1,
 )
-HANDED_OVER = time(10)
 _PAPER = {LabelFormat.SMALL: "THE", LabelFormat.A4: "SPD"}
 """For printers of labels, and without the proof of deposit on plain paper."""
 _ABOUT_ACCOUNT = frozenset({"3", "30"})
@@ -174,7 +173,6 @@ class Chronopost:
         _mend(operation.recipientValue[0], "recipient", request.recipient)
         operation.refValue[0].recipientRef = request.reference
         operation.skybillValue[0].weight = math.ceil(request.weight_g / 10) / 100
-        operation.skybillValue[0].shipDate = datetime.combine(request.deposit_on, HANDED_OVER)
         return _in_namespace(asked.serialize(), "shippingMultiParcelV5")
 
     def _post(self, path: str, envelope: str) -> Answer:

@@ -140,7 +140,6 @@ class Colissimo:
         shipment = translation.shipment(request, service=self._service, label_type=_PAPER[request.label_format])
         said: dict[str, Any] = colissimo.Mapper(settings).create_shipment_request(shipment).serialize()
         letter = said["letter"]
-        letter["service"]["depositDate"] = request.deposit_on.isoformat()
         letter["parcel"]["weight"] = math.ceil(request.weight_g / 10) / 100
         if request.instructions:
             letter["parcel"]["instructions"] = as_printed(request.instructions)

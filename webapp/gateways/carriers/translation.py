@@ -1,7 +1,7 @@
 """karrio, which knows how carriers are asked. It writes requests, and nothing else: our own door sends them.
 
 Importing it changes the whole process: urllib checks certificates no more, Pillow takes images that are cut, and it
-logs to the standard error. ``library`` puts that right again. It takes a second and some forty megabytes, so only
+logs to the standard error. ``library`` puts that right again. It takes a second and some megabytes, so only
 workers should come here: nothing of this package imports karrio before a label is made.
 """
 
@@ -49,7 +49,6 @@ def _imported() -> Library:
     from loguru import logger  # noqa: PLC0415
 
     before = ssl._create_default_https_context, PIL.ImageFile.LOAD_TRUNCATED_IMAGES
-    logger.disable("karrio")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it stands on PyPDF2, which has another name now
