@@ -56,6 +56,7 @@ def test_every_page_of_money_can_be_read_by_everybody(
         "/prelevements/a-traiter",
         "/factures",
         "/preferences",
+        "/lots/reglages/produits",
         "/abonnements/coupons",
     ):
         page.goto(address)
