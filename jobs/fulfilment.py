@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.fulfilment import dispatching, labelling, lock_runs
+from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs
 
 
 def lock(organisation_id: str, batch_id: str) -> None:
@@ -19,3 +19,8 @@ def dispatch(organisation_id: str, batch_id: str) -> None:
 def label(organisation_id: str, account_id: str) -> None:
     """Ask a carrier for labels."""
     labelling.carry_out(UUID(organisation_id), UUID(account_id))
+
+
+def make_documents(organisation_id: str) -> None:
+    """Make the papers of batches that were asked for."""
+    documents.carry_out(UUID(organisation_id))

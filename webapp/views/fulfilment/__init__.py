@@ -1,5 +1,5 @@
 """Batches and parcels: what goes out, by whom, and where it is."""
 
-from webapp.views.fulfilment import batch_shipments, carriers, products, shipments
+from webapp.views.fulfilment import batch_shipments, carriers, documents, products, shipments
 
-BLUEPRINTS = (carriers.bp, products.bp, batch_shipments.bp, shipments.bp)
+BLUEPRINTS = (carriers.bp, products.bp, batch_shipments.bp, documents.bp, shipments.bp)
