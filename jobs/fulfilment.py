@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from webapp import clock
-from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs
+from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 
 
 def lock(organisation_id: str, batch_id: str) -> None:
@@ -24,3 +24,8 @@ def label(organisation_id: str, account_id: str) -> None:
 def make_documents(organisation_id: str) -> None:
     """Make the papers of batches that were asked for."""
     documents.carry_out(UUID(organisation_id))
+
+
+def track(organisation_id: str, account_id: str) -> None:
+    """Ask a carrier where the parcels are that it has got."""
+    tracking_rounds.carry_out(UUID(organisation_id), UUID(account_id))

@@ -20,7 +20,7 @@ INSTANT = sa.DateTime(timezone=True)
 COLUMNS: dict[str, dict[str, Any]] = {
     "carrier_accounts": {"paused_until": INSTANT, "pause_reason": sa.Text()},
     "fulfilment_batches": {"work_account_id": sa.Uuid()},
-    "parcels": {"account_id": sa.Uuid(), "first_sent_at": INSTANT, "last_sent_at": INSTANT},
+    "parcels": {"account_id": sa.Uuid(), "first_sent_at": INSTANT, "last_sent_at": INSTANT, "tracked_at": INSTANT},
 }
 ACCOUNTS = (
     ("fulfilment_batches", "work_account_id", "SET NULL (work_account_id)"),
@@ -51,6 +51,14 @@ def upgrade() -> None:
         ["organisation_id", "account_id", "next_attempt_at", "id"],
         postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_parcels_on_the_way",
+        "parcels",
+        ["organisation_id", "account_id", "tracked_at", "id"],
+        postgresql_where=sa.text("status IN ('handed_over', 'in_transit')"),
+    )
+    op.drop_index("ix_shipments_status", "shipments")
+    op.create_index("ix_shipments_status", "shipments", ["organisation_id", "status", "number", "id"])
     op.create_index(
         "ix_shipments_batch",
         "shipments",
@@ -138,6 +146,9 @@ def downgrade() -> None:
     op.drop_table("batch_documents")
     op.drop_table("shipment_events")
     op.drop_index("ix_shipments_batch", "shipments")
+    op.drop_index("ix_shipments_status", "shipments")
+    op.create_index("ix_shipments_status", "shipments", ["organisation_id", "status", "id"])
+    op.drop_index("ix_parcels_on_the_way", "parcels")
     op.drop_index("ix_parcels_due", "parcels")
     op.create_index(
         "ix_parcels_next_attempt",

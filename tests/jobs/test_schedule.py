@@ -58,6 +58,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),
         ("dispatch-sweep", seconds(30), "fulfilment.dispatching.sweep"),
         ("labels-sweep", seconds(30), "fulfilment.labelling.sweep"),
+        ("tracking", hours(2), "fulfilment.tracking_rounds.ring"),
         ("batch-documents-sweep", seconds(30), "fulfilment.documents.sweep"),
         ("batch-documents-prune", hours(24), "fulfilment.documents.prune"),
         ("fulfilment-lock", minutes(1), "fulfilment.lock_runs.ring_due"),

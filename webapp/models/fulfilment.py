@@ -410,7 +410,7 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             postgresql_include=["status"],
         ),
         Index("ix_shipments_client", "organisation_id", "client_id", "id"),
-        Index("ix_shipments_status", "organisation_id", "status", "id"),
+        Index("ix_shipments_status", "organisation_id", "status", "number", "id"),
     )
 
     batch_id: Mapped[UUID]
@@ -451,7 +451,8 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
     ``next_attempt_at`` is when it is to be looked at next, be it by whoever asks until ``lease_until`` under ``fence``,
     or by others once that has run out; empty where nothing is to be asked, or a person decides. ``account_id`` is that
     of the shipment: what is due is looked for by account. The ``sends`` are counted and dated, since carriers honour a
-    key for a while only. ``label_file`` is a PDF; ``error`` the carrier's words, or ours, in French.
+    key for a while only; ``tracked_at`` is when the carrier was last asked where it is. ``label_file`` is a PDF;
+    ``error`` the carrier's words, or ours, in French.
     """
 
     __tablename__ = "parcels"
@@ -468,6 +469,14 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
             "next_attempt_at",
             "id",
             postgresql_where=text("next_attempt_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_parcels_on_the_way",
+            "organisation_id",
+            "account_id",
+            "tracked_at",
+            "id",
+            postgresql_where=text("status IN ('handed_over', 'in_transit')"),
         ),
         Index(
             "ix_parcels_tracking",
@@ -489,6 +498,7 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
     sends: Mapped[int] = mapped_column(default=0, server_default="0")
     first_sent_at: Mapped[datetime | None]
     last_sent_at: Mapped[datetime | None]
+    tracked_at: Mapped[datetime | None]
     tracking_number: Mapped[str | None] = mapped_column(String(64))
     label_file: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     error: Mapped[str | None] = mapped_column(Text)

@@ -1,5 +1,7 @@
 """The pages of shipments: read by all, acted on by managers, and found by nobody else."""
 
+import html
+import io
 import re
 from uuid import uuid4
 
@@ -192,3 +194,26 @@ def test_the_clients_page_shows_what_was_sent(cast: Cast, client: FlaskClient) -
     page = client.get(f"/clients/{shipment.client_id}").text
     assert references(page) == ["L000001-0001"]
     assert "client-shipments" not in client.get(f"/clients/{factories.ClientFactory().id}").text
+
+
+# --- lists of numbers ---
+
+
+def test_a_list_of_numbers_is_looked_at_before_it_is_written(
+    cast: Cast, client: FlaskClient, manager_client: FlaskClient
+) -> None:
+    dispatch(pack(2), cast.manager)
+    assert client.get("/expeditions/numeros").status_code == 403
+    assert 'type="file"' in manager_client.get("/expeditions/numeros").text
+    assert manager_client.post("/expeditions/numeros").status_code == 422
+    content = "référence;transporteur;numéro\nL000001-0001;La Poste;AB123456\nL000001-0002;;=1+1".encode("cp1252")
+    looked = manager_client.post("/expeditions/numeros", data={"liste": (io.BytesIO(content), "suivi.csv")})
+    assert re.findall(r'data-testid="tracking-line"\s+data-status="(\w+)"', looked.text) == ["success", "failed"]
+    assert "Enregistrer 1 numéro" in looked.text
+    assert parcels()[0].tracking_number is None
+    text = html.unescape(re.findall(r'<textarea name="texte" hidden>(.*?)</textarea>', looked.text, re.DOTALL)[0])
+    saved = manager_client.post("/expeditions/numeros/enregistrer", data={"texte": text}, follow_redirects=True).text
+    assert "1 numéro enregistré." in saved
+    assert parcels()[0].tracking_number == "AB123456"
+    assert client.post("/expeditions/numeros/enregistrer", data={"texte": text}).status_code == 403
+    assert manager_client.post("/expeditions/numeros/enregistrer", data={}).status_code == 422

@@ -27,7 +27,7 @@ _LISTED = select(Shipment).options(
     selectinload(Shipment.parcels),
 )
 _CONSIGNMENT = re.compile(r"[Ll]?0*([1-9][0-9]{0,8})\s*-\s*0*([1-9][0-9]{0,8})(?:-[0-9]+)?")
-BY_ARRIVAL, BY_CONSIGNMENT = "-id", "consignment_no"
+BY_NUMBER, BY_CONSIGNMENT = "-number", "consignment_no"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,13 @@ def list_shipments(view: ShipmentsView, *, size: int = PAGE_SIZE) -> keyset.Page
     if view.batch_id is not None:
         return _by_consignment(statement, view.cursor, size)
 
-    def read(start: Position | None) -> Sequence[Shipment]:
-        return db.session.scalars(keyset.cut(statement, [Shipment.id], start, is_descending=True, size=size)).all()
+    order = [Shipment.number, Shipment.id]
 
-    start = keyset.decode(view.cursor, sort=BY_ARRIVAL, kind=str)
-    return keyset.page(read, start, place=lambda each: ("", each.id), sort=BY_ARRIVAL, size=size)
+    def read(start: Position | None) -> Sequence[Shipment]:
+        return db.session.scalars(keyset.cut(statement, order, start, is_descending=True, size=size)).all()
+
+    start = keyset.decode(view.cursor, sort=BY_NUMBER, kind=int)
+    return keyset.page(read, start, place=lambda each: (each.number, each.id), sort=BY_NUMBER, size=size)
 
 
 def _by_consignment(statement: Select[Shipment], cursor: str | None, size: int) -> keyset.Page[Shipment]:
@@ -123,7 +125,7 @@ def list_latest_of_client(client_id: UUID, *, size: int = OF_CLIENT) -> Sequence
         select(Shipment)
         .where(Shipment.client_id == client_id)
         .options(joinedload(Shipment.batch), joinedload(Shipment.account), selectinload(Shipment.parcels))
-        .order_by(Shipment.id.desc())
+        .order_by(Shipment.number.desc())
         .limit(size)
     )
     return db.session.scalars(statement).all()

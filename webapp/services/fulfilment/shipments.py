@@ -146,12 +146,8 @@ def _lock(shipment_id: UUID, action: ShipmentAction) -> Shipment:
     return shipment
 
 
-def _tell(
-    shipment: Shipment, kind: ShipmentEventKind, changes: Mapping[str, Any], *, by: User | None, at: datetime
-) -> None:
-    event = ShipmentEvent(
-        id=new_id(), shipment_id=shipment.id, kind=kind, at=at, user_id=by.id if by else None, changes=dict(changes)
-    )
+def _tell(shipment: Shipment, kind: ShipmentEventKind, changes: Mapping[str, Any], *, by: User, at: datetime) -> None:
+    event = ShipmentEvent(id=new_id(), shipment_id=shipment.id, kind=kind, at=at, user_id=by.id, changes=dict(changes))
     db.session.add(event)
 
 
@@ -245,9 +241,12 @@ def _ask(shipment: Shipment) -> None:
 # ---------------------------------------------------------------------------------------------- number, state
 
 
-def write_number(shipment_id: UUID, number: str, *, by: User | None, at: datetime, parcel_number: int = 1) -> Shipment:
+def write_number(
+    shipment_id: UUID, number: str, *, by: User, at: datetime, parcel_number: int = 1, carrier: str = ""
+) -> Shipment:
     """Write the tracking number that a carrier gave by other ways; a label of which nobody knew is found with it.
 
+    ``carrier`` is the name of whoever brings a parcel that leaves without one of ours.
     Raises NotFoundError, ShipmentStateError; InvalidInputError where it is no number, or another parcel's.
     """
     number = tracking.checked_number(number)
@@ -261,7 +260,8 @@ def write_number(shipment_id: UUID, number: str, *, by: User | None, at: datetim
         if parcel.status in RELABELLED:
             parcel.status, parcel.error = ParcelStatus.LABELLED, None
         parcel.tracking_number = number
-        _tell(shipment, ShipmentEventKind.TRACKING_WRITTEN, {"tracking_number": [before, number]}, by=by, at=at)
+        changes = {"tracking_number": [before, number]} | ({"carrier": [None, carrier]} if carrier else {})
+        _tell(shipment, ShipmentEventKind.TRACKING_WRITTEN, changes, by=by, at=at)
         standing.restate([shipment.id])
     return shipment
 

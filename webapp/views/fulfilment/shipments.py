@@ -7,12 +7,12 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp import clock
+from webapp import clock, french
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.models.fulfilment import ParcelStatus
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
-from webapp.services.fulfilment import shipment_listing, shipments, tracking
+from webapp.services.fulfilment import shipment_listing, shipments, tracking, tracking_lists
 from webapp.services.fulfilment.address_snapshots import FIELDS
 from webapp.services.fulfilment.shipment_listing import ShipmentsView
 from webapp.services.fulfilment.shipments import ShipmentAction
@@ -44,6 +44,7 @@ FIELD_LABELS = {
     "phone": "Téléphone",
     "instructions": "Instructions",
     "tracking_number": "Numéro de suivi",
+    "carrier": "Transporteur",
     "status": "État",
     "reason": "Motif",
 }
@@ -102,6 +103,38 @@ def list_values(view: ShipmentsView, address: Callable[..., str]) -> dict[str, A
 def may_act() -> bool:
     """Whether the user dispatches and decides."""
     return current_user().has_role(Role.MANAGER, Role.ADMIN)
+
+
+@bp.get("/numeros")
+@for_managers
+def choose_list() -> ResponseReturnValue:
+    """Where a list of tracking numbers is given."""
+    return render_template("fulfilment/tracking_list.html", problem=None, entries=None, text="")
+
+
+@bp.post("/numeros")
+@for_managers
+def look_at_list() -> ResponseReturnValue:
+    """What the list would write, line by line; nothing is written yet."""
+    file = request.files.get("liste")
+    try:
+        text = tracking_lists.decode(file.read(tracking_lists.MOST_BYTES + 1) if file else b"")
+        entries = tracking_lists.preview(text)
+    except InvalidInputError as error:
+        return render_template("fulfilment/tracking_list.html", problem=error, entries=None, text=""), error.status
+    return render_template("fulfilment/tracking_list.html", problem=None, entries=entries, text=text)
+
+
+@bp.post("/numeros/enregistrer")
+@for_managers
+def write_list() -> ResponseReturnValue:
+    """Write what was looked at."""
+    try:
+        number = tracking_lists.write(request.form.get("texte", ""), by=current_user(), at=clock.now())
+    except InvalidInputError as error:
+        return render_template("fulfilment/tracking_list.html", problem=error, entries=None, text=""), error.status
+    toast("success" if number else "info", f"{french.counted(number, 'numéro enregistré', 'numéros enregistrés')}.")
+    return redirect(url_for("shipments.index"), 303)
 
 
 @bp.get("/<uuid:shipment_id>")
