@@ -103,6 +103,12 @@ def month(value: date) -> str:
     return format_date(value, "MMMM y", locale=LOCALE)
 
 
+def week_moment(value: datetime) -> str:
+    """An instant of these weeks, in Paris: lundi 23 novembre à 12:00."""
+    local = value.astimezone(PARIS)
+    return f"{week_day(local.date())} à {local:%H:%M}"
+
+
 def moment(value: datetime | None) -> str:
     """An instant, in Paris: 20/11/2026 à 14:05."""
     return f"{value.astimezone(PARIS):%d/%m/%Y à %H:%M}" if value else NOTHING
@@ -129,6 +135,17 @@ def kilograms(grams: int) -> str:
     if grams < 1000:
         return f"{grams}\u00a0g"
     return f"{format_decimal(Decimal(grams) / 1000, format='#,##0.##', locale=LOCALE)}\u00a0kg"
+
+
+def until(value: datetime, now: datetime) -> str:
+    """How long it is until an instant: dans 2 j 4 h · dans 3 h 05 min · dans 12 min; d’un instant à l’autre."""
+    minutes = int((value - now).total_seconds() // 60)
+    if minutes < 1:
+        return "d’un instant à l’autre"
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 24:
+        return f"dans {hours // 24} j {hours % 24} h"
+    return f"dans {hours} h {minutes:02d} min" if hours else f"dans {minutes} min"
 
 
 def duration(value: timedelta | None) -> str:

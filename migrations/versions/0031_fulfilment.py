@@ -303,6 +303,12 @@ def _create_batch_lines() -> None:
         ["organisation_id", "batch_id", "consignment_no", "id"],
     )
     op.create_index(
+        "ix_fulfilment_batch_lines_attention",
+        "fulfilment_batch_lines",
+        ["organisation_id", "batch_id", "id"],
+        postgresql_where=sa.text("status = 'set_aside' OR flag IS NOT NULL"),
+    )
+    op.create_index(
         "ix_fulfilment_batch_lines_late",
         "fulfilment_batch_lines",
         ["organisation_id", "batch_id"],

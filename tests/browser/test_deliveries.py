@@ -1,5 +1,7 @@
 """A gift by hand: an address of its own and a message, a cycle that is skipped, and the client's address again."""
 
+from datetime import date, timedelta
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Shot, SignIn
@@ -11,6 +13,8 @@ def test_a_gift_goes_elsewhere_and_a_cycle_is_skipped(synced: World, sign_in: Si
     page = sign_in("commercial.nord")
     page.get_by_test_id("client-name").first.click()
     page.get_by_role("link", name="Créer un abonnement").click()
+    first = page.get_by_label("Première échéance")
+    first.fill(str(date.fromisoformat(first.input_value()) + timedelta(days=30)))
     page.get_by_role("button", name="Continuer").last.click()
     page.get_by_label("Libellé").fill("Coffret")
     page.get_by_label("Prix unitaire HT").fill("19,90")

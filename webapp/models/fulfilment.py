@@ -296,6 +296,13 @@ class FulfilmentBatchLine(OrganisationScoped, Identified, Timestamped, Base):
         Index("ix_fulfilment_batch_lines_charge", "organisation_id", "charge_id"),
         Index("ix_fulfilment_batch_lines_subscription", "organisation_id", "subscription_id", "cycle_no"),
         Index(
+            "ix_fulfilment_batch_lines_attention",
+            "organisation_id",
+            "batch_id",
+            "id",
+            postgresql_where=text("status = 'set_aside' OR flag IS NOT NULL"),
+        ),
+        Index(
             "ix_fulfilment_batch_lines_late",
             "organisation_id",
             "batch_id",

@@ -25,6 +25,7 @@ from webapp.french import (
     quantity,
     upcoming,
     week_day,
+    week_moment,
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
@@ -61,6 +62,7 @@ def init_app(app: Flask) -> None:
         country,
         iso_day,
         week_day,
+        week_moment,
     ):
         app.add_template_filter(each)
 

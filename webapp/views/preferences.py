@@ -13,6 +13,7 @@ from webapp.models.identity import Role
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.security import requires
 from webapp.services import public_holidays
+from webapp.services.fulfilment import cut_off_changes
 from webapp.services.preferences import cut_offs, schemas
 from webapp.services.preferences.cut_offs import UsedCutOffError
 from webapp.services.preferences.schemas import Misfit, SchemaFields, UsedSchemaError, ValuesLeftOutError
@@ -107,7 +108,7 @@ def delete(schema_id: UUID) -> ResponseReturnValue:
 def delete_cut_off(company_id: UUID) -> ResponseReturnValue:
     """Go back to the default cut-off; where that is not possible, say why."""
     try:
-        cut_offs.delete_cut_off(company_id)
+        cut_off_changes.delete_cut_off(company_id, at=clock.now())
     except UsedCutOffError as error:
         return _index_page(company_id, error), error.status
     return _done("Heure limite supprimée\u202f: celle par défaut s’applique (lundi à midi).")
@@ -122,8 +123,9 @@ def set_cut_off(company_id: UUID) -> ResponseReturnValue:
     try:
         if at is None or at.tzinfo is not None:
             raise _refused("Indiquez une heure, par exemple 12:00.", "at")
-        cut_offs.set_cut_off(
+        cut_off_changes.set_cut_off(
             company_id,
+            changed_at=clock.now(),
             weekday=-1 if weekday is None else weekday,
             at=at.replace(second=0, microsecond=0),
             timezone=request.form.get("fuseau", "").strip(),

@@ -24,16 +24,16 @@ def actions(page: str) -> list[str]:
 def test_from_locked_to_completed(cast: Cast, manager_client: FlaskClient) -> None:
     batch = pack(2)
     page = f"/lots/{batch.id}"
-    assert actions(manager_client.get(f"{page}/expeditions").text) == ["dispatch"]
+    assert actions(manager_client.get(f"{page}?onglet=expeditions").text) == ["dispatch"]
     asked = manager_client.post(f"{page}/expedition", headers=HTMX)
     assert asked.status_code == 202
     assert "Le lot part en expédition." in asked.text
     assert 'hx-trigger="every 1s"' in manager_client.get(f"{page}/expedition", headers=HTMX).text
-    assert actions(manager_client.get(f"{page}/expeditions").text) == []
+    assert actions(manager_client.get(f"{page}?onglet=expeditions").text) == []
     dispatching.carry_out(batch.organisation_id, batch.id, at=clock.now())
     done = manager_client.get(f"{page}/expedition", headers=HTMX)
     assert done.headers["HX-Refresh"] == "true"
-    assert actions(manager_client.get(f"{page}/expeditions").text) == ["hand-over", "complete"]
+    assert actions(manager_client.get(f"{page}?onglet=expeditions").text) == ["hand-over", "complete"]
     again = manager_client.post(f"{page}/expedition")
     assert again.status_code == 409
     assert "Déjà expédié par" in again.text
@@ -56,7 +56,7 @@ def test_what_is_not_prepared_is_decided_in_the_same_form(cast: Cast, manager_cl
     line = add_line(batch, 2, status=LineStatus.TO_PREPARE)
     db.session.commit()
     page = f"/lots/{batch.id}"
-    assert "1 ligne n’est pas préparée" in manager_client.get(f"{page}/expeditions").text
+    assert "1 ligne n’est pas préparée" in manager_client.get(f"{page}?onglet=expeditions").text
     refused = manager_client.post(f"{page}/expedition")
     assert refused.status_code == 409
     assert 'id="restes-error"' in refused.text
@@ -75,7 +75,7 @@ def test_an_open_batch_is_not_dispatched(cast: Cast, manager_client: FlaskClient
     answer = manager_client.post(f"/lots/{batch.id}/expedition")
     assert answer.status_code == 409
     assert "encore ouvert" in answer.text
-    assert actions(manager_client.get(f"/lots/{batch.id}/expeditions").text) == []
+    assert actions(manager_client.get(f"/lots/{batch.id}?onglet=expeditions").text) == ["lock"]
 
 
 def test_why_a_dispatch_came_to_nothing_is_told(cast: Cast, manager_client: FlaskClient) -> None:
@@ -84,8 +84,8 @@ def test_why_a_dispatch_came_to_nothing_is_told(cast: Cast, manager_client: Flas
     manager_client.post(f"{page}/expedition")
     dispatching._end(batch.id, "Une erreur inattendue.")
     answer = manager_client.get(f"{page}/expedition", headers=HTMX)
-    assert "Une erreur inattendue." in answer.text
-    shown = manager_client.get(f"{page}/expeditions").text
+    assert answer.headers["HX-Refresh"] == "true"
+    shown = manager_client.get(f"{page}?onglet=expeditions").text
     assert "Une erreur inattendue." in shown
     assert actions(shown) == ["dispatch"]
 
@@ -98,7 +98,7 @@ def test_a_carrier_that_does_not_answer_is_told(cast: Cast, pretend: Pretend, ma
     dispatching.carry_out(batch.organisation_id, batch.id, at=clock.now())
     assert "Les étiquettes sont demandées" in manager_client.get(f"{page}/expedition", headers=HTMX).text
     labelling.carry_out(batch.organisation_id, account.id)
-    shown = manager_client.get(f"{page}/expeditions").text
+    shown = manager_client.get(f"{page}?onglet=expeditions").text
     assert "Bac à sable ne répond pas" in shown
     assert 'hx-trigger="every 1s"' not in shown
     assert 'data-testid="undecided"' in shown

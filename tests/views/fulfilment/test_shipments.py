@@ -44,7 +44,7 @@ def label_all(batch: FulfilmentBatch, account_id: object) -> None:
 
 def test_everybody_reads_and_managers_act(cast: Cast, client: FlaskClient, manager_client: FlaskClient) -> None:
     shipment = one(cast)
-    for path in ("/expeditions", f"/expeditions/{shipment.id}", f"/lots/{shipment.batch_id}/expeditions"):
+    for path in ("/expeditions", f"/expeditions/{shipment.id}", f"/lots/{shipment.batch_id}?onglet=expeditions"):
         page = client.get(path).text
         assert "L000001-0001" in page
         assert "shipment-action" not in page
@@ -55,7 +55,7 @@ def test_everybody_reads_and_managers_act(cast: Cast, client: FlaskClient, manag
     for word in ("expedition", "remise", "fin"):
         assert client.post(f"/lots/{shipment.batch_id}/{word}", data={"choix": "tout"}).status_code == 403
     assert 'data-action="annuler"' in manager_client.get(page).text
-    assert 'data-action="hand-over"' in manager_client.get(f"/lots/{shipment.batch_id}/expeditions").text
+    assert 'data-action="hand-over"' in manager_client.get(f"/lots/{shipment.batch_id}?onglet=expeditions").text
 
 
 def test_an_outsider_finds_nothing_and_changes_nothing(cast: Cast, outsider_client: FlaskClient) -> None:
@@ -64,7 +64,7 @@ def test_an_outsider_finds_nothing_and_changes_nothing(cast: Cast, outsider_clie
     for path in (
         f"/expeditions/{shipment.id}",
         f"/expeditions/{shipment.id}/colis/{parcel.id}/etiquette",
-        f"/lots/{shipment.batch_id}/expeditions",
+        f"/lots/{shipment.batch_id}?onglet=expeditions",
         f"/lots/{shipment.batch_id}/expedition",
     ):
         assert outsider_client.get(path).status_code == 404, path
@@ -111,7 +111,7 @@ def test_pages_follow_each_other(cast: Cast, client: FlaskClient, monkeypatch: p
     batch = pack(5)
     dispatch(batch, cast.manager)
     for path, expected in (
-        (f"/lots/{batch.id}/expeditions", [1, 2, 3, 4, 5]),
+        (f"/lots/{batch.id}?onglet=expeditions", [1, 2, 3, 4, 5]),
         ("/expeditions", None),
     ):
         address, seen = path, []
@@ -129,7 +129,7 @@ def test_the_number_of_queries_does_not_grow(cast: Cast, client: FlaskClient, ma
     for number, boxes in ((1, 2), (2, 20)):
         batch = pack(boxes, number=number)
         dispatch(batch, cast.manager)
-        for path, browser in (("/expeditions", client), (f"/lots/{batch.id}/expeditions", manager_client)):
+        for path, browser in (("/expeditions", client), (f"/lots/{batch.id}?onglet=expeditions", manager_client)):
             browser.get(path)
             with recorded_queries() as queries:
                 browser.get(path)

@@ -145,6 +145,15 @@ def test_the_next_cycle_is_skipped_and_charged_after_all(client: FlaskClient) ->
     assert 'data-testid="skipped-cycle"' not in client.get(address).text
 
 
+def test_a_skipped_cycle_that_is_due_is_not_offered_back(client: FlaskClient) -> None:
+    subscription = make(skips_cycle=10, anchor_date=date(2026, 1, 20))
+    page = client.get(f"/abonnements/{subscription.id}").text
+    assert 'data-testid="skipped-cycle"' in page
+    assert offered(page) == ["suspendre", "resilier"]
+    answer = client.post(f"/abonnements/{subscription.id}/retablir", data={"echeance": "10"})
+    assert (answer.status_code, "Cette échéance est arrivée" in answer.text) == (409, True)
+
+
 @pytest.mark.parametrize("cycle", ["", "9", "11", "dix", "9" * 30])
 def test_another_cycle_is_not_skipped(client: FlaskClient, cycle: str) -> None:
     subscription = make()

@@ -10,18 +10,19 @@ DESTINATIONS = str(
 """A statement: see ``select_destinations``."""
 
 FIELDS = ("recipient", "company", "line1", "line2", "postcode", "city", "country", "phone", "instructions")
-_PAIRS = ", ".join(f"'{name}', nullif(btrim(d.{name}), '')" for name in FIELDS)
+_TRIMMED = {name: f"nullif(btrim(d.{name}), '')" for name in FIELDS}
+_PAIRS = ", ".join(f"'{name}', {trimmed}" for name, trimmed in _TRIMMED.items())
 ADDRESS = f"jsonb_strip_nulls(jsonb_build_object({_PAIRS}))"
 """An expression over ``d``, a row of DESTINATIONS: the address as JSON, without what is empty."""
 
 _FRENCH_POSTCODE = "^(0[1-9]|[1-8][0-9]|9[0-578])[0-9]{3}$"
 FAULT = f"""
 'Adresse incomplète\u202f: ' || nullif(concat_ws(', ',
-  CASE WHEN address->>'recipient' IS NULL THEN 'le destinataire manque' END,
-  CASE WHEN address->>'line1' IS NULL THEN 'la voie manque' END,
-  CASE WHEN address->>'postcode' IS NULL THEN 'le code postal manque'
-       WHEN address->>'country' = 'FR' AND address->>'postcode' !~ '{_FRENCH_POSTCODE}' THEN
-         'le code postal ' || (address->>'postcode') || ' n’existe pas' END,
-  CASE WHEN address->>'city' IS NULL THEN 'la ville manque' END), '') || '.'
+  CASE WHEN {_TRIMMED["recipient"]} IS NULL THEN 'le destinataire manque' END,
+  CASE WHEN {_TRIMMED["line1"]} IS NULL THEN 'la voie manque' END,
+  CASE WHEN {_TRIMMED["postcode"]} IS NULL THEN 'le code postal manque'
+       WHEN d.country = 'FR' AND btrim(d.postcode) !~ '{_FRENCH_POSTCODE}' THEN
+         'le code postal ' || btrim(d.postcode) || ' n’existe pas' END,
+  CASE WHEN {_TRIMMED["city"]} IS NULL THEN 'la ville manque' END), '') || '.'
 """
-"""An expression over a column ``address``: the French sentence on what it lacks; NULL where it lacks nothing."""
+"""As ADDRESS: the French sentence on what it lacks; NULL where it lacks nothing."""

@@ -49,6 +49,13 @@ def request(batch_id: UUID, *, by: User, at: datetime) -> FulfilmentBatch:
     return batch
 
 
+def is_silent(batch: FulfilmentBatch, *, at: datetime) -> bool:
+    """Whether nobody has worked on a lock that was asked for, for so long that it will be taken up again."""
+    if batch.work is None or batch.work_at is None:
+        return False
+    return batch.lease_until < at if batch.lease_until is not None else batch.work_at < at - WAITING_LIMIT
+
+
 def carry_out(organisation_id: UUID, batch_id: UUID, *, patience: timedelta = PATIENCE) -> Locked | None:
     """Lock the batch if that was asked for, or is due; None where nothing was done. Safe to call at any time."""
     with tenancy.organisation(organisation_id), structlog.contextvars.bound_contextvars(batch_id=str(batch_id)):

@@ -14,8 +14,6 @@ from webapp.models.fulfilment import BatchTotal, FulfilmentBatchLine, TotalKind
 from webapp.tenancy import current_organisation_id
 
 SHIPPING = "('to_prepare', 'prepared', 'shipped')"
-PICK_KEY = "md5(concat_ws('|', product_id, label, preferences))"
-"""An expression of SQL: what is picked from the same shelf, by product, label and preferences."""
 BOX_KEY = "md5(string_agg(pick_key || quantity, ',' ORDER BY pick_key, quantity))"
 """An aggregate of SQL over the lines of a consignment: what it holds."""
 

@@ -1,6 +1,5 @@
 """What leaves of a batch: its dispatch, followed to the last label, the hand-over to the carrier, and its end."""
 
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -8,85 +7,25 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
 from webapp.errors import DomainError
-from webapp.models.fulfilment import BatchStatus, BatchWork, FulfilmentBatch, ParcelStatus
+from webapp.models.fulfilment import FulfilmentBatch
 from webapp.security import current_user
-from webapp.services.carriers import settings
-from webapp.services.carriers.accounts import service_label
 from webapp.services.fulfilment import batches, completing, dispatching, handing_over, shipment_listing
 from webapp.services.fulfilment.dispatching import Unprepared
-from webapp.services.fulfilment.shipment_listing import ShipmentsView
-from webapp.views.fulfilment.shipments import for_managers, list_values, read_view
+from webapp.views.fulfilment.page import Tab, batch_page
+from webapp.views.fulfilment.shipments import for_managers
+from webapp.views.fulfilment.tabs import SHIPMENTS, address_of_tab, dispatch_standing
 from webapp.views.layout import accepted, is_fragment_request, toast
 from webapp.views.lists import read
-from webapp.views.rate_limits import paced
 
 bp = Blueprint("batch_shipments", __name__, url_prefix="/lots/<uuid:batch_id>")
 
-LABELLING = (ParcelStatus.TO_LABEL, ParcelStatus.SENDING)
 MOST_CHOSEN = shipment_listing.PAGE_SIZE
-
-
-@bp.get("/expeditions")
-@paced
-def index(batch_id: UUID) -> ResponseReturnValue:
-    """The shipments of a batch, in the order of its consignments, and what may be done with them."""
-    return _page(batches.find_batch(batch_id))
-
-
-def _page(batch: FulfilmentBatch, problem: DomainError | None = None) -> ResponseReturnValue:
-    if problem is None and is_fragment_request():
-        return render_template("fulfilment/_shipments_list.html", **_list_of(batch))
-    return render_template("fulfilment/batch_shipments.html", **tab_values(batch, problem))
-
-
-def _list_of(batch: FulfilmentBatch) -> dict[str, Any]:
-    values = list_values(
-        read_view(batch.id), lambda **query: url_for("batch_shipments.index", batch_id=batch.id, **query)
-    )
-    return values | {"in_batch": True, "batch": batch}
-
-
-def tab_values(batch: FulfilmentBatch, problem: DomainError | None = None) -> dict[str, Any]:
-    """What ``fulfilment/_batch_shipments.html`` needs."""
-    shipper = settings.find_shipper(batch.company_id)
-    accounts = [
-        (str(account.id), f"{account.carrier.label} {service_label(account)}".strip())
-        for account in shipper.accounts
-        if account.is_active
-    ]
-    return {
-        **_list_of(batch),
-        **_standing(batch),
-        "problem": problem,
-        "written": request.form,
-        "accounts": accounts,
-        "default_account": str(shipper.settings.default_account_id or ""),
-        "choices": [(each.value, each.label) for each in Unprepared],
-        "unprepared": dispatching.count_unprepared(batch.id) if batch.status is BatchStatus.LOCKED else 0,
-        "left": completing.count_left(batch.id) if batch.status is BatchStatus.DISPATCHED else 0,
-    }
-
-
-def _standing(batch: FulfilmentBatch) -> dict[str, Any]:
-    """How far the dispatch and its labels are."""
-    counts = shipment_listing.count_by_status(ShipmentsView(batch_id=batch.id))
-    return {
-        "batch": batch,
-        "is_dispatching": batch.work is BatchWork.DISPATCH,
-        "waiting": sum(counts.get(status, 0) for status in LABELLING),
-        "total": sum(number for status, number in counts.items() if status is not ParcelStatus.CANCELED),
-        "undecided": {
-            status: counts[status] for status in (ParcelStatus.REFUSED, ParcelStatus.UNKNOWN) if counts.get(status)
-        },
-        "paused": shipment_listing.list_paused(batch.id),
-    }
 
 
 @bp.post("/expedition")
 @for_managers
 def dispatch(batch_id: UUID) -> ResponseReturnValue:
     """Have the batch dispatched. What a person has to decide first is told beside the form."""
-    batch = batches.find_batch(batch_id)
     try:
         dispatching.ask(
             batch_id,
@@ -99,7 +38,7 @@ def dispatch(batch_id: UUID) -> ResponseReturnValue:
     except DomainError as refusal:
         if is_fragment_request() or refusal.field is None:
             raise
-        return make_response(_page(batch, refusal), refusal.status)
+        return make_response(batch_page(batch_id, Tab.SHIPMENTS, refusal), refusal.status)
     return accepted(url_for("batch_shipments.follow", batch_id=batch_id), lambda: _follow(batches.find_batch(batch_id)))
 
 
@@ -107,14 +46,15 @@ def dispatch(batch_id: UUID) -> ResponseReturnValue:
 def follow(batch_id: UUID) -> ResponseReturnValue:
     """How far the dispatch and the labels are; without script, the page of the batch's shipments."""
     batch = batches.find_batch(batch_id)
-    return _follow(batch) if is_fragment_request() else redirect(url_for("batch_shipments.index", batch_id=batch_id))
+    return _follow(batch) if is_fragment_request() else redirect(address_of_tab(batch, SHIPMENTS))
 
 
 def _follow(batch: FulfilmentBatch) -> Response:
     """The progress; once it has ended, the whole of what depends on it."""
-    standing = _standing(batch)
+    standing = dispatch_standing(batch)
+    response = make_response(render_template("fulfilment/_dispatch_progress.html", **standing))
     if standing["is_dispatching"] or (standing["waiting"] and not standing["paused"]):
-        return make_response(render_template("fulfilment/_dispatch_progress.html", **standing))
+        return response
     if batch.work_error:
         toast("error", batch.work_error)
     elif standing["paused"]:
@@ -123,7 +63,6 @@ def _follow(batch: FulfilmentBatch) -> Response:
         toast(
             "success", f"Lot n°\u00a0{batch.number} expédié\u202f: {french.counted(standing['total'], 'expédition')}."
         )
-    response = make_response(render_template("fulfilment/_dispatch_progress.html", **standing))
     response.headers["HX-Refresh"] = "true"
     return response
 
@@ -142,7 +81,7 @@ def hand_over(batch_id: UUID) -> ResponseReturnValue:
         number = handing_over.hand_over(batch_id, shipment_ids=chosen, by=current_user(), at=clock.now())
         word = french.counted(number, "expédition remise", "expéditions remises")
         toast("success", f"{word} au transporteur.")
-    return redirect(url_for("batch_shipments.index", batch_id=batch_id), 303)
+    return redirect(address_of_tab(batches.find_batch(batch_id), SHIPMENTS), 303)
 
 
 @bp.post("/fin")
@@ -151,4 +90,4 @@ def complete(batch_id: UUID) -> ResponseReturnValue:
     """Nothing of the batch is left to do."""
     batch = completing.complete(batch_id, by=current_user(), at=clock.now())
     toast("success", f"Lot n°\u00a0{batch.number} terminé.")
-    return redirect(url_for("batch_shipments.index", batch_id=batch_id), 303)
+    return redirect(address_of_tab(batch, SHIPMENTS), 303)

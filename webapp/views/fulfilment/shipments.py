@@ -69,7 +69,7 @@ def read_view(batch_id: UUID | None = None) -> ShipmentsView:
     return ShipmentsView(
         search=" ".join(request.args.get("q", "").split()),
         status=read(ParcelStatus, request.args.get("statut")),
-        batch_id=batch_id or read(UUID, request.args.get("lot")),
+        batch_id=batch_id,
         client_id=read(UUID, request.args.get("client")),
         cursor=request.args.get("apres"),
     )
@@ -79,8 +79,6 @@ def list_values(view: ShipmentsView, address: Callable[..., str]) -> dict[str, A
     """What ``fulfilment/_shipments_list.html`` needs; ``address`` makes the address of a query."""
     page = shipment_listing.list_shipments(view)
     filters = {"statut": view.status, "client": view.client_id}
-    if view.batch_id and request.view_args == {}:
-        filters["lot"] = view.batch_id
 
     def address_of(status: ParcelStatus | None, cursor: str | None = None) -> str:
         query = {"q": view.search, **filters, "statut": status, "apres": cursor}

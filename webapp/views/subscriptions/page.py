@@ -15,7 +15,7 @@ from webapp.french import money
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.security import current_user
 from webapp.services.pages.subscription_page import find_profile
-from webapp.services.subscriptions import lifecycle, skipping
+from webapp.services.subscriptions import lifecycle, scheduling, skipping
 from webapp.views.formats import field_value
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -69,14 +69,15 @@ def actions_of(subscription: Subscription) -> list[SubscriptionAction]:
     """What the state allows, in the order of the buttons."""
     status = subscription.status
     is_to_come = status is SubscriptionStatus.ACTIVE and subscription.next_charge_on is not None
+    skips = subscription.skips_next
     allowed = {
         SubscriptionAction.ACTIVATE: status is SubscriptionStatus.PENDING,
         SubscriptionAction.PAUSE: status is SubscriptionStatus.ACTIVE,
         SubscriptionAction.RESUME: status is SubscriptionStatus.PAUSED,
         SubscriptionAction.CANCEL: subscription.can_become(SubscriptionStatus.CANCELED),
         SubscriptionAction.KEEP: subscription.cancel_at_period_end,
-        SubscriptionAction.SKIP: is_to_come and not subscription.skips_next,
-        SubscriptionAction.CHARGE: is_to_come and subscription.skips_next,
+        SubscriptionAction.SKIP: is_to_come and not skips,
+        SubscriptionAction.CHARGE: is_to_come and skips and not scheduling.is_due(subscription, at=clock.now()),
     }
     return [action for action in SubscriptionAction if allowed[action]]
 
