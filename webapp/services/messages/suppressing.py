@@ -17,11 +17,11 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.clients import Client
-from webapp.models.commercials import Commercial
 from webapp.models.identity import User
 from webapp.models.messages import Message, Suppression, SuppressionReason, address_purpose
-from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients import tasks
+from webapp.services.clients.tasks import NewTask
 from webapp.services.contact import normalise_email, normalise_phone
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -88,10 +88,7 @@ def _sealed(address: str) -> dict[str, object]:
 
 def _tell_commercial(message_id: UUID, address: str, reason: SuppressionReason, *, at: datetime) -> None:
     row = db.session.execute(
-        select(Message.client_id, Message.channel, Commercial.user_id)
-        .join(Client, linked(Client, Message.client_id))
-        .outerjoin(Commercial, linked(Commercial, Client.commercial_id))
-        .where(Message.id == message_id)
+        select(Message.client_id, Message.channel).where(Message.id == message_id, Message.client_id.is_not(None))
     ).first()
     if row is None:
         return
@@ -103,7 +100,7 @@ def _tell_commercial(message_id: UUID, address: str, reason: SuppressionReason, 
     if reason is SuppressionReason.HARD_BOUNCE:
         due_on = (at + TIME_TO_ACT).astimezone(clock.PARIS).date()
         title = TASKS[row.channel.value].format(address=address)
-        db.session.add(Task(client_id=row.client_id, title=title, due_on=due_on, user_id=row.user_id, created_at=at))
+        tasks.add_for_commercials([NewTask(row.client_id, title, due_on)], at=at)
 
 
 def block(typed: str, *, by: User, at: datetime) -> bool:
