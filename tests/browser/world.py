@@ -129,6 +129,10 @@ class World:
         """Tell the pretend payment provider how to behave."""
         httpx.post(f"{self.known['payment_sandbox_url']}/_control", json=order).raise_for_status()
 
+    def carrier(self, **order: object) -> None:
+        """Tell the pretend carrier how to behave."""
+        httpx.post(f"{self.known['carrier_sandbox_url']}/_control", json=order).raise_for_status()
+
     def captures_of(self, subscription_id: str) -> list[str]:
         """The amounts that the pretend payment provider has captured for a subscription."""
         ledger = httpx.get(f"{self.known['payment_sandbox_url']}/_ledger").json()

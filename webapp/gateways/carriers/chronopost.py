@@ -35,8 +35,8 @@ from webapp.gateways.carriers.protocol import (
     labelled,
     refused,
     unknown,
-    words,
 )
+from webapp.gateways.wording import words
 from webapp.models.carriers import LabelFormat, TrackedStatus
 
 ADDRESS = "https://ws.chronopost.fr"
@@ -118,16 +118,18 @@ class Chronopost:
 
     def cancel(self, tracking_number: str) -> None:
         """See LabelCarrier."""
-        mapper, models = self._mapper(), translation.library().models
-        asked = mapper.create_cancel_shipment_request(models.ShipmentCancelRequest(shipment_identifier=tracking_number))
-        self._ask(TRACKING, _in_namespace(asked.serialize(), "cancelSkybill"))
+        models = translation.library().models
+        wanted = models.ShipmentCancelRequest(shipment_identifier=tracking_number)
+        asked = translation.written(lambda: self._mapper().create_cancel_shipment_request(wanted).serialize())
+        self._ask(TRACKING, _in_namespace(asked, "cancelSkybill"))
 
     def track(self, tracking_numbers: Sequence[str]) -> Mapping[str, Tracked]:
         """See LabelCarrier. One call for each number: Chronopost takes no list."""
-        mapper, models = self._mapper(), translation.library().models
-        asked = mapper.create_tracking_request(models.TrackingRequest(tracking_numbers=list(tracking_numbers)))
+        models = translation.library().models
+        wanted = models.TrackingRequest(tracking_numbers=list(tracking_numbers))
+        asked = translation.written(lambda: self._mapper().create_tracking_request(wanted).serialize())
         told = {}
-        for number, envelope in zip(tracking_numbers, asked.serialize(), strict=True):
+        for number, envelope in zip(tracking_numbers, asked, strict=True):
             try:
                 told[number] = _tracked(self._ask(TRACKING, _in_namespace(envelope, "trackSkybillV2")))
             except CarrierRejectedError as error:

@@ -27,6 +27,7 @@ from webapp.gateways.carriers.protocol import (
     CarrierUnreachableError,
     LabelOutcome,
     LabelRequest,
+    LabelState,
     Party,
     Tracked,
     TrackingEvent,
@@ -35,8 +36,8 @@ from webapp.gateways.carriers.protocol import (
     labelled,
     refused,
     unknown,
-    words,
 )
+from webapp.gateways.wording import words
 from webapp.models.carriers import LabelFormat, TrackedStatus
 
 ADDRESS = "https://ws.colissimo.fr"
@@ -44,6 +45,8 @@ TRACKING_ADDRESS = "https://api.laposte.fr"
 SERVICE = "/sls-ws/SlsServiceWSRest/2.0"
 LIMITS = Limits()
 CAPABILITIES = Capabilities(honoured_key_age=None, longest_delay=timedelta(minutes=5), calls_per_second=5)
+NOTHING_MADE = "nothing_made"
+"""The code of an answer without a label and without an error: right after a check, odd after anything else."""
 _PAPER = {LabelFormat.SMALL: "PDF_10x15_300dpi", LabelFormat.A4: "PDF_A4_300dpi"}
 _ABOUT_ACCOUNT = range(30_000, 30_100)
 """Ids of errors: account, password and contract. Those of data begin beyond."""
@@ -126,9 +129,10 @@ class Colissimo:
             outcome = _outcome(self._post("checkGenerateLabel", self._sample()))
         except (NothingSentError, NoAnswerError) as error:
             return f"Colissimo ne répond pas\u202f: {error}"
-        if outcome.code in ("unreadable", "http_500", "http_503"):
-            return f"Colissimo ne répond pas comme prévu\u202f: {outcome.message}"
-        return None if outcome.code == "nothing" else f"Colissimo refuse\u202f: {outcome.message}"
+        if outcome.code == NOTHING_MADE:
+            return None
+        does = "refuse" if outcome.state is LabelState.REFUSED else "ne répond pas comme prévu"
+        return f"Colissimo {does}\u202f: {outcome.message}"
 
     def _post(self, method: str, body: Mapping[str, Any]) -> Answer:
         headers = {"Content-Type": "application/json;charset=UTF-8"}
@@ -144,7 +148,8 @@ class Colissimo:
         if request.instructions:
             letter["parcel"]["instructions"] = as_printed(request.instructions)
         for role, party in (("sender", request.sender), ("addressee", request.recipient)):
-            letter[role]["address"] |= _mended(party)
+            mended = letter[role]["address"] | _mended(party)
+            letter[role]["address"] = {name: value for name, value in mended.items() if value}
         return said
 
     def _sample(self) -> dict[str, Any]:
@@ -164,7 +169,7 @@ class Colissimo:
         }
 
 
-def _mended(party: Party) -> dict[str, str | None]:
+def _mended(party: Party) -> dict[str, str]:
     """What karrio gets wrong of an address: the number of the street twice, no mobile, lines of any length."""
     folded = fold(LIMITS, party.lines)
     assert folded is not None, "request_faults has looked"  # noqa: S101  a mistake of ours
@@ -172,10 +177,7 @@ def _mended(party: Party) -> dict[str, str | None]:
     below = (*folded.street, "")[:2]
     lines = dict(zip(("line0", "line1", "line2", "line3"), (*above, *below), strict=True))
     mobile = translation.is_mobile(party.phone)
-    return {name: line or None for name, line in lines.items()} | {
-        "mobileNumber": party.phone if mobile else None,
-        "phoneNumber": None if mobile or not party.phone else party.phone,
-    }
+    return lines | {"mobileNumber": party.phone if mobile else "", "phoneNumber": "" if mobile else party.phone}
 
 
 def _outcome(answer: Answer) -> LabelOutcome:
@@ -208,7 +210,7 @@ def _refusal(errors: Sequence[Mapping[str, Any]]) -> LabelOutcome:
 def _label(answer: Answer, told: Mapping[str, Any], content: bytes | None) -> LabelOutcome:
     made = told.get("labelV2Response")
     if made is None and answer.status == HTTPStatus.OK:
-        return unknown("nothing", "an answer without a label and without an error")
+        return unknown(NOTHING_MADE, "an answer without a label and without an error")
     number = made.get("parcelNumber") if isinstance(made, Mapping) else None
     if answer.status != HTTPStatus.OK or not is_tracking_number(number) or content is None:
         return unknown(_code(answer), "an answer without a number or a label")

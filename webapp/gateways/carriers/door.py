@@ -14,6 +14,7 @@ from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacke
 CONNECTING = 5.0
 ANSWERING = 25.0
 """Seconds: within them the whole answer has come, or nobody waits for it any more."""
+MOST_AT_ONCE = 64
 LARGEST_ANSWER = 8_000_000
 """Bytes: a label of the largest size written as base64, and room for one that is too large to be told so."""
 
@@ -47,13 +48,12 @@ class Answer(NamedTuple):
 class Door:
     """Calls to one carrier at ``url``, from any thread. A redirection is an answer like any other, and not followed."""
 
-    def __init__(self, url: str, *, patience: float = ANSWERING, most_at_once: int = 64, **headers: str) -> None:
+    def __init__(self, url: str, *, patience: float = ANSWERING) -> None:
         self._patience = patience
         self._http = httpx.Client(
             base_url=url,
-            headers=headers,
             timeout=httpx.Timeout(patience, connect=min(patience, CONNECTING)),
-            limits=httpx.Limits(max_connections=most_at_once, max_keepalive_connections=most_at_once),
+            limits=httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=MOST_AT_ONCE),
             trust_env=False,
             follow_redirects=False,
             verify=_certificates(),

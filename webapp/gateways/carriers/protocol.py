@@ -19,6 +19,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeGuard
 
+from webapp.gateways.wording import words
 from webapp.models.carriers import LabelFormat, TrackedStatus
 
 LARGEST_LABEL = 2_000_000
@@ -26,9 +27,6 @@ LARGEST_LABEL = 2_000_000
 
 LONGEST_NUMBER = 35
 """Characters of a tracking number."""
-
-LONGEST_WORDS = 500
-"""Characters of a carrier's words that are kept."""
 
 
 @dataclass(frozen=True)
@@ -207,9 +205,3 @@ def refused(code: object, message: object, *, is_general: bool = False) -> Label
 def unknown(code: object, message: object) -> LabelOutcome:
     """Nobody knows whether there is a label."""
     return LabelOutcome(LabelState.UNKNOWN, code=words(code)[:100], message=words(message))
-
-
-def words(text: object) -> str:
-    """What a carrier says, fit to be kept and shown: one line, without control characters, not endless."""
-    printable = "".join(character if character.isprintable() else " " for character in str(text)[: 4 * LONGEST_WORDS])
-    return " ".join(printable.split())[:LONGEST_WORDS]

@@ -23,8 +23,8 @@ from webapp.gateways.carriers.protocol import (
     labelled,
     refused,
     unknown,
-    words,
 )
+from webapp.gateways.wording import words
 from webapp.models.carriers import TrackedStatus
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from webapp.gateways.carriers.fitting import as_printed
-from webapp.gateways.carriers.protocol import LabelRequest, Party
+from webapp.gateways.carriers.protocol import CarrierRejectedError, LabelRequest, Party
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _importing = threading.Lock()
 
 
-class UntranslatableError(Exception):
+class UntranslatableError(CarrierRejectedError):
     """karrio cannot write this request: a mistake of its or of ours. The message tells nothing of a person."""
 
 

@@ -44,7 +44,7 @@ from webapp.gateways.messaging.protocol import (
     Unknown,
     WebhookBodyError,
 )
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 from webapp.models.messages import MessageEventKind
 
 CREDENTIALS = (Field("api_key", "Clé d’API (v3)", is_secret=True),)

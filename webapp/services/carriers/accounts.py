@@ -174,7 +174,9 @@ def default_account(company_id: UUID) -> CarrierAccount:
     if len(active) == 1:
         return active[0]
     if accounts:
-        raise NoAccountError("Choisissez d’abord le compte habituel de la société, dans les réglages des lots.")
+        raise NoAccountError(
+            "Choisissez d’abord le compte habituel de la société, parmi les actifs, dans les réglages des lots."
+        )
     return open_account(company_id, Carrier.NONE, usual_fields(Carrier.NONE))
 
 

@@ -20,7 +20,7 @@ from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.gateways import messaging
 from webapp.gateways.messaging import LONGEST_SEND, ProviderEvent
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 from webapp.models.base import new_id
 from webapp.models.consents import ConsentChannel, ConsentPurpose
 from webapp.models.messages import (
