@@ -15,8 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from demo.carriers import add_carrier
 from demo import prospects
+from demo.carriers import add_carrier
 from demo.senders import add_senders
 from demo.subscriptions import add_subscriptions
 from webapp import clock, crypto, tenancy

@@ -22,7 +22,7 @@ from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.figures import tallies
-from webapp.services.fulfilment import lock_runs
+from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.message_triggers import cards, digest
@@ -69,6 +69,11 @@ TIMETABLE = (
     TimetableEntry("digest", timedelta(hours=1), digest.write_due),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),
+    TimetableEntry("dispatch-sweep", timedelta(seconds=30), dispatching.sweep),
+    TimetableEntry("labels-sweep", timedelta(seconds=30), labelling.sweep),
+    TimetableEntry("batch-documents-sweep", timedelta(seconds=30), documents.sweep),
+    TimetableEntry("tracking", tracking_rounds.EVERY, tracking_rounds.ring),
+    TimetableEntry("batch-documents-prune", timedelta(days=1), documents.prune),
     TimetableEntry("fulfilment-lock", timedelta(minutes=1), lock_runs.ring_due),
     TimetableEntry("fulfilment-sweep", timedelta(seconds=30), lock_runs.sweep),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),

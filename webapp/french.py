@@ -130,6 +130,13 @@ def upcoming(value: datetime, now: datetime) -> str:
     return f"à {value.astimezone(PARIS):%H:%M}" if is_today else f"le {moment(value)}"
 
 
+def kilograms(grams: int) -> str:
+    """A weight: 850 g · 1,25 kg."""
+    if grams < 1000:
+        return f"{grams}\u00a0g"
+    return f"{format_decimal(Decimal(grams) / 1000, format='#,##0.##', locale=LOCALE)}\u00a0kg"
+
+
 def until(value: datetime, now: datetime) -> str:
     """How long it is until an instant: dans 2 j 4 h · dans 3 h 05 min · dans 12 min; d’un instant à l’autre."""
     minutes = int((value - now).total_seconds() // 60)

@@ -1,6 +1,6 @@
 """Carriers: the accounts of companies with them, and how each company ships.
 
-Revision: 0032, after 0033
+Revision: 0032, after 0031
 
 New tables alone: nobody waits.
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0032"
-down_revision = "0033"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 

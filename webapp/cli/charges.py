@@ -16,7 +16,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping
-from webapp.services.fulfilment import lock_runs
+from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.messages import sweeping as messages_sweeping
@@ -82,6 +82,9 @@ def sweep(as_json: bool) -> None:
         "webhooks": webhooks.sweep(at=at),
         "means_requests": looking.sweep(at=at),
         "messages": messages_sweeping.sweep(at=at),
+        "dispatch": dispatching.sweep(at=at),
+        "labels": labelling.sweep(at=at),
+        "batch_documents": documents.sweep(at=at),
         "bank_files": files.sweep(at=at),
         "fulfilment": lock_runs.sweep(at=at),
         "invoices": finalising.sweep(at=at),

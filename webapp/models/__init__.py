@@ -26,6 +26,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     provider_events,
     providers,
     schedule,
+    shipping,
     subscriptions,
     tallies,
     tasks,

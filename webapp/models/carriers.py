@@ -1,10 +1,11 @@
 """Carriers, the accounts of companies with them, and how each company ships."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 import orjson
-from sqlalchemy import CheckConstraint, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import crypto, tenancy
@@ -94,6 +95,9 @@ class CarrierAccount(OrganisationScoped, Identified, Timestamped, Base):
     credentials: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     calls_per_second: Mapped[int] = mapped_column(default=10, server_default="10")
     longest_delay_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
+    paused_until: Mapped[datetime | None]
+    pauses: Mapped[int] = mapped_column(default=0, server_default="0")
+    pause_reason: Mapped[str | None] = mapped_column(Text)
 
     def keep_credentials(self, credentials: dict[str, str]) -> None:
         """Seal ``credentials`` (keys and secrets by name) into the row."""

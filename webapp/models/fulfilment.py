@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.carriers import CarrierAccount
 from webapp.models.charges import Charge
 from webapp.models.clients import Client
 from webapp.models.identity import User
@@ -177,9 +178,9 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
 
     ``cutoff_at`` is when an open one locks itself; empty where a person alone locks it.
 
-    ``work`` is what a worker is to do with it, since ``work_at`` for ``work_by_id`` (empty: the timetable), and
-    ``work_error`` the French sentence on why the last one came to nothing. Whoever works holds ``lease_until`` and
-    ``fence``; ``work_done`` of ``work_total`` is how far it is.
+    ``work`` is what a worker is to do with it, since ``work_at`` for ``work_by_id`` (empty: the timetable), where it
+    dispatches by ``work_account_id``, and ``work_error`` the French sentence on why the last one came to nothing.
+    Whoever works holds ``lease_until`` and ``fence``; ``work_done`` of ``work_total`` is how far it is.
     """
 
     __tablename__ = "fulfilment_batches"
@@ -193,6 +194,7 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
         tenant_key("dispatched_by_id", "users", ondelete="SET NULL"),
         tenant_key("completed_by_id", "users", ondelete="SET NULL"),
         tenant_key("work_by_id", "users", ondelete="SET NULL"),
+        tenant_key("work_account_id", "carrier_accounts", ondelete="SET NULL"),
         Index(
             "uq_fulfilment_batches_open",
             "organisation_id",
@@ -218,6 +220,7 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
     work: Mapped[BatchWork | None] = mapped_column(stored_enum(BatchWork))
     work_at: Mapped[datetime | None]
     work_by_id: Mapped[UUID | None]
+    work_account_id: Mapped[UUID | None]
     work_done: Mapped[int] = mapped_column(default=0, server_default="0")
     work_total: Mapped[int] = mapped_column(default=0, server_default="0")
     work_error: Mapped[str | None] = mapped_column(Text)
@@ -230,6 +233,14 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
     )
     locked_by: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, FulfilmentBatch.locked_by_id),
+        viewonly=True,
+    )
+    dispatched_by: Mapped[User | None] = relationship(
+        primaryjoin=lambda: linked(User, FulfilmentBatch.dispatched_by_id),
+        viewonly=True,
+    )
+    completed_by: Mapped[User | None] = relationship(
+        primaryjoin=lambda: linked(User, FulfilmentBatch.completed_by_id),
         viewonly=True,
     )
 
@@ -378,7 +389,7 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     """What one recipient gets of a batch (expédition). It stands where its least advanced parcel does.
 
     ``address`` is a copy of the lines' snapshot, correctable until it is labelled. ``account_id`` is the account with
-    the carrier.
+    the carrier; empty where parcels leave without one.
     """
 
     LETTER = "E"
@@ -388,6 +399,7 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         UniqueConstraint("organisation_id", "number"),
         tenant_key("batch_id", "fulfilment_batches", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
+        tenant_key("account_id", "carrier_accounts", ondelete="RESTRICT"),
         Index(
             "uq_shipments_consignment",
             "organisation_id",
@@ -396,8 +408,16 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             unique=True,
             postgresql_where=text("status <> 'canceled'"),
         ),
+        Index(
+            "ix_shipments_batch",
+            "organisation_id",
+            "batch_id",
+            "consignment_no",
+            "id",
+            postgresql_include=["status"],
+        ),
         Index("ix_shipments_client", "organisation_id", "client_id", "id"),
-        Index("ix_shipments_status", "organisation_id", "status", "id"),
+        Index("ix_shipments_status", "organisation_id", "status", "number", "id"),
     )
 
     batch_id: Mapped[UUID]
@@ -416,12 +436,30 @@ class Shipment(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         primaryjoin=lambda: linked(Client, Shipment.client_id),
         viewonly=True,
     )
+    account: Mapped[CarrierAccount | None] = relationship(
+        primaryjoin=lambda: linked(CarrierAccount, Shipment.account_id),
+        viewonly=True,
+    )
+    parcels: Mapped[list["Parcel"]] = relationship(
+        primaryjoin=lambda: linked(Shipment, Parcel.shipment_id),
+        order_by=lambda: Parcel.number,
+        viewonly=True,
+    )
+
+    @property
+    def consignment(self) -> str:
+        """What stands on its papers: L000012-0347."""
+        return consignment_code(self.batch.number, self.consignment_no)
 
 
 class Parcel(OrganisationScoped, Identified, Timestamped, Base):
     """One box of a shipment (colis). ``key`` is what the carrier knows the asking for its label by.
 
-    Whoever asks holds ``lease_until`` and ``fence``. ``label_file`` is a PDF; ``error`` the carrier's words.
+    ``next_attempt_at`` is when it is to be looked at next, be it by whoever asks until ``lease_until`` under ``fence``,
+    or by others once that has run out; empty where nothing is to be asked, or a person decides. ``account_id`` is that
+    of the shipment: what is due is looked for by account. The ``sends`` are counted and dated, since carriers honour a
+    key for a while only; ``tracked_at`` is when the carrier was last asked where it is. ``label_file`` is a PDF;
+    ``error`` the carrier's words, or ours, in French.
     """
 
     __tablename__ = "parcels"
@@ -430,10 +468,22 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
         UniqueConstraint("organisation_id", "key"),
         CheckConstraint("weight_g BETWEEN 1 AND 30000", name="weight_within_30_kg"),
         tenant_key("shipment_id", "shipments", ondelete="RESTRICT"),
+        tenant_key("account_id", "carrier_accounts", ondelete="RESTRICT"),
         Index(
-            "ix_parcels_next_attempt",
+            "ix_parcels_due",
+            "organisation_id",
+            "account_id",
             "next_attempt_at",
+            "id",
             postgresql_where=text("next_attempt_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_parcels_on_the_way",
+            "organisation_id",
+            "account_id",
+            "tracked_at",
+            "id",
+            postgresql_where=text("status IN ('handed_over', 'in_transit')"),
         ),
         Index(
             "ix_parcels_tracking",
@@ -444,6 +494,7 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     shipment_id: Mapped[UUID]
+    account_id: Mapped[UUID | None]
     number: Mapped[int] = mapped_column(default=1, server_default="1")
     weight_g: Mapped[int]
     status: Mapped[ParcelStatus] = mapped_column(stored_enum(ParcelStatus), default=ParcelStatus.TO_LABEL)
@@ -452,6 +503,9 @@ class Parcel(OrganisationScoped, Identified, Timestamped, Base):
     lease_until: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None]
     sends: Mapped[int] = mapped_column(default=0, server_default="0")
+    first_sent_at: Mapped[datetime | None]
+    last_sent_at: Mapped[datetime | None]
+    tracked_at: Mapped[datetime | None]
     tracking_number: Mapped[str | None] = mapped_column(String(64))
     label_file: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     error: Mapped[str | None] = mapped_column(Text)

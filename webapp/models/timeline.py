@@ -75,6 +75,7 @@ class EventKind(StrEnum):
     MESSAGE_NOT_DELIVERED = "message_not_delivered"
     MESSAGE_HELD = "message_held"
     MESSAGE_ANSWERED = "message_answered"
+    SHIPMENT_HANDED_OVER = "shipment_handed_over"
 
     @property
     def label(self) -> str:
@@ -137,6 +138,7 @@ class EventKind(StrEnum):
             "message_not_delivered": "Message non remis",
             "message_held": "Message retenu",
             "message_answered": "Réponse du client",
+            "shipment_handed_over": "Expédition remise au transporteur",
         }[self.value]
 
 

@@ -21,6 +21,7 @@ from webapp.services.clients.timeline import EventFilter
 from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
 from webapp.services.dunning.listing import find_badge
+from webapp.services.fulfilment import shipment_listing
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.messages import listing as messages
@@ -65,7 +66,7 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
         tab_values = profile.find_profile(client_id, viewer=current_user(), before=request.args.get("avant", type=UUID))
         sold = list_of_client(client_id)
         values: dict[str, Any] = {"header": tab_values, "profile": tab_values, "revealed": {}, "card_fields": None}
-        values["subscriptions"] = sold
+        values |= {"subscriptions": sold, "shipments": shipment_listing.list_latest_of_client(client_id)}
     else:
         header = profile.find_header(client_id, viewer=current_user())
         values = {"header": header, **_FILLERS[tab](header.client)}

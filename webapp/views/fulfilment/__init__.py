@@ -1,5 +1,14 @@
 """Batches and parcels: what goes out, by whom, and where it is."""
 
-from webapp.views.fulfilment import acting, carriers, listing, page, products
+from webapp.views.fulfilment import acting, batch_shipments, carriers, documents, listing, page, products, shipments
 
-BLUEPRINTS = (acting.bp, carriers.bp, listing.bp, page.bp, products.bp)
+BLUEPRINTS = (
+    listing.bp,
+    page.bp,
+    acting.bp,
+    batch_shipments.bp,
+    documents.bp,
+    shipments.bp,
+    carriers.bp,
+    products.bp,
+)

@@ -1,6 +1,6 @@
 """One batch: its lines, what is to be picked and prepared, what waits for a person. Everybody reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from webapp.services.fulfilment import deciding, listing, lock_runs, totals
 from webapp.services.fulfilment.deciding import LineAction
 from webapp.services.fulfilment.listing import LinesView
 from webapp.services.fulfilment.locking import count_lines
+from webapp.views.fulfilment import tabs
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
@@ -46,24 +47,45 @@ class Tab(StrEnum):
     LINES = "lignes"
     PREPARATION = "preparation"
     ASIDE = "de-cote"
+    SHIPMENTS = tabs.SHIPMENTS
+    DOCUMENTS = tabs.DOCUMENTS
 
     @property
     def label(self) -> str:
         """The words on the screen."""
-        return {"lignes": "Lignes", "preparation": "Préparation", "de-cote": "De côté"}[self.value]
+        return {
+            "lignes": "Lignes",
+            "preparation": "Préparation",
+            "de-cote": "De côté",
+            "expeditions": "Expéditions",
+            "documents": "Documents",
+        }[self.value]
 
 
 @bp.get("/<uuid:batch_id>")
 @paced
 def show(batch_id: UUID) -> ResponseReturnValue:
     """A tab of the batch."""
+    tab = asked_tab(Tab)
     if not is_fragment_request():
-        return batch_page(batch_id, asked_tab(Tab))
+        return batch_page(batch_id, tab)
     batch = listing.show_batch(batch_id)
+    if tab is Tab.DOCUMENTS:
+        return render_template("fulfilment/_documents.html", **tabs.documents_values(batch))
+    if tab is Tab.SHIPMENTS:
+        return _shipments_list(batch)
     response = make_response(render_template("fulfilment/_lines.html", **_values(batch), **_lines_values(batch)))
     if request.headers.get("HX-Source") == "form#lines-filters":
         view = _read_view(batch_id)
         response.headers["HX-Push-Url"] = _address(view, view.status)
+    return response
+
+
+def _shipments_list(batch: FulfilmentBatch) -> Response:
+    values = tabs.shipments_list(batch)
+    response = make_response(render_template("fulfilment/_shipments_list.html", **values))
+    if request.headers.get("HX-Source") == "form#shipments-filters":
+        response.headers["HX-Push-Url"] = values["address_of"](values["view"].status)
     return response
 
 
@@ -98,7 +120,7 @@ def batch_page(batch_id: UUID, tab: Tab, problem: DomainError | None = None, sca
     batch = listing.show_batch(batch_id)
     if batch.status is BatchStatus.OPEN:
         tab = Tab.LINES
-    more = {Tab.LINES: _lines_values, Tab.PREPARATION: preparation_values, Tab.ASIDE: _aside_values}[tab](batch)
+    more = _FILLERS[tab](batch)
     missed, came_late = listing.find_late(batch)
     return render_template(
         "fulfilment/show.html",
@@ -194,3 +216,12 @@ def _address(view: LinesView, status: LineStatus | None = None, cursor: str | No
     query = {"q": view.search, "statut": status, "signalement": view.flag, "apres": cursor}
     given: dict[str, Any] = {name: value for name, value in query.items() if value}
     return url_for("batch.show", batch_id=view.batch_id, **given)
+
+
+_FILLERS: dict[Tab, Callable[[FulfilmentBatch], dict[str, Any]]] = {
+    Tab.LINES: _lines_values,
+    Tab.PREPARATION: preparation_values,
+    Tab.ASIDE: _aside_values,
+    Tab.SHIPMENTS: tabs.shipments_values,
+    Tab.DOCUMENTS: tabs.documents_values,
+}
