@@ -86,7 +86,13 @@ def test_the_lines_of_an_open_batch(filled: FulfilmentWorld, client: FlaskClient
 def test_the_lines_of_a_locked_batch_say_what_was_frozen(locked: FulfilmentWorld, client: FlaskClient) -> None:
     page = client.get(address(locked)).text
     assert [row["status"] for row in hooks(page, "batch-line")] == ["to_prepare", "to_prepare"]
-    for words in ("L000001-0001", "L000001-0002", "Origine : Brésil", "Origine : Éthiopie", "12 bis rue des Lilas"):
+    for words in (
+        "L000001-0001",
+        "L000001-0002",
+        "Origine\u202f: Brésil",
+        "Origine\u202f: Éthiopie",
+        "12 bis rue des Lilas",
+    ):
         assert words in page
 
 
