@@ -199,8 +199,11 @@ class Fulfilment(RuleBasedStateMachine):
             self.frozen[line.id] = self._frozen(line)
             client = db.session.get_one(type(line.client), (line.organisation_id, line.client_id))
             assert (line.address_snapshot or {})["line1"] == client.address_line1
-            expected = values.take_snapshots({line.subscription_id: line.cycle_no})[line.subscription_id]
-            assert line.preference_snapshot == expected
+            (subscription,) = (each for each in self.subscriptions if each.id == line.subscription_id)
+            holding = values.list_effective(subscription, cycle=line.cycle_no)
+            assert line.preference_snapshot == {
+                each.schema.code: {"label": each.schema.label, "value": each.value} for each in holding
+            }
 
     def _frozen(self, line: FulfilmentBatchLine) -> tuple[Any, ...]:
         return line.batch_id, line.consignment_no, line.address_snapshot, line.preference_snapshot, line.label
