@@ -40,7 +40,7 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.documents import Document
-from webapp.models.fulfilment import LineStatus
+from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.messages import MessageKind
@@ -51,6 +51,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
+from webapp.services.fulfilment import locking
 from webapp.services.invoices import drafting, finalising
 from webapp.services.messages import writing
 from webapp.services.messages.drafts import Draft
@@ -313,6 +314,37 @@ def _make_message(client: Client) -> dict[str, UUID]:
     return {"message_id": message_id}
 
 
+def _visit_batches(browser: FlaskClient) -> None:
+    """A locked batch with a line that is to be prepared and one that is set aside, and an open one that is locked."""
+    charges = db.session.scalars(select(Charge).limit(2)).all()
+    common = {"company_id": default_company().id, "created_at": clock.now()}
+    locked = FulfilmentBatch(number=1, status=BatchStatus.OPEN, **common)
+    db.session.add(locked)
+    db.session.flush()
+    for number, charge in enumerate(charges):
+        db.session.add(
+            FulfilmentBatchLine(
+                batch_id=locked.id,
+                charge_id=charge.id,
+                position=number,
+                subscription_id=charge.subscription_id,
+                cycle_no=0,
+                client_id=charge.client_id,
+                label="Coffret",
+                charged_at=clock.now() - timedelta(hours=1),
+            )
+        )
+    db.session.commit()
+    address = f"/lots/{locked.id}"
+    assert browser.post(f"{address}/verrouiller", headers=HTMX).status_code == 202
+    locking.lock(locked.id, by=None, at=clock.now())
+    for path in ("", "?onglet=preparation", "?onglet=de-cote"):
+        assert browser.get(f"{address}{path}").status_code == 200
+    assert browser.get(address, headers=HTMX).status_code == 200
+    browser.post(f"{address}/scan", data={"reference": "L000001-0001"}, headers=HTMX)
+    assert browser.get("/lots").status_code == 200
+
+
 def test_every_template_is_rendered_by_a_visit(
     app: Flask, cast: Cast, sign_in: SignIn, stranger: FlaskClient, subject: Client
 ) -> None:
@@ -344,6 +376,8 @@ def test_every_template_is_rendered_by_a_visit(
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
+    with tenancy.organisation(cast.organisation.id):
+        _visit_batches(admin_client)
     _visit_message_settings(admin_client, other_company)
     _visit_shipping_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text
