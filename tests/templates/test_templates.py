@@ -264,7 +264,7 @@ def _visit_shipping_settings(browser: FlaskClient, company_id: UUID) -> None:
 
 def _make_shipment(cast: Cast) -> dict[str, UUID]:
     """A batch that is dispatched without a carrier, one line of it set aside, and its shipment."""
-    batch = packing.pack()
+    batch = packing.pack(number=90)
     packing.add_line(batch, 2, status=LineStatus.SET_ASIDE)
     (shipment,) = packing.dispatch(batch, cast.admin)
     return {"batch_id": batch.id, "shipment_id": shipment.id}
