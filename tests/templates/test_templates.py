@@ -29,6 +29,7 @@ from tests.factories import (
     default_company,
     make_bank_account,
 )
+from tests.services.fulfilment import packing
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile, BankFileStatus
@@ -39,7 +40,7 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.documents import Document
-from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine
+from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.messages import MessageKind
@@ -261,6 +262,14 @@ def _visit_shipping_settings(browser: FlaskClient, company_id: UUID) -> None:
         assert browser.get(settings + path).status_code == 200, path
 
 
+def _make_shipment(cast: Cast) -> dict[str, UUID]:
+    """A batch that is dispatched without a carrier, one line of it set aside, and its shipment."""
+    batch = packing.pack(number=90)
+    packing.add_line(batch, 2, status=LineStatus.SET_ASIDE)
+    (shipment,) = packing.dispatch(batch, cast.admin)
+    return {"batch_id": batch.id, "shipment_id": shipment.id}
+
+
 def _make_case() -> dict[str, UUID]:
     """A case of dunning with a letter that waits, for the charge that was refused."""
     charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
@@ -345,7 +354,7 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
-    ids |= _make_means_request(subject) | _make_message(subject) | _make_case()
+    ids |= _make_shipment(cast) | _make_means_request(subject) | _make_message(subject) | _make_case()
     words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
     other_company = CompanyFactory().id
     preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}

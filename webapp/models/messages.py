@@ -80,6 +80,7 @@ class MessageKind(StrEnum):
     SUBSCRIPTION_RESUMED = "subscription_resumed"
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_ENDED = "subscription_ended"
+    SHIPMENT_SENT = "shipment_sent"
     FREE = "free"
     SATISFACTION = "satisfaction"
     PROSPECTION = "prospection"

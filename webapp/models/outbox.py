@@ -35,6 +35,7 @@ class OutboxKind(StrEnum):
     INVOICE_ISSUED = "invoice.issued"
     CREDIT_NOTE_ISSUED = "credit_note.issued"
     MANDATE_REVOKED = "mandate.revoked"
+    SHIPMENT_HANDED_OVER = "shipment.handed_over"
 
     @property
     def label(self) -> str:
@@ -59,6 +60,7 @@ class OutboxKind(StrEnum):
             "invoice.issued": "Facture émise",
             "credit_note.issued": "Avoir émis",
             "mandate.revoked": "Mandat révoqué",
+            "shipment.handed_over": "Expédition remise au transporteur",
         }[self.value]
 
 

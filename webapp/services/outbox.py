@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.orm import selectinload
 
 from webapp import queue, tenancy
@@ -45,6 +45,7 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.MANDATE_REVOKED: (f"{_TRIGGERS}.mandates.tell_revoked",),
+    OutboxKind.SHIPMENT_HANDED_OVER: (f"{_TRIGGERS}.shipments.tell_sent",),
 }
 """Who listens to what, by dotted name ("webapp.services.module.function"), so that nobody imports in a circle.
 
@@ -94,6 +95,28 @@ def emit_many(kind: OutboxKind, happened: Sequence[Emitted], *, at: datetime) ->
         )
         if subscribers and happened:
             queue.enqueue_once_after_commit(JOB, current_organisation_id(), on="outbox")
+
+
+def emit_in_set(kind: OutboxKind, subjects: str, *, new_id: str, at: datetime) -> None:
+    """As ``emit``, of as many subjects as one likes: ``subjects`` is a query of ours that gives their ids.
+
+    ``new_id`` is an expression of SQL that makes an id of version 7.
+    """
+    organisation_id, subscribers = current_organisation_id(), list(SUBSCRIBERS.get(kind, ()))
+    statement = f"""
+    WITH event AS (
+      INSERT INTO outbox_events (organisation_id, id, kind, subject_id, payload, occurred_at)
+      SELECT :organisation_id, {new_id}, :kind, subject.id, '{{}}', :at FROM ({subjects}) subject(id)
+      RETURNING id
+    )
+    INSERT INTO outbox_deliveries (organisation_id, event_id, subscriber, next_attempt_at)
+    SELECT :organisation_id, event.id, subscriber, :at FROM event, unnest(CAST(:subscribers AS text[])) subscriber
+    """  # noqa: S608  expressions of ours
+    values = {"organisation_id": organisation_id, "kind": kind.value, "at": at, "subscribers": subscribers}
+    with transaction():
+        db.session.execute(text(statement), values)
+        if subscribers:
+            queue.enqueue_once_after_commit(JOB, organisation_id, on="outbox")
 
 
 def deliver(organisation_id: UUID, *, at: datetime) -> int:

@@ -159,6 +159,26 @@ def test_where_keys_are_not_honoured_a_person_decides(
     assert pretend.labels == {}
 
 
+def test_where_keys_are_not_honoured_nothing_is_claimed_that_is_not_called_at_once(
+    cast: Cast, pretend: Pretend, account: CarrierAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_capabilities(monkeypatch, honoured_key_age=None)
+    ready(cast, 40)
+    most = 0
+    claim = labelling.claim
+
+    def watching(*args: object, **values: object) -> object:
+        nonlocal most
+        claims = claim(*args, **values)  # type: ignore[arg-type]
+        most = max(most, states().count(ParcelStatus.SENDING))
+        return claims
+
+    monkeypatch.setattr(labelling, "claim", watching)
+    assert work(account) == 40
+    assert most <= labelling.AT_ONCE
+    assert states() == [ParcelStatus.LABELLED] * 40
+
+
 def test_a_key_that_is_too_old_is_not_sent_again(cast: Cast, pretend: Pretend, account: CarrierAccount) -> None:
     ready(cast)
     pretend.order({"mode": "error", "times": 1})

@@ -27,12 +27,15 @@ class EventFilter(StrEnum):
     SUBSCRIPTIONS = "abonnements"
     CHARGES = "prelevements"
     CONSENTS = "consentements"
+    SHIPMENTS = "expeditions"
     MESSAGES = "messages"
 
     @property
     def label(self) -> str:
         """The word on the screen."""
-        return {"taches": "Tâches", "prelevements": "Prélèvements"}.get(self.value, self.value.capitalize())
+        return {"taches": "Tâches", "prelevements": "Prélèvements", "expeditions": "Expéditions"}.get(
+            self.value, self.value.capitalize()
+        )
 
     @property
     def kinds(self) -> Sequence[EventKind]:
@@ -69,6 +72,7 @@ _KINDS = {
         kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_", "dunning_"))
     ),
     EventFilter.CONSENTS: tuple(kind for kind in EventKind if kind.value.startswith("consent_")),
+    EventFilter.SHIPMENTS: tuple(kind for kind in EventKind if kind.value.startswith("shipment_")),
     EventFilter.MESSAGES: tuple(kind for kind in EventKind if kind.value.startswith(("message_", "address_"))),
 }
 _FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}

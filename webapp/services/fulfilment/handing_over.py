@@ -11,6 +11,8 @@ from webapp import french
 from webapp.extensions import db
 from webapp.models.fulfilment import BatchStatus
 from webapp.models.identity import User
+from webapp.models.outbox import OutboxKind
+from webapp.services import outbox
 from webapp.services.fulfilment import batches
 from webapp.services.fulfilment.dispatching import NEW_ID, NotReadyError
 from webapp.tenancy import current_organisation_id
@@ -96,6 +98,8 @@ def hand_over(batch_id: UUID, *, shipment_ids: Collection[UUID] | None = None, b
         _check_ready(number, shipment_ids)
         for statement in (_PARCELS, _SHIPMENTS, _LINES, _HISTORY, _TIMELINE):
             db.session.execute(statement, values)
+        kind = OutboxKind.SHIPMENT_HANDED_OVER
+        outbox.emit_in_set(kind, "SELECT id FROM handed_over ORDER BY id", new_id=NEW_ID, at=at)
         db.session.expire_all()
     return int(number)
 

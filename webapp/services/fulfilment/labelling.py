@@ -146,6 +146,8 @@ class _Turn:
 
     def __init__(self, account: CarrierAccount, carrier: LabelCarrier) -> None:
         self._account_id, self._pace, self._carrier = account.id, account.calls_per_second, carrier
+        # What is claimed and not called yet when a worker dies is looked up; where that tells nothing, none waits.
+        self._waiting = AT_ONCE if carrier.capabilities.honoured_key_age is not None else 0
         self._calls: set[Future[Result | None]] = set()
         self._left = TURN
         self._may_claim = True
@@ -161,15 +163,16 @@ class _Turn:
         """Until nothing is left to take, or the turn is over, or the carrier is not there."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labels") as threads:
             while True:
-                if self._may_claim and self._left and len(self._calls) <= AT_ONCE:
-                    self._submit(threads, self._claim())
+                room = min(AT_ONCE, self._left, AT_ONCE + self._waiting - len(self._calls))
+                if self._may_claim and room > 0 and len(self._calls) <= AT_ONCE:
+                    self._submit(threads, self._claim(room))
                 elif self._calls:
                     self._submit(threads, self._record(self._collect()))
                 else:
                     return
 
-    def _claim(self) -> Sequence[LabelClaim]:
-        claims = claim(self._account_id, min(AT_ONCE, self._left), is_first=not self._calls, at=clock.now())
+    def _claim(self, room: int) -> Sequence[LabelClaim]:
+        claims = claim(self._account_id, room, is_first=not self._calls, at=clock.now())
         self._left -= len(claims)
         self._may_claim = bool(claims)
         return claims

@@ -304,6 +304,24 @@ _ALL = (
         (_SUBSCRIPTION, _date("date_fin", "Date de fin")),
     ),
     Kind(
+        MessageKind.SHIPMENT_SENT,
+        "Expédition en route",
+        "Expéditions",
+        "Quand une expédition est remise au transporteur",
+        (
+            _text("reference", "Référence de l’expédition", "L000012-0347"),
+            _text("transporteur", "Transporteur, s’il y en a un", "Colissimo"),
+            _text("numero_suivi", "Numéro de suivi, s’il y en a un", "8R12345678901"),
+            _table(
+                "contenu",
+                "Ce qu’elle contient",
+                _text("libelle", "Libellé", "Panier de saison"),
+                _number("quantite", "Quantité", "2"),
+            ),
+        ),
+        (EMAIL, SMS),
+    ),
+    Kind(
         MessageKind.FREE,
         "Message libre",
         "Écrits par vous",
