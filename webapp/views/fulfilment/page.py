@@ -60,7 +60,8 @@ def show(batch_id: UUID) -> ResponseReturnValue:
     if not is_fragment_request():
         return batch_page(batch_id, asked_tab(Tab))
     batch = listing.show_batch(batch_id)
-    response = make_response(render_template("fulfilment/_lines.html", **_values(batch), **_lines_values(batch)))
+    values = _values(batch) | _lines_values(batch) | {"problem": None, "written": {}}
+    response = make_response(render_template("fulfilment/_lines.html", **values))
     if request.headers.get("HX-Source") == "form#lines-filters":
         view = _read_view(batch_id)
         response.headers["HX-Push-Url"] = _address(view, view.status)
