@@ -36,6 +36,7 @@ from demo.surroundings import (
     environment,
     for_application,
     for_pretend_world,
+    needs_carrier,
     needs_identity_provider,
     needs_maildev,
     needs_payment_provider,
@@ -151,6 +152,7 @@ class Development:
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
         self._console.say(f"Courriels : {self._environment['MAILDEV_URL']}")
         self._console.say(f"SMS : {self._environment['SMS_SANDBOX_URL']}")
+        self._console.say(f"Transporteur : {self._environment['CARRIER_SANDBOX_URL']}")
         self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
 
     def keep_running(self) -> NoReturn:
@@ -209,6 +211,8 @@ class Development:
             self._ports["smtp"] = port_of(self._home, "smtp", may_move=False)
         if needs_sms_gateway(self._given):
             self._ports["sms"] = port_of(self._home, "sms", may_move=True)
+        if needs_carrier(self._given):
+            self._ports["carrier"] = port_of(self._home, "carrier", may_move=True)
 
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
@@ -218,6 +222,7 @@ class Development:
             "payment": [sys.executable, "-m", "demo.payment_provider"],
             "maildev": self._maildev(),
             "sms": [sys.executable, "-m", "demo.sms_gateway"],
+            "carrier": [sys.executable, "-m", "demo.carrier"],
         }
         for name in commands.keys() & self._ports.keys():
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
@@ -269,6 +274,7 @@ class Development:
                 "maildev_url": known["MAILDEV_URL"],
                 "maildev_smtp": known.get("MAILDEV_SMTP", ""),
                 "sms_sandbox_url": known["SMS_SANDBOX_URL"],
+                "carrier_sandbox_url": known["CARRIER_SANDBOX_URL"],
                 "home": str(self._home),
                 "pids": pids,
             },

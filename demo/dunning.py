@@ -20,7 +20,7 @@ from webapp.models.providers import ProviderAccount
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import effects
 from webapp.services.dunning import cases, steps
-from webapp.services.messages import letters
+from webapp.services.messages import letters, telling
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
 from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields
@@ -94,8 +94,9 @@ def _leave(client_id: UUID, *, posts: bool, at: datetime) -> None:
     for message in db.session.scalars(waiting).all():
         if message.channel is not Channel.LETTER:
             message.status, message.sent_at = MessageStatus.SENT, at
+            telling.tell([message.id], at=at)
         elif posts:
-            letters.mark_posted([message.id], registered={message.id: REGISTERED_NO}, at=at, by=None)
+            letters.mark_posted([message.id], registered={message.id: REGISTERED_NO}, of_cases=True, at=at, by=None)
     db.session.flush()
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from demo import prospects
+from demo.carriers import add_carrier
 from demo.senders import add_senders
 from demo.subscriptions import add_subscriptions
 from webapp import clock, crypto, tenancy
@@ -86,6 +87,7 @@ def seed() -> None:
         demo = db.session.scalars(select(Organisation.id).where(Organisation.slug == "demo")).one()
     with tenancy.organisation(demo):
         add_senders()
+        add_carrier()
         add_subscriptions()
 
 

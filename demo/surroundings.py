@@ -34,13 +34,17 @@ def needs_sms_gateway(given: Mapping[str, str]) -> bool:
     return "SMS_SANDBOX_URL" not in given
 
 
+def needs_carrier(given: Mapping[str, str]) -> bool:
+    return "CARRIER_SANDBOX_URL" not in given
+
+
 def environment(
     home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
 ) -> Environment:
     """The whole of it, with the owner's address, which only migrations should get.
 
     `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus,
-    payment, maildev and its smtp, sms), as far as they are needed.
+    payment, maildev and its smtp, sms, carrier), as far as they are needed.
     """
     found = {name: value for name, value in given.items() if value != ""}
     for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
@@ -98,6 +102,8 @@ def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
         found["MAILDEV_SMTP"] = f"127.0.0.1:{ports['smtp']}"
     if port := ports.get("sms"):
         found["SMS_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
+    if port := ports.get("carrier"):
+        found["CARRIER_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
     return found
 
 

@@ -63,6 +63,7 @@ TIMETABLE = (
     TimetableEntry("charges-sweep", timedelta(seconds=30), sweeping.ring),
     TimetableEntry("messages-due", timedelta(seconds=30), messages_sweeping.ring_due),
     TimetableEntry("messages-sweep", timedelta(seconds=30), messages_sweeping.sweep),
+    TimetableEntry("messages-held", timedelta(hours=1), messages_sweeping.look_again),
     TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("card-expiry", timedelta(days=1), cards.tell_expiring),
     TimetableEntry("digest", timedelta(hours=1), digest.write_due),

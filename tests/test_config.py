@@ -209,6 +209,8 @@ def test_settings_cannot_be_changed_afterwards() -> None:
         ("OIDC_ISSUER", "http://sso.example.fr/realms/crm", "must be an https address"),
         ("EXTERNAL_API_URL", "http://api.winleadplus.example/prospects", "must be an https address"),
         ("STRIPE_API_URL", "https://stripe.example", "not Stripe's own address"),
+        ("COLISSIMO_URL", "https://colissimo.example", "is for tests"),
+        ("CHRONOPOST_URL", "https://chronopost.example", "is for tests"),
         ("REDIS_URL", "redis://redis.internal:6379/0", "needs a password"),
         ("TRUSTED_HOSTS", "crm.example.fr,*", "no « * »"),
         ("OIDC_CLIENT_SECRET", "azerty123", "can be guessed"),

@@ -69,6 +69,9 @@ class Settings(BaseModel):
     payment_sandbox_secret: str = Field(default="", repr=False)
     stripe_api_url: str = ""
     sms_sandbox_url: str = ""
+    carrier_sandbox_url: str = ""
+    colissimo_url: str = ""
+    chronopost_url: str = ""
     crm_organisation: str = ""
     crm_schedule: bool = True
     crm_now: datetime | None = None
@@ -93,7 +96,15 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "external_api_url", "oidc_issuer", "public_url", "payment_sandbox_url", "stripe_api_url", "sms_sandbox_url"
+        "external_api_url",
+        "oidc_issuer",
+        "public_url",
+        "payment_sandbox_url",
+        "stripe_api_url",
+        "sms_sandbox_url",
+        "carrier_sandbox_url",
+        "colissimo_url",
+        "chronopost_url",
     )
     @classmethod
     def _is_web_address(cls, value: str) -> str:
@@ -124,6 +135,8 @@ class Settings(BaseModel):
             "STRIPE_API_URL: is not Stripe's own address; leave it unset in production": (
                 self.stripe_api_url in ("", "https://api.stripe.com")
             ),
+            "COLISSIMO_URL: is for tests; leave it unset in production": self.colissimo_url == "",
+            "CHRONOPOST_URL: is for tests; leave it unset in production": self.chronopost_url == "",
             "REDIS_URL: needs a password in production": bool(urlsplit(self.redis_url).password),
             "TRUSTED_HOSTS: names hosts, and no « * », in production": "*" not in self.trusted_hosts,
         }

@@ -15,6 +15,7 @@ from webapp import cli, clock, crypto, keeping, links, logs, queue, security, se
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
 from webapp.gateways import document_store, identity, messaging, winleadplus
+from webapp.gateways.carriers import registry as carriers
 from webapp.gateways.providers import pacing
 from webapp.gateways.providers import registry as payment_providers
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> Flask:
     winleadplus.use(settings)
     payment_providers.use(settings)
     messaging.use(settings)
+    carriers.use(settings)
     links.use(settings.base_url)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queue.use(redis)

@@ -30,7 +30,7 @@ ALLOWED = frozenset(
 
 OUTSPOKEN = ("alembic", "gunicorn.error")
 """Loggers of others whose messages are logged with their arguments: they speak of processes and migrations only."""
-TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "werkzeug", "flask-limiter")
+TALKATIVE = ("flufl.bounce", "httpx", "httpx2", "httpcore", "httpcore2", "werkzeug", "flask-limiter")
 """Loggers whose everyday lines carry whole addresses: from warnings up only."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]

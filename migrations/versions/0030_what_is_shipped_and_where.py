@@ -1,6 +1,6 @@
 """What is shipped and where to, the holidays that cut-offs avoid, and the cycles that clients skip.
 
-Revision: 0030, after 0029
+Revision: 0030, after 0032
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0030"
-down_revision = "0029"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 

@@ -113,6 +113,7 @@ class World:
         Redis.from_url(self.redis_url).flushdb()
         # The demo's senders are those of the servers that run.
         outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
+        outside |= {"CARRIER_SANDBOX_URL": self.known["carrier_sandbox_url"]}
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
 
     def has_prospects(self) -> bool:
@@ -127,6 +128,10 @@ class World:
     def payment_provider(self, **order: object) -> None:
         """Tell the pretend payment provider how to behave."""
         httpx.post(f"{self.known['payment_sandbox_url']}/_control", json=order).raise_for_status()
+
+    def carrier(self, **order: object) -> None:
+        """Tell the pretend carrier how to behave."""
+        httpx.post(f"{self.known['carrier_sandbox_url']}/_control", json=order).raise_for_status()
 
     def captures_of(self, subscription_id: str) -> list[str]:
         """The amounts that the pretend payment provider has captured for a subscription."""

@@ -48,6 +48,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("outbox-sweep", seconds(15), "outbox.sweep"),
         ("outbox-prune", minutes(10), "outbox.prune"),
         ("messages-due", seconds(30), "messages.sweeping.ring_due"),
+        ("messages-held", hours(1), "messages.sweeping.look_again"),
         ("messages-sweep", seconds(30), "messages.sweeping.sweep"),
         ("bounces", minutes(5), "messages.mailboxes.ring"),
         ("webhooks-sweep", seconds(15), "provider_events.webhooks.sweep"),

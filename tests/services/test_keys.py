@@ -19,6 +19,7 @@ from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
+from webapp.models.carriers import Carrier, CarrierAccount
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
 from webapp.models.provider_events import WebhookEvent
@@ -56,6 +57,9 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     sync()
     account = factories.ProviderAccountFactory(provider=Provider.STRIPE)
     account.keep_credentials({"api_key": "sk", "webhook_secret": "whsec"})
+    carrier = CarrierAccount(company_id=account.company_id, carrier=Carrier.COLISSIMO)
+    carrier.keep_credentials({"contract_number": "123456", "password": "secret"})
+    db.session.add(carrier)
     event_id, file_id = new_id(), new_id()
     organisation_id = cast.organisation.id
     db.session.add_all(

@@ -18,7 +18,7 @@ SERVERS = {
     "postgres": Server("postgres", 1, 15001, owned=True, goodbye=signal.SIGINT),
     "redis": Server("redis", 2, 15002, owned=True, goodbye=signal.SIGTERM),
 }
-PORTS = {"identity": 15003, "winleadplus": 15004, "maildev": 15005, "smtp": 15006, "sms": 15007}
+PORTS = {"identity": 15003, "winleadplus": 15004, "maildev": 15005, "smtp": 15006, "sms": 15007, "carrier": 15008}
 
 
 def test_everything_has_a_default(home: Path) -> None:
@@ -31,6 +31,7 @@ def test_everything_has_a_default(home: Path) -> None:
     assert found["EXTERNAL_API_URL"] == "http://127.0.0.1:15004/api/prospects"
     assert (found["MAILDEV_URL"], found["MAILDEV_SMTP"]) == ("http://127.0.0.1:15005", "127.0.0.1:15006")
     assert found["SMS_SANDBOX_URL"] == "http://127.0.0.1:15007"
+    assert found["CARRIER_SANDBOX_URL"] == "http://127.0.0.1:15008"
     assert found["PUBLIC_URL"] == "http://127.0.0.1:8000"
     assert found["CRM_HOME"] == str(home)
 

@@ -255,6 +255,12 @@ def _visit_message_settings(browser: FlaskClient, other_company: UUID) -> None:
     assert browser.post(f"{settings}/textes/free/apercu", data=typed, headers=HTMX).status_code == 200
 
 
+def _visit_shipping_settings(browser: FlaskClient, company_id: UUID) -> None:
+    settings = "/lots/reglages"
+    for path in ("", f"/{company_id}/expediteur", f"/{company_id}/comptes/sans-transporteur"):
+        assert browser.get(settings + path).status_code == 200, path
+
+
 def _make_case() -> dict[str, UUID]:
     """A case of dunning with a letter that waits, for the charge that was refused."""
     charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
@@ -364,6 +370,7 @@ def test_every_template_is_rendered_by_a_visit(
     with tenancy.organisation(cast.organisation.id):
         _visit_batches(admin_client)
     _visit_message_settings(admin_client, other_company)
+    _visit_shipping_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text
     admin_client.get("/nulle-part")
     admin_client.get("/nulle-part", headers=HTMX)

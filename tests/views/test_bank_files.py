@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
-from tests.queries import recorded_queries
+from tests.queries import recorded_queries, recorded_statements
 from tests.services.bank_files.conftest import COLLECTED_ON, NOW, MakeDebit, account, make_debit
 from webapp import clock, queue
 from webapp.extensions import db
@@ -158,10 +158,29 @@ def test_an_outsider_writes_no_letter(
 
 def test_looking_writes_nothing(manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit) -> None:
     make_debit(is_told=False)
-    with recorded_queries() as statements:
+    with recorded_statements() as statements:
         manager_client.get(PAGE)
     assert [each for each in statements if not each.startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"))] == []
     assert db.session.query(OutboxEvent).count() == 0
+
+
+def test_the_number_of_queries_does_not_grow_with_the_debits_and_their_notices(
+    manager_client: FlaskClient, account: ProviderAccount, make_debit: MakeDebit
+) -> None:
+    def count() -> int:
+        notices.announce_due(at=NOW)
+        db.session.expire_all()
+        with recorded_queries() as statements:
+            assert manager_client.get(PAGE).status_code == 200
+        return len(statements)
+
+    make_debit(is_told=False)
+    manager_client.get(PAGE)
+    before = count()
+    for _ in range(5):
+        make_debit(is_told=False)
+        make_debit()
+    assert count() == before
 
 
 def test_what_waits_is_shown_page_by_page(

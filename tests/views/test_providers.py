@@ -110,6 +110,20 @@ def test_a_bank_account_is_kept_and_only_its_end_is_shown(admin_client: FlaskCli
     assert "cadence" not in page
 
 
+def test_the_days_between_notice_and_debit_are_kept_as_agreed(admin_client: FlaskClient) -> None:
+    assert admin_client.post(address("fichier-sepa"), data=form(**BANK, preavis="5")).status_code == 303
+    assert [account.notice_days for account in kept()] == [5]
+    assert 'value="5"' in admin_client.get(address("fichier-sepa")).text
+
+
+@pytest.mark.parametrize("written", ["0", "15", "-1", "cinq", "", "1.5", "9" * 30])
+def test_a_number_of_days_that_the_rulebook_does_not_allow_is_refused(admin_client: FlaskClient, written: str) -> None:
+    answer = admin_client.post(address("fichier-sepa"), data=form(**BANK, preavis=written))
+    assert answer.status_code == 422
+    assert "Un nombre de jours de 1 à 14 est attendu." in answer.text
+    assert kept() == []
+
+
 def test_the_address_for_webhooks_is_the_accounts_own(admin_client: FlaskClient) -> None:
     assert re.search(r'value="http://[^"]+/webhooks/stripe"', admin_client.get(address("stripe")).text)
     account = open_stripe()

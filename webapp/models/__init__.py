@@ -3,6 +3,7 @@
 from webapp.models import (  # noqa: F401  registration is the point of the import
     bank_files,
     banking,
+    carriers,
     charges,
     clients,
     commercials,

@@ -194,7 +194,8 @@ class DunningSequence(OrganisationScoped, Identified, Timestamped, Base):
 class DunningSequenceStep(OrganisationScoped, Identified, Base):
     """One step of a version: ``day`` days after the first refusal or the due date, calendar or working ones.
 
-    It is carried out only where at least ``minimum_amount`` (with tax) is owed. ``title`` is what a task says.
+    It is carried out only where at least ``minimum_amount`` (with tax) is owed. ``title`` is what a task says. A
+    message that ``asks_means`` brings the link by which the client pays what is longest unpaid, or gives another means.
     """
 
     __tablename__ = "dunning_sequence_steps"
@@ -214,6 +215,7 @@ class DunningSequenceStep(OrganisationScoped, Identified, Base):
     message_kind: Mapped[str | None] = mapped_column(String(32))
     minimum_amount: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
     title: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    asks_means: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
 class DunningCase(OrganisationScoped, Identified, Timestamped, Numbered, Base):

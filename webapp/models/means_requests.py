@@ -73,7 +73,7 @@ class MeansRequest(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     The client gets a link with a ``token``, which is sealed, and found again by ``token_hash``; it lives until
     ``expires_at``. ``subscription_id`` is what the means is for, empty where it is for the client as such.
     ``takes_payment`` has what is owed paid in the same visit: ``charge_id``, or the first cycle of the subscription.
-    ``saved_method_id`` is what came of it.
+    ``saved_method_id`` is what came of it; it comes in the place of ``replaces_id`` wherever that pays.
     """
 
     LETTER = "D"
@@ -100,6 +100,7 @@ class MeansRequest(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         tenant_key("subscription_id", "subscriptions", ondelete="SET NULL"),
         tenant_key("charge_id", "charges", ondelete="SET NULL"),
         tenant_key("saved_method_id", "saved_payment_methods", ondelete="RESTRICT"),
+        tenant_key("replaces_id", "saved_payment_methods", ondelete="RESTRICT"),
         tenant_key("requested_by_id", "users", ondelete="SET NULL"),
     )
 
@@ -116,6 +117,7 @@ class MeansRequest(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     opened_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     saved_method_id: Mapped[UUID | None]
+    replaces_id: Mapped[UUID | None]
     explanation: Mapped[str | None] = mapped_column(Text)
     requested_by_id: Mapped[UUID | None]
 

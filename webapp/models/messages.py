@@ -234,7 +234,8 @@ class MessageTemplate(OrganisationScoped, Identified, Timestamped, Base):
     """One version of the text of a kind, by channel, for a company or for all. Never changed: a trigger sees to it.
 
     ``subject`` is empty for an SMS. ``body`` is Markdown with Jinja variables, plain text for an SMS. The greatest
-    version whose ``active_from`` has come is in use.
+    version whose ``active_from`` has come is in use. One that ``follows_all`` is without words: from then on its
+    company has the text of all again.
     """
 
     __tablename__ = "message_templates"
@@ -248,6 +249,7 @@ class MessageTemplate(OrganisationScoped, Identified, Timestamped, Base):
             name="uq_message_templates_version",
             postgresql_nulls_not_distinct=True,
         ),
+        CheckConstraint("NOT follows_all OR (company_id IS NOT NULL AND body = '')", name="companies_follow_all"),
         tenant_key("company_id", "companies"),
         tenant_key("created_by_id", "users", ondelete="SET NULL"),
     )
@@ -260,6 +262,7 @@ class MessageTemplate(OrganisationScoped, Identified, Timestamped, Base):
     subject: Mapped[str] = mapped_column(String(SUBJECT_LENGTH), default="", server_default="")
     body: Mapped[str] = mapped_column(Text)
     active_from: Mapped[datetime]
+    follows_all: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     created_by_id: Mapped[UUID | None]
 
     created_by: Mapped[User | None] = relationship(

@@ -7,6 +7,7 @@ from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.models.base import Base, Identified, Timestamped, linked, tenant_key
+from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
@@ -24,6 +25,7 @@ class Task(OrganisationScoped, Identified, Timestamped, Base):
             "id",
             postgresql_where=text("done_at IS NULL"),
         ),
+        Index("ix_tasks_due", "organisation_id", "due_on", "id", postgresql_where=text("done_at IS NULL")),
         Index("ix_tasks_client", "organisation_id", "client_id", "done_at"),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
@@ -35,6 +37,7 @@ class Task(OrganisationScoped, Identified, Timestamped, Base):
     user_id: Mapped[UUID | None]
     done_at: Mapped[datetime | None]
 
+    client: Mapped[Client] = relationship(primaryjoin=lambda: linked(Client, Task.client_id), viewonly=True)
     user: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, Task.user_id),
         viewonly=True,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webapp import clock
 from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
+from webapp.models.messages import Message
 from webapp.tenancy import OrganisationScoped
 
 
@@ -70,6 +71,9 @@ class EventKind(StrEnum):
     DUNNING_CLOSED = "dunning_closed"
     ADDRESS_SUPPRESSED = "address_suppressed"
     ADDRESS_LIFTED = "address_lifted"
+    MESSAGE_SENT = "message_sent"
+    MESSAGE_NOT_DELIVERED = "message_not_delivered"
+    MESSAGE_HELD = "message_held"
     MESSAGE_ANSWERED = "message_answered"
 
     @property
@@ -129,6 +133,9 @@ class EventKind(StrEnum):
             "dunning_closed": "Dossier de relance clos",
             "address_suppressed": "Adresse bloquée",
             "address_lifted": "Adresse débloquée",
+            "message_sent": "Message envoyé",
+            "message_not_delivered": "Message non remis",
+            "message_held": "Message retenu",
             "message_answered": "Réponse du client",
         }[self.value]
 
@@ -136,7 +143,8 @@ class EventKind(StrEnum):
 class TimelineEvent(OrganisationScoped, Identified, Base):
     """One event. ``changes`` maps a field to ``[old, new]``, never with an IBAN, card or token in clear.
 
-    ``body`` is what a person wrote: a note, what was said on the telephone, a task; plain text, with line breaks.
+    ``body`` is what a person wrote: a note, what was said on the telephone, a task; plain text, with line breaks. Of a
+    message that is held or was not delivered it says why; ``message`` is that message, or the one that was answered.
     """
 
     __tablename__ = "timeline_events"
@@ -154,6 +162,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
         tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
+        tenant_key("message_id", "messages", ondelete="RESTRICT"),
     )
 
     client_id: Mapped[UUID]
@@ -161,10 +170,14 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     at: Mapped[datetime] = mapped_column(default=clock.now)
     user_id: Mapped[UUID | None]
     run_id: Mapped[UUID | None]
+    message_id: Mapped[UUID | None]
     changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     body: Mapped[str | None] = mapped_column(Text)
 
     user: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, TimelineEvent.user_id),
         viewonly=True,
+    )
+    message: Mapped[Message | None] = relationship(
+        primaryjoin=lambda: linked(Message, TimelineEvent.message_id), viewonly=True
     )

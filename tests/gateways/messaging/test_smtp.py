@@ -39,16 +39,21 @@ TALK = [
 
 
 @contextmanager
-def talking(talk: list[tuple[bytes, bytes]]) -> Iterator[dict[str, str]]:
-    """A server that goes through ``talk`` with its first visitor, and hangs up at its end."""
+def talking(talk: list[tuple[bytes, bytes]], *, last_waits: threading.Event | None = None) -> Iterator[dict[str, str]]:
+    """A server that goes through ``talk`` with its first visitor, and hangs up at its end.
+
+    Its last answer waits for ``last_waits``.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             connection, _ = listening.accept()
             with connection:
-                for awaited, answer in talk:
+                for number, (awaited, answer) in enumerate(talk, 1):
                     if not _hears(connection, awaited):
                         return
+                    if last_waits and number == len(talk):
+                        last_waits.wait(5)
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -89,6 +94,13 @@ def test_many_emails_go_over_one_connection_whatever_becomes_of_each(server: Mai
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True, False, True, False, True]
     assert [taken["to"] for taken in server.accepted()] == [["a@example.com"], ["c@example.com"], ["e@example.com"]]
     assert server.connections() == 1
+
+
+def test_the_time_in_which_the_server_thinks_can_be_used(make_email: MakeEmail) -> None:
+    used = threading.Event()
+    with talking(TALK, last_waits=used) as credentials, SmtpConnection(credentials, last_step=3) as connection:
+        outcome = connection.send(make_email(), meanwhile=used.set)
+    assert isinstance(outcome, Accepted)
 
 
 @pytest.mark.parametrize(

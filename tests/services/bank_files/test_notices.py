@@ -27,7 +27,7 @@ from webapp.services.bank_files import files, listing, notices
 from webapp.services.bank_files.files import BankFileStateError
 from webapp.services.bank_files.listing import Waiting
 from webapp.services.bank_files.notices import NoticeStateError
-from webapp.services.messages import letters, rendering
+from webapp.services.messages import deciding, letters, rendering
 from webapp.tenancy import organisation
 
 DUE = {"next_charge_on": date(2026, 12, 18), "next_charge_at": NOW + timedelta(days=17)}
@@ -107,7 +107,7 @@ class TestAnnouncing:
     def test_a_debit_announced_late_is_collected_later(self, account: ProviderAccount) -> None:
         subscribe(account, next_charge_on=date(2026, 12, 3), next_charge_at=NOW + timedelta(days=2))
         notices.announce_due(at=NOW)
-        assert events()[0]["collect_on"] == "2026-12-15"
+        assert events()[0]["collect_on"] == "2026-12-16"
 
     def test_cards_are_not_announced_nor_what_has_no_mandate(self, cast: Cast, account: ProviderAccount) -> None:
         other = factories.ProviderAccountFactory(provider=Provider.SANDBOX)
@@ -136,7 +136,7 @@ class TestAnnouncing:
         later = NOW + timedelta(days=20)
         assert notices.announce_due(at=later) == 1
         assert notices.announce_due(at=later) == 0
-        assert [event["collect_on"] for event in events()] == ["2026-12-15", "2027-01-04"]
+        assert [event["collect_on"] for event in events()] == ["2026-12-16", "2027-01-05"]
         [debit] = waiting(account)
         assert debit.notice is not None
         assert debit.notice.id != late.id
@@ -183,7 +183,7 @@ class TestAnnouncing:
         make_debit(is_told=False)
         with pytest.raises(BankFileStateError):
             files.prepare_file(account.id, collected_on=date(2026, 12, 2), at=NOW)
-        assert [event["collect_on"] for event in events()] == ["2026-12-15"]
+        assert [event["collect_on"] for event in events()] == ["2026-12-16"]
 
     def test_many_are_announced_in_sets(self, account: ProviderAccount) -> None:
         def statements(number: int) -> int:
@@ -277,8 +277,20 @@ class TestByPost:
         assert each.untold == f"Le client n’a pas encore été averti\u202f: avis {letter.code} à imprimer et à poster."
         assert not each.is_printable
         letters.mark_posted([letter.id], at=NOW, by=cast.manager)
-        assert earliest(account) == [date(2026, 12, 15)]
+        assert earliest(account) == [date(2026, 12, 16)]
         assert prepare(account).collected_on == COLLECTED_ON
+
+    def test_a_letter_that_was_cancelled_is_followed_by_another_for_the_same_day(
+        self, account: ProviderAccount, make_debit: MakeDebit, cast: Cast
+    ) -> None:
+        attempt = self.held(account, make_debit)
+        first = notices.print_instead(attempt.charge_id, by=cast.manager, at=NOW)
+        deciding.cancel(first.id, at=NOW, by=cast.manager)
+        for _ in range(2):
+            second = notices.print_instead(attempt.charge_id, by=cast.manager, at=NOW)
+        assert [message.status for message in messages()[1:]] == [MessageStatus.CANCELED, MessageStatus.QUEUED]
+        letters.mark_posted([second.id], at=NOW, by=cast.manager)
+        assert earliest(account) == [date(2026, 12, 16)]
 
     def test_what_has_left_is_not_printed(self, account: ProviderAccount, make_debit: MakeDebit, cast: Cast) -> None:
         with pytest.raises(NoticeStateError):

@@ -24,6 +24,7 @@ from webapp.gateways.providers.protocol import (
     uuid_or_none,
 )
 from webapp.models.charges import RefusalClass
+from webapp.models.contracts import PaymentMethod
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
@@ -43,6 +44,7 @@ class Ledger:
     """The pretend provider. ``behave`` tells what the next payments come to."""
 
     honoured_key_age = timedelta(hours=20)
+    page_methods: frozenset[PaymentMethod] = frozenset()
     longest_delay = LONGEST_DELAY
 
     def __init__(self, path: Path) -> None:

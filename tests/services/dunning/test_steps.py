@@ -13,15 +13,16 @@ from webapp.models.base import new_id
 from webapp.models.charges import ChargeStatus
 from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
-from webapp.models.dunning import CaseStatus, DunningSequenceStep, StepOutcome
+from webapp.models.dunning import CaseStatus, DunningSequenceStep, StepAction, StepOutcome
 from webapp.models.identity import User
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.messages import HeldReason, MessageKind, MessageStatus
 from webapp.models.subscriptions import SubscriptionStatus
+from webapp.models.tasks import Task
 from webapp.services.charges import decisions
 from webapp.services.dunning import listing, sequences, steps
 from webapp.services.dunning.listing import CaseGroup, CasesView
-from webapp.services.dunning.sequences import DEFAULT_STEPS
+from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
 from webapp.services.means_requests.listing import load_payment_links
 from webapp.services.messages.rendering import to_plain_text
 
@@ -243,3 +244,17 @@ def test_a_case_that_fails_does_not_stop_the_others(world: DunningWorld, admin: 
     world.to_day(_day(4))
     assert world.dun() == 1
     assert [message.client_id for message in world.messages()] == [second.client_id]
+
+
+def test_a_task_is_the_commercial_s_of_the_client(world: DunningWorld, cast: Cast) -> None:
+    general = sequences.load_default(at=clock.now())
+    call = (StepFields(1, StepAction.TASK, title="Appeler"),)
+    sequences.change_sequence(general.id, name="Tout", is_insurance=False, steps=call, by=None, at=clock.now())
+    subscription = world.subscribe()
+    db.session.get_one(Client, (world.organisation_id, subscription.client_id)).commercial_id = cast.sales_rep.id
+    world.refuse(subscription)
+    world.live_until(_day(1))
+    [task] = db.session.query(Task)
+    assert (task.user_id, task.due_on) == (cast.commercial.id, _day(1))
+    assert task.title.startswith("Impayé de 24,00")
+    assert task.title.endswith(": Appeler")

@@ -171,8 +171,8 @@ def test_posted_letters_were_sent_and_only_once(desk: Desk) -> None:
     letter = desk.write(MessageKind.FORMAL_NOTICE)
     e_mail = desk.write()
     numbers = {letter.id: "1A 234 567 8901 2"}
-    assert letters.mark_posted([letter.id, e_mail.id], registered=numbers, at=NOW, by=None) == 1
-    assert letters.mark_posted([letter.id], at=NOW, by=None) == 0
+    assert letters.mark_posted([letter.id, e_mail.id], registered=numbers, of_cases=True, at=NOW, by=None) == 1
+    assert letters.mark_posted([letter.id], of_cases=True, at=NOW, by=None) == 0
     found = desk.message(letter.id)
     assert (found.status, found.sent_at, found.registered_no) == (MessageStatus.SENT, NOW, "1A23456789012")
     assert desk.status(e_mail) is MessageStatus.QUEUED
@@ -184,6 +184,23 @@ def test_a_registered_number_that_is_none_posts_nothing(desk: Desk, number: str)
     with pytest.raises(InvalidInputError, match="recommandé"):
         letters.mark_posted([letter.id], registered={letter.id: number}, at=NOW, by=None)
     assert desk.status(letter) is MessageStatus.QUEUED
+
+
+def test_letters_of_dunning_are_posted_by_dunning_alone(desk: Desk) -> None:
+    letter = desk.write(MessageKind.FORMAL_NOTICE)
+    assert letters.mark_posted([letter.id], at=NOW, by=None) == 0
+    assert desk.status(letter) is MessageStatus.QUEUED
+
+
+@pytest.mark.parametrize("status", [status for status in MessageStatus if status is not MessageStatus.QUEUED])
+def test_only_a_letter_that_waits_is_written_anew(desk: Desk, status: MessageStatus) -> None:
+    letter = desk.write(MessageKind.FORMAL_NOTICE)
+    letter.status = status
+    letter.held_reason = HeldReason.NO_ADDRESS if status is MessageStatus.HELD else None
+    letter.lease_until = NOW if status is MessageStatus.SENDING else None
+    db.session.commit()
+    with pytest.raises(MessageStateError):
+        deciding.rewrite_letter(letter.id, desk.draft(MessageKind.FORMAL_NOTICE), at=NOW, by=None)
 
 
 def test_what_is_of_no_use_any_more_is_not_sent_after_all(desk: Desk, mail: MailServer) -> None:

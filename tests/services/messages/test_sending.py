@@ -260,9 +260,9 @@ def test_a_message_that_is_of_no_use_any_more_is_held(desk: Desk, mail: MailServ
 @pytest.mark.parametrize(
     ("instant", "is_quiet"),
     [
-        ("2026-11-20T19:59:59+01:00", False),
+        ("2026-11-20T19:59:00+01:00", False),
         ("2026-11-20T20:00:00+01:00", True),
-        ("2026-11-21T07:59:59+01:00", True),
+        ("2026-11-21T07:59:00+01:00", True),
         ("2026-11-21T08:00:00+01:00", False),
         ("2026-11-22T12:00:00+01:00", True),  # a Sunday
         ("2026-11-11T12:00:00+01:00", True),  # Armistice

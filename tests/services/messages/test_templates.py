@@ -22,6 +22,7 @@ from webapp.services.messages.templates import (
     NewerTextError,
     diff,
     find_version,
+    follow_all,
     list_in_use,
     list_versions,
     load_in_use,
@@ -191,3 +192,42 @@ def test_a_diff_goes_line_by_line() -> None:
         ("+", "quatre"),
     ]
     assert diff(Text("", "a"), Text("", "a")) == [("=", "a")]
+
+
+class TestFollowingThatOfAllAgain:
+    def test_from_then_on_the_text_of_all_is_used_and_history_is_kept(self, cast: Cast, company_id: UUID) -> None:
+        save(WELCOME, EMAIL, company_id, Text("À nous", "x"), seen_version=0, by=cast.admin, at=NOW)
+        given_up = follow_all(WELCOME, EMAIL, company_id, seen_version=1, by=cast.admin, at=NOW)
+        assert given_up is not None
+        assert in_use(company_id) == SHIPPED[WELCOME, EMAIL]
+        assert (WELCOME, EMAIL, company_id) not in list_in_use(at=NOW)
+        save(WELCOME, EMAIL, None, TEXT, seen_version=1, by=cast.admin, at=NOW)
+        assert in_use(company_id) == TEXT, "what all get from now on, too"
+        versions = list_versions(WELCOME, EMAIL, company_id, at=NOW)
+        assert ([each.version for each in versions.versions], versions.newest_text) == ([2, 1], None)
+        assert text_of(find_version(WELCOME, EMAIL, company_id, 1)) == ("À nous", "x")
+
+    def test_twice_or_without_a_text_of_its_own_it_changes_nothing(self, cast: Cast, company_id: UUID) -> None:
+        assert follow_all(WELCOME, EMAIL, company_id, seen_version=0, by=cast.admin, at=NOW) is None
+        save(WELCOME, EMAIL, company_id, TEXT, seen_version=0, by=cast.admin, at=NOW)
+        assert follow_all(WELCOME, EMAIL, company_id, seen_version=1, by=cast.admin, at=NOW) is not None
+        with pytest.raises(NewerTextError):
+            follow_all(WELCOME, EMAIL, company_id, seen_version=1, by=cast.admin, at=NOW)
+        assert follow_all(WELCOME, EMAIL, company_id, seen_version=2, by=cast.admin, at=NOW) is None
+
+    def test_what_was_to_come_does_not_come(self, cast: Cast, company_id: UUID) -> None:
+        save(WELCOME, EMAIL, company_id, TEXT, seen_version=0, active_on=date(2027, 1, 1), by=cast.admin, at=NOW)
+        follow_all(WELCOME, EMAIL, company_id, seen_version=1, by=cast.admin, at=NOW)
+        later = NOW + timedelta(days=365)
+        found = load_in_use([(WELCOME, EMAIL, company_id)], at=later)
+        assert found[WELCOME, EMAIL, company_id].text == SHIPPED[WELCOME, EMAIL]
+
+    def test_what_was_written_is_taken_up_again(self, cast: Cast, company_id: UUID) -> None:
+        save(WELCOME, EMAIL, company_id, TEXT, seen_version=0, by=cast.admin, at=NOW)
+        follow_all(WELCOME, EMAIL, company_id, seen_version=1, by=cast.admin, at=NOW)
+        save(WELCOME, EMAIL, company_id, TEXT, seen_version=2, by=cast.admin, at=NOW)
+        assert in_use(company_id) == TEXT
+
+    def test_a_company_of_others_does_not_exist(self, cast: Cast, company_id: UUID) -> None:
+        with tenancy.organisation(cast.other_organisation.id), pytest.raises(NotFoundError):
+            follow_all(WELCOME, EMAIL, company_id, seen_version=0, by=cast.outsider, at=NOW)

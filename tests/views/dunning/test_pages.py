@@ -21,6 +21,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, DunningSequence
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import decisions
+from webapp.services.invoices import finalising
 
 REFUSED = date(2026, 1, 31)
 ADDRESSES = (
@@ -280,6 +281,7 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     assert answer.mimetype == "application/zip"
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         names = archive.namelist()
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}
         summary = archive.read("Dossier.txt").decode()
         reminder = archive.read(next(name for name in names if name.startswith("Messages/01"))).decode()
     assert [name.rpartition(".")[2] for name in names if name.startswith("Messages/")] == ["txt", "txt", "pdf"]
@@ -287,6 +289,34 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     assert "&#" not in reminder
     assert "Lettre" in summary
     assert "envoyé le 10/02/2026" in summary
+
+
+def test_the_dossier_holds_the_invoice_of_what_came_back(manager_client: FlaskClient, world: DunningWorld) -> None:
+    world.subscribe()
+    world.run()
+    world.reverse_latest()
+    finalising.finalise_drafts(world.organisation_id, at=clock.now())
+    answer = manager_client.get(f"{_case_address(world)}/dossier")
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        [name] = [name for name in archive.namelist() if name.startswith("Factures/")]
+        assert archive.read(name).startswith(b"%PDF")
+
+
+def test_the_dossier_costs_the_same_with_many_messages(
+    manager_client: FlaskClient,
+    world: DunningWorld,
+    unpaid: Subscription,
+) -> None:
+    world.live_until(REFUSED + timedelta(days=3))
+    address = f"{_case_address(world)}/dossier"
+    manager_client.get(address)
+    with recorded_queries() as one:
+        manager_client.get(address)
+    world.live_until(REFUSED + timedelta(days=8))
+    assert len(world.messages()) == 2
+    with recorded_queries() as two:
+        manager_client.get(address)
+    assert len(two) == len(one)
 
 
 def test_the_head_of_a_client_says_what_is_unpaid(
@@ -314,11 +344,19 @@ def test_a_change_of_a_sequence_is_its_next_version(
 ) -> None:
     [sequence] = db.session.scalars(select(DunningSequence)).all()
     address = f"/reglages/relances/{sequence.id}"
-    form = {"nom": "Relances douces", "rang": ["0", "1"], "jour-0": "5", "action-0": "email:dunning_reminder"}
+    form = {
+        "nom": "Relances douces",
+        "rang": ["0", "1"],
+        "jour-0": "5",
+        "action-0": "email:dunning_reminder",
+        "lien-0": "1",
+    }
     saved = admin_client.post(address, data=form)
     assert saved.status_code == 303
     newest = admin_client.get(saved.location).text
     assert "version 2" in newest
+    assert re.search(r'name="lien-0"[^>]* checked', newest)
+    assert not re.search(r'name="lien-1"[^>]* checked', newest)
     assert admin_client.post(address, data=form).status_code == 409
     assert world.case().sequence_id == sequence.id
     world.live_until(REFUSED + timedelta(days=4))
@@ -338,8 +376,11 @@ def test_a_change_of_a_sequence_is_its_next_version(
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "fly:"}, "Choisissez ce que fait"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "-5"}, "montant minimum"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "1e30"}, "montant"),
+        ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "abc"}, "Indiquez un montant"),
         ({"nom": "x", "rang": "0", "jour-0": "40", "action-0": "suspend:"}, "après une mise en demeure"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:"}, "ce qu’il y a à faire"),
+        ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:", "titre-0": "y", "lien-0": "1"},
+         "Seul un message"),
         ({"nom": "x", "assurance": "1", "rang": "0", "jour-0": "9", "action-0": "letter:formal_notice"}, "L113-3"),
     ],
 )  # fmt: skip

@@ -196,6 +196,28 @@ def test_a_company_has_a_text_of_its_own(admin_client: FlaskClient) -> None:
     assert "texte propre : Autre société" in read(admin_client.get(PAGE))
 
 
+def test_a_company_goes_back_to_the_text_of_all(admin_client: FlaskClient) -> None:
+    own = {"societe": str(factories.default_company().id), "version": "0", "objet": "À nous"}
+    back = f"{WELCOME}/commun"
+    page = f"{WELCOME}?canal=email&societe={own['societe']}"
+    assert "Reprendre le texte commun" not in read(admin_client.get(page))
+    admin_client.post(WELCOME, data=form(**own))
+    assert "Reprendre le texte commun" in read(admin_client.get(page))
+    assert admin_client.post(back, data=form(**own) | {"version": "1"}).status_code == 303
+    shown = read(admin_client.get(page))
+    assert "envoie le texte de toutes les sociétés" in shown
+    assert "texte commun en vigueur" in " ".join(shown.replace("<strong>", "").split())
+    assert "À nous" not in shown, "the form begins with the text of all"
+    assert "texte propre" not in read(admin_client.get(PAGE))
+    admin_client.post(back, data=form(**own) | {"version": "1"})
+    assert db.session.query(MessageTemplate).filter_by(company_id=factories.default_company().id).count() == 2
+    versions = f"{WELCOME}/versions"
+    query = f"canal=email&societe={own['societe']}"
+    assert "De cette version au texte commun" in read(admin_client.get(f"{versions}/1?{query}"))
+    assert admin_client.get(f"{versions}/2?{query}").status_code == 404
+    assert admin_client.post(back, data=form()).status_code == 404, "all have no other text to go back to"
+
+
 def test_a_kind_is_switched_off_and_on(admin_client: FlaskClient) -> None:
     company_id = str(factories.default_company().id)
     answer = admin_client.post(f"{WELCOME}/envoi", data={"societe": company_id, "envoi": "0"})
@@ -249,6 +271,7 @@ ADDRESSES = [
     ("POST", f"{WELCOME}/envoi"),
     ("GET", f"{WELCOME}/versions/1"),
     ("POST", f"{WELCOME}/versions/1/reprise"),
+    ("POST", f"{WELCOME}/commun"),
 ]
 
 
@@ -267,6 +290,7 @@ def test_an_outsider_sees_and_changes_nothing_of_ours(admin_client: FlaskClient,
     assert outsider_client.get(f"{WELCOME}/versions/2").status_code == 404
     assert outsider_client.get(f"{WELCOME}?societe={company_id}").status_code == 404
     assert outsider_client.post(WELCOME, data=form(societe=company_id, version="0")).status_code == 404
+    assert outsider_client.post(f"{WELCOME}/commun", data=form(societe=company_id)).status_code == 404
     off = {"societe": company_id, "envoi": "0"}
     assert outsider_client.post(f"{WELCOME}/envoi", data=off).status_code == 404
     found = outsider_client.post(f"{WELCOME}/apercu", data=form(client=client.last_name), headers=HTMX)

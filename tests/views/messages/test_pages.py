@@ -14,7 +14,7 @@ from tests.services.messages.conftest import Desk
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.documents import Document
-from webapp.models.messages import Message, MessageKind, MessageStatus
+from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.services.messages.rendering import Text
 
 WRITE = {"canal": "email", "genre": "free", "subject": "Votre panier", "body": "Bonjour {{ prenom }}, *à demain*."}
@@ -196,9 +196,13 @@ def test_the_preview_shows_the_words_or_the_fault(client: FlaskClient, desk: Des
 
 
 def test_letters_are_printed_and_posted(manager_client: FlaskClient, desk: Desk) -> None:
-    letters = [desk.write(MessageKind.FORMAL_NOTICE) for _ in range(2)]
+    letters = [desk.write(MessageKind.SEPA_NOTICE, channel=Channel.LETTER) for _ in range(2)]
+    of_dunning = desk.write(MessageKind.FORMAL_NOTICE)
     page = manager_client.get("/messages/lettres").text
     assert page.count('data-testid="letter-row"') == 2
+    assert "Relances · 1" in page
+    assert manager_client.post("/messages/lettres/envoi", data={"lettre": str(of_dunning.id)}).status_code == 303
+    assert desk.status(of_dunning) is MessageStatus.QUEUED, "its case is to follow, so it is posted there"
     chosen = [str(letter.id) for letter in letters]
     pdf = manager_client.post("/messages/lettres/pdf", data={"lettre": chosen})
     assert pdf.data.startswith(b"%PDF")
@@ -228,3 +232,24 @@ def test_a_message_for_later_says_when_it_leaves(client: FlaskClient, desk: Desk
     message = desk.write(not_before=NOW + timedelta(days=1))
     assert clock.now() >= NOW
     assert "Part au plus tôt" in client.get(f"/messages/{message.id}").text
+
+
+def test_the_client_s_activities_tell_what_left_with_its_text_one_click_away(
+    client: FlaskClient, outsider_client: FlaskClient, desk: Desk
+) -> None:
+    address = f"/clients/{desk.client.id}?onglet=activites&genre=messages"
+    message = desk.write()
+    desk.send()
+    with recorded_queries() as one:
+        page = client.get(address).text
+    assert page.count('data-kind="message_sent"') == 1
+    assert f'href="/messages/{message.id}"' in page
+    assert "E-mail · Envoyé" in " ".join(page.split())
+    assert "Un mot pour" in client.get(f"/messages/{message.id}").text
+    for _ in range(5):
+        desk.write()
+    desk.send()
+    with recorded_queries() as many:
+        assert client.get(address).text.count('data-kind="message_sent"') == 6
+    assert len(many) == len(one)
+    assert outsider_client.get(address).status_code == 404

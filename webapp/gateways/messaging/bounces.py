@@ -25,7 +25,7 @@ from flufl.bounce import all_failures
 from webapp.gateways.messaging.encryption import PLAIN_REFUSED, STARTTLS, TLS, WAYS, choices, is_on_this_machine
 from webapp.gateways.messaging.protocol import Field, ProviderEvent, RefusalKind
 from webapp.gateways.messaging.smtp_replies import Stage, refusal_of
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 from webapp.models.messages import MessageEventKind
 
 log = structlog.get_logger()

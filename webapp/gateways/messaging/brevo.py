@@ -44,7 +44,7 @@ from webapp.gateways.messaging.protocol import (
     Unknown,
     WebhookBodyError,
 )
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 from webapp.models.messages import MessageEventKind
 
 CREDENTIALS = (Field("api_key", "Clé d’API (v3)", is_secret=True),)
@@ -118,7 +118,7 @@ class BrevoConnection:
 class BrevoEmail(BrevoConnection):
     """E-mails by Brevo. See EmailConnection."""
 
-    def send(self, email: OutgoingEmail) -> Outcome:
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
         """See EmailConnection."""
         if not self._is_usable:
             return UNUSABLE

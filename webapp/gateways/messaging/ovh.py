@@ -36,7 +36,7 @@ from webapp.gateways.messaging.protocol import (
     Refused,
     Unknown,
 )
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 
 CREDENTIALS = (
     Field("service_name", "Compte SMS (sms-ab12345-1)"),

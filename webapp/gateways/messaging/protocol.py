@@ -11,7 +11,7 @@ Rules that callers may rely on, whichever provider it is:
 - No method writes to our database, and none is called inside a transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -123,8 +123,12 @@ Outcome = Accepted | Refused | Unknown
 class EmailConnection(Protocol):
     """An open way to a provider of e-mail, for many messages."""
 
-    def send(self, email: OutgoingEmail) -> Outcome:
-        """Hand one e-mail over. Never raises for what the provider or the network does."""
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
+        """Hand one e-mail over. Never raises for what the provider or the network does.
+
+        ``meanwhile`` is called where there is time to use, once at most: the e-mail has left, its answer is not here
+        yet. It must not raise, nor take long.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -96,7 +96,7 @@ class SmtpConnection:
                 self._server.quit()
         self._drop()
 
-    def send(self, email: OutgoingEmail) -> Outcome:
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
         """See EmailConnection."""
         try:
             content = compose(email, date=clock.now())
@@ -105,7 +105,11 @@ class SmtpConnection:
         except UnwritableError as error:
             return error.refused
         try:
-            return self._hand_over(self._offer(envelope, content), email.message_id, content)
+            server = self._offer(envelope, content)
+            self._hand_over(server, content)
+            if meanwhile is not None:
+                meanwhile()
+            return self._hear(server, email.message_id)
         except _RefusedError as error:
             self._forget(error.refused)
             return error.refused
@@ -143,13 +147,16 @@ class SmtpConnection:
             _expect(354, Stage.CONTENT, server.docmd("DATA"))
         return server
 
-    def _hand_over(self, server: smtplib.SMTP, message_id: str, content: bytes) -> Outcome:
-        """Send the content and its dot as one: where that fails, the dot has not left."""
+    def _hand_over(self, server: smtplib.SMTP, content: bytes) -> None:
+        """Send the content and its dot as one: where that fails, the dot has not left. Raises _RefusedError."""
         self._be_patient(server, self._last_step)
         try:
             server.send(re.sub(rb"(?m)^\.", b"..", content) + b".\r\n")
         except (OSError, smtplib.SMTPException) as error:
             raise _unreachable(error) from error
+
+    def _hear(self, server: smtplib.SMTP, message_id: str) -> Outcome:
+        """What the server answers to the content. Raises _RefusedError."""
         try:
             code, reply = server.getreply()
         except (OSError, smtplib.SMTPException) as error:

@@ -4,7 +4,7 @@ import re
 from enum import Enum, auto
 
 from webapp.gateways.messaging.protocol import UNREACHABLE, RefusalKind, Refused
-from webapp.gateways.messaging.wording import words
+from webapp.gateways.wording import words
 
 SERVICE_CLOSES = 421
 

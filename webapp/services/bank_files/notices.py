@@ -7,6 +7,7 @@ were messages names none: what was announced so stays announced.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -42,8 +43,8 @@ from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import outbox
-from webapp.services.messages import deciding, writing
-from webapp.services.messages.writing import Draft
+from webapp.services.messages import deciding, drafts, retaking, writing
+from webapp.services.messages.drafts import Draft
 from webapp.services.outbox import Emitted
 from webapp.services.subscriptions import naming
 from webapp.services.subscriptions.terms import load_terms
@@ -52,6 +53,8 @@ from webapp.transactions import transaction
 BATCH = 500
 LEAD = timedelta(days=3)
 """How much earlier a notice is written: a night, a Sunday and a holiday may pass before it leaves."""
+LATE_LEAD = timedelta(days=1)
+"""The same for one that is late already: it leaves on the same day, or on the next."""
 TOLD = (MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.COMPLAINED)
 """States of a notice that has left; whoever complains of it has read it."""
 PRINTABLE = frozenset(
@@ -108,14 +111,10 @@ def announce_due(*, at: datetime) -> int:
 
 def _announce_batch(today: date, *, at: datetime) -> int:
     """Announce some of what is not announced yet; each in the transaction that reads it."""
-    is_announced = (
-        select(OutboxEvent.id)
-        .where(
-            linked(Subscription, OutboxEvent.subject_id),
-            OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
-            OutboxEvent.payload["cycle_no"].as_integer() == Subscription.cycle_no,
-        )
-        .exists()
+    is_of_cycle = and_(
+        linked(Subscription, OutboxEvent.subject_id),
+        OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
+        OutboxEvent.payload["cycle_no"].as_integer() == Subscription.cycle_no,
     )
     with transaction():
         due = db.session.scalars(
@@ -130,7 +129,7 @@ def _announce_batch(today: date, *, at: datetime) -> int:
                 Subscription.status.in_((SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE)),
                 Subscription.next_charge_on <= literal(today + LEAD, Date) + ProviderAccount.notice_days,
                 Subscription.skips_cycle.is_distinct_from(Subscription.cycle_no),
-                ~is_announced,
+                _is_unannounced(is_of_cycle),
             )
             .order_by(Subscription.id)
             .limit(BATCH)
@@ -166,7 +165,7 @@ def _next_cycle(subscription: Subscription, amount: Decimal) -> _Due:
 def announce_waiting(*, at: datetime) -> int:
     """Announce what waits for a bank file and was not announced, in vain or for another amount; how many notices.
 
-    In vain is a notice that could not leave before the day that it names.
+    In vain is a notice that could not leave in time for the day that it names.
     """
     announced = 0
     while done := _announce_waiting_batch(at=at):
@@ -176,14 +175,7 @@ def announce_waiting(*, at: datetime) -> int:
 
 def _announce_waiting_batch(*, at: datetime) -> int:
     """Read once more under the lock: what another one announced in the meantime is known by then."""
-    is_announced = (
-        select(OutboxEvent.id)
-        .outerjoin(Message, _is_notice())
-        .where(is_of_charge(), Message.held_reason.is_distinct_from(HeldReason.TOO_LATE))
-        .correlate(Charge, ChargeAttempt)
-        .exists()
-    )
-    unannounced = _waiting().where(~is_announced)
+    unannounced = _waiting().where(_is_unannounced(is_of_charge()))
     some = unannounced.with_only_columns(Charge.id).order_by(Charge.id).limit(BATCH)
     with transaction():
         locked = db.session.scalars(some.with_for_update(of=Charge, skip_locked=True)).all()
@@ -242,6 +234,21 @@ def _is_notice() -> ColumnElement[bool]:
     )
 
 
+def _is_unannounced(is_of: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether no event ``is_of`` a debit, or the notice that the latest one names cannot leave in time any more."""
+    came_too_late = (
+        select(func.coalesce(Message.held_reason == HeldReason.TOO_LATE, False))
+        .select_from(OutboxEvent)
+        .outerjoin(Message, _is_notice())
+        .where(is_of)
+        .order_by(OutboxEvent.id.desc())
+        .limit(1)
+        .correlate(Subscription, Charge, ChargeAttempt)
+        .scalar_subquery()
+    )
+    return func.coalesce(came_too_late, True)
+
+
 def collection_day() -> ScalarSelect[date]:
     """In a statement on charges and attempts: from which day the debit may be collected; NULL while nobody was told.
 
@@ -278,7 +285,9 @@ def find_notices(charge_ids: Collection[UUID]) -> dict[UUID, Message]:
 
 
 def print_instead(charge_id: UUID, *, by: User, at: datetime) -> Message:
-    """Write the notice of a waiting debit anew, as a letter: the one before did not reach the client. At most once.
+    """Write the notice of a waiting debit anew, as a letter: the one before did not reach the client.
+
+    Asked twice, it is one letter; one that was cancelled is followed by another.
 
     Raises NotFoundError, NoticeStateError.
     """
@@ -300,8 +309,49 @@ def print_instead(charge_id: UUID, *, by: User, at: datetime) -> Message:
         _check_address(due.client_id)
         if notice.status is MessageStatus.HELD:  # else it would leave later, and name a day gone by
             deciding.cancel(notice.id, at=at, by=by)
-        _announce([due], channel=Channel.LETTER, at=at, by=by.id)
+        _announce([due], letter_after=notice, at=at, by=by.id)
         return find_notices([charge_id])[charge_id]
+
+
+def make_true(letter_ids: Collection[UUID], *, by: User, at: datetime) -> None:
+    """Letters are about to be printed: those that name a day too near by now are written anew, with a later one."""
+    waiting = select(Message).where(
+        Message.id.in_(letter_ids),
+        Message.kind == MessageKind.SEPA_NOTICE,
+        Message.channel == Channel.LETTER,
+        Message.status == MessageStatus.QUEUED,
+    )
+    with transaction():
+        letters = retaking.load(waiting.order_by(Message.id).with_for_update())
+        announced = _find_events(letters)
+        happened = []
+        for letter in letters:
+            draft, event = drafts.restore(letter), announced.get(letter.dedupe_key)
+            if event is None or draft.words is not None:
+                continue
+            collect_on, _ = _when(date.fromisoformat(event.payload["due_on"]), event.payload["notice_days"], at=at)
+            if collect_on > date.fromisoformat(event.payload["collect_on"]):
+                variables = {**draft.variables, "date_prelevement": collect_on}
+                draft = replace(draft, channel=Channel.LETTER, variables=variables)
+                deciding.rewrite_letter(letter.id, draft, at=at, by=by)
+                happened.append(Emitted(event.subject_id, event.payload | {"collect_on": collect_on.isoformat()}))
+        outbox.emit_many(OutboxKind.SEPA_PRENOTIFICATION, happened, at=at)
+
+
+def _find_events(letters: Sequence[Message]) -> dict[str, OutboxEvent]:
+    """By notice, the latest event that says of what it is."""
+    subjects = {letter.subject_id for letter in letters}
+    of_supplements = select(Charge.subscription_id).where(Charge.id.in_(subjects))
+    events = db.session.scalars(
+        select(OutboxEvent)
+        .where(
+            OutboxEvent.kind == OutboxKind.SEPA_PRENOTIFICATION,
+            or_(OutboxEvent.subject_id.in_(subjects), OutboxEvent.subject_id.in_(of_supplements)),
+            OutboxEvent.payload["notice"].astext.in_([letter.dedupe_key for letter in letters]),
+        )
+        .order_by(OutboxEvent.id)
+    )
+    return {event.payload["notice"]: event for event in events}
 
 
 def _check_address(client_id: UUID) -> None:
@@ -310,38 +360,44 @@ def _check_address(client_id: UUID) -> None:
         raise NoticeStateError("L’adresse postale du client est incomplète\u202f: complétez-la d’abord.")
 
 
-def _announce(dues: Sequence[_Due], *, at: datetime, channel: Channel | None = None, by: UUID | None = None) -> None:
-    """Write the notices and what each is of, in sets."""
+def _announce(
+    dues: Sequence[_Due], *, at: datetime, letter_after: Message | None = None, by: UUID | None = None
+) -> None:
+    """Write the notices and what each is of, in sets; by letter in the place of one that did not arrive."""
     if not dues:
         return
     days = {
         row.id: row.notice_days for row in db.session.execute(select(ProviderAccount.id, ProviderAccount.notice_days))
     }
-    drafts = _draft([(due, _collect_on(due, days[due.account_id], at=at)) for due in dues], channel=channel)
-    writing.write_many(drafts, at=at, by=by)
+    deciding.replace_outdated({_subject_of(due) for due in dues}, MessageKind.SEPA_NOTICE, at=at)
+    written = _draft([(due, *_when(due.due_on, days[due.account_id], at=at)) for due in dues], letter_after)
+    writing.write_many(written, at=at, by=by)
     happened = [
         Emitted(due.subscription_id, _payload(due, draft, days[due.account_id]))
-        for due, draft in zip(dues, drafts, strict=True)
+        for due, draft in zip(dues, written, strict=True)
     ]
     outbox.emit_many(OutboxKind.SEPA_PRENOTIFICATION, happened, at=at)
 
 
-def _collect_on(due: _Due, days: int, *, at: datetime) -> date:
-    return max(due.due_on, at.astimezone(clock.PARIS).date() + timedelta(days=days))
+def _when(due_on: date, days: int, *, at: datetime) -> tuple[date, datetime]:
+    """The day that the notice names, and the instant from which on it would leave too late for it."""
+    notice = timedelta(days=days)
+    collect_on = max(due_on, at.astimezone(clock.PARIS).date() + LATE_LEAD + notice)
+    return collect_on, datetime.combine(collect_on - notice + timedelta(days=1), time(), clock.PARIS)
 
 
-def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> list[Draft]:
-    names = naming.find_names({due.subscription_id for due, _ in dues})
-    mandates = _find_mandates({due.mandate_id for due, _ in dues})
+def _draft(dues: Sequence[tuple[_Due, date, datetime]], letter_after: Message | None) -> list[Draft]:
+    names = naming.find_names({due.subscription_id for due, *_ in dues})
+    mandates = _find_mandates({due.mandate_id for due, *_ in dues})
     return [
         Draft(
             kind=MessageKind.SEPA_NOTICE,
             company_id=due.company_id,
             client_id=due.client_id,
-            subject_id=due.subscription_id if due.cycle_no is not None else due.charge_id or due.subscription_id,
-            occasion=_occasion(due, collect_on, channel),
-            channel=channel,
-            expires_at=datetime.combine(collect_on, time(), clock.PARIS),
+            subject_id=_subject_of(due),
+            occasion=_occasion(due, collect_on, letter_after),
+            channel=Channel.LETTER if letter_after else None,
+            expires_at=expires_at,
             variables={
                 "abonnement": names[due.subscription_id],
                 "montant": due.amount,
@@ -349,13 +405,17 @@ def _draft(dues: Sequence[tuple[_Due, date]], *, channel: Channel | None) -> lis
                 **mandates[due.mandate_id],
             },
         )
-        for due, collect_on in dues
+        for due, collect_on, expires_at in dues
     ]
 
 
-def _occasion(due: _Due, collect_on: date, channel: Channel | None) -> str:
+def _subject_of(due: _Due) -> UUID:
+    return due.subscription_id if due.cycle_no is not None else due.charge_id or due.subscription_id
+
+
+def _occasion(due: _Due, collect_on: date, letter_after: Message | None) -> str:
     parts = ["supplement" if due.cycle_no is None else str(due.cycle_no), str(collect_on), str(due.amount)]
-    return ":".join([*parts, *([channel.value] if channel else [])])
+    return ":".join([*parts, *([f"letter.{letter_after.number}"] if letter_after else [])])
 
 
 def _find_mandates(ids: Collection[UUID]) -> dict[UUID, dict[str, object]]:

@@ -68,7 +68,7 @@ def claim(
     if charge_id is None:
         charge_id = _claim_first(subscription_id, account, at=at)
     charge = _lock(charge_id) if charge_id else None
-    if charge is None or not _is_free(charge) or charge.company_id != account.company_id:
+    if charge is None or not is_payable(charge) or charge.company_id != account.company_id:
         return None
     effects.move(charge, ChargeStatus.AUTHENTICATING, at=at)
     effects.set_attention(charge, None, at=at)
@@ -117,7 +117,8 @@ def _lock(charge_id: UUID) -> Charge | None:
     return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
-def _is_free(charge: Charge) -> bool:
+def is_payable(charge: Charge) -> bool:
+    """Whether a charge, as it stands, may be paid on a page."""
     return charge.status in TAKEN and charge.lease_until is None and charge.next_attempt_at is None and charge.owed > 0
 
 

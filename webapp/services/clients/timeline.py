@@ -27,6 +27,7 @@ class EventFilter(StrEnum):
     SUBSCRIPTIONS = "abonnements"
     CHARGES = "prelevements"
     CONSENTS = "consentements"
+    MESSAGES = "messages"
 
     @property
     def label(self) -> str:
@@ -42,7 +43,7 @@ class EventFilter(StrEnum):
 _NEWEST = (
     select(TimelineEvent)
     .where(TimelineEvent.client_id == bindparam("client_id"))
-    .options(selectinload(TimelineEvent.user))
+    .options(selectinload(TimelineEvent.user), selectinload(TimelineEvent.message))
     .order_by(TimelineEvent.at.desc(), TimelineEvent.id.desc())
     .limit(EVENTS_PER_PAGE + 1)
 )
@@ -68,6 +69,7 @@ _KINDS = {
         kind for kind in EventKind if kind.value.startswith(("charge_", "credit_note_", "refund_", "dunning_"))
     ),
     EventFilter.CONSENTS: tuple(kind for kind in EventKind if kind.value.startswith("consent_")),
+    EventFilter.MESSAGES: tuple(kind for kind in EventKind if kind.value.startswith(("message_", "address_"))),
 }
 _FILTERS = {kind: each for each, kinds in _KINDS.items() for kind in kinds}
 

@@ -20,6 +20,9 @@ from webapp.services.invoices.printing import print_invoice
 from webapp.services.messages.printing import print_letters
 from webapp.services.messages.rendering import to_plain_text
 
+READABLE = 0o644
+"""The mode of the files: without one, nobody may open what was unpacked."""
+
 
 def file_name(case: DunningCase) -> str:
     """What the ZIP is called when it is downloaded."""
@@ -28,12 +31,13 @@ def file_name(case: DunningCase) -> str:
 
 def build(case: DunningCase, *, at: datetime) -> bytes:
     """The ZIP of a case. Raises PrintingUnavailableError where no PDF can be made."""
-    claims, messages = listing.list_claims(case.id), listing.list_messages(case.id)
+    claims, messages = listing.list_claims(case.id), listing.list_messages(case.id, with_words=True)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in _parts(case, claims, messages, at=at):
             entry = zipfile.ZipInfo(name, at.astimezone(PARIS).timetuple()[:6])
             entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = READABLE << 16
             archive.writestr(entry, part)
     return content.getvalue()
 

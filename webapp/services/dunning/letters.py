@@ -1,7 +1,11 @@
-"""Letters of dunning: those that wait to be printed, and that they were posted."""
+"""Letters of dunning: those that wait to be printed, and that they were posted.
+
+What a letter says is true on the day on which it is printed: the sum, and until when the client has to pay.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,11 +14,12 @@ from sqlalchemy.orm import joinedload
 
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
-from webapp.models.dunning import LIVING, DunningCase
+from webapp.models.dunning import LIVING, DunningCase, DunningStep
 from webapp.models.identity import User
-from webapp.models.messages import Channel, Message, MessageStatus
-from webapp.services.dunning import cases
-from webapp.services.messages import letters, printing
+from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.services.dunning import cases, days, paying, telling
+from webapp.services.dunning.paying import Claimed
+from webapp.services.messages import deciding, letters, printing
 from webapp.transactions import transaction
 
 MOST_AT_ONCE = 200
@@ -46,9 +51,49 @@ def _waiting() -> Select[Message, DunningCase]:
     )
 
 
-def print_letters(message_ids: Sequence[UUID]) -> bytes:
-    """One PDF of these letters, the longest waiting first. Raises InvalidInputError where none that waits is chosen."""
-    return printing.print_letters([each.message.id for each in _find_chosen(message_ids)])
+def print_letters(message_ids: Sequence[UUID], *, by: User, at: datetime) -> bytes:
+    """One PDF of these letters, the longest waiting first, each with the sum and the last day that are true today.
+
+    Those of the same day are printed as they are. Raises InvalidInputError where none that waits is chosen.
+    """
+    with transaction():
+        _lock_cases(_find_chosen(message_ids))
+        chosen = _find_chosen(message_ids)
+        for each in chosen:
+            if _written_on(each.message) < days.local(at):
+                _rewrite(each, by=by, at=at)
+        ready = [each.message.id for each in chosen if each.message.status is MessageStatus.QUEUED]
+    if not ready:
+        raise InvalidInputError(NONE_WAITS, field="letters")
+    return printing.print_letters(ready)
+
+
+def _lock_cases(chosen: Sequence[WaitingLetter]) -> list[DunningCase]:
+    """Cases are locked before messages, as by whoever settles them."""
+    return [cases.lock_case(case_id) for case_id in sorted({each.case.id for each in chosen})]
+
+
+def _written_on(message: Message) -> date:
+    return days.local(max(message.created_at, message.not_before))
+
+
+def _rewrite(waiting: WaitingLetter, *, by: User, at: datetime) -> None:
+    """What its step claimed, as far as it is still unpaid; what no step wrote (a plan) stays as it is."""
+    message, case = waiting
+    record = db.session.scalar(select(DunningStep).where(DunningStep.message_id == message.id))
+    if record is None:
+        return
+    is_notice = message.kind is MessageKind.FORMAL_NOTICE
+    claims = [
+        (each.charge, each.claim.amount)
+        for each in cases.list_held([case.id])[case.id]
+        if each.claim.round == record.round and (each.claim.is_noticed or not is_notice)
+    ]
+    if claims:
+        record.amount = sum((amount for _, amount in claims), Decimal("0.00"))
+        told = telling.Telling(case, message.kind, str(record.id), claims, Channel.LETTER)
+        links = paying.find_links([Claimed(case, claims, asks_means=False)], at=at)
+        deciding.rewrite_letter(message.id, telling.draft_of(told, links, at=at), at=at, by=by)
 
 
 def mark_posted(message_ids: Sequence[UUID], *, registered: Mapping[UUID, str], by: User, at: datetime) -> int:
@@ -59,9 +104,9 @@ def mark_posted(message_ids: Sequence[UUID], *, registered: Mapping[UUID, str], 
     """
     chosen = _find_chosen(message_ids)
     with transaction():
-        # Cases are locked before messages, as by whoever settles them.
-        locked = [cases.lock_case(case_id) for case_id in sorted({each.case.id for each in chosen})]
-        posted = letters.mark_posted([each.message.id for each in chosen], registered=registered, at=at, by=by)
+        locked = _lock_cases(chosen)
+        ids = [each.message.id for each in chosen]
+        posted = letters.mark_posted(ids, registered=registered, of_cases=True, at=at, by=by)
         for case in locked:
             if case.status in LIVING:
                 cases.restate(case, at=at)

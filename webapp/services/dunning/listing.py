@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, undefer
 
 from webapp import tenancy
 from webapp.errors import NotFoundError
@@ -259,9 +259,11 @@ def list_claims(case_id: UUID) -> Sequence[DunningClaim]:
     return db.session.scalars(statement).all()
 
 
-def list_messages(case_id: UUID) -> Sequence[Message]:
-    """What was written about a case, the first first."""
+def list_messages(case_id: UUID, *, with_words: bool = False) -> Sequence[Message]:
+    """What was written about a case, the first first; ``with_words`` where they are read, with the address."""
     statement = select(Message).where(Message.subject_id == case_id)
+    if with_words:
+        statement = statement.options(undefer(Message.content), undefer(Message.to))
     return db.session.scalars(statement.order_by(Message.id)).all()
 
 

@@ -57,11 +57,12 @@ class StepFields:
     in_working_days: bool = False
     minimum_amount: Decimal = Decimal(0)
     title: str = ""
+    asks_means: bool = False
 
 
 DEFAULT_STEPS = (
-    StepFields(3, StepAction.EMAIL, REMINDER),
-    StepFields(7, StepAction.SMS, SMS),
+    StepFields(3, StepAction.EMAIL, REMINDER, asks_means=True),
+    StepFields(7, StepAction.SMS, SMS, asks_means=True),
     StepFields(10, StepAction.LETTER, FORMAL_NOTICE),
     StepFields(40, StepAction.SUSPEND, "suspension_notice"),
     StepFields(50, StepAction.TERMINATE, "termination_notice"),
@@ -103,6 +104,7 @@ def _add_steps(sequence_id: UUID, steps: Iterable[StepFields]) -> None:
             message_kind=step.message_kind,
             minimum_amount=step.minimum_amount,
             title=step.title,
+            asks_means=step.asks_means,
         )
         for position, step in enumerate(steps)
     )
@@ -333,7 +335,9 @@ def _checked_step(step: StepFields, field: str) -> StepFields:
     if step.action is StepAction.TASK and not title:
         raise InvalidInputError("Dites ce qu’il y a à faire.", field=field)
     kind = step.message_kind or (kinds[0] if kinds else None)
-    return StepFields(step.day, step.action, kind, step.in_working_days, amount, title)
+    if step.asks_means and kind is None:
+        raise InvalidInputError("Seul un message peut porter le lien de paiement.", field=field)
+    return StepFields(step.day, step.action, kind, step.in_working_days, amount, title, step.asks_means)
 
 
 def _check_taking_away(steps: Sequence[StepFields], *, is_insurance: bool) -> None:

@@ -31,8 +31,9 @@ from webapp.models.dunning import (
 )
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
-from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients import tasks
+from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import cases, days, planning, plans, sequences, suspending, telling
 from webapp.services.dunning.cases import CaseStateError, Held
 from webapp.services.dunning.planning import Progress
@@ -361,6 +362,7 @@ def _perform(works: Sequence[_Work], *, at: datetime, by: User | None) -> None:
             by=by,
             at=at,
         )
+    _make_tasks([work for work in works if work.step.action is StepAction.TASK], at=at)
     db.session.flush()
     written = telling.write([message for _, message in tellings.values()], at=at, by=by.id if by else None)
     for key, (work, _) in tellings.items():
@@ -371,6 +373,20 @@ def _perform(works: Sequence[_Work], *, at: datetime, by: User | None) -> None:
         turn = work.turn
         if turn.case.status is CaseStatus.OPEN:
             _note_next(replace(turn, progress=_after(work, today)), today)
+
+
+def _make_tasks(works: Sequence[_Work], *, at: datetime) -> None:
+    """For the commercials of the clients."""
+    made = [NewTask(work.turn.case.client_id, _task_title(work), days.local(at)) for work in works]
+    tasks.add_for_commercials(made, at=at)
+    db.session.add_all(
+        TimelineEvent(client_id=each.client_id, kind=EventKind.TASK_ADDED, at=at, body=each.title) for each in made
+    )
+
+
+def _task_title(work: _Work) -> str:
+    amount = french.money(work.record.amount, work.turn.case.currency)
+    return TASK_TITLE.format(amount=amount, title=work.step.title)[: tasks.TITLE_LENGTH]
 
 
 def _after(work: _Work, today: date) -> Progress:
@@ -403,14 +419,6 @@ def _write_only(work: _Work, at: datetime) -> bool:
     return True
 
 
-def _make_task(work: _Work, at: datetime) -> bool:
-    case, today = work.turn.case, days.local(at)
-    title = TASK_TITLE.format(amount=french.money(work.record.amount, case.currency), title=work.step.title)
-    db.session.add(Task(id=new_id(), client_id=case.client_id, title=title[:500], due_on=today, created_at=at))
-    db.session.add(TimelineEvent(client_id=case.client_id, kind=EventKind.TASK_ADDED, at=at, body=title[:500]))
-    return True
-
-
 def _suspend(work: _Work, at: datetime) -> bool:
     suspended = suspending.suspend(work.turn.case, _subscriptions(work), at=at)
     if not suspended:
@@ -440,7 +448,7 @@ _ACTIONS = {
     StepAction.EMAIL: _write_only,
     StepAction.SMS: _write_only,
     StepAction.LETTER: _write_only,
-    StepAction.TASK: _make_task,
+    StepAction.TASK: _write_only,
     StepAction.SUSPEND: _suspend,
     StepAction.TERMINATE: _terminate,
     StepAction.HANDOVER: _hand_over,

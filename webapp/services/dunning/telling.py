@@ -14,8 +14,8 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.dunning import DunningCase, DunningInstalment, DunningSequenceStep, DunningStep
 from webapp.models.messages import HAS_LEFT, Channel, Message, MessageKind, MessageStatus
-from webapp.services.dunning import days
-from webapp.services.means_requests.listing import load_payment_links
+from webapp.services.dunning import days, paying
+from webapp.services.dunning.paying import Claimed, Links
 from webapp.services.messages import deciding, writing
 from webapp.services.messages.writing import Draft
 
@@ -68,6 +68,7 @@ class Telling:
     occasion: str
     claims: Sequence[tuple[Charge, Decimal]]
     channel: Channel | None = None
+    asks_means: bool = False
 
     @property
     def key(self) -> str:
@@ -81,7 +82,8 @@ def of_step(
     """What the step writes; None where it writes nothing. Its record stands for it: there is one a round."""
     if step.message_kind is None:
         return None
-    return Telling(case, step.message_kind, str(record.id), claims, CHANNELS.get(step.action.value))
+    channel = CHANNELS.get(step.action.value)
+    return Telling(case, step.message_kind, str(record.id), claims, channel, step.asks_means)
 
 
 def write(tellings: Sequence[Telling], *, at: datetime, by: UUID | None = None) -> dict[str, UUID]:
@@ -91,14 +93,15 @@ def write(tellings: Sequence[Telling], *, at: datetime, by: UUID | None = None) 
     """
     if not tellings:
         return {}
-    links = load_payment_links({charge.id for telling in tellings for charge, _ in telling.claims}, at=at)
-    writing.write_many([_draft(telling, links, at=at) for telling in tellings], at=at, by=by)
+    links = paying.find_links([Claimed(each.case, each.claims, each.asks_means) for each in tellings], at=at)
+    writing.write_many([draft_of(telling, links, at=at) for telling in tellings], at=at, by=by)
     keys = [telling.key for telling in tellings]
     rows = db.session.execute(select(Message.dedupe_key, Message.id).where(Message.dedupe_key.in_(keys)))
     return {row.dedupe_key: row.id for row in rows}
 
 
-def _draft(telling: Telling, links: Mapping[UUID, str], *, at: datetime) -> Draft:
+def draft_of(telling: Telling, links: Links, *, at: datetime) -> Draft:
+    """The message as it is written on the day of ``at``, from which the client has TIME_TO_PAY."""
     return Draft(
         kind=MessageKind(telling.kind),
         client_id=telling.case.client_id,
@@ -111,18 +114,20 @@ def _draft(telling: Telling, links: Mapping[UUID, str], *, at: datetime) -> Draf
 
 
 def variables_of(
-    case: DunningCase, claims: Sequence[tuple[Charge, Decimal]], links: Mapping[UUID, str], *, until: date
+    case: DunningCase, claims: Sequence[tuple[Charge, Decimal]], links: Links, *, until: date
 ) -> dict[str, Any]:
     """What a message may say: the sum, what it is made of, until when to pay, where what is unpaid longest may be paid
-    on a page, the number of the case.
+    on a page, or else another means be given, the number of the case.
     """
+    payment_link = next((links.payment[charge.id] for charge, _ in claims if charge.id in links.payment), "")
     return {
         "montant_du": sum((amount for _, amount in claims), Decimal("0.00")),
         "impayes": [
             {"libelle": label_of(charge), "echeance": charge.due_on, "montant": amount} for charge, amount in claims
         ],
         "date_limite": until,
-        "lien_paiement": next((links[charge.id] for charge, _ in claims if charge.id in links), ""),
+        "lien_paiement": payment_link,
+        "lien_moyen": "" if payment_link else links.means.get(case.id, ""),
         "numero_dossier": case.code,
     }
 
@@ -137,7 +142,7 @@ def write_plan(
 ) -> None:
     """Confirm a plan to the client: what it replaces, and each instalment with its day."""
     plan = instalments[0].plan
-    variables = variables_of(case, claims, {}, until=instalments[-1].due_on)
+    variables = variables_of(case, claims, Links({}, {}), until=instalments[-1].due_on)
     variables["impayes"] = [
         {"libelle": f"Échéance n° {each.position + 1}", "echeance": each.due_on, "montant": each.amount}
         for each in sorted(instalments, key=lambda each: (each.position, each.id))

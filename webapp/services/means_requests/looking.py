@@ -23,7 +23,7 @@ from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.means_requests import HostedPage, HostedPageStatus, MeansRequest, MeansRequestStatus
 from webapp.models.providers import SavedPaymentMethod
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import calling, on_page, recording
 from webapp.services.providers.accounts import provider_of
@@ -49,7 +49,7 @@ NOT_ENDED = "Le client vient de répondre, et sa banque n’a pas encore confirm
 REJECTED = "Le prestataire refuse d’ouvrir sa page\u202f: {reason}"
 NOT_SAVED = "Le prestataire n’a pas gardé le moyen de paiement."
 _REASONS = {
-    MeansRequestStatus.EXPIRED: "Le client n’a pas répondu dans les 14 jours.",
+    MeansRequestStatus.EXPIRED: "Le client n’a pas répondu à temps.",
     MeansRequestStatus.CANCELED: "La demande a été annulée.",
 }
 
@@ -218,6 +218,8 @@ def _complete(request: MeansRequest, page: HostedPage, outcome: PageOutcome, *, 
         # It may have gone to another company since, which has no part in what this one's provider keeps.
         if not subscription.status.is_final and subscription.company_id == request.account.company_id:
             editing.pay_by_saved(subscription, saved, by=None, at=at)
+    if request.replaces_id is not None:
+        _replace(request.replaces_id, saved, request, at=at)
     words = {"means_request": [None, request.code], "payment_method": [None, saved.label]}
     tell(request, EventKind.MEANS_SAVED, words, by=None, at=at)
 
@@ -237,6 +239,22 @@ def _make_default(request: MeansRequest, saved: SavedPaymentMethod, *, at: datet
     if means.find_default(request.client_id, company_id).method is None:
         fields = PaymentFields(method=saved.method, saved_method_id=saved.id)
         defaults.set_default(request.client_id, company_id, fields, by=None, at=at)
+
+
+def _replace(old_id: UUID, saved: SavedPaymentMethod, request: MeansRequest, *, at: datetime) -> None:
+    """The new card pays all that the old one paid: as the default of the client, and where it was named."""
+    company_id = request.account.company_id
+    default = defaults.find_default_means(request.client_id, company_id).saved
+    if default is not None and default.id == old_id:
+        fields = PaymentFields(method=saved.method, saved_method_id=saved.id)
+        defaults.set_default(request.client_id, company_id, fields, by=None, at=at)
+    named = select(Subscription).where(
+        Subscription.client_id == request.client_id,
+        Subscription.saved_method_id == old_id,
+        Subscription.status.not_in((SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED)),
+    )
+    for subscription in db.session.scalars(named.order_by(Subscription.id).execution_options(populate_existing=True)):
+        editing.pay_by_saved(subscription, saved, by=None, at=at)
 
 
 def save_method(client_id: UUID, account_id: UUID, method: ProviderMethod, *, at: datetime) -> SavedPaymentMethod:

@@ -99,7 +99,9 @@ def _draft(client_id: UUID, written: WrittenMessage, *, occasion: str, by: User 
         channel=written.channel,
         text=written.text,
         reply_to=by.email if by and is_email else None,
-        attachments=tuple(Attachment("document", each) for each in written.document_ids) if is_email else (),
+        attachments=tuple(Attachment("document", each) for each in dict.fromkeys(written.document_ids))
+        if is_email
+        else (),
     )
 
 

@@ -19,7 +19,7 @@ from webapp.gateways.messaging import LONGEST_SEND
 from webapp.models.messages import HeldReason, Message, MessageKind, MessageSender, MessageStatus
 from webapp.services import public_holidays
 from webapp.services.consents import listing as consents
-from webapp.services.messages import suppressing
+from webapp.services.messages import suppressing, telling
 from webapp.services.messages.kinds import KINDS
 from webapp.transactions import transaction
 
@@ -84,6 +84,7 @@ def claim(sender_id: UUID, *, at: datetime) -> Lot | None:
         room = min(LOT, _room(sender, at), 1 if sender.error_at else LOT)
         messages = _lock_due(sender, room, at) if room > 0 else []
         sent = _set_aside(messages, at=at)
+        telling.tell([message.id for message in messages if message.status is MessageStatus.HELD], at=at)
         lot = Lot(sender=sender, claims=[_claim(message) for message in sent], lease_until=at + LEASE)
         for message in sent:
             message.lease_until = lot.lease_until

@@ -23,8 +23,10 @@ FILES_LIMIT = 10 * 1024 * 1024
 """Bytes of all the files of an e-mail: what mail servers take as a rule, once the files are written in letters."""
 TOO_BIG = "Les pièces jointes dépassent 10\u202fMo."
 
+Outgoing = OutgoingEmail | OutgoingSms | Refused
 
-def compose(claim: Claim, sender: MessageSender, frame: Frame) -> OutgoingEmail | OutgoingSms | Refused:
+
+def compose(claim: Claim, sender: MessageSender, frame: Frame) -> Outgoing:
     """The message as it leaves; Refused where one of its files is gone, too big, or cannot be made now."""
     if sender.channel is Channel.SMS:
         return OutgoingSms(str(claim.message_id), sender.from_name, claim.to, claim.content["body"])

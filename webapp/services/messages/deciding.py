@@ -1,17 +1,16 @@
 """What people decide about messages that do not go on by themselves."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import undefer
 
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.messages import (
+    Channel,
     HeldReason,
     Message,
     MessageEvent,
@@ -19,7 +18,8 @@ from webapp.models.messages import (
     MessageKind,
     MessageStatus,
 )
-from webapp.services.messages import drafts, preparing
+from webapp.services.messages import preparing, retaking, telling
+from webapp.services.messages.drafts import Draft
 from webapp.services.messages.writing import ring
 from webapp.transactions import transaction
 
@@ -27,6 +27,8 @@ AT_ONCE = 500
 """How many held messages one click takes up again."""
 CANCELED = "Annulé"
 RELEASED = "Repris"
+REPLACED = "Remplacé par un autre, qui dit ce qui vaut maintenant"
+REWRITTEN = "Réécrite pour être imprimée"
 CONSIDERED_SENT = "Considéré comme envoyé"
 SENT_AGAIN = "Envoyé de nouveau"
 
@@ -62,7 +64,7 @@ def withdraw(subject_id: UUID, kinds: Collection[MessageKind], *, at: datetime) 
     )
     canceled = set()
     with transaction():
-        for message in _lock_all(about.order_by(Message.id).with_for_update()):
+        for message in retaking.load(about.order_by(Message.id).with_for_update()):
             if message.status in _WAITING:
                 _move(message, MessageStatus.CANCELED, "")
                 _tell(message, CANCELED, by=None, at=at)
@@ -84,6 +86,7 @@ def consider_sent(message_id: UUID, *, at: datetime, by: User | None) -> Message
         _move(message, MessageStatus.SENT, "")
         message.sent_at, message.error = message.called_at or at, None
         _tell(message, CONSIDERED_SENT, by=by, at=at)
+        telling.tell([message.id], at=at, by=by.id if by else None)
         return message
 
 
@@ -97,10 +100,45 @@ def send_again(message_id: UUID, *, at: datetime, by: User | None) -> Message:
         if not message.status.awaits_person:
             raise MessageStateError("Ce message n’attend pas de décision.")
         text = RELEASED if message.status is MessageStatus.HELD else SENT_AGAIN
-        _prepare_again([message], at=at)
+        refused = message.status is not MessageStatus.HELD
+        retaking.prepare_again([message], at=at)
+        if refused and message.held_reason:
+            raise MessageStateError(f"{message.held_reason.label} Corrigez, puis réessayez.")
         _tell(message, text, by=by, at=at)
         ring()
         return message
+
+
+def rewrite_letter(message_id: UUID, draft: Draft, *, at: datetime, by: User | None) -> Message:
+    """Have a letter that was not posted say what is true now; held where something is missing by now.
+
+    Raises NotFoundError; MessageStateError for what is no letter, or does not wait for the post.
+    """
+    with transaction():
+        letter = _lock(message_id)
+        if letter.channel is not Channel.LETTER or letter.status is not MessageStatus.QUEUED:
+            raise MessageStateError("Cette lettre n’attend plus d’être postée.")
+        [row] = preparing.prepare([draft], ids=[letter.id], at=at)
+        retaking.replace(letter, row)
+        _tell(letter, REWRITTEN, by=by, at=at)
+        telling.tell([letter.id] if letter.held_reason else [], at=at, by=by.id if by else None)
+    return letter
+
+
+def replace_outdated(subject_ids: Collection[UUID], kind: MessageKind, *, at: datetime) -> int:
+    """Messages of the kind about these subjects came too late, and others are written in their place: cancel them."""
+    outdated = select(Message).where(
+        Message.kind == kind,
+        Message.subject_id.in_(subject_ids),
+        Message.status == MessageStatus.HELD,
+        Message.held_reason == HeldReason.TOO_LATE,
+    )
+    with transaction():
+        messages = retaking.load(outdated.order_by(Message.id).with_for_update())
+        for message in messages:
+            _move(message, MessageStatus.CANCELED, "")
+            _tell(message, REPLACED, by=None, at=at)
+    return len(messages)
 
 
 def release_held(
@@ -113,8 +151,8 @@ def release_held(
     if company_id is not None:
         held = held.where(Message.company_id == company_id)
     with transaction():
-        messages = _lock_all(held.order_by(Message.id).limit(AT_ONCE).with_for_update(skip_locked=True))
-        _prepare_again(messages, at=at)
+        messages = retaking.load(held.order_by(Message.id).limit(AT_ONCE).with_for_update(skip_locked=True))
+        retaking.prepare_again(messages, at=at)
         released = [message for message in messages if message.status is MessageStatus.QUEUED]
         for message in released:
             _tell(message, RELEASED, by=by, at=at)
@@ -124,39 +162,16 @@ def release_held(
 
 
 def _lock(message_id: UUID) -> Message:
-    found = _lock_all(select(Message).where(Message.id == message_id).with_for_update())
+    found = retaking.load(select(Message).where(Message.id == message_id).with_for_update())
     if not found:
         raise NotFoundError("Ce message n’existe pas ou plus.")
     return found[0]
-
-
-def _lock_all(statement: Any) -> Sequence[Message]:
-    messages: Sequence[Message] = db.session.scalars(
-        statement.options(undefer(Message.content), undefer(Message.to)).execution_options(populate_existing=True)
-    ).all()
-    return messages
 
 
 def _move(message: Message, status: MessageStatus, refusal: str) -> None:
     if not message.can_become(status):
         raise MessageStateError(refusal)
     message.status, message.held_reason, message.resend_until = status, None, None
-
-
-def _prepare_again(messages: Sequence[Message], *, at: datetime) -> None:
-    """Address each as if it were written now; words that had been filled in stay as they are."""
-    sources = [drafts.restore(message) for message in messages]
-    rows = preparing.prepare(sources, ids=[message.id for message in messages], at=at)
-    for message, draft, row in zip(messages, sources, rows, strict=True):
-        if message.status is not MessageStatus.HELD and row["held_reason"]:
-            raise MessageStateError(f"{row['held_reason'].label} Corrigez, puis réessayez.")
-        for column in _REPLACED if draft.words is None else _REPLACED - {"template_id"}:
-            setattr(message, column, row[column])
-        message.resend_until, message.attempts = None, 0
-        message.fence += 1
-
-
-_REPLACED = frozenset("channel template_id sender_id status held_reason to to_index content not_before error".split())
 
 
 def _tell(message: Message, text: str, *, by: User | None, at: datetime) -> None:

@@ -20,10 +20,8 @@ from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.gateways import messaging
 from webapp.gateways.messaging import LONGEST_SEND, ProviderEvent
-from webapp.gateways.messaging.wording import words
-from webapp.models.base import linked, new_id
-from webapp.models.clients import Client
-from webapp.models.commercials import Commercial
+from webapp.gateways.wording import words
+from webapp.models.base import new_id
 from webapp.models.consents import ConsentChannel, ConsentPurpose
 from webapp.models.messages import (
     Channel,
@@ -35,10 +33,11 @@ from webapp.models.messages import (
     SuppressionReason,
     address_purpose,
 )
-from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients import tasks
+from webapp.services.clients.tasks import NewTask
 from webapp.services.consents.recording import ConsentFields, record
-from webapp.services.messages import suppressing
+from webapp.services.messages import suppressing, telling
 from webapp.services.messages.kinds import KINDS
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -108,8 +107,11 @@ def hear_events(company_id: UUID, events: Sequence[ProviderEvent], *, at: dateti
     messages = _lock(set(named.values()))
     told = [_Told(event, messages[named[number]]) for number, event in enumerate(events) if number in named]
     fresh = _keep(told)
+    before = {message.id: message.status for message in messages.values()}
     for each in fresh:
         _move(each, at=at, is_final=is_final)
+    news = [each for each in messages.values() if telling.is_news(before[each.id], each.status)]
+    telling.tell([message.id for message in news], at=at)
     _suppress(fresh, at=at)
     _unsubscribe(fresh, at=at)
     _tell_answers(fresh, at=at)
@@ -277,16 +279,16 @@ def _tell_answers(fresh: Iterable[_Told], *, at: datetime) -> None:
     clients = {message.client_id for _, message in answers if message.client_id}
     if not clients:
         return
-    owners = db.session.execute(
-        select(Client.id, Commercial.user_id)
-        .outerjoin(Commercial, linked(Commercial, Client.commercial_id))
-        .where(Client.id.in_(clients))
-    )
-    for client_id, user_id in owners:
-        today = at.astimezone(clock.PARIS).date()
-        db.session.add(Task(client_id=client_id, title=ANSWERED, due_on=today, user_id=user_id, created_at=at))
-        db.session.add_all(
-            TimelineEvent(client_id=client_id, kind=EventKind.MESSAGE_ANSWERED, at=min(event.at, at), body=event.text)
-            for event, message in answers
-            if message.client_id == client_id
+    today = at.astimezone(clock.PARIS).date()
+    tasks.add_for_commercials([NewTask(client_id, ANSWERED, today) for client_id in sorted(clients)], at=at)
+    db.session.add_all(
+        TimelineEvent(
+            client_id=message.client_id,
+            message_id=message.id,
+            kind=EventKind.MESSAGE_ANSWERED,
+            at=min(event.at, at),
+            body=event.text,
         )
+        for event, message in answers
+        if message.client_id
+    )

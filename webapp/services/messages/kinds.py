@@ -119,6 +119,11 @@ _DUNNING = (
     ),
     _date("date_limite", "À payer avant le", "12 décembre 2026"),
     _PAYMENT_LINK,
+    _text(
+        "lien_moyen",
+        "Lien pour donner un autre moyen de paiement, si l’étape le demande",
+        "https://crm.example/moyen-de-paiement/…",
+    ),
     _text("numero_dossier", "Numéro du dossier", "I-31"),
 )
 
@@ -346,3 +351,5 @@ _ALL = (
 )
 
 KINDS: dict[MessageKind, Kind] = {kind.code: kind for kind in _ALL}
+OF_CASES = frozenset(kind.code for kind in _ALL if kind.group == "Relances")
+"""What dunning writes about its cases: its letters are printed and posted there, where the cases follow."""

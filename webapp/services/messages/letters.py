@@ -11,6 +11,8 @@ from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.messages import Channel, Message, MessageEvent, MessageEventKind, MessageStatus
 from webapp.services.contact import clean_text
+from webapp.services.messages import telling
+from webapp.services.messages.kinds import OF_CASES
 from webapp.transactions import transaction
 
 POSTED = "Imprimé et posté"
@@ -18,17 +20,28 @@ REGISTERED_LENGTH = 30
 
 
 def mark_posted(
-    message_ids: Sequence[UUID], *, registered: Mapping[UUID, str] | None = None, at: datetime, by: User | None
+    message_ids: Sequence[UUID],
+    *,
+    registered: Mapping[UUID, str] | None = None,
+    of_cases: bool = False,
+    at: datetime,
+    by: User | None,
 ) -> int:
     """These letters were put into the post, ``registered`` with their numbers; returns how many were not before.
 
-    What was posted already, was cancelled, or is no letter, stays as it is. Raises InvalidInputError for a number that
+    What was posted already, was cancelled, or is no letter, stays as it is; so do letters of dunning, but for dunning
+    itself (``of_cases``), whose cases follow. Raises InvalidInputError for a number that
     is none, naming the field ``registered_<id>``.
     """
     numbers = {each: _checked(each, number) for each, number in (registered or {}).items() if number.strip()}
     waiting = (
         select(Message)
-        .where(Message.id.in_(message_ids), Message.channel == Channel.LETTER, Message.status == MessageStatus.QUEUED)
+        .where(
+            Message.id.in_(message_ids),
+            Message.channel == Channel.LETTER,
+            Message.status == MessageStatus.QUEUED,
+            Message.kind.in_(OF_CASES) if of_cases else Message.kind.not_in(OF_CASES),
+        )
         .order_by(Message.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -46,6 +59,7 @@ def mark_posted(
                     user_id=by.id if by else None,
                 )
             )
+        telling.tell([letter.id for letter in letters], at=at, by=by.id if by else None)
     return len(letters)
 
 

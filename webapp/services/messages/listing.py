@@ -24,6 +24,7 @@ from webapp.models.messages import (
     MessageStatus,
 )
 from webapp.services.clients.search import find_terms
+from webapp.services.messages.kinds import OF_CASES
 
 PAGE_SIZE = 50
 LETTERS_SHOWN = 200
@@ -152,13 +153,17 @@ def list_events(message_id: UUID) -> Sequence[tuple[MessageEvent, User | None]]:
 
 
 def list_letters(*, kind: MessageKind | None = None, size: int = LETTERS_SHOWN) -> Sequence[Message]:
-    """The letters that wait to be printed and posted, the longest waiting first."""
-    statement = _letters(kind).options(joinedload(Message.client), joinedload(Message.company))
+    """The letters that wait to be printed and posted, but for those of dunning; the longest waiting first."""
+    statement = (
+        _letters(kind)
+        .where(Message.kind.not_in(OF_CASES))
+        .options(joinedload(Message.client), joinedload(Message.company))
+    )
     return db.session.scalars(statement.order_by(Message.id).limit(size)).all()
 
 
 def count_letters() -> dict[MessageKind, int]:
-    """How many letters wait to be printed, by kind."""
+    """How many letters wait to be printed, by kind, those of dunning among them."""
     statement = select(Message.kind, func.count().label("number")).where(*_waits_for_post()).group_by(Message.kind)
     return {row.kind: row.number for row in db.session.execute(statement)}
 

@@ -229,12 +229,13 @@ def _row(
     organisation_id = tenancy.current_organisation_id()
     template = None if draft.text or draft.words else texts.get((draft.kind, way.channel, draft.company_id))
     text, error = _filled(draft, way, context, draft.text or (template.text if template else None))
-    is_late = draft.expires_at is not None and draft.expires_at <= at
-    held = HeldReason.WRONG_TEXT if error else HeldReason.TOO_LATE if is_late else way.held
+    is_letter = way.channel is Channel.LETTER  # which says what is true on the day on which it is printed
+    is_late = not is_letter and draft.expires_at is not None and draft.expires_at <= at
+    held = HeldReason.WRONG_TEXT if error else way.held or (HeldReason.TOO_LATE if is_late else None)
     content: dict[str, Any] = {"subject": text.subject, "body": text.body}
     if draft.reply_to:
         content["reply_to"] = draft.reply_to
-    if held and not draft.words:  # what it takes to fill it in again
+    if (held or is_letter) and not draft.words:  # what it takes to fill it in again
         content["draft"] = pack(draft)
     return {
         "organisation_id": organisation_id,

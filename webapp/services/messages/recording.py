@@ -21,7 +21,7 @@ from webapp.models.messages import (
     MessageStatus,
     SuppressionReason,
 )
-from webapp.services.messages import suppressing
+from webapp.services.messages import suppressing, telling
 from webapp.services.messages.claiming import Claim
 from webapp.services.messages.kinds import KINDS
 from webapp.tenancy import current_organisation_id
@@ -74,10 +74,14 @@ _NOTE = text(
              not_before = coalesce(:not_before, not_before)
        WHERE organisation_id = :organisation_id AND id = :finished_id AND fence = :finished_fence
          AND status = 'sending'
-      RETURNING id
+      RETURNING id, client_id
     ), told AS (
       INSERT INTO message_events (organisation_id, id, message_id, at, kind, text)
       SELECT :organisation_id, :event_id, id, :at, :event, :text FROM moved
+    ), told_client AS (
+      INSERT INTO timeline_events (organisation_id, id, client_id, message_id, kind, at, changes, body)
+      SELECT :organisation_id, :news_id, client_id, id, :news, :at, '{}', :error FROM moved
+       WHERE client_id IS NOT NULL AND :news IS NOT NULL
     ), begun AS (
       UPDATE messages SET called_at = :at, attempts = attempts + 1
        WHERE organisation_id = :organisation_id AND id = :begun_id AND fence = :begun_fence AND status = 'sending'
@@ -86,10 +90,10 @@ _NOTE = text(
     SELECT EXISTS (SELECT FROM moved), EXISTS (SELECT FROM begun)
     """
 ).bindparams(
-    *(bindparam(name, type_=Uuid()) for name in ("organisation_id", "event_id", "finished_id", "begun_id")),
+    *(bindparam(name, type_=Uuid()) for name in ("organisation_id", "event_id", "news_id", "finished_id", "begun_id")),
     *(bindparam(name, type_=DateTime(timezone=True)) for name in ("at", "sent_at", "resend_until", "not_before")),
     *(bindparam(name, type_=Integer()) for name in ("finished_fence", "begun_fence")),
-    *(bindparam(name, type_=String()) for name in ("status", "error", "provider_id", "event", "text")),
+    *(bindparam(name, type_=String()) for name in ("status", "error", "provider_id", "event", "text", "news")),
 )
 
 
@@ -108,6 +112,8 @@ def note(
         | {
             "organisation_id": current_organisation_id(),
             "event_id": new_id(),
+            "news_id": new_id(),
+            "news": telling.KINDS.get(change.status),
             "at": at,
             "finished_id": finished.claim.message_id if finished else None,
             "finished_fence": finished.claim.fence if finished else None,

@@ -5,18 +5,19 @@ one message at most of which nobody knows whether it left.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from webapp import clock, queue, tenancy
 from webapp.gateways import messaging
-from webapp.gateways.messaging import LONGEST_SEND, Outcome, Refused
+from webapp.gateways.messaging import LONGEST_SEND, Outcome, OutgoingSms, Refused
 from webapp.models.messages import Channel, MessageSender, MessageStatus
 from webapp.services.messages import claiming, composing, frames, recording
 from webapp.services.messages.claiming import Claim, Lot
+from webapp.services.messages.composing import Outgoing
 from webapp.services.messages.frames import Frame
 from webapp.services.messages.recording import Finished
 from webapp.services.messages.writing import JOB, ring
@@ -48,7 +49,7 @@ def _send_of(sender_id: UUID, end: datetime) -> Counter[MessageStatus]:
     with _connect(lot.sender) as connection:
         while lot is not None:
             frame = frames.load_frames({lot.sender.company_id})[lot.sender.company_id]
-            is_stopped = _Sending(lot, frame, connection.send, statuses).run()
+            is_stopped = _Sending(lot, frame, connection, statuses).run()
             if is_stopped or clock.now() >= end:
                 break
             lot = claiming.claim(sender_id, at=clock.now())
@@ -63,19 +64,19 @@ def _connect(sender: MessageSender) -> AbstractContextManager[Any]:
 class _Sending:
     """The sending of one lot."""
 
-    def __init__(
-        self, lot: Lot, frame: Frame, hand_over: Callable[[Any], Outcome], statuses: Counter[MessageStatus]
-    ) -> None:
-        self._lot, self._frame, self._hand_over, self._statuses = lot, frame, hand_over, statuses
+    def __init__(self, lot: Lot, frame: Frame, connection: Any, statuses: Counter[MessageStatus]) -> None:
+        self._lot, self._frame, self._connection, self._statuses = lot, frame, connection, statuses
         self._finished: Finished | None = None
+        self._ahead: dict[UUID, Outgoing] = {}
 
     def run(self) -> bool:
         """Send the lot; whether its sender has to rest."""
-        for number, claim in enumerate(self._lot.claims):
+        claims = self._lot.claims
+        for number, claim in enumerate(claims):
             if self._is_stopped or clock.now() + LONGEST_SEND > self._lot.lease_until:
-                self._end(self._lot.claims[number:])
+                self._end(claims[number:])
                 return self._is_stopped
-            self._send(claim)
+            self._send(claim, claims[number + 1 : number + 2])
         self._end([])
         return self._is_stopped
 
@@ -83,12 +84,34 @@ class _Sending:
     def _is_stopped(self) -> bool:
         return self._finished is not None and self._finished.stops_sender
 
-    def _send(self, claim: Claim) -> None:
-        outgoing = composing.compose(claim, self._lot.sender, self._frame)
+    def _send(self, claim: Claim, following: list[Claim]) -> None:
+        outgoing = self._ahead.pop(claim.message_id, None) or self._compose(claim)
         at = clock.now()
         if self._begin(claim, at):
-            outcome = outgoing if isinstance(outgoing, Refused) else self._hand_over(outgoing)
-            self._finished = Finished(claim, at, outcome)
+            self._finished = Finished(claim, at, self._hand_over(outgoing, following))
+
+    def _hand_over(self, outgoing: Outgoing, following: list[Claim]) -> Outcome:
+        if isinstance(outgoing, Refused):
+            return outgoing
+        outcome: Outcome
+        if isinstance(outgoing, OutgoingSms):
+            outcome = self._connection.send(outgoing)
+        else:
+            outcome = self._connection.send(outgoing, meanwhile=partial(self._compose_ahead, following))
+        return outcome
+
+    def _compose(self, claim: Claim) -> Outgoing:
+        return composing.compose(claim, self._lot.sender, self._frame)
+
+    def _compose_ahead(self, following: list[Claim]) -> None:
+        """Compose the next e-mail while the server thinks. What cannot be composed says so when its turn comes.
+
+        Files come from the database, which no transaction may hold while we wait.
+        """
+        for claim in following:
+            if not claim.files:
+                with suppress(Exception):
+                    self._ahead[claim.message_id] = self._compose(claim)
 
     def _begin(self, claim: Claim, at: datetime) -> bool:
         """Record the message before, and note that this one is handed over; whether it is still ours."""

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
 from webapp import queue, tenancy
 from webapp.extensions import db
-from webapp.models.messages import HeldReason, Message, MessageSender, MessageStatus
-from webapp.services.messages import recording
+from webapp.models.messages import Channel, HeldReason, Message, MessageSender, MessageStatus
+from webapp.services.messages import recording, retaking, telling
 from webapp.services.messages.writing import JOB
 from webapp.transactions import transaction
 
@@ -32,16 +32,28 @@ def sweep(*, at: datetime) -> int:
         organisations = db.session.scalars(
             select(Message.organisation_id).where(Message.lease_until < at).distinct()
         ).all()
-        outdated = db.session.scalars(
-            select(Message.organisation_id)
-            .where(Message.status == MessageStatus.QUEUED, Message.expires_at <= at)
-            .distinct()
-        ).all()
+        outdated = db.session.scalars(select(Message.organisation_id).where(_is_outdated(at)).distinct()).all()
     swept = 0
     for organisation_id in {*organisations, *outdated}:
         with tenancy.organisation(organisation_id):
             swept += take_over(at=at) + _hold_outdated(at)
     return swept
+
+
+def look_again(*, at: datetime) -> int:
+    """Have what must arrive leave as soon as what kept it is gone; returns how many messages moved on."""
+    held = select(Message.organisation_id).where(
+        Message.status == MessageStatus.HELD,
+        Message.held_reason.in_(retaking.MENDABLE),
+        Message.kind.in_(retaking.MUST_ARRIVE),
+    )
+    with tenancy.across_organisations():
+        organisations = db.session.scalars(held.distinct()).all()
+    moved = 0
+    for organisation_id in organisations:
+        with tenancy.organisation(organisation_id):
+            moved += retaking.look_again(at=at)
+    return moved
 
 
 def take_over(*, at: datetime) -> int:
@@ -70,11 +82,17 @@ def _take_over_batch(at: datetime) -> int:
 
 
 def _hold_outdated(at: datetime) -> int:
-    outdated = update(Message).where(Message.status == MessageStatus.QUEUED, Message.expires_at <= at)
+    outdated = update(Message).where(_is_outdated(at))
     with transaction():
-        held = db.session.execute(
-            outdated.values(status=MessageStatus.HELD, held_reason=HeldReason.TOO_LATE).execution_options(
-                synchronize_session=False
-            )
-        )
-    return int(held.rowcount)  # type: ignore[attr-defined]
+        held = db.session.scalars(
+            outdated.values(status=MessageStatus.HELD, held_reason=HeldReason.TOO_LATE)
+            .returning(Message.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        telling.tell(held, at=at)
+    return len(held)
+
+
+def _is_outdated(at: datetime) -> ColumnElement[bool]:
+    """A letter never is: it says what is true on the day on which it is printed."""
+    return and_(Message.status == MessageStatus.QUEUED, Message.channel != Channel.LETTER, Message.expires_at <= at)

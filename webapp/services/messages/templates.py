@@ -56,6 +56,11 @@ class Versions(NamedTuple):
         """The number of the newest version; 0 where there is none."""
         return self.versions[0].version if self.versions else 0
 
+    @property
+    def newest_text(self) -> Text | None:
+        """What the newest version says; None where there is none, or the text of all is followed."""
+        return text_of(self.versions[0]) if self.versions and not self.versions[0].follows_all else None
+
 
 class DiffLine(NamedTuple):
     """A line of a text as it was (« - »), is (« + »), or both (« = »)."""
@@ -94,7 +99,9 @@ def _find_in_use(wanted: Collection[Place], *, at: datetime) -> dict[Place, Temp
     rows = {(row.kind, row.channel, row.company_id): row for row in db.session.scalars(statement)}
     in_use = {}
     for kind, channel, company_id in wanted:
-        row = rows.get((kind, channel, company_id)) or rows.get((kind, channel, None))
+        row = rows.get((kind, channel, company_id))
+        if row is None or row.follows_all:
+            row = rows.get((kind, channel, None))
         if row is not None:
             in_use[kind, channel, company_id] = TemplateInUse(row.id, text_of(row))
     return in_use
@@ -124,15 +131,21 @@ def text_of(version: MessageTemplate) -> Text:
 
 
 def list_in_use(*, at: datetime) -> dict[tuple[MessageKind, Channel, UUID | None], int]:
-    """The number of the version in use, of every text that was ever written; the others are as they ship."""
+    """The number of the version in use, of every text that was ever written; the others are as they ship.
+
+    A company that follows the text of all again is not there.
+    """
     table = MessageTemplate
     statement = (
-        select(table.kind, table.channel, table.company_id, func.max(table.version))
+        select(table.kind, table.channel, table.company_id, table.version, table.follows_all)
         .where(table.active_from <= at)
-        .group_by(table.kind, table.channel, table.company_id)
+        .ext(distinct_on(table.kind, table.channel, table.company_id))
+        .order_by(table.kind, table.channel, table.company_id, table.version.desc())
     )
     return {
-        (kind, channel, company_id): version for kind, channel, company_id, version in db.session.execute(statement)
+        (row.kind, row.channel, row.company_id): row.version
+        for row in db.session.execute(statement)
+        if not row.follows_all
     }
 
 
@@ -199,14 +212,7 @@ def save(
         _check_company(company_id)
         if company_id is None:
             _store_shipped([(kind, channel)])
-        newest = db.session.scalar(
-            select(MessageTemplate)
-            .where(*_of(kind, channel, company_id))
-            .order_by(MessageTemplate.version.desc())
-            .limit(1)
-        )
-        if (newest.version if newest else 0) != seen_version:
-            raise NewerTextError("Un collègue a enregistré une autre version entre-temps\u202f: relisez-la d’abord.")
+        newest = _find_newest(kind, channel, company_id, seen_version)
         if newest is not None and text_of(newest) == written and newest.active_from <= active_from:
             return None
         version = MessageTemplate(
@@ -223,6 +229,46 @@ def save(
         db.session.add(version)
         db.session.flush()
     return version
+
+
+def follow_all(
+    kind: MessageKind, channel: Channel, company_id: UUID, *, seen_version: int, by: User, at: datetime
+) -> MessageTemplate | None:
+    """Have the company use the text of all again, from now on, as its newest version; None where it does already.
+
+    What it wrote stays, and may be taken up. Raises NewerTextError, NotFoundError.
+    """
+    with transaction():
+        _lock_texts()
+        _check_company(company_id)
+        newest = _find_newest(kind, channel, company_id, seen_version)
+        if newest is None or newest.follows_all:
+            return None
+        version = MessageTemplate(
+            kind=kind,
+            channel=channel,
+            company_id=company_id,
+            version=seen_version + 1,
+            body="",
+            follows_all=True,
+            active_from=at,
+            created_by_id=by.id,
+            created_at=at,
+        )
+        db.session.add(version)
+        db.session.flush()
+    return version
+
+
+def _find_newest(
+    kind: MessageKind, channel: Channel, company_id: UUID | None, seen_version: int
+) -> MessageTemplate | None:
+    """The newest version, under the lock. Raises NewerTextError where it is not the one that was seen."""
+    of_place = select(MessageTemplate).where(*_of(kind, channel, company_id))
+    newest = db.session.scalar(of_place.order_by(MessageTemplate.version.desc()).limit(1))
+    if (newest.version if newest else 0) != seen_version:
+        raise NewerTextError("Un collègue a enregistré une autre version entre-temps\u202f: relisez-la d’abord.")
+    return newest
 
 
 def _check_company(company_id: UUID | None) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.messages import Message, MessageStatus
-from webapp.services.messages import preparing, switches
+from webapp.services.messages import preparing, switches, telling
 from webapp.services.messages.drafts import Attachment, Draft
 from webapp.transactions import transaction
 
@@ -42,7 +42,7 @@ def _in_lots(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
 
 def _write(drafts: Sequence[Draft], *, at: datetime, by: UUID | None) -> list[UUID]:
     with transaction():
-        fresh = _leave_out(drafts)
+        fresh = leave_out(drafts)
         if not fresh:
             return []
         rows = [row | {"written_by_id": by} for row in preparing.prepare(fresh, at=at)]
@@ -51,6 +51,7 @@ def _write(drafts: Sequence[Draft], *, at: datetime, by: UUID | None) -> list[UU
         leaving = [row for row in rows if row["id"] in ids and row["sender_id"] and row["not_before"] <= at]
         if any(row["status"] is MessageStatus.QUEUED for row in leaving):
             ring()
+        telling.tell([row["id"] for row in rows if row["id"] in ids and row["held_reason"]], at=at, by=by)
         return [row["id"] for row in rows if row["id"] in ids]
 
 
@@ -59,7 +60,7 @@ def ring() -> None:
     queue.enqueue_once_after_commit(JOB, tenancy.current_organisation_id(), on="messages")
 
 
-def _leave_out(drafts: Sequence[Draft]) -> list[Draft]:
+def leave_out(drafts: Sequence[Draft]) -> list[Draft]:
     """The drafts but for those that were written before, and those of kinds that their company has switched off."""
     keys = literal([draft.key for draft in drafts], ARRAY(String()))
     known = set(db.session.scalars(select(Message.dedupe_key).where(Message.dedupe_key == any_(keys))))

@@ -30,7 +30,7 @@ def index() -> ResponseReturnValue:
 def print_them() -> ResponseReturnValue:
     """The chosen letters as one PDF."""
     try:
-        content = letters.print_letters(_chosen())
+        content = letters.print_letters(_chosen(), by=current_user(), at=clock.now())
     except InvalidInputError as error:
         return _page(error), error.status
     response = make_response(content)

@@ -121,7 +121,7 @@ def _step(number: int, field: str) -> StepFields:
         raise InvalidInputError("Indiquez un nombre de jours.", field=field)
     typed = request.form.get(f"minimum-{number}", "").strip()
     minimum = french.read_number(typed) if typed else Decimal(0)
-    if minimum is None:
+    if minimum is None or not minimum.is_finite():
         raise InvalidInputError("Indiquez un montant, par exemple 15,00.", field=field)
     return StepFields(
         day=on,
@@ -130,6 +130,7 @@ def _step(number: int, field: str) -> StepFields:
         in_working_days=request.form.get(f"compte-{number}") == "ouvres",
         minimum_amount=minimum,
         title=title,
+        asks_means=f"lien-{number}" in request.form,
     )
 
 
@@ -144,7 +145,8 @@ def _shown(sequence: DunningSequence) -> dict[str, str]:
 
 
 def _shown_step(number: int, step: DunningSequenceStep) -> dict[str, str]:
-    return {
+    shown = {f"lien-{number}": "1"} if step.asks_means else {}
+    return shown | {
         f"jour-{number}": str(step.day),
         f"compte-{number}": "ouvres" if step.in_working_days else "calendaires",
         f"action-{number}": f"{step.action.value}:{step.message_kind or ''}",

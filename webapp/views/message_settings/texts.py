@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
@@ -12,14 +12,13 @@ from webapp import clock
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.models.identity import Role
-from webapp.models.messages import Channel, MessageKind, MessageTemplate
-from webapp.models.organisations import Company
+from webapp.models.messages import Channel
 from webapp.security import current_user, requires
 from webapp.services.messages import rendering, switches, templates, trying
 from webapp.services.messages.by_hand import list_companies
-from webapp.services.messages.kinds import KINDS, Kind, Variable
+from webapp.services.messages.kinds import KINDS, Variable
 from webapp.services.messages.rendering import Text, WrongTextError
-from webapp.services.messages.templates import NewerTextError, Versions
+from webapp.services.messages.templates import NewerTextError
 from webapp.services.messages.texts import channels_of
 from webapp.services.messages.trials import SwitchedOffError
 from webapp.services.messages.trying import Trial
@@ -27,6 +26,7 @@ from webapp.services.search import Hit, search_everywhere
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import IMPOSSIBLE_DAY, has_impossible_day, read, read_day
 from webapp.views.message_settings.looking import email_page
+from webapp.views.message_settings.places import Place, read_kind, read_place, seen_version, tell_saved, versions_of
 
 bp = Blueprint("message_texts", __name__, url_prefix="/reglages/messages")
 
@@ -34,25 +34,6 @@ PACE = "10 per minute"
 """Trials that somebody sends to themselves."""
 
 for_admins = requires(Role.ADMIN)
-
-
-class _Place(NamedTuple):
-    """Which text: of a kind, by a channel, for a company or for all (``company`` None)."""
-
-    kind: Kind
-    channel: Channel
-    company: Company | None
-    companies: list[Company]
-
-    @property
-    def company_id(self) -> UUID | None:
-        """The company's id; None for all."""
-        return self.company.id if self.company else None
-
-    @property
-    def address(self) -> str:
-        """Its page."""
-        return url_for("message_texts.show", word=self.kind.code, canal=self.channel, societe=self.company_id)
 
 
 @bp.get("")
@@ -75,7 +56,7 @@ def index() -> ResponseReturnValue:
 @for_admins
 def switch(word: str) -> ResponseReturnValue:
     """Write a kind for a company (``envoi`` 1), or no more of it (0)."""
-    kind, company_id = _read_kind(word), read(UUID, request.form.get("societe"))
+    kind, company_id = read_kind(word), read(UUID, request.form.get("societe"))
     if company_id is None:
         raise NotFoundError
     if request.form.get("envoi") == "1":
@@ -91,28 +72,28 @@ def switch(word: str) -> ResponseReturnValue:
 @for_admins
 def show(word: str) -> ResponseReturnValue:
     """A text with its versions, and the form of a new one."""
-    return _page(_read_place(word, request.args))
+    return _page(read_place(word, request.args))
 
 
 @bp.post("/textes/<word>")
 @for_admins
 def save(word: str) -> ResponseReturnValue:
     """Save a version; where that is refused, the page with what was written, and the reason."""
-    place = _read_place(word, request.form)
+    place = read_place(word, request.form)
     try:
         saved = templates.save(
             place.kind.code,
             place.channel,
             place.company_id,
             _written(),
-            seen_version=_seen_version(),
+            seen_version=seen_version(),
             active_on=_read_day(),
             by=current_user(),
             at=clock.now(),
         )
     except (InvalidInputError, NewerTextError) as error:
         return _page(place, error), error.status
-    _tell(saved.version if saved else None)
+    tell_saved(saved.version if saved else None)
     return redirect(place.address, 303)
 
 
@@ -120,7 +101,7 @@ def save(word: str) -> ResponseReturnValue:
 @for_admins
 def preview(word: str) -> ResponseReturnValue:
     """What was written as a client would read it; without script, on the whole page."""
-    place = _read_place(word, request.form)
+    place = read_place(word, request.form)
     if not is_fragment_request():
         return _page(place, written=request.form)
     return render_template("message_settings/_preview.html", **_look(place, _written()))
@@ -130,7 +111,7 @@ def preview(word: str) -> ResponseReturnValue:
 @for_admins
 def look(word: str) -> ResponseReturnValue:
     """What was written as an e-mail in its frame, as a page of its own."""
-    place = _read_place(word, request.form)
+    place = read_place(word, request.form)
     try:
         return email_page(trying.to_trial_email(_trial(place, _written(), _find_client())))
     except WrongTextError as error:
@@ -142,7 +123,7 @@ def look(word: str) -> ResponseReturnValue:
 @limiter.limit(PACE, key_func=lambda: f"user:{g.user.id}")
 def send_trial(word: str) -> ResponseReturnValue:
     """Send what was written to oneself; it stays in the form, saved or not."""
-    place = _read_place(word, request.form)
+    place = read_place(word, request.form)
     if place.channel is not Channel.EMAIL:
         raise NotFoundError
     try:
@@ -156,78 +137,8 @@ def send_trial(word: str) -> ResponseReturnValue:
     return _page(place, written=request.form)
 
 
-@bp.get("/textes/<word>/versions/<int(max=99999):version>")
-@for_admins
-def compare(word: str, version: int) -> ResponseReturnValue:
-    """A version beside the one in use, line by line."""
-    place = _read_place(word, request.args)
-    found, versions = _find_version(place, version), _versions(place)
-    in_use = templates.text_of(versions.present or found)
-    return render_template(
-        "message_settings/version.html",
-        place=place,
-        version=found,
-        present=versions.present,
-        lines=templates.diff(templates.text_of(found), in_use),
-        latest=versions.latest,
-    )
-
-
-@bp.post("/textes/<word>/versions/<int(max=99999):version>/reprise")
-@for_admins
-def take_up(word: str, version: int) -> ResponseReturnValue:
-    """Save the text of an older version as a new one."""
-    place = _read_place(word, request.form)
-    text = templates.text_of(_find_version(place, version))
-    try:
-        saved = templates.save(
-            place.kind.code,
-            place.channel,
-            place.company_id,
-            text,
-            seen_version=_seen_version(),
-            by=current_user(),
-            at=clock.now(),
-        )
-    except (InvalidInputError, NewerTextError) as error:
-        toast("error", error.message)
-    else:
-        _tell(saved.version if saved else None)
-    return redirect(place.address, 303)
-
-
-def _tell(version: int | None) -> None:
-    if version is None:
-        toast("info", "Ce texte est déjà le dernier enregistré\u202f: rien n’a changé.")
-    else:
-        toast("success", f"Version {version} enregistrée.")
-
-
-def _read_kind(word: str) -> Kind:
-    code = read(MessageKind, word)
-    if code is None:
-        raise NotFoundError
-    return KINDS[code]
-
-
-def _read_place(word: str, values: Mapping[str, str]) -> _Place:
-    """The text that an address or a form names. Raises NotFoundError."""
-    kind, companies = _read_kind(word), list_companies()
-    channels = channels_of(kind.code)
-    channel = read(Channel, values["canal"]) if values.get("canal") else channels[0]
-    company = next((each for each in companies if str(each.id) == values.get("societe")), None)
-    if channel not in channels or (company is None and values.get("societe")):
-        raise NotFoundError
-    return _Place(kind, channel, company, list(companies))
-
-
 def _written() -> Text:
     return Text(request.form.get("objet", ""), request.form.get("texte", ""))
-
-
-def _seen_version() -> int:
-    seen = read(int, request.form.get("version"))
-    return -1 if seen is None else seen
 
 
 def _read_day() -> date | None:
@@ -237,15 +148,7 @@ def _read_day() -> date | None:
     return read_day(request.form.get("date"))
 
 
-def _find_version(place: _Place, version: int) -> MessageTemplate:
-    return templates.find_version(place.kind.code, place.channel, place.company_id, version)
-
-
-def _versions(place: _Place) -> Versions:
-    return templates.list_versions(place.kind.code, place.channel, place.company_id, at=clock.now())
-
-
-def _trial(place: _Place, text: Text, client: Hit | None) -> Trial:
+def _trial(place: Place, text: Text, client: Hit | None) -> Trial:
     company = place.company or place.companies[0]
     client_id = client.id if client else None
     return Trial(kind=place.kind.code, channel=place.channel, company_id=company.id, client_id=client_id, text=text)
@@ -258,7 +161,7 @@ def _find_client() -> Hit | None:
     return hits[0] if hits else None
 
 
-def _look(place: _Place, text: Text) -> dict[str, Any]:
+def _look(place: Place, text: Text) -> dict[str, Any]:
     """What the preview shows: with the data of a client who was searched for, or examples."""
     client = _find_client()
     shown = {
@@ -286,10 +189,10 @@ def _faulty_line(error: WrongTextError, text: Text) -> str:
     return lines[error.line - 1] if error.line and error.line <= len(lines) else ""
 
 
-def _page(place: _Place, problem: DomainError | None = None, *, written: Mapping[str, str] | None = None) -> str:
+def _page(place: Place, problem: DomainError | None = None, *, written: Mapping[str, str] | None = None) -> str:
     """The text's page; with ``problem`` or ``written``, what was sent stands in the form again."""
-    versions = _versions(place)
-    newest = templates.text_of((versions.versions or _versions(place._replace(company=None)).versions)[0])
+    versions = versions_of(place)
+    newest = versions.newest_text or templates.text_of(versions_of(place._replace(company=None)).versions[0])
     values = request.form if problem else written or {"objet": newest.subject, "texte": newest.body}
     text = Text(values.get("objet", ""), values.get("texte", ""))
     return render_template(

@@ -10,8 +10,9 @@ from webapp.errors import InvalidInputError
 from webapp.models.identity import Role
 from webapp.models.messages import MessageKind
 from webapp.security import current_user, requires
+from webapp.services.bank_files import notices
 from webapp.services.messages import letters, listing, printing
-from webapp.services.messages.kinds import KINDS
+from webapp.services.messages.kinds import KINDS, OF_CASES
 from webapp.views.layout import toast
 from webapp.views.lists import read
 
@@ -29,13 +30,15 @@ def index() -> ResponseReturnValue:
 
 
 def _page(kind: MessageKind | None, problem: InvalidInputError | None = None) -> str:
-    counts = listing.count_letters()
+    waiting = listing.count_letters()
+    counts = {each: number for each, number in waiting.items() if each not in OF_CASES}
     return render_template(
         "messages/letters.html",
         letters=listing.list_letters(kind=kind),
         kind=kind,
         kinds=KINDS,
         counts=counts,
+        of_cases=sum(waiting.values()) - sum(counts.values()),
         total=counts.get(kind, 0) if kind else sum(counts.values()),
         problem=problem,
         written=request.form,
@@ -49,6 +52,7 @@ def print_all() -> ResponseReturnValue:
     chosen = _chosen()
     if not chosen:
         return _nothing_chosen()
+    notices.make_true(chosen, by=current_user(), at=clock.now())
     return Response(
         printing.print_letters(chosen),
         mimetype="application/pdf",

@@ -22,6 +22,12 @@ bp = Blueprint("messages", __name__, url_prefix="/messages")
 for_managers = requires(Role.MANAGER, Role.ADMIN)
 
 
+@bp.app_template_filter("message_name")
+def message_name(kind: MessageKind) -> str:
+    """What people call messages of that kind."""
+    return KINDS[kind].label
+
+
 @bp.get("")
 @for_managers
 @paced

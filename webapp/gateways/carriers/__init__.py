@@ -1,0 +1,1 @@
+"""Gateways to those who carry parcels."""

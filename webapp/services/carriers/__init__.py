@@ -1,0 +1,1 @@
+"""By whom and how the parcels of companies are carried."""
