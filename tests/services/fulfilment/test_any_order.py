@@ -49,8 +49,8 @@ class Fulfilment(RuleBasedStateMachine):
 
     ledger: Ledger
 
-    @initialize(is_early=st.booleans())
-    def begin(self, is_early: bool) -> None:
+    @initialize(is_early=st.sampled_from([False, False, True]), is_locked=st.booleans())
+    def begin(self, is_early: bool, is_locked: bool) -> None:
         self.ledger.forget()
         self.ledger.behave("succeed")
         organisation = factories.OrganisationFactory()
@@ -67,14 +67,19 @@ class Fulfilment(RuleBasedStateMachine):
         db.session.commit()
         self.frozen: dict[UUID, tuple[Any, ...]] = {}
         self.kept_out: set[tuple[UUID, int]] = set()
+        self.world.charge_all("process" if is_early else "succeed")
+        if is_locked:
+            self.lock(is_on_time=True)
 
-    @rule(mode=MODES, time=WAITS)
-    def charge(self, mode: str, time: timedelta) -> None:
+    @rule(mode=MODES, time=WAITS, is_heard=st.sampled_from([True, True, False]))
+    def charge(self, mode: str, time: timedelta, is_heard: bool) -> None:
         """Time passes, and the engine of charges with a provider in this or that mood."""
         self.world.move_to(clock.now() + time)
         self.ledger.behave(mode)
         self.world.run()
         self.world.sweep()
+        if is_heard:
+            self.world.deliver()
 
     @rule(is_turned_round=st.booleans())
     def deliver(self, is_turned_round: bool) -> None:
@@ -128,12 +133,16 @@ class Fulfilment(RuleBasedStateMachine):
                 at=clock.now(),
             )
 
-    @rule(which=WHICH, action=st.sampled_from(list(LineAction)))
-    def decide(self, which: int, action: LineAction) -> None:
-        """A person does something with a line, if its state allows it."""
-        if not (lines := self.world.lines()):
+    @rule(which=WHICH, choice=WHICH)
+    def decide(self, which: int, choice: int) -> None:
+        """A person does something with a line that its state allows."""
+        batches = {batch.id: batch for batch in self.world.batches()}
+        possible = {line: deciding.actions_of(line, batches[line.batch_id]) for line in self.world.lines()}
+        lines = [line for line, actions in possible.items() if actions]
+        if not lines:
             return
         line = lines[which % len(lines)]
+        action = possible[line][choice % len(possible[line])]
         try:
             deciding.act(line.batch_id, [line.id], action, reason="Essai", by=self.admin, at=clock.now())
         except DomainError:
@@ -155,9 +164,12 @@ class Fulfilment(RuleBasedStateMachine):
         """A client changes a preference, from this or that cycle on."""
         prefer(self.subscriptions[which], cycle, value)
 
-    @rule()
-    def lock(self) -> None:
-        """The timetable locks what is due."""
+    @rule(is_on_time=st.booleans())
+    def lock(self, is_on_time: bool) -> None:
+        """The timetable locks what is due, mostly as soon as it is."""
+        for batch in self.world.batches():
+            if is_on_time and batch.status is BatchStatus.OPEN and (batch.cutoff_at or clock.now()) > clock.now():
+                self.world.to_cut_off(batch.cutoff_at or clock.now())
         for organisation_id, batch_id in lock_runs.list_due(at=clock.now()):
             if organisation_id == self.world.organisation_id:
                 lock_runs.carry_out(organisation_id, batch_id)
@@ -187,8 +199,11 @@ class Fulfilment(RuleBasedStateMachine):
             self.frozen[line.id] = self._frozen(line)
             client = db.session.get_one(type(line.client), (line.organisation_id, line.client_id))
             assert (line.address_snapshot or {})["line1"] == client.address_line1
-            expected = values.take_snapshots({line.subscription_id: line.cycle_no})[line.subscription_id]
-            assert line.preference_snapshot == expected
+            (subscription,) = (each for each in self.subscriptions if each.id == line.subscription_id)
+            holding = values.list_effective(subscription, cycle=line.cycle_no)
+            assert line.preference_snapshot == {
+                each.schema.code: {"label": each.schema.label, "value": each.value} for each in holding
+            }
 
     def _frozen(self, line: FulfilmentBatchLine) -> tuple[Any, ...]:
         return line.batch_id, line.consignment_no, line.address_snapshot, line.preference_snapshot, line.label
@@ -261,7 +276,7 @@ def test_any_order(ledger: Ledger) -> None:
         run_state_machine_as_test(
             Fulfilment,
             settings=settings(
-                max_examples=some(40),
+                max_examples=some(75),
                 stateful_step_count=30,
                 deadline=None,
                 phases=[Phase.explicit, Phase.generate],

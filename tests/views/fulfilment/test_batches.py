@@ -128,6 +128,19 @@ def test_lines_are_read_page_by_page(
     assert "Début" in second
 
 
+def test_filtering_gives_the_list_alone_with_its_buttons(locked: FulfilmentWorld, manager_client: FlaskClient) -> None:
+    part = manager_client.get(address(locked, "?statut=to_prepare"), headers=HTMX).text
+    assert [button["action"] for button in hooks(part, "selection-action")] == ["preparer", "mettre-de-cote", "retirer"]
+
+
+def test_entering_a_reason_presses_no_button_of_a_line(locked: FulfilmentWorld, manager_client: FlaskClient) -> None:
+    page = manager_client.get(address(locked)).text
+    form = page[page.index('data-testid="lines-form"') :]
+    first = re.search(r"<button[^>]*>", form)
+    assert first
+    assert " disabled" in first[0]
+
+
 def test_filtering_gives_the_list_alone(locked: FulfilmentWorld, client: FlaskClient) -> None:
     part = client.get(address(locked, "?statut=prepared"), headers={**HTMX, "HX-Source": "form#lines-filters"})
     assert part.text.lstrip().startswith('<div id="lines-list"')

@@ -11,9 +11,11 @@ from tests import factories
 from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.extensions import db
+from webapp.models.plan_changes import PlannedChange
 from webapp.models.products import Product
 from webapp.models.subscriptions import SubscriptionLine, SubscriptionStatus
 from webapp.services.fulfilment import products
+from webapp.services.subscriptions.fields import CheckedLine
 
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -74,6 +76,19 @@ def test_lines_that_are_there_follow_when_they_are_asked_to(admin_client: FlaskC
     assert [lines[line.id] for line in (living, paused, ended, elsewhere)] == [False, False, True, True]
     assert "Faire suivre" not in admin_client.get(ADDRESS).text
     assert products.apply_to_lines(product.id) == 0
+
+
+def test_lines_that_are_planned_follow_too(cast: Any) -> None:
+    product = _make(is_shipped=False)
+    line = _sell(product)
+    other = CheckedLine.of(line).as_json() | {"label": "Coffret", "product_id": None}
+    planned = [other, CheckedLine.of(line).as_json()]
+    db.session.add(PlannedChange(subscription_id=line.subscription_id, lines=planned))
+    db.session.add(PlannedChange(subscription_id=_sell(_make("Coffret")).subscription_id, lines=None))
+    db.session.commit()
+    assert products.apply_to_lines(product.id) == 1
+    (kept,) = db.session.query(PlannedChange).populate_existing().filter(PlannedChange.lines.is_not(None))
+    assert kept.lines == [other, planned[1] | {"is_shipped": False}]
 
 
 def test_products_are_found_by_name_and_paged(admin_client: FlaskClient) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -21,6 +21,14 @@ PAGE_SIZE = 50
 HEAVIEST = 30_000
 """Grams: no parcel weighs more."""
 BY_NAME = "name"
+_PLANNED = text("""
+    UPDATE planned_changes SET lines = (
+      SELECT jsonb_agg(CASE WHEN line->>'product_id' = :product_id
+        THEN line || jsonb_build_object('is_shipped', CAST(:is_shipped AS boolean)) ELSE line END ORDER BY place)
+      FROM jsonb_array_elements(lines) WITH ORDINALITY AS planned (line, place))
+    WHERE organisation_id = :organisation_id
+      AND lines @> jsonb_build_array(jsonb_build_object('product_id', CAST(:product_id AS text)))
+    """)
 FINAL = frozenset(status for status in SubscriptionStatus if status.is_final)
 
 
@@ -79,10 +87,13 @@ def save_product(product_id: UUID, *, is_shipped: bool, weight_g: int | None) ->
 def apply_to_lines(product_id: UUID) -> int:
     """Have the lines of living subscriptions that sell the product shipped as it is, from their next cycle on.
 
-    What is charged already stays. Returns how many lines changed. Raises NotFoundError.
+    Lines that are planned follow, too; what is charged already stays. Returns how many of the present lines changed.
+    Raises NotFoundError.
     """
     with transaction():
-        _lock(product_id)
+        product = _lock(product_id)
+        values = {"product_id": str(product_id), "is_shipped": product.is_shipped}
+        db.session.execute(_PLANNED, values | {"organisation_id": current_organisation_id()})
         changed = (
             update(SubscriptionLine)
             .where(

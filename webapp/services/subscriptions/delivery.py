@@ -1,5 +1,6 @@
 """The address of its own that a subscription is delivered to, for a gift, and the message that goes with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -70,12 +71,17 @@ class DeliveryFields(EditableFields):
         country = self.delivery_country or "FR"
         if country not in phonenumbers.SUPPORTED_REGIONS:
             raise InvalidInputError("Choisissez un pays de la liste.", field="delivery_country")
-        for name, sentence in REQUIRED.items():
-            if not texts[name] and not (name == "delivery_postcode" and country != "FR"):
-                raise InvalidInputError(sentence, field=name)
+        _check_whole(texts, country)
         texts["delivery_postcode"] = check_delivery_postcode(texts["delivery_postcode"], country)
         texts["delivery_phone"] = _phone(texts["delivery_phone"], country)
         return replace(self, **texts, delivery_country=country, gift_message=message)
+
+
+def _check_whole(texts: Mapping[str, str | None], country: str) -> None:
+    """Not every country has postcodes."""
+    for name, sentence in REQUIRED.items():
+        if not texts[name] and (country == "FR" or name != "delivery_postcode"):
+            raise InvalidInputError(sentence, field=name)
 
 
 def _line(written: str | None, length: int, name: str) -> str | None:

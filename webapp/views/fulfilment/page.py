@@ -74,7 +74,7 @@ def show(batch_id: UUID) -> ResponseReturnValue:
         return render_template("fulfilment/_documents.html", **tabs.documents_values(batch))
     if tab is Tab.SHIPMENTS:
         return _shipments_list(batch)
-    values = {**_values(batch), **_lines_values(batch), "problem": None, "written": request.form}
+    values = _values(batch) | _lines_values(batch) | {"problem": None, "written": {}}
     response = make_response(render_template("fulfilment/_lines.html", **values))
     if request.headers.get("HX-Source") == "form#lines-filters":
         view = _read_view(batch_id)
