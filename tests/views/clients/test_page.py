@@ -18,8 +18,10 @@ from webapp.extensions import db
 from webapp.models.banking import BankAccount
 from webapp.models.clients import Client, Source
 from webapp.models.contracts import ContractStatus
+from webapp.models.messages import SuppressionReason
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import SyncMapping
+from webapp.services.messages import suppressing
 
 AT = datetime(2026, 11, 20, 13, 5, tzinfo=UTC)
 IBAN = "FR1420041010050500013M02606"
@@ -143,8 +145,27 @@ class TestPage:
         with recorded_queries() as queries:
             assert client.get(address).status_code == 200
         # The user; the client; accounts; contracts, lines, commercials; tasks; events, their users; the snapshot;
-        # the place in the list, the client before and the one after.
-        assert len(queries) <= 11
+        # the place in the list, the client before and the one after; blocked addresses.
+        assert len(queries) <= 12
+
+    def test_an_address_that_is_blocked_says_so_with_why_and_since_when(
+        self, client: FlaskClient, subject: Client, cast: Cast
+    ) -> None:
+        subject.email, subject.phone = "lea@example.org", "+33639981234"
+        db.session.commit()
+        assert "bloqué" not in client.get(_address(subject)).text
+        at = datetime(2026, 11, 3, 9, 5, tzinfo=UTC)
+        suppressing.suppress("lea@example.org", SuppressionReason.HARD_BOUNCE, message_id=None, at=at)
+        db.session.commit()
+        for headers in ({}, HTMX):
+            page = client.get(_address(subject), headers=headers).text
+            assert page.count('data-testid="blocked-address"') == 1
+            assert "L’adresse ne fonctionne plus, depuis le 03/11/2026" in page
+        assert "(adresse bloquée)" in client.get(f"{_address(subject)}?onglet=documents").text
+        assert "(numéro bloqué)" not in page
+        suppressing.block(subject.phone, by=cast.admin, at=at)
+        db.session.commit()
+        assert client.get(_address(subject)).text.count('data-testid="blocked-address"') == 2
 
     def test_the_timeline_goes_on_under_htmx_and_without(self, client: FlaskClient, subject: Client) -> None:
         for number in range(25):

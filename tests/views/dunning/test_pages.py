@@ -21,6 +21,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, DunningSequence
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import decisions
+from webapp.services.invoices import finalising
 
 REFUSED = date(2026, 1, 31)
 ADDRESSES = (
@@ -290,6 +291,17 @@ def test_the_dossier_holds_invoices_messages_and_proof(
     assert "envoyé le 10/02/2026" in summary
 
 
+def test_the_dossier_holds_the_invoice_of_what_came_back(manager_client: FlaskClient, world: DunningWorld) -> None:
+    world.subscribe()
+    world.run()
+    world.reverse_latest()
+    finalising.finalise_drafts(world.organisation_id, at=clock.now())
+    answer = manager_client.get(f"{_case_address(world)}/dossier")
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        [name] = [name for name in archive.namelist() if name.startswith("Factures/")]
+        assert archive.read(name).startswith(b"%PDF")
+
+
 def test_the_dossier_costs_the_same_with_many_messages(
     manager_client: FlaskClient,
     world: DunningWorld,
@@ -364,6 +376,7 @@ def test_a_change_of_a_sequence_is_its_next_version(
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "fly:"}, "Choisissez ce que fait"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "-5"}, "montant minimum"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "1e30"}, "montant"),
+        ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "email:", "minimum-0": "abc"}, "Indiquez un montant"),
         ({"nom": "x", "rang": "0", "jour-0": "40", "action-0": "suspend:"}, "après une mise en demeure"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:"}, "ce qu’il y a à faire"),
         ({"nom": "x", "rang": "0", "jour-0": "1", "action-0": "task:", "titre-0": "y", "lien-0": "1"},

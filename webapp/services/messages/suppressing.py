@@ -22,7 +22,7 @@ from webapp.models.messages import Message, Suppression, SuppressionReason, addr
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
-from webapp.services.contact import normalise_email, normalise_phone
+from webapp.services.contact import normalise_email, normalise_phone, readable_phone
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -45,12 +45,26 @@ class ShownSuppression(NamedTuple):
 
 def find_suppressed(addresses: Collection[str]) -> set[str]:
     """Those of the addresses that get nothing; one statement, however many they are."""
-    purpose = _purpose()
-    known = {index: address for address in addresses for index in crypto.blind_indexes(address, purpose=purpose)}
+    known = _index(addresses)
     if not known:
         return set()
     standing = select(Suppression.to_index).where(Suppression.to_index.in_(known), Suppression.lifted_at.is_(None))
     return {known[index] for index in db.session.scalars(standing)}
+
+
+def find_standing(addresses: Collection[str]) -> dict[str, Suppression]:
+    """Why, and since when, nothing goes to those of the addresses that get nothing, by address."""
+    known = _index(addresses)
+    if not known:
+        return {}
+    standing = select(Suppression).where(Suppression.to_index.in_(known), Suppression.lifted_at.is_(None))
+    return {known[suppression.to_index]: suppression for suppression in db.session.scalars(standing)}
+
+
+def _index(addresses: Collection[str]) -> dict[bytes, str]:
+    """The addresses by each of their blind indexes."""
+    purpose = _purpose()
+    return {index: address for address in addresses for index in crypto.blind_indexes(address, purpose=purpose)}
 
 
 def suppress(address: str, reason: SuppressionReason, *, message_id: UUID | None, at: datetime) -> bool:
@@ -99,7 +113,7 @@ def _tell_commercial(message_id: UUID, address: str, reason: SuppressionReason, 
     )
     if reason is SuppressionReason.HARD_BOUNCE:
         due_on = (at + TIME_TO_ACT).astimezone(clock.PARIS).date()
-        title = TASKS[row.channel.value].format(address=address)
+        title = TASKS[row.channel.value].format(address=address if "@" in address else readable_phone(address))
         tasks.add_for_commercials([NewTask(row.client_id, title, due_on)], at=at)
 
 

@@ -25,6 +25,7 @@ from webapp.services.fulfilment import shipment_listing
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.messages import listing as messages
+from webapp.services.messages import suppressing
 from webapp.services.messages.kinds import KINDS
 from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
@@ -79,6 +80,9 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
         "today": clock.today(),
         **given,
     }
+    if tab is ClientTab.OVERVIEW or not is_fragment_request():
+        client = values["client"]
+        values["blocked"] = suppressing.find_standing([each for each in (client.email, client.phone) if each])
     if is_fragment_request():
         return render_template("clients/_tab.html", **values)
     around = _around(values["client"], came_from)

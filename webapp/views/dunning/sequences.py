@@ -121,7 +121,7 @@ def _step(number: int, field: str) -> StepFields:
         raise InvalidInputError("Indiquez un nombre de jours.", field=field)
     typed = request.form.get(f"minimum-{number}", "").strip()
     minimum = french.read_number(typed) if typed else Decimal(0)
-    if minimum is None:
+    if minimum is None or not minimum.is_finite():
         raise InvalidInputError("Indiquez un montant, par exemple 15,00.", field=field)
     return StepFields(
         day=on,
