@@ -66,8 +66,8 @@ def ours(committed: None, pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> 
     clock.start_at(None)
 
 
-def ask_for_dispatch(number: int, manager_id: UUID) -> UUID:
-    batch = pack(BOXES, number=number)
+def ask_for_dispatch(number: int, manager_id: UUID, *, boxes: int = BOXES) -> UUID:
+    batch = pack(boxes, number=number)
     manager = db.session.query(factories.UserFactory._meta.model).filter_by(id=manager_id).one()
     dispatching.ask(batch.id, by=manager, at=clock.now())
     return batch.id
@@ -144,3 +144,24 @@ def test_where_keys_are_not_honoured_a_killed_worker_leaves_it_to_a_person(
     assert {(each.status, each.error) for each in left} <= {(ParcelStatus.UNKNOWN, labelling.FOR_A_PERSON)}
     assert len(pretend.labels) + len(left) == POINTS * BOXES, "none is forgotten"
     assert 0 < len(left) < POINTS * BOXES / 2
+
+
+def test_two_workers_at_once_make_no_label_twice(ours: tuple[UUID, UUID, UUID], pretend: Pretend) -> None:
+    organisation_id, account_id, manager_id = ours
+    batch_id = ask_for_dispatch(1, manager_id, boxes=60)
+    db.session.remove()
+    workers = []
+    for _ in range(2):
+        process = os.fork()
+        if process == 0:
+            db.engine.dispose(close=False)
+            registry.close()
+            work(organisation_id, account_id, batch_id)
+            os._exit(0)
+        workers.append(process)
+    assert [was_killed(worker) for worker in workers] == [False, False]
+    tenancy.enter_organisation(organisation_id)
+    recover(organisation_id, account_id, batch_id)
+    assert {each.status for each in parcels()} == {ParcelStatus.LABELLED}
+    assert set(references(pretend).values()) == {1}
+    assert len(references(pretend)) == len(shipments()) == 60

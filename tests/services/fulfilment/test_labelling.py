@@ -12,7 +12,8 @@ from tests.services.fulfilment.packing import dispatch, open_account, pack, parc
 from webapp import clock, queue
 from webapp.extensions import db
 from webapp.gateways.carriers import sandbox
-from webapp.gateways.carriers.protocol import Capabilities
+from webapp.gateways.carriers.none import NoCarrier
+from webapp.gateways.carriers.protocol import Capabilities, CarrierRejectedError, LabelOutcome
 from webapp.models.carriers import CarrierAccount
 from webapp.models.fulfilment import Parcel, ParcelStatus
 from webapp.services.fulfilment import labelling
@@ -234,6 +235,30 @@ def test_parcels_of_another_carrier_do_not_wait_for_one_that_is_down(
     assert labelling.sweep(at=clock.now()) == 1
     assert [job.args[1] for job in queue.queue("fulfilment").jobs] == [str(express.id)]
     assert work(express) == 1
+
+
+class _Closed(NoCarrier):
+    """A carrier that knows our keys no more."""
+
+    def find_label(self, key: str) -> LabelOutcome | None:
+        raise CarrierRejectedError("unknown keys")
+
+    def cancel(self, tracking_number: str) -> None:
+        raise CarrierRejectedError("too late")
+
+
+def test_a_look_up_that_is_rejected_says_nothing_of_the_label(
+    cast: Cast, pretend: Pretend, account: CarrierAccount
+) -> None:
+    ready(cast)
+    labelling.claim(account.id, 1, is_first=True, at=clock.now())
+    later(5)
+    (looked_up,) = labelling.claim(account.id, 1, is_first=True, at=clock.now())
+    result = labelling.ask(_Closed(), looked_up)
+    assert (result.outcome, result.fault, result.is_general) == (None, "unknown keys", True)
+    labelling.record(account.id, [result], _Closed.capabilities, down=result, at=clock.now())
+    assert states() == [ParcelStatus.UNKNOWN]
+    assert paused(account).pause_reason == "unknown keys"
 
 
 def test_a_turn_has_an_end_and_rings_for_the_rest(

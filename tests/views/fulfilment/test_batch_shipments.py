@@ -103,3 +103,14 @@ def test_a_carrier_that_does_not_answer_is_told(cast: Cast, pretend: Pretend, ma
     assert 'hx-trigger="every 1s"' not in shown
     assert 'data-testid="undecided"' in shown
     assert {each.status for each in parcels()} <= {ParcelStatus.UNKNOWN, ParcelStatus.TO_LABEL}
+
+
+def test_an_account_that_is_switched_off_is_told(cast: Cast, pretend: Pretend, manager_client: FlaskClient) -> None:
+    account, batch = open_account(), pack(1)
+    manager_client.post(f"/lots/{batch.id}/expedition")
+    dispatching.carry_out(batch.organisation_id, batch.id, at=clock.now())
+    account.is_active = False
+    db.session.commit()
+    shown = manager_client.get(f"/lots/{batch.id}?onglet=expeditions").text
+    assert "Le compte Bac à sable est désactivé" in shown
+    assert 'hx-trigger="every 1s"' not in shown

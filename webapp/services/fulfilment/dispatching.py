@@ -195,12 +195,13 @@ def _check_ready(batch: FulfilmentBatch) -> None:
     if counts.flagged:
         number = french.counted(counts.flagged, "ligne signalée attend", "lignes signalées attendent")
         raise NotReadyError(
-            f"{number} une décision (rejet ou remboursement)\u202f: retirez du lot, ou expédiez quand même."
+            f"{number} une décision (rejet ou remboursement), sous «\u00a0De côté\u00a0»\u202f: à retirer du lot, ou à "
+            "expédier quand même."
         )
     if counts.unprepared:
         number = french.counted(counts.unprepared, "ligne n’est pas préparée", "lignes ne sont pas préparées")
         raise NotReadyError(
-            f"{number}\u202f: préparez, reportez au prochain lot ou mettez de côté.", field="unprepared"
+            f"{number}\u202f: à préparer, à reporter au prochain lot ou à mettre de côté.", field="unprepared"
         )
     _check_weights(batch)
 

@@ -32,6 +32,7 @@ from webapp.gateways.carriers.protocol import (
     unknown,
 )
 from webapp.gateways.providers import pacing
+from webapp.gateways.wording import words
 from webapp.models.base import linked
 from webapp.models.carriers import CarrierAccount
 from webapp.models.fulfilment import Parcel, ParcelStatus, Shipment
@@ -58,6 +59,7 @@ UNKNOWNS_IN_ROW = 3
 FOR_A_PERSON = "Un numéro existe peut-être chez le transporteur\u202f: refaire l’étiquette\u202f?"
 NOBODY_KNOWS = "Le transporteur n’a pas répondu clairement\u202f: il est interrogé à nouveau. {reason}"
 NOT_CALLED_OFF = "L’étiquette n’a pas été annulée chez le transporteur\u202f: {reason}"
+NOT_SET_UP = "Le compte n’est pas prêt\u202f: {reason}"
 TAKEN_UP = (ParcelStatus.TO_LABEL, ParcelStatus.SENDING, ParcelStatus.UNKNOWN, ParcelStatus.CANCELED)
 
 
@@ -133,7 +135,7 @@ def carry_out(organisation_id: UUID, account_id: UUID) -> int:
                 account = accounts.find_account(account_id)
                 turn = _Turn(account, accounts.carrier_of(account))
         except CarrierError as error:
-            _pause(account_id, str(error), at=clock.now())
+            _pause(account_id, NOT_SET_UP.format(reason=words(error)), at=clock.now())
             return 0
         turn.run()
         if turn.is_more_left:
@@ -196,11 +198,11 @@ class _Turn:
         return [result for future in done if (result := future.result()) is not None]
 
     def _record(self, results: Sequence[Result]) -> Sequence[LabelClaim]:
-        unknown = sum(result.is_unknown for result in results)
-        self._unknowns = self._unknowns + unknown if unknown == len(results) else unknown
+        unknown = [result for result in results if result.is_unknown]
+        self._unknowns = len(unknown) + (self._unknowns if len(unknown) == len(results) else 0)
         down = next((each for each in results if each.is_general), None)
-        if down is None and self._unknowns >= UNKNOWNS_IN_ROW:
-            down = next(each for each in results if each.is_unknown)
+        if down is None and unknown and self._unknowns >= UNKNOWNS_IN_ROW:
+            down = unknown[-1]
         self._may_claim = down is None
         self.recorded += len(results)
         return record(self._account_id, results, self._carrier.capabilities, down=down, at=clock.now())
@@ -296,10 +298,10 @@ def ask(carrier: LabelCarrier, claim: LabelClaim) -> Result:
         if claim.task is Task.CALL_OFF:
             return Result(claim, _call_off(carrier, claim))
         return Result(claim, carrier.find_label(claim.key) if carrier.capabilities.finds else None)
-    except CarrierRejectedError as error:
-        return Result(claim, refused("rejected", error))
     except CarrierError as error:
-        return Result(claim, None, fault=str(error)[:500] or type(error).__name__)
+        if claim.task is Task.CALL_OFF and isinstance(error, CarrierRejectedError):
+            return Result(claim, refused("rejected", error))
+        return Result(claim, None, fault=words(error) or type(error).__name__)
     except Exception as error:
         log.exception("label_call_failed", parcel_id=str(claim.parcel_id))
         return Result(claim, unknown("error", f"{type(error).__name__}: {error}"))
@@ -379,7 +381,7 @@ def _settle(parcel: Parcel, result: Result, can: Capabilities, *, at: datetime) 
 def _note_calling_off(parcel: Parcel, result: Result, *, at: datetime) -> None:
     is_done = result.outcome is None and result.fault is None
     parcel.error = None if is_done else NOT_CALLED_OFF.format(reason=_words(result))
-    if result.fault is not None:
+    if result.fault is not None or result.is_unknown:
         parcel.next_attempt_at = at + _wait_of(parcel.fence)
 
 

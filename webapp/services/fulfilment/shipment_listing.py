@@ -131,12 +131,14 @@ def list_latest_of_client(client_id: UUID, *, size: int = OF_CLIENT) -> Sequence
     return db.session.scalars(statement).all()
 
 
-def list_paused(batch_id: UUID) -> Sequence[CarrierAccount]:
-    """The accounts of the batch's shipments whose carrier is left alone for now."""
+def list_resting(batch_id: UUID) -> Sequence[CarrierAccount]:
+    """The accounts of the batch's shipments that wait, since their carrier is left alone or they are switched off."""
     theirs = select(Shipment.account_id).where(
         Shipment.organisation_id == tenancy.current_organisation_id(),
         Shipment.batch_id == batch_id,
         Shipment.status.in_((ParcelStatus.TO_LABEL, ParcelStatus.UNKNOWN)),
     )
-    statement = select(CarrierAccount).where(CarrierAccount.pauses > 0, CarrierAccount.id.in_(theirs))
+    statement = select(CarrierAccount).where(
+        or_(CarrierAccount.pauses > 0, CarrierAccount.is_active.is_(False)), CarrierAccount.id.in_(theirs)
+    )
     return db.session.scalars(statement.order_by(CarrierAccount.id)).all()

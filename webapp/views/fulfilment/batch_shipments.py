@@ -53,11 +53,11 @@ def _follow(batch: FulfilmentBatch) -> Response:
     """The progress; once it has ended, the whole of what depends on it."""
     standing = dispatch_standing(batch)
     response = make_response(render_template("fulfilment/_dispatch_progress.html", **standing))
-    if standing["is_dispatching"] or (standing["waiting"] and not standing["paused"]):
+    if standing["is_dispatching"] or (standing["waiting"] and not standing["resting"]):
         return response
     if batch.work_error:
         toast("error", batch.work_error)
-    elif standing["paused"]:
+    elif standing["resting"]:
         toast("warning", "Le transporteur ne répond pas\u202f: les étiquettes suivront.")
     else:
         toast(

@@ -61,7 +61,7 @@ def dispatch_standing(batch: FulfilmentBatch) -> dict[str, Any]:
         "undecided": {
             status: counts[status] for status in (ParcelStatus.REFUSED, ParcelStatus.UNKNOWN) if counts.get(status)
         },
-        "paused": shipment_listing.list_paused(batch.id),
+        "resting": shipment_listing.list_resting(batch.id),
     }
 
 
