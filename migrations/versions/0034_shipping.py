@@ -1,6 +1,6 @@
 """Shipping: who carries, how often a label was asked for, what was done with a shipment, the papers of a batch.
 
-Revision: 0034, after 0032
+Revision: 0034, after 0033
 
 The tables are new or hold nothing yet: nobody waits.
 """
@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0034"
-down_revision = "0032"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 

@@ -2,13 +2,13 @@
 open tasks are listed by their day; a company's text may follow that of all again;
 a step of dunning may ask for a means of payment.
 
-Revision: 0033, after 0029
+Revision: 0030, after 0029
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033"
+revision = "0030"
 down_revision = "0029"
 branch_labels = None
 depends_on = None

@@ -1,6 +1,6 @@
 """What is shipped and where to, the holidays that cut-offs avoid, and the cycles that clients skip.
 
-Revision: 0030, after 0033
+Revision: 0031, after 0030
 """
 
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030"
-down_revision = "0033"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Carriers: the accounts of companies with them, and how each company ships.
 
-Revision: 0032, after 0031
+Revision: 0033, after 0032
 
 New tables alone: nobody waits.
 """
@@ -8,8 +8,8 @@ New tables alone: nobody waits.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Fulfilment: batches, their lines and totals; shipments, parcels and what carriers say of them.
 
-Revision: 0031, after 0030
+Revision: 0032, after 0031
 
 New tables only: nobody has to stop. Triggers hold that no batch goes back, and that what a lock has frozen stays.
 """
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
