@@ -50,7 +50,7 @@ AT_ONCE = 16
 LEASE = timedelta(minutes=3)
 CALL_LIMIT = timedelta(seconds=40)
 """How long before the end of its lease a call may begin at the latest: the result must still be recorded as ours."""
-LINGER = 0.004
+LINGER = 0.02
 """Seconds to wait for further calls to end, so that they are recorded in one transaction."""
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30, 60))
 """How long a parcel, and a carrier, are left alone after each time in a row that nothing came of it."""
