@@ -1,10 +1,8 @@
 """Gathering while locking, locks at once, and processes that die anywhere: every line is in one batch, once."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -12,17 +10,18 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.concurrency import at_once, in_turn
+from tests.services.charges.crashing import was_killed
 from tests.services.charges.ledger import Ledger
+from tests.services.fulfilment import dying
 from tests.services.fulfilment.world import FulfilmentWorld
 from webapp import clock, tenancy
-from webapp.config import Settings
 from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.fulfilment import BatchStatus, LineStatus
 from webapp.services import outbox
 from webapp.services.fulfilment import lock_runs, locking
 
-Work = Callable[..., "subprocess.Popen[bytes]"]
+Work = Callable[..., int]
 
 
 @pytest.fixture
@@ -42,26 +41,12 @@ def world(committed: None, ledger: Ledger) -> Iterator[FulfilmentWorld]:
 
 
 @pytest.fixture
-def work(world: FulfilmentWorld, settings: Settings) -> Work:
-    """Start a process that locks or delivers, and dies before its statement numbered ``fatal``."""
-    environment = {
-        **os.environ,
-        "CRM_ENV": "test",
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "SECRET_KEY": settings.secret_key,
-        "CRM_DATA_KEYS": settings.crm_data_keys,
-        "OIDC_ISSUER": settings.oidc_issuer,
-        "OIDC_CLIENT_SECRET": settings.oidc_client_secret,
-        "WINLEADPLUS_CLIENT_SECRET": settings.winleadplus_client_secret,
-        "EXTERNAL_API_URL": settings.external_api_url,
-    }
+def work(world: FulfilmentWorld) -> Work:
+    """Start a process that does something, and dies before its statement numbered ``fatal``."""
     batch_id = world.open_batch().id
 
-    def start(what: str, fatal: int = -1) -> "subprocess.Popen[bytes]":
-        values = [what, str(world.organisation_id), str(batch_id), clock.now().isoformat(), str(fatal)]
-        command = [sys.executable, "-m", "tests.services.fulfilment.dying", *values]
-        return subprocess.Popen(command, env=environment)
+    def start(what: Callable[[UUID, UUID], None], fatal: int = -1) -> int:
+        return dying.fork(what, world.organisation_id, batch_id, fatal=fatal)
 
     return start
 
@@ -110,8 +95,8 @@ def test_workers_that_gather_and_lock_together_lose_nothing(world: FulfilmentWor
         world.subscribe()
     world.run()
     world.to_cut_off()
-    processes = [work("deliver"), work("lock"), work("deliver"), work("lock")]
-    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    processes = [work(dying.deliver), work(dying.lock), work(dying.deliver), work(dying.lock)]
+    assert [was_killed(process) for process in processes] == [False] * 4
     world.deliver()
     _check(world, 15)
     assert world.batches()[0].status is BatchStatus.LOCKED
@@ -123,8 +108,8 @@ def test_a_lock_that_dies_anywhere_is_made_good_by_the_next(world: FulfilmentWor
     world.to_cut_off()
     killed = 0
     for first in range(0, 40, 4):
-        processes = [work("lock", first), work("lock", first + 2)]
-        killed += sum(process.wait(60) == -9 for process in processes)
+        processes = [work(dying.lock, first), work(dying.lock, first + 2)]
+        killed += sum([was_killed(process) for process in processes])
         world.wait(minutes=1)  # the lease runs out
     assert killed >= 8
     lock_runs.carry_out(world.organisation_id, world.batches()[0].id)
@@ -139,8 +124,8 @@ def test_gathering_that_dies_anywhere_is_made_good_by_the_next(world: Fulfilment
     world.run()
     killed = 0
     for first in range(0, 36, 6):
-        processes = [work("deliver", first), work("deliver", first + 3)]
-        killed += sum(process.wait(60) == -9 for process in processes)
+        processes = [work(dying.deliver, first), work(dying.deliver, first + 3)]
+        killed += sum([was_killed(process) for process in processes])
     assert killed >= 5
     world.deliver()
     _check(world, 6)
