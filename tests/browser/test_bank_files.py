@@ -55,7 +55,12 @@ def tell_clients(page: Page) -> None:
 
     It is for a day so near that no debit was announced for it.
     """
-    page.goto("/prelevements/fichiers")
+
+    def somebody_waits() -> bool:
+        page.goto("/prelevements/fichiers")
+        return page.get_by_test_id("waiting-debit").count() > 0
+
+    eventually(somebody_waits)
     page.get_by_label("Date de prélèvement").fill(next_banking_day(page).isoformat())
     page.get_by_role("button", name="Préparer un fichier").click()
     expect(page.get_by_role("alert")).to_contain_text("Aucun prélèvement ne peut être présenté")

@@ -104,17 +104,25 @@ class World:
         """The first morning: only the demo data, nobody signed in, WinLeadPlus well and unchanged."""
         self.switch_winleadplus_on()
         self.winleadplus(reset=True, mode="ok")
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            names = connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-            ).fetchall()
-            tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
-            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+        eventually(self._is_emptied)
         Redis.from_url(self.redis_url).flushdb()
         # The demo's senders are those of the servers that run.
         outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
         outside |= {"CARRIER_SANDBOX_URL": self.known["carrier_sandbox_url"]}
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
+
+    def _is_emptied(self) -> bool:
+        """Whether all tables are empty now; not where a worker that is at work locks them in another order."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            names = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            ).fetchall()
+            tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
+            try:
+                connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+            except psycopg.errors.DeadlockDetected:
+                return False
+        return True
 
     def has_prospects(self) -> bool:
         """Whether a synchronisation has brought clients in."""
