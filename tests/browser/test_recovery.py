@@ -17,7 +17,8 @@ UNION ALL SELECT 'line', concat_ws('|', c.reference, l.position, l.label, l.unit
   FROM contract_lines l JOIN contracts c ON c.organisation_id = l.organisation_id AND c.id = l.contract_id
 UNION ALL SELECT 'account', iban_masked FROM bank_accounts
 UNION ALL SELECT 'mapping', external_id FROM sync_mappings
-UNION ALL SELECT 'event', kind FROM timeline_events
+UNION ALL SELECT 'event', e.kind FROM timeline_events e
+  JOIN clients c ON c.organisation_id = e.organisation_id AND c.id = e.client_id AND c.source = 'WinLeadPlus'
 UNION ALL SELECT 'item', concat_ws('|', external_id, kind, reason) FROM sync_items
 UNION ALL SELECT 'run', concat_ws('|', status, created, updated, skipped, errors, warnings, conflicts) FROM sync_runs
 ORDER BY 1, 2
@@ -25,7 +26,7 @@ ORDER BY 1, 2
 
 
 def outcome(world: World) -> list[tuple[str, str]]:
-    """Everything that a synchronisation leaves behind, less ids and instants."""
+    """Everything that a synchronisation leaves behind, less ids and instants: others write to other clients meanwhile."""
     with world.database() as connection:
         return connection.execute(OUTCOME).fetchall()  # type: ignore[return-value]
 

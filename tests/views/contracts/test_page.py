@@ -104,7 +104,7 @@ class TestPage:
 
         few = number_of_queries()
         for position in range(20):
-            ContractLineFactory(contract_id=contract_id, position=100 + position)
+            ContractLineFactory(contract_id=contract_id, position=1_000_000 + position)
             at = NOW + timedelta(days=position)
             change = {"old_status": ContractStatus.DRAFT, "new_status": ContractStatus.ACTIVE, "at": at}
             db.session.add(ContractStatusChange(contract_id=contract_id, **change))
