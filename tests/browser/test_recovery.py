@@ -26,7 +26,7 @@ ORDER BY 1, 2
 
 
 def outcome(world: World) -> list[tuple[str, str]]:
-    """Everything that a synchronisation leaves behind, less ids and instants: others write to other clients meanwhile."""
+    """All that a synchronisation leaves behind, less ids and instants, and less what others tell of other clients."""
     with world.database() as connection:
         return connection.execute(OUTCOME).fetchall()  # type: ignore[return-value]
 
