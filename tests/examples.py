@@ -2,6 +2,9 @@
 
 import os
 
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
 IS_THOROUGH = os.environ.get("CRM_TESTS") == "thorough"
 FEWEST = 3
 
@@ -9,3 +12,23 @@ FEWEST = 3
 def some(number: int) -> int:
     """How many of ``number`` examples, or rounds of processes that are killed, this run tries."""
     return number if IS_THOROUGH else max(number // 3, FEWEST)
+
+
+def run_in_any_order(machine: type[RuleBasedStateMachine], *, examples: int, steps: int) -> None:
+    """Do what a machine's rules say in some of ``examples`` orders, of at most ``steps`` rules each.
+
+    The same orders in every run, but for thorough ones. Shrinking takes minutes: add Phase.shrink by hand where a
+    failure is to be understood.
+    """
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=some(examples),
+            stateful_step_count=steps,
+            phases=[Phase.generate],
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            database=None,
+            derandomize=not IS_THOROUGH,
+        ),
+    )

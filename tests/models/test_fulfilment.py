@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests import factories
 from tests.conftest import Cast
+from tests.services.fulfilment.packing import ADDRESS, make_batch
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.fulfilment import (
@@ -24,21 +25,6 @@ from webapp.models.fulfilment import (
     ParcelStatus,
     consignment_code,
 )
-
-ADDRESS = {"recipient": "Élodie DUPONT", "line1": "12 rue des Lilas", "postcode": "59000", "city": "Lille"}
-
-
-def make_batch(number: int = 1, status: BatchStatus = BatchStatus.OPEN, **values: Any) -> FulfilmentBatch:
-    batch = FulfilmentBatch(
-        company_id=factories.default_company().id,
-        number=number,
-        status=status,
-        locked_at=None if status is BatchStatus.OPEN else clock.now(),
-        **values,
-    )
-    db.session.add(batch)
-    db.session.flush()
-    return batch
 
 
 def make_line(batch: FulfilmentBatch, *, position: int = 0, charge_id: UUID | None = None, **values: Any) -> Any:
@@ -126,15 +112,15 @@ def test_no_batch_goes_back_or_leaves_out_a_state(cast: Cast, old: BatchStatus, 
 
 def test_only_an_open_batch_can_be_deleted(cast: Cast) -> None:
     make_batch(1, BatchStatus.LOCKED)
-    make_batch(2)
+    make_batch(2, BatchStatus.OPEN)
     refused("DELETE FROM fulfilment_batches WHERE number = 1")
     db.session.execute(text("DELETE FROM fulfilment_batches WHERE number = 2"))
 
 
 def test_a_company_has_one_open_batch(cast: Cast) -> None:
-    make_batch(1)
+    make_batch(1, BatchStatus.OPEN)
     with pytest.raises(IntegrityError, match="uq_fulfilment_batches_open"), db.session.begin_nested():
-        make_batch(2)
+        make_batch(2, BatchStatus.OPEN)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +139,7 @@ def test_a_company_has_one_open_batch(cast: Cast) -> None:
 )
 def test_what_a_lock_has_frozen_stays(cast: Cast, change: str) -> None:
     factories.ProductFactory()
-    make_batch(2)
+    make_batch(2, BatchStatus.OPEN)
     make_frozen_line(make_batch(1, BatchStatus.LOCKED))
     refused(f"UPDATE fulfilment_batch_lines SET {change}")
     refused("DELETE FROM fulfilment_batch_lines")
@@ -161,14 +147,14 @@ def test_what_a_lock_has_frozen_stays(cast: Cast, change: str) -> None:
 
 
 def test_a_line_that_is_not_frozen_yet_may_change_and_go(cast: Cast) -> None:
-    make_line(make_batch())
+    make_line(make_batch(status=BatchStatus.OPEN))
     db.session.execute(text("UPDATE fulfilment_batch_lines SET quantity = 2"))
     db.session.execute(text("DELETE FROM fulfilment_batch_lines"))
 
 
 def test_nothing_is_to_be_prepared_without_its_snapshot(cast: Cast) -> None:
     with pytest.raises(IntegrityError, match="what_leaves_is_frozen"), db.session.begin_nested():
-        make_line(make_batch(), status=LineStatus.TO_PREPARE)
+        make_line(make_batch(status=BatchStatus.OPEN), status=LineStatus.TO_PREPARE)
 
 
 @pytest.mark.parametrize("status", LineStatus)

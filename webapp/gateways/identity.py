@@ -6,13 +6,11 @@ CRM_NOW.
 """
 
 import re
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +26,7 @@ from joserfc.jws import JWSRegistry
 
 from webapp.config import Settings
 from webapp.errors import DomainError, ForbiddenError, UnavailableError
+from webapp.gateways.connecting import certificates
 
 log = structlog.get_logger()
 
@@ -233,7 +232,7 @@ class _Provider:
             scope=None if as_service else SCOPE,
             code_challenge_method="S256",
             timeout=TIMEOUT,
-            verify=_certificates(),
+            verify=certificates(),
         )
 
     def metadata(self) -> Mapping[str, Any]:
@@ -340,7 +339,7 @@ class _Provider:
         """The answer's status; None without an address. Raises HTTPStatusError where the provider is in trouble."""
         if not address:
             return None
-        answer = httpx2.post(address, data=form, auth=account, timeout=TIMEOUT, verify=_certificates())
+        answer = httpx2.post(address, data=form, auth=account, timeout=TIMEOUT, verify=certificates())
         if answer.is_server_error:
             answer.raise_for_status()
         return answer.status_code
@@ -426,7 +425,7 @@ class _Provider:
         return KeySet.import_key_set(self._get_json(self.metadata()["jwks_uri"]))  # type: ignore[arg-type]
 
     def _get_json(self, address: str) -> dict[str, Any]:
-        response = httpx2.get(address, timeout=TIMEOUT, verify=_certificates()).raise_for_status()
+        response = httpx2.get(address, timeout=TIMEOUT, verify=certificates()).raise_for_status()
         document = response.json()
         if not isinstance(document, dict):
             raise ValueError("the provider’s answer is not an object")  # noqa: TRY004  the answer is at fault, not our types
@@ -548,12 +547,6 @@ def _word(value: object) -> str | None:
 def _clean(value: object, length: int) -> str:
     """A text of the provider's as a column takes it: no control characters, not too long."""
     return _CONTROL_CHARACTERS.sub(" ", value).strip()[:length] if isinstance(value, str) else ""
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """The machine's trusted certificates, read once: reading them costs more than the call."""
-    return ssl.create_default_context()
 
 
 _provider: _Provider | None = None

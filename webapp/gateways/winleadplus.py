@@ -1,13 +1,11 @@
 """WinLeadPlus: reads its prospects, streamed, with patience for its faults and none for its refusals."""
 
-import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from http import HTTPStatus
 
 import httpx
@@ -17,6 +15,7 @@ from webapp.config import Settings
 from webapp.errors import DomainError
 from webapp.french import counted
 from webapp.gateways import addresses
+from webapp.gateways.connecting import certificates
 from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError, UnknownCharsetError
 from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
 
@@ -226,18 +225,12 @@ def _open(endpoint: str, token: str, patience: WaitingTimes, deadline: float) ->
     left = max(deadline - time.monotonic(), 1.0)
     timeout = httpx.Timeout(min(patience.stall, left), connect=min(patience.connect, left))
     # No proxy of the environment: it would resolve the name again, and reach what we may not.
-    with httpx.Client(timeout=timeout, trust_env=False, verify=_certificates()) as client:
+    with httpx.Client(timeout=timeout, trust_env=False, verify=certificates()) as client:
         response = _connect(client, httpx.URL(endpoint), hosts, token)
         try:
             yield response
         finally:
             response.close()
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """The certificates that the system trusts, read once: each reading takes as long as a request."""
-    return ssl.create_default_context()
 
 
 def _connect(client: httpx.Client, url: httpx.URL, hosts: list[str], token: str) -> httpx.Response:

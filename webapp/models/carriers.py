@@ -4,12 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-import orjson
-from sqlalchemy import CheckConstraint, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp import crypto, tenancy
-from webapp.models.base import Base, Identified, Timestamped, new_id, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
+from webapp.models.sealing import SealedCredentials
 from webapp.tenancy import OrganisationScoped
 
 HEAVIEST = 30_000
@@ -74,7 +73,7 @@ class TrackedStatus(StrEnum):
         }[self.value]
 
 
-class CarrierAccount(OrganisationScoped, Identified, Timestamped, Base):
+class CarrierAccount(SealedCredentials, Timestamped, Base):
     """A company's account with a carrier, for one of its services. ``credentials`` is sealed JSON.
 
     ``calls_per_second`` bounds our calls; ``longest_delay_seconds`` is how late the carrier may still make a label
@@ -92,28 +91,11 @@ class CarrierAccount(OrganisationScoped, Identified, Timestamped, Base):
     carrier: Mapped[Carrier] = mapped_column(stored_enum(Carrier))
     service: Mapped[str] = mapped_column(String(32), default="", server_default="")
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
-    credentials: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     calls_per_second: Mapped[int] = mapped_column(default=10, server_default="10")
     longest_delay_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
     paused_until: Mapped[datetime | None]
     pauses: Mapped[int] = mapped_column(default=0, server_default="0")
     pause_reason: Mapped[str | None] = mapped_column(Text)
-
-    def keep_credentials(self, credentials: dict[str, str]) -> None:
-        """Seal ``credentials`` (keys and secrets by name) into the row."""
-        self.credentials = crypto.seal(orjson.dumps(credentials).decode(), place=self._place())
-
-    def credentials_in_clear(self) -> dict[str, str]:
-        """The keys and secrets, for the gateway alone; empty where none were set."""
-        if self.credentials is None:
-            return {}
-        opened: dict[str, str] = orjson.loads(crypto.unseal(self.credentials, place=self._place()))
-        return opened
-
-    def _place(self) -> str:
-        self.id = self.id or new_id()
-        organisation_id = self.organisation_id or tenancy.current_organisation_id()
-        return f"{organisation_id}|carrier_accounts.credentials|{self.id}"
 
 
 class ShippingSettings(OrganisationScoped, Identified, Timestamped, Base):

@@ -9,11 +9,11 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary, String, Text, Unique
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import crypto
-from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.base import Base, Numbered, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.providers import ProviderAccount
-from webapp.tenancy import OrganisationScoped
+from webapp.models.sealing import Sealing
 
 
 class MeansRequestStatus(StrEnum):
@@ -67,7 +67,7 @@ TRANSITIONS: dict[MeansRequestStatus, frozenset[MeansRequestStatus]] = {
 }
 
 
-class MeansRequest(OrganisationScoped, Identified, Timestamped, Numbered, Base):
+class MeansRequest(Sealing, Timestamped, Numbered, Base):
     """A request to a client for a card or a mandate, answered on the provider's own page.
 
     The client gets a link with a ``token``, which is sealed, and found again by ``token_hash``; it lives until
@@ -135,15 +135,12 @@ class MeansRequest(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         return hashlib.sha256(token.encode()).digest()
 
     def keep_token(self, token: str) -> None:
-        """Seal the token into the row; ``organisation_id`` and ``id`` are set."""
-        self.token, self.token_hash = crypto.seal(token, place=self._place()), self.hash_of(token)
+        """Seal the token into the row."""
+        self.token, self.token_hash = crypto.seal(token, place=self.place_of("token")), self.hash_of(token)
 
     def token_in_clear(self) -> str:
         """The token, for whoever hands the link on."""
-        return crypto.unseal(self.token, place=self._place())
-
-    def _place(self) -> str:
-        return f"{self.organisation_id}|means_requests.token|{self.id}"
+        return crypto.unseal(self.token, place=self.place_of("token"))
 
     def can_become(self, status: MeansRequestStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
@@ -161,7 +158,7 @@ class HostedPageStatus(StrEnum):
     CLOSED = "closed"
 
 
-class HostedPage(OrganisationScoped, Identified, Timestamped, Base):
+class HostedPage(Sealing, Timestamped, Base):
     """One page of the provider's, made for a request; a client who comes back once it has ended gets another.
 
     ``reference`` is the provider's id of it, ``url`` its address, sealed. ``attempt_id`` is what is paid on it.
@@ -206,14 +203,11 @@ class HostedPage(OrganisationScoped, Identified, Timestamped, Base):
         return f"crm-page-{self.id}"
 
     def keep_url(self, url: str) -> None:
-        """Seal the address into the row; ``organisation_id`` and ``id`` are set."""
-        self.url = crypto.seal(url, place=self._place())
+        """Seal the address into the row."""
+        self.url = crypto.seal(url, place=self.place_of("url"))
 
     def url_in_clear(self) -> str:
         """The address, for the client alone. Only of a page that is open."""
         if self.url is None:
             raise ValueError("a page that is not open has no address")
-        return crypto.unseal(self.url, place=self._place())
-
-    def _place(self) -> str:
-        return f"{self.organisation_id}|hosted_pages.url|{self.id}"
+        return crypto.unseal(self.url, place=self.place_of("url"))

@@ -9,11 +9,12 @@ import orjson
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, String, Text, Time, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp import crypto, tenancy
-from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, new_id, stored_enum, tenant_key
+from webapp import crypto
+from webapp.models.base import Base, Identified, Numbered, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.organisations import Company
+from webapp.models.sealing import SealedCredentials
 from webapp.tenancy import OrganisationScoped
 
 SUBJECT_LENGTH = 200
@@ -271,7 +272,7 @@ class MessageTemplate(OrganisationScoped, Identified, Timestamped, Base):
     )
 
 
-class MessageSender(OrganisationScoped, Identified, Timestamped, Base):
+class MessageSender(SealedCredentials, Timestamped, Base):
     """By whom a company's e-mails, or SMS, leave. ``credentials`` and ``mailbox`` are sealed JSON.
 
     ``from_name`` is what the client reads (of an SMS, 3 to 11 letters and digits). At most ``pace_per_minute`` leave
@@ -292,7 +293,6 @@ class MessageSender(OrganisationScoped, Identified, Timestamped, Base):
     company_id: Mapped[UUID]
     channel: Mapped[Channel] = mapped_column(stored_enum(Channel))
     provider: Mapped[MessageProvider] = mapped_column(stored_enum(MessageProvider))
-    credentials: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     from_name: Mapped[str] = mapped_column(String(100))
     from_address: Mapped[str | None] = mapped_column(String(320))
     reply_to: Mapped[str | None] = mapped_column(String(320))
@@ -311,31 +311,13 @@ class MessageSender(OrganisationScoped, Identified, Timestamped, Base):
         primaryjoin=lambda: linked(Company, MessageSender.company_id), viewonly=True
     )
 
-    def keep_credentials(self, credentials: dict[str, str]) -> None:
-        """Seal ``credentials`` (keys and secrets by name) into the row."""
-        self.credentials = crypto.seal(orjson.dumps(credentials).decode(), place=self._place("credentials"))
-
-    def credentials_in_clear(self) -> dict[str, str]:
-        """The keys and secrets, for the gateway alone; empty where none were set."""
-        return self._opened("credentials", self.credentials)
-
     def keep_mailbox(self, mailbox: dict[str, str] | None) -> None:
         """Seal how the bounce mailbox is reached; None for no mailbox."""
-        sealed = crypto.seal(orjson.dumps(mailbox).decode(), place=self._place("mailbox")) if mailbox else None
-        self.mailbox = sealed
+        self.mailbox = self._sealed("mailbox", mailbox) if mailbox else None
 
     def mailbox_in_clear(self) -> dict[str, str]:
         """How the bounce mailbox is reached, for the gateway alone; empty where there is none."""
         return self._opened("mailbox", self.mailbox)
-
-    def _opened(self, column: str, sealed: bytes | None) -> dict[str, str]:
-        opened: dict[str, str] = orjson.loads(crypto.unseal(sealed, place=self._place(column))) if sealed else {}
-        return opened
-
-    def _place(self, column: str) -> str:
-        self.id = self.id or new_id()
-        organisation_id = self.organisation_id or tenancy.current_organisation_id()
-        return f"{organisation_id}|message_senders.{column}|{self.id}"
 
 
 class MessageFrame(OrganisationScoped, Identified, Timestamped, Base):

@@ -4,13 +4,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-import orjson
-from sqlalchemy import CheckConstraint, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp import crypto, sepa, tenancy
-from webapp.models.base import Base, Identified, Timestamped, new_id, stored_enum, tenant_key
+from webapp import sepa
+from webapp.models.base import Base, Identified, Timestamped, stored_enum, tenant_key
 from webapp.models.contracts import PaymentMethod
+from webapp.models.sealing import SealedCredentials
 from webapp.tenancy import OrganisationScoped
 
 
@@ -67,7 +67,7 @@ MOST_NOTICE_DAYS = 14
 """How many days before a debit its notice leaves, unless less was agreed (SEPA Core rulebook)."""
 
 
-class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
+class ProviderAccount(SealedCredentials, Timestamped, Base):
     """A company's account with a provider. ``credentials`` is sealed JSON; see ``credentials_in_clear``.
 
     ``ics`` is the company's SEPA creditor identifier. ``ship_at`` and ``invoice_at`` say which moment of a payment
@@ -89,7 +89,6 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     company_id: Mapped[UUID]
     provider: Mapped[Provider] = mapped_column(stored_enum(Provider))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
-    credentials: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     ics: Mapped[str | None] = mapped_column(String(35))
     ship_at: Mapped[Milestone] = mapped_column(
         stored_enum(Milestone), default=Milestone.SUCCEEDED, server_default=Milestone.SUCCEEDED.value
@@ -103,17 +102,6 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
     first_as_frst: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     notice_days: Mapped[int] = mapped_column(default=MOST_NOTICE_DAYS, server_default=str(MOST_NOTICE_DAYS))
 
-    def keep_credentials(self, credentials: dict[str, str]) -> None:
-        """Seal ``credentials`` (keys and secrets by name) into the row."""
-        self.credentials = crypto.seal(orjson.dumps(credentials).decode(), place=self._place())
-
-    def credentials_in_clear(self) -> dict[str, str]:
-        """The keys and secrets, for the gateway alone; empty where none were set."""
-        if self.credentials is None:
-            return {}
-        opened: dict[str, str] = orjson.loads(crypto.unseal(self.credentials, place=self._place()))
-        return opened
-
     def creditor_fault(self, company_name: str) -> CreditorFault | None:
         """Why a bank would refuse its files, in the name of its company; None where it would not."""
         keys = self.credentials_in_clear()
@@ -124,11 +112,6 @@ class ProviderAccount(OrganisationScoped, Identified, Timestamped, Base):
         if not sepa.is_iban(keys.get("iban", "")):
             return CreditorFault.IBAN
         return None if sepa.is_bic(keys.get("bic", "")) else CreditorFault.BIC
-
-    def _place(self) -> str:
-        self.id = self.id or new_id()
-        organisation_id = self.organisation_id or tenancy.current_organisation_id()
-        return f"{organisation_id}|provider_accounts.credentials|{self.id}"
 
 
 class SavedPaymentMethod(OrganisationScoped, Identified, Timestamped, Base):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
+from uuid import UUID
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
@@ -35,6 +36,17 @@ def find_organisation(slug: str) -> Organisation:
     if organisation is None:
         raise NotFoundError(f"L’organisation « {slug} » n’existe pas.", field="slug")
     return organisation
+
+
+def lock_company(company_id: UUID) -> Company:
+    """Hold a company until the transaction ends: two people who open the same account of it wait for each other.
+
+    Raises NotFoundError.
+    """
+    company = db.session.scalar(select(Company).where(Company.id == company_id).with_for_update())
+    if company is None:
+        raise NotFoundError("Cette société n’existe pas ou plus.")
+    return company
 
 
 def open_organisation(slug: str, name: str, *, company: str) -> Organisation:

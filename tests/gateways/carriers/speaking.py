@@ -1,6 +1,7 @@
 """Colissimo and Chronopost on loopback: they speak as the carriers do, and are as strict about what they are asked."""
 
 import re
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class Event(NamedTuple):
 
 
 @dataclass
-class Pretend:
+class Pretend(ABC):
     """What it was asked, and how it answers: ``answer`` in the place of its own."""
 
     url: str = ""
@@ -42,8 +43,9 @@ class Pretend:
     paths: list[str] = field(default_factory=list)
     history: dict[str, list[Event]] = field(default_factory=dict)
 
+    @abstractmethod
     def respond(self, path: str, body: bytes) -> Answer:
-        raise NotImplementedError
+        """What the carrier answers, when nothing else was ordered."""
 
 
 class Colissimo(Pretend):

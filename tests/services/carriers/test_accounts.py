@@ -1,6 +1,5 @@
 """Accounts with carriers: opened once for each service, their keys sealed, one of them the usual one."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from uuid import uuid4
 
@@ -8,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from demo.carrier import Carrier as Pretend
-from tests import carrier
 from tests.conftest import Cast
 from tests.factories import CompanyFactory, default_company
+from tests.services.fulfilment.carrying import pretend as pretend  # noqa: PLC0414  the fixture
 from webapp import tenancy
 from webapp.config import Settings
 from webapp.errors import InvalidInputError, NotFoundError
@@ -23,16 +22,6 @@ from webapp.services.carriers.accounts import AccountFields, ConnectionFailedErr
 from webapp.services.carriers.settings import SettingsFields
 
 pytestmark = pytest.mark.usefixtures("cast")
-
-
-@pytest.fixture
-def pretend(settings: Settings) -> Iterator[Pretend]:
-    """A pretend carrier that the environment names."""
-    with carrier.running() as (running, url):
-        registry.use(settings.model_copy(update={"carrier_sandbox_url": url}))
-        yield running
-        registry.close()
-        registry.use(settings)
 
 
 def test_the_sandbox_is_opened_where_there_is_one_and_checked_without_a_label(pretend: Pretend) -> None:

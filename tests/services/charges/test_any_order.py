@@ -9,13 +9,12 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy import select
 
 from tests import factories
-from tests.examples import some
+from tests.examples import run_in_any_order
 from tests.services.charges.crashing import Killed, MortalLedger, raise_killed, work
 from tests.services.charges.world import World
 from webapp import clock, tenancy
@@ -183,14 +182,4 @@ def test_any_order_of_events(
 ) -> None:
     Engine.ledger = MortalLedger(tmp_path_factory.mktemp("provider") / "provider.sqlite")
     monkeypatch.setattr(accounts, "provider_for", lambda *_, **__: Engine.ledger)
-    run_state_machine_as_test(
-        Engine,
-        settings=settings(
-            max_examples=some(40),
-            stateful_step_count=20,
-            phases=[Phase.generate],  # shrinking takes minutes: raise it by hand where a failure is to be understood
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_in_any_order(Engine, examples=40, steps=20)

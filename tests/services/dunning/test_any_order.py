@@ -7,13 +7,12 @@ and in any order, the engine passing or not, time jumping over both nights on wh
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import func, select, update
 
 from tests import factories
-from tests.examples import some
+from tests.examples import run_in_any_order
 from tests.services.charges.ledger import Ledger
 from tests.services.dunning.world import DunningWorld
 from webapp import clock, tenancy
@@ -287,16 +286,6 @@ class Dunning(RuleBasedStateMachine):
 def test_any_order(ledger: Ledger) -> None:
     Dunning.ledger = ledger
     try:
-        run_state_machine_as_test(
-            Dunning,
-            settings=settings(
-                max_examples=some(40),
-                stateful_step_count=30,
-                deadline=None,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-                derandomize=True,
-            ),
-        )
+        run_in_any_order(Dunning, examples=40, steps=30)
     finally:
         clock.start_at(None)

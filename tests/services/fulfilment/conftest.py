@@ -21,3 +21,11 @@ def world(organisation_id: UUID, ledger: Ledger) -> Iterator[FulfilmentWorld]:
     world.move_to(datetime.fromisoformat("2026-01-31T08:00+01:00"))
     yield world
     clock.start_at(None)
+
+
+@pytest.fixture
+def locked(filled: FulfilmentWorld) -> FulfilmentWorld:
+    """A locked batch whose lines, those that the test filled it with, are to be prepared."""
+    filled.to_cut_off()
+    filled.lock()
+    return filled

@@ -31,13 +31,14 @@ ADDRESS = {
 }
 
 
-def make_batch(number: int = 1, status: BatchStatus = BatchStatus.LOCKED) -> FulfilmentBatch:
+def make_batch(number: int = 1, status: BatchStatus = BatchStatus.LOCKED, **values: Any) -> FulfilmentBatch:
     """A batch of the default company."""
     batch = FulfilmentBatch(
         company_id=factories.default_company().id,
         number=number,
         status=status,
         locked_at=None if status is BatchStatus.OPEN else clock.now(),
+        **values,
     )
     db.session.add(batch)
     db.session.flush()

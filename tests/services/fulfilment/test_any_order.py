@@ -10,13 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
 from tests import factories
-from tests.examples import some
+from tests.examples import run_in_any_order
 from tests.services.charges.ledger import Ledger
 from tests.services.fulfilment.test_locking import origin, prefer
 from tests.services.fulfilment.world import FulfilmentWorld
@@ -273,16 +272,6 @@ class Fulfilment(RuleBasedStateMachine):
 def test_any_order(ledger: Ledger) -> None:
     Fulfilment.ledger = ledger
     try:
-        run_state_machine_as_test(
-            Fulfilment,
-            settings=settings(
-                max_examples=some(75),
-                stateful_step_count=30,
-                deadline=None,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-                derandomize=True,
-            ),
-        )
+        run_in_any_order(Fulfilment, examples=75, steps=30)
     finally:
         clock.start_at(None)

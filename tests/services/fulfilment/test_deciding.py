@@ -38,14 +38,6 @@ def filled(world: FulfilmentWorld) -> FulfilmentWorld:
     return world
 
 
-@pytest.fixture
-def locked(filled: FulfilmentWorld) -> FulfilmentWorld:
-    """A locked batch with two lines that are to be prepared."""
-    filled.to_cut_off()
-    filled.lock()
-    return filled
-
-
 @pytest.mark.parametrize(("status", "batch_status"), list(product(LineStatus, BatchStatus)))
 def test_no_button_leads_where_the_table_does_not(status: LineStatus, batch_status: BatchStatus) -> None:
     line, batch = FulfilmentBatchLine(status=status), FulfilmentBatch(status=batch_status)

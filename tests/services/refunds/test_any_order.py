@@ -9,13 +9,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
 from tests import factories
-from tests.examples import some
+from tests.examples import run_in_any_order
 from tests.services.charges.crash_loop import START
 from tests.services.charges.crashing import Killed, MortalLedger, raise_killed, work
 from tests.services.charges.world import World
@@ -211,14 +210,4 @@ def test_any_order_of_refunds(
 ) -> None:
     Till.ledger = MortalLedger(tmp_path_factory.mktemp("provider") / "provider.sqlite")
     monkeypatch.setattr(accounts, "provider_for", lambda *_, **__: Till.ledger)
-    run_state_machine_as_test(
-        Till,
-        settings=settings(
-            max_examples=some(25),
-            stateful_step_count=15,
-            phases=[Phase.generate],
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_in_any_order(Till, examples=25, steps=15)

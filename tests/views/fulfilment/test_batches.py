@@ -31,14 +31,6 @@ def filled(world: FulfilmentWorld) -> FulfilmentWorld:
     return world
 
 
-@pytest.fixture
-def locked(filled: FulfilmentWorld) -> FulfilmentWorld:
-    """A locked batch with two lines that are to be prepared."""
-    filled.to_cut_off()
-    filled.lock()
-    return filled
-
-
 def address(world: FulfilmentWorld, more: str = "") -> str:
     """Of the first batch."""
     return f"/lots/{world.batches()[0].id}{more}"

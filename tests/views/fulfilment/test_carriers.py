@@ -1,7 +1,6 @@
 """« Réglages des lots »: admins say who sends and by whom; keys go in and never come out."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,27 +9,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from demo.carrier import Carrier as Pretend
-from tests import carrier
 from tests.factories import CompanyFactory, default_company
 from tests.queries import recorded_queries
-from webapp.config import Settings
+from tests.services.fulfilment.carrying import pretend as pretend  # noqa: PLC0414  the fixture
 from webapp.extensions import db
-from webapp.gateways.carriers import registry
 from webapp.models.carriers import Carrier, CarrierAccount, ShippingSettings
 from webapp.services.carriers import accounts
 
 PAGE = "/lots/reglages"
 pytestmark = pytest.mark.usefixtures("cast")
-
-
-@pytest.fixture
-def pretend(settings: Settings) -> Iterator[Pretend]:
-    """A pretend carrier that the environment names."""
-    with carrier.running() as (running, url):
-        registry.use(settings.model_copy(update={"carrier_sandbox_url": url}))
-        yield running
-        registry.close()
-        registry.use(settings)
 
 
 def sender_address(company_id: UUID | None = None) -> str:

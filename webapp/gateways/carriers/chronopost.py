@@ -19,8 +19,8 @@ from lxml import etree
 
 from webapp import clock
 from webapp.gateways.carriers import translation
-from webapp.gateways.carriers.door import ANSWERING, Answer, Door, NoAnswerError, NothingSentError, outcome_of
-from webapp.gateways.carriers.fitting import Limits, as_printed, fold, request_faults
+from webapp.gateways.carriers.door import ANSWERING, Answer, Door, NoAnswerError, NothingSentError
+from webapp.gateways.carriers.fitting import Limits, as_printed, fold
 from webapp.gateways.carriers.protocol import (
     Capabilities,
     CarrierRejectedError,
@@ -102,15 +102,7 @@ class Chronopost:
 
     def create_label(self, request: LabelRequest, key: str) -> LabelOutcome:
         """See LabelCarrier."""
-        if fault := next(request_faults(LIMITS, request), None):
-            return refused(fault.field, fault.sentence)
-        try:
-            asked = translation.written(lambda: self._translated(request))
-            return _outcome(self._post(SHIPPING, asked))
-        except translation.UntranslatableError as error:
-            return refused("untranslatable", error)
-        except (NothingSentError, NoAnswerError) as error:
-            return outcome_of(error)
+        return translation.ask_for_label(LIMITS, request, lambda: self._ask_for(request))
 
     def find_label(self, key: str) -> LabelOutcome | None:
         """See LabelCarrier."""
@@ -165,6 +157,9 @@ class Chronopost:
         return chronopost.Mapper(
             chronopost.Settings(account_number=self._account, password=self._password, language="fr_FR")
         )
+
+    def _ask_for(self, request: LabelRequest) -> LabelOutcome:
+        return _outcome(self._post(SHIPPING, translation.written(lambda: self._translated(request))))
 
     def _translated(self, request: LabelRequest) -> str:
         shipment = translation.shipment(request, service=self._service, label_type=_PAPER[request.label_format])

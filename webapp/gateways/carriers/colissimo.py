@@ -19,8 +19,8 @@ import orjson
 
 from webapp import clock
 from webapp.gateways.carriers import translation
-from webapp.gateways.carriers.door import ANSWERING, Answer, Door, NoAnswerError, NothingSentError, outcome_of
-from webapp.gateways.carriers.fitting import Limits, as_printed, fold, request_faults
+from webapp.gateways.carriers.door import ANSWERING, Answer, Door, NoAnswerError, NothingSentError
+from webapp.gateways.carriers.fitting import Limits, as_printed, fold
 from webapp.gateways.carriers.protocol import (
     Capabilities,
     CarrierRejectedError,
@@ -92,15 +92,7 @@ class Colissimo:
 
     def create_label(self, request: LabelRequest, key: str) -> LabelOutcome:
         """See LabelCarrier."""
-        if fault := next(request_faults(LIMITS, request), None):
-            return refused(fault.field, fault.sentence)
-        try:
-            asked = translation.written(lambda: self._translated(request))
-            return _outcome(self._post("generateLabel", asked))
-        except translation.UntranslatableError as error:
-            return refused("untranslatable", error)
-        except (NothingSentError, NoAnswerError) as error:
-            return outcome_of(error)
+        return translation.ask_for_label(LIMITS, request, lambda: self._ask_for(request))
 
     def find_label(self, key: str) -> LabelOutcome | None:
         """See LabelCarrier."""
@@ -137,6 +129,9 @@ class Colissimo:
     def _post(self, method: str, body: Mapping[str, Any]) -> Answer:
         headers = {"Content-Type": "application/json;charset=UTF-8"}
         return self._door.ask("POST", f"{SERVICE}/{method}", content=orjson.dumps(body), headers=headers)
+
+    def _ask_for(self, request: LabelRequest) -> LabelOutcome:
+        return _outcome(self._post("generateLabel", translation.written(lambda: self._translated(request))))
 
     def _translated(self, request: LabelRequest) -> dict[str, Any]:
         colissimo = translation.library().colissimo

@@ -1,14 +1,13 @@
 """The one door through which carriers are spoken to by HTTP: certificates checked, time and size bounded."""
 
-import ssl
 import time
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
 
 from webapp.gateways.carriers.protocol import LabelOutcome, refused, unknown
+from webapp.gateways.connecting import NOT_SENT, certificates
 from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
 
 CONNECTING = 5.0
@@ -17,16 +16,6 @@ ANSWERING = 25.0
 MOST_AT_ONCE = 64
 LARGEST_ANSWER = 8_000_000
 """Bytes: a label of the largest size written as base64, and room for one that is too large to be told so."""
-
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
-"""Errors that come before the first byte of the request."""
 
 
 class NothingSentError(Exception):
@@ -56,7 +45,7 @@ class Door:
             limits=httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=MOST_AT_ONCE),
             trust_env=False,
             follow_redirects=False,
-            verify=_certificates(),
+            verify=certificates(),
         )
 
     def close(self) -> None:
@@ -69,7 +58,7 @@ class Door:
         try:
             with self._http.stream(method, path, **arguments) as response:
                 return Answer(response.status_code, response.headers, _whole(response, deadline))
-        except _NOT_SENT as error:
+        except NOT_SENT as error:
             raise NothingSentError(f"{type(error).__name__}: {error}") from error
         except (httpx.HTTPError, TooMuchError, UnknownPackingError) as error:
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
@@ -91,9 +80,3 @@ def outcome_of(error: NothingSentError | NoAnswerError) -> LabelOutcome:
     if isinstance(error, NothingSentError):
         return refused("unreachable", error, is_general=True)
     return unknown("no_answer", error)
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read once: each reading takes longer than a label."""
-    return ssl.create_default_context()

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from webapp.gateways.carriers.fitting import as_printed
-from webapp.gateways.carriers.protocol import CarrierRejectedError, LabelRequest, Party
+from webapp.gateways.carriers.door import NoAnswerError, NothingSentError, outcome_of
+from webapp.gateways.carriers.fitting import Limits, as_printed, request_faults
+from webapp.gateways.carriers.protocol import CarrierRejectedError, LabelOutcome, LabelRequest, Party, refused
 
 log = structlog.get_logger()
 
@@ -69,6 +70,21 @@ def written(write: Callable[[], T]) -> T:
     except Exception as error:
         log.exception("label_untranslatable")
         raise UntranslatableError(type(error).__name__) from error
+
+
+def ask_for_label(limits: Limits, request: LabelRequest, ask: Callable[[], LabelOutcome]) -> LabelOutcome:
+    """What came of a request for a label that ``ask`` translates and sends, whatever goes wrong on the way.
+
+    What the carrier could not take is refused before.
+    """
+    if fault := next(request_faults(limits, request), None):
+        return refused(fault.field, fault.sentence)
+    try:
+        return ask()
+    except UntranslatableError as error:
+        return refused("untranslatable", error)
+    except (NothingSentError, NoAnswerError) as error:
+        return outcome_of(error)
 
 
 def shipment(request: LabelRequest, *, service: str, label_type: str) -> Any:

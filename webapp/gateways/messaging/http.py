@@ -1,26 +1,15 @@
 """What the providers that are spoken to by HTTP have in common: how long one waits, and who knows what afterwards."""
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import httpx
 
+from webapp.gateways.connecting import NOT_SENT, certificates
 from webapp.gateways.messaging.protocol import UNREACHABLE, Field, Outcome, RefusalKind, Refused, Unknown
 
 CONNECTING = 5.0
 ANSWERING = 30.0
 """Seconds."""
-
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
-"""Errors that come before the first byte of the request."""
 
 
 def new_client(url: str = "", *, patience: float = ANSWERING) -> httpx.Client:
@@ -30,21 +19,15 @@ def new_client(url: str = "", *, patience: float = ANSWERING) -> httpx.Client:
         timeout=httpx.Timeout(patience, connect=min(patience, CONNECTING)),
         trust_env=False,
         follow_redirects=False,
-        verify=_certificates(),
+        verify=certificates(),
     )
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read once: each reading takes longer than a message."""
-    return ssl.create_default_context()
 
 
 def asking(ask: Callable[[], Outcome]) -> Outcome:
     """The outcome of a request, also where it broke off: one that has begun may have arrived."""
     try:
         return ask()
-    except _NOT_SENT as error:
+    except NOT_SENT as error:
         return Refused(RefusalKind.LATER, UNREACHABLE, words_of(error))
     except httpx.HTTPError as error:
         return Unknown(words_of(error))

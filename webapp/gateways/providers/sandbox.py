@@ -6,11 +6,9 @@ webhooks are signed with: ``X-Sandbox-Signature: t=<unix seconds>,v1=<hex HMAC-S
 
 import hashlib
 import hmac
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,6 +16,7 @@ from uuid import UUID
 import httpx
 import orjson
 
+from webapp.gateways.connecting import certificates
 from webapp.gateways.providers.protocol import (
     BadSignatureError,
     KnownPayment,
@@ -63,7 +62,7 @@ class Sandbox:
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
             trust_env=False,
-            verify=_certificates(),
+            verify=certificates(),
         )
 
     def close(self) -> None:
@@ -211,12 +210,6 @@ class Sandbox:
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code == 429:
             raise ProviderUnreachableError(f"HTTP {response.status_code}")
         raise ProviderRejectedError(f"HTTP {response.status_code}: {response.text[:300]}")
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read once: each reading takes longer than a payment."""
-    return ssl.create_default_context()
 
 
 def sign(body: bytes, secret: str, *, at: datetime) -> str:

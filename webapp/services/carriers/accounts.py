@@ -16,6 +16,7 @@ from webapp.gateways.carriers.registry import CAPABILITIES, CREDENTIALS, SERVICE
 from webapp.models.base import new_id
 from webapp.models.carriers import Carrier, CarrierAccount, ShippingSettings
 from webapp.models.organisations import Company
+from webapp.services.organisations import lock_company
 from webapp.transactions import transaction
 
 MOST_PER_SECOND = 1000
@@ -88,14 +89,6 @@ def change_account(account_id: UUID, fields: AccountFields) -> CarrierAccount:
         _set(account, fields)
         db.session.flush()
         return account
-
-
-def lock_company(company_id: UUID) -> Company:
-    """Two people who change how the same company ships wait for each other. Raises NotFoundError."""
-    company = db.session.scalar(select(Company).where(Company.id == company_id).with_for_update())
-    if company is None:
-        raise NotFoundError("Cette société n’existe pas ou plus.")
-    return company
 
 
 def _set(account: CarrierAccount, fields: AccountFields) -> None:

@@ -1,7 +1,5 @@
 """A list of tracking numbers (CSV: référence;transporteur;numéro), looked at line by line before it is written."""
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.fulfilment import FulfilmentBatch, Parcel, ParcelStatus, Shipment
 from webapp.models.identity import User
+from webapp.services import uploaded_lists
 from webapp.services.contact import clean_text
 from webapp.services.fulfilment import shipments, tracking
 from webapp.services.fulfilment.shipments import ShipmentAction
@@ -26,7 +25,6 @@ MOST_LINES = 1_000
 MOST_BYTES = 500_000
 CELL_LENGTH = 100
 UNREADABLE = "Ce fichier n’est pas une liste de numéros\u202f: trois colonnes attendues, référence;transporteur;numéro."
-WRONG_CHARSET = "L’encodage de ce fichier n’est ni UTF-8 ni celui d’Excel (Windows-1252)."
 _CODE = re.compile(r"[Ll]0*([1-9][0-9]{0,8})-0*([1-9][0-9]{0,8})(?:-([1-9][0-9]?))?")
 _FORMULA = ("=", "+", "-", "@")
 
@@ -54,14 +52,7 @@ def decode(content: bytes) -> str:
     """The text of a file. Raises InvalidInputError, field ``file``."""
     if len(content) > MOST_BYTES:
         raise InvalidInputError("Ce fichier dépasse 500\u00a0Ko\u202f: découpez-le.", field="file")
-    for charset in ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(charset)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise InvalidInputError(WRONG_CHARSET, field="file")
+    return uploaded_lists.decode(content)
 
 
 def preview(text: str) -> list[Entry]:
@@ -102,19 +93,13 @@ def _code(reference: str) -> tuple[int, int, int] | None:
 
 
 def _read(text: str) -> list[_Written]:
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise InvalidInputError(UNREADABLE, field="file") from error
-    if rows and not any(character.isdigit() for character in rows[0][1][0]):
+    rows = uploaded_lists.read_rows(text, unreadable=UNREADABLE)
+    if rows and not any(character.isdigit() for character in rows[0].cells[0]):
         rows = rows[1:]  # the headings
-    if not rows or any(len(row) < 3 for _, row in rows[:1]):
+    if not rows or len(rows[0].cells) < 3:
         raise InvalidInputError(UNREADABLE, field="file")
-    if len(rows) > MOST_LINES:
-        raise InvalidInputError(f"Cette liste dépasse {MOST_LINES} lignes\u202f: découpez-la.", field="file")
-    return [_Written(line, *_cells(row)) for line, row in rows]
+    uploaded_lists.refuse_more(rows, MOST_LINES)
+    return [_Written(row.line, *_cells(row.cells)) for row in rows]
 
 
 def _cells(row: Sequence[str]) -> tuple[str, str, str]:

@@ -1,13 +1,12 @@
 """A list that completes mandates (CSV), as people write it: its charset, its separators, its headings, its dates."""
 
-import csv
-import io
 import re
 import unicodedata
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from webapp.errors import InvalidInputError
+from webapp.services.uploaded_lists import Row, decode, read_rows, refuse_more
 
 MOST_LINES = 2_000
 CELL_LENGTH = 200
@@ -21,9 +20,6 @@ HEADINGS = {
 }
 """What each column is called, without accents, capitals and what is no letter."""
 UNREADABLE = "Ce fichier n’est pas une liste de mandats\u202f: colonnes attendues Client (ou IBAN), RUM et Date."
-WRONG_CHARSET = (
-    "L’encodage de ce fichier n’est ni UTF-8 ni celui d’Excel (Windows-1252)\u202f: enregistrez-le en UTF-8."
-)
 _MONTHS = "janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre".split()
 _NUMERIC = re.compile(r"(\d{1,2})[/.\- ](\d{1,2})[/.\- ](\d{4}|\d{2})", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00)?)?", re.ASCII)
@@ -44,32 +40,12 @@ class ListedMandate(NamedTuple):
 
 def read_list(content: bytes) -> list[ListedMandate]:
     """The lines, blank ones left out. Raises InvalidInputError, field ``file``, for what is no such list."""
-    text = _decode(content)
-    heading = text.partition("\n")[0]
-    separator = max(";,\t", key=heading.count)
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-    try:
-        places = _places(next(reader, []))
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise InvalidInputError(UNREADABLE, field="file") from error
-    if len(rows) > MOST_LINES:
-        raise InvalidInputError(f"Cette liste dépasse {MOST_LINES} lignes\u202f: découpez-la.", field="file")
+    heading, *rows = read_rows(decode(content), unreadable=UNREADABLE) or [Row(1, [])]
+    places = _places(heading.cells)
+    refuse_more(rows, MOST_LINES)
     if not rows:
         raise InvalidInputError("Cette liste n’a pas de ligne.", field="file")
-    return [_line(number, row, places) for number, row in rows]
-
-
-def _decode(content: bytes) -> str:
-    """Told apart strictly: hardly any text of Windows-1252 with accents is UTF-8 by chance."""
-    for charset in ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(charset)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise InvalidInputError(WRONG_CHARSET, field="file")
+    return [_line(row.line, row.cells, places) for row in rows]
 
 
 def _places(headings: list[str]) -> dict[str, int]:

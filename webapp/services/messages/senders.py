@@ -19,6 +19,7 @@ from webapp.models.base import new_id
 from webapp.models.messages import Channel, Message, MessageProvider, MessageSender
 from webapp.models.organisations import Company
 from webapp.services.contact import clean_text, normalise_email
+from webapp.services.organisations import lock_company
 from webapp.transactions import transaction
 
 QUIET_FROM, QUIET_UNTIL = time(20), time(8)
@@ -111,7 +112,7 @@ def save_sender(company_id: UUID, channel: Channel, fields: SenderFields) -> Mes
     ``credentials.<name>`` and of the mailbox ``mailbox.<name>``.
     """
     with transaction():
-        _lock_company(company_id)
+        lock_company(company_id)
         sender = find_sender(company_id, channel)
         is_same = sender is not None and sender.provider is fields.provider
         known = sender.credentials_in_clear() if sender and is_same else {}
@@ -137,12 +138,6 @@ def _refuse_secrets_elsewhere(fields: SenderFields, known: Mapping[str, str]) ->
     for field in CREDENTIAL_FIELDS[fields.provider]:
         if field.is_secret and known.get(field.name) and not fields.credentials.get(field.name, "").strip():
             raise InvalidInputError("Le serveur change\u202f: écrivez-le à nouveau.", field=f"credentials.{field.name}")
-
-
-def _lock_company(company_id: UUID) -> None:
-    """Two people who open the same sender wait for each other."""
-    if db.session.scalar(select(Company.id).where(Company.id == company_id).with_for_update()) is None:
-        raise NotFoundError(NO_COMPANY)
 
 
 def _set(sender: MessageSender, fields: SenderFields, channel: Channel) -> None:
@@ -215,7 +210,7 @@ def _checked(fields: Sequence[Field], typed: Mapping[str, str], known: Mapping[s
 def renew_webhook(company_id: UUID, channel: Channel) -> MessageSender:
     """Give the webhook another address: the old one is heard no more. Raises NotFoundError."""
     with transaction():
-        _lock_company(company_id)
+        lock_company(company_id)
         sender = find_sender(company_id, channel)
         if sender is None:
             raise NotFoundError("Cet expéditeur n’existe pas ou plus.")

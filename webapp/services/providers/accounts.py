@@ -20,6 +20,7 @@ from webapp.models.organisations import Company
 from webapp.models.providers import MOST_NOTICE_DAYS, Milestone, Provider, ProviderAccount
 from webapp.services import amendments
 from webapp.services.contact import check_bic, check_iban
+from webapp.services.organisations import lock_company
 from webapp.transactions import transaction
 
 MOST_PER_SECOND = 1000
@@ -62,7 +63,7 @@ def save_account(
     organisation.
     """
     with transaction():
-        company = _lock_company(company_id)
+        company = lock_company(company_id)
         account = find_account(company_id, provider)
         if account is None:
             account = ProviderAccount(id=new_id(), company_id=company_id, provider=provider)
@@ -83,14 +84,6 @@ def save_account(
             _check_creditor(account, company)
         db.session.flush()
         return account
-
-
-def _lock_company(company_id: UUID) -> Company:
-    """Two people who open the same account wait for each other."""
-    company = db.session.scalar(select(Company).where(Company.id == company_id).with_for_update())
-    if company is None:
-        raise NotFoundError("Cette société n’existe pas ou plus.")
-    return company
 
 
 def _check_creditor(account: ProviderAccount, company: Company) -> None:

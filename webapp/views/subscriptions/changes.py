@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
@@ -25,8 +25,8 @@ from webapp.services.preferences.values import EffectiveValue
 from webapp.services.subscriptions import editing, history, lifecycle, offering, planning, scheduling
 from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.means import DEBITED
-from webapp.views.layout import toast
 from webapp.views.lists import read
+from webapp.views.subscriptions.answers import done, seen_version
 from webapp.views.subscriptions.form import (
     SHIPPED_CHOICES,
     VAT_CHOICES,
@@ -58,13 +58,13 @@ def lines(subscription_id: UUID) -> ResponseReturnValue:
 def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
     """Show what other lines come to; with ``confirmer``, sell them; with ``ligne``, the form with one more or less."""
     subscription = lifecycle.find_subscription(subscription_id)
-    written, version = read_lines(request.form), _version()
+    written, version = read_lines(request.form), seen_version()
     if "ligne" in request.form:
         return _lines_page(subscription, change_lines(written, request.form["ligne"]), version)
     try:
         if "confirmer" not in request.form:
             return _preview_page(subscription, written, version)
-        return _done(subscription_id, _change(subscription_id, written, version))
+        return done(subscription_id, _change(subscription_id, written, version))
     except (OtherAmountError, NotChosenError) as error:
         return _preview_page(subscription, written, version, problem=error), error.status
     except InvalidInputError as error:
@@ -153,8 +153,8 @@ def _lines_page(
 @bp.post("/changement-prevu/retirer")
 def withdraw_plan(subscription_id: UUID) -> ResponseReturnValue:
     """Take the change back that was planned for the next cycle."""
-    planning.withdraw_plan(subscription_id, version=_version(), by=current_user(), at=clock.now())
-    return _done(subscription_id, "Le changement prévu est retiré.")
+    planning.withdraw_plan(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
+    return done(subscription_id, "Le changement prévu est retiré.")
 
 
 @bp.post("/complements/<uuid:adjustment_id>/<any(demander, rembourser):word>")
@@ -163,14 +163,14 @@ def settle(subscription_id: UUID, adjustment_id: UUID, word: str) -> ResponseRet
     settlement = Settlement.OWN_CHARGE if word == "demander" else Settlement.REFUND
     changing.settle_now(adjustment_id, settlement, subscription_id=subscription_id, by=current_user(), at=clock.now())
     is_asked = settlement is Settlement.OWN_CHARGE
-    return _done(subscription_id, "Le complément est demandé." if is_asked else "Le remboursement est demandé.")
+    return done(subscription_id, "Le complément est demandé." if is_asked else "Le remboursement est demandé.")
 
 
 def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) -> list[SubscriptionHistory]:
     """What was changed since the refused form was opened, the latest first; the form then has the present version."""
     if not isinstance(problem, EditConflictError):
         return []
-    missed = max(subscription.version - _version(), 1)
+    missed = max(subscription.version - seen_version(), 1)
     return history.list_history(subscription.id, limit=min(missed, MEANWHILE_SHOWN))
 
 
@@ -191,7 +191,9 @@ def change_payment(subscription_id: UUID) -> ResponseReturnValue:
     """Have it paid by other means from now on."""
     fields = read_payment(request.form.get("paiement", ""))
     try:
-        changed = editing.change_payment(subscription_id, fields, version=_version(), by=current_user(), at=clock.now())
+        changed = editing.change_payment(
+            subscription_id, fields, version=seen_version(), by=current_user(), at=clock.now()
+        )
     except (InvalidInputError, EditConflictError) as error:
         subscription = lifecycle.find_subscription(subscription_id)
         return _payment_page(subscription, problem=as_payment_problem(error)), error.status
@@ -199,7 +201,7 @@ def change_payment(subscription_id: UUID) -> ResponseReturnValue:
     hint = {0: "", 1: " Un prélèvement l’attendait\u202f: il peut être réessayé."}.get(
         waiting, f" {waiting} prélèvements l’attendaient\u202f: ils peuvent être réessayés."
     )
-    return _done(subscription_id, f"Mode de paiement enregistré.{hint}")
+    return done(subscription_id, f"Mode de paiement enregistré.{hint}")
 
 
 def as_payment_problem(error: DomainError) -> DomainError:
@@ -214,10 +216,10 @@ def change_end(subscription_id: UUID) -> ResponseReturnValue:
     """Set its last day, or take it away."""
     try:
         ends_on = asked_day("fin", field="ends_on")
-        editing.change_end(subscription_id, ends_on, version=_version(), by=current_user(), at=clock.now())
+        editing.change_end(subscription_id, ends_on, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         return _payment_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, "Dernier jour enregistré.")
+    return done(subscription_id, "Dernier jour enregistré.")
 
 
 def _payment_page(subscription: Subscription, problem: DomainError | None = None) -> str:
@@ -252,7 +254,7 @@ def change_preferences(subscription_id: UUID) -> ResponseReturnValue:
         )
     except (InvalidInputError, EditConflictError) as error:
         return _preferences_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, f"Préférences enregistrées, à partir de l’échéance n°\u00a0{cycle + 1}.")
+    return done(subscription_id, f"Préférences enregistrées, à partir de l’échéance n°\u00a0{cycle + 1}.")
 
 
 def _preferences_page(subscription: Subscription, problem: DomainError | None = None) -> str:
@@ -318,12 +320,3 @@ def preference_text(value: Scalar | None) -> str:
     if isinstance(value, bool):
         return "Oui" if value else "Non"
     return str(value) if isinstance(value, str) else french.field_number(value)
-
-
-def _version() -> int:
-    return read(int, request.form.get("version")) or 0
-
-
-def _done(subscription_id: UUID, sentence: str) -> ResponseReturnValue:
-    toast("success", sentence)
-    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -15,8 +15,7 @@ from webapp.services.subscriptions import delivery, history, lifecycle
 from webapp.services.subscriptions.delivery import DeliveryFields
 from webapp.views.clients.form import COUNTRIES
 from webapp.views.formats import phone
-from webapp.views.layout import toast
-from webapp.views.lists import read
+from webapp.views.subscriptions.answers import done, seen_version
 
 bp = Blueprint("subscription_delivery", __name__, url_prefix="/abonnements/<uuid:subscription_id>/livraison")
 
@@ -34,20 +33,20 @@ def change(subscription_id: UUID) -> ResponseReturnValue:
     """Keep what was written."""
     written = DeliveryFields(**{name: request.form.get(name) for name in DeliveryFields.__dataclass_fields__})
     try:
-        delivery.change_delivery(subscription_id, written, version=_version(), by=current_user(), at=clock.now())
+        delivery.change_delivery(subscription_id, written, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, "Livraison enregistrée.")
+    return done(subscription_id, "Livraison enregistrée.")
 
 
 @bp.post("/supprimer")
 def remove(subscription_id: UUID) -> ResponseReturnValue:
     """Deliver to the client again."""
     try:
-        delivery.remove_address(subscription_id, version=_version(), by=current_user(), at=clock.now())
+        delivery.remove_address(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
     except EditConflictError as error:
         return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, "L’abonnement est de nouveau livré chez le client.")
+    return done(subscription_id, "L’abonnement est de nouveau livré chez le client.")
 
 
 def _page(subscription: Subscription, problem: DomainError | None = None) -> str:
@@ -57,7 +56,7 @@ def _page(subscription: Subscription, problem: DomainError | None = None) -> str
         "delivery_phone": phone(fields.delivery_phone) if fields.delivery_phone else None,
     }
     is_stale = isinstance(problem, EditConflictError)
-    missed = max(subscription.version - _version(), 1)
+    missed = max(subscription.version - seen_version(), 1)
     return render_template(
         "subscriptions/delivery.html",
         subscription=subscription,
@@ -69,12 +68,3 @@ def _page(subscription: Subscription, problem: DomainError | None = None) -> str
         problem=problem,
         meanwhile=history.list_history(subscription.id, limit=min(missed, MEANWHILE_SHOWN)) if is_stale else [],
     )
-
-
-def _version() -> int:
-    return read(int, request.form.get("version")) or 0
-
-
-def _done(subscription_id: UUID, sentence: str) -> ResponseReturnValue:
-    toast("success", sentence)
-    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)

@@ -16,7 +16,7 @@ from webapp.services.subscriptions import coupons, deletion, history, lifecycle,
 from webapp.services.subscriptions.fields import Opening
 from webapp.services.subscriptions.terms import find_terms
 from webapp.views.layout import toast
-from webapp.views.lists import read
+from webapp.views.subscriptions.answers import done, seen_version
 from webapp.views.subscriptions.coupons import read_count
 from webapp.views.subscriptions.form import VAT_CHOICES
 
@@ -38,20 +38,20 @@ def apply_coupon(subscription_id: UUID) -> ResponseReturnValue:
     """Give it a coupon from its next cycle on."""
     code = request.form.get("coupon", "")
     try:
-        coupons.apply_coupon(subscription_id, code, version=_version(), by=current_user(), at=clock.now())
+        coupons.apply_coupon(subscription_id, code, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         return _page(lifecycle.find_subscription(subscription_id), error), error.status
-    return _done(subscription_id, "Coupon appliqué\u202f: il vaut dès la prochaine échéance.")
+    return done(subscription_id, "Coupon appliqué\u202f: il vaut dès la prochaine échéance.")
 
 
 @bp.post("/coupon/retirer")
 def remove_coupon(subscription_id: UUID) -> ResponseReturnValue:
     """Ask for the whole price from its next cycle on."""
     try:
-        coupons.remove_coupon(subscription_id, version=_version(), by=current_user(), at=clock.now())
+        coupons.remove_coupon(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         return _page(lifecycle.find_subscription(subscription_id), error), error.status
-    return _done(subscription_id, "Coupon retiré\u202f: la prochaine échéance est au prix entier.")
+    return done(subscription_id, "Coupon retiré\u202f: la prochaine échéance est au prix entier.")
 
 
 @bp.post("/ouverture")
@@ -59,10 +59,10 @@ def change_opening(subscription_id: UUID) -> ResponseReturnValue:
     """Let it open otherwise, while nothing was charged."""
     try:
         written = read_opening(request.form)
-        opening.change_opening(subscription_id, written, version=_version(), by=current_user(), at=clock.now())
+        opening.change_opening(subscription_id, written, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
         return _page(lifecycle.find_subscription(subscription_id), error), error.status
-    return _done(subscription_id, "Essai et frais enregistrés.")
+    return done(subscription_id, "Essai et frais enregistrés.")
 
 
 def read_opening(form: Any) -> Opening:
@@ -102,7 +102,7 @@ def delete(subscription_id: UUID) -> ResponseReturnValue:
 
 def _page(subscription: Subscription, problem: DomainError | None = None) -> str:
     is_stale = isinstance(problem, EditConflictError)
-    missed = max(subscription.version - _version(), 1)
+    missed = max(subscription.version - seen_version(), 1)
     return render_template(
         "subscriptions/offer.html",
         subscription=subscription,
@@ -115,12 +115,3 @@ def _page(subscription: Subscription, problem: DomainError | None = None) -> str
         problem=problem,
         meanwhile=history.list_history(subscription.id, limit=min(missed, MEANWHILE_SHOWN)) if is_stale else [],
     )
-
-
-def _version() -> int:
-    return read(int, request.form.get("version")) or 0
-
-
-def _done(subscription_id: UUID, sentence: str) -> ResponseReturnValue:
-    toast("success", sentence)
-    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)

@@ -3,7 +3,7 @@
 from datetime import date
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -14,8 +14,8 @@ from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, lifecycle, offering, rhythm, selling_company
 from webapp.services.subscriptions.selling_company import StillOpenError
 from webapp.services.subscriptions.terms import AskedCycle, find_terms
-from webapp.views.layout import toast
 from webapp.views.lists import read
+from webapp.views.subscriptions.answers import done, seen_version
 from webapp.views.subscriptions.form import asked_day
 
 bp = Blueprint("subscription_rhythm", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
@@ -40,10 +40,10 @@ def change(subscription_id: UUID) -> ResponseReturnValue:
             cycles = rhythm.preview_rhythm(subscription, frequency, first_due, at=clock.now())
             return _page(subscription, cycles=cycles)
         by, at = current_user(), clock.now()
-        rhythm.change_rhythm(subscription_id, frequency, first_due, version=_version(), by=by, at=at)
+        rhythm.change_rhythm(subscription_id, frequency, first_due, version=seen_version(), by=by, at=at)
     except (InvalidInputError, EditConflictError) as error:
         return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, "Rythme enregistré.")
+    return done(subscription_id, "Rythme enregistré.")
 
 
 @bp.post("/societe")
@@ -54,20 +54,20 @@ def change_company(subscription_id: UUID) -> ResponseReturnValue:
             subscription_id,
             company_id=read(UUID, request.form.get("societe")),
             contract_id=read(UUID, request.form.get("contrat")),
-            version=_version(),
+            version=seen_version(),
             by=current_user(),
             at=clock.now(),
         )
     except (InvalidInputError, EditConflictError, StillOpenError) as error:
         return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
-    return _done(subscription_id, "Société et contrat enregistrés.")
+    return done(subscription_id, "Société et contrat enregistrés.")
 
 
 def _page(
     subscription: Subscription, *, cycles: list[AskedCycle] | None = None, problem: DomainError | None = None
 ) -> str:
     is_stale = isinstance(problem, EditConflictError)
-    missed = max(subscription.version - _version(), 1)
+    missed = max(subscription.version - seen_version(), 1)
     companies = offering.list_companies()
     contracts = selling_company.list_contracts(subscription.client_id)
     lost = {
@@ -96,12 +96,3 @@ def _page(
 
 def _end_of_paid(subscription: Subscription) -> date:
     return find_terms(subscription).due_on(subscription.cycle_no)
-
-
-def _version() -> int:
-    return read(int, request.form.get("version")) or 0
-
-
-def _done(subscription_id: UUID, sentence: str) -> ResponseReturnValue:
-    toast("success", sentence)
-    return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)
