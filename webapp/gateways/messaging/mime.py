@@ -3,8 +3,10 @@
 import unicodedata
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
+from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import EmailPolicy
+from functools import cache
 from typing import Any
 
 import idna
@@ -47,6 +49,14 @@ class UnwritableError(ValueError):
         return Refused(self.kind, "unwritable", str(self))
 
 
+class _Headers(HeaderRegistry):
+    """Python's registry, which makes a class anew for every header of every e-mail; here once for each name."""
+
+    @cache  # noqa: B019  there is one of it
+    def __getitem__(self, name: str) -> type[BaseHeader]:
+        return super().__getitem__(name)
+
+
 class _Policy(EmailPolicy):
     """Python's policy, but for headers of addresses for programs, which it would encode where they are long.
 
@@ -65,7 +75,7 @@ class _Policy(EmailPolicy):
 
 
 # Seven bits pass every server; bodies beyond ASCII are quoted-printable or base64.
-_ASCII = _Policy(linesep="\r\n", cte_type="7bit")
+_ASCII = _Policy(linesep="\r\n", cte_type="7bit", header_factory=_Headers())
 _UTF8 = _ASCII.clone(utf8=True)
 
 
