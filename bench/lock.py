@@ -71,7 +71,7 @@ def run(size: int = 100_000) -> Report:
     print(f"{size:,} lines: preparing", file=sys.stderr, flush=True)
     environment = open_database(
         f"bench_lock_{size}",
-        fill=lambda owner: _fill(owner, size),
+        fill=lambda owner: fill(owner, size),
         is_full="SELECT has_table_privilege('public', 'lines_without_keys', 'INSERT')",
     )
     app = create_app(settings_of(environment))
@@ -122,7 +122,8 @@ def _insert(cursor: psycopg.Cursor, copy: str) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-def _fill(owner: psycopg.Connection, size: int) -> None:
+def fill(owner: psycopg.Connection, size: int) -> None:
+    """Fill a database with one open batch of ``size`` pending lines, and the copies of its table."""
     values = {
         "organisation": ORGANISATION,
         "company": COMPANY,
