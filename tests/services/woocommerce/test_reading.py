@@ -11,7 +11,16 @@ import pytest
 from tests.woocommerce import Delivery, deliveries, examples
 from webapp.models.woocommerce import ResourceKind
 from webapp.services.woocommerce import reading
-from webapp.services.woocommerce.reading import Customer, Deleted, Order, Problem, Product, Subscription, Word
+from webapp.services.woocommerce.reading import (
+    Attribute,
+    Customer,
+    Deleted,
+    Order,
+    Problem,
+    Product,
+    Subscription,
+    Word,
+)
 from webapp.services.woocommerce.values import UnreadableError
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -92,7 +101,7 @@ def test_a_renewal_names_its_subscription() -> None:
     assert isinstance(said, Order)
     assert said.renewal_of == (282,)
     assert said.paid_at == datetime(2023, 4, 18, 17, 16, 11, tzinfo=UTC)
-    assert said.items[0].attributes == (("As a Gift", "No"),)
+    assert said.items[0].attributes == (Attribute("As a Gift", "No", "As a Gift", "No"),)
 
 
 def test_refunds_are_positive_and_in_the_order_of_their_ids() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -125,10 +125,20 @@ class Customer(Word):
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute:
+    """What the buyer chose of a variation: ``name`` and ``value`` for machines, as people read them beside."""
+
+    name: str
+    value: str
+    shown_name: str
+    shown_value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A line: ``subtotal`` and ``total`` before tax, before and after discount; of shipping and fees they are equal.
 
-    ``attributes`` are what the buyer chose, name and value, as the shop writes them.
+    ``attributes`` are what the buyer chose.
     """
 
     woo_id: int
@@ -141,7 +151,7 @@ class Item:
     product_id: int = 0
     variation_id: int = 0
     sku: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,16 +500,13 @@ def _item(line: Mapping[str, Any], label: str) -> Item:
     )
 
 
-def _attributes(line: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _attributes(line: Mapping[str, Any]) -> Iterator[Attribute]:
     """What the buyer chose. Names that begin with an underscore are the shop's own notes; values may be anything."""
-    return [
-        (name, chosen)
-        for meta in values.read_list(line, "meta_data", LINES_LIMIT)
-        if (name := values.read_text(meta.get("key"), 200))
-        and not name.startswith("_")
-        and isinstance(meta.get("value"), str | int | float)
-        and (chosen := values.read_text(meta["value"], 500))
-    ]
+    for meta in values.read_list(line, "meta_data", LINES_LIMIT):
+        name, value = values.read_text(meta.get("key"), 200), values.read_text(meta.get("value"), 500)
+        if name and value and not name.startswith("_"):
+            shown_name = values.read_text(meta.get("display_key"), 200) or name
+            yield Attribute(name, value, shown_name, values.read_text(meta.get("display_value"), 500) or value)
 
 
 def _refund(written: Mapping[str, Any]) -> RefundWord:

@@ -16,8 +16,9 @@ from webapp.services.contact import PHONE_INPUT_LENGTH, clean_text, normalise_em
 
 CENT = Decimal("0.01")
 ID_LIMIT = 2**63
-AMOUNT_LIMIT = Decimal(10) ** 12
-QUANTITY_LIMIT = Decimal(10) ** 9
+AMOUNT_LIMIT = Decimal(10) ** 9
+"""A billion; beyond, an amount is a mistake, and would not fit its column."""
+QUANTITY_LIMIT = Decimal(10) ** 6
 YEARS = range(1900, 2200)
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->")
