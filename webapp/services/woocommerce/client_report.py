@@ -100,7 +100,7 @@ def words_of(word: Customer | Sale) -> Values:
     said = {
         "name": _name(word),
         "email": [word.email if isinstance(word, Customer) else billing.email],
-        "phone": [billing.phone or shipping.phone],
+        "phone": [billing.phone],
         "address": _place(billing),
         "delivery": _delivery(billing, shipping),
     }

@@ -65,6 +65,12 @@ def list_orders(shop: WooCommerceShop, subscriptions: Collection[Subscription]) 
     return sorted(found, key=lambda each: (each.word.created_at, each.word.woo_id))
 
 
+def has_subscriptions(shop: WooCommerceShop) -> bool:
+    """Whether the shop has told of any."""
+    which = WooCommerceResource.shop_id == shop.id, WooCommerceResource.kind == ResourceKind.SUBSCRIPTION
+    return db.session.scalar(select(WooCommerceResource.id).where(*which).limit(1)) is not None
+
+
 def _load(shop: WooCommerceShop, kind: ResourceKind, which: ColumnElement[bool]) -> list[Kept[reading.Resource]]:
     rows = db.session.scalars(_select(shop, WooCommerceResource.kind == kind, which)).all()
     return [Kept(row, word) for row in rows if (word := word_of(shop, row)) is not None]

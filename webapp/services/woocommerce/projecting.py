@@ -6,11 +6,11 @@ changes nothing. What the shop does wrong is an Outcome with a sentence; nothing
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Text, cast, func, select
 
 from webapp.extensions import db
 from webapp.models.charges import Charge
@@ -40,6 +40,9 @@ from webapp.services.woocommerce.subscription_report import Held
 
 NEVER_SEEN = "La boutique l’a supprimé avant que nous l’ayons vu."
 DRAFT = "Panier non validé."
+BEGINS = "Attend de savoir si elle ouvre un abonnement."
+BEGINS_WITHIN = timedelta(minutes=2)
+"""How long after an order the shop tells of the subscription that it begins; it takes seconds."""
 SETTLING = "Suspendu depuis peu\u202f: attend dix minutes la suite d’un renouvellement."
 WAITS_FOR_SUBSCRIPTION = "Attend l’abonnement n°\u00a0{woo_id}."
 
@@ -102,6 +105,7 @@ def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list
         first = min(missing)
         raise outcomes.waiting(WAITS_FOR_SUBSCRIPTION.format(woo_id=first), f"subscription:{first}")
     if not subscriptions:
+        _wait_for_what_it_begins(shop, word, at)
         _bring_money(shop, [Paid(word, found.client_id, {None: word.total})])
         return []
     told: list[flags.Flag] = []
@@ -109,6 +113,15 @@ def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list
         _report_family(shop, subscription, at)
         told += _order_flags(shop, subscription, word)
     return told
+
+
+def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) -> None:
+    """An order that begins a subscription comes before it, and does not say so. Its money is written once it is known
+    what it is for: the ledger is only ever added to.
+    """
+    is_new = abs(at - order.created_at) < BEGINS_WITHIN
+    if is_new and order.paid_at is not None and order.customer_id and kept.has_subscriptions(shop):
+        raise HeldUpError(Outcome(outcomes.EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
 
 
 def _report_product(_shop: WooCommerceShop, _product: Kept[Any], _at: datetime) -> list[flags.Flag]:
@@ -174,12 +187,12 @@ def _find_products(family: Family) -> sold.Products:
     """Our products by the labels of lines, in one query."""
     sales: Iterable[Sale] = [each.word for each in (*family.subscriptions, *family.orders)]
     labels = {item.label for sale in sales for item in sale.items}
-    folded = select(func.unnest(sorted(labels)).label("label")).subquery() if labels else None
-    if folded is None:
+    if not labels:
         return {}
+    named = func.unnest(cast(sorted(labels), ARRAY(Text))).table_valued("label").render_derived()
     rows = db.session.execute(
-        select(folded.c.label, Product.id, Product.is_shipped).join(
-            Product, Product.name_key == func.fold(folded.c.label)
+        select(named.c.label, Product.id, Product.is_shipped).join(
+            Product, Product.name_key == func.fold(named.c.label)
         )
     )
     return {label: sold.KnownProduct(product_id, is_shipped) for label, product_id, is_shipped in rows}

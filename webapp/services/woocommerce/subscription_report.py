@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import undefer, undefer_group
+from sqlalchemy.orm import Load, undefer
 
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
@@ -79,7 +79,7 @@ def find_for_update(shop: WooCommerceShop, woo_ids: Collection[int]) -> dict[int
         )
         .order_by(Subscription.id)
         .with_for_update(of=Subscription)
-        .options(undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))
+        .options(Load(Subscription).undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))
         .execution_options(populate_existing=True)
     )
     return {mapping.woo_id or 0: Held(subscription, mapping) for subscription, mapping in rows}
