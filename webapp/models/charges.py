@@ -17,7 +17,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.identity import User
 from webapp.models.providers import Provider
 from webapp.models.runs import RunStatus, RunTrigger
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import Collector, Subscription
 from webapp.tenancy import OrganisationScoped
 
 
@@ -196,6 +196,12 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         UniqueConstraint("organisation_id", "subscription_id", "cycle_no"),
         CheckConstraint("amount >= 0", name="amount_is_positive"),
         CheckConstraint("waived BETWEEN 0 AND amount", name="waived_within_amount"),
+        CheckConstraint(
+            "collected_by = 'crm' OR (num_nonnulls(provider_account_id, next_attempt_at, first_refused_at, lease_until)"
+            " = 0 AND attempts_count = 0 AND waived = 0"
+            " AND status IN ('scheduled', 'processing', 'failed', 'canceled', 'succeeded'))",
+            name="shop_collects_by_itself",
+        ),
         tenant_key("subscription_id", "subscriptions", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
@@ -218,6 +224,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             "id",
             postgresql_where=text("attention IS NOT NULL"),
         ),
+        Index("ix_charges_shop", "organisation_id", "due_on", "id", postgresql_where=text("collected_by = 'shop'")),
     )
 
     subscription_id: Mapped[UUID]
@@ -246,6 +253,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     attention_at: Mapped[datetime | None]
     explanation: Mapped[str | None] = mapped_column(Text)
     settled_at: Mapped[datetime | None]
+    collected_by: Mapped[Collector] = mapped_column(stored_enum(Collector), default=Collector.CRM, server_default="crm")
 
     client: Mapped[Client] = relationship(
         primaryjoin=lambda: linked(Client, Charge.client_id),

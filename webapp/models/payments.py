@@ -68,6 +68,18 @@ class Payment(OrganisationScoped, Identified, Base):
             unique=True,
             postgresql_where=text("undoes_id IS NOT NULL"),
         ),
+        Index(
+            "uq_payments_shop",
+            "organisation_id",
+            "shop_id",
+            "kind",
+            "external_id",
+            unique=True,
+            postgresql_where=text("shop_id IS NOT NULL"),
+        ),
+        CheckConstraint("(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')", name="of_a_shop"),
+        CheckConstraint("shop_id IS NULL OR attempt_id IS NULL", name="shops_attempt_nothing"),
+        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
         Index("ix_payments_charge", "organisation_id", "charge_id"),
         Index("ix_payments_client", "organisation_id", "client_id", "happened_at", "id"),
         Index("ix_payments_happened", "organisation_id", "happened_at", "id"),
@@ -95,6 +107,7 @@ class Payment(OrganisationScoped, Identified, Base):
     method: Mapped[PaymentMethod | None] = mapped_column(stored_enum(PaymentMethod))
     provider: Mapped[Provider | None] = mapped_column(stored_enum(Provider))
     external_id: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    shop_id: Mapped[UUID | None]
     reason: Mapped[str | None] = mapped_column(Text)
     happened_at: Mapped[datetime] = mapped_column(default=clock.now)
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -20,16 +20,22 @@ class Provider(StrEnum):
     SANDBOX = "sandbox"
     STRIPE = "stripe"
     SEPA_FILE = "sepa_file"
+    WOOCOMMERCE = "woocommerce"
 
     @property
     def label(self) -> str:
         """The words on the screen."""
-        return {"sandbox": "Bac à sable", "stripe": "Stripe", "sepa_file": "Fichier SEPA"}[self.value]
+        return {
+            "sandbox": "Bac à sable",
+            "stripe": "Stripe",
+            "sepa_file": "Fichier SEPA",
+            "woocommerce": "WooCommerce",
+        }[self.value]
 
     @property
     def is_online(self) -> bool:
         """Whether it is called, and calls back; a bank file goes through a person's hands."""
-        return self is not Provider.SEPA_FILE
+        return self not in (Provider.SEPA_FILE, Provider.WOOCOMMERCE)
 
 
 class Milestone(StrEnum):

@@ -18,6 +18,18 @@ from webapp.models.money import Totals, line_amount, totals
 from webapp.tenancy import OrganisationScoped
 
 
+class Collector(StrEnum):
+    """Who collects the money of a subscription."""
+
+    CRM = "crm"
+    SHOP = "shop"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"crm": "Le CRM", "shop": "La boutique"}[self.value]
+
+
 class Frequency(StrEnum):
     """How often a subscription is charged."""
 
@@ -27,6 +39,7 @@ class Frequency(StrEnum):
     BIMONTHLY = "bimonthly"
     QUARTERLY = "quarterly"
     ANNUAL = "annual"
+    OTHER = "other"
 
     @property
     def label(self) -> str:
@@ -38,12 +51,15 @@ class Frequency(StrEnum):
             "bimonthly": "Tous les deux mois",
             "quarterly": "Trimestriel",
             "annual": "Annuel",
+            "other": "Autre",
         }[self.value]
 
     @property
     def per_year(self) -> int:
         """Charges in a year of 52 weeks or 12 months: what the monthly recurring revenue is normalised by."""
-        return {"weekly": 52, "biweekly": 26, "monthly": 12, "bimonthly": 6, "quarterly": 4, "annual": 1}[self.value]
+        return {"weekly": 52, "biweekly": 26, "monthly": 12, "bimonthly": 6, "quarterly": 4, "annual": 1, "other": 0}[
+            self.value
+        ]
 
 
 class SubscriptionStatus(StrEnum):
@@ -138,6 +154,10 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     and ``delivery_phone`` are empty where they are the client's. They and ``gift_message``, which is put with every
     delivery, are loaded only where they are asked for.
 
+    ``collected_by`` says who collects its money. A shop does so by itself: nothing falls due here, and ``expected_at``
+    is when it says that it will; ``shop_period`` (day, week, month, year) and ``shop_interval`` are its rhythm in the
+    shop's words, the only ones where ``frequency`` is OTHER, of which ``annual_amount`` is empty.
+
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     Triggers keep ``commercial_id``, the client's present commercial, so that figures of a team need no join.
     """
@@ -159,6 +179,18 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         ),
         CheckConstraint("(next_charge_at IS NULL) = (next_charge_on IS NULL)", name="next_charge_is_whole"),
         CheckConstraint("recurring_amount >= 0", name="amount_is_positive"),
+        CheckConstraint(
+            "collected_by = 'crm' OR (num_nonnulls(next_charge_at, provider_account_id, saved_method_id, mandate_id,"
+            " coupon_id, skips_cycle, resume_on) = 0 AND NOT means_inherited)",
+            name="shop_collects_by_itself",
+        ),
+        CheckConstraint(
+            "(collected_by = 'shop' AND num_nulls(shop_period, shop_interval) = 0)"
+            " OR (collected_by = 'crm' AND num_nonnulls(shop_period, shop_interval, expected_at) = 0)",
+            name="shop_fields",
+        ),
+        CheckConstraint("shop_interval > 0", name="shop_interval"),
+        CheckConstraint("frequency <> 'other' OR collected_by = 'shop'", name="other_rhythms_are_of_shops"),
         # What is paid leaves the index's front: finding the next due ones costs the same however many there are.
         Index(
             "ix_subscriptions_due",
@@ -231,9 +263,13 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     delivery_instructions: Mapped[str | None] = _of_delivery(200)
     gift_message: Mapped[str | None] = _of_delivery(300)
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
+    collected_by: Mapped[Collector] = mapped_column(stored_enum(Collector), default=Collector.CRM, server_default="crm")
+    expected_at: Mapped[datetime | None]
+    shop_period: Mapped[str | None] = mapped_column(String(32))
+    shop_interval: Mapped[int | None]
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
-    annual_amount: Mapped[Decimal] = mapped_column(
+    annual_amount: Mapped[Decimal | None] = mapped_column(
         Numeric(16, 2),
         Computed(
             "recurring_amount * CASE frequency WHEN 'weekly' THEN 52 WHEN 'biweekly' THEN 26 WHEN 'monthly' THEN 12"

@@ -86,6 +86,9 @@ def due_of(subscription: Subscription, cycle: int) -> Due:
 
 def schedule(subscription: Subscription, cycle: int) -> None:
     """Make ``cycle`` the next one to charge; nothing falls due in a state without charges, nor past its end."""
+    if subscription.collected_by == "shop":
+        subscription.cycle_no, subscription.next_charge_on, subscription.next_charge_at = cycle, None, None
+        return
     due = due_of(subscription, cycle)
     falls_due = subscription.status in SCHEDULED and is_within_life(subscription, due.on)
     subscription.cycle_no = cycle
