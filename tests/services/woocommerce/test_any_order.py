@@ -17,7 +17,7 @@ from webapp import tenancy
 
 
 def lived(seed: int) -> History:
-    chance = Random(seed)  # noqa: S311  no secret
+    chance = Random(seed)
     history = History(chance)
     history.live(chance.randint(3, 25))
     history.now += timedelta(minutes=15)  # nothing of it is too new to be believed

@@ -94,7 +94,7 @@ def test_reversed(organisation_id: UUID) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_shuffled_and_repeated(organisation_id: UUID, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311  no secret
+    chance = random.Random(seed)
     told = TOLD + chance.sample(TOLD, 20)
     chance.shuffle(told)
     assert picture_of(told) == picture_of(TOLD)
