@@ -5,6 +5,7 @@ at a checkout), and tells nothing where WooCommerce tells nothing: an order eras
 customer's orders once she is deleted. What a delivery holds is read later, when it leaves.
 """
 
+import heapq
 import random
 import threading
 from collections import defaultdict
@@ -373,22 +374,24 @@ class World:
             pass
 
     def _live(self, subscribers: int, months: int, guests: int, now: datetime) -> None:
+        """In the order of time, as ids of a shop go."""
         baskets = ([Item(BOX)], [Item(COFFEE, option=22)], [Item(FORTNIGHT)], [Item(BOX, discount=10)], [Item(TEA)])
-        begin = now - relativedelta(months=months)
-        for number in range(subscribers):
-            self.stopped_at = begin + timedelta(hours=number % 72)
-            items = baskets[number % len(baskets)]
-            (subscription_id,) = self.subscribe(items=items)
-            due = self._next_payment(subscription_id)
-            while due < now - timedelta(days=1):
-                self.stopped_at = due
+        begin, until = now - relativedelta(months=months), now - timedelta(days=1)
+        due = [(begin + timedelta(hours=number % 72), -number, 0) for number in range(subscribers)]
+        due += [(now - timedelta(days=3 + number), -number, -1) for number in range(guests)]
+        heapq.heapify(due)
+        while due and due[0][0] < until:
+            self.stopped_at, number, subscription_id = heapq.heappop(due)
+            if subscription_id < 0:
+                self.buy(is_paid=number % 2 == 0)
+                continue
+            if subscription_id:
                 self.renew(subscription_id)
-                due = self._next_payment(subscription_id)
-        for number in range(guests):
-            self.stopped_at = now - timedelta(days=3 + number)
-            self.buy(is_paid=number % 2 == 0)
+            else:
+                (subscription_id,) = self.subscribe(items=baskets[-number % len(baskets)])
+            heapq.heappush(due, (self._next_payment(subscription_id), number, subscription_id))
+        self.stopped_at = until
         if subscribers > 1:
-            self.stopped_at = now - timedelta(days=1)
             self.renew(outcome="failed")
         if guests:
             self.refund(amount="12.90")
