@@ -56,7 +56,9 @@ def shop(quick: None) -> Iterator[Shop]:
 @pytest.fixture
 def connected(cast: Cast, shop: Shop) -> Connected:
     """It, connected."""
-    return Connected(shop, connect(shop))
+    row = connect(shop)
+    db.session.commit()
+    return Connected(shop, row)
 
 
 Pull = Callable[..., WooCommercePull]

@@ -309,4 +309,4 @@ def _progress(pull: WooCommercePull) -> str:
         return "Le relevé va commencer…"
     if not pull.total:
         return f"{pull.phase or 'Relevé'} en cours…"
-    return f"{pull.phase}\u202f: {pull.done} sur {max(pull.total, pull.done)} lus…"
+    return f"{pull.phase}\u202f: {pull.done} sur {max(pull.total, pull.done)}…"
