@@ -310,3 +310,18 @@ def _progress(pull: WooCommercePull) -> str:
     if not pull.total:
         return f"{pull.phase or 'Relevé'} en cours…"
     return f"{pull.phase}\u202f: {pull.done} sur {max(pull.total, pull.done)}…"
+
+
+def find_shop_named(name: str | None) -> WooCommerceShop:
+    """The shop of the current organisation with that name or address; without one, its only shop.
+
+    Raises NotFoundError, and InvalidInputError where there are several.
+    """
+    shops = db.session.scalars(select(WooCommerceShop).order_by(WooCommerceShop.name)).all()
+    found = [shop for shop in shops if name is None or name.rstrip("/") in (shop.name, shop.url.rstrip("/"), shop.source)]
+    if not found:
+        raise NotFoundError("Cette boutique n’existe pas.")
+    if len(found) > 1:
+        names = ", ".join(shop.source for shop in found)
+        raise InvalidInputError(f"Plusieurs boutiques conviennent\u202f: choisissez parmi {names}.", field="shop")
+    return found[0]
