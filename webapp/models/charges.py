@@ -153,6 +153,7 @@ class Attention(StrEnum):
     CREDIT_NOTE = "credit_note"
     REFUND = "refund"
     REFUND_AGAIN = "refund_again"
+    PAID_THEN_CANCELED = "paid_then_canceled"
 
     @property
     def label(self) -> str:
@@ -168,6 +169,7 @@ class Attention(StrEnum):
             "credit_note": "Remboursé chez le prestataire, sans avoir",
             "refund": "Remboursement refusé ou sans résultat",
             "refund_again": "Remboursement à refaire",
+            "paid_then_canceled": "Annulée après paiement, sans remboursement",
         }[self.value]
 
 
