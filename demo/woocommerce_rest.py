@@ -168,8 +168,10 @@ def find(world: World, collection: str, asked: "MultiDict[str, str]", *, honours
     if ordering not in ORDERINGS[collection]:
         raise RestError(400, "rest_invalid_param", "Paramètre(s) non valide(s) : orderby")
     found = [body for body in world.bodies[collection].values() if _is_wanted(collection, body, asked)]
+    if collection != "customers":
+        found = [body for body in found if _is_within("created", "", body, asked, world)]
     if collection != "customers" and (collection != "subscriptions" or honours_modified):
-        found = [body for body in found if _is_within(body, asked, world)]
+        found = [body for body in found if _is_within("modified", "modified_", body, asked, world)]
     found.sort(key=_order_by(ordering), reverse=asked.get("order", "desc") == "desc")
     return found
 
@@ -184,11 +186,12 @@ def _is_wanted(collection: str, body: Body, asked: Mapping[str, str]) -> bool:
     return body["status"] in states or ("any" in states and body["status"] not in HIDDEN)
 
 
-def _is_within(body: Body, asked: Mapping[str, str], world: World) -> bool:
+def _is_within(date: str, prefix: str, body: Body, asked: Mapping[str, str], world: World) -> bool:
+    """Whether a date of a resource lies between two that were asked for: ``modified_after`` and so on, strictly."""
     is_gmt = asked.get("dates_are_gmt") == "true"
-    changed = datetime.fromisoformat(body["date_modified_gmt"]).replace(tzinfo=UTC)
-    after, before = (_instant(asked.get(name), world, is_gmt=is_gmt) for name in ("modified_after", "modified_before"))
-    return (after is None or changed > after) and (before is None or changed < before)
+    at = datetime.fromisoformat(body[f"date_{date}_gmt"]).replace(tzinfo=UTC)
+    after, before = (_instant(asked.get(f"{prefix}{name}"), world, is_gmt=is_gmt) for name in ("after", "before"))
+    return (after is None or at > after) and (before is None or at < before)
 
 
 def _instant(text: str | None, world: World, *, is_gmt: bool) -> datetime | None:

@@ -317,6 +317,8 @@ def test_orders_changed_since_an_instant_are_strictly_behind_it_and_local_unless
     assert ids(read(rest, shop, "orders?modified_after=2026-03-02T09:30:00&dates_are_gmt=true")) == []
     assert ids(read(rest, shop, "orders?modified_after=2026-03-02T09:31:00")) == [order_id]  # 10:30 in Paris
     assert ids(read(rest, shop, "orders?modified_after=2026-03-02T09:31:00Z")) == []
+    assert ids(read(rest, shop, "orders?after=2026-03-02T09:29:59&dates_are_gmt=true")) == [order_id]
+    assert ids(read(rest, shop, "orders?after=2026-03-02T09:30:00&dates_are_gmt=true")) == []
 
 
 def test_customers_know_no_such_date_and_subscribers_are_listed_with_role_all_alone(

@@ -11,7 +11,7 @@ import pytest
 
 from demo.woocommerce_shop import Shop
 from tests import upstream as upstreams
-from tests import woocommerce as shops
+from tests import woocommerce_shop as shops
 from tests.upstream import Upstream
 from webapp.config import Settings
 from webapp.errors import InvalidInputError

@@ -7,7 +7,7 @@ import pytest
 
 from demo.woocommerce_shop import Shop
 from tests import factories
-from tests import woocommerce as shops
+from tests import woocommerce_shop as shops
 from tests.conftest import Cast
 from webapp import clock
 from webapp.extensions import db

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from demo.woocommerce_shop import Shop
 from tests import factories
-from tests import woocommerce as shops
+from tests import woocommerce_shop as shops
 from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
 from tests.services.woocommerce.conftest import connect
 from webapp import clock, tenancy

@@ -25,9 +25,10 @@ def test_subscriptions_are_read_before_the_orders_that_renew_them() -> None:
     assert names(PullScope.RECENT, Abilities(honours_modified_after=True)) == ["subscription:changed", "order:changed"]
 
 
-def test_where_the_filter_is_not_honoured_all_living_subscriptions_are_read() -> None:
+def test_where_the_filter_is_not_honoured_all_living_subscriptions_are_read_and_new_ones() -> None:
     assert names(PullScope.RECENT, Abilities()) == [
         *(f"subscription:living:{status}" for status in ("active", "on-hold", "pending", "pending-cancel")),
+        "subscription:created",
         "order:changed",
     ]
 

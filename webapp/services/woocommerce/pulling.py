@@ -163,10 +163,10 @@ class _Reader:
             cursor = after
 
     def _beginning(self, stage: Stage) -> Cursor:
-        if stage.how is How.CREATED or self.since is not None:
-            return Cursor(stage.name, after=self.since)
-        if stage.how is not How.CHANGED:
+        if stage.how not in stages.BY_DATE:
             return Cursor(stage.name)
+        if self.since is not None:
+            return Cursor(stage.name, after=self.since, seen=self.since)
         shop = _find_shop(self.lease.shop_id)
         kept = shop.cursors.get(stage.kind.value)
         reached = datetime.fromisoformat(kept) if kept else shop.created_at
@@ -174,16 +174,15 @@ class _Reader:
 
     def _behind(self, stage: Stage, cursor: Cursor, shown: Sequence[_Shown]) -> Cursor:
         """Where the next page begins; and how far the shop's own dates have come, though never behind the present."""
-        words = [each.word for each in shown if each.word]
-        dates = [word.modified_at for word in words]
-        seen = max([*dates, *([cursor.seen] if cursor.seen else [])], default=None)
-        cursor = replace(cursor, seen=min(seen, clock.now()) if seen else None)
+        if stage.how not in stages.BY_DATE:
+            return replace(cursor, page=cursor.page + 1)
         if stage.how is How.CHANGED:
-            return stages.further(cursor, dates)
-        if stage.how is How.CREATED:
+            dates = [each.word.modified_at for each in shown if each.word]
+        else:
             made = [_created_at(each.body, self.zone) for each in shown if each.word]
-            return stages.further(cursor, [at for at in made if at is not None])
-        return replace(cursor, page=cursor.page + 1)
+            dates = [at for at in made if at is not None]
+        seen = max([*dates, *([cursor.seen] if cursor.seen else [])], default=None)
+        return stages.further(replace(cursor, seen=min(seen, clock.now()) if seen else None), dates)
 
     def _shown(self, kind: ResourceKind, body: bytes) -> _Shown:
         try:
@@ -210,7 +209,7 @@ class _Reader:
             self._mark_shown(stage.kind, shown, asked_at)
             counts["unchanged"] += len(shown) - len(news)
             self._save(stage, after, counts, done=len(shown), total=total)
-            if is_last and stage.how in (How.CHANGED, How.CREATED):
+            if is_last and stage.how in stages.BY_DATE:
                 self._save_reached(stage, after)
 
         _in_transaction(write)
@@ -302,10 +301,15 @@ class _Reader:
         )
 
     def _save_reached(self, stage: Stage, after: Cursor) -> None:
-        """Where the next pull begins: by the shop's own clock, as far as it showed it."""
-        shop = _find_shop(self.lease.shop_id, lock=True)
-        reached = self.started_at if stage.how is How.CREATED else after.seen
+        """Where the next pull begins: by the shop's own clock, as far as it showed it.
+
+        What was read by date of creation may have changed since, while the rest was read.
+        """
+        reached = after.seen
+        if reached is not None and stage.how is How.CREATED:
+            reached = min(reached, self.started_at)
         if reached is not None:
+            shop = _find_shop(self.lease.shop_id, lock=True)
             shop.cursors = {**shop.cursors, stage.kind.value: reached.isoformat()}
 
     # ---- What the shop no longer has

@@ -318,7 +318,9 @@ def find_shop_named(name: str | None) -> WooCommerceShop:
     Raises NotFoundError, and InvalidInputError where there are several.
     """
     shops = db.session.scalars(select(WooCommerceShop).order_by(WooCommerceShop.name)).all()
-    found = [shop for shop in shops if name is None or name.rstrip("/") in (shop.name, shop.url.rstrip("/"), shop.source)]
+    found = [
+        shop for shop in shops if name is None or name.rstrip("/") in (shop.name, shop.url.rstrip("/"), shop.source)
+    ]
     if not found:
         raise NotFoundError("Cette boutique n’existe pas.")
     if len(found) > 1:

@@ -39,6 +39,9 @@ class How(StrEnum):
     KNOWN = "known"
 
 
+BY_DATE = (How.CHANGED, How.CREATED)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One list. ``status`` of LIVING ones."""
@@ -85,11 +88,11 @@ def plan(scope: PullScope, abilities: Abilities) -> list[Stage]:
     """The lists to read, in order: subscriptions before the orders that renew them."""
     orders, subscriptions, customers = ResourceKind.ORDER, ResourceKind.SUBSCRIPTION, ResourceKind.CUSTOMER
     living = [Stage(subscriptions, How.LIVING, status) for status in LIVING]
-    changed = [Stage(subscriptions, How.CHANGED)] if abilities.honours_modified_after else []
-    if scope is PullScope.FIRST:
-        stages = [*changed, *living, Stage(orders, How.CREATED)]
+    if abilities.honours_modified_after:
+        news = [Stage(subscriptions, How.CHANGED), *(living if scope is PullScope.FIRST else [])]
     else:
-        stages = [*(changed or living), Stage(orders, How.CHANGED)]
+        news = [*living, Stage(subscriptions, How.CREATED)]  # one may have ended on the day it was made
+    stages = [*news, Stage(orders, How.CREATED if scope is PullScope.FIRST else How.CHANGED)]
     if scope is PullScope.NIGHTLY:
         stages += [Stage(customers, How.WALK)]
         stages += [Stage(kind, How.KNOWN) for kind in (subscriptions, orders, customers)]
