@@ -1,8 +1,8 @@
 """WooCommerce: shops, events, the latest word on each resource, mappings and pulls.
 
-Revision: 0036, after 0034
+Revision: 0036, after 0035
 
-New tables alone: nobody waits.
+New tables, and a key that no row of the ledger has yet: nobody waits for long.
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0036"
-down_revision = "0034"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
@@ -23,6 +23,11 @@ def upgrade() -> None:
     _create_pulls()
     _create_resources()
     _create_mappings()
+    op.execute(
+        "ALTER TABLE payments ADD CONSTRAINT fk_payments_organisation_id_shop_id FOREIGN KEY (organisation_id, shop_id)"
+        " REFERENCES woocommerce_shops (organisation_id, id) ON DELETE RESTRICT NOT VALID"
+    )
+    op.execute("ALTER TABLE payments VALIDATE CONSTRAINT fk_payments_organisation_id_shop_id")
 
 
 def _create_shops() -> None:
@@ -423,5 +428,6 @@ def _create_mappings() -> None:
 
 
 def downgrade() -> None:
+    op.drop_constraint("fk_payments_organisation_id_shop_id", "payments", type_="foreignkey")
     for table in ("mappings", "resources", "pulls", "events", "shops"):
         op.drop_table(f"woocommerce_{table}")

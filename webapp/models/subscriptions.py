@@ -18,18 +18,6 @@ from webapp.models.money import Totals, line_amount, totals
 from webapp.tenancy import OrganisationScoped
 
 
-class Collector(StrEnum):
-    """Who collects the money of a subscription."""
-
-    CRM = "crm"
-    SHOP = "shop"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {"crm": "Le CRM", "shop": "La boutique"}[self.value]
-
-
 class Frequency(StrEnum):
     """How often a subscription is charged. OTHER is none of the six: a shop's own, which only the raw pair tells."""
 

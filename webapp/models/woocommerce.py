@@ -276,6 +276,10 @@ class WooCommerceEvent(Sealing, Base):
         """Where a sealed body belongs, as ``place_of("body")`` says: for statements that make rows without objects."""
         return f"{organisation_id}|woocommerce_events.body|{event_id}"
 
+    def keep_body(self, body: bytes) -> None:
+        """Seal the bytes as they came."""
+        self.body = crypto.keyring().encrypt(body, place=self.place_of("body"))
+
     def body_in_clear(self) -> bytes | None:
         """The bytes as they came; None once they are pruned."""
         return None if self.body is None else crypto.keyring().decrypt(self.body, place=self.place_of("body"))
