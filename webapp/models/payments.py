@@ -97,6 +97,7 @@ class Payment(OrganisationScoped, Identified, Base):
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),
         tenant_key("attempt_id", "charge_attempts", ondelete="RESTRICT"),
         tenant_key("undoes_id", "payments", ondelete="RESTRICT"),
+        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
     )
 
     company_id: Mapped[UUID]
