@@ -153,7 +153,7 @@ def _set_rhythm(subscription: Subscription, word: Word) -> None:
     subscription.frequency = rhythms.frequency_of(word.period, word.interval)
     subscription.anchor_date = _anchor(subscription, word)
     if subscription.collected_by is Collector.SHOP:
-        subscription.shop_period, subscription.shop_interval = word.period, word.interval
+        subscription.shop_period, subscription.shop_interval = ShopPeriod(word.period), word.interval
 
 
 # ------------------------------------------------------------------------------------------------ what changes
