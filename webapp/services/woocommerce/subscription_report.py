@@ -17,7 +17,14 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.clients import Source
 from webapp.models.organisations import Company
-from webapp.models.subscriptions import Collector, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import (
+    Collector,
+    Frequency,
+    ShopPeriod,
+    Subscription,
+    SubscriptionLine,
+    SubscriptionStatus,
+)
 from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
 from webapp.services.subscriptions import history, lifecycle, scheduling
 from webapp.services.subscriptions.fields import CheckedLine
