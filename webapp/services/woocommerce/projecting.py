@@ -84,7 +84,7 @@ def _report_customer(shop: WooCommerceShop, customer: Kept[Any], at: datetime) -
 
 
 def _report_subscription(shop: WooCommerceShop, subscription: Kept[Any], at: datetime) -> list[flags.Flag]:
-    told = _report_family(shop, subscription, at)
+    told = _report_family(shop, subscription, at).flags
     if _is_settling(subscription.word, at):
         again_at = subscription.word.modified_at + states.SETTLING
         raise HeldUpError(Outcome(EventState.WAITING, SETTLING, again_at=again_at))
@@ -108,11 +108,9 @@ def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list
         _wait_for_what_it_begins(shop, word, at)
         _bring_money(shop, [Paid(word, found.client_id, {None: word.total})])
         return []
-    told: list[flags.Flag] = []
-    for subscription in subscriptions:
-        _report_family(shop, subscription, at)
-        told += _order_flags(shop, subscription, word)
-    return told
+    held = [_report_family(shop, each, at, for_order=True).held for each in subscriptions]
+    is_double = word.paid_at is not None and word.renewal_of and any(not each.is_shops for each in held)
+    return [flags.PAID_THERE] if is_double else []
 
 
 def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) -> None:
@@ -137,13 +135,6 @@ _REPORTS: Mapping[ResourceKind, Callable[[WooCommerceShop, Kept[Any], datetime],
 }
 
 
-def _order_flags(shop: WooCommerceShop, subscription: Kept[Word], order: Order) -> list[flags.Flag]:
-    """A payment in the shop for what we charge ourselves."""
-    ours = subscription_report.find_for_update(shop, [subscription.word.woo_id])
-    is_crm = any(not each.is_shops for each in ours.values())
-    return [flags.PAID_THERE] if is_crm and order.paid_at is not None and order.renewal_of else []
-
-
 # ------------------------------------------------------------------------------------------------ a family
 
 
@@ -155,22 +146,37 @@ class Family:
     orders: kept.Orders
 
 
-def _report_family(shop: WooCommerceShop, subscription: Kept[Word], at: datetime) -> list[flags.Flag]:
-    """Bring a subscription with its orders, and what others pay of the same orders."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Our subscription, and what a person should look at."""
+
+    held: Held
+    flags: list[flags.Flag]
+
+
+def _report_family(shop: WooCommerceShop, subscription: Kept[Word], at: datetime, *, for_order: bool = False) -> Report:
+    """Bring a subscription with its orders, and what others pay of the same orders.
+
+    Where it is for the sake of an order, the person of a subscription that is there is known. Raises HeldUpError.
+    """
+    word, family = subscription.word, _load_family(shop, subscription)
+    ours = subscription_report.find_for_update(shop, [each.word.woo_id for each in family.subscriptions])
+    held = ours.get(word.woo_id)
+    client_id = held.row.client_id if held and for_order else _report_subscriber(shop, subscription, at)
+    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
+    subscription_report.check(word, company, held.row.collected_by if held else shop.collected_by)
+    products = _find_products(family)
+    if held is None:
+        held = ours[word.woo_id] = subscription_report.create(shop, word, client_id, products, at=at)
+    told = _bring_subscription(shop, held, word, family, products, at=at)
+    _bring_orders(shop, family, ours, products, at=at)
+    return Report(held, told)
+
+
+def _report_subscriber(shop: WooCommerceShop, subscription: Kept[Word], at: datetime) -> UUID:
     found = matching.find_buyer(shop, subscription, at=at)
     client_report.report(shop, found, subscription.word, at=at, has_bought=subscription.word.status == "active")
-    family = _load_family(shop, subscription)
-    products = _find_products(family)
-    ours = subscription_report.find_for_update(shop, [each.word.woo_id for each in family.subscriptions])
-    own = ours.get(subscription.word.woo_id)
-    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
-    subscription_report.check(subscription.word, company, own.row.collected_by if own else shop.collected_by)
-    if own is None:
-        own = subscription_report.create(shop, subscription.word, found.client_id, products, at=at)
-        ours[subscription.word.woo_id] = own
-    told = _bring_subscription(shop, own, subscription.word, family, products, at=at)
-    _bring_orders(shop, family, ours, products, at=at)
-    return told
+    return found.client_id
 
 
 def _load_family(shop: WooCommerceShop, subscription: Kept[Word]) -> Family:

@@ -105,9 +105,22 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
     _set_rhythm(subscription, word)
     db.session.add(subscription)
     db.session.flush()
-    lines = sold.checked_lines(word, products)
-    set_lines(subscription, lines)
-    if subscription.collected_by is Collector.CRM:
+    mapping = WooCommerceMapping(
+        id=new_id(),
+        organisation_id=shop.organisation_id,
+        shop_id=shop.id,
+        kind=MappingKind.SUBSCRIPTION,
+        woo_id=word.woo_id,
+        subscription_id=subscription.id,
+        last_synced_at=at,
+    )
+    db.session.add(mapping)
+    held = Held(subscription, mapping)
+    set_lines(subscription, sold.checked_lines(word, products))
+    _change_address(held, word)
+    if held.is_shops:
+        _change_dates(subscription, word)
+    else:
         scheduling.schedule(subscription, 0)
     history.record(
         subscription,
@@ -119,16 +132,7 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         by=None,
         at=word.created_at,
     )
-    mapping = WooCommerceMapping(
-        organisation_id=shop.organisation_id,
-        shop_id=shop.id,
-        kind=MappingKind.SUBSCRIPTION,
-        woo_id=word.woo_id,
-        subscription_id=subscription.id,
-        last_synced_at=at,
-    )
-    db.session.add(mapping)
-    return Held(subscription, mapping)
+    return held
 
 
 def reason_of(shop: WooCommerceShop) -> str:
