@@ -75,15 +75,18 @@ def bring(
         subscription,
         {number: charges[each.order.woo_id] for number, each in enumerate(cycles) if each.order.woo_id in charges},
     )
+    paid: list[tuple[Charge, Order]] = []
     for number, each in enumerate(cycles):
         charge = charges.get(each.order.woo_id)
         if charge is None:
             charge = made[each.order.woo_id] = _make(shop, subscription, each, number, word)
         _follow(shop, charge, each, products)
+        if _settle(charge, each.order, at=at) and _ships(shop, each.order):
+            paid.append((charge, each.order))
     _keep(shop, word, made)
     charges |= made
-    for each in cycles:
-        _settle(shop, charges[each.order.woo_id], each.order, at=at)
+    for charge, order in paid:  # by the number that it got just now
+        effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at)
     _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
     return charges
 
@@ -169,21 +172,22 @@ def _ships(shop: WooCommerceShop, order: Order) -> bool:
     return order.paid_at is None or order.paid_at >= shop.ships_from
 
 
-def _settle(shop: WooCommerceShop, charge: Charge, order: Order, *, at: datetime) -> None:
-    """Bring its state. Nothing leaves SUCCEEDED: an order that loses its date of payment is still paid."""
-    wanted = states.charge_status_of(order)
+def _settle(charge: Charge, order: Order, *, at: datetime) -> bool:
+    """Bring its state; returns whether it is paid since now.
+
+    Nothing leaves SUCCEEDED: an order that loses its date of payment is still paid.
+    """
+    is_paid_now = order.paid_at is not None and charge.status is not ChargeStatus.SUCCEEDED
     if charge.status is not ChargeStatus.SUCCEEDED:
-        is_paid_now = wanted is ChargeStatus.SUCCEEDED
-        charge.status = wanted
-        charge.settled_at = (order.paid_at or order.modified_at) if wanted.is_settled else None
+        charge.status = states.charge_status_of(order)
+        charge.settled_at = (order.paid_at or order.modified_at) if charge.status.is_settled else None
         charge.explanation = _explanation(order)
-        if is_paid_now and order.paid_at is not None and _ships(shop, order):
-            effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at)
     is_lost = is_paid_then_canceled(order)
     if is_lost and charge.attention is None:
         charge.attention, charge.attention_at = Attention.PAID_THEN_CANCELED, at
     elif not is_lost and charge.attention is Attention.PAID_THEN_CANCELED:
         charge.attention = charge.attention_at = None
+    return is_paid_now
 
 
 def _explanation(order: Order) -> str | None:
