@@ -45,6 +45,9 @@ def test_the_timetable_is_as_agreed() -> None:
     assert kept == {
         ("winleadplus-due", seconds(30), "winleadplus.timing.start_due_runs"),
         ("winleadplus-sweep", seconds(15), "winleadplus.runs.sweep"),
+        ("shop-pulls-due", minutes(1), "woocommerce.pulls.start_due"),
+        ("shop-pulls-sweep", seconds(15), "woocommerce.pulls.sweep"),
+        ("shop-pulls-prune", hours(24), "woocommerce.pulls.prune"),
         ("outbox-sweep", seconds(15), "outbox.sweep"),
         ("outbox-prune", minutes(10), "outbox.prune"),
         ("messages-due", seconds(30), "messages.sweeping.ring_due"),
