@@ -310,8 +310,9 @@ def upgrade() -> None:
         sa.Column("email", sa.LargeBinary()),
         sa.Column("email_index", sa.LargeBinary()),
         sa.CheckConstraint(
-            "num_nonnulls(client_id, subscription_id, charge_id, payment_id) = 1 AND CASE kind WHEN 'client' THEN client_id"
-            " WHEN 'subscription' THEN subscription_id WHEN 'order' THEN charge_id ELSE payment_id END IS NOT NULL",
+            "num_nonnulls(client_id, subscription_id, charge_id, payment_id) = 1 AND CASE kind"
+            " WHEN 'client' THEN client_id WHEN 'subscription' THEN subscription_id WHEN 'order' THEN charge_id"
+            " ELSE payment_id END IS NOT NULL",
             name=op.f("ck_woocommerce_mappings_leads_to_one"),
         ),
         sa.CheckConstraint(
