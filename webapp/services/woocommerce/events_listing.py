@@ -68,7 +68,12 @@ def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[Event
     start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime)
     page = keyset.page(read, start, place=lambda each: (each.received_at, each.id), sort=BY_RECEPTION, size=size)
     ours = find_ours([key for each in page.rows if (key := key_of(each)) is not None])
-    return page.map(lambda each: EventRow(each, ours.get(key) if (key := key_of(each)) else None))
+
+    def show(event: WooCommerceEvent) -> EventRow:
+        key = key_of(event)
+        return EventRow(event, ours.get(key) if key else None)
+
+    return page.map(show)
 
 
 def narrowed(statement: Any, view: EventsView) -> Any:

@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource
-from webapp.services.woocommerce import events_listing
+from webapp.services.woocommerce import claiming, events_listing
 from webapp.services.woocommerce.events_listing import NO_EVENT, EventsView
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.tenancy import current_organisation_id
@@ -23,8 +23,8 @@ from webapp.transactions import transaction
 log = structlog.get_logger()
 
 DECIDABLE = (EventState.WAITING, EventState.FAILED)
-AFRESH = {"state": EventState.RECEIVED, "reason": None, "waits_for": None, "attempts": 0, "handled_at": None}
-"""What an event is like that is taken up once more."""
+AFRESH = {"state": EventState.RECEIVED, "attempts": 0}
+"""What an event is like that is taken up once more. Its reason stays: it tells that it has been looked at before."""
 
 
 class EventStateError(DomainError):
@@ -38,7 +38,7 @@ def retry_event(event_id: UUID, *, at: datetime) -> None:
         for name, value in AFRESH.items():
             setattr(event, name, value)
         event.next_attempt_at = at
-        ring()
+        claiming.ring(event.organisation_id)
 
 
 def retry_all(view: EventsView, *, at: datetime) -> int:
@@ -50,27 +50,8 @@ def retry_all(view: EventsView, *, at: datetime) -> int:
             .values(**AFRESH, next_attempt_at=at)
             .execution_options(synchronize_session=False)
         )
-        ring()
+        claiming.ring(current_organisation_id())
         return int(changed.rowcount)  # type: ignore[attr-defined]
-
-
-def wake(shop_id: UUID, key: str, *, at: datetime) -> None:
-    """Have what waits for ``key`` handled now; in the caller's transaction."""
-    db.session.execute(
-        update(WooCommerceEvent)
-        .where(
-            WooCommerceEvent.shop_id == shop_id,
-            WooCommerceEvent.waits_for == key,
-            WooCommerceEvent.state == EventState.WAITING,
-        )
-        .values(**AFRESH, next_attempt_at=at)
-        .execution_options(synchronize_session=False)
-    )
-    ring()
-
-
-def ring() -> None:
-    """Have what is due handled soon; a sweep finds it where the bell is not heard."""
 
 
 def close_event(event_id: UUID, *, by: User, at: datetime) -> None:

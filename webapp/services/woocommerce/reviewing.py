@@ -18,7 +18,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.woocommerce import WooCommerceMapping, WooCommerceResource, WooCommerceShop
 from webapp.services import keyset
 from webapp.services.keyset import Position
-from webapp.services.woocommerce import events_listing, kept, matching, projecting, reopening
+from webapp.services.woocommerce import claiming, events_listing, kept, matching, projecting, reopening
 from webapp.services.woocommerce.events_listing import Ours
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.matching import Person
@@ -234,7 +234,9 @@ def _settle(
     db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, changes=changes))
     db.session.flush()
     projecting.project(shop, row.kind, row.woo_id, at=at)
-    reopening.wake(shop.id, person.key, at=at)
+    claiming.wake(shop, row.kind, row.woo_id, at=at)
+    claiming.wake_waiting(shop, person.key, at=at)
+    claiming.ring(shop.organisation_id)
 
 
 def close(resource_id: UUID, *, by: User, at: datetime) -> None:

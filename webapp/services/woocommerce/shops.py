@@ -27,6 +27,7 @@ from webapp.models.subscriptions import Collector
 from webapp.models.woocommerce import EventState, WooCommerceEvent, WooCommerceMapping, WooCommercePull, WooCommerceShop
 from webapp.services.contact import clean_text
 from webapp.services.preferences.schemas import list_schemas
+from webapp.services.woocommerce import sources
 from webapp.transactions import transaction
 
 NAME_LENGTH = 200
@@ -141,14 +142,7 @@ def _address(text: str) -> tuple[str, str]:
     parts = urlsplit(url)
     if parts.query or parts.fragment:
         raise InvalidInputError("Donnez l’adresse sans rien après «\u00a0?\u00a0» ni «\u00a0#\u00a0».", field="url")
-    return url, source_of(url)
-
-
-def source_of(url: str) -> str:
-    """What X-WC-Webhook-Source comes to: without scheme and last slash, the host in lower case."""
-    _scheme, separator, rest = url.strip().rpartition("://")
-    host, slash, path = (rest if separator else url.strip()).partition("/")
-    return (host.lower() + slash + path).rstrip("/")
+    return url, sources.normalised(url)
 
 
 def _company(company_id: UUID | None) -> UUID:
