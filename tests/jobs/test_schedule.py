@@ -54,6 +54,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("messages-held", hours(1), "messages.sweeping.look_again"),
         ("messages-sweep", seconds(30), "messages.sweeping.sweep"),
         ("bounces", minutes(5), "messages.mailboxes.ring"),
+        ("shop-events-sweep", seconds(15), "woocommerce.claiming.sweep"),
+        ("shop-events-prune", minutes(10), "woocommerce.claiming.prune"),
         ("webhooks-sweep", seconds(15), "provider_events.webhooks.sweep"),
         ("means-requests-sweep", seconds(30), "means_requests.looking.sweep"),
         ("webhooks-prune", minutes(10), "provider_events.webhooks.prune"),
