@@ -32,4 +32,5 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     tasks,
     timeline,
     winleadplus,
+    woocommerce,
 )

@@ -41,6 +41,9 @@ class Payment(OrganisationScoped, Identified, Base):
     attempt; refunds are told apart by ``external_id``, the provider's own id of the movement. One that the provider
     could not deliver is answered by a positive row, which names it in ``undoes_id``: at most one. A payment taken by
     hand (transfer, cheque) has no attempt. ``happened_at`` is when the provider says it happened.
+
+    What a shop (``shop_id``) says of money is told apart by kind and ``external_id``, whichever charge it belongs to,
+    if any.
     """
 
     __tablename__ = "payments"
@@ -68,6 +71,15 @@ class Payment(OrganisationScoped, Identified, Base):
             unique=True,
             postgresql_where=text("undoes_id IS NOT NULL"),
         ),
+        Index(
+            "uq_payments_shop",
+            "organisation_id",
+            "shop_id",
+            "kind",
+            "external_id",
+            unique=True,
+            postgresql_where=text("shop_id IS NOT NULL"),
+        ),
         Index("ix_payments_charge", "organisation_id", "charge_id"),
         Index("ix_payments_client", "organisation_id", "client_id", "happened_at", "id"),
         Index("ix_payments_happened", "organisation_id", "happened_at", "id"),
@@ -77,11 +89,14 @@ class Payment(OrganisationScoped, Identified, Base):
             name="sign",
         ),
         CheckConstraint("(kind = 'refund_failure') = (undoes_id IS NOT NULL)", name="failures_undo"),
+        CheckConstraint("(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')", name="of_a_shop"),
+        CheckConstraint("shop_id IS NULL OR attempt_id IS NULL", name="shops_attempt_nothing"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),
         tenant_key("attempt_id", "charge_attempts", ondelete="RESTRICT"),
         tenant_key("undoes_id", "payments", ondelete="RESTRICT"),
+        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
     )
 
     company_id: Mapped[UUID]
@@ -89,6 +104,7 @@ class Payment(OrganisationScoped, Identified, Base):
     charge_id: Mapped[UUID | None]
     attempt_id: Mapped[UUID | None]
     undoes_id: Mapped[UUID | None]
+    shop_id: Mapped[UUID | None]
     kind: Mapped[PaymentKind] = mapped_column(stored_enum(PaymentKind))
     amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")

@@ -20,16 +20,27 @@ class Provider(StrEnum):
     SANDBOX = "sandbox"
     STRIPE = "stripe"
     SEPA_FILE = "sepa_file"
+    WOOCOMMERCE = "woocommerce"
 
     @property
     def label(self) -> str:
         """The words on the screen."""
-        return {"sandbox": "Bac à sable", "stripe": "Stripe", "sepa_file": "Fichier SEPA"}[self.value]
+        return {
+            "sandbox": "Bac à sable",
+            "stripe": "Stripe",
+            "sepa_file": "Fichier SEPA",
+            "woocommerce": "WooCommerce",
+        }[self.value]
 
     @property
     def is_online(self) -> bool:
-        """Whether it is called, and calls back; a bank file goes through a person's hands."""
-        return self is not Provider.SEPA_FILE
+        """Whether it is called, and calls back; a bank file goes through a person's hands, a shop asks by itself."""
+        return self in (Provider.SANDBOX, Provider.STRIPE)
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether companies have accounts with it, by which we collect; a shop collects what we only hear of."""
+        return self is not Provider.WOOCOMMERCE
 
 
 class Milestone(StrEnum):

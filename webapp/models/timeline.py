@@ -23,6 +23,9 @@ class EventKind(StrEnum):
     CLIENT_IMPORTED = "client_imported"
     CLIENT_SYNCED = "client_synced"
     CLIENT_LINKED = "client_linked"
+    CLIENT_FROM_SHOP = "client_from_shop"
+    CLIENT_LINKED_TO_SHOP = "client_linked_to_shop"
+    CLIENT_SYNCED_BY_SHOP = "client_synced_by_shop"
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
@@ -86,6 +89,9 @@ class EventKind(StrEnum):
             "client_imported": "Client importé de WinLeadPlus",
             "client_synced": "Mis à jour par WinLeadPlus",
             "client_linked": "Rattaché à un prospect WinLeadPlus",
+            "client_from_shop": "Client venu d’une boutique",
+            "client_linked_to_shop": "Rattaché à un client d’une boutique",
+            "client_synced_by_shop": "Mis à jour par une boutique",
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",

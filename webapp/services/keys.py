@@ -16,6 +16,7 @@ from webapp.extensions import db
 from webapp.iban import iban_purpose
 from webapp.models.base import Base
 from webapp.models.messages import address_purpose
+from webapp.models.woocommerce import email_purpose
 from webapp.transactions import transaction
 
 BATCH = 500
@@ -29,6 +30,10 @@ NOT_SEALED = {
     "suppressions.to_index",
     "sync_mappings.hash",
     "sync_mappings.fingerprint",
+    "woocommerce_events.body_hash",
+    "woocommerce_mappings.email_index",
+    "woocommerce_resources.email_index",
+    "woocommerce_resources.hash",
 }
 """Bytes that are fingerprints, or for everybody to see, or papers whose words stand in the clear elsewhere."""
 
@@ -44,6 +49,8 @@ INDEXES = {
     "bank_accounts.iban": BlindIndex("iban_index", iban_purpose),
     "messages.to": BlindIndex("to_index", address_purpose),
     "suppressions.to": BlindIndex("to_index", address_purpose),
+    "woocommerce_mappings.email": BlindIndex("email_index", email_purpose),
+    "woocommerce_resources.email": BlindIndex("email_index", email_purpose),
 }
 """The blind indexes, by the encrypted column that they are made from; one that is empty stays so."""
 

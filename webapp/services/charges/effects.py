@@ -289,6 +289,11 @@ def tell_settled(charge: Charge, *, at: datetime) -> None:
     _tell(OutboxKind.CHARGE_SETTLED, charge, {}, at=at)
 
 
+def tell_refunded(charge: Charge, *, at: datetime) -> None:
+    """Tell that money of the charge has gone back, or has come again after that."""
+    _tell(OutboxKind.CHARGE_REFUNDED, charge, {}, at=at)
+
+
 def find_told(charges: Iterable[Charge]) -> set[UUID]:
     """Of which that was told before: an asynchronous payment may release shipping before it is confirmed."""
     subscriptions = {str(charge.id): charge.subscription_id for charge in charges}

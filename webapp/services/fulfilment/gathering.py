@@ -28,6 +28,7 @@ MONEY_LEFT = {
     LineFlag.REJECTED: "Le prélèvement n’est plus payé.",
     LineFlag.REFUNDED: "Le prélèvement a été remboursé.",
 }
+PAID_ELSEWHERE = "Un autre abonnement paie cet article."
 FLAGGED = frozenset({LineStatus.TO_PREPARE, LineStatus.PREPARED, LineStatus.SET_ASIDE})
 """States of lines that a person decides about once their charge ships no more."""
 
@@ -57,7 +58,11 @@ def review(charge_ids: Sequence[UUID], *, charged_at: datetime | None, at: datet
         shipping = find_shipping(charges)
         lines = _lock_lines(charge_ids)
         for line in lines:
-            _follow(line, charges[line.charge_id], ships=line.charge_id in shipping, at=at)
+            charge = charges[line.charge_id]
+            if line.charge_id in shipping and not _is_there(line, charge):
+                _hand_over(line, at=at)
+            else:
+                _follow(line, charge, ships=line.charge_id in shipping, at=at)
         missing = [
             (charge, shipped)
             for charge in charges
@@ -136,6 +141,20 @@ def _follow(line: FulfilmentBatchLine, charge: Charge, *, ships: bool, at: datet
         line.reason, line.decided_at = MONEY_LEFT[line.flag], at
     elif line.status in FLAGGED:
         line.flag = _flag_of(charge)
+
+
+def _is_there(line: FulfilmentBatchLine, charge: Charge) -> bool:
+    """Whether the charge still ships what the line stands for."""
+    return any(shipped.position == line.position for shipped in shipped_lines(charge.lines))
+
+
+def _hand_over(line: FulfilmentBatchLine, *, at: datetime) -> None:
+    """A shop's order was divided anew: another charge ships it, with a line of its own."""
+    if line.status is LineStatus.PENDING:
+        line.status, line.flag = LineStatus.WITHDRAWN, LineFlag.REFUNDED
+        line.reason, line.decided_at = PAID_ELSEWHERE, at
+    elif line.status in FLAGGED and line.ships_anyway_at is None:
+        line.flag = LineFlag.REFUNDED
 
 
 def _flag_of(charge: Charge) -> LineFlag:

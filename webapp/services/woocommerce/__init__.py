@@ -1,0 +1,1 @@
+"""WooCommerce: what shops say, kept and projected onto clients, subscriptions and payments."""

@@ -1,0 +1,265 @@
+"""A shop's subscription, brought to ours: what it sells, its rhythm, its dates, its address, its state.
+
+All of it is the shop's; preferences, holds and gifts are ours. ``reason`` of what changes names the shop.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Load, undefer
+
+from webapp.extensions import db
+from webapp.models.base import linked, new_id
+from webapp.models.clients import Source
+from webapp.models.organisations import Company
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
+from webapp.services.subscriptions import history, lifecycle, scheduling
+from webapp.services.subscriptions.fields import CheckedLine
+from webapp.services.subscriptions.terms import set_lines
+from webapp.services.woocommerce import outcomes, rhythms, sold, states
+from webapp.services.woocommerce.reading import Address, Order
+from webapp.services.woocommerce.reading import Subscription as Word
+
+CURRENCY = "Cet abonnement est en {currency}, la société en {ours}\u202f: il n’est pas repris."
+RHYTHM = "La boutique dit un rythme que personne ne connaît\u202f: {interval} {period}."
+NOT_OURS_TO_CHARGE = "{rhythm}\u202f: le CRM n’encaisse pas à ce rythme."
+BELOW_NOTHING = "Le montant de cet abonnement est négatif\u202f: il n’est pas repris."
+DELIVERY = (
+    "delivery_name",
+    "delivery_company",
+    "delivery_line1",
+    "delivery_line2",
+    "delivery_postcode",
+    "delivery_city",
+    "delivery_country",
+    "delivery_phone",
+)
+
+
+def check(word: Word, company: Company, collected_by: Collector) -> None:
+    """Raises HeldUpError for what cannot be taken over."""
+    if word.currency != company.currency:
+        raise outcomes.failed(CURRENCY.format(currency=word.currency, ours=company.currency))
+    if not rhythms.is_known(word.period, word.interval):
+        raise outcomes.failed(RHYTHM.format(interval=word.interval, period=word.period))
+    is_other = rhythms.frequency_of(word.period, word.interval) is rhythms.Frequency.OTHER
+    if is_other and collected_by is Collector.CRM:
+        raise outcomes.failed(NOT_OURS_TO_CHARGE.format(rhythm=rhythms.words_of(word.period, word.interval)))
+    if sum((each.item.total for each in sold.lines_of(word)), Decimal(0)) < 0:
+        raise outcomes.failed(BELOW_NOTHING)
+
+
+class Held(NamedTuple):
+    """A subscription of ours, locked, and the mapping that leads to it."""
+
+    row: Subscription
+    mapping: WooCommerceMapping
+
+    @property
+    def is_shops(self) -> bool:
+        """Whether the shop collects it: all of it follows the shop then."""
+        return self.row.collected_by is Collector.SHOP
+
+
+def find_for_update(shop: WooCommerceShop, woo_ids: Collection[int]) -> dict[int, Held]:
+    """Our subscriptions by the shop's ids, locked until the transaction ends, with the address of each."""
+    rows = db.session.execute(
+        select(Subscription, WooCommerceMapping)
+        .join(WooCommerceMapping, linked(Subscription, WooCommerceMapping.subscription_id))
+        .where(
+            WooCommerceMapping.shop_id == shop.id,
+            WooCommerceMapping.kind == MappingKind.SUBSCRIPTION,
+            WooCommerceMapping.woo_id.in_(woo_ids),
+        )
+        .order_by(Subscription.id)
+        .with_for_update(of=Subscription)
+        .options(Load(Subscription).undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))
+        .execution_options(populate_existing=True)
+    )
+    return {mapping.woo_id or 0: Held(subscription, mapping) for subscription, mapping in rows}
+
+
+def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Products, *, at: datetime) -> Held:
+    """Make it as the shop tells it, pending: its state is brought afterwards. It is dated by the shop."""
+    subscription = Subscription(
+        id=new_id(),
+        organisation_id=shop.organisation_id,
+        company_id=shop.company_id,
+        client_id=client_id,
+        status=SubscriptionStatus.PENDING,
+        timezone=shop.timezone,
+        currency=word.currency,
+        source=Source.WOOCOMMERCE,
+        collected_by=shop.collected_by,
+        created_at=word.created_at,
+        changed_at=word.created_at,
+        cycle_no=0,
+        version=0,
+    )
+    _set_rhythm(subscription, word)
+    db.session.add(subscription)
+    db.session.flush()
+    lines = sold.checked_lines(word, products)
+    set_lines(subscription, lines)
+    if subscription.collected_by is Collector.CRM:
+        scheduling.schedule(subscription, 0)
+    history.record(
+        subscription,
+        history.CREATED,
+        old_status=None,
+        before=Decimal(0),
+        reason=reason_of(shop),
+        changes={"recurring_amount": [None, str(subscription.recurring_amount)]},
+        by=None,
+        at=word.created_at,
+    )
+    mapping = WooCommerceMapping(
+        organisation_id=shop.organisation_id,
+        shop_id=shop.id,
+        kind=MappingKind.SUBSCRIPTION,
+        woo_id=word.woo_id,
+        subscription_id=subscription.id,
+        last_synced_at=at,
+    )
+    db.session.add(mapping)
+    return Held(subscription, mapping)
+
+
+def reason_of(shop: WooCommerceShop) -> str:
+    """Who did it, in histories."""
+    return f"Boutique {shop.name}"
+
+
+def local_day(instant: datetime, zone: str) -> date:
+    """The date in the shop."""
+    return instant.astimezone(ZoneInfo(zone)).date()
+
+
+def _anchor(subscription: Subscription, word: Word) -> date:
+    """The start in the shop; of one that we charge, its next payment as it was handed over."""
+    starts_at = word.starts_at
+    if subscription.collected_by is Collector.CRM:
+        starts_at = word.next_payment_at or starts_at
+    return local_day(starts_at, subscription.timezone)
+
+
+def _set_rhythm(subscription: Subscription, word: Word) -> None:
+    subscription.frequency = rhythms.frequency_of(word.period, word.interval)
+    subscription.anchor_date = _anchor(subscription, word)
+    if subscription.collected_by is Collector.SHOP:
+        subscription.shop_period, subscription.shop_interval = word.period, word.interval
+
+
+# ------------------------------------------------------------------------------------------------ what changes
+
+
+def update(shop: WooCommerceShop, held: Held, word: Word, products: sold.Products) -> None:
+    """Bring what the shop changed of a subscription that it collects. Dated by the shop."""
+    subscription = held.row
+    before, changes = subscription.revenue_per_year, _change_rhythm(subscription, word)
+    changes |= _change_lines(subscription, sold.checked_lines(word, products))
+    changes |= _change_dates(subscription, word)
+    changes |= _change_address(held, word)
+    if changes:
+        history.record_change(
+            subscription, changes=changes, before=before, reason=reason_of(shop), by=None, at=word.modified_at
+        )
+
+
+def _change_rhythm(subscription: Subscription, word: Word) -> dict[str, Any]:
+    old_frequency, old_anchor = subscription.frequency, subscription.anchor_date
+    old_pair = subscription.shop_period, subscription.shop_interval
+    _set_rhythm(subscription, word)
+    changes: dict[str, Any] = {}
+    if (subscription.shop_period, subscription.shop_interval) != old_pair:
+        changes["frequency"] = [old_frequency.label, subscription.frequency.label]
+    if subscription.anchor_date != old_anchor:
+        changes["anchor_date"] = [old_anchor.isoformat(), subscription.anchor_date.isoformat()]
+    return changes
+
+
+def _change_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> dict[str, Any]:
+    """What is sold, where the shop sells something else now; what our products say of shipping is taken then."""
+    statement = select(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id)
+    ours = [CheckedLine.of(line) for line in db.session.scalars(statement.order_by(SubscriptionLine.position))]
+    if [_price_of(line) for line in ours] == [_price_of(line) for line in lines]:
+        return {}
+    old = subscription.recurring_amount
+    db.session.execute(delete(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id))
+    set_lines(subscription, lines)
+    db.session.expire(subscription, ["lines"])
+    if old == subscription.recurring_amount:
+        return {"lines": [", ".join(line.label for line in ours), ", ".join(line.label for line in lines)]}
+    return {"recurring_amount": [str(old), str(subscription.recurring_amount)]}
+
+
+def _price_of(line: CheckedLine) -> tuple[Any, ...]:
+    return line.label, line.quantity, line.unit_price, line.discount, line.vat_rate
+
+
+def _change_dates(subscription: Subscription, word: Word) -> dict[str, Any]:
+    """The next payment moves with each renewal, and is told of by its charge, not by the history."""
+    is_over = subscription.status.is_final
+    subscription.expected_at = None if is_over or word.status in states.ENDING else word.next_payment_at
+    end = local_day(word.ends_at, subscription.timezone) if word.ends_at else None
+    wanted = {
+        "cancels_on": end if word.status == states.PENDING_CANCEL and not is_over else None,
+        "ends_on": None if word.status in states.CANCELING else end,
+    }
+    changes = {}
+    for name, new in wanted.items():
+        old = getattr(subscription, name)
+        if old != new:
+            setattr(subscription, name, new)
+            changes[name] = [old.isoformat() if old else None, new.isoformat() if new else None]
+    return changes
+
+
+def _change_address(held: Held, word: Word) -> dict[str, Any]:
+    """Where it goes, where the shop says another address than the last time: what was changed here stays."""
+    subscription, mapping = held
+    wanted = [] if word.is_erased else _delivery(word.shipping)
+    said = mapping.snapshot_in_clear()
+    if said.get("delivery", []) == wanted or word.is_erased:
+        return {}
+    mapping.keep_snapshot(said | {"delivery": wanted})
+    changes = {}
+    for name, new in zip(DELIVERY, wanted or [None] * len(DELIVERY), strict=True):
+        old = getattr(subscription, name)
+        if (old or None) != (new or None):
+            setattr(subscription, name, new or None)
+            changes[name] = [old, new or None]
+    return changes
+
+
+def _delivery(shipping: Address) -> list[str]:
+    """An address of its own, whole, or none."""
+    country = shipping.country or "FR"
+    if not shipping.line1 or not shipping.city or (country == "FR" and not shipping.postcode):
+        return []
+    name = f"{shipping.first_name} {shipping.last_name}".strip()[:200]
+    place = [shipping.line1, shipping.line2, shipping.postcode, shipping.city, country]
+    return [name, shipping.company, *place, shipping.phone]
+
+
+# ------------------------------------------------------------------------------------------------ state
+
+
+def move(shop: WooCommerceShop, subscription: Subscription, word: Word, orders: Sequence[Order]) -> bool:
+    """Bring the state that the shop's word comes to, dated by the shop; False where nothing leads there.
+
+    The locked subscription is one that the shop collects. Out of a final state only a person leads.
+    """
+    wanted = states.status_of(word, orders)
+    if wanted is subscription.status:
+        return True
+    path = states.way(subscription.status, wanted)
+    for status in path:
+        lifecycle.change_status(subscription, status, reason=reason_of(shop), by=None, at=word.modified_at)
+    return bool(path)
