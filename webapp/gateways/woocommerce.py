@@ -122,7 +122,7 @@ TOO_MUCH = "La réponse de la boutique est démesurée\u202f: elle n’a pas ét
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: the resources as they stand in the answer, and how many there are in all, if it was said."""
+    """One page of a list: each resource as JSON, and how many there are in all, if it was said."""
 
     bodies: list[bytes]
     total: int | None
@@ -382,7 +382,18 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _read_page(response: httpx.Response, received: bytes) -> Page:
-    """Each resource as it stands: one that is broken must not cost its neighbours."""
+    total = response.headers.get("X-WP-Total", "")
+    return Page(_elements(received), int(total[:18]) if total.isascii() and total.isdigit() else None)
+
+
+def _elements(received: bytes) -> list[bytes]:
+    """Each resource by itself; of a page in which one is broken, each as it stands: it must not cost its neighbours."""
+    try:
+        whole = orjson.loads(received)
+    except ValueError:
+        whole = None
+    if isinstance(whole, list):
+        return [orjson.dumps(each) for each in whole]
     reader = ArrayReader()
     try:
         elements = reader.feed(received)
@@ -392,9 +403,7 @@ def _read_page(response: httpx.Response, received: bytes) -> Page:
         raise UnreadableAnswerError(WEB_PAGE)
     if not reader.is_complete:
         raise _FaultError(CutOffError())
-    total = response.headers.get("X-WP-Total", "")
-    bodies = [element.text.encode("utf-8", "surrogateescape") for element in elements]
-    return Page(bodies, int(total[:18]) if total.isascii() and total.isdigit() else None)
+    return [element.text.encode("utf-8", "surrogateescape") for element in elements]
 
 
 def _read_object(_response: httpx.Response, received: bytes) -> bytes:

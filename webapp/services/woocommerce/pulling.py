@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import psycopg
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import ARRAY, BigInteger, any_, cast, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from webapp import clock, tenancy
@@ -28,6 +28,7 @@ from webapp.gateways.woocommerce import PER_PAGE, Connection
 from webapp.models.runs import RunStatus
 from webapp.models.woocommerce import (
     EventState,
+    PullScope,
     ResourceKind,
     WooCommercePull,
     WooCommerceResource,
@@ -93,7 +94,8 @@ def _pull(lease: Lease) -> None:
         pull = pulls.find_pull(lease.pull_id)
         if pull is None:
             return
-        reader = _Reader(lease, connection, ZoneInfo(shop.timezone), pull.started_at, pull.since)
+        zone = ZoneInfo(shop.timezone)
+        reader = _Reader(lease, connection, zone, pull.scope, pull.started_at, pull.since)
         plan = stages.plan(pull.scope, abilities)
         cursor = Cursor.of(pull.cursor)
         names = [stage.name for stage in plan]
@@ -143,6 +145,7 @@ class _Reader:
     lease: Lease
     connection: Connection
     zone: ZoneInfo
+    scope: PullScope
     started_at: datetime
     since: datetime | None
     customers: set[int] = field(default_factory=set)
@@ -221,11 +224,13 @@ class _Reader:
 
     def _hashes(self, kind: ResourceKind, ids: Sequence[int]) -> dict[int, bytes]:
         """By id, of those that stand as they were shown: neither missing nor in the trash."""
+        if not ids:
+            return {}
         rows = db.session.execute(
             select(WooCommerceResource.woo_id, WooCommerceResource.hash).where(
                 WooCommerceResource.shop_id == self.lease.shop_id,
                 WooCommerceResource.kind == kind,
-                WooCommerceResource.woo_id.in_(ids),
+                WooCommerceResource.woo_id == any_(cast(ids, ARRAY(BigInteger))),
                 WooCommerceResource.hash.is_not(None),
                 WooCommerceResource.missing_since.is_(None),
                 or_(WooCommerceResource.trashed_since.is_(None), WooCommerceResource.status == "trash"),
@@ -265,8 +270,10 @@ class _Reader:
             self.customers.update(some)
         return self._news(ResourceKind.CUSTOMER, found)
 
-    def _apply(self, kind: ResourceKind, shown: Iterable[_Shown], asked_at: datetime) -> Counter[str]:
+    def _apply(self, kind: ResourceKind, shown: Sequence[_Shown], asked_at: datetime) -> Counter[str]:
         counts: Counter[str] = Counter()
+        if not shown:
+            return counts
         shop = _find_shop(self.lease.shop_id)
         for each in shown:
             outcome = handling.apply(shop, kind, each.body, at=asked_at)
@@ -274,8 +281,9 @@ class _Reader:
         return counts
 
     def _mark_shown(self, kind: ResourceKind, shown: Sequence[_Shown], at: datetime) -> None:
+        """Of a pull that asks afterwards for what it was not shown."""
         ids = [each.word.woo_id for each in shown if each.word]
-        if ids:
+        if ids and self.scope is PullScope.NIGHTLY:
             db.session.execute(
                 update(WooCommerceResource)
                 .where(
