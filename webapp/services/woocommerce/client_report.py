@@ -52,7 +52,7 @@ def report(shop: WooCommerceShop, found: Found, sale: Sale | None, *, at: dateti
     client = db.session.get_one(Client, (shop.organisation_id, found.client_id), with_for_update=True)
     mapping = _snapshot_of(shop, found.client_id)
     if mapping is None:  # a guest without an e-mail: nothing tells one order's from another's
-        said: dict[str, Values] = {}
+        said: Values = {}
         known: dict[str, Any] = {"orders": _heard({}, sale)}
     else:
         snapshot = mapping.snapshot_in_clear()

@@ -4,7 +4,7 @@ Only kept resources are read, under the lock of the shop, so that neither order 
 changes nothing. What the shop does wrong is an Outcome with a sentence; nothing is raised for it (ADR 68).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.organisations import Company
 from webapp.models.products import Product
-from webapp.models.woocommerce import ResourceKind, WooCommerceShop
+from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
 from webapp.services.charges import effects
 from webapp.services.woocommerce import (
     attributes,
@@ -63,7 +63,7 @@ def project(shop: WooCommerceShop, kind: ResourceKind, woo_id: int, *, at: datet
     row = kept.find_row(shop, kind, woo_id)
     word = kept.word_of(shop, row) if row is not None else None
     if row is None or word is None:
-        return Outcome(outcomes.EventState.IGNORED, NEVER_SEEN)
+        return Outcome(EventState.IGNORED, NEVER_SEEN)
     try:
         more = _REPORTS[kind](shop, Kept(row, word), at)
         outcome = DONE
@@ -87,7 +87,7 @@ def _report_subscription(shop: WooCommerceShop, subscription: Kept[Any], at: dat
     told = _report_family(shop, subscription, at)
     if _is_settling(subscription.word, at):
         again_at = subscription.word.modified_at + states.SETTLING
-        raise HeldUpError(Outcome(outcomes.EventState.WAITING, SETTLING, again_at=again_at))
+        raise HeldUpError(Outcome(EventState.WAITING, SETTLING, again_at=again_at))
     return told
 
 
@@ -121,7 +121,7 @@ def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) 
     """
     is_new = abs(at - order.created_at) < BEGINS_WITHIN
     if is_new and order.paid_at is not None and order.customer_id and kept.has_subscriptions(shop):
-        raise HeldUpError(Outcome(outcomes.EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
+        raise HeldUpError(Outcome(EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
 
 
 def _report_product(_shop: WooCommerceShop, _product: Kept[Any], _at: datetime) -> list[flags.Flag]:
@@ -185,7 +185,7 @@ def _load_family(shop: WooCommerceShop, subscription: Kept[Word]) -> Family:
 
 def _find_products(family: Family) -> sold.Products:
     """Our products by the labels of lines, in one query."""
-    sales: Iterable[Sale] = [each.word for each in (*family.subscriptions, *family.orders)]
+    sales: list[Sale] = [*(each.word for each in family.subscriptions), *(each.word for each in family.orders)]
     labels = {item.label for sale in sales for item in sale.items}
     if not labels:
         return {}

@@ -17,7 +17,7 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.clients import Source
 from webapp.models.organisations import Company
-from webapp.models.subscriptions import Collector, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import Collector, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
 from webapp.services.subscriptions import history, lifecycle, scheduling
 from webapp.services.subscriptions.fields import CheckedLine
@@ -48,7 +48,7 @@ def check(word: Word, company: Company, collected_by: Collector) -> None:
         raise outcomes.failed(CURRENCY.format(currency=word.currency, ours=company.currency))
     if not rhythms.is_known(word.period, word.interval):
         raise outcomes.failed(RHYTHM.format(interval=word.interval, period=word.period))
-    is_other = rhythms.frequency_of(word.period, word.interval) is rhythms.Frequency.OTHER
+    is_other = rhythms.frequency_of(word.period, word.interval) is Frequency.OTHER
     if is_other and collected_by is Collector.CRM:
         raise outcomes.failed(NOT_OURS_TO_CHARGE.format(rhythm=rhythms.words_of(word.period, word.interval)))
     if sum((each.item.total for each in sold.lines_of(word)), Decimal(0)) < 0:
@@ -230,7 +230,7 @@ def _change_address(held: Held, word: Word) -> dict[str, Any]:
         return {}
     mapping.keep_snapshot(said | {"delivery": wanted})
     changes = {}
-    for name, new in zip(DELIVERY, wanted or [None] * len(DELIVERY), strict=True):
+    for name, new in zip(DELIVERY, wanted or [""] * len(DELIVERY), strict=True):
         old = getattr(subscription, name)
         if (old or None) != (new or None):
             setattr(subscription, name, new or None)
