@@ -42,6 +42,7 @@ from demo.surroundings import (
     needs_payment_provider,
     needs_sms_gateway,
     needs_winleadplus,
+    needs_woocommerce,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,6 +154,7 @@ class Development:
         self._console.say(f"Courriels : {self._environment['MAILDEV_URL']}")
         self._console.say(f"SMS : {self._environment['SMS_SANDBOX_URL']}")
         self._console.say(f"Transporteur : {self._environment['CARRIER_SANDBOX_URL']}")
+        self._console.say(f"Boutique : {self._environment['WOOCOMMERCE_SHOP_URL']}")
         self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
 
     def keep_running(self) -> NoReturn:
@@ -199,7 +201,7 @@ class Development:
         return started
 
     def _choose_ports(self) -> None:
-        """Two may not move: users are known by the provider's address, and senders keep that of the mail server."""
+        """Three may not move: users, senders and shops are known by the addresses of what they belong to."""
         if needs_identity_provider(self._given):
             self._ports["identity"] = port_of(self._home, "identity", may_move=False)
         if needs_winleadplus(self._given):
@@ -213,6 +215,8 @@ class Development:
             self._ports["sms"] = port_of(self._home, "sms", may_move=True)
         if needs_carrier(self._given):
             self._ports["carrier"] = port_of(self._home, "carrier", may_move=True)
+        if needs_woocommerce(self._given):
+            self._ports["woocommerce"] = port_of(self._home, "woocommerce", may_move=False)
 
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
@@ -223,6 +227,7 @@ class Development:
             "maildev": self._maildev(),
             "sms": [sys.executable, "-m", "demo.sms_gateway"],
             "carrier": [sys.executable, "-m", "demo.carrier"],
+            "woocommerce": [sys.executable, "-m", "demo.woocommerce_shop"],
         }
         for name in commands.keys() & self._ports.keys():
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
@@ -275,6 +280,7 @@ class Development:
                 "maildev_smtp": known.get("MAILDEV_SMTP", ""),
                 "sms_sandbox_url": known["SMS_SANDBOX_URL"],
                 "carrier_sandbox_url": known["CARRIER_SANDBOX_URL"],
+                "woocommerce_shop_url": known["WOOCOMMERCE_SHOP_URL"],
                 "home": str(self._home),
                 "pids": pids,
             },

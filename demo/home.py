@@ -78,6 +78,7 @@ def _new_secrets() -> dict[str, str]:
         "OIDC_CLIENT_SECRET",
         "WINLEADPLUS_CLIENT_SECRET",
         "PAYMENT_SANDBOX_SECRET",
+        "WOOCOMMERCE_SHOP_SECRET",
         "POSTGRES_PASSWORD",
         "CRM_OWNER_PASSWORD",
         "CRM_APP_PASSWORD",

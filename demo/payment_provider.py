@@ -231,7 +231,8 @@ def start(bank: Bank, port: int) -> BaseWSGIServer:
     return make_server("127.0.0.1", port, create_app(bank), threaded=True, request_handler=QuietHandler)
 
 
-def _aware(text: str) -> datetime:
+def aware(text: str) -> datetime:
+    """CRM_NOW as the application reads it: without an offset it is UTC."""
     instant = datetime.fromisoformat(text)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
@@ -239,7 +240,7 @@ def _aware(text: str) -> datetime:
 def main() -> int:
     """Serve until told to stop."""
     given = os.environ
-    clock.start_at(_aware(given["CRM_NOW"]) if given.get("CRM_NOW") else None)
+    clock.start_at(aware(given["CRM_NOW"]) if given.get("CRM_NOW") else None)
     home = Path(given.get("CRM_HOME") or ".local")
     url = given.get("PUBLIC_URL", "")
     bank = Bank(

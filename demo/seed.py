@@ -18,6 +18,7 @@ from sqlalchemy import select
 from demo import prospects
 from demo.carriers import add_carrier
 from demo.senders import add_senders
+from demo.shops import add_shop
 from demo.subscriptions import add_subscriptions
 from webapp import clock, crypto, tenancy
 from webapp.config import load_settings
@@ -88,6 +89,7 @@ def seed() -> None:
     with tenancy.organisation(demo):
         add_senders()
         add_carrier()
+        add_shop()
         add_subscriptions()
 
 

@@ -38,13 +38,17 @@ def needs_carrier(given: Mapping[str, str]) -> bool:
     return "CARRIER_SANDBOX_URL" not in given
 
 
+def needs_woocommerce(given: Mapping[str, str]) -> bool:
+    return "WOOCOMMERCE_SHOP_URL" not in given
+
+
 def environment(
     home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
 ) -> Environment:
     """The whole of it, with the owner's address, which only migrations should get.
 
     `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus,
-    payment, maildev and its smtp, sms, carrier), as far as they are needed.
+    payment, maildev and its smtp, sms, carrier, woocommerce), as far as they are needed.
     """
     found = {name: value for name, value in given.items() if value != ""}
     for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
@@ -104,6 +108,9 @@ def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
         found["SMS_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
     if port := ports.get("carrier"):
         found["CARRIER_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
+    if port := ports.get("woocommerce"):
+        found["WOOCOMMERCE_SHOP_URL"] = f"http://127.0.0.1:{port}"
+        found["WOOCOMMERCE_SHOP_SECRET"] = secrets_of(home)["WOOCOMMERCE_SHOP_SECRET"]
     return found
 
 

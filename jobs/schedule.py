@@ -33,6 +33,8 @@ from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
+from webapp.services.woocommerce import claiming as shop_events
+from webapp.services.woocommerce import pulls as shop_pulls
 
 log = structlog.get_logger()
 
@@ -51,6 +53,12 @@ TIMETABLE = (
     # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
     TimetableEntry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     TimetableEntry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+    # Each shop once an hour, and once a night whole; this only looks whose time has come.
+    TimetableEntry("shop-pulls-due", timedelta(minutes=1), shop_pulls.start_due),
+    TimetableEntry("shop-pulls-sweep", timedelta(seconds=15), shop_pulls.sweep),
+    TimetableEntry("shop-events-sweep", timedelta(seconds=15), shop_events.sweep),
+    TimetableEntry("shop-events-prune", timedelta(minutes=10), shop_events.prune),
+    TimetableEntry("shop-pulls-prune", timedelta(days=1), shop_pulls.prune),
     TimetableEntry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     TimetableEntry("outbox-prune", timedelta(minutes=10), outbox.prune),
     TimetableEntry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),

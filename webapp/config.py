@@ -65,6 +65,7 @@ class Settings(BaseModel):
     winleadplus_client_secret: str = Field(repr=False)
     external_api_url: str
     winleadplus_allow_private: bool = False
+    woocommerce_allow_private: bool = False
     payment_sandbox_url: str = ""
     payment_sandbox_secret: str = Field(default="", repr=False)
     stripe_api_url: str = ""

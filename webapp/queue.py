@@ -21,6 +21,7 @@ QUEUES = {
     "charges": 3 * 60 * 60,
     "messages": 10 * 60,
     "fulfilment": 60 * 60,
+    "webhooks": 10 * 60,
 }
 
 SERIALIZER = JSONSerializer

@@ -27,8 +27,8 @@ CHECKS = {
     ("subscriptions", "shop_interval"): "shop_interval > 0",
     ("subscriptions", "other_rhythms_are_of_shops"): "frequency <> 'other' OR collected_by = 'shop'",
     ("charges", "shop_collects_by_itself"): (
-        "collected_by = 'crm' OR (num_nonnulls(provider_account_id, next_attempt_at, first_refused_at, lease_until)"
-        " = 0 AND attempts_count = 0 AND waived = 0"
+        "collected_by = 'crm' OR (num_nonnulls(provider_account_id, next_attempt_at, first_refused_at, lease_until) = 0"
+        " AND attempts_count = 0 AND waived = 0"
         " AND status IN ('scheduled', 'processing', 'failed', 'canceled', 'succeeded'))"
     ),
     ("payments", "of_a_shop"): "(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')",

@@ -1,8 +1,8 @@
-"""WooCommerce: shops, their events, resources, mappings and pulls.
+"""WooCommerce: shops, events, the latest word on each resource, mappings and pulls.
 
 Revision: 0036, after 0035
 
-New tables; the foreign key of payments is validated without keeping writers out.
+New tables, and a key that no row of the ledger has yet: nobody waits for long.
 """
 
 import sqlalchemy as sa
@@ -14,28 +14,43 @@ down_revision = "0035"
 branch_labels = None
 depends_on = None
 
+INSTANT = sa.DateTime(timezone=True)
+
 
 def upgrade() -> None:
+    _create_shops()
+    _create_events()
+    _create_pulls()
+    _create_resources()
+    _create_mappings()
+    op.execute(
+        "ALTER TABLE payments ADD CONSTRAINT fk_payments_organisation_id_shop_id FOREIGN KEY (organisation_id, shop_id)"
+        " REFERENCES woocommerce_shops (organisation_id, id) ON DELETE RESTRICT NOT VALID"
+    )
+    op.execute("ALTER TABLE payments VALIDATE CONSTRAINT fk_payments_organisation_id_shop_id")
+
+
+def _create_shops() -> None:
     op.create_table(
         "woocommerce_shops",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("company_id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("url", sa.String(length=500), nullable=False),
-        sa.Column("source", sa.String(length=500), nullable=False),
-        sa.Column("timezone", sa.String(length=64), server_default="Europe/Paris", nullable=False),
-        sa.Column("collected_by", sa.String(length=32), server_default="shop", nullable=False),
-        sa.Column("ships_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("url", sa.String(500), nullable=False),
+        sa.Column("source", sa.String(500), nullable=False),
+        sa.Column("timezone", sa.String(64), server_default="Europe/Paris", nullable=False),
+        sa.Column("collected_by", sa.String(32), server_default="shop", nullable=False),
+        sa.Column("ships_from", INSTANT, nullable=False),
         sa.Column("is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("secrets", sa.LargeBinary()),
-        sa.Column("secrets_changed_at", sa.DateTime(timezone=True)),
+        sa.Column("secrets_changed_at", INSTANT),
         sa.Column("attribute_codes", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("topics", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("abilities", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("cursors", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("credentials", sa.LargeBinary()),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation_id", "company_id"],
             ["companies.organisation_id", "companies.id"],
@@ -53,27 +68,30 @@ def upgrade() -> None:
     )
     op.create_index("ix_woocommerce_shops_id", "woocommerce_shops", ["id"])
     op.create_index("ix_woocommerce_shops_source", "woocommerce_shops", ["source"])
+
+
+def _create_events() -> None:
     op.create_table(
         "woocommerce_events",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("shop_id", sa.Uuid(), nullable=False),
-        sa.Column("topic", sa.String(length=100), nullable=False),
-        sa.Column("kind", sa.String(length=32)),
+        sa.Column("topic", sa.String(100), nullable=False),
+        sa.Column("kind", sa.String(32)),
         sa.Column("woo_id", sa.BigInteger()),
         sa.Column("webhook_id", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("delivery_id", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("delivery_id", sa.String(64), server_default="", nullable=False),
         sa.Column("body_hash", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary()),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False),
+        sa.Column("state", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text()),
-        sa.Column("waits_for", sa.String(length=64)),
+        sa.Column("waits_for", sa.String(64)),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("next_attempt_at", sa.DateTime(timezone=True)),
-        sa.Column("lease_until", sa.DateTime(timezone=True)),
+        sa.Column("next_attempt_at", INSTANT),
+        sa.Column("lease_until", INSTANT),
         sa.Column("fence", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("handled_at", sa.DateTime(timezone=True)),
+        sa.Column("handled_at", INSTANT),
         sa.CheckConstraint(
             "(state = 'processing') = (lease_until IS NOT NULL)",
             name=op.f("ck_woocommerce_events_leased_while_processing"),
@@ -139,16 +157,19 @@ def upgrade() -> None:
         ["organisation_id", "shop_id", "waits_for"],
         postgresql_where=sa.text("waits_for IS NOT NULL"),
     )
+
+
+def _create_pulls() -> None:
     op.create_table(
         "woocommerce_pulls",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("shop_id", sa.Uuid(), nullable=False),
-        sa.Column("scope", sa.String(length=32), nullable=False),
-        sa.Column("trigger", sa.String(length=32), nullable=False),
-        sa.Column("status", sa.String(length=32), nullable=False),
-        sa.Column("phase", sa.String(length=32), server_default="", nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True)),
+        sa.Column("scope", sa.String(32), nullable=False),
+        sa.Column("trigger", sa.String(32), nullable=False),
+        sa.Column("status", sa.String(32), nullable=False),
+        sa.Column("phase", sa.String(32), server_default="", nullable=False),
+        sa.Column("since", INSTANT),
         sa.Column("cursor", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("done", sa.Integer(), server_default="0", nullable=False),
         sa.Column("total", sa.Integer(), server_default="0", nullable=False),
@@ -158,9 +179,9 @@ def upgrade() -> None:
         sa.Column("failed", sa.Integer(), server_default="0", nullable=False),
         sa.Column("missing", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error", sa.Text()),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True)),
-        sa.Column("lease_until", sa.DateTime(timezone=True)),
+        sa.Column("started_at", INSTANT, nullable=False),
+        sa.Column("finished_at", INSTANT),
+        sa.Column("lease_until", INSTANT),
         sa.Column("fence", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("requested_by_id", sa.Uuid()),
@@ -200,33 +221,36 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("status = 'running'"),
     )
+
+
+def _create_resources() -> None:
     op.create_table(
         "woocommerce_resources",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("shop_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("woo_id", sa.BigInteger(), nullable=False),
-        sa.Column("modified_at", sa.DateTime(timezone=True)),
+        sa.Column("modified_at", INSTANT),
         sa.Column("rank", sa.Integer()),
         sa.Column("hash", sa.LargeBinary()),
         sa.Column("body", sa.LargeBinary()),
-        sa.Column("status", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("status", sa.String(64), server_default="", nullable=False),
         sa.Column("customer_id", sa.BigInteger()),
         sa.Column("parent_id", sa.BigInteger()),
         sa.Column("related_ids", postgresql.ARRAY(sa.BigInteger()), server_default="{}", nullable=False),
-        sa.Column("number", sa.String(length=64)),
-        sa.Column("placed_at", sa.DateTime(timezone=True)),
-        sa.Column("paid_at", sa.DateTime(timezone=True)),
-        sa.Column("total", sa.Numeric(precision=14, scale=2)),
-        sa.Column("currency", sa.String(length=3)),
-        sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True)),
-        sa.Column("missing_since", sa.DateTime(timezone=True)),
-        sa.Column("trashed_since", sa.DateTime(timezone=True)),
-        sa.Column("erased_at", sa.DateTime(timezone=True)),
+        sa.Column("number", sa.String(64)),
+        sa.Column("placed_at", INSTANT),
+        sa.Column("paid_at", INSTANT),
+        sa.Column("total", sa.Numeric(14, 2)),
+        sa.Column("currency", sa.String(3)),
+        sa.Column("kept_at", INSTANT, nullable=False),
+        sa.Column("seen_at", INSTANT),
+        sa.Column("missing_since", INSTANT),
+        sa.Column("trashed_since", INSTANT),
+        sa.Column("erased_at", INSTANT),
         sa.Column("client_id", sa.Uuid()),
-        sa.Column("review", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
+        sa.Column("review", postgresql.JSONB(), server_default="[]", nullable=False),
         sa.Column("email", sa.LargeBinary()),
         sa.Column("email_index", sa.LargeBinary()),
         sa.CheckConstraint(
@@ -293,12 +317,15 @@ def upgrade() -> None:
         ["organisation_id", "shop_id", "id"],
         postgresql_where=sa.text("review <> '[]'"),
     )
+
+
+def _create_mappings() -> None:
     op.create_table(
         "woocommerce_mappings",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("shop_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("woo_id", sa.BigInteger()),
         sa.Column("part", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("client_id", sa.Uuid()),
@@ -306,13 +333,13 @@ def upgrade() -> None:
         sa.Column("charge_id", sa.Uuid()),
         sa.Column("payment_id", sa.Uuid()),
         sa.Column("snapshot", sa.LargeBinary()),
-        sa.Column("last_synced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_synced_at", INSTANT, nullable=False),
         sa.Column("email", sa.LargeBinary()),
         sa.Column("email_index", sa.LargeBinary()),
         sa.CheckConstraint(
             "num_nonnulls(client_id, subscription_id, charge_id, payment_id) = 1 AND CASE kind"
-            " WHEN 'client' THEN client_id WHEN 'subscription' THEN subscription_id WHEN 'order' THEN charge_id"
-            " ELSE payment_id END IS NOT NULL",
+            " WHEN 'client' THEN client_id WHEN 'subscription' THEN subscription_id"
+            " WHEN 'order' THEN charge_id ELSE payment_id END IS NOT NULL",
             name=op.f("ck_woocommerce_mappings_leads_to_one"),
         ),
         sa.CheckConstraint(
@@ -398,19 +425,9 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("woo_id IS NOT NULL"),
     )
-    op.create_foreign_key(
-        op.f("fk_payments_organisation_id_shop_id"),
-        "payments",
-        "woocommerce_shops",
-        ["organisation_id", "shop_id"],
-        ["organisation_id", "id"],
-        ondelete="RESTRICT",
-        postgresql_not_valid=True,
-    )
-    op.execute("ALTER TABLE payments VALIDATE CONSTRAINT fk_payments_organisation_id_shop_id")
 
 
 def downgrade() -> None:
-    op.drop_constraint(op.f("fk_payments_organisation_id_shop_id"), "payments", type_="foreignkey")
+    op.drop_constraint("fk_payments_organisation_id_shop_id", "payments", type_="foreignkey")
     for table in ("mappings", "resources", "pulls", "events", "shops"):
         op.drop_table(f"woocommerce_{table}")

@@ -14,7 +14,7 @@ from webapp.models import charges, invoices, subscriptions
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Provider
-from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
+from webapp.models.subscriptions import PER_YEAR, RHYTHMS, Rhythm, Subscription, SubscriptionStatus
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def test_every_state_has_its_row_in_the_table_of_transitions_and_a_french_word(m
     assert all(state.label for state in states)
 
 
-@pytest.mark.parametrize("frequency", list(Frequency))
-def test_a_years_amount_follows_the_frequency(subscription: Subscription, frequency: Frequency) -> None:
+@pytest.mark.parametrize("frequency", RHYTHMS)
+def test_a_years_amount_follows_the_frequency(subscription: Subscription, frequency: Rhythm) -> None:
     subscription.frequency, subscription.recurring_amount = frequency, Decimal("10.01")
     db.session.flush()
     db.session.refresh(subscription)
-    assert subscription.annual_amount == Decimal("10.01") * frequency.per_year
+    assert subscription.annual_amount == Decimal("10.01") * PER_YEAR[frequency]
 
 
 @pytest.mark.parametrize("status", [SubscriptionStatus.PAUSED, SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED])

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.cli import charges, fulfilment, keys, organisations, payments, winleadplus
+from webapp.cli import charges, fulfilment, keys, organisations, payments, winleadplus, woocommerce
 
 
 def init_app(app: Flask) -> None:
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(fulfilment.group)
     app.cli.add_command(keys.group)
     app.cli.add_command(winleadplus.group)
+    app.cli.add_command(woocommerce.group)

@@ -129,6 +129,23 @@ TRANSITIONS: dict[ChargeStatus, frozenset[ChargeStatus]] = {
     ChargeStatus.SKIPPED: frozenset(),
 }
 
+SHOP_TRANSITIONS: dict[ChargeStatus, frozenset[ChargeStatus]] = {
+    # A charge of a shop mirrors an order there, which a person may lead anywhere until it is paid.
+    ChargeStatus.SCHEDULED: frozenset(
+        {ChargeStatus.PROCESSING, ChargeStatus.FAILED, ChargeStatus.CANCELED, ChargeStatus.SUCCEEDED}
+    ),
+    ChargeStatus.PROCESSING: frozenset(
+        {ChargeStatus.SCHEDULED, ChargeStatus.FAILED, ChargeStatus.CANCELED, ChargeStatus.SUCCEEDED}
+    ),
+    ChargeStatus.FAILED: frozenset(
+        {ChargeStatus.SCHEDULED, ChargeStatus.PROCESSING, ChargeStatus.CANCELED, ChargeStatus.SUCCEEDED}
+    ),
+    ChargeStatus.CANCELED: frozenset(
+        {ChargeStatus.SCHEDULED, ChargeStatus.PROCESSING, ChargeStatus.FAILED, ChargeStatus.SUCCEEDED}
+    ),
+    ChargeStatus.SUCCEEDED: frozenset(),
+}
+
 SETTLED = frozenset(
     {
         ChargeStatus.SUCCEEDED,
@@ -186,6 +203,9 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     ``waived`` is the sum of the credit notes whose money did not go back: so much less is asked for, see ``owed``.
     ``attention`` puts it on the list for a person, since ``attention_at``. ``explanation`` is a French sentence on why
     it stands where it stands. ``reference`` names the cycle, for machines; ``code`` is what people say.
+
+    One that a shop collects mirrors an order there (SHOP_TRANSITIONS): it has no attempts, and the engine never takes
+    it up. ``collected_by`` is its subscription's.
     """
 
     LETTER = "P"
@@ -197,8 +217,8 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         CheckConstraint("amount >= 0", name="amount_is_positive"),
         CheckConstraint("waived BETWEEN 0 AND amount", name="waived_within_amount"),
         CheckConstraint(
-            "collected_by = 'crm' OR (num_nonnulls(provider_account_id, next_attempt_at, first_refused_at, lease_until)"
-            " = 0 AND attempts_count = 0 AND waived = 0"
+            "collected_by = 'crm' OR (num_nonnulls(provider_account_id, next_attempt_at, first_refused_at,"
+            " lease_until) = 0 AND attempts_count = 0 AND waived = 0"
             " AND status IN ('scheduled', 'processing', 'failed', 'canceled', 'succeeded'))",
             name="shop_collects_by_itself",
         ),
@@ -207,6 +227,7 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("provider_account_id", "provider_accounts", ondelete="RESTRICT"),
         Index("ix_charges_due", "organisation_id", "due_on", "id"),
+        Index("ix_charges_shop", "organisation_id", "due_on", "id", postgresql_where=text("collected_by = 'shop'")),
         Index("ix_charges_status", "organisation_id", "status", "due_on", "id"),
         Index("ix_charges_client", "organisation_id", "client_id", "due_on", "id"),
         Index(
@@ -224,7 +245,6 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             "id",
             postgresql_where=text("attention IS NOT NULL"),
         ),
-        Index("ix_charges_shop", "organisation_id", "due_on", "id", postgresql_where=text("collected_by = 'shop'")),
     )
 
     subscription_id: Mapped[UUID]
@@ -253,7 +273,9 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     attention_at: Mapped[datetime | None]
     explanation: Mapped[str | None] = mapped_column(Text)
     settled_at: Mapped[datetime | None]
-    collected_by: Mapped[Collector] = mapped_column(stored_enum(Collector), default=Collector.CRM, server_default="crm")
+    collected_by: Mapped[Collector] = mapped_column(
+        stored_enum(Collector), default=Collector.CRM, server_default=Collector.CRM.value
+    )
 
     client: Mapped[Client] = relationship(
         primaryjoin=lambda: linked(Client, Charge.client_id),
@@ -270,8 +292,14 @@ class Charge(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     )
 
     def can_become(self, status: ChargeStatus) -> bool:
-        """Whether the table of transitions leads from the present state to ``status``."""
-        return status in TRANSITIONS[self.status]
+        """Whether its table of transitions leads from the present state to ``status``."""
+        table = SHOP_TRANSITIONS if self.is_of_shop else TRANSITIONS
+        return status in table[self.status]
+
+    @property
+    def is_of_shop(self) -> bool:
+        """Whether a shop collects it: it mirrors an order there."""
+        return self.collected_by is Collector.SHOP
 
     @property
     def is_supplement(self) -> bool:

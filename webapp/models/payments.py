@@ -41,6 +41,9 @@ class Payment(OrganisationScoped, Identified, Base):
     attempt; refunds are told apart by ``external_id``, the provider's own id of the movement. One that the provider
     could not deliver is answered by a positive row, which names it in ``undoes_id``: at most one. A payment taken by
     hand (transfer, cheque) has no attempt. ``happened_at`` is when the provider says it happened.
+
+    What a shop (``shop_id``) says of money is told apart by kind and ``external_id``, whichever charge it belongs to,
+    if any.
     """
 
     __tablename__ = "payments"
@@ -77,9 +80,6 @@ class Payment(OrganisationScoped, Identified, Base):
             unique=True,
             postgresql_where=text("shop_id IS NOT NULL"),
         ),
-        CheckConstraint("(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')", name="of_a_shop"),
-        CheckConstraint("shop_id IS NULL OR attempt_id IS NULL", name="shops_attempt_nothing"),
-        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
         Index("ix_payments_charge", "organisation_id", "charge_id"),
         Index("ix_payments_client", "organisation_id", "client_id", "happened_at", "id"),
         Index("ix_payments_happened", "organisation_id", "happened_at", "id"),
@@ -89,11 +89,14 @@ class Payment(OrganisationScoped, Identified, Base):
             name="sign",
         ),
         CheckConstraint("(kind = 'refund_failure') = (undoes_id IS NOT NULL)", name="failures_undo"),
+        CheckConstraint("(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')", name="of_a_shop"),
+        CheckConstraint("shop_id IS NULL OR attempt_id IS NULL", name="shops_attempt_nothing"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),
         tenant_key("attempt_id", "charge_attempts", ondelete="RESTRICT"),
         tenant_key("undoes_id", "payments", ondelete="RESTRICT"),
+        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
     )
 
     company_id: Mapped[UUID]
@@ -101,13 +104,13 @@ class Payment(OrganisationScoped, Identified, Base):
     charge_id: Mapped[UUID | None]
     attempt_id: Mapped[UUID | None]
     undoes_id: Mapped[UUID | None]
+    shop_id: Mapped[UUID | None]
     kind: Mapped[PaymentKind] = mapped_column(stored_enum(PaymentKind))
     amount: Mapped[Decimal] = mapped_column(Numeric(14, 2))
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     method: Mapped[PaymentMethod | None] = mapped_column(stored_enum(PaymentMethod))
     provider: Mapped[Provider | None] = mapped_column(stored_enum(Provider))
     external_id: Mapped[str] = mapped_column(String(255), default="", server_default="")
-    shop_id: Mapped[UUID | None]
     reason: Mapped[str | None] = mapped_column(Text)
     happened_at: Mapped[datetime] = mapped_column(default=clock.now)
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)

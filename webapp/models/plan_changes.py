@@ -14,7 +14,7 @@ from webapp import clock
 from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.charges import Charge
 from webapp.models.money import Totals
-from webapp.models.subscriptions import Frequency
+from webapp.models.subscriptions import Frequency, Rhythm
 from webapp.tenancy import OrganisationScoped
 
 
@@ -33,7 +33,7 @@ class PlannedChange(OrganisationScoped, Base):
 
     subscription_id: Mapped[UUID] = mapped_column(primary_key=True)
     lines: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
-    frequency: Mapped[Frequency | None] = mapped_column(stored_enum(Frequency))
+    frequency: Mapped[Rhythm | None] = mapped_column(stored_enum(Frequency))
     anchor_date: Mapped[date | None]
     planned_at: Mapped[datetime] = mapped_column(default=clock.now)
     user_id: Mapped[UUID | None]

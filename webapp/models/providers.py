@@ -34,8 +34,13 @@ class Provider(StrEnum):
 
     @property
     def is_online(self) -> bool:
-        """Whether it is called, and calls back; a bank file goes through a person's hands."""
-        return self not in (Provider.SEPA_FILE, Provider.WOOCOMMERCE)
+        """Whether it is called, and calls back; a bank file goes through a person's hands, a shop asks by itself."""
+        return self in (Provider.SANDBOX, Provider.STRIPE)
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether companies have accounts with it, by which we collect; a shop collects what we only hear of."""
+        return self is not Provider.WOOCOMMERCE
 
 
 class Milestone(StrEnum):

@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, text
@@ -18,20 +18,8 @@ from webapp.models.money import Totals, line_amount, totals
 from webapp.tenancy import OrganisationScoped
 
 
-class Collector(StrEnum):
-    """Who collects the money of a subscription."""
-
-    CRM = "crm"
-    SHOP = "shop"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {"crm": "Le CRM", "shop": "La boutique"}[self.value]
-
-
 class Frequency(StrEnum):
-    """How often a subscription is charged."""
+    """How often a subscription is charged. OTHER is none of the six: a shop's own, which only the raw pair tells."""
 
     WEEKLY = "weekly"
     BIWEEKLY = "biweekly"
@@ -43,7 +31,7 @@ class Frequency(StrEnum):
 
     @property
     def label(self) -> str:
-        """The words on the screen."""
+        """The words on the screen; of a subscription, ``rhythm_label`` is what to show."""
         return {
             "weekly": "Hebdomadaire",
             "biweekly": "Toutes les deux semaines",
@@ -51,15 +39,72 @@ class Frequency(StrEnum):
             "bimonthly": "Tous les deux mois",
             "quarterly": "Trimestriel",
             "annual": "Annuel",
-            "other": "Autre",
+            "other": "Autre rythme",
         }[self.value]
 
+
+Rhythm = Literal[
+    Frequency.WEEKLY,
+    Frequency.BIWEEKLY,
+    Frequency.MONTHLY,
+    Frequency.BIMONTHLY,
+    Frequency.QUARTERLY,
+    Frequency.ANNUAL,
+]
+"""The frequencies that are reckoned with: OTHER is left out, and the type checker sees to it."""
+RHYTHMS: tuple[Rhythm, ...] = (
+    Frequency.WEEKLY,
+    Frequency.BIWEEKLY,
+    Frequency.MONTHLY,
+    Frequency.BIMONTHLY,
+    Frequency.QUARTERLY,
+    Frequency.ANNUAL,
+)
+"""What our own subscriptions can have."""
+PER_YEAR: dict[Rhythm, int] = dict(zip(RHYTHMS, (52, 26, 12, 6, 4, 1), strict=True))
+"""Charges in a year of 52 weeks or 12 months: what the monthly recurring revenue is normalised by."""
+
+
+class Collector(StrEnum):
+    """Who asks a client for the money: we, or the shop in which the subscription lives."""
+
+    CRM = "crm"
+    SHOP = "shop"
+
     @property
-    def per_year(self) -> int:
-        """Charges in a year of 52 weeks or 12 months: what the monthly recurring revenue is normalised by."""
-        return {"weekly": 52, "biweekly": 26, "monthly": 12, "bimonthly": 6, "quarterly": 4, "annual": 1, "other": 0}[
-            self.value
-        ]
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"crm": "CRM", "shop": "Boutique"}[self.value]
+
+
+class ShopPeriod(StrEnum):
+    """What a shop counts the time between two payments in."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+    def every(self, interval: int) -> str:
+        """How often that is: « Toutes les 3 semaines »."""
+        match self:
+            case ShopPeriod.DAY:
+                return "Tous les jours" if interval == 1 else f"Tous les {interval} jours"
+            case ShopPeriod.WEEK:
+                return "Toutes les semaines" if interval == 1 else f"Toutes les {interval} semaines"
+            case ShopPeriod.MONTH:
+                return "Tous les mois" if interval == 1 else f"Tous les {interval} mois"
+            case ShopPeriod.YEAR:
+                return "Tous les ans" if interval == 1 else f"Tous les {interval} ans"
+            case _:
+                assert_never(self)
+
+
+def rhythm_label(frequency: Frequency, period: ShopPeriod | None, interval: int | None) -> str:
+    """How often, in words: what none of the six tells is told from the shop's pair."""
+    if frequency is Frequency.OTHER and period is not None and interval is not None:
+        return period.every(interval)
+    return frequency.label
 
 
 class SubscriptionStatus(StrEnum):
@@ -154,9 +199,9 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     and ``delivery_phone`` are empty where they are the client's. They and ``gift_message``, which is put with every
     delivery, are loaded only where they are asked for.
 
-    ``collected_by`` says who collects its money. A shop does so by itself: nothing falls due here, and ``expected_at``
-    is when it says that it will; ``shop_period`` (day, week, month, year) and ``shop_interval`` are its rhythm in the
-    shop's words, the only ones where ``frequency`` is OTHER, of which ``annual_amount`` is empty.
+    What a shop collects (``collected_by``) follows the shop's word: nothing falls due here, ``expected_at`` is when the
+    shop will ask for the next payment, and ``shop_period`` and ``shop_interval`` are its rhythm as the shop has it
+    (week, 3). ``annual_amount`` is empty where that is none of ours (OTHER): nobody says what a year brings.
 
     ``version`` moves with every change in the history, so that two people cannot overwrite each other.
     Triggers keep ``commercial_id``, the client's present commercial, so that figures of a team need no join.
@@ -263,9 +308,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     delivery_instructions: Mapped[str | None] = _of_delivery(200)
     gift_message: Mapped[str | None] = _of_delivery(300)
     source: Mapped[Source | None] = mapped_column(stored_enum(Source))
-    collected_by: Mapped[Collector] = mapped_column(stored_enum(Collector), default=Collector.CRM, server_default="crm")
+    collected_by: Mapped[Collector] = mapped_column(
+        stored_enum(Collector), default=Collector.CRM, server_default=Collector.CRM.value
+    )
     expected_at: Mapped[datetime | None]
-    shop_period: Mapped[str | None] = mapped_column(String(32))
+    shop_period: Mapped[ShopPeriod | None] = mapped_column(stored_enum(ShopPeriod))
     shop_interval: Mapped[int | None]
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -294,8 +341,30 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     @property
     def revenue_per_year(self) -> Decimal:
-        """What it brings in a year, before tax, in its present state: twelve times its part in the MRR."""
-        return self.recurring_amount * self.frequency.per_year if self.status.counts_in_mrr else Decimal(0)
+        """What it brings in a year, before tax, in its present state: twelve times its part in the MRR.
+
+        Nothing where its rhythm is none of ours: such ones are counted beside the MRR.
+        """
+        if self.frequency is Frequency.OTHER or not self.status.counts_in_mrr:
+            return Decimal(0)
+        return self.recurring_amount * PER_YEAR[self.frequency]
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """Its frequency, to reckon with. A subscription of another rhythm must not come here: ValueError."""
+        if self.frequency is Frequency.OTHER:
+            raise ValueError("a rhythm that is none of the six is never reckoned with")
+        return self.frequency
+
+    @property
+    def rhythm_label(self) -> str:
+        """How often it is paid, in words."""
+        return rhythm_label(self.frequency, self.shop_period, self.shop_interval)
+
+    @property
+    def is_of_shop(self) -> bool:
+        """Whether a shop collects its money: it is changed there, and follows from there."""
+        return self.collected_by is Collector.SHOP
 
     @property
     def per_cycle(self) -> Totals:

@@ -73,7 +73,7 @@ def folded_email(email: str) -> str:
 
 
 def email_purpose(organisation_id: UUID) -> str:
-    """What the blind indexes of shops' e-mails are made under, for ``crypto.blind_indexes``."""
+    """What the blind indexes of shops' e-mails are made under; ``crypto.blind_indexes`` are those they are found by."""
     return f"{organisation_id}|woocommerce.email"
 
 
@@ -276,6 +276,10 @@ class WooCommerceEvent(Sealing, Base):
         """Where a sealed body belongs, as ``place_of("body")`` says: for statements that make rows without objects."""
         return f"{organisation_id}|woocommerce_events.body|{event_id}"
 
+    def keep_body(self, body: bytes) -> None:
+        """Seal the bytes as they came."""
+        self.body = crypto.keyring().encrypt(body, place=self.place_of("body"))
+
     def body_in_clear(self) -> bytes | None:
         """The bytes as they came; None once they are pruned."""
         return None if self.body is None else crypto.keyring().decrypt(self.body, place=self.place_of("body"))
@@ -394,10 +398,9 @@ class WooCommerceMapping(Emailed, Base):
 
     CLIENT leads to ``client_id`` from an account (``woo_id``), or from an e-mail that the person uses or has used
     (``email`` and ``email_index``, as of resources): a client has one for each. SUBSCRIPTION leads to
-    ``subscription_id``. ORDER
-    leads to ``charge_id``, PAYMENT to ``payment_id``, from an order or a refund; where an order is divided between
-    subscriptions, ``part`` is the subscription's id in the shop, else 0. Only of clients do several lead to one row.
-    ``snapshot`` is sealed JSON.
+    ``subscription_id``. ORDER leads to ``charge_id``, PAYMENT to ``payment_id``, from an order or a refund; where an
+    order is divided between subscriptions, ``part`` is the subscription's id in the shop, else 0. Only of clients do
+    several lead to one row. ``snapshot`` is sealed JSON.
     """
 
     __tablename__ = "woocommerce_mappings"

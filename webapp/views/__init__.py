@@ -30,6 +30,7 @@ from webapp.views import (
     subscriptions,
     teams,
     winleadplus,
+    woocommerce,
 )
 from webapp.views.figures import periods
 
@@ -58,6 +59,7 @@ BLUEPRINTS = (
     preferences.bp,
     teams.bp,
     winleadplus.bp,
+    *woocommerce.BLUEPRINTS,
 )
 
 

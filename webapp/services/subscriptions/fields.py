@@ -16,7 +16,7 @@ from webapp.extensions import db
 from webapp.models.clients import Source
 from webapp.models.money import VAT_RATES, line_amount
 from webapp.models.products import Product
-from webapp.models.subscriptions import Frequency, SubscriptionLine
+from webapp.models.subscriptions import RHYTHMS, Rhythm, SubscriptionLine
 from webapp.services.contact import clean_text
 from webapp.services.subscriptions.means import PaymentFields
 
@@ -131,11 +131,12 @@ class SubscriptionFields:
     source: Source | None = None
 
 
-def check_frequency(written: str) -> Frequency:
-    """The frequency of that name. Raises InvalidInputError."""
-    if written not in set(Frequency):
+def check_frequency(written: str) -> Rhythm:
+    """The frequency of that name. Raises InvalidInputError: rhythms of shops are not for us to give."""
+    found = next((each for each in RHYTHMS if each == written), None)
+    if found is None:
         raise InvalidInputError("Cette fréquence n’existe pas.", field="frequency")
-    return Frequency(written)
+    return found
 
 
 def check_timezone(written: str) -> str:

@@ -8,7 +8,7 @@ from webapp import french
 from webapp.errors import InvalidInputError
 from webapp.models.identity import User
 from webapp.models.plan_changes import PlannedChange
-from webapp.models.subscriptions import Frequency, Subscription
+from webapp.models.subscriptions import Rhythm, Subscription
 from webapp.services.subscriptions import history, scheduling
 from webapp.services.subscriptions.editing import editing
 from webapp.services.subscriptions.fields import check_dates, check_frequency
@@ -52,7 +52,7 @@ def _today(subscription: Subscription, at: datetime) -> date:
     return scheduling.local_date(at, subscription.timezone)
 
 
-def _check_first_due(day: date, end_of_paid: date, frequency: Frequency) -> None:
+def _check_first_due(day: date, end_of_paid: date, frequency: Rhythm) -> None:
     if day < end_of_paid:
         raise InvalidInputError(
             f"Les jours avant le {french.day(end_of_paid)} sont déjà prélevés\u202f: choisissez ce jour ou un jour plus"

@@ -12,10 +12,15 @@ from sqlalchemy import Select, exists, func, select
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Organisation
-from webapp.models.subscriptions import SCHEDULED, Frequency, Subscription
+from webapp.models.subscriptions import SCHEDULED, Frequency, Rhythm, Subscription
 
-DAYS = {Frequency.WEEKLY: 7, Frequency.BIWEEKLY: 14}
-MONTHS = {Frequency.MONTHLY: 1, Frequency.BIMONTHLY: 2, Frequency.QUARTERLY: 3, Frequency.ANNUAL: 12}
+DAYS: dict[Rhythm, int] = {Frequency.WEEKLY: 7, Frequency.BIWEEKLY: 14}
+MONTHS: dict[Rhythm, int] = {
+    Frequency.MONTHLY: 1,
+    Frequency.BIMONTHLY: 2,
+    Frequency.QUARTERLY: 3,
+    Frequency.ANNUAL: 12,
+}
 
 
 class CyclePeriod(NamedTuple):
@@ -33,14 +38,14 @@ class Due(NamedTuple):
     at: datetime
 
 
-def due_date(anchor: date, frequency: Frequency, cycle: int) -> date:
+def due_date(anchor: date, frequency: Rhythm, cycle: int) -> date:
     """The local date of a cycle: anchor + cycle × period, clamped to the month's end (31 Jan → 28 Feb → 31 Mar)."""
     if days := DAYS.get(frequency):
         return anchor + timedelta(days=days * cycle)
     return anchor + relativedelta(months=MONTHS[frequency] * cycle)
 
 
-def period_of(anchor: date, frequency: Frequency, cycle: int) -> CyclePeriod:
+def period_of(anchor: date, frequency: Rhythm, cycle: int) -> CyclePeriod:
     """What a cycle pays for."""
     return CyclePeriod(due_date(anchor, frequency, cycle), due_date(anchor, frequency, cycle + 1))
 
@@ -53,7 +58,7 @@ def instant_of(day: date, at: time, timezone: str) -> datetime:
     return datetime.combine(day, at, ZoneInfo(timezone)).replace(fold=0).astimezone(UTC)
 
 
-def first_cycle_from(anchor: date, frequency: Frequency, day: date) -> int:
+def first_cycle_from(anchor: date, frequency: Rhythm, day: date) -> int:
     """The first cycle that does not fall due before ``day``; 0 where the anchor is still to come."""
     if days := DAYS.get(frequency):
         return max(0, -((anchor - day).days // days))
@@ -69,12 +74,12 @@ def local_date(at: datetime, timezone: str) -> date:
 
 def date_of(subscription: Subscription, cycle: int) -> date:
     """The local date of a cycle of the subscription."""
-    return due_date(subscription.anchor_date, subscription.frequency, cycle - (subscription.anchor_cycle or 0))
+    return due_date(subscription.anchor_date, subscription.rhythm, cycle - (subscription.anchor_cycle or 0))
 
 
 def cycle_from(subscription: Subscription, day: date) -> int:
     """The first cycle of the subscription's present rhythm that does not fall due before ``day``."""
-    since_anchor = first_cycle_from(subscription.anchor_date, subscription.frequency, day)
+    since_anchor = first_cycle_from(subscription.anchor_date, subscription.rhythm, day)
     return max(0, since_anchor + (subscription.anchor_cycle or 0))
 
 
@@ -85,13 +90,16 @@ def due_of(subscription: Subscription, cycle: int) -> Due:
 
 
 def schedule(subscription: Subscription, cycle: int) -> None:
-    """Make ``cycle`` the next one to charge; nothing falls due in a state without charges, nor past its end."""
-    if subscription.collected_by == "shop":
-        subscription.cycle_no, subscription.next_charge_on, subscription.next_charge_at = cycle, None, None
+    """Make ``cycle`` the next one to charge; nothing falls due in a state without charges, nor past its end.
+
+    Nor does anything of what a shop collects, whose rhythm may be none of ours.
+    """
+    subscription.cycle_no = cycle
+    if subscription.is_of_shop:
+        subscription.next_charge_on = subscription.next_charge_at = None
         return
     due = due_of(subscription, cycle)
     falls_due = subscription.status in SCHEDULED and is_within_life(subscription, due.on)
-    subscription.cycle_no = cycle
     subscription.next_charge_on = due.on if falls_due else None
     subscription.next_charge_at = due.at if falls_due else None
 

@@ -20,7 +20,7 @@ from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.coupons import Coupon
 from webapp.models.money import CENT, Totals, cents, totals
 from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
-from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine
+from webapp.models.subscriptions import Rhythm, Subscription, SubscriptionLine
 from webapp.services.subscriptions import proration, scheduling
 from webapp.services.subscriptions.fields import LABEL_LENGTH, CheckedLine
 from webapp.services.subscriptions.proration import Prices
@@ -75,7 +75,7 @@ class Terms:
     """What is agreed as of the next cycle; see ``Subscription`` for what the values mean."""
 
     lines: tuple[CheckedLine, ...]
-    frequency: Frequency
+    frequency: Rhythm
     anchor_date: date
     anchor_cycle: int = 0
     planned: PlannedChange | None = None
@@ -281,7 +281,7 @@ def load_terms(subscriptions: Sequence[Subscription]) -> dict[UUID, Terms]:
     return {
         each.id: Terms(
             lines=tuple(lines.get(each.id, ())),
-            frequency=each.frequency,
+            frequency=each.rhythm,
             anchor_date=each.anchor_date,
             anchor_cycle=each.anchor_cycle or 0,
             planned=planned.get(each.id),

@@ -1,13 +1,12 @@
-"""Keeping the latest word: of all that a shop says of a resource, the greatest by date, rank of status, and content.
+"""Keeping: of all that a shop ever said of a resource, the greatest word stays, in whatever order it comes.
 
-Woo's dates are whole seconds, and nothing promises order: only so does it not matter in which order words are heard.
+Called with the shop held (``projecting.hold``), in the caller's transaction, which projects what is kept afterwards.
 """
 
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from webapp import crypto
 from webapp.extensions import db
@@ -17,64 +16,93 @@ from webapp.services.woocommerce.reading import Customer, Deleted, Order, Resour
 
 
 class Kept(StrEnum):
-    """What became of a word."""
+    """What a word is beside the one that is kept. NEWER ones are kept from now on."""
 
     NEWER = "newer"
     SAME = "same"
     OLDER = "older"
 
 
-def keep(shop: WooCommerceShop, resource: Resource | Deleted, *, at: datetime) -> Kept:
-    """Keep the word if it is the greatest; ``at`` is when the shop said it. In the caller's transaction.
+def keep(shop: WooCommerceShop, word: Resource | Deleted, *, at: datetime, is_shown: bool = False) -> Kept:
+    """Keep a word if it is the greatest so far; ``at`` is when we got it.
 
-    A deletion says no date: it holds until the shop shows the resource later than that.
+    ``is_shown``: it was read from the shop just now, so that it holds against one of the same second, whatever that
+    says. A refund that is taken back, for one, changes no date.
     """
-    row = _lock(shop, resource, at=at)
-    if isinstance(resource, Deleted):
-        if row.seen_at is not None and at <= row.seen_at:
-            return Kept.OLDER
-        row.missing_since = max(at, row.missing_since or at)
-        return Kept.NEWER
-    row.seen_at = max(at, row.seen_at or at)
-    if row.missing_since is not None and row.missing_since <= row.seen_at:
-        row.missing_since = None
-    if row.modified_at is not None and row.rank is not None and row.hash is not None:
-        standing = row.modified_at, row.rank, row.hash
-        if standing >= resource.standing:
-            return Kept.SAME if standing == resource.standing else Kept.OLDER
-    _set(row, resource, at=at)
+    row = _find(shop, word)
+    if isinstance(word, Deleted):
+        told = _miss(row, at)
+    else:
+        _see(row, at)
+        told = _compare(row, word, is_shown=is_shown)
+        if told is Kept.NEWER:
+            _take(row, word, at)
+    db.session.flush()
+    return told
+
+
+def _find(shop: WooCommerceShop, word: Resource | Deleted) -> WooCommerceResource:
+    statement = select(WooCommerceResource).where(
+        WooCommerceResource.shop_id == shop.id,
+        WooCommerceResource.kind == word.kind,
+        WooCommerceResource.woo_id == word.woo_id,
+    )
+    row = db.session.scalar(statement.execution_options(populate_existing=True))
+    if row is None:
+        row = WooCommerceResource(
+            organisation_id=shop.organisation_id,
+            id=new_id(),
+            shop_id=shop.id,
+            kind=word.kind,
+            woo_id=word.woo_id,
+            review=[],
+        )
+        db.session.add(row)
+    return row
+
+
+def _miss(row: WooCommerceResource, at: datetime) -> Kept:
+    """A deletion names no instant: it holds from when we got it, unless the shop has shown the resource since."""
+    if row.seen_at is not None and row.seen_at >= at:
+        return Kept.OLDER
+    if row.missing_since is not None:
+        row.missing_since = max(row.missing_since, at)
+        return Kept.SAME
+    row.missing_since = at
     return Kept.NEWER
 
 
-def _lock(shop: WooCommerceShop, resource: Resource | Deleted, *, at: datetime) -> WooCommerceResource:
-    """The row, made where there is none: that of another transaction is waited for."""
-    key = {
-        "organisation_id": shop.organisation_id,
-        "shop_id": shop.id,
-        "kind": resource.kind,
-        "woo_id": resource.woo_id,
-    }
-    new = insert(WooCommerceResource).values(id=new_id(), missing_since=at, **key)
-    db.session.execute(new.on_conflict_do_nothing(constraint="uq_woocommerce_resources_woo_id"))
-    statement = (
-        select(WooCommerceResource)
-        .filter_by(shop_id=shop.id, kind=resource.kind, woo_id=resource.woo_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return db.session.scalars(statement).one()
+def _see(row: WooCommerceResource, at: datetime) -> None:
+    """Bodies are made when they are sent: whatever the shop sends whole, it has."""
+    row.seen_at = max(at, row.seen_at or at)
+    if row.missing_since is not None and row.missing_since <= row.seen_at:
+        row.missing_since = None
 
 
-def _set(row: WooCommerceResource, resource: Resource, *, at: datetime) -> None:
-    row.modified_at, row.rank, row.hash = resource.standing
-    row.body = crypto.keyring().encrypt(resource.canonical, place=row.place_of("body"))
-    row.status, row.kept_at = resource.status, at
-    if isinstance(resource, Customer):
-        row.keep_email(resource.email)
-    if isinstance(resource, Sale):
-        row.keep_email(resource.billing.email)
-        row.customer_id, row.parent_id = resource.customer_id or None, resource.parent_id or None
-    if isinstance(resource, Order):
-        row.related_ids = sorted({*resource.renewal_of, *resource.switch_of, *resource.resubscribes})
-        row.number, row.placed_at, row.paid_at = resource.number, resource.created_at, resource.paid_at
-        row.total, row.currency = resource.total, resource.currency
+def _compare(row: WooCommerceResource, word: Resource, *, is_shown: bool) -> Kept:
+    if row.hash is None or row.modified_at is None or row.rank is None:
+        return Kept.NEWER
+    if row.hash == word.hash:
+        return Kept.SAME
+    if is_shown and row.modified_at == word.modified_at:
+        return Kept.NEWER
+    return Kept.NEWER if word.standing > (row.modified_at, row.rank, row.hash) else Kept.OLDER
+
+
+def _take(row: WooCommerceResource, word: Resource, at: datetime) -> None:
+    # What is shown now takes the place of a word of the same second that stood above it: that one, told once more,
+    # must not come back.
+    is_same_second = row.modified_at == word.modified_at and row.rank is not None and row.rank >= word.rank
+    row.rank = row.rank + 1 if is_same_second and row.rank is not None else word.rank
+    row.modified_at, row.hash = word.modified_at, word.hash
+    row.body = crypto.keyring().encrypt(word.canonical, place=row.place_of("body"))
+    row.status, row.kept_at = word.status, at
+    if isinstance(word, Customer):
+        row.keep_email(word.email)
+    if isinstance(word, Sale):
+        row.keep_email(word.billing.email)
+        row.customer_id, row.parent_id = word.customer_id or None, word.parent_id or None
+    if isinstance(word, Order):
+        row.related_ids = sorted({*word.renewal_of, *word.switch_of, *word.resubscribes})
+        row.number, row.placed_at, row.paid_at = word.number, word.created_at, word.paid_at
+        row.total, row.currency = word.total, word.currency

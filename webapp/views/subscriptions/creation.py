@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.models.money import totals
-from webapp.models.subscriptions import Frequency
+from webapp.models.subscriptions import RHYTHMS, Frequency
 from webapp.security import current_user
 from webapp.services.subscriptions import offering, scheduling
 from webapp.services.subscriptions.coupons import find_valid
@@ -54,7 +54,7 @@ MOST_LINES = 20
 """What fits into an address; more are added once the subscription is there."""
 OPENING = {"essai": "", "duree": "", "frais": "", "frais_tva": "20", "coupon": ""}
 """Names of what it opens with, and what stands there at first."""
-FREQUENCIES = [(frequency.value, frequency.label) for frequency in Frequency]
+FREQUENCIES = [(frequency.value, frequency.label) for frequency in RHYTHMS]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
-from webapp.models.subscriptions import Frequency, Subscription
+from webapp.models.subscriptions import RHYTHMS, Subscription
 from webapp.security import current_user
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, lifecycle, offering, rhythm, selling_company
@@ -20,7 +20,7 @@ from webapp.views.subscriptions.form import asked_day
 
 bp = Blueprint("subscription_rhythm", __name__, url_prefix="/abonnements/<uuid:subscription_id>")
 
-FREQUENCIES = [(frequency.value, frequency.label) for frequency in Frequency]
+FREQUENCIES = [(frequency.value, frequency.label) for frequency in RHYTHMS]
 MEANWHILE_SHOWN = 20
 
 

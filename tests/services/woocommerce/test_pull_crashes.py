@@ -1,0 +1,87 @@
+"""kill -9 of a pull before and after every commit: what was committed stands, the rest is read again."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from demo.woocommerce_shop import Shop
+from tests import factories
+from tests import woocommerce_shop as shops
+from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.services.woocommerce.conftest import connect
+from webapp import clock, tenancy
+from webapp.extensions import db
+from webapp.gateways import woocommerce
+from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.woocommerce import PullScope, WooCommerceResource
+from webapp.services.woocommerce import pulling, pulls
+
+POINTS = 40
+"""Claim, abilities, six pages or more and the end: commits, each with a point before and after it."""
+
+
+@pytest.fixture
+def mortal(committed: None, quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Shop, UUID, UUID]]:
+    """A pretend shop of a few pages, its row really committed: the shop, the organisation, the row's id."""
+    monkeypatch.setattr(woocommerce, "PER_PAGE", 4)
+    monkeypatch.setattr(pulling, "PER_PAGE", 4)
+    with shops.running() as shop:
+        organisation = factories.OrganisationFactory()
+        tenancy.enter_organisation(organisation.id)
+        factories.CompanyFactory(is_default=True)
+        shop.world.populate(3, months=1)
+        row = connect(shop)
+        db.session.commit()
+        yield shop, organisation.id, row.id
+
+
+def kill_at(organisation_id: UUID, pull_id: UUID, fatal: int) -> bool:
+    """Pull in a process of its own that dies at the point; whether it came to it."""
+    db.session.remove()
+    process = os.fork()
+    if process:
+        return was_killed(process)
+    db.engine.dispose(close=False)
+    with CrashPoints(fatal, kill_process):
+        pulling.carry_out(organisation_id, pull_id)
+    os._exit(0)
+
+
+def test_a_killed_pull_goes_on_where_it_was(mortal: tuple[Shop, UUID, UUID]) -> None:
+    shop, organisation_id, shop_id = mortal
+    killed, reread = 0, 0
+    for fatal in range(POINTS):
+        db.session.execute(WooCommerceResource.__table__.delete())
+        tenancy.enter_organisation(organisation_id)
+        pull_id, _ = pulls.start(
+            shop_id,
+            scope=PullScope.FIRST,
+            trigger=RunTrigger.MANUAL,
+            at=clock.now(),
+            since=clock.now() - timedelta(days=60),
+            enqueue=False,
+        )
+        db.session.commit()
+        was = kill_at(organisation_id, pull_id, fatal)
+        killed += was
+        clock.start_at(clock.now() + pulls.LEASE + timedelta(minutes=1))
+        shop.manners.asked.clear()
+        pulling.carry_out(organisation_id, pull_id)
+        reread += any("/orders?" in path for path in shop.manners.asked) if was else 0
+        tenancy.enter_organisation(organisation_id)
+        db.session.expire_all()
+        ended = pulls.find_pull(pull_id)
+        assert ended, fatal
+        assert (ended.status, ended.failed) == (RunStatus.SUCCESS, 0), fatal
+        kept = set(db.session.scalars(select(WooCommerceResource.woo_id)))
+        world = shop.world.bodies
+        assert kept == {*world["orders"], *world["subscriptions"], *world["customers"]}, fatal
+        db.session.commit()
+        if not was:
+            break
+    assert killed >= 16, "commits of claim, pages and end are reached"
+    assert reread < killed, "pages that were committed are not read again"
