@@ -379,6 +379,21 @@ def test_a_paid_renewal_is_told_of_once(teller: Teller) -> None:
     assert told(OutboxKind.SUBSCRIPTION_CHARGED) == 2
 
 
+@pytest.mark.parametrize(("days", "early", "expected"), [(3, False, 1), (3, True, 0), (20, False, 0)])
+def test_two_paid_renewals_within_half_a_period_hold_the_second(
+    teller: Teller, days: int, early: bool, expected: int
+) -> None:
+    begin(teller)
+    for woo_id, at in ((50, LATER), (51, LATER + timedelta(days=days))):
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45, early=early))
+    charged = db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED))
+    held = [event.payload for event in charged if "held_reason" in event.payload]
+    assert len(held) == expected
+    for payload in held:
+        assert payload["held_reason"] == "Deux renouvellements payés en moins d’une demi-période"
+        assert payload["charge_id"] == str(charges()[2].id)
+
+
 def told(kind: OutboxKind) -> int:
     return db.session.scalar(select(func.count()).select_from(OutboxEvent).where(OutboxEvent.kind == kind)) or 0
 
@@ -408,7 +423,7 @@ def test_refunds_and_one_that_vanishes(teller: Teller) -> None:
     assert told(OutboxKind.CHARGE_REFUNDED) == 1
     say(3, refund(60, "6.00", "Cassé"))
     assert picture(teller.shop)["charges"][44, 45]["paid"] == Decimal("30.00")
-    assert told(OutboxKind.CHARGE_REFUNDED) == 2
+    assert (told(OutboxKind.CHARGE_REFUNDED), told(OutboxKind.SUBSCRIPTION_CHARGED)) == (1, 2)
     kinds = db.session.scalars(select(Payment.kind).where(Payment.kind != PaymentKind.CAPTURE).order_by(Payment.id))
     assert [kind for kind in kinds if kind is not PaymentKind.REVERSAL] == [
         PaymentKind.REFUND,

@@ -36,6 +36,8 @@ METHODS = {
 }
 """How a shop's gateway is paid; of others nobody knows."""
 UNKNOWN_STATUS = "La boutique dit\u202f: «\u00a0{status}\u00a0»."
+PAID_TWICE = "Deux renouvellements payés en moins d’une demi-période"
+"""Why what the second one ships is held for a person."""
 REFUSED = "Le paiement a été refusé dans la boutique."
 
 
@@ -80,13 +82,17 @@ def bring(
         charge = charges.get(each.order.woo_id)
         if charge is None:
             charge = made[each.order.woo_id] = _make(shop, subscription, each, number, word)
-        _follow(shop, charge, each, products)
-        if _settle(charge, each.order, at=at) and _ships(shop, each.order):
+        is_divided_anew = _follow(shop, charge, each, products)
+        if is_divided_anew:
+            effects.tell_refunded(charge, at=at)
+        if _settle(charge, each.order, at=at) and ships(shop, each.order):
             paid.append((charge, each.order))
     _keep(shop, word, made)
     charges |= made
+    too_soon = find_too_soon(cycles, word)
     for charge, order in paid:  # by the number that it got just now
-        effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at)
+        reason = PAID_TWICE if order.woo_id in too_soon else None
+        effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at, held_reason=reason)
     _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
     return charges
 
@@ -146,11 +152,16 @@ def _keep(shop: WooCommerceShop, word: Word, made: Mapping[int, Charge]) -> None
     )
 
 
-def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.Products) -> None:
-    """What is asked for. What was frozen of a line stays while the shop sells the same."""
+def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.Products) -> bool:
+    """What is asked for. What was frozen of a line stays while the shop sells the same.
+
+    Returns whether what is paid already is another subscription's now, in part: whoever ships must look once more.
+    """
     order, part = cycle.order, cycle.part
-    lines = sold.charge_lines(order, part.items, products, ships=_ships(shop, order))
-    if charge.status is not ChargeStatus.SUCCEEDED or list(map(_sold, charge.lines)) != list(map(_sold, lines)):
+    is_paid = charge.status is ChargeStatus.SUCCEEDED
+    lines = sold.charge_lines(order, part.items, products, ships=ships(shop, order))
+    is_changed = list(map(_sold, charge.lines)) != list(map(_sold, lines))
+    if is_changed or not is_paid:
         charge.lines = lines
     shares = sold.vat_shares(order, part.items, part.amount)
     values: dict[str, Any] = {
@@ -162,13 +173,15 @@ def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.
     for name, value in values.items():
         if getattr(charge, name) != value:
             setattr(charge, name, value)
+    return is_changed and is_paid
 
 
 def _sold(line: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(line[name] for name in ("label", "quantity", "unit_price", "discount", "vat_rate", "amount"))
 
 
-def _ships(shop: WooCommerceShop, order: Order) -> bool:
+def ships(shop: WooCommerceShop, order: Order) -> bool:
+    """Whether what it pays for is boxed here: not what was paid before the shop's boxes became ours to send."""
     return order.paid_at is None or order.paid_at >= shop.ships_from
 
 

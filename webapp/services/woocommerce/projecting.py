@@ -4,7 +4,7 @@ Only kept resources are read, under the lock of the shop, so that neither order 
 changes nothing. What the shop does wrong is an Outcome with a sentence; nothing is raised for it (ADR 68).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.organisations import Company
 from webapp.models.products import Product
+from webapp.models.providers import Milestone
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
 from webapp.services.charges import effects
 from webapp.services.woocommerce import (
@@ -262,11 +263,20 @@ def _bring_orders(
                 for woo_id, part in parts.get(order.word.woo_id, {}).items()
             }
             paid.append(Paid(order.word, client_id, shares or {None: order.word.total}))
-    emptied = _bring_money(shop, paid)
-    for each in charges.values():
-        for charge in each.values():
-            if charge.id in emptied:
-                effects.tell_refunded(charge, at=at)
+    changed = _bring_money(shop, paid)
+    told = {order.word.woo_id: order.word for order in family.orders}
+    for by_order in charges.values():
+        for order_id, charge in by_order.items():
+            if charge.id in changed and cycles.ships(shop, told[order_id]):
+                _tell_ships(charge, holds_money=changed[charge.id], at=at)
+
+
+def _tell_ships(charge: Charge, *, holds_money: bool, at: datetime) -> None:
+    """Have what it ships taken out of its batch, or put into one again."""
+    if holds_money:
+        effects.tell_charged(charge, Milestone.SUCCEEDED, at=at)
+    else:
+        effects.tell_refunded(charge, at=at)
 
 
 def _client_of(order: Order, subscriptions: kept.Subscriptions, ours: Mapping[int, Held]) -> UUID | None:
@@ -282,10 +292,10 @@ def _client_of(order: Order, subscriptions: kept.Subscriptions, ours: Mapping[in
     )
 
 
-def _bring_money(shop: WooCommerceShop, paid: Sequence[Paid]) -> Collection[UUID]:
-    """The charges that hold money no more, or again."""
+def _bring_money(shop: WooCommerceShop, paid: Sequence[Paid]) -> dict[UUID, bool]:
+    """Write what the ledger lacks; the charges of which it changes whether they hold money, and whether they do now."""
     ledgers = money.find_ledgers(shop, [each.order.woo_id for each in paid])
-    planned, changed = [], set[UUID]()
+    planned, changed = [], dict[UUID, bool]()
     for each in paid:
         ledger = ledgers[each.order.woo_id]
         movements = money.plan(each.order, each.shares, ledger)
