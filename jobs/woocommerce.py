@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from webapp.services.woocommerce import handling, pulling
+from webapp.services.woocommerce import fetching, handling, pulling
 
 
 def pull(organisation_id: str, pull_id: str) -> None:
@@ -13,3 +13,8 @@ def pull(organisation_id: str, pull_id: str) -> None:
 def handle(organisation_id: str) -> None:
     """Handle what an organisation's shops have told us."""
     handling.handle_due(UUID(organisation_id))
+
+
+def fetch(organisation_id: str, shop_id: str) -> None:
+    """Ask a shop for what its events wait for."""
+    fetching.fetch_awaited(UUID(organisation_id), UUID(shop_id))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import undefer
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
@@ -90,7 +91,10 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
 
 def _hold(shop_id: UUID) -> WooCommerceShop:
     """The shop as it is set now, locked: whatever it says is handled by one at a time."""
-    statement = select(WooCommerceShop).where(WooCommerceShop.id == shop_id).with_for_update(key_share=True)
+    statement = (
+        select(WooCommerceShop).where(WooCommerceShop.id == shop_id).options(undefer(WooCommerceShop.credentials))
+    )
+    statement = statement.with_for_update(key_share=True)
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
@@ -164,6 +168,12 @@ def _bring(shop: WooCommerceShop, events: Sequence[WooCommerceEvent], *, at: dat
     kind, woo_id = events[0].kind, events[0].woo_id
     assert kind is not None and woo_id is not None  # noqa: S101, PT018  for mypy: they have a word
     outcome = projecting.project(shop, kind, woo_id, at=at)
+    if (
+        outcome.waits_for is not None
+        and shop.has_keys
+        and any(event.waits_for != outcome.waits_for for event in events)
+    ):
+        queue.enqueue_once_after_commit(receiving.FETCH_JOB, shop.organisation_id, shop.id, on=receiving.QUEUE)
     for event in events:
         claiming.end(event, outcome, at=at)
     first = min(event.received_at for event in events)
