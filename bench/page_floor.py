@@ -23,8 +23,9 @@ from webapp.views import rate_limits
 
 
 class Recording(NamedTuple):
-    """What a page sent to PostgreSQL, and what it gave its template."""
+    """Who asked, what the page sent to PostgreSQL, and what it gave its template."""
 
+    user: Any
     statements: list[tuple[str, Any]]
     template: Template
     values: dict[str, Any]
@@ -46,6 +47,7 @@ def floor() -> str:
     page = request.args["page"]
     key = session["user_id"], page
     recording = recordings.get(key) or recordings.setdefault(key, _record(page))
+    g.user = recording.user  # some values ask who looks while the template is rendered
     for statement in recording.statements:
         _connection().execute(*statement).fetchall()
     return recording.template.render(recording.values)
@@ -63,7 +65,7 @@ def _record(page: str) -> Recording:
         rendered.append((template, context))
 
     with app.test_request_context(page, headers={"Cookie": request.headers["Cookie"]}):
-        g.user = signed_in_user()
+        g.user = user = signed_in_user()
         event.listen(db.engine, "before_cursor_execute", keep_statement)
         try:
             with template_rendered.connected_to(keep_template, app):
@@ -72,7 +74,7 @@ def _record(page: str) -> Recording:
             event.remove(db.engine, "before_cursor_execute", keep_statement)
         db.session.expunge_all()
     template, values = rendered[-1]
-    return Recording(statements, template, values)
+    return Recording(user, statements, template, values)
 
 
 def _connection() -> psycopg.Connection[Any]:

@@ -41,7 +41,7 @@ def run(size: int = 1_000_000) -> Report:
     with psycopg.connect(dsn(environment["DATABASE_URL"])) as connection:
         row = connection.execute("SELECT count(*) FROM contracts").fetchone()
         pages = _pages(connection)
-    with _serve(environment) as port:
+    with serve(environment) as port:
         cookies = {user: _sign_in(environment | {"PORT": str(port)}, user) for user in (ADMIN, MANAGER)}
         value, floor = Server(port), Server(port)
         compared = {
@@ -114,7 +114,7 @@ def _pages(connection: psycopg.Connection) -> dict[str, tuple[UUID, str]]:
 
 
 @contextmanager
-def _serve(environment: dict[str, str]) -> Iterator[int]:
+def serve(environment: dict[str, str]) -> Iterator[int]:
     """The application and the floor, at the port that this gives."""
     port = _free_port()
     environment = environment | {

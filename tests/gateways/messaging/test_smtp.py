@@ -103,6 +103,19 @@ def test_the_time_in_which_the_server_thinks_can_be_used(make_email: MakeEmail) 
     assert isinstance(outcome, Accepted)
 
 
+def test_what_was_written_ahead_is_sent_in_its_turn_alone(server: MailServer, make_email: MakeEmail) -> None:
+    first, ahead, other, unwritable = (
+        make_email(to) for to in ("a@example.com", "b@example.com", "c@example.com", "d")
+    )
+    with connect_email(MessageProvider.SMTP, server.credentials) as connection:
+        connection.send(first, meanwhile=lambda: ahead)
+        connection.send(other, meanwhile=lambda: ahead)
+        connection.send(ahead, meanwhile=lambda: unwritable)
+        assert isinstance(connection.send(unwritable), Refused)
+    taken = [(each["to"], each["message_id"]) for each in server.accepted()]
+    assert taken == [([email.to.address], email.message_id) for email in (first, other, ahead)]
+
+
 @pytest.mark.parametrize(
     ("to", "kind", "code"),
     [

@@ -26,6 +26,7 @@ from webapp.models.messages import (
 from webapp.services.messages import deciding, letters, suppressing
 from webapp.services.messages.deciding import MessageStateError
 from webapp.services.messages.rendering import Text
+from webapp.tenancy import current_organisation_id
 
 CANCELABLE = {
     MessageStatus.QUEUED,
@@ -148,10 +149,29 @@ def test_all_that_waited_for_a_sender_is_taken_up(desk: Desk, mail: MailServer) 
     assert {message.held_reason for message in [*messages, elsewhere]} == {HeldReason.NO_SENDER}
     desk.sender.is_active = True
     db.session.flush()
-    assert deciding.release_held(HeldReason.NO_SENDER, at=NOW, by=None) == (3, 4)
+    assert deciding.release_held(HeldReason.NO_SENDER, at=NOW, by=None) == (3, 4, False)
     desk.send()
     assert len(mail.accepted()) == 3
     assert desk.message(elsewhere.id).held_reason is HeldReason.NO_SENDER
+
+
+def test_what_stays_held_keeps_nothing_behind_it_and_a_worker_does_what_takes_long(
+    desk: Desk, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "AT_ONCE", 2)
+    desk.sender.is_active = False
+    other = factories.CompanyFactory()
+    elsewhere = [desk.write(company_id=other.id) for _ in range(3)]
+    messages = [desk.write() for _ in range(3)]
+    desk.sender.is_active = True
+    db.session.commit()
+    wanted = HeldReason.NO_SENDER
+    assert deciding.release_held(wanted, at=NOW, by=cast.manager, patience=timedelta()) == (0, 2, True)
+    *_, after = sorted(message.id for message in elsewhere[:2])
+    assert deciding.release_rest(current_organisation_id(), wanted.value, after, cast.manager.id) == (3, 4, False)
+    assert {desk.status(message) for message in messages} == {MessageStatus.QUEUED}
+    assert {desk.status(message) for message in elsewhere} == {MessageStatus.HELD}
+    assert desk.events(messages[0]) == ["decided"]
 
 
 def test_decisions_are_told_with_who_took_them(desk: Desk, cast: Cast) -> None:
@@ -210,7 +230,7 @@ def test_what_is_of_no_use_any_more_is_not_sent_after_all(desk: Desk, mail: Mail
     db.session.flush()
     later = NOW + timedelta(days=2)
     assert deciding.send_again(held.id, at=later, by=None).held_reason is HeldReason.TOO_LATE
-    assert deciding.release_held(HeldReason.TOO_LATE, at=later, by=None) == (0, 1)
+    assert deciding.release_held(HeldReason.TOO_LATE, at=later, by=None) == (0, 1, False)
     unknown = put(desk, MessageStatus.UNKNOWN)
     unknown.expires_at = NOW
     db.session.commit()

@@ -1,7 +1,8 @@
-"""A pretend shop that answers, connected to the default company of the cast's organisation."""
+"""A pretend shop that answers, connected to the default company of the cast's organisation; and one that is told of."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from demo.woocommerce_shop import Shop
 from tests import factories
 from tests import woocommerce_shop as shops
 from tests.conftest import Cast
+from tests.services.woocommerce.telling import Teller, make_shop
 from webapp import clock
 from webapp.extensions import db
 from webapp.gateways import woocommerce
@@ -85,3 +87,16 @@ def pull(cast: Cast, connected: Connected) -> Pull:
         return ended
 
     return run
+
+
+@pytest.fixture
+def company_id(organisation_id: UUID) -> UUID:
+    """A company that a shop belongs to."""
+    company_id: UUID = factories.CompanyFactory().id
+    return company_id
+
+
+@pytest.fixture
+def teller(company_id: UUID) -> Teller:
+    """Tells what a shop says, without the engine of events."""
+    return Teller(make_shop(company_id))

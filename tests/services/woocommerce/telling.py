@@ -1,4 +1,4 @@
-"""A shop that tells things, for tests: whatever is told is kept and projected, what waits is woken, as the engine does."""
+"""A shop that tells things: whatever is told is kept and projected, what waits is woken, as the engine does."""
 
 from collections import defaultdict
 from collections.abc import Iterable

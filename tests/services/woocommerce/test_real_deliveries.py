@@ -23,11 +23,6 @@ SOON_AFTER = TOLD[-1].received_at + timedelta(minutes=15)
 """Nothing of it is too new to be believed, and no customer is given up waiting for."""
 
 
-@pytest.fixture
-def company_id(organisation_id: UUID) -> UUID:
-    return factories.CompanyFactory().id
-
-
 def tell(company_id: UUID, told: list[Delivery]) -> Teller:
     teller = Teller(make_shop(company_id), at=SOON_AFTER)
     teller.tell_all(told)
@@ -99,7 +94,7 @@ def test_reversed(organisation_id: UUID) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_shuffled_and_repeated(organisation_id: UUID, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311  no secret
+    chance = random.Random(seed)
     told = TOLD + chance.sample(TOLD, 20)
     chance.shuffle(told)
     assert picture_of(told) == picture_of(TOLD)

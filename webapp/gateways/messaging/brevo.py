@@ -118,7 +118,7 @@ class BrevoConnection:
 class BrevoEmail(BrevoConnection):
     """E-mails by Brevo. See EmailConnection."""
 
-    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], OutgoingEmail | None] | None = None) -> Outcome:
         """See EmailConnection."""
         if not self._is_usable:
             return UNUSABLE

@@ -123,11 +123,11 @@ Outcome = Accepted | Refused | Unknown
 class EmailConnection(Protocol):
     """An open way to a provider of e-mail, for many messages."""
 
-    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], OutgoingEmail | None] | None = None) -> Outcome:
         """Hand one e-mail over. Never raises for what the provider or the network does.
 
         ``meanwhile`` is called where there is time to use, once at most: the e-mail has left, its answer is not here
-        yet. It must not raise, nor take long.
+        yet. It returns the e-mail that is sent next, where that is known; it must not raise, nor take long.
         """
         ...
 

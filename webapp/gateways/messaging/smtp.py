@@ -86,6 +86,7 @@ class SmtpConnection:
         self._credentials = credentials
         self._step, self._last_step = step, last_step
         self._server: smtplib.SMTP | None = None
+        self._ahead: tuple[OutgoingEmail, bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,10 +97,10 @@ class SmtpConnection:
                 self._server.quit()
         self._drop()
 
-    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
+    def send(self, email: OutgoingEmail, *, meanwhile: Callable[[], OutgoingEmail | None] | None = None) -> Outcome:
         """See EmailConnection."""
         try:
-            content = compose(email, date=clock.now())
+            content = self._write_down(email)
             return_path = self._credentials.get("return_path", "").strip() or email.sender.address
             envelope = readable(Address("", return_path)).address, readable(email.to).address
         except UnwritableError as error:
@@ -108,7 +109,7 @@ class SmtpConnection:
             server = self._offer(envelope, content)
             self._hand_over(server, content)
             if meanwhile is not None:
-                meanwhile()
+                self._write_ahead(meanwhile())
             return self._hear(server, email.message_id)
         except _RefusedError as error:
             self._forget(error.refused)
@@ -124,6 +125,17 @@ class SmtpConnection:
         except _RefusedError as error:
             return error.refused
         return None
+
+    def _write_down(self, email: OutgoingEmail) -> bytes:
+        """The e-mail as it travels, once. Raises UnwritableError."""
+        ahead, self._ahead = self._ahead, None
+        return ahead[1] if ahead and ahead[0] is email else compose(email, date=clock.now())
+
+    def _write_ahead(self, following: OutgoingEmail | None) -> None:
+        """Write the next e-mail down. One that cannot be written says so when its turn comes."""
+        if following is not None:
+            with contextlib.suppress(UnwritableError):
+                self._ahead = following, self._write_down(following)
 
     def _offer(self, envelope: tuple[str, str], content: bytes) -> smtplib.SMTP:
         """Bring the server to where it waits for the content. Raises _RefusedError.

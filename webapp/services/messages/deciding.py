@@ -1,11 +1,13 @@
 """What people decide about messages that do not go on by themselves."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
 
+from webapp import clock, queue, tenancy
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
@@ -21,10 +23,14 @@ from webapp.models.messages import (
 from webapp.services.messages import preparing, retaking, telling
 from webapp.services.messages.drafts import Draft
 from webapp.services.messages.writing import ring
+from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
 AT_ONCE = 500
-"""How many held messages one click takes up again."""
+"""How many held messages one transaction takes up again."""
+PATIENCE, TURN = timedelta(seconds=5), timedelta(minutes=3)
+"""How long a person waits for held messages to be taken up, and how long one job goes on with them."""
+RELEASE_JOB = "jobs.messages.release_held"
 CANCELED = "Annulé"
 RELEASED = "Repris"
 REPLACED = "Remplacé par un autre, qui dit ce qui vaut maintenant"
@@ -141,15 +147,45 @@ def replace_outdated(subject_ids: Collection[UUID], kind: MessageKind, *, at: da
     return len(messages)
 
 
+class Released(NamedTuple):
+    """How many messages left of those that were looked at; ``goes_on`` where a worker looks at the rest."""
+
+    released: int
+    looked_at: int
+    goes_on: bool
+
+
 def release_held(
-    reason: HeldReason, *, company_id: UUID | None = None, at: datetime, by: User | None
-) -> tuple[int, int]:
-    """Take up what is held for a reason, the oldest first and AT_ONCE at most; returns how many left, and how many were
-    looked at.
+    reason: HeldReason, *, at: datetime, by: User | None, after: UUID | None = None, patience: timedelta = PATIENCE
+) -> Released:
+    """Take up what is held for a reason, the oldest first, from after the message ``after`` on.
+
+    What cannot be looked at within ``patience`` is left to a worker.
     """
+    released = looked_at = 0
+    end = clock.now() + patience
+    while messages := _release_lot(reason, after, by=by, at=at):
+        released += sum(message.status is MessageStatus.QUEUED for message in messages)
+        looked_at += len(messages)
+        after = messages[-1].id
+        if clock.now() >= end:
+            ids = (current_organisation_id(), reason.value, after, by.id if by else "")
+            queue.enqueue_after_commit(RELEASE_JOB, *ids, on="messages")
+            return Released(released, looked_at, goes_on=True)
+    return Released(released, looked_at, goes_on=False)
+
+
+def release_rest(organisation_id: UUID, reason: str, after: UUID, by_id: UUID | None) -> Released:
+    """What ``release_held`` left to a worker; a turn of it, the rest after other jobs."""
+    with tenancy.organisation(organisation_id):
+        by = db.session.scalar(select(User).where(User.id == by_id)) if by_id else None
+        return release_held(HeldReason(reason), at=clock.now(), by=by, after=after, patience=TURN)
+
+
+def _release_lot(reason: HeldReason, after: UUID | None, *, by: User | None, at: datetime) -> Sequence[Message]:
     held = select(Message).where(Message.status == MessageStatus.HELD, Message.held_reason == reason)
-    if company_id is not None:
-        held = held.where(Message.company_id == company_id)
+    if after is not None:
+        held = held.where(Message.id > after)
     with transaction():
         messages = retaking.load(held.order_by(Message.id).limit(AT_ONCE).with_for_update(skip_locked=True))
         retaking.prepare_again(messages, at=at)
@@ -158,7 +194,7 @@ def release_held(
             _tell(message, RELEASED, by=by, at=at)
         if released:
             ring()
-    return len(released), len(messages)
+    return messages
 
 
 def _lock(message_id: UUID) -> Message:

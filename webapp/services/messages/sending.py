@@ -8,12 +8,13 @@ from collections import Counter
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
 from webapp import clock, queue, tenancy
 from webapp.gateways import messaging
-from webapp.gateways.messaging import LONGEST_SEND, Outcome, OutgoingSms, Refused
+from webapp.gateways.messaging import LONGEST_SEND, Outcome, OutgoingEmail, OutgoingSms, Refused
 from webapp.models.messages import Channel, MessageSender, MessageStatus
 from webapp.services.messages import claiming, composing, frames, recording
 from webapp.services.messages.claiming import Claim, Lot
@@ -72,11 +73,11 @@ class _Sending:
     def run(self) -> bool:
         """Send the lot; whether its sender has to rest."""
         claims = self._lot.claims
-        for number, claim in enumerate(claims):
+        for number, (claim, following) in enumerate(zip_longest(claims, claims[1:])):
             if self._is_stopped or clock.now() + LONGEST_SEND > self._lot.lease_until:
                 self._end(claims[number:])
                 return self._is_stopped
-            self._send(claim, claims[number + 1 : number + 2])
+            self._send(claim, following)
         self._end([])
         return self._is_stopped
 
@@ -84,13 +85,13 @@ class _Sending:
     def _is_stopped(self) -> bool:
         return self._finished is not None and self._finished.stops_sender
 
-    def _send(self, claim: Claim, following: list[Claim]) -> None:
+    def _send(self, claim: Claim, following: Claim | None) -> None:
         outgoing = self._ahead.pop(claim.message_id, None) or self._compose(claim)
         at = clock.now()
         if self._begin(claim, at):
             self._finished = Finished(claim, at, self._hand_over(outgoing, following))
 
-    def _hand_over(self, outgoing: Outgoing, following: list[Claim]) -> Outcome:
+    def _hand_over(self, outgoing: Outgoing, following: Claim | None) -> Outcome:
         if isinstance(outgoing, Refused):
             return outgoing
         outcome: Outcome
@@ -103,15 +104,17 @@ class _Sending:
     def _compose(self, claim: Claim) -> Outgoing:
         return composing.compose(claim, self._lot.sender, self._frame)
 
-    def _compose_ahead(self, following: list[Claim]) -> None:
+    def _compose_ahead(self, following: Claim | None) -> OutgoingEmail | None:
         """Compose the next e-mail while the server thinks. What cannot be composed says so when its turn comes.
 
         Files come from the database, which no transaction may hold while we wait.
         """
-        for claim in following:
-            if not claim.files:
-                with suppress(Exception):
-                    self._ahead[claim.message_id] = self._compose(claim)
+        if following is None or following.files:
+            return None
+        with suppress(Exception):
+            self._ahead[following.message_id] = self._compose(following)
+        outgoing = self._ahead.get(following.message_id)
+        return outgoing if isinstance(outgoing, OutgoingEmail) else None
 
     def _begin(self, claim: Claim, at: datetime) -> bool:
         """Record the message before, and note that this one is handed over; whether it is still ours."""

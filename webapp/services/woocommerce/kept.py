@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Generic, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import undefer
 
 from webapp.extensions import db
@@ -12,7 +12,7 @@ from webapp.models.woocommerce import ResourceKind, WooCommerceResource, WooComm
 from webapp.services.woocommerce import reading
 from webapp.services.woocommerce.reading import Customer, Order, Subscription
 
-Said = TypeVar("Said", Customer, Order, Subscription, reading.Product)
+Said = TypeVar("Said", bound=reading.Word)
 
 
 class Kept(NamedTuple, Generic[Said]):
@@ -76,7 +76,7 @@ def _load(shop: WooCommerceShop, kind: ResourceKind, which: ColumnElement[bool])
     return [Kept(row, word) for row in rows if (word := word_of(shop, row)) is not None]
 
 
-def _select(shop: WooCommerceShop, *which: ColumnElement[bool]):  # type: ignore[no-untyped-def]
+def _select(shop: WooCommerceShop, *which: ColumnElement[bool]) -> Select[WooCommerceResource]:
     return (
         select(WooCommerceResource)
         .where(WooCommerceResource.shop_id == shop.id, *which)

@@ -11,6 +11,7 @@ from webapp.models.identity import Role
 from webapp.models.messages import AWAITS_PERSON, Channel, HeldReason, MessageKind, MessageStatus
 from webapp.security import current_user, requires
 from webapp.services.messages import deciding, listing
+from webapp.services.messages.deciding import Released
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.listing import MessagesView
 from webapp.views.layout import is_fragment_request, toast
@@ -92,12 +93,13 @@ def release() -> ResponseReturnValue:
     """Take up what was held for a reason that may be gone."""
     reason = read(HeldReason, request.form.get("motif"))
     if reason is not None:
-        released, looked_at = deciding.release_held(reason, by=current_user(), at=clock.now())
-        toast("success" if released else "info", _released(released, looked_at))
+        taken_up = deciding.release_held(reason, by=current_user(), at=clock.now())
+        toast("success" if taken_up.released or taken_up.goes_on else "info", _said(taken_up))
     return redirect(url_for("messages.index", etat=MessageStatus.HELD.value), 303)
 
 
-def _released(released: int, looked_at: int) -> str:
-    held = looked_at - released
+def _said(taken_up: Released) -> str:
+    released, held = taken_up.released, taken_up.looked_at - taken_up.released
     said = f"{french.counted(released, 'message repris', 'messages repris')}" if released else "Aucun message repris"
-    return f"{said}\u202f; {french.counted(held, 'reste retenu', 'restent retenus')}." if held else f"{said}."
+    said += f"\u202f; {french.counted(held, 'reste retenu', 'restent retenus')}." if held else "."
+    return f"{said} Les suivants sont regardés en ce moment." if taken_up.goes_on else said
