@@ -15,12 +15,11 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.orm import undefer
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
-from webapp.services.woocommerce import claiming, keeping, projecting, reading, receiving
+from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
 from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
@@ -91,10 +90,7 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
 
 def _hold(shop_id: UUID) -> WooCommerceShop:
     """The shop as it is set now, locked: whatever it says is handled by one at a time."""
-    statement = (
-        select(WooCommerceShop).where(WooCommerceShop.id == shop_id).options(undefer(WooCommerceShop.credentials))
-    )
-    statement = statement.with_for_update(key_share=True)
+    statement = select(WooCommerceShop).where(WooCommerceShop.id == shop_id).with_for_update(key_share=True)
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
@@ -168,14 +164,9 @@ def _bring(shop: WooCommerceShop, events: Sequence[WooCommerceEvent], *, at: dat
     kind, woo_id = events[0].kind, events[0].woo_id
     assert kind is not None and woo_id is not None  # noqa: S101, PT018  for mypy: they have a word
     outcome = projecting.project(shop, kind, woo_id, at=at)
-    if (
-        outcome.waits_for is not None
-        and shop.has_keys
-        and any(event.waits_for != outcome.waits_for for event in events)
-    ):
-        queue.enqueue_once_after_commit(receiving.FETCH_JOB, shop.organisation_id, shop.id, on=receiving.QUEUE)
     for event in events:
         claiming.end(event, outcome, at=at)
+    pulls.ask_for(shop, outcome.waits_for)
     first = min(event.received_at for event in events)
     _note_long_wait(shop, kind, woo_id, outcome, is_long=at >= first + LONG_WAIT)
     db.session.flush()
@@ -228,6 +219,7 @@ def _apply_word(shop: WooCommerceShop, kind: ResourceKind, word: Resource | Dele
     outcome = projecting.project(shop, kind, word.woo_id, at=at)
     _note_long_wait(shop, kind, word.woo_id, outcome, is_long=False)
     db.session.flush()
+    pulls.ask_for(shop, outcome.waits_for)
     if outcome.state is not EventState.WAITING and claiming.wake(shop, kind, word.woo_id, at=at):
         claiming.ring(shop.organisation_id)
     return outcome

@@ -23,7 +23,6 @@ from webapp.services.woocommerce import signing, sources
 from webapp.transactions import transaction
 
 JOB = "jobs.woocommerce.handle"
-FETCH_JOB = "jobs.woocommerce.fetch"
 QUEUE = "webhooks"
 BODY_LIMIT = 2 * 1024 * 1024
 
