@@ -81,9 +81,7 @@ def test_an_outsider_finds_and_changes_nothing(outsider_client: FlaskClient) -> 
     assert only_shop().name == "Boutique 1"
 
 
-def test_without_a_shop_the_page_says_the_first_steps(
-    admin_client: FlaskClient, manager_client: FlaskClient
-) -> None:
+def test_without_a_shop_the_page_says_the_first_steps(admin_client: FlaskClient, manager_client: FlaskClient) -> None:
     assert NEW in admin_client.get(PAGE).text
     page = manager_client.get(PAGE).text
     assert "Créez ses dix webhooks" in page

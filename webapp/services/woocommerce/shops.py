@@ -295,7 +295,7 @@ def list_shops() -> list[ShopRow]:
     rows = db.session.execute(
         select(WooCommerceShop, last_event_at, failed)
         .join(WooCommerceShop.company)
-        .options(contains_eager(WooCommerceShop.company))
+        .options(contains_eager(WooCommerceShop.company), undefer(WooCommerceShop.credentials))
         .order_by(func.lower(WooCommerceShop.name), WooCommerceShop.id)
     ).all()
     pulls = _last_pulls()

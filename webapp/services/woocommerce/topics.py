@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from webapp import french
 from webapp.extensions import db
@@ -37,12 +37,12 @@ class Topic(NamedTuple):
 
 def list_topics(shop: WooCommerceShop, *, at: datetime) -> list[Topic]:
     """The ten topics, as they stand."""
-    rows = db.session.execute(
+    last_heard: Select[str, datetime] = (
         select(WooCommerceEvent.topic, func.max(WooCommerceEvent.received_at))
         .where(WooCommerceEvent.shop_id == shop.id, WooCommerceEvent.topic.in_(TOPICS))
         .group_by(WooCommerceEvent.topic)
     )
-    heard: dict[str, datetime] = {topic: last for topic, last in rows}
+    heard = dict(db.session.execute(last_heard).all())
     return [
         Topic(name, label, *_standing(shop.topics.get(name, {}).get("status"), heard.get(name), at))
         for name, label in TOPICS.items()
