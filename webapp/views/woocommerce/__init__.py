@@ -1,5 +1,5 @@
 """WooCommerce: where shops tell us what happened."""
 
-from webapp.views.woocommerce import webhooks
+from webapp.views.woocommerce import reviews, webhooks
 
-BLUEPRINTS = (webhooks.bp,)
+BLUEPRINTS = (reviews.bp, webhooks.bp)
