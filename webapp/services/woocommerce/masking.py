@@ -1,4 +1,4 @@
-"""A body as everybody may see it: its shape, its ids, dates, amounts and states; nothing that tells who somebody is.
+"""A body as managers see it: its shape, ids, dates, amounts and states; nothing that tells who somebody is.
 
 What is not known to be harmless is masked: extensions of a shop write anything anywhere.
 """
@@ -34,6 +34,7 @@ SHOWN_META = frozenset(
     {"_subscription_renewal", "_subscription_renewal_early", "_subscription_switch", "_subscription_resubscribe"}
 )
 """Names of meta_data whose values are shown: ids of the shop."""
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _HARMLESS_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
@@ -77,7 +78,7 @@ def _mask(value: Any, key: str = "", within: str = "", *, is_personal: bool = Fa
 def _mask_object(value: Mapping[str, Any], *, within: str, is_personal: bool) -> dict[str, Any]:
     is_shown_meta = value.get("key") in SHOWN_META
     return {
-        key: _shown_meta(each)
+        key if _KEY.fullmatch(key) else MASK: _shown_meta(each)
         if is_shown_meta and key in ("value", "display_value")
         else _mask(each, key, within, is_personal=is_personal)
         for key, each in value.items()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from sqlalchemy import func, literal, select
 from sqlalchemy.exc import IntegrityError
@@ -39,7 +39,9 @@ SECRET_LETTERS = string.ascii_letters + string.digits
 """Woo decodes HTML entities in a secret before it signs: letters and digits mean the same on both sides."""
 MOST_SECRETS = 5
 YEARS = range(2000, 2100)
-_KEY = {"consumer_key": re.compile(r"ck_[!-~]{1,200}"), "consumer_secret": re.compile(r"cs_[!-~]{1,200}")}
+_KEYS = {"consumer_key": "ck_", "consumer_secret": "cs_"}
+"""The two parts of a REST key, and how WooCommerce begins each."""
+_KEY = re.compile(r"[!-~]{1,200}")
 
 NO_SHOP = "Cette boutique n’existe pas ou plus."
 
@@ -96,8 +98,8 @@ def change_shop(shop_id: UUID, fields: ShopFields, *, at: datetime) -> WooCommer
     return shop
 
 
-def set_active(shop_id: UUID, is_active: bool) -> WooCommerceShop:
-    """Take part, or no more: nothing is taken from a shop that is switched off. Raises NotFoundError."""
+def set_active(shop_id: UUID, *, is_active: bool) -> WooCommerceShop:
+    """Switch a shop on or off: nothing is taken from one that is off. Raises NotFoundError."""
     with transaction():
         shop = _lock(shop_id)
         shop.is_active = is_active
@@ -195,14 +197,12 @@ def _set_keys(shop: WooCommerceShop, fields: ShopFields) -> None:
         return
     if not given:
         return
-    for name, shape in _KEY.items():
+    for name, beginning in _KEYS.items():
         if name not in given:
             raise InvalidInputError("La clé a deux parties\u202f: donnez les deux.", field=name)
-        if not shape.fullmatch(given[name]):
-            raise InvalidInputError(
-                f"Elle commence par {name[0]}{name[len('consumer_')]}_\u202f: copiez-la en entier.", field=name
-            )
-    shop.keep_credentials({name: given[name] for name in _KEY})
+        if not given[name].startswith(beginning) or not _KEY.fullmatch(given[name]):
+            raise InvalidInputError(f"Elle commence par {beginning}\u202f: copiez-la en entier.", field=name)
+    shop.keep_credentials({name: given[name] for name in _KEYS})
 
 
 # ---- The secret
@@ -342,15 +342,6 @@ def list_companies() -> list[tuple[UUID, str]]:
     return [(company_id, name) for company_id, name in rows]
 
 
-def is_reported(shop_id: UUID) -> bool:
-    """Whether anything of the shop has become a row of ours."""
-    return db.session.scalar(select(literal(True)).where(WooCommerceMapping.shop_id == shop_id).limit(1)) is not None
-
-
 def _is_reported(shop: WooCommerceShop) -> bool:
-    return is_reported(shop.id)
-
-
-def zone_of(shop: WooCommerceShop) -> ZoneInfo:
-    """The zone that it writes its dates in."""
-    return ZoneInfo(shop.timezone)
+    """Whether anything of the shop has become a row of ours."""
+    return db.session.scalar(select(literal(True)).where(WooCommerceMapping.shop_id == shop.id).limit(1)) is not None

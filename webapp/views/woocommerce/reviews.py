@@ -9,20 +9,17 @@ from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.errors import InvalidInputError
-from webapp.models.identity import Role
-from webapp.security import current_user, requires
+from webapp.security import current_user
 from webapp.services.woocommerce import reviewing, shops
 from webapp.services.woocommerce.reviewing import ReviewView
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
+from webapp.views.woocommerce.shops import for_admins, for_managers, may_change
 
 bp = Blueprint("shop_reviews", __name__, url_prefix="/integrations/woocommerce/a-revoir")
 
 CODES = [("", "Tous les motifs"), *reviewing.LABELS.items()]
-
-for_managers = requires(Role.MANAGER, Role.ADMIN)
-for_admins = requires(Role.ADMIN)
 
 
 @bp.app_template_global("count_shop_reviews")
@@ -44,7 +41,7 @@ def index() -> ResponseReturnValue:
         "filters": _filters(view),
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
-        "may_decide": current_user().has_role(Role.ADMIN),
+        "may_decide": may_change(),
     }
     if not is_fragment_request():
         names = [(str(shop_id), name) for shop_id, name in shops.list_names()]
