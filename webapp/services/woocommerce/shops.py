@@ -15,6 +15,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from sqlalchemy import func, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import contains_eager, undefer
 
@@ -304,7 +305,7 @@ def list_shops() -> list[ShopRow]:
 def _last_pulls() -> dict[UUID, WooCommercePull]:
     newest = (
         select(WooCommercePull)
-        .distinct(WooCommercePull.shop_id)
+        .ext(distinct_on(WooCommercePull.shop_id))
         .order_by(WooCommercePull.shop_id, WooCommercePull.started_at.desc(), WooCommercePull.id.desc())
     )
     return {pull.shop_id: pull for pull in db.session.scalars(newest)}

@@ -37,15 +37,12 @@ class Topic(NamedTuple):
 
 def list_topics(shop: WooCommerceShop, *, at: datetime) -> list[Topic]:
     """The ten topics, as they stand."""
-    heard = dict(
-        db.session.execute(
-            select(WooCommerceEvent.topic, func.max(WooCommerceEvent.received_at))
-            .where(WooCommerceEvent.shop_id == shop.id, WooCommerceEvent.topic.in_(TOPICS))
-            .group_by(WooCommerceEvent.topic)
-        )
-        .tuples()
-        .all()
+    rows = db.session.execute(
+        select(WooCommerceEvent.topic, func.max(WooCommerceEvent.received_at))
+        .where(WooCommerceEvent.shop_id == shop.id, WooCommerceEvent.topic.in_(TOPICS))
+        .group_by(WooCommerceEvent.topic)
     )
+    heard: dict[str, datetime] = {topic: last for topic, last in rows}
     return [
         Topic(name, label, *_standing(shop.topics.get(name, {}).get("status"), heard.get(name), at))
         for name, label in TOPICS.items()
