@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, assert_never
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, Computed, Index, Numeric, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, relationship
@@ -360,6 +361,11 @@ class Subscription(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     def rhythm_label(self) -> str:
         """How often it is paid, in words."""
         return rhythm_label(self.frequency, self.shop_period, self.shop_interval)
+
+    @property
+    def expected_on(self) -> date | None:
+        """The local date on which its shop will ask for the next payment."""
+        return self.expected_at.astimezone(ZoneInfo(self.timezone)).date() if self.expected_at else None
 
     @property
     def is_of_shop(self) -> bool:

@@ -91,7 +91,9 @@ _ALLOWED: dict[ChargeStatus, frozenset[Decision]] = {
 
 
 def actions_of(charge: Charge) -> list[Decision]:
-    """What may be done with the charge now, in the order of the buttons."""
+    """What may be done with the charge now, in the order of the buttons. With a shop's, a person only takes note."""
+    if charge.is_of_shop:
+        return [Decision.DISMISS] if charge.attention is not None else []
     allowed = _ALLOWED.get(charge.status, frozenset())
     if charge.status is ChargeStatus.UNKNOWN and charge.attention is not Attention.UNKNOWN:
         allowed = frozenset({Decision.LOOK_UP})
@@ -131,6 +133,7 @@ def deciding(charge_id: UUID, action: Decision) -> Iterator[tuple[Charge, Subscr
 
 def _check(charge: Charge, action: Decision) -> None:
     if action not in actions_of(charge):
+        lifecycle.refuse_of_shop(charge)
         raise NotAllowedError(f"Ce prélèvement ({charge.status.label.lower()}) ne permet pas cette action.")
 
 

@@ -15,7 +15,7 @@ from webapp.gateways.providers.protocol import PaymentRequest
 from webapp.models.base import new_id
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt, ChargeStatus
 from webapp.models.providers import ProviderAccount
-from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionStatus
 from webapp.services.charges import claiming, due, effects, retries
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.means import Means
@@ -32,6 +32,7 @@ def find_payable(subscription_id: UUID) -> Charge | None:
         select(Charge)
         .where(
             Charge.subscription_id == subscription_id,
+            Charge.collected_by == Collector.CRM,
             Charge.status.in_(TAKEN),
             Charge.lease_until.is_(None),
             Charge.next_attempt_at.is_(None),
@@ -119,7 +120,8 @@ def _lock(charge_id: UUID) -> Charge | None:
 
 def is_payable(charge: Charge) -> bool:
     """Whether a charge, as it stands, may be paid on a page."""
-    return charge.status in TAKEN and charge.lease_until is None and charge.next_attempt_at is None and charge.owed > 0
+    is_free = charge.lease_until is None and charge.next_attempt_at is None
+    return not charge.is_of_shop and charge.status in TAKEN and is_free and charge.owed > 0
 
 
 def request_for(attempt: ChargeAttempt) -> PaymentRequest:

@@ -142,9 +142,9 @@ def _note_late_payment(charge: Charge, *, at: datetime) -> DunningCase | None:
 def is_unpaid(charge: Charge, today: date) -> bool:
     """Whether the client was asked for it and has not paid: refused at least once, returned, or awaited for too long.
 
-    A new attempt that is under way does not make it paid.
+    A new attempt that is under way does not make it paid. What a shop collects, it asks for by itself.
     """
-    if charge.owed <= 0:
+    if charge.is_of_shop or charge.owed <= 0:
         return False
     if charge.status is ChargeStatus.SCHEDULED:
         return charge.first_refused_at is not None or is_overdue(charge, today)

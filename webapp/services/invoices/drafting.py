@@ -30,7 +30,8 @@ def draft_for_charge(charge: Charge, *, at: datetime) -> None:
 
 
 def draft_for_charges(charges: Sequence[Charge], *, at: datetime) -> None:
-    """As ``draft_for_charge``, in three statements however many there are."""
+    """As ``draft_for_charge``, in three statements however many there are. Shops invoice what they sell themselves."""
+    charges = [charge for charge in charges if not charge.is_of_shop]
     if not charges:
         return
     with transaction():

@@ -21,13 +21,13 @@ from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.means_requests import OPEN, MeansRequest, MeansRequestStatus
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
-from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind
 from webapp.services.charges import decisions, on_page
 from webapp.services.charges.decisions import Decision, NotAllowedError
 from webapp.services.means_requests import looking
 from webapp.services.providers.accounts import provider_of
-from webapp.services.subscriptions import editing, scheduling
+from webapp.services.subscriptions import editing, lifecycle, scheduling
 from webapp.services.subscriptions.means import load_means
 from webapp.transactions import transaction
 
@@ -147,6 +147,7 @@ def _find_subscription(client_id: UUID, subscription_id: UUID | None, account: P
     subscription = db.session.scalar(statement)
     if subscription is None or subscription.status.is_final:
         raise InvalidInputError("Choisissez un abonnement en cours de ce client.", field="subscription_id")
+    lifecycle.refuse_of_shop(subscription)
     if subscription.company_id != account.company_id:
         raise InvalidInputError("Cet abonnement est celui d’une autre société.", field="account_id")
     return subscription
@@ -218,6 +219,7 @@ def _candidates(request: MeansRequest) -> Select[Subscription]:
     return select(Subscription).where(
         Subscription.client_id == request.client_id,
         Subscription.company_id == request.account.company_id,
+        Subscription.collected_by == Collector.CRM,
         Subscription.status.not_in((SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED)),
     )
 

@@ -68,7 +68,8 @@ class OpenChange:
 class SubscriptionProfile:
     """A subscription with what is around it. ``obstacle`` says why nothing can be collected today, where that is so.
 
-    ``upcoming`` is what the next cycle asks for, where a change is planned for it.
+    ``upcoming`` is what the next cycle asks for, where a change is planned for it. ``terms`` are None where a shop
+    makes them.
     """
 
     subscription: Subscription
@@ -79,7 +80,7 @@ class SubscriptionProfile:
     charges: list[Charge]
     has_more_charges: bool
     forecast: list[Forecast]
-    terms: Terms
+    terms: Terms | None
     upcoming: AskedCycle | None
     open_changes: list[OpenChange]
     history: list[SubscriptionHistory]
@@ -92,19 +93,19 @@ def find_profile(subscription_id: UUID, *, at: datetime) -> SubscriptionProfile:
     subscription = lifecycle.find_subscription(subscription_id)
     means = load_means([subscription])[subscription.id]
     company = db.session.scalars(select(Company).where(Company.id == subscription.company_id)).one()
-    terms = find_terms(subscription)
+    terms = None if subscription.is_of_shop else find_terms(subscription)
     charges = list_charges(ChargesView(subscription_id=subscription.id), size=CHARGES_SHOWN)
     return SubscriptionProfile(
         subscription=subscription,
         company=company,
         contract=_contract(subscription),
         means=means,
-        obstacle=None if subscription.status.is_final else _obstacle(subscription, means, at),
+        obstacle=_obstacle(subscription, means, at),
         charges=charges.rows,
         has_more_charges=charges.next_cursor is not None,
         forecast=forecasting.forecast(subscription, at=at, terms=terms),
         terms=terms,
-        upcoming=terms.ask(subscription.cycle_no)[0] if terms.planned and not subscription.status.is_final else None,
+        upcoming=_upcoming(subscription, terms),
         open_changes=_list_open_changes(subscription),
         history=history.list_history(subscription.id),
         preferences=find_preferences(subscription, at=at),
@@ -128,7 +129,15 @@ def _contract(subscription: Subscription) -> Contract | None:
     return db.session.scalar(select(Contract).where(Contract.id == subscription.contract_id))
 
 
+def _upcoming(subscription: Subscription, terms: Terms | None) -> AskedCycle | None:
+    if terms is None or terms.planned is None or subscription.status.is_final:
+        return None
+    return terms.ask(subscription.cycle_no)[0]
+
+
 def _obstacle(subscription: Subscription, means: Means, at: datetime) -> str | None:
+    if subscription.is_of_shop or subscription.status.is_final:
+        return None
     return means.obstacle(scheduling.local_date(at, subscription.timezone))
 
 

@@ -198,7 +198,7 @@ def settle_now(
     """
     with transaction():
         _lock_charges(subscription_id)
-        subscription = lifecycle.find_for_update(subscription_id)
+        subscription = lifecycle.find_ours_for_update(subscription_id)
         adjustment = _find(adjustment_id)
         if adjustment is None or adjustment.subscription_id != subscription.id:
             raise NotFoundError("Ce changement n’existe pas ou plus.")

@@ -11,7 +11,7 @@ from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import outbox
 from webapp.services.subscriptions import coupons
-from webapp.services.subscriptions.lifecycle import find_for_update
+from webapp.services.subscriptions.lifecycle import find_ours_for_update
 from webapp.services.subscriptions.planning import was_charged
 from webapp.transactions import transaction
 
@@ -26,10 +26,10 @@ class BegunError(DomainError):
 def delete_subscription(subscription_id: UUID, *, by: User | None, at: datetime) -> UUID:
     """Delete a pending subscription with its lines, preferences and history; returns its client's id.
 
-    The client's timeline keeps that it was there. Raises NotFoundError, BegunError.
+    The client's timeline keeps that it was there. Raises NotFoundError, HeldByShopError, BegunError.
     """
     with transaction():
-        subscription = find_for_update(subscription_id)
+        subscription = find_ours_for_update(subscription_id)
         if subscription.status is not SubscriptionStatus.PENDING:
             raise BegunError(BEGUN)
         if was_charged(subscription_id):

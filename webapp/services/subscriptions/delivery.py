@@ -117,7 +117,7 @@ def change_delivery(
     naming the field.
     """
     new = written.normalised()
-    with editing(subscription_id, version) as subscription:
+    with editing(subscription_id, version, of_shop_too=True) as subscription:
         old = find_fields(subscription)
         changes = {name: [getattr(old, name), getattr(new, name)] for name in old.differing(new)}
         for name in changes:
@@ -129,6 +129,6 @@ def change_delivery(
 
 def remove_address(subscription_id: UUID, *, version: int, by: User | None, at: datetime) -> Subscription:
     """Deliver it to its client again; its message stays. Raises NotFoundError, EditConflictError, EndedError."""
-    with editing(subscription_id, version) as subscription:
+    with editing(subscription_id, version, of_shop_too=True) as subscription:
         kept = DeliveryFields(gift_message=find_fields(subscription).gift_message)
         return change_delivery(subscription_id, kept, version=version, by=by, at=at)

@@ -14,7 +14,7 @@ from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.subscriptions import history, means, scheduling
-from webapp.services.subscriptions.lifecycle import find_for_update, find_subscription
+from webapp.services.subscriptions.lifecycle import find_for_update, find_subscription, refuse_of_shop
 from webapp.transactions import transaction
 
 
@@ -76,8 +76,12 @@ def set_means(subscription: Subscription, paid_by: means.Means) -> None:
 
 
 @contextmanager
-def editing(subscription_id: UUID, version: int, *, with_means: bool = False) -> Iterator[Subscription]:
-    """The subscription, locked, as its editor saw it. Raises NotFoundError, EditConflictError, EndedError.
+def editing(
+    subscription_id: UUID, version: int, *, with_means: bool = False, of_shop_too: bool = False
+) -> Iterator[Subscription]:
+    """The subscription, locked, as its editor saw it.
+
+    Raises NotFoundError, EditConflictError, EndedError; HeldByShopError unless ``of_shop_too``.
 
     ``with_means`` where its means of payment may come to follow the client's: who changes those locks the client first.
     """
@@ -85,6 +89,8 @@ def editing(subscription_id: UUID, version: int, *, with_means: bool = False) ->
         if with_means:
             means.hold_default(find_subscription(subscription_id).client_id)
         subscription = find_for_update(subscription_id)
+        if not of_shop_too:
+            refuse_of_shop(subscription)
         if subscription.version != version:
             raise EditConflictError("Cet abonnement a été modifié entre-temps\u202f: comparez, puis enregistrez.")
         if subscription.status.is_final:

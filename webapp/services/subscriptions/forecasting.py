@@ -28,9 +28,15 @@ class Forecast(NamedTuple):
 def forecast(
     subscription: Subscription, *, at: datetime, months: int = 12, terms: Terms | None = None
 ) -> list[Forecast]:
-    """The charges of the next ``months``; those of a paused one from its date of resume on."""
+    """The charges of the next ``months``; those of a paused one from its date of resume on.
+
+    Of what a shop collects, only the payment that it has announced.
+    """
     if subscription.status.is_final:
         return []
+    if subscription.is_of_shop:
+        day = subscription.expected_on
+        return [Forecast(subscription.cycle_no, day, subscription.recurring_amount)] if day else []
     cycle, today = subscription.cycle_no, local_date(at, subscription.timezone)
     if subscription.status is SubscriptionStatus.PAUSED:
         if subscription.resume_on is None:

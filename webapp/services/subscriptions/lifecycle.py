@@ -16,9 +16,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from webapp import tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.charges import Charge
 from webapp.models.identity import User
 from webapp.models.outbox import OutboxKind
-from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind
 from webapp.services.contact import clean_text
 from webapp.services.subscriptions import history, scheduling
@@ -33,10 +34,15 @@ REASON_LENGTH = 500
 UNPAID = "Impayé"
 """The reason of what dunning suspends and ends."""
 EARLIEST_ZONE = timedelta(hours=14)
+HELD_BY_SHOP = "Cet abonnement est tenu par la boutique\u202f: modifiez-le là-bas."
 
 
 class TransitionRefusedError(DomainError):
     """The subscription's state does not allow this."""
+
+
+class HeldByShopError(DomainError):
+    """A shop holds the subscription: it is changed there, and follows from there."""
 
 
 # What each transition is called: in the client's timeline, in the outbox, and in a refusal.
@@ -71,6 +77,26 @@ def _found(subscription: Subscription | None) -> Subscription:
     return subscription
 
 
+def refuse_of_shop(held: Subscription | Charge) -> None:
+    """Raise HeldByShopError for what a shop collects: of it, only preferences, holds and gifts are changed here."""
+    if held.is_of_shop:
+        raise HeldByShopError(HELD_BY_SHOP)
+
+
+def find_ours(subscription_id: UUID) -> Subscription:
+    """The subscription, to be changed here. Raises NotFoundError, HeldByShopError."""
+    subscription = find_subscription(subscription_id)
+    refuse_of_shop(subscription)
+    return subscription
+
+
+def find_ours_for_update(subscription_id: UUID) -> Subscription:
+    """The subscription, locked, to be changed here. Raises NotFoundError, HeldByShopError."""
+    subscription = find_for_update(subscription_id)
+    refuse_of_shop(subscription)
+    return subscription
+
+
 def activate(subscription_id: UUID, *, by: User | None, at: datetime, reason: str | None = None) -> Subscription:
     """Begin, by hand, a subscription whose first payment is still to come. Raises TransitionRefusedError."""
     with transaction():
@@ -101,7 +127,7 @@ def suspend_unpaid(subscription_id: UUID, *, by: User | None, at: datetime) -> b
     """Pause what is owed for, until dunning or a person resumes it; returns whether it charged or could have."""
     with transaction():
         subscription = find_for_update(subscription_id)
-        if subscription.status not in (ACTIVE, PAST_DUE):
+        if subscription.is_of_shop or subscription.status not in (ACTIVE, PAST_DUE):
             return False
         change_status(subscription, PAUSED, reason=UNPAID, by=by, at=at)
     return True
@@ -134,6 +160,8 @@ def mark_paid(subscription_id: UUID, *, at: datetime, by: User | None = None) ->
     """
     with transaction():
         subscription = find_for_update(subscription_id)
+        if subscription.is_of_shop:
+            return False
         if subscription.status is PENDING:
             change_status(subscription, ACTIVE, reason=None, by=by, at=at)
         elif subscription.status is PAST_DUE:
@@ -170,7 +198,7 @@ def cancel(
 def withdraw_cancellation(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscription:
     """Withdraw the cancellation planned for the end of the period. Raises TransitionRefusedError if there is none."""
     with transaction():
-        subscription = find_for_update(subscription_id)
+        subscription = find_ours_for_update(subscription_id)
         if subscription.cancels_on is None:
             raise TransitionRefusedError("Aucune résiliation n’est prévue pour cet abonnement.")
         _plan_end(subscription, None, reason=None, by=by, at=at)
@@ -232,7 +260,7 @@ def change_status(
 
 
 def _find_in(subscription_id: UUID, statuses: set[SubscriptionStatus], participle: str) -> Subscription:
-    subscription = find_for_update(subscription_id)
+    subscription = find_ours_for_update(subscription_id)
     _check_in(subscription, statuses, participle)
     return subscription
 
@@ -256,16 +284,20 @@ def _checked_reason(reason: str) -> str:
 
 
 def resume_due(*, at: datetime) -> int:
-    """Resume, in every organisation, what was paused until today; returns how many."""
+    """Resume, in every organisation, what was paused until today; returns how many. Shops resume by themselves."""
     is_due = (Subscription.status == PAUSED) & _has_come(Subscription.resume_on, at)
     return _for_each(is_due, lambda subscription: resume(subscription.id, by=None, at=at))
 
 
 def end_due(*, at: datetime) -> int:
-    """End, in every organisation, what was to be canceled by today or has outlived its last day; returns how many."""
+    """End, in every organisation, what was to be canceled by today or has outlived its last day; returns how many.
+
+    What a shop holds ends when the shop says so.
+    """
     is_canceled = _has_come(Subscription.cancels_on, at)
     is_over = (Subscription.status == ACTIVE) & _has_come(Subscription.ends_on + 1, at)
-    return _for_each(or_(is_canceled, is_over), lambda subscription: _end(subscription, at=at))
+    is_ours = Subscription.collected_by == Collector.CRM
+    return _for_each(is_ours & or_(is_canceled, is_over), lambda subscription: _end(subscription, at=at))
 
 
 def _end(subscription: Subscription, *, at: datetime) -> None:

@@ -17,9 +17,17 @@ from webapp.models.base import Code, linked, read_code
 from webapp.models.clients import Client, full_name
 from webapp.models.commercials import Commercial
 from webapp.models.money import cents
-from webapp.models.subscriptions import RECURRING, Frequency, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import (
+    RECURRING,
+    Frequency,
+    Subscription,
+    SubscriptionLine,
+    SubscriptionStatus,
+    rhythm_label,
+)
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
+from webapp.services.subscriptions.scheduling import local_date
 
 Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
@@ -66,7 +74,10 @@ _OF_CLIENT = linked(Client, Subscription.client_id)
 
 
 class SubscriptionRow(NamedTuple):
-    """A line of the list. ``lines`` is what it sells, ``amount`` before tax per cycle."""
+    """A line of the list. ``lines`` is what it sells, ``amount`` before tax per cycle.
+
+    ``expected_on`` is when its shop will ask for the next payment, where a shop collects it.
+    """
 
     id: UUID
     code: str
@@ -74,18 +85,23 @@ class SubscriptionRow(NamedTuple):
     client: str
     lines: str
     status: SubscriptionStatus
-    frequency: Frequency
+    rhythm: str
     amount: Decimal
     currency: str
     next_charge_on: date | None
+    expected_on: date | None
     cancels_on: date | None
 
 
 class SubscriptionTotals(NamedTuple):
-    """How many subscriptions a view holds, and their monthly recurring revenue before tax, per currency."""
+    """How many subscriptions a view holds, and their monthly recurring revenue before tax, per currency.
+
+    ``beside`` are the recurring ones in another rhythm of their shop's: counted, and not in the revenue.
+    """
 
     number: int
     mrr: dict[str, Decimal]
+    beside: int = 0
 
 
 class SubscriptionList(NamedTuple):
@@ -205,6 +221,10 @@ def _statement(conditions: list[ColumnElement[bool]]) -> Statement:
         Subscription.next_charge_on,
         Subscription.next_charge_at,
         Subscription.cancels_on,
+        Subscription.expected_at,
+        Subscription.timezone,
+        Subscription.shop_period,
+        Subscription.shop_interval,
     ).where(*conditions)
 
 
@@ -229,10 +249,11 @@ def _row(row: ResultRow) -> SubscriptionRow:
         client=full_name(row.last_name, row.first_name),
         lines=row.labels or "",
         status=row.status,
-        frequency=row.frequency,
+        rhythm=rhythm_label(row.frequency, row.shop_period, row.shop_interval),
         amount=row.recurring_amount,
         currency=row.currency,
         next_charge_on=row.next_charge_on,
+        expected_on=local_date(row.expected_at, row.timezone) if row.expected_at else None,
         cancels_on=row.cancels_on,
     )
 
@@ -240,13 +261,22 @@ def _row(row: ResultRow) -> SubscriptionRow:
 def _totals(view: SubscriptionsView) -> SubscriptionTotals:
     """Clients are joined only where they decide: a view may hold a million subscriptions."""
     of_client = _client_conditions(view)
-    recurring = func.sum(Subscription.annual_amount).filter(Subscription.status.in_(RECURRING))
+    is_recurring = Subscription.status.in_(RECURRING)
+    recurring = func.sum(Subscription.annual_amount).filter(is_recurring)
+    beside = func.count().filter(is_recurring, Subscription.annual_amount.is_(None))
     rows = db.session.execute(
-        select(Subscription.currency, func.count().label("number"), func.coalesce(recurring, 0).label("yearly"))
+        select(
+            Subscription.currency,
+            func.count().label("number"),
+            func.coalesce(recurring, 0).label("yearly"),
+            beside.label("beside"),
+        )
         .where(*_own_conditions(view), *(_OF_CLIENT if of_client else ()), *of_client)
         .group_by(Subscription.currency)
         .order_by(Subscription.currency)
     ).all()
     return SubscriptionTotals(
-        sum(row.number for row in rows), {row.currency: cents(row.yearly / 12) for row in rows if row.yearly}
+        sum(row.number for row in rows),
+        {row.currency: cents(row.yearly / 12) for row in rows if row.yearly},
+        sum(row.beside for row in rows),
     )

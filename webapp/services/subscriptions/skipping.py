@@ -16,7 +16,7 @@ from webapp.models.charges import Charge
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.subscriptions import history, scheduling
-from webapp.services.subscriptions.lifecycle import find_for_update
+from webapp.services.subscriptions.lifecycle import find_ours_for_update
 from webapp.transactions import transaction
 
 
@@ -30,7 +30,7 @@ def skip_cycle(subscription_id: UUID, cycle: int, *, by: User | None, at: dateti
     Raises NotFoundError; NotToSkipError where the subscription is not active, or the cycle taken or not the next.
     """
     with transaction():
-        subscription = find_for_update(subscription_id)
+        subscription = find_ours_for_update(subscription_id)
         if subscription.status is not SubscriptionStatus.ACTIVE or subscription.next_charge_on is None:
             raise NotToSkipError("Seule l’échéance à venir d’un abonnement actif peut être sautée.")
         _check_free(subscription, cycle)
@@ -45,7 +45,7 @@ def charge_after_all(subscription_id: UUID, cycle: int, *, by: User | None, at: 
     Raises NotFoundError; NotToSkipError where the cycle is due, taken, or not the next.
     """
     with transaction():
-        subscription = find_for_update(subscription_id)
+        subscription = find_ours_for_update(subscription_id)
         _check_free(subscription, cycle)
         if subscription.skips_next:
             if scheduling.is_due(subscription, at=at):

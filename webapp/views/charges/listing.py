@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
 from webapp.models.charges import Attention, ChargeStatus
+from webapp.models.subscriptions import Collector
 from webapp.security import current_user
 from webapp.services.charges import decisions, listing, resuming
 from webapp.services.charges.listing import ChargesView
@@ -19,6 +20,8 @@ from webapp.views.charges.runs import situation
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 from webapp.views.rate_limits import paced
+
+COLLECTORS = [("", "CRM et boutiques"), *((collector.value, collector.label) for collector in Collector)]
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -36,6 +39,7 @@ def index() -> ResponseReturnValue:
         "charges": page.rows,
         "counts": listing.count_by_status(view),
         "statuses": list(ChargeStatus),
+        "collectors": COLLECTORS,
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
         "address_of": lambda status: _address(view, None, statut=status),
@@ -52,6 +56,7 @@ def _read_view() -> ChargesView:
     return ChargesView(
         search=" ".join(request.args.get("q", "").split()),
         status=read(ChargeStatus, request.args.get("statut")),
+        collected_by=read(Collector, request.args.get("encaissement")),
         client_id=read(UUID, request.args.get("client")),
         subscription_id=read(UUID, request.args.get("abonnement")),
         due_from=read_day(request.args.get("du")),
@@ -69,6 +74,7 @@ def _filters(view: ChargesView) -> dict[str, Any]:
     """What narrows the view beside its search, as the address says it."""
     return {
         "statut": view.status,
+        "encaissement": view.collected_by,
         "client": view.client_id,
         "abonnement": view.subscription_id,
         "du": view.due_from,

@@ -50,14 +50,14 @@ MEANWHILE_SHOWN = 20
 @bp.get("/lignes")
 def lines(subscription_id: UUID) -> ResponseReturnValue:
     """The form of the lines."""
-    subscription = lifecycle.find_subscription(subscription_id)
+    subscription = lifecycle.find_ours(subscription_id)
     return _lines_page(subscription, lines_of(subscription), subscription.version)
 
 
 @bp.post("/lignes")
 def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
     """Show what other lines come to; with ``confirmer``, sell them; with ``ligne``, the form with one more or less."""
-    subscription = lifecycle.find_subscription(subscription_id)
+    subscription = lifecycle.find_ours(subscription_id)
     written, version = read_lines(request.form), seen_version()
     if "ligne" in request.form:
         return _lines_page(subscription, change_lines(written, request.form["ligne"]), version)
@@ -70,7 +70,7 @@ def change_lines_of(subscription_id: UUID) -> ResponseReturnValue:
     except InvalidInputError as error:
         return _lines_page(subscription, written, version, problem=error), error.status
     except EditConflictError as error:
-        subscription = lifecycle.find_subscription(subscription_id)
+        subscription = lifecycle.find_ours(subscription_id)
         return _lines_page(subscription, written, subscription.version, problem=error), error.status
 
 
@@ -183,7 +183,7 @@ def line_choices() -> dict[str, Any]:
 @bp.get("/paiement")
 def payment(subscription_id: UUID) -> ResponseReturnValue:
     """The forms of how it is paid and of its last day."""
-    return _payment_page(lifecycle.find_subscription(subscription_id))
+    return _payment_page(lifecycle.find_ours(subscription_id))
 
 
 @bp.post("/paiement")
@@ -195,7 +195,7 @@ def change_payment(subscription_id: UUID) -> ResponseReturnValue:
             subscription_id, fields, version=seen_version(), by=current_user(), at=clock.now()
         )
     except (InvalidInputError, EditConflictError) as error:
-        subscription = lifecycle.find_subscription(subscription_id)
+        subscription = lifecycle.find_ours(subscription_id)
         return _payment_page(subscription, problem=as_payment_problem(error)), error.status
     waiting = resuming.count_waiting(subscription_id) if changed.payment_method in DEBITED else 0
     hint = {0: "", 1: " Un prélèvement l’attendait\u202f: il peut être réessayé."}.get(
@@ -218,7 +218,7 @@ def change_end(subscription_id: UUID) -> ResponseReturnValue:
         ends_on = asked_day("fin", field="ends_on")
         editing.change_end(subscription_id, ends_on, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
-        return _payment_page(lifecycle.find_subscription(subscription_id), problem=error), error.status
+        return _payment_page(lifecycle.find_ours(subscription_id), problem=error), error.status
     return done(subscription_id, "Dernier jour enregistré.")
 
 

@@ -30,7 +30,7 @@ MEANWHILE_SHOWN = 20
 @bp.get("/offre")
 def show(subscription_id: UUID) -> ResponseReturnValue:
     """The forms of the coupon and of how it opens."""
-    return _page(lifecycle.find_subscription(subscription_id))
+    return _page(lifecycle.find_ours(subscription_id))
 
 
 @bp.post("/coupon")
@@ -40,7 +40,7 @@ def apply_coupon(subscription_id: UUID) -> ResponseReturnValue:
     try:
         coupons.apply_coupon(subscription_id, code, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
-        return _page(lifecycle.find_subscription(subscription_id), error), error.status
+        return _page(lifecycle.find_ours(subscription_id), error), error.status
     return done(subscription_id, "Coupon appliqué\u202f: il vaut dès la prochaine échéance.")
 
 
@@ -50,7 +50,7 @@ def remove_coupon(subscription_id: UUID) -> ResponseReturnValue:
     try:
         coupons.remove_coupon(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
-        return _page(lifecycle.find_subscription(subscription_id), error), error.status
+        return _page(lifecycle.find_ours(subscription_id), error), error.status
     return done(subscription_id, "Coupon retiré\u202f: la prochaine échéance est au prix entier.")
 
 
@@ -61,7 +61,7 @@ def change_opening(subscription_id: UUID) -> ResponseReturnValue:
         written = read_opening(request.form)
         opening.change_opening(subscription_id, written, version=seen_version(), by=current_user(), at=clock.now())
     except (InvalidInputError, EditConflictError) as error:
-        return _page(lifecycle.find_subscription(subscription_id), error), error.status
+        return _page(lifecycle.find_ours(subscription_id), error), error.status
     return done(subscription_id, "Essai et frais enregistrés.")
 
 

@@ -14,7 +14,7 @@ from webapp.errors import InvalidInputError
 from webapp.french import money
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.security import current_user
-from webapp.services.pages.subscription_page import find_profile
+from webapp.services.pages.subscription_page import SubscriptionProfile, find_profile
 from webapp.services.subscriptions import lifecycle, scheduling, skipping
 from webapp.views.formats import field_value
 from webapp.views.layout import toast
@@ -66,7 +66,9 @@ class SubscriptionAction(StrEnum):
 
 
 def actions_of(subscription: Subscription) -> list[SubscriptionAction]:
-    """What the state allows, in the order of the buttons."""
+    """What the state allows, in the order of the buttons; nothing where a shop holds it."""
+    if subscription.is_of_shop:
+        return []
     status = subscription.status
     is_to_come = status is SubscriptionStatus.ACTIVE and subscription.next_charge_on is not None
     skips = subscription.skips_next
@@ -160,6 +162,11 @@ def changed_value(value: object, field: str, currency: str) -> str:
     return field_value(value, field)
 
 
+def _may_be_deleted(profile: SubscriptionProfile) -> bool:
+    subscription = profile.subscription
+    return subscription.status is SubscriptionStatus.PENDING and not profile.charges and not subscription.is_of_shop
+
+
 def _page(
     subscription_id: UUID, *, asked: SubscriptionAction | None = None, problem: InvalidInputError | None = None
 ) -> str:
@@ -175,5 +182,5 @@ def _page(
         written=request.form,
         today=clock.today(),
         may_charge=current_user().handles_charges,
-        may_be_deleted=profile.subscription.status is SubscriptionStatus.PENDING and not profile.charges,
+        may_be_deleted=_may_be_deleted(profile),
     )

@@ -27,13 +27,13 @@ MEANWHILE_SHOWN = 20
 @bp.get("/rythme")
 def show(subscription_id: UUID) -> ResponseReturnValue:
     """The forms of its rhythm, of its company and contract."""
-    return _page(lifecycle.find_subscription(subscription_id))
+    return _page(lifecycle.find_ours(subscription_id))
 
 
 @bp.post("/rythme")
 def change(subscription_id: UUID) -> ResponseReturnValue:
     """Show the next due dates in another rhythm; with ``confirmer``, keep it."""
-    subscription, frequency = lifecycle.find_subscription(subscription_id), request.form.get("frequence", "")
+    subscription, frequency = lifecycle.find_ours(subscription_id), request.form.get("frequence", "")
     try:
         first_due = asked_day("premiere", field="anchor_date")
         if "confirmer" not in request.form:
@@ -42,7 +42,7 @@ def change(subscription_id: UUID) -> ResponseReturnValue:
         by, at = current_user(), clock.now()
         rhythm.change_rhythm(subscription_id, frequency, first_due, version=seen_version(), by=by, at=at)
     except (InvalidInputError, EditConflictError) as error:
-        return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
+        return _page(lifecycle.find_ours(subscription_id), problem=error), error.status
     return done(subscription_id, "Rythme enregistré.")
 
 
@@ -59,7 +59,7 @@ def change_company(subscription_id: UUID) -> ResponseReturnValue:
             at=clock.now(),
         )
     except (InvalidInputError, EditConflictError, StillOpenError) as error:
-        return _page(lifecycle.find_subscription(subscription_id), problem=error), error.status
+        return _page(lifecycle.find_ours(subscription_id), problem=error), error.status
     return done(subscription_id, "Société et contrat enregistrés.")
 
 
