@@ -18,7 +18,7 @@ def gmt(instant: datetime | None) -> str | None:
     return instant.strftime("%Y-%m-%dT%H:%M:%S") if instant else None
 
 
-def person(name: str, email: str, **more: Any) -> Body:
+def person(name: str, address: str, **more: Any) -> Body:
     """A billing address."""
     return {
         "first_name": name,
@@ -29,7 +29,7 @@ def person(name: str, email: str, **more: Any) -> Body:
         "city": "Lyon",
         "postcode": "69003",
         "country": "FR",
-        "email": email,
+        "email": address,
         "phone": "",
     } | more
 

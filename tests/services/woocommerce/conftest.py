@@ -1,4 +1,4 @@
-"""A pretend shop that answers, connected to the default company of the cast's organisation."""
+"""A pretend shop that answers, connected to the default company of the cast's organisation; and one that is told of."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,5 +98,5 @@ def company_id(organisation_id: UUID) -> UUID:
 
 @pytest.fixture
 def teller(company_id: UUID) -> Teller:
-    """Tells what the shop says."""
+    """Tells what a shop says, without the engine of events."""
     return Teller(make_shop(company_id))

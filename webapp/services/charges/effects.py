@@ -278,10 +278,11 @@ def set_attention(charge: Charge, attention: Attention | None, *, at: datetime) 
         charge.attention, charge.attention_at = attention, at
 
 
-def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime) -> None:
-    """Tell that the cycle was charged; a supplement is none."""
+def tell_charged(charge: Charge, milestone: Milestone, *, at: datetime, held_reason: str | None = None) -> None:
+    """Tell that the cycle was charged; a supplement is none. What it ships is held, where there is a reason for it."""
     if not charge.is_supplement:
-        _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value}, at=at)
+        held = {"held_reason": held_reason} if held_reason else {}
+        _tell(OutboxKind.SUBSCRIPTION_CHARGED, charge, {"milestone": milestone.value} | held, at=at)
 
 
 def tell_settled(charge: Charge, *, at: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import undefer
 
 from webapp.extensions import db
 from webapp.models.clients import Client, ClientStatus
@@ -79,7 +80,8 @@ def _snapshot_of(shop: WooCommerceShop, client_id: UUID) -> WooCommerceMapping |
         WooCommerceMapping.kind == MappingKind.CLIENT,
         WooCommerceMapping.client_id == client_id,
     )
-    return db.session.scalar(statement.order_by(WooCommerceMapping.id).limit(1))
+    statement = statement.order_by(WooCommerceMapping.id).limit(1).options(undefer(WooCommerceMapping.snapshot))
+    return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
 def _heard(orders: dict[str, Any], sale: Sale | None) -> dict[str, Any]:

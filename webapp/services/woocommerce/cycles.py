@@ -36,6 +36,8 @@ METHODS = {
 }
 """How a shop's gateway is paid; of others nobody knows."""
 UNKNOWN_STATUS = "La boutique dit\u202f: «\u00a0{status}\u00a0»."
+PAID_TWICE = "Deux renouvellements payés en moins d’une demi-période"
+"""Why what the second one ships is held for a person."""
 REFUSED = "Le paiement a été refusé dans la boutique."
 
 
@@ -75,15 +77,22 @@ def bring(
         subscription,
         {number: charges[each.order.woo_id] for number, each in enumerate(cycles) if each.order.woo_id in charges},
     )
+    paid: list[tuple[Charge, Order]] = []
     for number, each in enumerate(cycles):
         charge = charges.get(each.order.woo_id)
         if charge is None:
             charge = made[each.order.woo_id] = _make(shop, subscription, each, number, word)
-        _follow(shop, charge, each, products)
+        is_divided_anew = _follow(shop, charge, each, products)
+        if is_divided_anew:
+            effects.tell_refunded(charge, at=at)
+        if _settle(charge, each.order, at=at) and ships(shop, each.order):
+            paid.append((charge, each.order))
     _keep(shop, word, made)
     charges |= made
-    for each in cycles:
-        _settle(shop, charges[each.order.woo_id], each.order, at=at)
+    too_soon = find_too_soon(cycles, word)
+    for charge, order in paid:  # by the number that it got just now
+        reason = PAID_TWICE if order.woo_id in too_soon else None
+        effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at, held_reason=reason)
     _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
     return charges
 
@@ -143,11 +152,16 @@ def _keep(shop: WooCommerceShop, word: Word, made: Mapping[int, Charge]) -> None
     )
 
 
-def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.Products) -> None:
-    """What is asked for. What was frozen of a line stays while the shop sells the same."""
+def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.Products) -> bool:
+    """What is asked for. What was frozen of a line stays while the shop sells the same.
+
+    Returns whether what is paid already is another subscription's now, in part: whoever ships must look once more.
+    """
     order, part = cycle.order, cycle.part
-    lines = sold.charge_lines(order, part.items, products, ships=_ships(shop, order))
-    if charge.status is not ChargeStatus.SUCCEEDED or list(map(_sold, charge.lines)) != list(map(_sold, lines)):
+    is_paid = charge.status is ChargeStatus.SUCCEEDED
+    lines = sold.charge_lines(order, part.items, products, ships=ships(shop, order))
+    is_changed = list(map(_sold, charge.lines)) != list(map(_sold, lines))
+    if is_changed or not is_paid:
         charge.lines = lines
     shares = sold.vat_shares(order, part.items, part.amount)
     values: dict[str, Any] = {
@@ -159,31 +173,34 @@ def _follow(shop: WooCommerceShop, charge: Charge, cycle: Cycle, products: sold.
     for name, value in values.items():
         if getattr(charge, name) != value:
             setattr(charge, name, value)
+    return is_changed and is_paid
 
 
 def _sold(line: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(line[name] for name in ("label", "quantity", "unit_price", "discount", "vat_rate", "amount"))
 
 
-def _ships(shop: WooCommerceShop, order: Order) -> bool:
+def ships(shop: WooCommerceShop, order: Order) -> bool:
+    """Whether what it pays for is boxed here: not what was paid before the shop's boxes became ours to send."""
     return order.paid_at is None or order.paid_at >= shop.ships_from
 
 
-def _settle(shop: WooCommerceShop, charge: Charge, order: Order, *, at: datetime) -> None:
-    """Bring its state. Nothing leaves SUCCEEDED: an order that loses its date of payment is still paid."""
-    wanted = states.charge_status_of(order)
+def _settle(charge: Charge, order: Order, *, at: datetime) -> bool:
+    """Bring its state; returns whether it is paid since now.
+
+    Nothing leaves SUCCEEDED: an order that loses its date of payment is still paid.
+    """
+    is_paid_now = order.paid_at is not None and charge.status is not ChargeStatus.SUCCEEDED
     if charge.status is not ChargeStatus.SUCCEEDED:
-        is_paid_now = wanted is ChargeStatus.SUCCEEDED
-        charge.status = wanted
-        charge.settled_at = (order.paid_at or order.modified_at) if wanted.is_settled else None
+        charge.status = states.charge_status_of(order)
+        charge.settled_at = (order.paid_at or order.modified_at) if charge.status.is_settled else None
         charge.explanation = _explanation(order)
-        if is_paid_now and order.paid_at is not None and _ships(shop, order):
-            effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at)
     is_lost = is_paid_then_canceled(order)
     if is_lost and charge.attention is None:
         charge.attention, charge.attention_at = Attention.PAID_THEN_CANCELED, at
     elif not is_lost and charge.attention is Attention.PAID_THEN_CANCELED:
         charge.attention = charge.attention_at = None
+    return is_paid_now
 
 
 def _explanation(order: Order) -> str | None:

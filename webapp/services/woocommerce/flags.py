@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from webapp import clock, french
-from webapp.models.subscriptions import Frequency
+from webapp.models.subscriptions import Frequency, ShopPeriod
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceResource
 from webapp.services.woocommerce import cycles, rhythms, states
 from webapp.services.woocommerce.outcomes import Outcome
@@ -75,7 +75,12 @@ def _of_word(word: Resource) -> list[Flag]:
         told.append(Flag("UNKNOWN_STATUS", UNKNOWN_STATUS.format(status=word.status)))
     if isinstance(word, Order) and cycles.is_paid_then_canceled(word):
         told.append(Flag("PAID_THEN_CANCELED", PAID_THEN_CANCELED))
-    if isinstance(word, Subscription) and rhythms.frequency_of(word.period, word.interval) is Frequency.OTHER:
-        rhythm = rhythms.words_of(word.period, word.interval)
+    if isinstance(word, Subscription) and _is_other(word):
+        rhythm = ShopPeriod(word.period).every(word.interval)
         told.append(Flag("OTHER_FREQUENCY", OTHER_FREQUENCY.format(rhythm=rhythm)))
     return told
+
+
+def _is_other(word: Subscription) -> bool:
+    is_known = rhythms.is_known(word.period, word.interval)
+    return is_known and rhythms.frequency_of(word.period, word.interval) is Frequency.OTHER

@@ -201,6 +201,11 @@ def create(shop: WooCommerceShop, person: Person) -> UUID:
     return client.id
 
 
+def find_known(shop: WooCommerceShop, person: Person) -> UUID | None:
+    """The client that the person is known to be."""
+    return next((each.client_id for each in _mappings_of(shop, person.customer_id, person.email)), None)
+
+
 def keep(shop: WooCommerceShop, person: Person, client_id: UUID) -> None:
     """Remember whose account and e-mail they are, as somebody has decided; what is known already stays."""
     known = _mappings_of(shop, person.customer_id, person.email)

@@ -176,20 +176,21 @@ def _row(shop: WooCommerceShop, order: Order, payer: Payer, movement: Movement, 
     )
 
 
-def find_changed(ledger: Sequence[Payment], movements: Sequence[Movement]) -> set[UUID]:
-    """The charges that held money and hold none now, or hold some again: whoever ships must look once more.
+def find_changed(ledger: Sequence[Payment], movements: Sequence[Movement]) -> dict[UUID, bool]:
+    """The charges that held money and hold none now, or hold some again, and whether they do now.
 
     What is paid for the first time is told of by its charge.
     """
-    old: dict[UUID | None, Decimal] = defaultdict(Decimal)
+    old: dict[UUID, Decimal] = defaultdict(Decimal)
     for row in ledger:
-        old[row.charge_id] += row.amount
-    new = old.copy()
+        if row.charge_id is not None:
+            old[row.charge_id] += row.amount
+    new = dict(old)
     for movement in movements:
-        new[movement.charge_id] += movement.amount
-    held = {charge_id for charge_id in old if charge_id is not None}
+        if movement.charge_id is not None:
+            new[movement.charge_id] = new.get(movement.charge_id, NOTHING) + movement.amount
     return {
-        charge_id
+        charge_id: balance > 0
         for charge_id, balance in new.items()
-        if charge_id is not None and (balance > 0) != (charge_id not in held or old[charge_id] > 0)
+        if (balance > 0) != (charge_id not in old or old[charge_id] > 0)
     }

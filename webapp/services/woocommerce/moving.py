@@ -6,8 +6,8 @@ from sqlalchemy import text
 
 from webapp.extensions import db
 from webapp.models.charges import Charge
-from webapp.models.fulfilment import LineStatus
 from webapp.models.subscriptions import Subscription
+from webapp.services.preferences import settling
 
 _MOVED = "unnest(CAST(:old AS integer[]), CAST(:new AS integer[])) moved(old, new)"
 _THEIRS = "organisation_id = :organisation_id AND subscription_id = :subscription_id"
@@ -25,7 +25,7 @@ _STATEMENTS = tuple(
         f"""UPDATE preference_values SET effective_from_cycle = -1 - effective_from_cycle
         WHERE {_THEIRS} AND effective_from_cycle < 0""",  # noqa: S608
         f"""UPDATE fulfilment_batch_lines SET cycle_no = moved.new FROM {_MOVED}
-        WHERE {_THEIRS} AND cycle_no = moved.old AND status = '{LineStatus.PENDING.value}'""",  # noqa: S608
+        WHERE {_THEIRS} AND cycle_no = moved.old AND snapshot_at IS NULL""",  # noqa: S608
     )
 )
 
@@ -49,6 +49,7 @@ def move_cycles(subscription: Subscription, numbers: Mapping[int, Charge]) -> No
         "shift": moves[last] - last,
     }
     db.session.flush()
+    settling.hold_batches(subscription)
     for statement in _STATEMENTS:
         db.session.execute(statement, parameters)
     for charge in numbers.values():

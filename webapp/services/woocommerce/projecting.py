@@ -4,7 +4,7 @@ Only kept resources are read, under the lock of the shop, so that neither order 
 changes nothing. What the shop does wrong is an Outcome with a sentence; nothing is raised for it (ADR 68).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.organisations import Company
 from webapp.models.products import Product
+from webapp.models.providers import Milestone
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
 from webapp.services.charges import effects
 from webapp.services.woocommerce import (
@@ -84,7 +85,7 @@ def _report_customer(shop: WooCommerceShop, customer: Kept[Any], at: datetime) -
 
 
 def _report_subscription(shop: WooCommerceShop, subscription: Kept[Any], at: datetime) -> list[flags.Flag]:
-    told = _report_family(shop, subscription, at)
+    told = _report_family(shop, subscription, at).flags
     if _is_settling(subscription.word, at):
         again_at = subscription.word.modified_at + states.SETTLING
         raise HeldUpError(Outcome(EventState.WAITING, SETTLING, again_at=again_at))
@@ -108,11 +109,9 @@ def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list
         _wait_for_what_it_begins(shop, word, at)
         _bring_money(shop, [Paid(word, found.client_id, {None: word.total})])
         return []
-    told: list[flags.Flag] = []
-    for subscription in subscriptions:
-        _report_family(shop, subscription, at)
-        told += _order_flags(shop, subscription, word)
-    return told
+    held = [_report_family(shop, each, at, for_order=True).held for each in subscriptions]
+    is_double = word.paid_at is not None and word.renewal_of and any(not each.is_shops for each in held)
+    return [flags.PAID_THERE] if is_double else []
 
 
 def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) -> None:
@@ -137,13 +136,6 @@ _REPORTS: Mapping[ResourceKind, Callable[[WooCommerceShop, Kept[Any], datetime],
 }
 
 
-def _order_flags(shop: WooCommerceShop, subscription: Kept[Word], order: Order) -> list[flags.Flag]:
-    """A payment in the shop for what we charge ourselves."""
-    ours = subscription_report.find_for_update(shop, [subscription.word.woo_id])
-    is_crm = any(not each.is_shops for each in ours.values())
-    return [flags.PAID_THERE] if is_crm and order.paid_at is not None and order.renewal_of else []
-
-
 # ------------------------------------------------------------------------------------------------ a family
 
 
@@ -155,22 +147,37 @@ class Family:
     orders: kept.Orders
 
 
-def _report_family(shop: WooCommerceShop, subscription: Kept[Word], at: datetime) -> list[flags.Flag]:
-    """Bring a subscription with its orders, and what others pay of the same orders."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Our subscription, and what a person should look at."""
+
+    held: Held
+    flags: list[flags.Flag]
+
+
+def _report_family(shop: WooCommerceShop, subscription: Kept[Word], at: datetime, *, for_order: bool = False) -> Report:
+    """Bring a subscription with its orders, and what others pay of the same orders.
+
+    Where it is for the sake of an order, the person of a subscription that is there is known. Raises HeldUpError.
+    """
+    word, family = subscription.word, _load_family(shop, subscription)
+    ours = subscription_report.find_for_update(shop, [each.word.woo_id for each in family.subscriptions])
+    held = ours.get(word.woo_id)
+    client_id = held.row.client_id if held and for_order else _report_subscriber(shop, subscription, at)
+    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
+    subscription_report.check(word, company, held.row.collected_by if held else shop.collected_by)
+    products = _find_products(family)
+    if held is None:
+        held = ours[word.woo_id] = subscription_report.create(shop, word, client_id, products, at=at)
+    told = _bring_subscription(shop, held, word, family, products, at=at)
+    _bring_orders(shop, family, ours, products, at=at)
+    return Report(held, told)
+
+
+def _report_subscriber(shop: WooCommerceShop, subscription: Kept[Word], at: datetime) -> UUID:
     found = matching.find_buyer(shop, subscription, at=at)
     client_report.report(shop, found, subscription.word, at=at, has_bought=subscription.word.status == "active")
-    family = _load_family(shop, subscription)
-    products = _find_products(family)
-    ours = subscription_report.find_for_update(shop, [each.word.woo_id for each in family.subscriptions])
-    own = ours.get(subscription.word.woo_id)
-    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
-    subscription_report.check(subscription.word, company, own.row.collected_by if own else shop.collected_by)
-    if own is None:
-        own = subscription_report.create(shop, subscription.word, found.client_id, products, at=at)
-        ours[subscription.word.woo_id] = own
-    told = _bring_subscription(shop, own, subscription.word, family, products, at=at)
-    _bring_orders(shop, family, ours, products, at=at)
-    return told
+    return found.client_id
 
 
 def _load_family(shop: WooCommerceShop, subscription: Kept[Word]) -> Family:
@@ -256,11 +263,20 @@ def _bring_orders(
                 for woo_id, part in parts.get(order.word.woo_id, {}).items()
             }
             paid.append(Paid(order.word, client_id, shares or {None: order.word.total}))
-    emptied = _bring_money(shop, paid)
-    for each in charges.values():
-        for charge in each.values():
-            if charge.id in emptied:
-                effects.tell_refunded(charge, at=at)
+    changed = _bring_money(shop, paid)
+    told = {order.word.woo_id: order.word for order in family.orders}
+    for by_order in charges.values():
+        for order_id, charge in by_order.items():
+            if charge.id in changed and cycles.ships(shop, told[order_id]):
+                _tell_ships(charge, holds_money=changed[charge.id], at=at)
+
+
+def _tell_ships(charge: Charge, *, holds_money: bool, at: datetime) -> None:
+    """Have what it ships taken out of its batch, or put into one again."""
+    if holds_money:
+        effects.tell_charged(charge, Milestone.SUCCEEDED, at=at)
+    else:
+        effects.tell_refunded(charge, at=at)
 
 
 def _client_of(order: Order, subscriptions: kept.Subscriptions, ours: Mapping[int, Held]) -> UUID | None:
@@ -276,10 +292,10 @@ def _client_of(order: Order, subscriptions: kept.Subscriptions, ours: Mapping[in
     )
 
 
-def _bring_money(shop: WooCommerceShop, paid: Sequence[Paid]) -> Collection[UUID]:
-    """The charges that hold money no more, or again."""
+def _bring_money(shop: WooCommerceShop, paid: Sequence[Paid]) -> dict[UUID, bool]:
+    """Write what the ledger lacks; the charges of which it changes whether they hold money, and whether they do now."""
     ledgers = money.find_ledgers(shop, [each.order.woo_id for each in paid])
-    planned, changed = [], set[UUID]()
+    planned, changed = [], dict[UUID, bool]()
     for each in paid:
         ledger = ledgers[each.order.woo_id]
         movements = money.plan(each.order, each.shares, ledger)

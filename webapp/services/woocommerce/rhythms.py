@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
 
-from webapp.models.subscriptions import Frequency
+from webapp.models.subscriptions import Frequency, ShopPeriod
 
 FREQUENCIES = {
     ("day", 7): Frequency.WEEKLY,
@@ -17,13 +17,6 @@ FREQUENCIES = {
     ("month", 12): Frequency.ANNUAL,
     ("year", 1): Frequency.ANNUAL,
 }
-WORDS = {
-    "day": ("Tous les", "jours"),
-    "week": ("Toutes les", "semaines"),
-    "month": ("Tous les", "mois"),
-    "year": ("Tous les", "ans"),
-}
-PERIODS = frozenset(WORDS)
 LONGEST = 1_000
 """Of which unit ever: a period of more is a mistake, and leads out of the calendar."""
 
@@ -35,17 +28,11 @@ def frequency_of(period: str, interval: int) -> Frequency:
 
 def is_known(period: str, interval: int) -> bool:
     """Whether the pair says how long a period is."""
-    return period in PERIODS and 1 <= interval <= LONGEST
+    return period in set(ShopPeriod) and 1 <= interval <= LONGEST
 
 
 def end_of(start: date, period: str, interval: int) -> date:
     """The first day after a period that begins on ``start``."""
-    if period in ("day", "week"):
-        return start + timedelta(days=interval * (7 if period == "week" else 1))
-    return start + relativedelta(months=interval * (12 if period == "year" else 1))
-
-
-def words_of(period: str, interval: int) -> str:
-    """As people say it: « Toutes les 3 semaines »."""
-    every, units = WORDS.get(period, ("Tous les", period))
-    return f"{every} {interval} {units}" if interval > 1 else f"{every} {units}"
+    if period in (ShopPeriod.DAY, ShopPeriod.WEEK):
+        return start + timedelta(days=interval * (7 if period == ShopPeriod.WEEK else 1))
+    return start + relativedelta(months=interval * (12 if period == ShopPeriod.YEAR else 1))

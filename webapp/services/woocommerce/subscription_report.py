@@ -57,7 +57,7 @@ def check(word: Word, company: Company, collected_by: Collector) -> None:
         raise outcomes.failed(RHYTHM.format(interval=word.interval, period=word.period))
     is_other = rhythms.frequency_of(word.period, word.interval) is Frequency.OTHER
     if is_other and collected_by is Collector.CRM:
-        raise outcomes.failed(NOT_OURS_TO_CHARGE.format(rhythm=rhythms.words_of(word.period, word.interval)))
+        raise outcomes.failed(NOT_OURS_TO_CHARGE.format(rhythm=ShopPeriod(word.period).every(word.interval)))
     if sum((each.item.total for each in sold.lines_of(word)), Decimal(0)) < 0:
         raise outcomes.failed(BELOW_NOTHING)
 
@@ -112,9 +112,22 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
     _set_rhythm(subscription, word)
     db.session.add(subscription)
     db.session.flush()
-    lines = sold.checked_lines(word, products)
-    set_lines(subscription, lines)
-    if subscription.collected_by is Collector.CRM:
+    mapping = WooCommerceMapping(
+        id=new_id(),
+        organisation_id=shop.organisation_id,
+        shop_id=shop.id,
+        kind=MappingKind.SUBSCRIPTION,
+        woo_id=word.woo_id,
+        subscription_id=subscription.id,
+        last_synced_at=at,
+    )
+    db.session.add(mapping)
+    held = Held(subscription, mapping)
+    set_lines(subscription, sold.checked_lines(word, products))
+    _change_address(held, word)
+    if held.is_shops:
+        _change_dates(subscription, word)
+    else:
         scheduling.schedule(subscription, 0)
     history.record(
         subscription,
@@ -126,16 +139,7 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         by=None,
         at=word.created_at,
     )
-    mapping = WooCommerceMapping(
-        organisation_id=shop.organisation_id,
-        shop_id=shop.id,
-        kind=MappingKind.SUBSCRIPTION,
-        woo_id=word.woo_id,
-        subscription_id=subscription.id,
-        last_synced_at=at,
-    )
-    db.session.add(mapping)
-    return Held(subscription, mapping)
+    return held
 
 
 def reason_of(shop: WooCommerceShop) -> str:
@@ -180,12 +184,12 @@ def update(shop: WooCommerceShop, held: Held, word: Word, products: sold.Product
 
 
 def _change_rhythm(subscription: Subscription, word: Word) -> dict[str, Any]:
-    old_frequency, old_anchor = subscription.frequency, subscription.anchor_date
+    old_label, old_anchor = subscription.rhythm_label, subscription.anchor_date
     old_pair = subscription.shop_period, subscription.shop_interval
     _set_rhythm(subscription, word)
     changes: dict[str, Any] = {}
     if (subscription.shop_period, subscription.shop_interval) != old_pair:
-        changes["frequency"] = [old_frequency.label, subscription.frequency.label]
+        changes["frequency"] = [old_label, subscription.rhythm_label]
     if subscription.anchor_date != old_anchor:
         changes["anchor_date"] = [old_anchor.isoformat(), subscription.anchor_date.isoformat()]
     return changes
