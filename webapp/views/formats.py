@@ -156,6 +156,7 @@ _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in Clien
 FIELD_LABELS = {
     "status": "Statut",
     "shop": "Boutique",
+    "shop_event": "Événement",
     "commercial": "Commercial",
     "commercial_id": "Commercial",
     "civility": "Civilité",

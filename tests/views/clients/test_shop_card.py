@@ -64,9 +64,10 @@ def test_many_orders_are_one_query_and_the_older_ones_are_in_the_shop(client: Fl
     for number in range(30):
         make_order(shop, number + 1, buyer, placed_at=NOW + timedelta(minutes=number))
     db.session.commit()
+    address = f"/clients/{buyer.id}"
     db.session.expunge_all()
     with recorded_queries() as queries:
-        page = client.get(f"/clients/{buyer.id}").text
+        page = client.get(address).text
     assert shown(page) == [str(number) for number in range(30, 18, -1)]
     assert "se lisent dans la boutique" in page
     assert sum("woocommerce" in query for query in queries) == 1

@@ -68,7 +68,12 @@ def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[Event
     start = keyset.decode(view.cursor, sort=BY_RECEPTION, kind=datetime)
     page = keyset.page(read, start, place=lambda each: (each.received_at, each.id), sort=BY_RECEPTION, size=size)
     ours = find_ours([key for each in page.rows if (key := key_of(each)) is not None])
-    return page.map(lambda each: EventRow(each, ours.get(key_of(each)) if each.woo_id else None))  # type: ignore[arg-type]
+
+    def show(event: WooCommerceEvent) -> EventRow:
+        key = key_of(event)
+        return EventRow(event, ours.get(key) if key else None)
+
+    return page.map(show)
 
 
 def narrowed(statement: Any, view: EventsView) -> Any:
@@ -122,7 +127,7 @@ def find_ours(keys: Collection[Key]) -> dict[Key, Ours]:
 def _clients_of(keys: Sequence[Key]) -> Select[UUID, ResourceKind, int, UUID | None]:
     row = WooCommerceResource
     return select(row.shop_id, row.kind, row.woo_id, row.client_id).where(
-        tuple_(row.shop_id, row.kind, row.woo_id).in_(keys)
+        tuple_(row.shop_id, row.kind, row.woo_id).in_(keys), row.client_id.is_not(None)
     )
 
 

@@ -11,18 +11,18 @@ from typing import Any
 MASK = "•••"
 LONGEST = 100_000
 """Characters that are shown."""
+LONGEST_TEXT = 200
 
 HARMLESS = frozenset(
     """
-    status currency currency_symbol version role number created_via type slug stock_status sku key display_key code
-    date_created date_created_gmt date_modified date_modified_gmt date_paid date_paid_gmt date_completed
-    date_completed_gmt start_date start_date_gmt trial_end_date trial_end_date_gmt next_payment_date
-    next_payment_date_gmt last_payment_date last_payment_date_gmt cancelled_date cancelled_date_gmt end_date
-    end_date_gmt payment_retry_date payment_retry_date_gmt resubscribed_from resubscribed_subscription
-    discount discount_total discount_tax shipping_total shipping_tax shipping_tax_total cart_tax total total_tax
-    subtotal subtotal_tax price amount refund quantity tax_class tax_status tax_total rate_code rate_percent label
-    compound method_id method_title instance_id payment_method payment_method_title billing_period billing_interval
-    suspension_count requires_manual_renewal
+    status currency currency_symbol version date_created date_created_gmt date_modified date_modified_gmt date_paid
+    date_paid_gmt date_completed date_completed_gmt start_date start_date_gmt trial_end_date trial_end_date_gmt
+    next_payment_date next_payment_date_gmt last_payment_date last_payment_date_gmt cancelled_date cancelled_date_gmt
+    end_date end_date_gmt payment_retry_date payment_retry_date_gmt resubscribed_from resubscribed_subscription
+    discount_total discount_tax shipping_total shipping_tax cart_tax total total_tax subtotal subtotal_tax price amount
+    tax_total shipping_tax_total discount quantity number created_via payment_method payment_method_title
+    billing_period billing_interval suspension_count role sku tax_class tax_status rate_code rate_percent label
+    method_id instance_id method_title code type slug stock_status key display_key
     """.split()
 )
 """Keys whose texts are shown."""
@@ -92,4 +92,5 @@ def _shown_meta(value: Any) -> Any:
 def _is_harmless(value: Any, key: str, within: str) -> bool:
     if isinstance(value, int | float):
         return key not in PERSONAL and (key != "value" or within != "meta_data")
-    return key in HARMLESS or (key in ("name", "parent_name") and within in ITEMS)
+    is_named = key in HARMLESS or (key in ("name", "parent_name") and within in ITEMS)
+    return is_named and "@" not in value and len(value) <= LONGEST_TEXT

@@ -1,5 +1,6 @@
 """What people decide about events that failed or wait: « Réessayer », « Classer », « Afficher en clair »."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from webapp.errors import DomainError, ForbiddenError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.woocommerce import EventState, WooCommerceEvent, WooCommerceResource
+from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource
 from webapp.services.woocommerce import claiming, events_listing
 from webapp.services.woocommerce.events_listing import NO_EVENT, EventsView
 from webapp.services.woocommerce.flags import STILL_WAITING
@@ -22,8 +23,8 @@ from webapp.transactions import transaction
 log = structlog.get_logger()
 
 DECIDABLE = (EventState.WAITING, EventState.FAILED)
-AFRESH = {"state": EventState.RECEIVED, "reason": None, "waits_for": None, "attempts": 0, "handled_at": None}
-"""What an event is like that is taken up once more."""
+AFRESH = {"state": EventState.RECEIVED, "attempts": 0}
+"""What an event is like that is taken up once more. Its reason stays: it tells that it has been looked at before."""
 
 
 class EventStateError(DomainError):
@@ -37,7 +38,7 @@ def retry_event(event_id: UUID, *, at: datetime) -> None:
         for name, value in AFRESH.items():
             setattr(event, name, value)
         event.next_attempt_at = at
-        claiming.ring(current_organisation_id())
+        claiming.ring(event.organisation_id)
 
 
 def retry_all(view: EventsView, *, at: datetime) -> int:
@@ -56,7 +57,28 @@ def retry_all(view: EventsView, *, at: datetime) -> int:
 def close_event(event_id: UUID, *, by: User, at: datetime) -> None:
     """A person has seen to an event: it is IGNORED, and says by whom. Raises NotFoundError, EventStateError."""
     with transaction():
-        event = _find_decidable(event_id)
+        _close([_find_decidable(event_id)], by=by, at=at)
+
+
+def close_waiting(shop_id: UUID, kind: ResourceKind, woo_id: int, *, by: User, at: datetime) -> None:
+    """Whatever waits on a resource is waited for no more; in the caller's transaction."""
+    events = db.session.scalars(
+        select(WooCommerceEvent)
+        .where(
+            WooCommerceEvent.shop_id == shop_id,
+            WooCommerceEvent.kind == kind,
+            WooCommerceEvent.woo_id == woo_id,
+            WooCommerceEvent.state == EventState.WAITING,
+        )
+        .order_by(WooCommerceEvent.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    _close(events, by=by, at=at)
+
+
+def _close(events: Sequence[WooCommerceEvent], *, by: User, at: datetime) -> None:
+    for event in events:
         event.state, event.waits_for, event.next_attempt_at, event.handled_at = EventState.IGNORED, None, None, at
         event.reason = f"Classé par {by.full_name} le {french.moment(at)}. Avant\u202f: {event.reason}"
         _lift_waiting(event)
@@ -109,9 +131,9 @@ def reveal_body(event_id: UUID, *, by: User, at: datetime) -> bytes:
             raise NotFoundError("Cet événement, ou son contenu, n’existe plus.")
         client_id = find_client_id(event)
         if client_id is not None:
-            told = f"{event.topic}, n°\u00a0{event.woo_id}, reçue le {french.moment(event.received_at)}"
+            told = {"shop_event": [None, f"{event.topic} {event.woo_id}"]}
             kind = EventKind.SHOP_BODY_REVEALED
-            db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=told))
+            db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, changes=told))
         log.info("shop_body_revealed", event_id=str(event_id), organisation_id=str(current_organisation_id()))
         return body
 
