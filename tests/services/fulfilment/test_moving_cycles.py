@@ -12,7 +12,7 @@ from tests import factories
 from tests.conftest import Cast
 from tests.queries import recorded_statements
 from tests.services.fulfilment.world import FulfilmentWorld
-from tests.services.woocommerce.telling import make_shop
+from tests.woocommerce_rows import make_shop
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
@@ -35,7 +35,7 @@ def held(world: FulfilmentWorld) -> Subscription:
     """A subscription of a shop, to somebody whom a parcel reaches."""
     client = factories.ClientFactory(address_line1="12 bis rue des Lilas")
     subscription: Subscription = factories.ShopSubscriptionFactory(client_id=client.id)
-    make_shop(subscription.company_id)
+    make_shop()
     db.session.commit()
     return subscription
 
