@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from tests import factories
 from tests.conftest import NOW, Cast
+from tests.woocommerce_rows import make_shop
 from webapp import clock
 from webapp.extensions import db
 from webapp.gateways.providers import registry
@@ -283,13 +284,14 @@ def _movement(held: Subscription, **values: object) -> Payment:
 
 
 def test_a_movement_that_a_shop_tells_of_is_written_once(held: Subscription) -> None:
-    payment = _movement(held)
-    _movement(held, shop_id=UUID(int=8))
-    _movement(held, kind=PaymentKind.REFUND, amount=Decimal(-24))
-    _movement(held, kind=PaymentKind.REFUND_FAILURE, undoes_id=payment.id)
-    _movement(held, external_id="order 13")
+    shop_id = make_shop(1).id
+    payment = _movement(held, shop_id=shop_id)
+    _movement(held, shop_id=make_shop(2).id)
+    _movement(held, shop_id=shop_id, kind=PaymentKind.REFUND, amount=Decimal(-24))
+    _movement(held, shop_id=shop_id, kind=PaymentKind.REFUND_FAILURE, undoes_id=payment.id)
+    _movement(held, shop_id=shop_id, external_id="order 13")
     with pytest.raises(IntegrityError, match="uq_payments_shop"):
-        _movement(held)
+        _movement(held, shop_id=shop_id)
 
 
 @pytest.mark.parametrize("values", [{"shop_id": None}, {"provider": Provider.STRIPE}, {"provider": None}])

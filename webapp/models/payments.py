@@ -91,7 +91,6 @@ class Payment(OrganisationScoped, Identified, Base):
         CheckConstraint("(kind = 'refund_failure') = (undoes_id IS NOT NULL)", name="failures_undo"),
         CheckConstraint("(shop_id IS NULL) = (provider IS DISTINCT FROM 'woocommerce')", name="of_a_shop"),
         CheckConstraint("shop_id IS NULL OR attempt_id IS NULL", name="shops_attempt_nothing"),
-        tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
         tenant_key("company_id", "companies", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("charge_id", "charges", ondelete="RESTRICT"),

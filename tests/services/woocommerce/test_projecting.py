@@ -394,6 +394,29 @@ def test_two_paid_renewals_within_half_a_period_hold_the_second(
         assert payload["charge_id"] == str(charges()[2].id)
 
 
+def test_the_second_is_held_also_where_the_first_is_heard_of_later(teller: Teller) -> None:
+    begin(teller)
+    for woo_id, at in ((51, LATER + timedelta(days=3)), (50, LATER)):
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45))
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45))
+    charged = db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED))
+    held = [event.payload["charge_id"] for event in charged if "held_reason" in event.payload]
+    assert held == [str(charges()[2].id)]
+
+
+def test_an_order_that_turns_out_to_renew_nothing_pays_for_no_cycle(teller: Teller) -> None:
+    begin(teller)
+    for number, at in enumerate((LATER, LATER + timedelta(days=30))):
+        teller.tell(ORDER, bodies.order(50 + number, at=at, paid_at=at, renews=45))
+    before = {charge.reference: charge.cycle_no for charge in charges()}
+    later = {"date_modified_gmt": bodies.gmt(LATER + timedelta(days=40))}
+    teller.tell(ORDER, bodies.order(50, at=LATER, paid_at=LATER, **later))
+    teller.tell(SUBSCRIPTION, bodies.subscription(45, at=DAY, **later))
+    after = {charge.reference: charge.cycle_no for charge in charges()}
+    assert list(before.values()) == [0, 1, 2]
+    assert [after[reference] for reference in before] == [0, None, 1]
+
+
 def told(kind: OutboxKind) -> int:
     return db.session.scalar(select(func.count()).select_from(OutboxEvent).where(OutboxEvent.kind == kind)) or 0
 

@@ -70,7 +70,8 @@ def review(
 
     ``charged_at`` is when it happened: a new line that is older than the latest lock came too late for it. None for
     what was charged before there were batches, which is late for nothing. Of what a shop collected, lines are added
-    ``of_shop_too`` alone: it was paid, and the shop's parcels leave from here. New lines are held by ``held_reason``.
+    ``of_shop_too`` alone: it was paid, and the shop's parcels leave from here. Lines are held by ``held_reason``: new
+    ones, and those that nothing was decided about.
     """
     with transaction():
         charges = _lock_charges(charge_ids)
@@ -82,6 +83,8 @@ def review(
                 _hand_over(line, at=at)
             else:
                 _follow(line, charge, ships=line.charge_id in shipping, at=at)
+            if held_reason is not None:
+                _hold(line, held_reason)
         missing = [
             (charge, shipped)
             for charge in charges
@@ -161,6 +164,11 @@ def _follow(line: FulfilmentBatchLine, charge: Charge, *, ships: bool, at: datet
         line.reason, line.decided_at = MONEY_LEFT[line.flag], at
     elif line.status in FLAGGED:
         line.flag = _flag_of(charge)
+
+
+def _hold(line: FulfilmentBatchLine, reason: str) -> None:
+    if line.status is LineStatus.PENDING and line.decided_at is None:
+        line.held_reason = line.held_reason or reason
 
 
 def _is_there(line: FulfilmentBatchLine, charge: Charge) -> bool:
