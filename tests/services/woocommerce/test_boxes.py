@@ -78,3 +78,15 @@ def test_a_late_arrival_moves_the_boxes_up(teller: Teller) -> None:
     assert boxed(teller) == [("Box mensuelle", 0), ("Box mensuelle", 1)]
     teller.tell(ORDER, bodies.order(51, at=late, paid_at=late, renews=45))
     assert boxed(teller) == [("Box mensuelle", 0), ("Box mensuelle", 1), ("Box mensuelle", 2)]
+
+
+def test_the_second_of_two_renewals_paid_too_soon_is_held(teller: Teller) -> None:
+    begin(teller, [BOX], {45: [BOX]})
+    for woo_id, days in ((51, 10), (52, 13)):
+        at = DAY + timedelta(days=days)
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45))
+    assert len(boxed(teller)) == 3
+    held = db.session.execute(select(FulfilmentBatchLine.cycle_no, FulfilmentBatchLine.held_reason))
+    assert {cycle: reason for cycle, reason in held if reason} == {
+        2: "Deux renouvellements payés en moins d’une demi-période"
+    }
