@@ -2,7 +2,8 @@
 
 from flask.cli import AppGroup
 
-from webapp.cli import woocommerce_pulls
+from webapp.cli import woocommerce_config, woocommerce_pulls
 
 group = AppGroup("woocommerce", help="Les boutiques WooCommerce, à la main.")
+woocommerce_config.add_to(group)
 woocommerce_pulls.add_to(group)

@@ -105,10 +105,17 @@ def test(slug: str | None, name: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _shop(slug: str | None, name: str | None) -> Iterator[tuple[UUID, UUID]]:
-    """Work for the organisation and its shop; a refusal becomes a sentence and exit code 1."""
+def organisation_work(slug: str | None) -> Iterator[UUID]:
+    """Work for the organisation; a refusal becomes a sentence and exit code 1."""
     slug = slug or current_app.extensions["settings"].crm_organisation
     with refusals():
         organisation_id = find_organisation(slug).id
         with tenancy.organisation(organisation_id):
-            yield organisation_id, pulls.find_shop_named(name).id
+            yield organisation_id
+
+
+@contextmanager
+def _shop(slug: str | None, name: str | None) -> Iterator[tuple[UUID, UUID]]:
+    """Work for the organisation and its shop; a refusal becomes a sentence and exit code 1."""
+    with organisation_work(slug) as organisation_id:
+        yield organisation_id, pulls.find_shop_named(name).id

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     CLIENT_FROM_SHOP = "client_from_shop"
     CLIENT_LINKED_TO_SHOP = "client_linked_to_shop"
     CLIENT_SYNCED_BY_SHOP = "client_synced_by_shop"
+    SHOP_BODY_REVEALED = "shop_body_revealed"
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
@@ -92,6 +93,7 @@ class EventKind(StrEnum):
             "client_from_shop": "Client venu d’une boutique",
             "client_linked_to_shop": "Rattaché à un client d’une boutique",
             "client_synced_by_shop": "Mis à jour par une boutique",
+            "shop_body_revealed": "Notification d’une boutique affichée en clair",
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",

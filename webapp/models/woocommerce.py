@@ -291,7 +291,8 @@ class WooCommerceResource(Emailed, Base):
     ``body`` is its canonical JSON, sealed. Until a body came, it and the three are empty: only then a deletion was
     heard of. ``seen_at`` is when the shop last showed it, ``missing_since`` when it said afterwards that it is gone.
     ``trashed_since`` and ``erased_at`` are set by the report (services/woocommerce/projecting.py), as ``client_id``,
-    whose it is, and ``review``: ``[{"code", "sentence"}]`` for a person.
+    whose it is, and ``review``: ``[{"code", "sentence"}]`` for a person. ``review_closed`` are those of the same shape
+    that a person has seen to and that still hold.
 
     ``customer_id`` (empty for guests), ``parent_id`` and ``related_ids`` (the subscriptions that an order renews,
     switches or takes up again) are the shop's ids; ``email`` is the sealed e-mail, in lower case, and ``email_index``
@@ -369,6 +370,7 @@ class WooCommerceResource(Emailed, Base):
     erased_at: Mapped[datetime | None]
     client_id: Mapped[UUID | None]
     review: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list, server_default="[]")
+    review_closed: Mapped[list[dict[str, str]]] = mapped_column(JSONB, default=list, server_default="[]")
 
     shop: Mapped[WooCommerceShop] = relationship(
         primaryjoin=lambda: linked(WooCommerceShop, WooCommerceResource.shop_id), viewonly=True

@@ -1,11 +1,12 @@
 """How values read on a French page: the filters of the templates."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from flask import Flask
 
+from webapp import clock
 from webapp.french import (
     NOTHING,
     ago,
@@ -31,6 +32,7 @@ from webapp.french import (
 from webapp.models.clients import Client, ClientStatus
 from webapp.services.contact import readable_phone
 from webapp.services.fulfilment.addresses import Destination
+from webapp.services.woocommerce.showing import admin_url, order_label, url_in_admin
 
 
 def init_app(app: Flask) -> None:
@@ -38,6 +40,7 @@ def init_app(app: Flask) -> None:
     for each in (
         phone,
         day,
+        day_of,
         moment,
         ago,
         upcoming,
@@ -63,6 +66,9 @@ def init_app(app: Flask) -> None:
         iso_day,
         week_day,
         week_moment,
+        order_label,
+        admin_url,
+        url_in_admin,
     ):
         app.add_template_filter(each)
 
@@ -70,6 +76,11 @@ def init_app(app: Flask) -> None:
 def phone(number: str | None) -> str:
     """An E.164 number as people read it; a dash for none."""
     return readable_phone(number) or NOTHING
+
+
+def day_of(instant: datetime | None) -> str:
+    """The day of an instant, in Paris; a dash for none."""
+    return day(instant.astimezone(clock.PARIS).date()) if instant else NOTHING
 
 
 def iban(value: str) -> str:
@@ -145,6 +156,7 @@ _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in Clien
 FIELD_LABELS = {
     "status": "Statut",
     "shop": "Boutique",
+    "shop_event": "Événement",
     "commercial": "Commercial",
     "commercial_id": "Commercial",
     "civility": "Civilité",

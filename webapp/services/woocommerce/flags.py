@@ -36,15 +36,18 @@ PAID_THEN_CANCELED = "Annulée après paiement, sans remboursement."
 
 
 def put(row: WooCommerceResource, word: Resource, more: list[Flag], *, at: datetime) -> None:
-    """Set the row's flags as they stand: what holds no more is lifted."""
+    """Set the row's flags as they stand: what holds no more is lifted, what a person has seen to stays so."""
     row.trashed_since = word.modified_at if word.status == states.TRASH else None
     is_erased = isinstance(word, Customer | Sale) and word.is_erased
     row.erased_at = (row.erased_at or at) if is_erased else None
-    told = [*_of_row(row), *_of_word(word), *more]
+    told = [each._asdict() for each in dict.fromkeys([*_of_row(row), *_of_word(word), *more])]
+    closed = [each for each in row.review_closed or [] if each in told]
     kept = [each for each in row.review if each["code"] == STILL_WAITING]
-    review = kept + [each._asdict() for each in dict.fromkeys(told)]
+    review = kept + [each for each in told if each not in closed]
     if row.review != review:
         row.review = review
+    if (row.review_closed or []) != closed:
+        row.review_closed = closed
 
 
 def of_outcome(word: Resource, outcome: Outcome) -> list[Flag]:

@@ -29,6 +29,7 @@ from webapp.services.messages import suppressing
 from webapp.services.messages.kinds import KINDS
 from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
+from webapp.services.woocommerce import client_orders
 from webapp.views.clients import listing as clients
 from webapp.views.clients.activity_form import ActivityForm
 from webapp.views.dunning.listing import may_open
@@ -67,6 +68,7 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
         sold = list_of_client(client_id)
         values: dict[str, Any] = {"header": tab_values, "profile": tab_values, "revealed": {}, "card_fields": None}
         values |= {"subscriptions": sold, "shipments": shipment_listing.list_latest_of_client(client_id)}
+        values["bought"] = client_orders.list_of_client(client_id)
     else:
         header = profile.find_header(client_id, viewer=current_user())
         values = {"header": header, **_FILLERS[tab](header.client)}

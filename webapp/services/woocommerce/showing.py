@@ -1,0 +1,31 @@
+"""How what a shop has is shown: in its own words, and where its staff finds it."""
+
+from webapp.models.woocommerce import ResourceKind, WooCommerceResource, WooCommerceShop
+
+ORDER_LABELS = {
+    "pending": "En attente de paiement",
+    "processing": "En cours",
+    "on-hold": "En attente",
+    "completed": "Terminée",
+    "cancelled": "Annulée",
+    "refunded": "Remboursée",
+    "failed": "Échouée",
+    "trash": "À la corbeille",
+}
+"""WooCommerce's own words in French, so that its admin and our page say the same."""
+
+
+def order_label(status: str) -> str:
+    """The status of an order on the screen; one that the shop has made up, as it is."""
+    return ORDER_LABELS.get(status, status)
+
+
+def admin_url(resource: WooCommerceResource) -> str:
+    """Where the shop's staff sees the resource. Its shop must be loaded, or is."""
+    return url_in_admin(resource.shop, resource.kind, resource.woo_id)
+
+
+def url_in_admin(shop: WooCommerceShop, kind: ResourceKind, woo_id: int) -> str:
+    """Where the shop's staff sees a customer, an order, a subscription or a product."""
+    page = f"user-edit.php?user_id={woo_id}" if kind is ResourceKind.CUSTOMER else f"post.php?post={woo_id}&action=edit"
+    return f"{shop.url.rstrip('/')}/wp-admin/{page}"
