@@ -122,15 +122,23 @@ TOO_MUCH = "La réponse de la boutique est démesurée\u202f: elle n’a pas ét
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: each resource as JSON, and how many there are in all, if it was said."""
+    """One page of a list: each resource, parsed, and how many there are in all, if it was said.
 
-    bodies: list[bytes]
+    Where one of them is broken, they are handed out as they stand, as bytes: it must not cost its neighbours.
+    """
+
+    elements: list[Any]
     total: int | None
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Each resource as JSON."""
+        return [each if isinstance(each, bytes) else orjson.dumps(each) for each in self.elements]
 
     @property
     def is_last(self) -> bool:
         """Whether nothing can follow it: shops with fewer than a page's worth stop here."""
-        return len(self.bodies) < PER_PAGE
+        return len(self.elements) < PER_PAGE
 
 
 @dataclass(frozen=True)
@@ -386,14 +394,13 @@ def _read_page(response: httpx.Response, received: bytes) -> Page:
     return Page(_elements(received), int(total[:18]) if total.isascii() and total.isdigit() else None)
 
 
-def _elements(received: bytes) -> list[bytes]:
-    """Each resource by itself; of a page in which one is broken, each as it stands: it must not cost its neighbours."""
+def _elements(received: bytes) -> list[Any]:
     try:
         whole = orjson.loads(received)
     except ValueError:
         whole = None
     if isinstance(whole, list):
-        return [orjson.dumps(each) for each in whole]
+        return whole
     reader = ArrayReader()
     try:
         elements = reader.feed(received)
