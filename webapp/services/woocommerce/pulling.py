@@ -28,6 +28,7 @@ from webapp.gateways import woocommerce
 from webapp.gateways.woocommerce import PER_PAGE, Connection
 from webapp.models.runs import RunStatus
 from webapp.models.woocommerce import (
+    LARGEST_ID,
     EventState,
     PullScope,
     ResourceKind,
@@ -138,10 +139,18 @@ class _Keeper:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A resource of a page: ``word`` is None where it cannot be read, which handling says better."""
+    """A resource of a page; ``word`` is None where it cannot be read, which handling says better.
 
-    body: bytes
+    ``content`` is parsed, but where its page was broken.
+    """
+
+    content: Any
     word: reading.Word | None
+
+    @property
+    def body(self) -> bytes:
+        """As JSON, without what is never compared."""
+        return self.content if isinstance(self.content, bytes) else orjson.dumps(self.content)
 
 
 _Part = tuple[ResourceKind, Sequence[_Shown]]
@@ -179,7 +188,7 @@ class _Reader:
         while not is_last:
             asked_at = clock.now()
             page = self.connection.list_page(stage.collection, stages.query(stage, cursor))
-            shown = [self._shown(stage.kind, body) for body in page.bodies]
+            shown = [self._shown(stage.kind, each) for each in page.elements]
             is_last = page.is_last
             cursor = self._behind(stage, cursor, shown)
             self._write_page(stage, _Answer(asked_at, shown, page.total, is_last), cursor)
@@ -201,17 +210,18 @@ class _Reader:
         if stage.how is How.CHANGED:
             dates = [each.word.modified_at for each in shown if each.word]
         else:
-            made = [_created_at(each.body, self.zone) for each in shown if each.word]
+            made = [_created_at(each.content, self.zone) for each in shown if each.word]
             dates = [at for at in made if at is not None]
         seen = max([*dates, *([cursor.seen] if cursor.seen else [])], default=None)
         return stages.further(replace(cursor, seen=min(seen, clock.now()) if seen else None), dates)
 
-    def _shown(self, kind: ResourceKind, body: bytes) -> _Shown:
+    def _shown(self, kind: ResourceKind, content: Any) -> _Shown:
+        skim = reading.skim if isinstance(content, bytes) else reading.skim_parsed
         try:
-            word = reading.skim(kind, body, self.zone)
+            word = skim(kind, content, self.zone)
         except UnreadableError:
-            return _Shown(body, None)
-        return _Shown(body, word if isinstance(word, reading.Word) else None)
+            return _Shown(content, None)
+        return _Shown(content, word if isinstance(word, reading.Word) else None)
 
     # ---- Pages
 
@@ -289,11 +299,11 @@ class _Reader:
 
     def _customers_named(self, news: Sequence[_Shown]) -> list[_Shown]:
         """The accounts that new orders and subscriptions name, as they are now: customers are told by no date."""
-        ids = sorted({customer for each in news if (customer := _customer_of(each.body))} - self.customers)
+        ids = sorted({customer for each in news if (customer := _customer_of(each.content))} - self.customers)
         found: list[_Shown] = []
         for some in _in_parts(ids, PER_PAGE):
             page = self.connection.list_page("customers", stages.query_ids(ResourceKind.CUSTOMER, some))
-            found += [self._shown(ResourceKind.CUSTOMER, body) for body in page.bodies]
+            found += [self._shown(ResourceKind.CUSTOMER, each) for each in page.elements]
             self.customers.update(some)
         return self._news(ResourceKind.CUSTOMER, found)
 
@@ -353,7 +363,7 @@ class _Reader:
         while ids := self._unseen(stage.kind, cursor.after_id):
             asked_at = clock.now()
             page = self.connection.list_page(stage.collection, stages.query_ids(stage.kind, ids))
-            shown = [self._shown(stage.kind, body) for body in page.bodies]
+            shown = [self._shown(stage.kind, each) for each in page.elements]
             absent = sorted(set(ids) - {each.word.woo_id for each in shown if each.word})
             found, gone = self._look_for(stage, absent)
             cursor = replace(cursor, after_id=ids[-1])
@@ -386,7 +396,7 @@ class _Reader:
 
     def _write_known(self, stage: Stage, answer: _Answer, gone: Sequence[int], after: Cursor) -> None:
         news = self._news(stage.kind, answer.shown)
-        deleted = [_Shown(orjson.dumps({"id": woo_id}), None) for woo_id in gone]
+        deleted = [_Shown({"id": woo_id}, None) for woo_id in gone]
 
         def write() -> None:
             counts = self._apply(stage.kind, news, answer.asked_at)
@@ -434,19 +444,19 @@ def _find_shop(shop_id: UUID, *, lock: bool = False) -> WooCommerceShop:
     return db.session.scalars(statement).one()
 
 
-def _customer_of(body: bytes) -> int:
+def _customer_of(content: Any) -> int:
     """Whose an order or a subscription is: 0 of guests, and where it says nothing of use."""
     try:
-        customer_id = int(orjson.loads(body).get("customer_id") or 0)
+        customer_id = int(content.get("customer_id") or 0)
     except (ValueError, TypeError, AttributeError):
         return 0
-    return customer_id if 0 < customer_id < 2**63 else 0
+    return customer_id if 0 < customer_id <= LARGEST_ID else 0
 
 
-def _created_at(body: bytes, zone: ZoneInfo) -> datetime | None:
+def _created_at(content: Any, zone: ZoneInfo) -> datetime | None:
     try:
-        return read_instant(orjson.loads(body), "date_created", zone)
-    except (ValueError, TypeError, AttributeError, UnreadableError):
+        return read_instant(content, "date_created", zone)
+    except (TypeError, AttributeError, UnreadableError):
         return None
 
 
