@@ -88,12 +88,10 @@ def _state(shop_url: str) -> dict[str, Any]:
 
 def _arrives(page: Page, bought: dict[str, Any]) -> str:
     """Wait until an order is here with its client, subscription and payment; returns the client's address."""
-    done = page.locator(
-        f"[data-testid=woo-event-row][data-resource-id='{bought['id']}'][data-state=done] a[href*='/prelevements/']"
-    )
-    _comes(page, f"{SHOPS}/evenements", done)
-    done.first.click()
-    expect(page.get_by_role("main")).to_contain_text("Boutique")
+    paid = page.locator(f"[data-testid=woo-event-row][data-resource-id='{bought['id']}'] a[href*='/prelevements/']")
+    _comes(page, f"{SHOPS}/evenements", paid)
+    paid.first.click()
+    expect(page.get_by_role("main")).to_contain_text("Par la boutique")
     client = page.get_by_role("main").locator("a[href*='/clients/']").first.get_attribute("href") or ""
     page.goto(client)
     row = page.locator(f"[data-testid=woo-order-row][data-order-id='{bought['id']}']")
@@ -148,7 +146,7 @@ def _share_an_address(world: World, address: str) -> tuple[str, str]:
 def _decide(page: Page, client: str) -> None:
     row = page.get_by_test_id("woo-review-row").filter(has=page.locator(f"a[href$='/clients/{client}']"))
     _comes(page, f"{SHOPS}/a-revoir", row)
-    row.locator(f"form:has(input[name=client][value='{client}'])").get_by_role("button").click()
+    row.locator(f"form:has([name=client][value='{client}'])").get_by_role("button").click()
     expect(page.get_by_test_id("toast")).to_contain_text("Rattaché à")
 
 
