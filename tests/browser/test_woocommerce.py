@@ -55,6 +55,8 @@ def _connect(page: Page, there: Page) -> None:
     expect(page.get_by_role("main")).not_to_contain_text(secret)
     page.get_by_test_id("test-shop").click()
     expect(page.get_by_test_id("toast")).to_contain_text("La boutique répond")
+    page.get_by_test_id("pull-shop").click()
+    expect(page.get_by_test_id("woo-pull").first).to_have_attribute("data-status", "success", timeout=LONG)
 
 
 def _buy(page: Page, there: Page) -> str:

@@ -24,6 +24,7 @@ from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.winleadplus import runs as sync_runs
+from webapp.services.woocommerce import claiming as shop_events
 from webapp.services.woocommerce import pulls as shop_pulls
 
 EXIT_CODES = {RunStatus.SUCCESS: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL: 2}
@@ -90,6 +91,7 @@ def sweep(as_json: bool) -> None:
         "fulfilment": lock_runs.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
+        "shop_events": shop_events.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),
     }
     click.echo(json.dumps(result) if as_json else f"Prélèvements repris : {sum(counts.values())}.")
