@@ -106,13 +106,10 @@ def _decide_who_it_is(world: World, page: Page, there: Page) -> None:
     expect(page.get_by_test_id("woo-review-count")).to_have_text("1")
     row.locator(f"button[value='{chosen[0]}']").click()
     expect(page.get_by_role("main")).to_contain_text("Rien à revoir.")
-    page.goto(f"{HOME}/evenements?etat=waiting")
-    eventually(
-        lambda: page.reload() is not None and page.get_by_test_id("woo-event-row").count() == 0, within=LONG / 1000
-    )
     page.goto(f"/clients/{chosen[0]}")
-    expect(page.get_by_test_id("woo-order-row")).to_have_count(1)
-    expect(page.get_by_test_id("subscription-row").and_(page.locator("[data-status=active]")).last).to_be_visible()
+    _until(page, page.get_by_test_id("woo-order-row"), "processing")
+    sold = page.get_by_test_id("subscription-row").and_(page.locator("[data-status=active]"))
+    eventually(lambda: page.reload() is not None and sold.count(), within=LONG / 1000)
 
 
 def _read_what_came(page: Page, shot: Shot) -> None:
