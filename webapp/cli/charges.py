@@ -91,8 +91,8 @@ def sweep(as_json: bool) -> None:
         "fulfilment": lock_runs.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
-        "shop_events": shop_events.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),
+        "shop_events": shop_events.sweep(at=at),
     }
     click.echo(json.dumps(result) if as_json else f"Prélèvements repris : {sum(counts.values())}.")
 

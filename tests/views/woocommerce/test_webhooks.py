@@ -15,7 +15,9 @@ from tests.services.woocommerce.deliveries import SECRET, events, headers_of, ma
 from tests.woocommerce import SECRET as REAL_SECRET
 from tests.woocommerce import deliveries
 from webapp import queue, tenancy
+from webapp.config import Settings
 from webapp.extensions import db
+from webapp.factory import create_app
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
 
 ADDRESS = "/webhooks/woocommerce"
@@ -188,3 +190,12 @@ def test_redis_away_the_delivery_is_kept_all_the_same(
     monkeypatch.setattr(queue, "_redis", Redis(host="127.0.0.1", port=9, socket_connect_timeout=1))
     assert stranger.post(ADDRESS, data=BODY, headers=headers_of(BODY)).status_code == 200
     assert len(events()) == 1
+
+
+def test_postgresql_away_the_shop_is_told_so(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"database_url": "postgresql+psycopg://crm_app@127.0.0.1:9/crm"})
+    receiver = create_app(nowhere).test_client()
+    answer = receiver.post(ADDRESS, data=BODY, headers=headers_of(BODY))
+    create_app(settings)  # the process's keys, clock and queue are the tests' again
+    assert (answer.status_code, answer.text) == (503, "Base de données indisponible.")
+    assert receiver.post(ADDRESS, data=b"webhook_id=2", headers=FORM).status_code == 200, "a ping needs none"
