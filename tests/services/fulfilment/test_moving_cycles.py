@@ -115,7 +115,7 @@ def test_ours_have_dates_and_never_move(world: FulfilmentWorld) -> None:
 
 
 @given(starts=st.sets(st.integers(0, 6)), place=st.integers(0, 5))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("world")
 def test_each_cycle_keeps_what_was_chosen_for_it(starts: set[int], place: int) -> None:
     held = factories.ShopSubscriptionFactory(client_id=factories.ClientFactory().id)
@@ -133,6 +133,18 @@ def test_each_cycle_keeps_what_was_chosen_for_it(starts: set[int], place: int) -
     _arrive(held, place, "en retard")
     after = [_chosen(held, schema, cycle) for cycle in range(8)]
     assert after[:place] + after[place + 1 :] == before
+
+
+@pytest.mark.usefixtures("world")
+def test_what_was_chosen_from_the_start_holds_for_an_earlier_order_too(held: Subscription) -> None:
+    schema = factories.PreferenceSchemaFactory()
+    _arrive(held, 0, "renouvellement")
+    db.session.add(
+        PreferenceValue(subscription_id=held.id, schema_id=schema.id, effective_from_cycle=0, value="Grains")
+    )
+    db.session.commit()
+    _arrive(held, 0, "première")
+    assert [_chosen(held, schema, cycle) for cycle in range(3)] == ["Grains"] * 3
 
 
 def _chosen(subscription: Subscription, schema: PreferenceSchema, cycle: int) -> object:

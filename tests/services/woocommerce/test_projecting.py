@@ -148,7 +148,7 @@ def test_an_order_waits_for_its_customer_but_not_for_ever(teller: Teller) -> Non
 
 
 def test_an_order_of_nobody_is_passed_over(teller: Teller) -> None:
-    outcome = teller.tell(ORDER, {"id": 50, "status": "pending", "total": "5.00", "currency": "EUR"})
+    outcome = teller.tell(ORDER, {"id": 50, "status": "pending", "total": "5.00", "currency": "EUR", "billing": []})
     assert outcome
     assert outcome.state is EventState.IGNORED
     assert outcome.sentence
@@ -312,7 +312,11 @@ def test_a_late_arrival_moves_later_cycles_up(teller: Teller) -> None:
     for cycle in (0, 1, 2):
         prefer(ours.id, schema.id, cycle)
     teller.tell(ORDER, bodies.order(51, at=LATER - timedelta(days=10), renews=45, status="failed"))
-    assert [(charge.cycle_no, charge.due_on.day) for charge in charges()] == [(0, 2), (1, 22), (2, 2)]
+    assert [(charge.cycle_no, charge.due_on) for charge in charges()] == [
+        (0, date(2026, 11, 2)),
+        (1, date(2026, 11, 22)),
+        (2, date(2026, 12, 2)),
+    ]
     assert the_subscription().cycle_no == 3
     values = picture(teller.shop)["subscriptions"][45]["preferences"]
     assert [int(value.split(", ")[1]) for value in values] == [0, 2, 3]
@@ -467,6 +471,16 @@ def test_the_money_of_a_new_order_waits_to_know_what_it_is_for(teller: Teller) -
     teller.at = LATER + timedelta(minutes=3)
     assert teller.look(ORDER, 60).state is EventState.DONE
     assert db.session.scalar(select(func.count()).where(Payment.external_id.like("60-%"))) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"currency": "USD"}, {"currency": ""}, {"total": "-1.00"}])
+def test_an_order_that_cannot_be_taken_over_fails_with_a_sentence(teller: Teller, wrong: dict[str, str]) -> None:
+    teller.tell(CUSTOMER, bodies.customer(2, "camille@example.org", at=DAY))
+    outcome = teller.tell(ORDER, bodies.order(50, [SOAP], at=DAY, paid_at=DAY, **wrong))
+    assert outcome
+    assert outcome.state is EventState.FAILED
+    assert outcome.sentence
+    assert db.session.scalar(select(func.count()).select_from(Payment)) == 0
 
 
 # ------------------------------------------------------------------------------------------------ who charges

@@ -18,6 +18,7 @@ from webapp.models.providers import Milestone
 from webapp.models.subscriptions import Collector, Subscription
 from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
 from webapp.services.charges import effects
+from webapp.services.fulfilment import gathering
 from webapp.services.woocommerce import moving, rhythms, sold, states
 from webapp.services.woocommerce.dividing import Part
 from webapp.services.woocommerce.reading import Order
@@ -36,8 +37,6 @@ METHODS = {
 }
 """How a shop's gateway is paid; of others nobody knows."""
 UNKNOWN_STATUS = "La boutique dit\u202f: «\u00a0{status}\u00a0»."
-PAID_TWICE = "Deux renouvellements payés en moins d’une demi-période"
-"""Why what the second one ships is held for a person."""
 REFUSED = "Le paiement a été refusé dans la boutique."
 
 
@@ -91,7 +90,7 @@ def bring(
     charges |= made
     too_soon = find_too_soon(cycles, word)
     for charge, order in paid:  # by the number that it got just now
-        reason = PAID_TWICE if order.woo_id in too_soon else None
+        reason = gathering.PAID_TWICE if order.woo_id in too_soon else None
         effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at, held_reason=reason)
     _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
     return charges
