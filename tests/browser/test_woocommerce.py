@@ -26,7 +26,7 @@ def test_from_the_first_steps_to_a_refund(first_morning: World, shop_url: str, s
 
     bought = _happens(shop, shop_url, "Une commande arrive")
     client = _arrives(page, bought)
-    _is_boxed(page, client, 1)
+    _is_boxed(page, client, "pending")
 
     first, second = _share_an_address(first_morning, _next_address(shop_url))
     bought = _happens(shop, shop_url, "Une commande arrive")
@@ -34,12 +34,12 @@ def test_from_the_first_steps_to_a_refund(first_morning: World, shop_url: str, s
     assert _arrives(page, bought).endswith(first)
     page.goto(f"/clients/{second}")
     expect(page.get_by_test_id("woo-order-row")).to_have_count(0)
-    _is_boxed(page, f"/clients/{first}", 1)
+    _is_boxed(page, f"/clients/{first}", "pending")
 
     _happens(shop, shop_url, "Un remboursement")
     row = page.locator(f"[data-testid=woo-order-row][data-order-id='{bought['id']}'][data-status=refunded]")
     _comes(page, f"/clients/{first}", row)
-    _is_boxed(page, f"/clients/{first}", 0)
+    _is_boxed(page, f"/clients/{first}", "withdrawn")
 
     _masked_until_asked_for(page, bought, f"/clients/{first}")
 
@@ -108,18 +108,18 @@ def _comes(page: Page, address: str, wanted: Any) -> None:
     eventually(is_there, within=LONG / 1000)
 
 
-def _is_boxed(page: Page, client: str, number: int) -> None:
-    """The open batch has so many lines of the client."""
+def _is_boxed(page: Page, client: str, status: str) -> None:
+    """The open batch has one line of the client, which stands so."""
     line = page.get_by_test_id("batch-line").filter(has=page.locator(f"a[href$='{client}']"))
 
     def is_so() -> bool:
         page.goto("/lots")
         batch = page.get_by_test_id("batch-row").and_(page.locator("[data-status=open]"))
         if not batch.count():
-            return number == 0
+            return False
         batch.get_by_role("link").first.click()
         page.wait_for_url(re.compile(r"/lots/"))
-        return line.count() == number
+        return line.count() == 1 and line.get_attribute("data-status") == status
 
     eventually(is_so, within=LONG / 1000)
 
