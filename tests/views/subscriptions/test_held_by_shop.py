@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
@@ -213,6 +214,31 @@ def test_a_charge_of_a_shop_has_no_button(
         form = {"motif": "x", "mode": "transfer", "date": "2026-11-01", "moyen": "transfer", "montant": "1"}
         answer = manager_client.post(f"/prelevements/{charge.id}/{word}", data=form | {"reference": "V1"})
         assert (word, answer.status_code, HELD_BY_SHOP in answer.text) == (word, 409, True)
+
+
+def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
+    manager_client: FlaskClient, held: Subscription
+) -> None:
+    charge = charge_of(held)
+    address = f"/prelevements/{charge.id}"
+    assert "La boutique n’a encore rien encaissé." in manager_client.get(address).text
+    for kind, amount in ((PaymentKind.CAPTURE, Decimal(24)), (PaymentKind.REFUND, Decimal(-10))):
+        db.session.add(
+            Payment(
+                company_id=charge.company_id,
+                client_id=charge.client_id,
+                charge_id=charge.id,
+                shop_id=UUID(int=7),
+                kind=kind,
+                amount=amount,
+                provider=Provider.WOOCOMMERCE,
+                external_id="commande 12",
+            )
+        )
+    db.session.commit()
+    page = manager_client.get(address).text
+    assert re.findall(r'data-testid="movement-row" data-kind="([^"]*)"', page) == ["capture", "refund"]
+    assert "commande 12" in page
 
 
 def test_what_was_paid_and_then_canceled_is_for_a_person(manager_client: FlaskClient, held: Subscription) -> None:
