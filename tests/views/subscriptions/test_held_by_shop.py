@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from tests import factories
 from tests.queries import recorded_queries
+from tests.woocommerce_rows import make_shop
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus
@@ -248,3 +249,26 @@ def test_what_was_paid_and_then_canceled_is_for_a_person(manager_client: FlaskCl
     manager_client.post(f"/prelevements/{charge.id}/classer", data={"motif": "Vu"})
     db.session.refresh(charge)
     assert charge.attention is None
+
+
+@pytest.mark.parametrize("address", ["/clients/{}?onglet=paiements", "/factures?client={}"])
+def test_what_the_shop_collected_is_not_for_us_to_give_back(
+    manager_client: FlaskClient, held: Subscription, address: str
+) -> None:
+    charge = charge_of(held)
+    paid = Payment(
+        company_id=charge.company_id,
+        client_id=charge.client_id,
+        charge_id=charge.id,
+        shop_id=make_shop().id,
+        kind=PaymentKind.CAPTURE,
+        amount=Decimal(24),
+        provider=Provider.WOOCOMMERCE,
+        external_id="44-0",
+    )
+    db.session.add(paid)
+    db.session.commit()
+    page = manager_client.get(address.format(held.client_id)).text.replace("\xa0", " ")
+    assert "0,00 € reçus" in page
+    assert "24,00 € encaissés par la boutique" in page
+    assert "à rendre" not in page
