@@ -13,6 +13,7 @@ from tests.conftest import Cast
 from tests.services.winleadplus.conftest import Sync, sync, winleadplus
 from tests.services.winleadplus.looking import accounts_of, client_of
 from tests.services.winleadplus.raw import IBAN, first, second
+from tests.services.woocommerce.deliveries import make_signed_shop
 from tests.upstream import Upstream
 from webapp import clock, crypto
 from webapp.crypto import DecryptionError, Keyring
@@ -25,6 +26,13 @@ from webapp.models.messages import Channel, Message, MessageKind, MessageProvide
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
+from webapp.models.woocommerce import (
+    MappingKind,
+    ResourceKind,
+    WooCommerceEvent,
+    WooCommerceMapping,
+    WooCommerceResource,
+)
 from webapp.services import keys
 from webapp.services.bank_files.files import read_content
 from webapp.services.clients import banking, identity_card
@@ -102,6 +110,7 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     db.session.flush()
     db.session.add(page)
     _write_a_message(organisation_id)
+    _have_a_shop_tell()
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
     db.session.commit()
     return file_id
@@ -138,6 +147,24 @@ def _write_a_message(organisation_id: UUID) -> None:
         at=clock.now(),
     )
     suppressing.suppress("mort@example.org", SuppressionReason.HARD_BOUNCE, message_id=None, at=clock.now())
+
+
+def _have_a_shop_tell() -> None:
+    """A shop with keys, an event of it, the resource that is kept, and whose client that is."""
+    shop = make_signed_shop(factories.default_company().id)
+    shop.keep_credentials({"consumer_key": "ck", "consumer_secret": "cs"})
+    event = WooCommerceEvent(shop_id=shop.id, topic="customer.created", body_hash=b"hash")
+    event.keep_body(b"{}")
+    resource = WooCommerceResource(shop_id=shop.id, kind=ResourceKind.CUSTOMER, woo_id=17)
+    resource.modified_at, resource.rank, resource.hash = clock.now(), 0, b"hash"
+    resource.body = crypto.seal("{}", place=resource.place_of("body"))
+    resource.keep_email("lea@example.org")
+    client_id = factories.ClientFactory().id
+    mapping = WooCommerceMapping(shop_id=shop.id, kind=MappingKind.CLIENT, client_id=client_id)
+    mapping.keep_email("lea@example.org")
+    mapping.keep_snapshot({"city": "Lille"})
+    db.session.add_all([event, resource, mapping])
+    db.session.flush()
 
 
 def test_every_column_of_bytes_is_sealed_or_known_not_to_be() -> None:

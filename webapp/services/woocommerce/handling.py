@@ -19,7 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
-from webapp.services.woocommerce import claiming, keeping, projecting, reading, receiving
+from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
 from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
@@ -166,6 +166,7 @@ def _bring(shop: WooCommerceShop, events: Sequence[WooCommerceEvent], *, at: dat
     outcome = projecting.project(shop, kind, woo_id, at=at)
     for event in events:
         claiming.end(event, outcome, at=at)
+    pulls.ask_for(shop, outcome.waits_for)
     first = min(event.received_at for event in events)
     _note_long_wait(shop, kind, woo_id, outcome, is_long=at >= first + LONG_WAIT)
     db.session.flush()
@@ -218,6 +219,7 @@ def _apply_word(shop: WooCommerceShop, kind: ResourceKind, word: Resource | Dele
     outcome = projecting.project(shop, kind, word.woo_id, at=at)
     _note_long_wait(shop, kind, word.woo_id, outcome, is_long=False)
     db.session.flush()
+    pulls.ask_for(shop, outcome.waits_for)
     if outcome.state is not EventState.WAITING and claiming.wake(shop, kind, word.woo_id, at=at):
         claiming.ring(shop.organisation_id)
     return outcome

@@ -34,7 +34,8 @@ from webapp.models.woocommerce import (
     WooCommerceResource,
     WooCommerceShop,
 )
-from webapp.services.woocommerce import handling, pulls, reading, stages, trying
+from webapp.services.woocommerce import claiming, handling, pulls, reading, stages, trying
+from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.pulls import Lease, LeaseLostError
 from webapp.services.woocommerce.stages import Cursor, How, Stage
 from webapp.services.woocommerce.values import UnreadableError, read_instant
@@ -276,8 +277,7 @@ class _Reader:
             return counts
         shop = _find_shop(self.lease.shop_id)
         for each in shown:
-            outcome = handling.apply(shop, kind, each.body, at=asked_at)
-            counts[COUNTED[outcome.state]] += 1
+            counts[COUNTED[_apply_one(shop, kind, each, asked_at)]] += 1
         return counts
 
     def _mark_shown(self, kind: ResourceKind, shown: Sequence[_Shown], at: datetime) -> None:
@@ -372,6 +372,21 @@ class _Reader:
             self._save(stage, after, counts, done=asked, total=None)
 
         _in_transaction(write)
+
+
+def _apply_one(shop: WooCommerceShop, kind: ResourceKind, shown: _Shown, at: datetime) -> EventState:
+    """What a resource came to. One that fails unexpectedly is undone by itself, and seen among the events."""
+    try:
+        with db.session.begin_nested():
+            return handling.apply(shop, kind, shown.body, at=at).state
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("shop_resource_failed")
+        outcome = Outcome(EventState.FAILED, handling.UNEXPECTED.format(kind=type(error).__name__))
+        woo_id = shown.word.woo_id if shown.word else None
+        claiming.keep_of_pull(shop, kind, woo_id, shown.body, outcome, at=at)
+        return outcome.state
 
 
 def _in_transaction(write: Callable[[], None]) -> None:

@@ -22,19 +22,22 @@ from webapp.french import counted
 from webapp.models.base import new_id
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.woocommerce import PullScope, WooCommercePull, WooCommerceShop
-from webapp.queue import enqueue_after_commit
+from webapp.queue import enqueue_after_commit, enqueue_once_after_commit
 from webapp.services.schedule import take_tick
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
 
 JOB = "jobs.woocommerce.pull"
+FETCH_JOB = "jobs.woocommerce.fetch"
 LEASE = timedelta(seconds=90)
 """How long a silent process keeps a pull: an answer of the shop may take a minute."""
 WAITING_LIMIT = timedelta(seconds=30)
 """How long a pull may wait for its first claim before the bell is rung again."""
 MAX_ATTEMPTS = 4
 """A pull that ended this many processes is closed as failed."""
+FETCHED = {"client": "customer", "order": "order", "subscription": "subscription"}
+"""What something may wait for, as it is named there, and the kind of resource that it is."""
 EVERY = timedelta(hours=1)
 NIGHT = range(2, 6)
 """Hours of the shop in which the nightly pull takes the place of the hourly one."""
@@ -131,6 +134,18 @@ def check_can_be_read(shop_id: UUID) -> WooCommerceShop:
     if not shop.has_keys:
         raise PullRefusedError("Sans clé REST, la boutique ne peut pas être relevée. Enregistrez sa clé d’abord.")
     return shop
+
+
+def can_be_read(shop: WooCommerceShop) -> bool:
+    """Whether the shop is active and has a key."""
+    return shop.is_active and shop.has_keys
+
+
+def ask_for(shop: WooCommerceShop, awaited: str | None) -> None:
+    """Have a resource fetched at once that something waits for (``subscription:282``), if the shop can be asked."""
+    name, _, woo_id = (awaited or "").partition(":")
+    if name in FETCHED and woo_id.isdigit() and can_be_read(shop):
+        enqueue_once_after_commit(FETCH_JOB, shop.organisation_id, shop.id, FETCHED[name], woo_id, on="sync")
 
 
 def claim(pull_id: UUID, *, at: datetime) -> Lease | None:
