@@ -179,7 +179,9 @@ def _add_settings(app: Flask, courier: Courier) -> None:
 def _add_administration(app: Flask, world: World) -> None:
     @app.get("/wp-admin/<path:_page>")
     def show_in_admin(_page: str) -> tuple[Response, int] | Response:
-        """Where links into the shop's administration lead: the resource, as it is."""
+        """Where links into the shop's administration lead: the resource, as it is; for settings, the shop's page."""
+        if "page" in request.args and "id" not in request.args:
+            return redirect("/")  # type: ignore[return-value]
         wanted = request.args.get("post") or request.args.get("id") or request.args.get("user_id") or ""
         collections = ("customers",) if "user_id" in request.args else ("orders", "subscriptions", "products")
         for collection in collections:

@@ -1,6 +1,6 @@
 """One factory per model. Rows land in the current session, flushed."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -13,8 +13,8 @@ from webapp.extensions import db
 from webapp.iban import iban_purpose, mask_iban
 from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
-from webapp.models.charges import Charge
-from webapp.models.clients import Client
+from webapp.models.charges import Charge, ChargeStatus
+from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.contracts import Contract, ContractLine, ContractStatus, PaymentMethod
 from webapp.models.identity import User
@@ -22,7 +22,14 @@ from webapp.models.organisations import Company, Organisation
 from webapp.models.preferences import PreferenceSchema, ValueType
 from webapp.models.products import Product
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
-from webapp.models.subscriptions import Frequency, Subscription, SubscriptionLine, SubscriptionStatus
+from webapp.models.subscriptions import (
+    Collector,
+    Frequency,
+    ShopPeriod,
+    Subscription,
+    SubscriptionLine,
+    SubscriptionStatus,
+)
 from webapp.models.winleadplus import WinLeadPlusConfig
 
 ISSUER = "http://127.0.0.1:9/realms/crm"
@@ -145,6 +152,17 @@ class SubscriptionFactory(_Factory):
     anchor_date = date(2026, 1, 31)
 
 
+class ShopSubscriptionFactory(SubscriptionFactory):
+    """An active one that a shop collects every three weeks; needs ``client_id``."""
+
+    frequency = Frequency.OTHER
+    collected_by = Collector.SHOP
+    shop_period = ShopPeriod.WEEK
+    shop_interval = 3
+    expected_at = datetime(2026, 2, 21, 8, tzinfo=UTC)
+    source = Source.WOOCOMMERCE
+
+
 class SubscriptionLineFactory(_Factory):
     class Meta:
         model = SubscriptionLine
@@ -169,6 +187,14 @@ class ChargeFactory(_Factory):
     period_end = date(2026, 2, 28)
     amount_before_tax = Decimal("20.00")
     amount = Decimal("24.00")
+
+
+class ShopChargeFactory(ChargeFactory):
+    """One that mirrors a paid order of a shop; needs ``subscription_id`` and ``client_id``."""
+
+    collected_by = Collector.SHOP
+    status = ChargeStatus.SUCCEEDED
+    lines = factory.LazyFunction(lambda: [{"label": "Coffret", "product_id": None, "quantity": "1"}])
 
 
 class PreferenceSchemaFactory(_Factory):

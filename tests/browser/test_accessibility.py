@@ -76,6 +76,10 @@ PAGES = (
     "/factures/{invoice}",
     "/synchronisations",
     "/mes-sessions",
+    "/integrations/woocommerce",
+    "/integrations/woocommerce/nouvelle",
+    "/integrations/woocommerce/evenements",
+    "/integrations/woocommerce/a-revoir",
 )
 
 

@@ -395,6 +395,7 @@ def test_its_page_has_things_happen(shop: Shop, rest: FlaskClient) -> None:
     order_id = min(shop.world.bodies["orders"])
     assert rest.get(f"/wp-admin/post.php?post={order_id}&action=edit").get_json()["id"] == order_id
     assert rest.get("/wp-admin/post.php?post=99999&action=edit").status_code == 404
+    assert rest.get("/wp-admin/admin.php?page=wc-settings&tab=advanced").location == "/"
 
 
 def test_a_person_connects_a_crm_on_its_page(shop: Shop, rest: FlaskClient, listener: Listener) -> None:

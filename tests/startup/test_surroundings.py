@@ -18,7 +18,15 @@ SERVERS = {
     "postgres": Server("postgres", 1, 15001, owned=True, goodbye=signal.SIGINT),
     "redis": Server("redis", 2, 15002, owned=True, goodbye=signal.SIGTERM),
 }
-PORTS = {"identity": 15003, "winleadplus": 15004, "maildev": 15005, "smtp": 15006, "sms": 15007, "carrier": 15008}
+PORTS = {
+    "identity": 15003,
+    "winleadplus": 15004,
+    "maildev": 15005,
+    "smtp": 15006,
+    "sms": 15007,
+    "carrier": 15008,
+    "woocommerce": 15009,
+}
 
 
 def test_everything_has_a_default(home: Path) -> None:
@@ -32,6 +40,8 @@ def test_everything_has_a_default(home: Path) -> None:
     assert (found["MAILDEV_URL"], found["MAILDEV_SMTP"]) == ("http://127.0.0.1:15005", "127.0.0.1:15006")
     assert found["SMS_SANDBOX_URL"] == "http://127.0.0.1:15007"
     assert found["CARRIER_SANDBOX_URL"] == "http://127.0.0.1:15008"
+    assert found["WOOCOMMERCE_SHOP_URL"] == "http://127.0.0.1:15009"
+    assert len(found["WOOCOMMERCE_SHOP_SECRET"]) > 30
     assert found["PUBLIC_URL"] == "http://127.0.0.1:8000"
     assert found["CRM_HOME"] == str(home)
 

@@ -30,6 +30,7 @@ from tests.factories import (
     make_bank_account,
 )
 from tests.services.fulfilment import packing
+from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile, BankFileStatus
@@ -49,6 +50,7 @@ from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
+from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.fulfilment import locking
@@ -314,6 +316,25 @@ def _make_message(client: Client) -> dict[str, UUID]:
     return {"message_id": message_id}
 
 
+def _make_shop(client: Client) -> dict[str, UUID]:
+    """A shop with an order that a person should look at, an event that failed, and a pull that has ended."""
+    shop = make_shop()
+    review = [{"code": "UNKNOWN_STATUS", "sentence": "La boutique dit un état que nous ne connaissons pas."}]
+    order = make_order(shop, 1, client, status="torrefaction", review=review)
+    event = make_event(shop, 1, EventState.FAILED)
+    pull = WooCommercePull(
+        id=new_id(),
+        shop_id=shop.id,
+        scope=PullScope.RECENT,
+        trigger=RunTrigger.MANUAL,
+        status=RunStatus.SUCCESS,
+        finished_at=clock.now(),
+    )
+    db.session.add(pull)
+    db.session.commit()
+    return {"shop_id": shop.id, "event_id": event.id, "pull_id": pull.id, "resource_id": order.id}
+
+
 def _visit_batches(browser: FlaskClient) -> None:
     """A locked batch with a line that is to be prepared and one that is set aside, and an open one that is locked."""
     charges = db.session.scalars(select(Charge).limit(2)).all()
@@ -354,7 +375,13 @@ def test_every_template_is_rendered_by_a_visit(
     app.jinja_env.cache.clear()
     ids = {"client_id": subject.id, "commercial_id": cast.sales_rep.id, "account_id": _id(BankAccount)}
     ids |= {"contract_id": _id(Contract), "team_id": _id(Team)} | _make_money(subject) | _make_files(subject)
-    ids |= _make_shipment(cast) | _make_means_request(subject) | _make_message(subject) | _make_case()
+    ids |= (
+        _make_shipment(cast)
+        | _make_means_request(subject)
+        | _make_message(subject)
+        | _make_case()
+        | _make_shop(subject)
+    )
     words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
     other_company = CompanyFactory().id
     preview = {"societe": default_company().id, "subject": "Bonjour", "body": "Bonjour {{ prenom }}"}

@@ -33,7 +33,9 @@ def show(slug: str) -> None:
 @group.command("set-account")
 @organisation_option
 @click.option("--company", help="Le nom de la société ; par défaut, la principale.")
-@click.option("--provider", type=click.Choice([provider.value for provider in Provider]), required=True)
+@click.option(
+    "--provider", type=click.Choice([provider.value for provider in Provider if provider.has_accounts]), required=True
+)
 @click.option("--ics", help="L’identifiant créancier SEPA de la société.")
 @click.option("--credentials-stdin", is_flag=True, help="Lit les identifiants sur l’entrée standard, en JSON.")
 @click.option("--active/--inactive", default=True)

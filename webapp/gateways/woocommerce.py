@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import orjson
@@ -122,15 +122,23 @@ TOO_MUCH = "La réponse de la boutique est démesurée\u202f: elle n’a pas ét
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: each resource as JSON, and how many there are in all, if it was said."""
+    """One page of a list: each resource, parsed, and how many there are in all, if it was said.
 
-    bodies: list[bytes]
+    Where one of them is broken, they are handed out as they stand, as bytes: it must not cost its neighbours.
+    """
+
+    elements: list[Any]
     total: int | None
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Each resource as JSON."""
+        return [each if isinstance(each, bytes) else orjson.dumps(each) for each in self.elements]
 
     @property
     def is_last(self) -> bool:
         """Whether nothing can follow it: shops with fewer than a page's worth stop here."""
-        return len(self.bodies) < PER_PAGE
+        return len(self.elements) < PER_PAGE
 
 
 @dataclass(frozen=True)
@@ -175,7 +183,7 @@ def connected(
 
     Raises ShopError where the address is forbidden or leads nowhere.
     """
-    url = access.url.rstrip("/") + "/"
+    url = access.url.partition("?")[0].rstrip("/") + "/"
     try:
         _check_scheme(url)
         hosts = addresses.allowed_addresses(url, allow_private=_allow_private)
@@ -187,7 +195,9 @@ def connected(
     auth = httpx.BasicAuth(access.consumer_key, access.consumer_secret)
     # No proxy of the environment: it would resolve the name again, and reach what we may not.
     with httpx.Client(timeout=timeout, trust_env=False, verify=certificates(), auth=auth) as client:
-        yield Connection(client, httpx.URL(url), hosts, patience, while_waiting)
+        named = httpx.URL(url)
+        bases = [str(named.copy_with(host=host)) for host in hosts]
+        yield Connection(client, named, bases, patience, while_waiting)
 
 
 class _FaultError(Exception):
@@ -204,7 +214,8 @@ class Connection:
 
     _client: httpx.Client = field(repr=False)
     _url: httpx.URL
-    _hosts: list[str]
+    _bases: list[str]
+    """The shop's address by each of the host's own, the one that was connected to first."""
     _patience: Patience
     _while_waiting: Callable[[], None]
 
@@ -261,26 +272,29 @@ class Connection:
 
     def _send(self, path: str, params: Params) -> httpx.Response:
         """From the first address of the host that can be connected to."""
-        url = self._url.join(f"wp-json/wc/v3/{path}").copy_merge_params({name: str(params[name]) for name in params})
+        query = f"?{urlencode(params)}" if params else ""
         headers = {
             "Host": self._url.netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": "CRM",
         }
-        *others, last = self._hosts
-        for host in (*others, last):
+        *others, last = self._bases
+        for base in (*others, last):
             # The certificate is checked against the name, although the connection goes to the checked address.
             request = self._client.build_request(
-                "GET", url.copy_with(host=host), headers=headers, extensions={"sni_hostname": self._url.host}
+                "GET",
+                f"{base}wp-json/wc/v3/{path}{query}",
+                headers=headers,
+                extensions={"sni_hostname": self._url.host},
             )
             try:
                 response = self._client.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout):
-                if host == last:
+                if base == last:
                     raise
             else:
-                self._hosts = [host, *(other for other in self._hosts if other != host)]
+                self._bases = [base, *(other for other in self._bases if other != base)]
                 return response
         raise AssertionError("a name resolves to at least one address")
 
@@ -386,14 +400,13 @@ def _read_page(response: httpx.Response, received: bytes) -> Page:
     return Page(_elements(received), int(total[:18]) if total.isascii() and total.isdigit() else None)
 
 
-def _elements(received: bytes) -> list[bytes]:
-    """Each resource by itself; of a page in which one is broken, each as it stands: it must not cost its neighbours."""
+def _elements(received: bytes) -> list[Any]:
     try:
         whole = orjson.loads(received)
     except ValueError:
         whole = None
     if isinstance(whole, list):
-        return [orjson.dumps(each) for each in whole]
+        return whole
     reader = ArrayReader()
     try:
         elements = reader.feed(received)

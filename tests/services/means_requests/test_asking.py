@@ -25,6 +25,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.charges import decisions, reconciling
 from webapp.services.means_requests import commands, looking, visiting
 from webapp.services.means_requests.commands import AlreadyAskedError, RequestFields, RequestStateError
+from webapp.services.subscriptions.lifecycle import HeldByShopError
 
 DRAFT, SENT, OPENED = MeansRequestStatus.DRAFT, MeansRequestStatus.SENT, MeansRequestStatus.OPENED
 DONE, EXPIRED = MeansRequestStatus.DONE, MeansRequestStatus.EXPIRED
@@ -423,3 +424,19 @@ def test_a_subscription_that_went_to_another_company_is_not_paid_to_the_first(de
     assert desk.request().status is DONE
     assert desk.bank.ledger()["count"] == 0
     assert (desk.rows(type(desk.subscription))[0].saved_method_id, desk.attempts()) == (None, [])
+
+
+@pytest.mark.parametrize("takes_payment", [False, True])
+def test_a_client_is_not_asked_for_what_a_shop_collects(desk: Desk, takes_payment: bool) -> None:
+    held = factories.ShopSubscriptionFactory(client_id=desk.client.id)
+    factories.ShopChargeFactory(subscription_id=held.id, client_id=desk.client.id, status=ChargeStatus.FAILED)
+    db.session.commit()
+    with pytest.raises(HeldByShopError):
+        desk.ask(subscription_id=held.id, takes_payment=takes_payment)
+    assert desk.rows(MeansRequest) == []
+    visit = desk.open(desk.ask(subscription_id=None))
+    desk.choose(visit, "card")
+    desk.look()
+    waiting = commands.use_for_waiting(desk.client.id, desk.request().id, by=desk.by, at=clock.now())
+    assert [row.id for row in waiting.subscriptions] == [desk.subscription.id]
+    assert held.saved_method_id is None

@@ -148,7 +148,7 @@ def test_an_order_waits_for_its_customer_but_not_for_ever(teller: Teller) -> Non
 
 
 def test_an_order_of_nobody_is_passed_over(teller: Teller) -> None:
-    outcome = teller.tell(ORDER, {"id": 50, "status": "pending", "total": "5.00", "currency": "EUR"})
+    outcome = teller.tell(ORDER, {"id": 50, "status": "pending", "total": "5.00", "currency": "EUR", "billing": []})
     assert outcome
     assert outcome.state is EventState.IGNORED
     assert outcome.sentence
@@ -312,7 +312,11 @@ def test_a_late_arrival_moves_later_cycles_up(teller: Teller) -> None:
     for cycle in (0, 1, 2):
         prefer(ours.id, schema.id, cycle)
     teller.tell(ORDER, bodies.order(51, at=LATER - timedelta(days=10), renews=45, status="failed"))
-    assert [(charge.cycle_no, charge.due_on.day) for charge in charges()] == [(0, 2), (1, 22), (2, 2)]
+    assert [(charge.cycle_no, charge.due_on) for charge in charges()] == [
+        (0, date(2026, 11, 2)),
+        (1, date(2026, 11, 22)),
+        (2, date(2026, 12, 2)),
+    ]
     assert the_subscription().cycle_no == 3
     values = picture(teller.shop)["subscriptions"][45]["preferences"]
     assert [int(value.split(", ")[1]) for value in values] == [0, 2, 3]
@@ -394,6 +398,29 @@ def test_two_paid_renewals_within_half_a_period_hold_the_second(
         assert payload["charge_id"] == str(charges()[2].id)
 
 
+def test_the_second_is_held_also_where_the_first_is_heard_of_later(teller: Teller) -> None:
+    begin(teller)
+    for woo_id, at in ((51, LATER + timedelta(days=3)), (50, LATER)):
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45))
+        teller.tell(ORDER, bodies.order(woo_id, at=at, paid_at=at, renews=45))
+    charged = db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CHARGED))
+    held = [event.payload["charge_id"] for event in charged if "held_reason" in event.payload]
+    assert held == [str(charges()[2].id)]
+
+
+def test_an_order_that_turns_out_to_renew_nothing_pays_for_no_cycle(teller: Teller) -> None:
+    begin(teller)
+    for number, at in enumerate((LATER, LATER + timedelta(days=30))):
+        teller.tell(ORDER, bodies.order(50 + number, at=at, paid_at=at, renews=45))
+    before = {charge.reference: charge.cycle_no for charge in charges()}
+    later = {"date_modified_gmt": bodies.gmt(LATER + timedelta(days=40))}
+    teller.tell(ORDER, bodies.order(50, at=LATER, paid_at=LATER, **later))
+    teller.tell(SUBSCRIPTION, bodies.subscription(45, at=DAY, **later))
+    after = {charge.reference: charge.cycle_no for charge in charges()}
+    assert list(before.values()) == [0, 1, 2]
+    assert [after[reference] for reference in before] == [0, None, 1]
+
+
 def told(kind: OutboxKind) -> int:
     return db.session.scalar(select(func.count()).select_from(OutboxEvent).where(OutboxEvent.kind == kind)) or 0
 
@@ -467,6 +494,16 @@ def test_the_money_of_a_new_order_waits_to_know_what_it_is_for(teller: Teller) -
     teller.at = LATER + timedelta(minutes=3)
     assert teller.look(ORDER, 60).state is EventState.DONE
     assert db.session.scalar(select(func.count()).where(Payment.external_id.like("60-%"))) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"currency": "USD"}, {"currency": ""}, {"total": "-1.00"}])
+def test_an_order_that_cannot_be_taken_over_fails_with_a_sentence(teller: Teller, wrong: dict[str, str]) -> None:
+    teller.tell(CUSTOMER, bodies.customer(2, "camille@example.org", at=DAY))
+    outcome = teller.tell(ORDER, bodies.order(50, [SOAP], at=DAY, paid_at=DAY, **wrong))
+    assert outcome
+    assert outcome.state is EventState.FAILED
+    assert outcome.sentence
+    assert db.session.scalar(select(func.count()).select_from(Payment)) == 0
 
 
 # ------------------------------------------------------------------------------------------------ who charges

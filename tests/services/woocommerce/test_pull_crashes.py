@@ -29,6 +29,7 @@ def mortal(committed: None, quick: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A pretend shop of a few pages, its row really committed: the shop, the organisation, the row's id."""
     monkeypatch.setattr(woocommerce, "PER_PAGE", 4)
     monkeypatch.setattr(pulling, "PER_PAGE", 4)
+    monkeypatch.setattr(pulling, "AT_ONCE", 3)
     with shops.running() as shop:
         organisation = factories.OrganisationFactory()
         tenancy.enter_organisation(organisation.id)

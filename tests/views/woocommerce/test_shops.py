@@ -292,5 +292,5 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(manager_client: Flask
         for each in range(5):
             make_event(other, each)
             make_event(shop if each else other, 100 * number + each, topic="order.created")
-    assert queries(PAGE) == for_list <= 4
-    assert queries(address) == for_page <= 8
+    assert queries(PAGE) == for_list <= 5
+    assert queries(address) == for_page <= 9

@@ -36,8 +36,8 @@ def is_signed(kind: Provider, headers: Mapping[str, str]) -> bool:
 
 
 def is_offered(kind: Provider) -> bool:
-    """Whether accounts with it can be opened here: the sandbox only where the environment names one."""
-    return kind is not Provider.SANDBOX or bool(_sandbox_url)
+    """Whether accounts with it can be opened here: the sandbox only where the environment names one, shops never."""
+    return kind.has_accounts and (kind is not Provider.SANDBOX or bool(_sandbox_url))
 
 
 def provider_for(

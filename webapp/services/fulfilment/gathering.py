@@ -16,7 +16,7 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.charges import Charge, ChargeAttempt, ChargeStatus
 from webapp.models.fulfilment import FulfilmentBatch, FulfilmentBatchLine, LineFlag, LineStatus
-from webapp.models.outbox import OutboxEvent
+from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.products import Product
 from webapp.models.providers import Milestone, ProviderAccount
 from webapp.services.charges import effects
@@ -29,6 +29,8 @@ MONEY_LEFT = {
     LineFlag.REFUNDED: "Le prélèvement a été remboursé.",
 }
 PAID_ELSEWHERE = "Un autre abonnement paie cet article."
+PAID_TWICE = "Deux renouvellements payés en moins d’une demi-période"
+"""Why a line is held whose subscription's shop was paid twice, and not by an early renewal."""
 FLAGGED = frozenset({LineStatus.TO_PREPARE, LineStatus.PREPARED, LineStatus.SET_ASIDE})
 """States of lines that a person decides about once their charge ships no more."""
 
@@ -43,15 +45,33 @@ class ShippedLine(NamedTuple):
 
 
 def gather(event: OutboxEvent) -> None:
-    """Hear that something happened to a charge, whatever it was, and look at it."""
-    review([UUID(event.payload["charge_id"])], charged_at=event.occurred_at, at=clock.now())
+    """Hear that something happened to a charge, whatever it was, and look at it.
+
+    A payment that a shop tells of may come with ``held_reason``: its lines are held for a person.
+    """
+    review(
+        [UUID(event.payload["charge_id"])],
+        charged_at=event.occurred_at,
+        at=clock.now(),
+        of_shop_too=event.kind is OutboxKind.SUBSCRIPTION_CHARGED,
+        held_reason=event.payload.get("held_reason"),
+    )
 
 
-def review(charge_ids: Sequence[UUID], *, charged_at: datetime | None, at: datetime) -> int:
+def review(
+    charge_ids: Sequence[UUID],
+    *,
+    charged_at: datetime | None,
+    at: datetime,
+    of_shop_too: bool = True,
+    held_reason: str | None = None,
+) -> int:
     """Have the lines of batches follow their charges; returns how many lines were added. Safe to repeat.
 
     ``charged_at`` is when it happened: a new line that is older than the latest lock came too late for it. None for
-    what was charged before there were batches, which is late for nothing.
+    what was charged before there were batches, which is late for nothing. Of what a shop collected, lines are added
+    ``of_shop_too`` alone: it was paid, and the shop's parcels leave from here. Lines are held by ``held_reason``: new
+    ones, and those that nothing was decided about.
     """
     with transaction():
         charges = _lock_charges(charge_ids)
@@ -63,13 +83,16 @@ def review(charge_ids: Sequence[UUID], *, charged_at: datetime | None, at: datet
                 _hand_over(line, at=at)
             else:
                 _follow(line, charge, ships=line.charge_id in shipping, at=at)
+            if held_reason is not None:
+                _hold(line, held_reason)
         missing = [
             (charge, shipped)
             for charge in charges
-            if charge in shipping
+            if charge in shipping and (of_shop_too or not charges[charge].is_of_shop)
             for shipped in _missing(charges[charge], [line for line in lines if line.charge_id == charge])
         ]
-        return _add([(charges[charge], shipped) for charge, shipped in missing], charged_at=charged_at, at=at)
+        found = [(charges[charge], shipped) for charge, shipped in missing]
+        return _add(found, charged_at=charged_at, held_reason=held_reason, at=at)
 
 
 def _lock_charges(charge_ids: Sequence[UUID]) -> dict[UUID, Charge]:
@@ -143,6 +166,11 @@ def _follow(line: FulfilmentBatchLine, charge: Charge, *, ships: bool, at: datet
         line.flag = _flag_of(charge)
 
 
+def _hold(line: FulfilmentBatchLine, reason: str) -> None:
+    if line.status is LineStatus.PENDING and line.decided_at is None:
+        line.held_reason = line.held_reason or reason
+
+
 def _is_there(line: FulfilmentBatchLine, charge: Charge) -> bool:
     """Whether the charge still ships what the line stands for."""
     return any(shipped.position == line.position for shipped in shipped_lines(charge.lines))
@@ -172,7 +200,13 @@ def is_withdrawn_for_good(line: FulfilmentBatchLine) -> bool:
     return line.status is LineStatus.WITHDRAWN and line.flag is None
 
 
-def _add(missing: Sequence[tuple[Charge, ShippedLine]], *, charged_at: datetime | None, at: datetime) -> int:
+def _add(
+    missing: Sequence[tuple[Charge, ShippedLine]],
+    *,
+    charged_at: datetime | None,
+    held_reason: str | None,
+    at: datetime,
+) -> int:
     """New lines in the open batches. A company whose cut-off is inactive makes none."""
     companies = sorted({charge.company_id for charge, _ in missing})
     joined = {each: batches.join_open(each, at=at) for each in companies if find_cut_off(each).is_active}
@@ -193,6 +227,7 @@ def _add(missing: Sequence[tuple[Charge, ShippedLine]], *, charged_at: datetime 
             status=LineStatus.PENDING,
             charged_at=charged_at or at,
             is_late=charge.company_id in late,
+            held_reason=held_reason,
             created_at=at,
         )
         for charge, shipped in missing

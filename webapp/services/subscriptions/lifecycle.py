@@ -149,6 +149,7 @@ def mark_past_due(subscription: Subscription, *, reason: str, at: datetime, by: 
 
     Raises TransitionRefusedError.
     """
+    refuse_of_shop(subscription)
     _check_in(subscription, {ACTIVE}, "déclaré impayé")
     change_status(subscription, PAST_DUE, reason=reason, by=by, at=at)
 

@@ -1,7 +1,7 @@
 """Orders of a subscription as charges of its cycles. A cycle's number is the rank of its order by date and id: one that
 comes late takes its place, and those after it move up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +18,8 @@ from webapp.models.providers import Milestone
 from webapp.models.subscriptions import Collector, Subscription
 from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
 from webapp.services.charges import effects
-from webapp.services.woocommerce import moving, rhythms, sold, states
+from webapp.services.fulfilment import gathering, moving_cycles
+from webapp.services.woocommerce import rhythms, sold, states
 from webapp.services.woocommerce.dividing import Part
 from webapp.services.woocommerce.reading import Order
 from webapp.services.woocommerce.reading import Subscription as Word
@@ -36,8 +37,6 @@ METHODS = {
 }
 """How a shop's gateway is paid; of others nobody knows."""
 UNKNOWN_STATUS = "La boutique dit\u202f: «\u00a0{status}\u00a0»."
-PAID_TWICE = "Deux renouvellements payés en moins d’une demi-période"
-"""Why what the second one ships is held for a person."""
 REFUSED = "Le paiement a été refusé dans la boutique."
 
 
@@ -73,11 +72,9 @@ def bring(
     Those that were paid just now are told of, unless they were paid before the shop's boxes are ours to send.
     """
     charges, made = _lock_charges(shop, subscription, word), dict[int, Charge]()
-    moving.move_cycles(
-        subscription,
-        {number: charges[each.order.woo_id] for number, each in enumerate(cycles) if each.order.woo_id in charges},
-    )
-    paid: list[tuple[Charge, Order]] = []
+    places = {each.order.woo_id: number for number, each in enumerate(cycles)}
+    moving_cycles.move_cycles(subscription, [(charge, places.get(order_id)) for order_id, charge in charges.items()])
+    paid = set[int]()
     for number, each in enumerate(cycles):
         charge = charges.get(each.order.woo_id)
         if charge is None:
@@ -85,16 +82,35 @@ def bring(
         is_divided_anew = _follow(shop, charge, each, products)
         if is_divided_anew:
             effects.tell_refunded(charge, at=at)
-        if _settle(charge, each.order, at=at) and ships(shop, each.order):
-            paid.append((charge, each.order))
+        if _settle(charge, each.order, at=at):
+            paid.add(each.order.woo_id)
     _keep(shop, word, made)
     charges |= made
-    too_soon = find_too_soon(cycles, word)
-    for charge, order in paid:  # by the number that it got just now
-        reason = PAID_TWICE if order.woo_id in too_soon else None
-        effects.tell_charged(charge, Milestone.SUCCEEDED, at=order.paid_at or at, held_reason=reason)
+    _tell_paid(shop, charges, paid, cycles, word, at=at)
     _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
     return charges
+
+
+def _tell_paid(
+    shop: WooCommerceShop,
+    charges: Mapping[int, Charge],
+    paid: Collection[int],
+    cycles: Sequence[Cycle],
+    word: Word,
+    *,
+    at: datetime,
+) -> None:
+    """Tell of the orders that were ``paid`` just now, by the numbers that they got just now.
+
+    One that came too soon after another is held; it is told of once more, where the other is heard of later.
+    """
+    before = find_too_soon(cycles, word)
+    for each in cycles:
+        order_id, is_doubled = each.order.woo_id, each.order.woo_id in before
+        if ships(shop, each.order) and (order_id in paid or (is_doubled and before[order_id] in paid)):
+            reason = gathering.PAID_TWICE if is_doubled else None
+            paid_at = each.order.paid_at or at
+            effects.tell_charged(charges[order_id], Milestone.SUCCEEDED, at=paid_at, held_reason=reason)
 
 
 def _lock_charges(shop: WooCommerceShop, subscription: Subscription, word: Word) -> dict[int, Charge]:
@@ -224,14 +240,17 @@ def _set_period(subscription: Subscription, charges: Sequence[Charge]) -> None:
     subscription.current_period_end = last.period_end if last else None
 
 
-def find_too_soon(cycles: Sequence[Cycle], word: Word) -> list[int]:
-    """The ids of paid renewals that follow a paid one within half a period, though nobody asked for them early."""
+def find_too_soon(cycles: Sequence[Cycle], word: Word) -> dict[int, int]:
+    """The ids of paid renewals that follow a paid one within half a period, though nobody asked for them early.
+
+    Each with the id of the one that it follows.
+    """
     paid = [each.order for each in cycles if each.order.paid_at is not None and each.order.renewal_of]
-    return [
-        after.woo_id
+    return {
+        after.woo_id: before.woo_id
         for before, after in pairwise(paid)
         if not after.is_early and after.created_at - before.created_at < _half(before.created_at.date(), word)
-    ]
+    }
 
 
 def _half(start: date, word: Word) -> Any:

@@ -31,6 +31,8 @@ def divide(order: Order, subscriptions: Sequence[Subscription]) -> dict[int, Par
     parts[lowest] += (*left, *others)
     amounts = {woo_id: sum((item.total + item.tax for item in items), Decimal(0)) for woo_id, items in parts.items()}
     amounts[lowest] += order.total - sum(amounts.values())
+    if min(amounts.values()) < 0:  # a discount that exceeds what is left: nobody is asked for less than nothing
+        amounts = dict.fromkeys(amounts, Decimal(0)) | {lowest: order.total}
     return {woo_id: Part(amounts[woo_id], items) for woo_id, items in parts.items()}
 
 

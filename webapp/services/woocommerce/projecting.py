@@ -40,6 +40,8 @@ from webapp.services.woocommerce.reading import Subscription as Word
 from webapp.services.woocommerce.subscription_report import Held
 
 NEVER_SEEN = "La boutique l’a supprimé avant que nous l’ayons vu."
+CURRENCY = "Cette commande est en {currency}, la société en {ours}\u202f: elle n’est pas reprise."
+BELOW_NOTHING = "Le montant de cette commande est négatif\u202f: elle n’est pas reprise."
 DRAFT = "Panier non validé."
 BEGINS = "Attend de savoir si elle ouvre un abonnement."
 BEGINS_WITHIN = timedelta(minutes=2)
@@ -94,6 +96,7 @@ def _report_subscription(shop: WooCommerceShop, subscription: Kept[Any], at: dat
 
 def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list[flags.Flag]:
     word: Order = order.word
+    _check_order(shop, word)
     found = matching.find_buyer(shop, order, at=at)
     client_report.report(shop, found, word, at=at, has_bought=word.paid_at is not None)
     subscriptions = [
@@ -114,11 +117,19 @@ def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list
     return [flags.PAID_THERE] if is_double else []
 
 
+def _check_order(shop: WooCommerceShop, order: Order) -> None:
+    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
+    if order.currency != company.currency:
+        raise outcomes.failed(CURRENCY.format(currency=order.currency, ours=company.currency))
+    if order.total < 0:
+        raise outcomes.failed(BELOW_NOTHING)
+
+
 def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) -> None:
     """An order that begins a subscription comes before it, and does not say so. Its money is written once it is known
     what it is for: the ledger is only ever added to.
     """
-    is_new = abs(at - order.created_at) < BEGINS_WITHIN
+    is_new = abs(at - order.created_at) < BEGINS_WITHIN and not (order.switch_of or order.resubscribes)
     if is_new and order.paid_at is not None and order.customer_id and kept.has_subscriptions(shop):
         raise HeldUpError(Outcome(EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
 
@@ -181,13 +192,18 @@ def _report_subscriber(shop: WooCommerceShop, subscription: Kept[Word], at: date
 
 
 def _load_family(shop: WooCommerceShop, subscription: Kept[Word]) -> Family:
-    orders = kept.list_orders(shop, [subscription.word])
-    renewed = {woo_id for order in orders for woo_id in order.word.renewal_of}
-    parents = [subscription.word.parent_id] if subscription.word.parent_id else []
-    subscriptions = kept.list_subscriptions(shop, {*renewed, subscription.word.woo_id}, parents=parents)
-    if len(subscriptions) > 1:
-        orders = kept.list_orders(shop, [each.word for each in subscriptions])
-    return Family(subscriptions, orders)
+    """All that shares orders with the subscription, and shares orders with that; what is in another currency is not."""
+    subscriptions: kept.Subscriptions = [subscription]
+    while True:
+        found = kept.list_orders(shop, [each.word for each in subscriptions])
+        orders = [each for each in found if each.word.currency == subscription.word.currency]
+        named = {woo_id for order in orders for woo_id in order.word.renewal_of}
+        named |= {each.word.woo_id for each in subscriptions}
+        parents = {each.word.parent_id for each in subscriptions} - {0}
+        more = kept.list_subscriptions(shop, named, parents=parents)
+        if len(more) <= len(subscriptions):
+            return Family(more, orders)
+        subscriptions = more
 
 
 def _find_products(family: Family) -> sold.Products:

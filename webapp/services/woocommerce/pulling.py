@@ -1,15 +1,16 @@
 """A pull from its claim to its end: list after list, page after page, through the same path as deliveries.
 
-A page commits with its cursor. What is kept already, word for word, costs its reading and a share of one query. A
-resource that cannot be reported is seen among the events, and stops nothing.
+A page commits with its cursor; one with much news in several parts, the cursor with the last, so that deliveries need
+not wait for long. What is kept already, word for word, costs its reading and a share of one query. A resource that
+cannot be reported is seen among the events, and stops nothing.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ from webapp.gateways import woocommerce
 from webapp.gateways.woocommerce import PER_PAGE, Connection
 from webapp.models.runs import RunStatus
 from webapp.models.woocommerce import (
+    LARGEST_ID,
     EventState,
     PullScope,
     ResourceKind,
@@ -43,9 +45,13 @@ from webapp.transactions import transaction
 
 log = structlog.get_logger()
 
+Thing = TypeVar("Thing")
+
 RENEWAL_SECONDS = 10.0
-PAGE_TRIES = 3
-"""How often a page is written anew that stood in the way of somebody else's writing."""
+AT_ONCE = 25
+"""Resources that are brought to our rows in one transaction: meanwhile the shop is held."""
+PART_TRIES = 3
+"""How often a part is written anew that stood in the way of somebody else's writing."""
 STAFF = frozenset({"administrator", "shop_manager", "editor", "author", "contributor"})
 COUNTED = {
     EventState.DONE: "applied",
@@ -133,10 +139,31 @@ class _Keeper:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A resource of a page: ``word`` is None where it cannot be read, which handling says better."""
+    """A resource of a page; ``word`` is None where it cannot be read, which handling says better.
 
-    body: bytes
+    ``content`` is parsed, but where its page was broken.
+    """
+
+    content: Any
     word: reading.Word | None
+
+    @property
+    def body(self) -> bytes:
+        """As JSON, without what is never compared."""
+        return self.content if isinstance(self.content, bytes) else orjson.dumps(self.content)
+
+
+_Part = tuple[ResourceKind, Sequence[_Shown]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A page: when it was asked for, what it shows, how many there are in all, and whether more follow."""
+
+    asked_at: datetime
+    shown: Sequence[_Shown]
+    total: int | None
+    is_last: bool
 
 
 @dataclass
@@ -159,12 +186,12 @@ class _Reader:
         cursor = cursor or self._beginning(stage)
         is_last = False
         while not is_last:
+            asked_at = clock.now()
             page = self.connection.list_page(stage.collection, stages.query(stage, cursor))
-            shown = [self._shown(stage.kind, body) for body in page.bodies]
+            shown = [self._shown(stage.kind, each) for each in page.elements]
             is_last = page.is_last
-            after = self._behind(stage, cursor, shown)
-            self._write_page(stage, shown, after, total=page.total, is_last=is_last)
-            cursor = after
+            cursor = self._behind(stage, cursor, shown)
+            self._write_page(stage, _Answer(asked_at, shown, page.total, is_last), cursor)
 
     def _beginning(self, stage: Stage) -> Cursor:
         if stage.how not in stages.BY_DATE:
@@ -183,38 +210,47 @@ class _Reader:
         if stage.how is How.CHANGED:
             dates = [each.word.modified_at for each in shown if each.word]
         else:
-            made = [_created_at(each.body, self.zone) for each in shown if each.word]
+            made = [_created_at(each.content, self.zone) for each in shown if each.word]
             dates = [at for at in made if at is not None]
         seen = max([*dates, *([cursor.seen] if cursor.seen else [])], default=None)
         return stages.further(replace(cursor, seen=min(seen, clock.now()) if seen else None), dates)
 
-    def _shown(self, kind: ResourceKind, body: bytes) -> _Shown:
+    def _shown(self, kind: ResourceKind, content: Any) -> _Shown:
+        skim = reading.skim if isinstance(content, bytes) else reading.skim_parsed
         try:
-            word = reading.skim(kind, body, self.zone)
+            word = skim(kind, content, self.zone)
         except UnreadableError:
-            return _Shown(body, None)
-        return _Shown(body, word if isinstance(word, reading.Word) else None)
+            return _Shown(content, None)
+        return _Shown(content, word if isinstance(word, reading.Word) else None)
 
     # ---- Pages
 
-    def _write_page(
-        self, stage: Stage, shown: Sequence[_Shown], after: Cursor, *, total: int | None, is_last: bool
-    ) -> None:
-        """What is new of a page, with the customers that it names, its counts and the cursor: in one transaction."""
-        asked_at = clock.now()
-        news = self._news(stage.kind, shown)
+    def _write_page(self, stage: Stage, answer: _Answer, after: Cursor) -> None:
+        """What is new of a page, behind the customers that it names; its counts and the cursor with the last of it."""
+        news = self._news(stage.kind, answer.shown)
         if stage.how is How.WALK:
             news = self._wanted(news)
-        customers = self._customers_named(news) if stage.kind is not ResourceKind.CUSTOMER else []
+        parts: list[_Part] = []
+        if stage.kind is not ResourceKind.CUSTOMER:
+            parts += [(ResourceKind.CUSTOMER, some) for some in _in_parts(self._customers_named(news), AT_ONCE)]
+        parts += [(stage.kind, some) for some in _in_parts(news, AT_ONCE)]
+        for part in parts[:-1]:
+            self._write_part(part, answer.asked_at)
 
         def write() -> None:
-            counts = self._apply(ResourceKind.CUSTOMER, customers, asked_at)
-            counts += self._apply(stage.kind, news, asked_at)
-            self._mark_shown(stage.kind, shown, asked_at)
-            counts["unchanged"] += len(shown) - len(news)
-            self._save(stage, after, counts, done=len(shown), total=total)
-            if is_last and stage.how in stages.BY_DATE:
+            counts = self._apply(*parts[-1], answer.asked_at) if parts else Counter()
+            self._mark_shown(stage.kind, answer.shown, answer.asked_at)
+            counts["unchanged"] += len(answer.shown) - len(news)
+            self._save(stage, after, counts, done=len(answer.shown), total=answer.total)
+            if answer.is_last and stage.how in stages.BY_DATE:
                 self._save_reached(stage, after)
+
+        _in_transaction(write)
+
+    def _write_part(self, part: _Part, asked_at: datetime) -> None:
+        def write() -> None:
+            counts = self._apply(*part, asked_at)
+            pulls.renew(self.lease, at=clock.now(), **_added(counts))
 
         _in_transaction(write)
 
@@ -263,11 +299,11 @@ class _Reader:
 
     def _customers_named(self, news: Sequence[_Shown]) -> list[_Shown]:
         """The accounts that new orders and subscriptions name, as they are now: customers are told by no date."""
-        ids = sorted({customer for each in news if (customer := _customer_of(each.body))} - self.customers)
+        ids = sorted({customer for each in news if (customer := _customer_of(each.content))} - self.customers)
         found: list[_Shown] = []
-        for some in _in_parts(ids):
+        for some in _in_parts(ids, PER_PAGE):
             page = self.connection.list_page("customers", stages.query_ids(ResourceKind.CUSTOMER, some))
-            found += [self._shown(ResourceKind.CUSTOMER, body) for body in page.bodies]
+            found += [self._shown(ResourceKind.CUSTOMER, each) for each in page.elements]
             self.customers.update(some)
         return self._news(ResourceKind.CUSTOMER, found)
 
@@ -296,7 +332,7 @@ class _Reader:
             )
 
     def _save(self, stage: Stage, after: Cursor, counts: Counter[str], *, done: int, total: int | None) -> None:
-        added: dict[str, Any] = {name: getattr(WooCommercePull, name) + number for name, number in counts.items()}
+        added = _added(counts)
         if total is not None and after.page <= 2:  # what is left from this page on
             added["total"] = WooCommercePull.done + total
         pulls.renew(
@@ -325,12 +361,13 @@ class _Reader:
     def _check_known(self, stage: Stage, cursor: Cursor) -> None:
         """Ask for what we keep and this pull was not shown, by its id: it may have gone, or changed without a date."""
         while ids := self._unseen(stage.kind, cursor.after_id):
+            asked_at = clock.now()
             page = self.connection.list_page(stage.collection, stages.query_ids(stage.kind, ids))
-            shown = [self._shown(stage.kind, body) for body in page.bodies]
+            shown = [self._shown(stage.kind, each) for each in page.elements]
             absent = sorted(set(ids) - {each.word.woo_id for each in shown if each.word})
             found, gone = self._look_for(stage, absent)
             cursor = replace(cursor, after_id=ids[-1])
-            self._write_known(stage, [*shown, *found], gone, cursor, asked=len(ids))
+            self._write_known(stage, _Answer(asked_at, [*shown, *found], None, False), gone, cursor)
 
     def _unseen(self, kind: ResourceKind, after: int) -> Sequence[int]:
         return db.session.scalars(
@@ -357,19 +394,16 @@ class _Reader:
                 found.append(self._shown(stage.kind, body))
         return found, gone
 
-    def _write_known(
-        self, stage: Stage, shown: Sequence[_Shown], gone: Sequence[int], after: Cursor, *, asked: int
-    ) -> None:
-        asked_at = clock.now()
-        news = self._news(stage.kind, shown)
+    def _write_known(self, stage: Stage, answer: _Answer, gone: Sequence[int], after: Cursor) -> None:
+        news = self._news(stage.kind, answer.shown)
+        deleted = [_Shown({"id": woo_id}, None) for woo_id in gone]
 
         def write() -> None:
-            counts = self._apply(stage.kind, news, asked_at)
-            self._mark_shown(stage.kind, shown, asked_at)
-            deleted = [_Shown(orjson.dumps({"id": woo_id}), None) for woo_id in gone]
-            counts["missing"] += sum(self._apply(stage.kind, deleted, asked_at).values())
-            counts["unchanged"] += len(shown) - len(news)
-            self._save(stage, after, counts, done=asked, total=None)
+            counts = self._apply(stage.kind, news, answer.asked_at)
+            counts["missing"] += sum(self._apply(stage.kind, deleted, answer.asked_at).values())
+            self._mark_shown(stage.kind, answer.shown, answer.asked_at)
+            counts["unchanged"] += len(answer.shown) - len(news)
+            self._save(stage, after, counts, done=len(answer.shown) + len(gone), total=None)
 
         _in_transaction(write)
 
@@ -390,8 +424,8 @@ def _apply_one(shop: WooCommerceShop, kind: ResourceKind, shown: _Shown, at: dat
 
 
 def _in_transaction(write: Callable[[], None]) -> None:
-    """Write a page; once more where that stood in the way of somebody who writes the same rows in another order."""
-    for _ in range(PAGE_TRIES - 1):
+    """Write a part; once more where that stood in the way of somebody who writes the same rows in another order."""
+    for _ in range(PART_TRIES - 1):
         try:
             with transaction():
                 write()
@@ -410,21 +444,26 @@ def _find_shop(shop_id: UUID, *, lock: bool = False) -> WooCommerceShop:
     return db.session.scalars(statement).one()
 
 
-def _customer_of(body: bytes) -> int:
+def _customer_of(content: Any) -> int:
     """Whose an order or a subscription is: 0 of guests, and where it says nothing of use."""
     try:
-        customer_id = int(orjson.loads(body).get("customer_id") or 0)
+        customer_id = int(content.get("customer_id") or 0)
     except (ValueError, TypeError, AttributeError):
         return 0
-    return customer_id if 0 < customer_id < 2**63 else 0
+    return customer_id if 0 < customer_id <= LARGEST_ID else 0
 
 
-def _created_at(body: bytes, zone: ZoneInfo) -> datetime | None:
+def _created_at(content: Any, zone: ZoneInfo) -> datetime | None:
     try:
-        return read_instant(orjson.loads(body), "date_created", zone)
-    except (ValueError, TypeError, AttributeError, UnreadableError):
+        return read_instant(content, "date_created", zone)
+    except (TypeError, AttributeError, UnreadableError):
         return None
 
 
-def _in_parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[begin : begin + PER_PAGE] for begin in range(0, len(ids), PER_PAGE))
+def _added(counts: Counter[str]) -> dict[str, Any]:
+    """The counts of the pull's row, so many more."""
+    return {name: getattr(WooCommercePull, name) + number for name, number in counts.items()}
+
+
+def _in_parts(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    return (things[begin : begin + size] for begin in range(0, len(things), size))

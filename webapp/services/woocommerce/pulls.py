@@ -5,6 +5,7 @@ lease runs out the sweep rings again, and another process goes on from the curso
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -238,7 +239,8 @@ def start_due(*, at: datetime) -> int:
         ).all()
     started = 0
     for organisation_id, shop_id, zone in shops:
-        with tenancy.organisation(organisation_id), transaction():
+        # Somebody may have taken its key out just now.
+        with tenancy.organisation(organisation_id), suppress(PullRefusedError), transaction():
             # One transaction: a crash leaves the tick to be taken again, or the pull to be found by the sweep.
             if take_tick(f"woocommerce:{shop_id}", every=EVERY, at=at):
                 start(shop_id, scope=_scope_at(shop_id, zone, at=at), trigger=RunTrigger.SCHEDULED, at=at)

@@ -256,6 +256,11 @@ def skim(kind: ResourceKind, body: bytes, zone: ZoneInfo) -> Word | Deleted | Pr
     return _skim(kind, _parse(body), zone)
 
 
+def skim_parsed(kind: ResourceKind, content: Any, zone: ZoneInfo) -> Word | Deleted | Problem:
+    """As ``skim``, of what is parsed already; what is not compared is taken out of ``content``."""
+    return _skim(kind, content, zone)
+
+
 def _parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import ARRAY, Text, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import contains_eager, undefer
@@ -28,7 +28,8 @@ from webapp.models.subscriptions import Collector
 from webapp.models.woocommerce import EventState, WooCommerceEvent, WooCommerceMapping, WooCommercePull, WooCommerceShop
 from webapp.services.contact import clean_text
 from webapp.services.preferences.schemas import list_schemas
-from webapp.services.woocommerce import sources
+from webapp.services.woocommerce import sources, topics
+from webapp.services.woocommerce.topics import TOPICS
 from webapp.transactions import transaction
 
 NAME_LENGTH = 200
@@ -70,6 +71,19 @@ class ShopFields:
     attribute_codes: Sequence[tuple[str, str]] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     forgets_keys: bool = False
+
+
+def fields_of(shop: WooCommerceShop) -> ShopFields:
+    """A shop as it is set; without its keys, which stay as they are."""
+    return ShopFields(
+        name=shop.name,
+        url=shop.url,
+        company_id=shop.company_id,
+        timezone=shop.timezone,
+        collected_by=shop.collected_by,
+        ships_from=shop.ships_from,
+        attribute_codes=list(shop.attribute_codes.items()),
+    )
 
 
 def create_shop(fields: ShopFields, *, at: datetime) -> WooCommerceShop:
@@ -274,28 +288,24 @@ class ShopRow(NamedTuple):
 
 def list_shops() -> list[ShopRow]:
     """The shops of the current organisation, by name."""
-    last_event_at = (
-        select(func.max(WooCommerceEvent.received_at))
-        .where(
-            WooCommerceEvent.organisation_id == WooCommerceShop.organisation_id,
-            WooCommerceEvent.shop_id == WooCommerceShop.id,
-        )
-        .scalar_subquery()
-    )
+    named = func.unnest(cast(list(TOPICS), ARRAY(Text))).table_valued("topic").render_derived()
+    told_at = topics.last_told_at(WooCommerceShop.organisation_id, WooCommerceShop.id, named.c.topic)
+    last_event_at = select(func.max(told_at)).select_from(named).scalar_subquery()
     failed = (
         select(func.count())
         .select_from(WooCommerceEvent)
         .where(
             WooCommerceEvent.organisation_id == WooCommerceShop.organisation_id,
             WooCommerceEvent.shop_id == WooCommerceShop.id,
-            WooCommerceEvent.state == EventState.FAILED,
+            # The value itself: a bound parameter would not be recognised as the partial index's in a generic plan.
+            WooCommerceEvent.state == literal_column(f"'{EventState.FAILED.value}'"),
         )
         .scalar_subquery()
     )
     rows = db.session.execute(
         select(WooCommerceShop, last_event_at, failed)
         .join(WooCommerceShop.company)
-        .options(contains_eager(WooCommerceShop.company))
+        .options(contains_eager(WooCommerceShop.company), undefer(WooCommerceShop.credentials))
         .order_by(func.lower(WooCommerceShop.name), WooCommerceShop.id)
     ).all()
     pulls = _last_pulls()

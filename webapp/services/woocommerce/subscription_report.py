@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Load, undefer
 
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
+from webapp.models.charges import Charge
 from webapp.models.clients import Source
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import (
@@ -75,15 +76,25 @@ class Held(NamedTuple):
 
 
 def find_for_update(shop: WooCommerceShop, woo_ids: Collection[int]) -> dict[int, Held]:
-    """Our subscriptions by the shop's ids, locked until the transaction ends, with the address of each."""
+    """Our subscriptions by the shop's ids, locked until the transaction ends, with the address of each.
+
+    Their charges are locked before, as by whoever decides on a charge.
+    """
+    which = (
+        WooCommerceMapping.shop_id == shop.id,
+        WooCommerceMapping.kind == MappingKind.SUBSCRIPTION,
+        WooCommerceMapping.woo_id.in_(woo_ids),
+    )
+    of_charge = (
+        Charge.organisation_id == shop.organisation_id,
+        Charge.subscription_id == WooCommerceMapping.subscription_id,
+    )
+    charges = select(Charge.id).join(WooCommerceMapping, and_(*of_charge)).where(*which)
+    db.session.scalars(charges.order_by(Charge.id).with_for_update(of=Charge)).all()
     rows = db.session.execute(
         select(Subscription, WooCommerceMapping)
         .join(WooCommerceMapping, linked(Subscription, WooCommerceMapping.subscription_id))
-        .where(
-            WooCommerceMapping.shop_id == shop.id,
-            WooCommerceMapping.kind == MappingKind.SUBSCRIPTION,
-            WooCommerceMapping.woo_id.in_(woo_ids),
-        )
+        .where(*which)
         .order_by(Subscription.id)
         .with_for_update(of=Subscription)
         .options(Load(Subscription).undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))

@@ -1,10 +1,11 @@
 """The ten topics that a shop's webhooks tell us of, and how each stands: heard lately, silent, or switched off."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, ScalarSelect, SQLColumnExpression, Text, cast, func, literal, select
 
 from webapp import french
 from webapp.extensions import db
@@ -37,16 +38,33 @@ class Topic(NamedTuple):
 
 def list_topics(shop: WooCommerceShop, *, at: datetime) -> list[Topic]:
     """The ten topics, as they stand."""
-    rows = db.session.execute(
-        select(WooCommerceEvent.topic, func.max(WooCommerceEvent.received_at))
-        .where(WooCommerceEvent.shop_id == shop.id, WooCommerceEvent.topic.in_(TOPICS))
-        .group_by(WooCommerceEvent.topic)
-    )
-    heard: dict[str, datetime] = {topic: last for topic, last in rows}
+    heard = dict(_heard_at(shop))
     return [
         Topic(name, label, *_standing(shop.topics.get(name, {}).get("status"), heard.get(name), at))
         for name, label in TOPICS.items()
     ]
+
+
+def _heard_at(shop: WooCommerceShop) -> Sequence[tuple[str, datetime | None]]:
+    """When each topic was last told of: the end of its part of the index, however many events there are."""
+    named = func.unnest(cast(list(TOPICS), ARRAY(Text))).table_valued("topic").render_derived()
+    last_at = last_told_at(literal(shop.organisation_id), literal(shop.id), named.c.topic)
+    return [(topic, at) for topic, at in db.session.execute(select(named.c.topic, last_at))]
+
+
+def last_told_at(
+    organisation_id: SQLColumnExpression[UUID], shop_id: SQLColumnExpression[UUID], topic: SQLColumnExpression[str]
+) -> ScalarSelect[datetime]:
+    """When a shop last sent a delivery on a topic, as an expression."""
+    return (
+        select(func.max(WooCommerceEvent.received_at))
+        .where(
+            WooCommerceEvent.organisation_id == organisation_id,
+            WooCommerceEvent.shop_id == shop_id,
+            WooCommerceEvent.topic == topic,
+        )
+        .scalar_subquery()
+    )
 
 
 def _standing(status: str | None, heard_at: datetime | None, at: datetime) -> tuple[str, str]:

@@ -63,16 +63,7 @@ def edit(shop_id: UUID) -> ResponseReturnValue:
     """The form of a shop, and its change."""
     shop = shops.find_shop(shop_id)
     if request.method == "GET":
-        kept = ShopFields(
-            name=shop.name,
-            url=shop.url,
-            company_id=shop.company_id,
-            timezone=shop.timezone,
-            collected_by=shop.collected_by,
-            ships_from=shop.ships_from,
-            attribute_codes=list(shop.attribute_codes.items()),
-        )
-        return _page(shop, _shown(kept, has_keys=shop.has_keys))
+        return _page(shop, _shown(shops.fields_of(shop), has_keys=shop.has_keys))
     try:
         shops.change_shop(shop_id, _written(), at=clock.now())
     except InvalidInputError as error:
