@@ -28,7 +28,7 @@ def test_from_the_first_steps_to_a_refund(first_morning: World, shop_url: str, s
     client = _arrives(page, bought)
     _is_boxed(page, client, "pending")
 
-    first, second = _share_an_address(first_morning, _next_address(shop_url))
+    first, second = _share_an_address(first_morning, first_morning.next_email_of_the_shop())
     bought = _happens(shop, shop_url, "Une commande arrive")
     _decide(page, first)
     assert _arrives(page, bought).endswith(first)
@@ -122,13 +122,6 @@ def _is_boxed(page: Page, client: str, status: str) -> None:
         return line.count() == 1 and line.get_attribute("data-status") == status
 
     eventually(is_so, within=LONG / 1000)
-
-
-def _next_address(shop_url: str) -> str:
-    """The e-mail of whoever buys next."""
-    customers = _state(shop_url)["customers"]
-    ids = [each["id"] for each in (customers.values() if isinstance(customers, dict) else customers)]
-    return f"acheteur.{max(ids) + 1}@boutique.example"
 
 
 def _share_an_address(world: World, address: str) -> tuple[str, str]:

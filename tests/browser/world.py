@@ -141,6 +141,11 @@ class World:
         """Tell the pretend carrier how to behave."""
         httpx.post(f"{self.known['carrier_sandbox_url']}/_control", json=order).raise_for_status()
 
+    def next_email_of_the_shop(self) -> str:
+        """The e-mail of the person who will buy next in the pretend shop."""
+        numbers = httpx.get(f"{self.known['woocommerce_shop_url']}/_state").json()["numbers"]
+        return f"acheteur.{numbers['user'] + 1}@boutique.example"
+
     def captures_of(self, subscription_id: str) -> list[str]:
         """The amounts that the pretend payment provider has captured for a subscription."""
         ledger = httpx.get(f"{self.known['payment_sandbox_url']}/_ledger").json()

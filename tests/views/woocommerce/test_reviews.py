@@ -70,7 +70,8 @@ def test_each_line_says_why_and_what_can_be_done(
         ("17", "TWO_CANDIDATES"),
     ]
     assert "Absente de la boutique." in page
-    assert "Commande n° A-282" in page
+    assert "Commande n°\u00a0A-282" in page
+    assert re.search(r">Durand Camille</span>", page)
     assert "https://boutique-1.example.org/wp-admin/post.php?post=282" in page
     assert re.findall(r'data-action="(\w+)"', page) == ["close", "link", "link", "create"]
     assert {str(each.id) for each in twins} <= set(re.findall(r'name="client" value="([^"]+)"', page))

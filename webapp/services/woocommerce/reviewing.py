@@ -17,6 +17,7 @@ from webapp.models.identity import User
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.woocommerce import WooCommerceMapping, WooCommerceResource, WooCommerceShop
 from webapp.services import keyset
+from webapp.services.contact import readable_phone
 from webapp.services.keyset import Position
 from webapp.services.woocommerce import claiming, events_listing, kept, matching, projecting, reopening
 from webapp.services.woocommerce.events_listing import Ours
@@ -69,11 +70,16 @@ class Candidate(NamedTuple):
 
 
 class ReviewRow(NamedTuple):
-    """A resource to be looked at, our row, its client's name, and who the person may be where that is to be chosen."""
+    """A resource to be looked at, our row, and the client's name.
+
+    Where that is to be chosen, ``person`` is what the shop says of who it is, part by part, and ``candidates`` are whom
+    we know so.
+    """
 
     resource: WooCommerceResource
     ours: Ours | None
     client: str | None
+    person: Sequence[str]
     candidates: Sequence[Candidate]
 
 
@@ -112,13 +118,16 @@ def _shown(rows: Sequence[WooCommerceResource]) -> Callable[[WooCommerceResource
     """How each of the rows is shown; what they need is read for all at once."""
     ours = events_listing.find_ours([_key(each) for each in rows])
     clients = _names([each.client_id for each in rows if each.client_id])
-    people = {each.id: person for each in rows if (person := _undecided(each)) is not None}
+    words = {each.id: word for each in rows if (word := _undecided(each)) is not None}
+    people = {row_id: matching.person_of(word) for row_id, word in words.items()}
     candidates = _list_candidates([(each.shop_id, people[each.id]) for each in rows if each.id in people])
 
     def show(row: WooCommerceResource) -> ReviewRow:
-        person = people.get(row.id)
-        offered = candidates[row.shop_id, person.key] if person else []
-        return ReviewRow(row, ours.get(_key(row)), clients.get(row.client_id) if row.client_id else None, offered)
+        client = clients.get(row.client_id) if row.client_id else None
+        if row.id not in words:
+            return ReviewRow(row, ours.get(_key(row)), client, [], [])
+        offered = candidates[row.shop_id, people[row.id].key]
+        return ReviewRow(row, ours.get(_key(row)), client, _described(words[row.id]), offered)
 
     return show
 
@@ -133,12 +142,20 @@ def _names(ids: Collection[UUID]) -> dict[UUID, str]:
     return {client.id: client.full_name for client in db.session.scalars(select(Client).where(Client.id.in_(ids)))}
 
 
-def _undecided(row: WooCommerceResource) -> Person | None:
-    """Who is to be told from others, where that is open."""
+def _undecided(row: WooCommerceResource) -> Customer | Sale | None:
+    """What the shop says, where who it speaks of is to be told from others."""
     if all(each["code"] != TWO_CANDIDATES for each in row.review):
         return None
     word = kept.word_of(row.shop, row)
-    return matching.person_of(word) if isinstance(word, Customer | Sale) else None
+    return word if isinstance(word, Customer | Sale) else None
+
+
+def _described(word: Customer | Sale) -> list[str]:
+    """Name, e-mail, telephone and town, as far as they are known."""
+    who = word if isinstance(word, Customer) and (word.last_name or word.first_name) else word.billing
+    person = matching.person_of(word)
+    name = f"{who.last_name} {who.first_name}".strip() or word.billing.company
+    return [each for each in (name, person.email, readable_phone(person.phone), word.billing.city) if each]
 
 
 def _list_candidates(people: Collection[tuple[UUID, Person]]) -> dict[tuple[UUID, str], list[Candidate]]:
@@ -211,10 +228,10 @@ def _hold_undecided(resource_id: UUID) -> tuple[WooCommerceShop, WooCommerceReso
     shop = _find(resource_id).shop
     projecting.hold(shop)
     row = _find(resource_id)
-    person = _undecided(row)
-    if person is None:
+    word = _undecided(row)
+    if word is None:
         raise ReviewedError
-    return shop, row, person
+    return shop, row, matching.person_of(word)
 
 
 def _settle(
