@@ -40,9 +40,12 @@ RATE = 200
 """Requests a second."""
 AT_ONCE = 1_000
 """Requests to one of the two, before it is the other's turn."""
+WARM_UP = 100
+"""The first of each are not counted: threads connect, statements are made."""
 RECEIVER_LIMIT, HANDLING_LIMIT = 3.0, 3.0
 MOST_MS = 15.0
 """The receiver's p99."""
+RECEIVER, FLOOR = "/webhooks/woocommerce", "/plancher"
 PING = b"POST /webhooks/woocommerce HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 12\r\n\r\nwebhook_id=1"
 WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
 
@@ -58,11 +61,11 @@ def run(size: int = 20_000) -> Report:
         db.engine.dispose()
     _say(f"{size:,} deliveries: preparing")
     deliveries = make_deliveries(size)
-    times, grown = _receive(environment, deliveries)
+    times, cpu, grown = _receive(environment, deliveries)
     kept = _forget_floor(environment)
     if kept != size:
         raise RuntimeError(f"{kept} of {size} deliveries are kept")
-    lines = [_receiver_line(times), Line("memory of receiving", grown, unit="MiB")]
+    lines = [_receiver_line(times, cpu), Line("memory of receiving", grown, unit="MiB")]
     notes = [f"{os.cpu_count()} cores, shared by all; none of {size:,} deliveries lost, at {RATE} a second"]
     return Report("webhooks", size, lines + _handle(environment, size, notes), notes)
 
@@ -87,21 +90,29 @@ def _open_shop() -> None:
 # ---------------------------------------------------------------------------------------------------------- receiving
 
 
-def _receive(environment: dict[str, str], deliveries: Sequence[Delivery]) -> tuple[dict[str, list[float]], float]:
-    """Milliseconds of each request to the receiver and to the floor, and the MiB that the web process grew."""
-    times: dict[str, list[float]] = {"/webhooks/woocommerce": [], "/plancher": []}
+def _receive(
+    environment: dict[str, str], deliveries: Sequence[Delivery]
+) -> tuple[dict[str, list[float]], dict[str, float], float]:
+    """Of the receiver and of the floor, milliseconds of each request, and those of the processor that one takes.
+
+    Besides the MiB that the web process grew.
+    """
+    times: dict[str, list[float]] = {RECEIVER: [], FLOOR: []}
+    cpu = dict.fromkeys(times, 0.0)
     with _serve(environment) as (port, process):
         memory = 0.0
         for first in range(0, len(deliveries), AT_ONCE):
             for path in times:
                 told = [
-                    request_of(each, number, path, is_floor=path == "/plancher")
+                    request_of(each, number, path, is_floor=path == FLOOR)
                     for number, each in enumerate(deliveries[first : first + AT_ONCE], start=first)
                 ]
+                busy = _cpu(process)
                 times[path] += asyncio.run(_post(port, told))
+                cpu[path] += (_cpu(process) - busy) / len(deliveries)
             memory = memory or _resident(process)
             _say(f"{first + len(told):,} received")
-        return times, _resident(process) - memory
+        return times, cpu, _resident(process) - memory
 
 
 @contextmanager
@@ -142,10 +153,11 @@ async def _ask(port: int, content: bytes) -> float:
     return took
 
 
-def _receiver_line(times: dict[str, list[float]]) -> Line:
-    ours, floor = times["/webhooks/woocommerce"], times["/plancher"]
+def _receiver_line(times: dict[str, list[float]], cpu: dict[str, float]) -> Line:
+    ours, floor = times[RECEIVER][WARM_UP:], times[FLOOR][WARM_UP:]
     p99 = statistics.quantiles(ours, n=100)[-1]
-    details = {"p50": statistics.median(ours), "floor p50": statistics.median(floor), "p99": p99, "most": max(ours)}
+    details = {"p99": p99, "p50": statistics.median(ours), "floor p50": statistics.median(floor), "most": max(ours)}
+    details |= {"cpu": cpu[RECEIVER], "floor cpu": cpu[FLOOR]}
     return Line(
         "received, p99",
         p99,
@@ -172,26 +184,30 @@ def _handle(environment: dict[str, str], size: int, notes: list[str]) -> list[Li
     """Handle all in turns: by the application; by it on a copy, recording; and what was written by bare psycopg."""
     copies = [_copy(environment, f"{NAME}_{name}") for name in ("recorded", "floor")]
     app, recorded = create_app(settings_of(environment)), create_app(settings_of(copies[0]))
-    ours = floor = memory = 0.0
+    ours = floor = cpu = floor_cpu = memory = 0.0
     written = handled = 0
     with psycopg.connect(dsn(copies[1]["DATABASE_URL"])) as bare:
         while True:
+            busy = time.process_time()
             with app.app_context():
                 number, took = _handle_turn()
             if not number:
                 break
-            ours, handled = ours + took, handled + number
+            ours, handled, cpu = ours + took, handled + number, cpu + time.process_time() - busy
             with recorded.app_context():
                 transactions = _record_turn()
             gc.collect()
+            busy = time.process_time()
             floor, written = floor + _write(bare, transactions), written + sum(map(len, transactions))
+            floor_cpu += time.process_time() - busy
             memory = memory or _resident(os.getpid())
             _say(f"{handled:,} handled: {ours / handled * 1000:.2f} ms, floor {floor / handled * 1000:.2f} ms")
     grown = _resident(os.getpid()) - memory
     with psycopg.connect(dsn(environment["DATABASE_URL"])) as connection:
         states = dict(connection.execute("SELECT state, count(*) FROM woocommerce_events GROUP BY 1").fetchall())
     notes.append(f"{written / size:.1f} writing statements an event; events: {states}")
-    line = Line("handled, each", ours / size * 1000, floor / size * 1000, limit=HANDLING_LIMIT)
+    details = {"cpu": cpu / size * 1000, "floor cpu": floor_cpu / size * 1000}
+    line = Line("handled, each", ours / size * 1000, floor / size * 1000, limit=HANDLING_LIMIT, details=details)
     return [line, Line("memory of handling", grown, unit="MiB")]
 
 
@@ -247,6 +263,12 @@ def _write(bare: psycopg.Connection[Any], transactions: list[list[Write]]) -> fl
                 execute(statement, given)
             bare.commit()
     return time.perf_counter() - began
+
+
+def _cpu(process: int) -> float:
+    """Milliseconds of the processor that a process has taken."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") * 1000
 
 
 def _resident(process: int) -> float:
