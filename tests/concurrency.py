@@ -57,7 +57,7 @@ def in_turn(app: Flask, organisation_id: UUID, first: Callable[[], object], seco
                 first()
                 is_done.set()
                 with db.session.no_autoflush:
-                    _wait_until_somebody_waits()
+                    wait_until_somebody_waits()
             db.session.remove()
 
     def follow() -> Result:
@@ -74,7 +74,7 @@ def in_turn(app: Flask, organisation_id: UUID, first: Callable[[], object], seco
         return following.result(PATIENCE)
 
 
-def _wait_until_somebody_waits() -> None:
+def wait_until_somebody_waits() -> None:
     """Asked again every few milliseconds, by PostgreSQL's own clock."""
     for _ in range(_LOOKS):
         if db.session.scalar(_SOMEBODY_WAITS):

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
@@ -219,7 +218,7 @@ def test_a_charge_of_a_shop_has_no_button(
 def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
     manager_client: FlaskClient, held: Subscription
 ) -> None:
-    charge = charge_of(held)
+    charge, shop_id = charge_of(held), make_shop().id
     address = f"/prelevements/{charge.id}"
     assert "La boutique n’a encore rien encaissé." in manager_client.get(address).text
     for kind, amount in ((PaymentKind.CAPTURE, Decimal(24)), (PaymentKind.REFUND, Decimal(-10))):
@@ -228,7 +227,7 @@ def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
                 company_id=charge.company_id,
                 client_id=charge.client_id,
                 charge_id=charge.id,
-                shop_id=UUID(int=7),
+                shop_id=shop_id,
                 kind=kind,
                 amount=amount,
                 provider=Provider.WOOCOMMERCE,
