@@ -141,10 +141,6 @@ class World:
         """Tell the pretend carrier how to behave."""
         httpx.post(f"{self.known['carrier_sandbox_url']}/_control", json=order).raise_for_status()
 
-    def shop(self, **order: object) -> None:
-        """Tell the pretend shop how to behave, or what happens there."""
-        httpx.post(f"{self.known['woocommerce_shop_url']}/_control", json=order).raise_for_status()
-
     def next_email_of_the_shop(self) -> str:
         """The e-mail of the person who will buy next in the pretend shop."""
         numbers = httpx.get(f"{self.known['woocommerce_shop_url']}/_state").json()["numbers"]

@@ -19,6 +19,7 @@ SIGNED = {
     "webhooks.create_stripe_event",
     "webhooks.create_sandbox_event",
     "message_webhooks.hear",
+    "woocommerce_webhooks.create_delivery",
     "identity.end_by_provider",
 }
 """Called by machines: a signature over the body, or a secret in the address, stands for session and CSRF token."""

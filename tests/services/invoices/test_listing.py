@@ -11,12 +11,14 @@ from tests.conftest import Cast
 from tests.factories import ClientFactory
 from tests.queries import recorded_queries
 from tests.services.invoices.conftest import NOW, pay
+from tests.woocommerce_rows import make_shop
 from webapp import tenancy
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.invoices import InvoiceStatus
-from webapp.models.payments import PaymentKind
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.services.invoices import finalising, listing
 from webapp.services.invoices.drafting import draft_for_charge
 from webapp.services.invoices.listing import Balance, InvoicesView, list_invoices
@@ -111,6 +113,28 @@ def test_the_balance_is_what_is_invoiced_and_what_came_in(cast: Cast, make_charg
     assert listing.balances_of_client(client.id) == [
         Balance("EUR", invoiced=Decimal("72.00"), received=Decimal("24.00"), owed=Decimal("48.00"))
     ]
+
+
+def test_what_a_shop_collected_is_no_money_in_advance(make_charge: MakeCharge) -> None:
+    charge = make_charge()
+    pay(charge, "10.00")
+    shop = make_shop()
+    for kind, amount in ((PaymentKind.CAPTURE, "24.00"), (PaymentKind.REFUND, "-4.00")):
+        db.session.add(
+            Payment(
+                company_id=charge.company_id,
+                client_id=charge.client_id,
+                shop_id=shop.id,
+                kind=kind,
+                amount=Decimal(amount),
+                provider=Provider.WOOCOMMERCE,
+                external_id="44-0",
+            )
+        )
+    db.session.flush()
+    (balance,) = listing.balances_of_client(charge.client_id)
+    assert balance == Balance("EUR", received=Decimal("10.00"), by_shop=Decimal("20.00"))
+    assert balance.total == Decimal("-10.00")
 
 
 def test_settlements_tell_what_was_paid_and_taken_back(cast: Cast, make_charge: MakeCharge) -> None:

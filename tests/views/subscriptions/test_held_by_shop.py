@@ -3,15 +3,19 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests import factories
 from tests.queries import recorded_queries
+from tests.woocommerce_rows import make_shop
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus
+from webapp.models.payments import Payment, PaymentKind
+from webapp.models.providers import Provider
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.lifecycle import HELD_BY_SHOP
@@ -212,6 +216,31 @@ def test_a_charge_of_a_shop_has_no_button(
         assert (word, answer.status_code, HELD_BY_SHOP in answer.text) == (word, 409, True)
 
 
+def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
+    manager_client: FlaskClient, held: Subscription
+) -> None:
+    charge = charge_of(held)
+    address = f"/prelevements/{charge.id}"
+    assert "La boutique n’a encore rien encaissé." in manager_client.get(address).text
+    for kind, amount in ((PaymentKind.CAPTURE, Decimal(24)), (PaymentKind.REFUND, Decimal(-10))):
+        db.session.add(
+            Payment(
+                company_id=charge.company_id,
+                client_id=charge.client_id,
+                charge_id=charge.id,
+                shop_id=UUID(int=7),
+                kind=kind,
+                amount=amount,
+                provider=Provider.WOOCOMMERCE,
+                external_id="commande 12",
+            )
+        )
+    db.session.commit()
+    page = manager_client.get(address).text
+    assert re.findall(r'data-testid="movement-row" data-kind="([^"]*)"', page) == ["capture", "refund"]
+    assert "commande 12" in page
+
+
 def test_what_was_paid_and_then_canceled_is_for_a_person(manager_client: FlaskClient, held: Subscription) -> None:
     charge = charge_of(held, attention=Attention.PAID_THEN_CANCELED, attention_at=NOON)
     page = manager_client.get("/prelevements/a-traiter").text
@@ -220,3 +249,26 @@ def test_what_was_paid_and_then_canceled_is_for_a_person(manager_client: FlaskCl
     manager_client.post(f"/prelevements/{charge.id}/classer", data={"motif": "Vu"})
     db.session.refresh(charge)
     assert charge.attention is None
+
+
+@pytest.mark.parametrize("address", ["/clients/{}?onglet=paiements", "/factures?client={}"])
+def test_what_the_shop_collected_is_not_for_us_to_give_back(
+    manager_client: FlaskClient, held: Subscription, address: str
+) -> None:
+    charge = charge_of(held)
+    paid = Payment(
+        company_id=charge.company_id,
+        client_id=charge.client_id,
+        charge_id=charge.id,
+        shop_id=make_shop().id,
+        kind=PaymentKind.CAPTURE,
+        amount=Decimal(24),
+        provider=Provider.WOOCOMMERCE,
+        external_id="44-0",
+    )
+    db.session.add(paid)
+    db.session.commit()
+    page = manager_client.get(address.format(held.client_id)).text.replace("\xa0", " ")
+    assert "0,00 € reçus" in page
+    assert "24,00 € encaissés par la boutique" in page
+    assert "à rendre" not in page

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -117,7 +117,7 @@ def test_a_shop_is_connected_and_changed(admin_client: FlaskClient) -> None:
         ({"adresse": "http://127.0.0.1:9/?a=1"}, "sans rien après"),
         ({"adresse": "http://ck_1:cs_2@127.0.0.1:9/"}, "adresse"),
         ({"societe": "x"}, "Choisissez une société"),
-        ({"societe": str(uuid4())}, "Choisissez une société"),
+        ({"societe": str(UUID(int=7))}, "Choisissez une société"),
         ({"fuseau": "Europe/Atlantide"}, "fuseau"),
         ({"fuseau": "../etc/passwd"}, "fuseau"),
         ({"encaissement": "personne"}, "Choisissez qui encaisse"),

@@ -1,7 +1,7 @@
 """The receiver: a signature in the place of session and CSRF, and an answer at once."""
 
 from collections import Counter
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -63,7 +63,7 @@ def test_one_delivery_id_covers_many_orders(shop: WooCommerceShop, stranger: Fla
     assert [event.woo_id for event in events()] == list(range(1, 16))
 
 
-@pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}/{uuid4()}"])
+@pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}/{UUID(int=7)}"])
 def test_a_ping_is_answered_and_nothing_is_done(cast: Cast, stranger: FlaskClient, address: str) -> None:
     answer = stranger.post(address, data=b"webhook_id=2", headers=FORM)
     assert answer.status_code == 200

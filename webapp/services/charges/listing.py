@@ -13,6 +13,7 @@ from webapp.extensions import db
 from webapp.models.base import read_code
 from webapp.models.charges import Attention, Charge, ChargeStatus, Refund
 from webapp.models.clients import Client
+from webapp.models.payments import Payment
 from webapp.models.subscriptions import Collector
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
@@ -102,6 +103,14 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
 def list_latest_of_client(client_id: UUID, *, size: int) -> Sequence[Charge]:
     """The client's charges, the latest due first, each with its attempts."""
     return db.session.scalars(_LATEST_OF_CLIENT, {"client_id": client_id, "size": size}).all()
+
+
+def list_movements(charge: Charge) -> Sequence[Payment]:
+    """What its shop says of its money, the first first; of our own charges, attempts tell it."""
+    if not charge.is_of_shop:
+        return []
+    statement = select(Payment).where(Payment.charge_id == charge.id)
+    return db.session.scalars(statement.order_by(Payment.happened_at, Payment.id)).all()
 
 
 def list_needing_person(

@@ -72,7 +72,11 @@ _INVOICED = (
     .group_by(Invoice.currency)
 )
 _RECEIVED = (
-    select(Payment.currency, func.sum(Payment.amount).label("total"))
+    select(
+        Payment.currency,
+        func.coalesce(func.sum(Payment.amount).filter(Payment.shop_id.is_(None)), NOTHING),
+        func.coalesce(func.sum(Payment.amount).filter(Payment.shop_id.is_not(None)), NOTHING),
+    )
     .where(Payment.client_id == bindparam("client_id"))
     .group_by(Payment.currency)
 )
@@ -242,7 +246,7 @@ class Balance(NamedTuple):
 
     ``invoiced`` and ``credited`` count invoices and credit notes that have their number or wait for it; ``received`` is
     the ledger, net of what went back; ``owed`` is the unpaid part of invoices. ``total`` differs from it by refunds
-    without a credit note, and by money in advance.
+    without a credit note, and by money in advance. What shops collected, they invoice themselves: ``by_shop`` is apart.
     """
 
     currency: str
@@ -250,6 +254,7 @@ class Balance(NamedTuple):
     credited: Decimal = NOTHING
     received: Decimal = NOTHING
     owed: Decimal = NOTHING
+    by_shop: Decimal = NOTHING
 
     @property
     def total(self) -> Decimal:
@@ -262,7 +267,7 @@ def balances_of_client(client_id: UUID) -> list[Balance]:
     balances: dict[str, Balance] = {}
     for row in db.session.execute(_INVOICED, {"client_id": client_id}):
         balances[row.currency] = Balance(row.currency, row.invoiced, row.credited, owed=row.owed)
-    for currency, received in db.session.execute(_RECEIVED, {"client_id": client_id}):
+    for currency, received, by_shop in db.session.execute(_RECEIVED, {"client_id": client_id}):
         known = balances.get(currency, Balance(currency))
-        balances[currency] = known._replace(received=received)
+        balances[currency] = known._replace(received=received, by_shop=by_shop)
     return [balances[currency] for currency in sorted(balances)]

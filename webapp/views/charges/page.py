@@ -18,6 +18,7 @@ from webapp.security import current_user, requires
 from webapp.services.bank_files import listing as bank_files
 from webapp.services.charges import decisions
 from webapp.services.charges.decisions import Decision
+from webapp.services.charges.listing import list_movements
 from webapp.services.invoices.listing import find_invoice_of_charge
 from webapp.services.refunds import commands
 from webapp.services.refunds.commands import Refundable
@@ -174,6 +175,7 @@ def _charge_page(charge_id: UUID, *, asked: Decision | None, problem: InvalidInp
         refunds=commands.list_not_given_back(charge.id),
         given_back=commands.list_given_back(charge.id),
         invoice=invoice,
+        movements=list_movements(charge),
         waiting=bank_files.find_waiting(charge.id),
         today=clock.today(),
     )

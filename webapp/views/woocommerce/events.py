@@ -105,7 +105,8 @@ def reveal(event_id: UUID) -> ResponseReturnValue:
 @for_admins
 def hide(event_id: UUID) -> ResponseReturnValue:
     """Where the form leaves its address: reloaded, the body is masked again."""
-    return redirect(url_for("shop_events.show", event_id=event_id), 303)
+    row = events_listing.find_event(event_id)
+    return redirect(url_for("shop_events.show", event_id=row.event.id), 303)
 
 
 def _page(

@@ -13,7 +13,7 @@ from webapp.gateways.woocommerce import ShopError
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.woocommerce import PullScope, WooCommercePull
 from webapp.security import current_user
-from webapp.services.woocommerce import pulls, trying
+from webapp.services.woocommerce import pulls, shops, trying
 from webapp.services.woocommerce.pulls import PullRefusedError
 from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 from webapp.views.lists import IMPOSSIBLE_DAY, read_day
@@ -51,7 +51,8 @@ def test(shop_id: UUID) -> ResponseReturnValue:
 @for_managers
 def index(shop_id: UUID) -> ResponseReturnValue:
     """Where a form leaves its address: the page that it stands in."""
-    return redirect(url_for("shops.show", shop_id=shop_id), 303)
+    shop = shops.find_shop(shop_id)
+    return redirect(url_for("shops.show", shop_id=shop.id), 303)
 
 
 @bp.post("/releves")
@@ -98,7 +99,8 @@ def _refused(shop_id: UUID, error: DomainError) -> ResponseReturnValue:
 @for_admins
 def show_taking_over(shop_id: UUID) -> ResponseReturnValue:
     """Where a refused form leaves its address: the page that it stands in."""
-    return redirect(url_for("shops.show", shop_id=shop_id), 303)
+    shop = shops.find_shop(shop_id)
+    return redirect(url_for("shops.show", shop_id=shop.id), 303)
 
 
 @bp.get("/releves/<uuid:pull_id>")

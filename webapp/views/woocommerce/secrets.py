@@ -19,7 +19,8 @@ bp = Blueprint("shop_secrets", __name__, url_prefix="/integrations/woocommerce/<
 @for_admins
 def index(shop_id: UUID) -> ResponseReturnValue:
     """Where a form leaves its address: the page that it stands in."""
-    return redirect(url_for("shops.show", shop_id=shop_id), 303)
+    shop = shops.find_shop(shop_id)
+    return redirect(url_for("shops.show", shop_id=shop.id), 303)
 
 
 @bp.post("")
