@@ -92,7 +92,7 @@ def test_reversed(organisation_id: UUID) -> None:
     assert picture_of(TOLD[::-1]) == picture_of(TOLD)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_shuffled_and_repeated(organisation_id: UUID, seed: int) -> None:
     chance = random.Random(seed)
     told = TOLD + chance.sample(TOLD, 20)
