@@ -24,6 +24,8 @@ from tests.factories import (
     PreferenceSchemaFactory,
     ProviderAccountFactory,
     SavedPaymentMethodFactory,
+    ShopChargeFactory,
+    ShopSubscriptionFactory,
     SubscriptionFactory,
     SubscriptionLineFactory,
     default_company,
@@ -335,6 +337,13 @@ def _make_shop(client: Client) -> dict[str, UUID]:
     return {"shop_id": shop.id, "event_id": event.id, "pull_id": pull.id, "resource_id": order.id}
 
 
+def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:
+    subscription = ShopSubscriptionFactory(client_id=client.id)
+    charge = ShopChargeFactory(subscription_id=subscription.id, client_id=client.id)
+    db.session.commit()
+    assert browser.get(f"/prelevements/{charge.id}").status_code == 200
+
+
 def _visit_batches(browser: FlaskClient) -> None:
     """A locked batch with a line that is to be prepared and one that is set aside, and an open one that is locked."""
     charges = db.session.scalars(select(Charge).limit(2)).all()
@@ -405,6 +414,7 @@ def test_every_template_is_rendered_by_a_visit(
     _visit_imports(admin_client)
     with tenancy.organisation(cast.organisation.id):
         _visit_batches(admin_client)
+        _visit_charge_of_shop(admin_client, subject)
     _visit_message_settings(admin_client, other_company)
     _visit_shipping_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text

@@ -52,7 +52,7 @@ def in_clear(body: bytes) -> str:
     try:
         return _laid_out(json.loads(body))
     except (ValueError, RecursionError):
-        return _printable(body.decode("utf-8", "replace"))
+        return _printable(body.decode("utf-8", "backslashreplace"))
 
 
 def _laid_out(content: Any) -> str:
@@ -61,7 +61,7 @@ def _laid_out(content: Any) -> str:
 
 def _printable(text: str) -> str:
     """What a page can carry: no lone surrogates, no NUL, no more than a person reads."""
-    text = text.encode("utf-8", "replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… ({len(text)} caractères)"
 
 

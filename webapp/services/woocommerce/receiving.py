@@ -104,7 +104,7 @@ def _event(shop: WooCommerceShop, headers: Mapping[str, str], body: bytes, *, at
 
 
 def _storable(text: str, length: int) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:length]
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()[:length]
 
 
 def _number(text: str) -> int:
