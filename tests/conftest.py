@@ -51,7 +51,7 @@ def pytest_configure() -> None:
         time_machine.travel(datetime.fromisoformat(f"{today}T09:00:00+00:00"), tick=True).start()
 
 
-def worker_number() -> int:
+def _worker_number() -> int:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
@@ -63,7 +63,7 @@ def named(url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings for this process's own database and Redis database."""
-    database = f"crm_test_{worker_number()}"
+    database = f"crm_test_{_worker_number()}"
     home: Path = tmp_path_factory.mktemp("home")
     return load_settings(
         {
@@ -71,7 +71,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             "CRM_HOME": str(home),
             "DATABASE_URL": named(os.environ["CRM_TEST_DATABASE_URL"], database),
             "DATABASE_OWNER_URL": named(os.environ["CRM_TEST_DATABASE_OWNER_URL"], database),
-            "REDIS_URL": f"{os.environ['CRM_TEST_REDIS_URL'].rstrip('/')}/{worker_number() % REDIS_DATABASES}",
+            "REDIS_URL": f"{os.environ['CRM_TEST_REDIS_URL'].rstrip('/')}/{_worker_number() % REDIS_DATABASES}",
             "SECRET_KEY": "a secret key that only tests know, long enough",
             "CRM_DATA_KEYS": TEST_KEY,
             "OIDC_ISSUER": "http://127.0.0.1:9/realms/crm",

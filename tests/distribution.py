@@ -1,18 +1,15 @@
-"""How bin/test spreads the tests over its processes: by file, the browser tests in two halves, and the longest first.
+"""How bin/test spreads the tests over its processes: by file, the browser tests as one, and the longest first.
 
-Module fixtures (a whole bin/dev, say) are then made once, and each half drives one world by a browser. (The mark
+Module fixtures (a whole bin/dev, say) are then made once, and one world is driven by a browser at a time. (The mark
 xdist_group would say the same test by test, but pytest 9.2 ignores it.) By itself xdist begins with the files that hold
 the most tests, and leaves the long ones to the end, where one process works on them alone.
 """
-
-import re
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = re.compile(r"(tests/browser/)test_(?:([a-lt-z])|[m-s])")
-"""What goes to one process: a half of the browser tests, about as long as the other."""
+TOGETHER = ("tests/browser/",)
 LONG = (
     "tests/browser/",
     "tests/services/charges/test_crashes.py",
@@ -31,12 +28,12 @@ LONG = (
 
 
 class ByFile(LoadFileScheduling):
-    """Whole files, and halves of the browser tests, go to one process."""
+    """Whole files, and some whole folders, go to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        half = TOGETHER.match(nodeid)
+        together = next((folder for folder in TOGETHER if nodeid.startswith(folder)), None)
         file: str = super()._split_scope(nodeid)
-        return f"{half[1]}{1 if half[2] else 2}" if half else file
+        return together or file
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""How much of what is drawn by chance a run of the tests tries: a third, or all of it with CRM_TESTS=thorough."""
+"""How much of what is drawn by chance a run of the tests tries: a fifth, or all of it with CRM_TESTS=thorough."""
 
 import os
 
@@ -11,7 +11,7 @@ FEWEST = 3
 
 def some(number: int) -> int:
     """How many of ``number`` examples, or rounds of processes that are killed, this run tries."""
-    return number if IS_THOROUGH else max(number // 3, FEWEST)
+    return number if IS_THOROUGH else max(number // 5, FEWEST)
 
 
 def run_in_any_order(machine: type[RuleBasedStateMachine], *, examples: int, steps: int) -> None:

@@ -11,8 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from tests.browser.world import REDIS_DATABASES, World
-from tests.conftest import worker_number
+from tests.browser.world import REDIS_DATABASE, World
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -50,22 +49,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The product, running."""
-    number = worker_number()
-    database = f"{DATABASE}_{number}"
     owner_url = make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"])
     admin = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
     with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
         owner = sql.Identifier(owner_url.username or "")
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), owner))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), owner))
     named = [
-        make_url(os.environ[name]).set(database=database).render_as_string(hide_password=False)
+        make_url(os.environ[name]).set(database=DATABASE).render_as_string(hide_password=False)
         for name in ("CRM_TEST_DATABASE_URL", "CRM_TEST_DATABASE_OWNER_URL")
     ]
-    # From the last one down: processes of pytest count up from 0.
-    redis_url = make_url(os.environ["CRM_TEST_REDIS_URL"]).set(database=str(REDIS_DATABASES - 1 - number))
-    redis_address = redis_url.render_as_string(hide_password=False)
-    running = World(tmp_path_factory.mktemp("world"), *named, redis_address, number=number)
+    redis_url = make_url(os.environ["CRM_TEST_REDIS_URL"]).set(database=str(REDIS_DATABASE))
+    running = World(tmp_path_factory.mktemp("world"), *named, redis_url.render_as_string(hide_password=False))
     running.start()
     yield running
     running.stop()

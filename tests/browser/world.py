@@ -24,9 +24,8 @@ from demo.home import is_free
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 90.0
 PATIENCE = 15.0
-REDIS_DATABASES = 16
+REDIS_DATABASE = 15  # the last one: processes of pytest count up from 0
 PORTS = range(14_000, 15_000)
-PORTS_EACH = 100
 
 
 def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
@@ -47,12 +46,11 @@ class World:
     """What bin/dev is given."""
     start_patience = START_PATIENCE
 
-    def __init__(self, home: Path, database_url: str, owner_url: str, redis_url: str, *, number: int = 0) -> None:
-        """``number`` tells worlds apart that run at the same time: each looks for a port of its own."""
+    def __init__(self, home: Path, database_url: str, owner_url: str, redis_url: str) -> None:
         self.home = home
         self.owner_url = make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.redis_url = redis_url
-        port = next(port for port in PORTS[PORTS_EACH * number :] if is_free(port))
+        port = next(port for port in PORTS if is_free(port))
         self.url = f"http://127.0.0.1:{port}"
         self.environment = os.environ | {
             "CRM_HOME": str(home),
