@@ -28,6 +28,7 @@ from webapp.services.means_requests import looking
 from webapp.services.message_triggers import cards, digest
 from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
+from webapp.services.operations import runs as operation_runs
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.schedule import take_tick
@@ -53,6 +54,7 @@ TIMETABLE = (
     # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
     TimetableEntry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     TimetableEntry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+    TimetableEntry("operations-sweep", timedelta(seconds=15), operation_runs.sweep),
     # Each shop once an hour, and once a night whole; this only looks whose time has come.
     TimetableEntry("shop-pulls-due", timedelta(minutes=1), shop_pulls.start_due),
     TimetableEntry("shop-pulls-sweep", timedelta(seconds=15), shop_pulls.sweep),

@@ -17,6 +17,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     invoices,
     means_requests,
     messages,
+    operations,
     organisations,
     outbox,
     payments,

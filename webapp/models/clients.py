@@ -61,12 +61,18 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     recipient.
     ``changed_at`` moves with what a person would call a change; ``version`` with every
     edit, so that two people cannot overwrite each other.
+    An archived client (``archived_at``) stands in no list, search or choice unless asked for; one that was merged into
+    another names it in ``merged_into_id``.
     """
 
     __tablename__ = "clients"
     __table_args__ = (
         tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
-        *(Index(f"ix_clients_{sort}", "organisation_id", sort, "id") for sort in SORT_COLUMNS),
+        tenant_key("merged_into_id", "clients"),
+        *(
+            Index(f"ix_clients_{sort}", "organisation_id", sort, "id", postgresql_where=text("archived_at IS NULL"))
+            for sort in SORT_COLUMNS
+        ),
         *(
             Index(
                 f"ix_clients_{filtered}_{sort}",
@@ -75,6 +81,7 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
                 postgresql_include=[other for other in FILTER_COLUMNS if other != filtered]
                 if sort == SORT_COLUMNS[0]
                 else [],
+                postgresql_where=text("archived_at IS NULL"),
             )
             for filtered in FILTER_COLUMNS
             for sort in SORT_COLUMNS
@@ -92,7 +99,20 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
             "organisation_id",
             "name_key",
             "id",
-            postgresql_where=text("email IS NULL AND phone IS NULL"),
+            postgresql_where=text("email IS NULL AND phone IS NULL AND archived_at IS NULL"),
+        ),
+        Index(
+            "ix_clients_archived",
+            "organisation_id",
+            "name_key",
+            "id",
+            postgresql_where=text("archived_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_clients_merged_into",
+            "organisation_id",
+            "merged_into_id",
+            postgresql_where=text("merged_into_id IS NOT NULL"),
         ),
         Index(
             "ix_clients_city_key_search",
@@ -134,6 +154,8 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     contracts_count: Mapped[int] = mapped_column(default=0, server_default="0")
     contract_references: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    archived_at: Mapped[datetime | None]
+    merged_into_id: Mapped[UUID | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     name_key: Mapped[str] = mapped_column(
         String(collation="C"), Computed("fold(last_name || ' ' || first_name)", persisted=True), deferred=True

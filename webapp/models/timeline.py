@@ -27,6 +27,10 @@ class EventKind(StrEnum):
     CLIENT_LINKED_TO_SHOP = "client_linked_to_shop"
     CLIENT_SYNCED_BY_SHOP = "client_synced_by_shop"
     SHOP_BODY_REVEALED = "shop_body_revealed"
+    CLIENT_ARCHIVED = "client_archived"
+    CLIENT_RESTORED = "client_restored"
+    CREATED_BY_OPERATION = "created_by_operation"
+    CHANGED_BY_OPERATION = "changed_by_operation"
     CONTRACT_MISSING = "contract_missing"
     IBAN_ADDED = "iban_added"
     IBAN_REVEALED = "iban_revealed"
@@ -94,6 +98,10 @@ class EventKind(StrEnum):
             "client_linked_to_shop": "Rattaché à un client d’une boutique",
             "client_synced_by_shop": "Mis à jour par une boutique",
             "shop_body_revealed": "Notification d’une boutique affichée en clair",
+            "client_archived": "Client archivé",
+            "client_restored": "Client sorti des archives",
+            "created_by_operation": "Créé par une opération",
+            "changed_by_operation": "Modifié par une opération",
             "contract_missing": "Contrat absent de WinLeadPlus",
             "iban_added": "Coordonnées bancaires ajoutées",
             "iban_revealed": "IBAN affiché en clair",
@@ -155,6 +163,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
 
     ``body`` is what a person wrote: a note, what was said on the telephone, a task; plain text, with line breaks. Of a
     message that is held or was not delivered it says why; ``message`` is that message, or the one that was answered.
+    ``operation_id`` names the operation that did it.
     """
 
     __tablename__ = "timeline_events"
@@ -173,6 +182,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
         tenant_key("user_id", "users", ondelete="SET NULL"),
         tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
         tenant_key("message_id", "messages", ondelete="RESTRICT"),
+        tenant_key("operation_id", "operations", ondelete="RESTRICT"),
     )
 
     client_id: Mapped[UUID]
@@ -181,6 +191,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     user_id: Mapped[UUID | None]
     run_id: Mapped[UUID | None]
     message_id: Mapped[UUID | None]
+    operation_id: Mapped[UUID | None]
     changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     body: Mapped[str | None] = mapped_column(Text)
 

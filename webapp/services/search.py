@@ -137,7 +137,9 @@ def _find_recent() -> SearchResults:
 
 
 # Columns, not entities: rows to read need no identity map.
-_CLIENTS = select(Client.id, Client.last_name, Client.first_name, Client.email, Client.city, Client.source)
+_CLIENTS = select(Client.id, Client.last_name, Client.first_name, Client.email, Client.city, Client.source).where(
+    Client.archived_at.is_(None)
+)
 _CONTRACTS = select(
     Contract.id, Contract.reference, Contract.source, Client.last_name, Client.first_name, Client.city
 ).join(Contract.client)
@@ -147,6 +149,7 @@ def _find_clients(folded: str, terms: list[Term]) -> list[Hit]:
     """Names that begin with the words are looked up apart: a fragment may have more matches than are gathered."""
     ours = Client.organisation_id == tenancy.current_organisation_id()
     begins = Client.name_key.like(_beginning(folded))
+    ours = and_(ours, Client.archived_at.is_(None))
     first = select(Client.id).where(ours, begins).order_by(Client.name_key).limit(CLIENTS_SHOWN)
     is_wanted = Client.id.in_(first.subquery().select())
     if len(folded) >= FRAGMENT_LENGTH:

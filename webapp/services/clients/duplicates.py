@@ -36,7 +36,7 @@ def list_similar(*, email: str | None, phone: str | None, besides: UUID | None =
     same = [column == value for column, value in ((Client.email, email), (Client.phone, phone)) if value]
     if not same:
         return []
-    similar = select(Client).where(or_(*same))
+    similar = select(Client).where(Client.archived_at.is_(None), or_(*same))
     if besides:
         similar = similar.where(Client.id != besides)
     rows = db.session.scalars(similar.order_by(Client.changed_at.desc(), Client.id).limit(SHOWN))

@@ -92,7 +92,8 @@ class ClientSort(keyset.Order):
 class ClientsView:
     """What the list shows: a search, filters (None lets all through), an order, and where the page starts.
 
-    ``team``: of its present commercials. ``lacks_contact``: without e-mail and telephone.
+    ``team``: of its present commercials. ``lacks_contact``: without e-mail and telephone. ``archived``: those that were
+    archived, in the place of the others.
     """
 
     search: str = ""
@@ -102,6 +103,7 @@ class ClientsView:
     team: UUID | None = None
     lacks_contact: bool = False
     consent: ConsentFilter | None = None
+    archived: bool = False
     sort: ClientSort = ClientSort.NAME
     cursor: str = ""
 
@@ -114,6 +116,8 @@ class ClientsView:
 def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
     """What a client must meet."""
     return [
+        # First, and in the very words of the indexes, which hold the clients that are not archived.
+        Client.archived_at.is_not(None) if view.archived else Client.archived_at.is_(None),
         *(column == value for column, value in filters_of(view)),
         *([_in_team(view.team)] if view.team else []),
         *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),

@@ -50,6 +50,7 @@ def _nearest(word: str) -> str | None:
         select(func.concat(Client.name_key, *joined).label("names"))
         .where(
             Client.organisation_id == tenancy.current_organisation_id(),
+            Client.archived_at.is_(None),
             Client.search_text.op("%>")(literal(word)),
         )
         .limit(LOOKED_THROUGH)

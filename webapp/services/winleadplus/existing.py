@@ -52,7 +52,7 @@ _MAPPINGS = text(
     WHERE organisation_id = :organisation_id AND external_id = ANY(:wanted)"""
 )
 _UNMAPPED = """SELECT clients.{column}, clients.id FROM clients
-    WHERE organisation_id = :organisation_id AND {column} = ANY(:wanted)
+    WHERE organisation_id = :organisation_id AND {column} = ANY(:wanted) AND archived_at IS NULL
       AND NOT EXISTS (SELECT FROM sync_mappings m
                       WHERE m.organisation_id = :organisation_id AND m.client_id = clients.id)
     ORDER BY clients.id"""

@@ -183,7 +183,7 @@ def list_candidates(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequen
         WooCommerceResource.shop_id == shop.id,
         WooCommerceResource.client_id == Client.id,
     )
-    statement = select(Client.id).where(which, ~is_mapped, ~has_ordered)
+    statement = select(Client.id).where(which, Client.archived_at.is_(None), ~is_mapped, ~has_ordered)
     return db.session.scalars(statement.order_by(Client.id).limit(10)).all()
 
 

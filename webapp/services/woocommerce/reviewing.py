@@ -167,7 +167,7 @@ def _list_candidates(people: Collection[tuple[UUID, Person]]) -> dict[tuple[UUID
     phones = {person.phone for _, person in people if person.phone}
     clients = db.session.scalars(
         select(Client)
-        .where(or_(Client.email.in_(emails), Client.phone.in_(phones)))
+        .where(or_(Client.email.in_(emails), Client.phone.in_(phones)), Client.archived_at.is_(None))
         .order_by(Client.id)
         .limit(MOST_CANDIDATES * (len(emails) + len(phones)))
     ).all()

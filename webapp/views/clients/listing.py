@@ -34,6 +34,7 @@ bp = Blueprint("clients", __name__)
 
 EVERY_SOURCE = "tous"
 WITHOUT_CONTACT = "sans"
+ARCHIVED = "oui"
 
 
 CONSENTS = [
@@ -77,6 +78,7 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
         team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
         consent=read(ConsentFilter.of, arguments.get("consentement")),
+        archived=arguments.get("archives") == ARCHIVED,
         sort=read(ClientSort, arguments.get("tri")) or ClientSort.NAME,
         cursor=arguments.get("apres", ""),
     )
@@ -104,6 +106,7 @@ def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "equipe": target.team,
         "contact": WITHOUT_CONTACT if target.lacks_contact else None,
         "consentement": target.consent.value if target.consent else None,
+        "archives": ARCHIVED if target.archived else None,
         "tri": target.sort if target.sort is not ClientSort.NAME else None,
         "apres": target.cursor,
         "total": "exact" if exact else None,
@@ -159,5 +162,7 @@ def _chips(view: ClientsView) -> Iterator[Chip]:
     if view.team:
         name = teams.find_name(view.team) or "inconnue"
         yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], address(view, team=None, cursor=""))
+    if view.archived:
+        yield Chip("Archivés", [("archives", ARCHIVED)], address(view, archived=False, cursor=""))
     if view.lacks_contact:
         yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], address(view, lacks_contact=False, cursor=""))

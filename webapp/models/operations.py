@@ -1,0 +1,248 @@
+"""Operations: what changes many rows, or one row in a way that one may regret. Planned, applied, undone."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, LargeBinary, String, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp import clock
+from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
+from webapp.models.identity import User
+from webapp.tenancy import OrganisationScoped
+
+UNDO_WITHIN = timedelta(days=30)
+"""How long after its end an operation can be undone."""
+
+
+class OperationKind(StrEnum):
+    """What an operation does."""
+
+    IMPORT = "import"
+    BULK = "bulk"
+    MERGE = "merge"
+    UNDO = "undo"
+    ERASURE = "erasure"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {
+            "import": "Import",
+            "bulk": "Action groupée",
+            "merge": "Fusion",
+            "undo": "Annulation",
+            "erasure": "Effacement",
+        }[self.value]
+
+
+class OperationState(StrEnum):
+    """Where an operation is; ``preparing`` while a worker writes its plan."""
+
+    PREPARING = "preparing"
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "preparing": "Plan en préparation",
+            "planned": "À appliquer",
+            "running": "En cours",
+            "done": "Terminée",
+            "partial": "Partielle",
+            "failed": "Échouée",
+            "canceled": "Abandonnée",
+        }[self.value]
+
+    @property
+    def is_worked_on(self) -> bool:
+        """Whether a worker has it, or is to take it."""
+        return self in WORKED_ON
+
+
+WORKED_ON = (OperationState.PREPARING, OperationState.RUNNING)
+
+OPERATION_TRANSITIONS: Mapping[OperationState, frozenset[OperationState]] = {
+    OperationState.PREPARING: frozenset({OperationState.PLANNED, OperationState.FAILED, OperationState.CANCELED}),
+    OperationState.PLANNED: frozenset({OperationState.RUNNING, OperationState.CANCELED}),
+    OperationState.RUNNING: frozenset({OperationState.DONE, OperationState.PARTIAL, OperationState.FAILED}),
+    OperationState.DONE: frozenset(),
+    OperationState.PARTIAL: frozenset(),
+    OperationState.FAILED: frozenset(),
+    OperationState.CANCELED: frozenset(),
+}
+
+
+class Operation(OrganisationScoped, Identified, Base):
+    """One operation, kept as history.
+
+    ``settings`` is what its kind needs to plan and to apply it, without personal data. ``position`` is where whoever
+    prepares or applies it has come. A worker owns it by ``fence`` and ``lease_until``, as a synchronisation (see
+    SyncRun). An UNDO names what it undoes: ``undoes_id`` or, of a synchronisation, ``undoes_run_id``.
+    The counts: what the plan holds by action, and ``applied`` and ``left_out`` of them.
+    """
+
+    __tablename__ = "operations"
+    __table_args__ = (
+        Index("ix_operations_created", "organisation_id", "created_at", "id"),
+        Index("ix_operations_lease", "lease_until", postgresql_where=text("state IN ('preparing', 'running')")),
+        # One that was canceled or failed may be planned again; of the others there is one.
+        Index(
+            "uq_operations_undoes",
+            "organisation_id",
+            "undoes_id",
+            unique=True,
+            postgresql_where=text("state NOT IN ('canceled', 'failed')"),
+        ),
+        Index(
+            "uq_operations_undoes_run",
+            "organisation_id",
+            "undoes_run_id",
+            unique=True,
+            postgresql_where=text("state NOT IN ('canceled', 'failed')"),
+        ),
+        tenant_key("by_id", "users", ondelete="SET NULL"),
+        tenant_key("undoes_id", "operations"),
+        tenant_key("undoes_run_id", "sync_runs"),
+    )
+
+    kind: Mapped[OperationKind] = mapped_column(stored_enum(OperationKind))
+    title: Mapped[str] = mapped_column(String(200))
+    state: Mapped[OperationState] = mapped_column(stored_enum(OperationState))
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    by_id: Mapped[UUID | None]
+    undoes_id: Mapped[UUID | None]
+    undoes_run_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    planned_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    stop_requested_at: Mapped[datetime | None]
+    total: Mapped[int] = mapped_column(default=0, server_default="0")
+    position: Mapped[int] = mapped_column(default=0, server_default="0")
+    creates: Mapped[int] = mapped_column(default=0, server_default="0")
+    updates: Mapped[int] = mapped_column(default=0, server_default="0")
+    links: Mapped[int] = mapped_column(default=0, server_default="0")
+    unchanged: Mapped[int] = mapped_column(default=0, server_default="0")
+    errors: Mapped[int] = mapped_column(default=0, server_default="0")
+    undecided: Mapped[int] = mapped_column(default=0, server_default="0")
+    applied: Mapped[int] = mapped_column(default=0, server_default="0")
+    left_out: Mapped[int] = mapped_column(default=0, server_default="0")
+    error: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    by: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, Operation.by_id), viewonly=True)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has come to its end, good or bad."""
+        return not OPERATION_TRANSITIONS[self.state]
+
+    def can_be_undone(self, *, at: datetime) -> bool:
+        """Whether it has changed something, not long ago. What undoes another is not undone itself: plan anew."""
+        return (
+            self.state in (OperationState.DONE, OperationState.PARTIAL)
+            and self.kind not in (OperationKind.UNDO, OperationKind.ERASURE)
+            and self.applied > 0
+            and self.finished_at is not None
+            and at < self.finished_at + UNDO_WITHIN
+        )
+
+
+class ItemTarget(StrEnum):
+    """What table an item is about."""
+
+    CLIENT = "client"
+    CONTRACT = "contract"
+    BANK_ACCOUNT = "bank_account"
+    MANDATE = "mandate"
+    TASK = "task"
+
+    @property
+    def label(self) -> str:
+        """The word on the screen."""
+        return {
+            "client": "Client",
+            "contract": "Contrat",
+            "bank_account": "Compte bancaire",
+            "mandate": "Mandat",
+            "task": "Tâche",
+        }[self.value]
+
+
+class ItemAction(StrEnum):
+    """What the plan does with a row; ``undecided`` waits for a person, ``error`` cannot be done."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    LINK = "link"
+    NOTHING = "nothing"
+    ERROR = "error"
+    UNDECIDED = "undecided"
+    REMOVE = "remove"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen, of a plan."""
+        return {
+            "create": "À créer",
+            "update": "À modifier",
+            "link": "À rattacher",
+            "nothing": "Inchangé",
+            "error": "En erreur",
+            "undecided": "À décider",
+            "remove": "À retirer",
+        }[self.value]
+
+
+class OperationItem(OrganisationScoped, Base):
+    """What an operation does with one row, of ours or of a file.
+
+    ``row_id`` is our row; of a CREATE it is chosen with the plan, so that whoever applies twice creates once.
+    ``seen`` is the row's version when the plan was made. ``before`` and ``after`` are columns and their values: of an
+    UPDATE what changes, of a CREATE all that is written. What stands encrypted in its table stands masked there, and
+    sealed in ``secrets``. ``reason`` says why not, or why nothing. An item up to the operation's ``position`` was
+    applied, unless ``left_out`` says why not.
+    """
+
+    __tablename__ = "operation_items"
+    __table_args__ = (
+        Index("ix_operation_items_action", "organisation_id", "operation_id", "action", "position"),
+        Index(
+            "ix_operation_items_left_out",
+            "organisation_id",
+            "operation_id",
+            "position",
+            postgresql_where=text("left_out IS NOT NULL"),
+        ),
+        Index("ix_operation_items_row", "organisation_id", "row_id", postgresql_where=text("row_id IS NOT NULL")),
+        tenant_key("operation_id", "operations"),
+    )
+
+    operation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    target: Mapped[ItemTarget] = mapped_column(stored_enum(ItemTarget))
+    row_id: Mapped[UUID | None]
+    client_id: Mapped[UUID | None]
+    line: Mapped[int | None]
+    label: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    action: Mapped[ItemAction] = mapped_column(stored_enum(ItemAction))
+    seen: Mapped[str | None] = mapped_column(String(64))
+    before: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    after: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    secrets: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    reason: Mapped[str | None] = mapped_column(Text)
+    candidate_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default=list, server_default="{}")
+    left_out: Mapped[str | None] = mapped_column(Text)

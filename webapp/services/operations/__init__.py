@@ -1,0 +1,1 @@
+"""Operations: planned, looked at, applied as planned, undone (docs/adr/0070)."""

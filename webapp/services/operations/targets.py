@@ -1,0 +1,66 @@
+"""The tables that operations write: which of their columns, and what tells that a row has changed."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from webapp.models.operations import ItemTarget
+from webapp.services.clients.fields import ClientFields
+
+CLIENT_COLUMNS = (*(each.name for each in fields(ClientFields)), "archived_at", "source")
+CONTRACT_COLUMNS = (
+    "client_id", "company_id", "currency", "commercial_id", "reference", "status", "contract_type", "supplier",
+    "description", "amount", "signed_at", "validated_at", "starts_on", "ends_on", "payment_method", "withdrawal_day",
+    "source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table as operations know it.
+
+    ``columns`` are those that they may write. ``version`` says in a text whether the row changed, in SQL over the row
+    ``t``; ``touched`` what any change sets beside it, likewise, with the parameter ``at``. ``defaults`` fills what a
+    row that is created does not name. ``stamped`` are columns that hold the instant at which it is.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    version: str
+    touched: dict[str, str]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    stamped: tuple[str, ...] = ("created_at",)
+
+
+TARGETS: dict[ItemTarget, Target] = {
+    ItemTarget.CLIENT: Target(
+        table="clients",
+        columns=CLIENT_COLUMNS,
+        version="t.version::text",
+        touched={"version": "t.version + 1", "changed_at": "%(at)s"},
+        defaults={
+            "status": "prospect",
+            "last_name": "",
+            "first_name": "",
+            "country": "FR",
+            "delivery_country": "FR",
+            "contracts_count": 0,
+            "contract_references": "",
+            "version": 1,
+        },
+        stamped=("created_at", "changed_at"),
+    ),
+    ItemTarget.CONTRACT: Target(
+        table="contracts",
+        columns=CONTRACT_COLUMNS,
+        version="(extract(epoch from t.changed_at) * 1000000)::bigint::text",
+        touched={"changed_at": "%(at)s"},
+        defaults={"status": "draft", "currency": "EUR", "product_ids": [], "has_mandate": False},
+        stamped=("created_at", "changed_at"),
+    ),
+    ItemTarget.TASK: Target(
+        table="tasks",
+        columns=("client_id", "title", "due_on", "user_id", "done_at"),
+        version="coalesce(t.done_at::text, '')",
+        touched={},
+    ),
+}

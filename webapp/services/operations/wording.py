@@ -1,0 +1,108 @@
+"""How the values of a plan read: on its page, in its CSV, and in a client's timeline."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp import french
+from webapp.clock import PARIS
+from webapp.extensions import db
+from webapp.models.commercials import Commercial
+from webapp.models.contracts import ContractStatus, PaymentMethod
+from webapp.models.operations import ItemTarget
+from webapp.models.organisations import Company
+from webapp.services.contracts.editing import LABELS as CONTRACT_LABELS
+
+_CONTRACT_WORDS = {**CONTRACT_LABELS, "signed_at": "signature", "validated_at": "validation", "currency": "devise"}
+HIDDEN = frozenset({"client_id", "source", "user_id"})
+"""Columns whose values tell nobody anything."""
+_NAMED = {"commercial_id": "commercial", "company_id": "company"}
+
+
+class Change(NamedTuple):
+    """A field that changes. ``key`` names it in a timeline: a client's column, or words."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Names:
+    """The commercials and companies that values name, by id as text."""
+
+    by_id: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, values: Iterable[tuple[str, Any]]) -> "Names":
+        """Those among columns and values, in two statements at most."""
+        wanted: dict[str, set[UUID]] = {"commercial_id": set(), "company_id": set()}
+        for column, value in values:
+            if value and column in wanted:
+                wanted[column].add(UUID(value))
+        found: dict[str, str] = {}
+        if ids := wanted["commercial_id"]:
+            commercials = db.session.scalars(select(Commercial).where(Commercial.id.in_(ids)))
+            found |= {str(each.id): each.full_name for each in commercials}
+        if ids := wanted["company_id"]:
+            companies = select(Company.id, Company.name).where(Company.id.in_(ids))
+            found |= {str(row.id): row.name for row in db.session.execute(companies)}
+        return cls(found)
+
+
+def changes_of(
+    target: ItemTarget, label: str, before: dict[str, Any], after: dict[str, Any], names: Names
+) -> list[Change]:
+    """What an item changes, field by field. ``label`` is the item's, of a contract its reference."""
+    changes = []
+    for column in dict.fromkeys([*after, *before]):
+        if column in HIDDEN:
+            continue
+        old, new = (_worded(target, column, image.get(column), names) for image in (before, after))
+        if old != new:
+            changes.append(Change(_key(target, label, column), old, new))
+    return changes
+
+
+def _key(target: ItemTarget, label: str, column: str) -> str:
+    if target is ItemTarget.CONTRACT:
+        return f"Contrat {label}\u202f: {_CONTRACT_WORDS.get(column, column)}"
+    if target is ItemTarget.TASK:
+        return {"title": "Tâche", "due_on": "Échéance"}.get(column, column)
+    return _NAMED.get(column, column)
+
+
+def _worded(target: ItemTarget, column: str, value: Any, names: Names) -> str | None:
+    if value in (None, "", []):
+        return None
+    if column in _NAMED:
+        return names.by_id.get(value, "inconnu")
+    word = _WORDS.get(column)
+    if target is ItemTarget.CLIENT or word is None:  # pages word a client's columns themselves
+        return str(value)
+    return word(value)
+
+
+def _day(value: str) -> str:
+    return french.day(date.fromisoformat(value))
+
+
+def _day_of(value: str) -> str:
+    return french.day(datetime.fromisoformat(value).astimezone(PARIS).date())
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "status": lambda value: ContractStatus(value).label,
+    "payment_method": lambda value: PaymentMethod(value).label,
+    "amount": lambda value: french.amount(Decimal(str(value))),
+    "signed_at": _day_of,
+    "validated_at": _day_of,
+    "starts_on": _day,
+    "ends_on": _day,
+    "due_on": _day,
+}

@@ -1,0 +1,262 @@
+"""Writes a chunk of a plan: creates, changes and removes rows by sets, and leaves out what moved since the plan."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from psycopg import sql
+from psycopg.errors import ForeignKeyViolation
+from psycopg.rows import dict_row
+
+from webapp.models.base import new_id
+from webapp.models.operations import ItemAction, ItemTarget
+from webapp.models.timeline import EventKind
+from webapp.services.operations.targets import TARGETS, Target
+from webapp.services.operations.wording import Names, changes_of
+from webapp.services.winleadplus.copying import copy_rows, driver_connection
+
+MOVED = "Modifié depuis le plan\u202f: cette ligne n’a pas été touchée."
+EXISTS = "Existe déjà, depuis le plan\u202f: rien n’a été créé."
+STANDS_ON = "D’autres données en dépendent désormais\u202f: conservé."
+EVENT_COLUMNS = ("organisation_id", "id", "client_id", "kind", "at", "user_id", "operation_id", "changes")
+WRITTEN = (ItemAction.CREATE, ItemAction.UPDATE, ItemAction.REMOVE)
+
+_ITEMS = """SELECT i.* FROM operation_items i
+  WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
+    AND i.position > %(after)s AND i.position <= %(upto)s
+    AND i.target = %(target)s AND i.action = %(action)s AND i.left_out IS NULL"""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The items of an operation behind the position ``after``, up to ``upto``; on whose behalf, and when."""
+
+    organisation_id: UUID
+    operation_id: UUID
+    after: int
+    upto: int
+    by: UUID | None
+    at: datetime
+
+    def parameters(self, **more: Any) -> dict[str, Any]:
+        """The chunk as SQL names it."""
+        return {
+            "organisation_id": self.organisation_id,
+            "operation_id": self.operation_id,
+            "after": self.after,
+            "upto": self.upto,
+            "at": self.at,
+            **more,
+        }
+
+
+class Result(NamedTuple):
+    """How many items of a chunk were applied, and how many left out."""
+
+    applied: int
+    left_out: int
+
+
+def apply(chunk: Chunk) -> Result:
+    """Write the chunk, with its timeline, in the caller's transaction. A row that moved is left out, and says why."""
+    for (target, action), columns in _present(chunk):
+        if action is ItemAction.CREATE:
+            _create(chunk, target, columns)
+        elif action is ItemAction.UPDATE:
+            _update(chunk, target, columns)
+        else:
+            _remove(chunk, target)
+    _tell(chunk)
+    applied, left_out = driver_connection().execute(
+        """SELECT count(*) FILTER (WHERE left_out IS NULL), count(left_out) FROM operation_items
+        WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+          AND position > %(after)s AND position <= %(upto)s AND action = ANY(%(written)s)""",
+        chunk.parameters(written=[each.value for each in WRITTEN]),
+    ).fetchone() or (0, 0)
+    return Result(applied, left_out)
+
+
+def _present(chunk: Chunk) -> Iterator[tuple[tuple[ItemTarget, ItemAction], list[str]]]:
+    """What the chunk does to which tables, and the columns it names: parents are created first, and removed last."""
+    found = (
+        driver_connection()
+        .execute(
+            """SELECT target, action, coalesce(array_agg(DISTINCT key) FILTER (WHERE key IS NOT NULL), '{}')
+            FROM operation_items LEFT JOIN LATERAL jsonb_object_keys(after) key ON true
+            WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+              AND position > %(after)s AND position <= %(upto)s AND action = ANY(%(written)s)
+            GROUP BY target, action""",
+            chunk.parameters(written=[each.value for each in WRITTEN]),
+        )
+        .fetchall()
+    )
+    columns = {(ItemTarget(target), ItemAction(action)): keys for target, action, keys in found}
+    for action in WRITTEN:
+        order = reversed(ItemTarget) if action is ItemAction.REMOVE else iter(ItemTarget)
+        yield from (((target, action), columns[target, action]) for target in order if (target, action) in columns)
+
+
+def _columns(target: Target, keys: list[str]) -> list[str]:
+    """The columns that ``keys`` name. Raises ValueError for one that operations may not write."""
+    if unknown := set(keys) - set(target.columns):
+        raise ValueError(f"operations do not write {sorted(unknown)} of {target.table}")
+    return sorted(keys)
+
+
+def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
+    target = TARGETS[kind]
+    items = chunk.parameters(target=kind.value, action=ItemAction.UPDATE.value)
+    _lock(target, items)
+    assignments = [
+        sql.SQL("{name} = CASE WHEN w.after ? {key} THEN r.{name} ELSE t.{name} END").format(
+            name=sql.Identifier(name), key=sql.Literal(name)
+        )
+        for name in _columns(target, keys)
+    ]
+    assignments += [
+        sql.SQL("{} = " + expression).format(sql.Identifier(name)) for name, expression in target.touched.items()
+    ]
+    statement = sql.SQL(
+        """WITH wanted AS MATERIALIZED ({items}), changed AS (
+          UPDATE {table} t SET {assignments}
+          FROM wanted w CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, w.after) r
+          WHERE t.organisation_id = %(organisation_id)s AND t.id = w.row_id AND {version} = w.seen
+          RETURNING w.position
+        ) {leave_out}"""
+    ).format(
+        items=sql.SQL(_ITEMS),
+        table=sql.Identifier(target.table),
+        assignments=sql.SQL(", ").join(assignments),
+        version=sql.SQL(target.version),
+        leave_out=sql.SQL(_LEAVE_OUT),
+    )
+    driver_connection().execute(statement, {**items, "why": MOVED})
+
+
+_LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s FROM wanted
+  WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
+    AND i.position = wanted.position AND wanted.position NOT IN (SELECT position FROM changed)"""
+
+
+def _lock(target: Target, items: dict[str, Any]) -> None:
+    """In the order of their ids, as everybody locks them."""
+    statement = sql.SQL(
+        """SELECT t.id FROM {table} t
+        WHERE t.organisation_id = %(organisation_id)s AND t.id IN (SELECT row_id FROM ({items}) wanted)
+        ORDER BY t.id FOR UPDATE OF t"""
+    )
+    driver_connection().execute(statement.format(table=sql.Identifier(target.table), items=sql.SQL(_ITEMS)), items)
+
+
+def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
+    target = TARGETS[kind]
+    names = sorted({*_columns(target, keys), *target.defaults})
+    statement = sql.SQL(
+        """WITH wanted AS MATERIALIZED ({items}), created AS (
+          INSERT INTO {table} (organisation_id, id, {stamped}, {names})
+          SELECT %(organisation_id)s, w.row_id, {instants}, {values}
+          FROM wanted w CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || w.after) r
+          ON CONFLICT DO NOTHING
+          RETURNING id
+        ), changed AS (SELECT position FROM wanted JOIN created ON created.id = wanted.row_id)
+        {leave_out}"""
+    ).format(
+        items=sql.SQL(_ITEMS),
+        table=sql.Identifier(target.table),
+        stamped=sql.SQL(", ").join(map(sql.Identifier, target.stamped)),
+        instants=sql.SQL(", ").join([sql.SQL("%(at)s")] * len(target.stamped)),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        values=sql.SQL(", ").join(sql.SQL("r.{}").format(sql.Identifier(name)) for name in names),
+        leave_out=sql.SQL(_LEAVE_OUT),
+    )
+    items = chunk.parameters(target=kind.value, action=ItemAction.CREATE.value)
+    driver_connection().execute(statement, {**items, "defaults": orjson.dumps(target.defaults).decode(), "why": EXISTS})
+
+
+def _remove(chunk: Chunk, kind: ItemTarget) -> None:
+    """Rows that an operation had created. What something else refers to by now stays: the plan had looked for it."""
+    target = TARGETS[kind]
+    items = chunk.parameters(target=kind.value, action=ItemAction.REMOVE.value)
+    _lock(target, items)
+    statement = sql.SQL(
+        """WITH wanted AS MATERIALIZED ({items}), changed AS (
+          DELETE FROM {table} t USING wanted w
+          WHERE t.organisation_id = %(organisation_id)s AND t.id = w.row_id AND {version} = w.seen
+          RETURNING w.position
+        ) {leave_out}"""
+    ).format(
+        items=sql.SQL(_ITEMS),
+        table=sql.Identifier(target.table),
+        version=sql.SQL(target.version),
+        leave_out=sql.SQL(_LEAVE_OUT),
+    )
+    connection = driver_connection()
+    try:
+        with connection.transaction():
+            connection.execute(statement, {**items, "why": MOVED})
+    except ForeignKeyViolation:  # one of them: none is removed
+        connection.execute(
+            sql.SQL("WITH wanted AS ({}), changed AS (SELECT 0 AS position) {}").format(
+                sql.SQL(_ITEMS), sql.SQL(_LEAVE_OUT)
+            ),
+            {**items, "why": STANDS_ON},
+        )
+
+
+def _tell(chunk: Chunk) -> None:
+    """What was done to clients and their contracts, in their timelines."""
+    rows = (
+        driver_connection()
+        .cursor(row_factory=dict_row)
+        .execute(
+            """SELECT target, action, client_id, label, before, after FROM operation_items
+            WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+              AND position > %(after)s AND position <= %(upto)s AND left_out IS NULL AND client_id IS NOT NULL
+              AND action = ANY(%(written)s)
+            ORDER BY position""",
+            chunk.parameters(written=[each.value for each in WRITTEN]),
+        )
+        .fetchall()
+    )
+    names = Names.among(value for row in rows for image in (row["before"], row["after"]) for value in image.items())
+    copy_rows(
+        "timeline_events",
+        EVENT_COLUMNS,
+        [
+            (
+                chunk.organisation_id,
+                new_id(),
+                row["client_id"],
+                kind_of(ItemTarget(row["target"]), ItemAction(row["action"]), row["after"]).value,
+                chunk.at,
+                chunk.by,
+                chunk.operation_id,
+                orjson.dumps(_told(row, names)).decode(),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _told(row: dict[str, Any], names: Names) -> dict[str, Any]:
+    """A client that is created tells the values by its page; all else tells what changed."""
+    if row["target"] == ItemTarget.CLIENT and row["action"] == ItemAction.CREATE:
+        return {}
+    told = changes_of(ItemTarget(row["target"]), row["label"], row["before"], row["after"], names)
+    return {each.key: [each.before, each.after] for each in told if each.key != "archived_at"}
+
+
+def kind_of(target: ItemTarget, action: ItemAction, after: dict[str, Any]) -> EventKind:
+    """What the client's timeline calls it."""
+    if target is ItemTarget.CLIENT and "archived_at" in after:
+        return EventKind.CLIENT_ARCHIVED if after["archived_at"] else EventKind.CLIENT_RESTORED
+    if action is ItemAction.CREATE:
+        return {
+            ItemTarget.CLIENT: EventKind.CREATED_BY_OPERATION,
+            ItemTarget.CONTRACT: EventKind.CONTRACT_CREATED,
+            ItemTarget.TASK: EventKind.TASK_ADDED,
+        }.get(target, EventKind.CHANGED_BY_OPERATION)
+    return EventKind.CHANGED_BY_OPERATION
