@@ -1,4 +1,5 @@
 // What HTML and HTMX do not do by themselves. The pages' side of the agreement:
+//   data-pick-all on a box    chooses, or not, all rows of its table
 //   data-row-nav on a table   ↑ ↓ Home End move between the rows' first links; a click on a row opens its link
 //   data-testid="search"      / focuses it; ↓ in it goes to the first row
 //   data-menu on <details>    closes on Escape and on a click elsewhere
@@ -125,6 +126,16 @@
       search.focus();
       search.select();
     } else if (event.key === "?") document.getElementById("clavier")?.showModal();
+  });
+
+  // --- the box that chooses all rows of a table; without script there is none ---
+  const showPickAll = () => document.querySelectorAll("[data-pick-all]").forEach((box) => (box.hidden = false));
+  document.addEventListener("htmx:after:swap", showPickAll);
+  document.addEventListener("DOMContentLoaded", showPickAll);
+  showPickAll();
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches?.("[data-pick-all]")) return;
+    for (const box of target.closest("table").querySelectorAll('tbody input[type="checkbox"]')) box.checked = target.checked;
   });
 
   // --- menus, dialogs, theme, dismissals ---

@@ -60,6 +60,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("means-requests-sweep", seconds(30), "means_requests.looking.sweep"),
         ("webhooks-prune", minutes(10), "provider_events.webhooks.prune"),
         ("bank-files-sweep", minutes(1), "bank_files.files.sweep"),
+        ("operations-sweep", seconds(15), "operations.runs.sweep"),
         ("sepa-notices", hours(1), "bank_files.notices.announce_due"),
         ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),
         ("dispatch-sweep", seconds(30), "fulfilment.dispatching.sweep"),

@@ -120,9 +120,7 @@ def test_reassigning_gives_the_clients_and_with_them_the_open_tasks(cast: Cast, 
     other_user = factories.UserFactory()
     other = factories.CommercialFactory(user_id=other_user.id)
     open_task = Task(client_id=clients[0], title="Rappeler", due_on=date(2026, 12, 1), user_id=cast.commercial.id)
-    done = Task(
-        client_id=clients[0], title="Fait", due_on=date(2026, 11, 1), user_id=cast.commercial.id, done_at=NOW
-    )
+    done = Task(client_id=clients[0], title="Fait", due_on=date(2026, 11, 1), user_id=cast.commercial.id, done_at=NOW)
     db.session.add_all([open_task, done])
     db.session.flush()
     choice = BulkChoice(action=BulkAction.REASSIGN, commercial_id=other.id, with_tasks=True)
@@ -235,9 +233,7 @@ def test_another_organisation_finds_nothing(cast: Cast, clients: list[UUID]) -> 
         (BulkChoice(action=BulkAction.REASSIGN, commercial_id=UUID(int=7)), "commercial_id"),
     ],
 )
-def test_what_is_missing_is_said_at_its_field(
-    cast: Cast, clients: list[UUID], choice: BulkChoice, field: str
-) -> None:
+def test_what_is_missing_is_said_at_its_field(cast: Cast, clients: list[UUID], choice: BulkChoice, field: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         _plan(choice, cast.admin)
     assert refused.value.field == field

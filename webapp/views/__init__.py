@@ -22,6 +22,7 @@ from webapp.views import (
     means_requests,
     message_settings,
     messages,
+    operations,
     own_sessions,
     preferences,
     provider_events,
@@ -58,6 +59,7 @@ BLUEPRINTS = (
     invoices.bp,
     preferences.bp,
     teams.bp,
+    operations.bp,
     winleadplus.bp,
     *woocommerce.BLUEPRINTS,
 )

@@ -155,6 +155,7 @@ _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in Clien
 
 FIELD_LABELS = {
     "status": "Statut",
+    "archived_at": "Archivé",
     "shop": "Boutique",
     "shop_event": "Événement",
     "commercial": "Commercial",

@@ -14,8 +14,8 @@ from webapp.services.clients.fields import find_own_commercial
 from webapp.transactions import transaction
 
 
-def may_archive(client: Client, user: User) -> bool:
-    """Whether ``user`` may: managers and admins any client, a commercial their own."""
+def _may_archive(client: Client, user: User) -> bool:
+    """Managers and admins any client, a commercial their own: those who see its bank details."""
     if user.has_role(Role.MANAGER, Role.ADMIN):
         return True
     return client.commercial_id is not None and client.commercial_id == find_own_commercial(user)
@@ -46,7 +46,7 @@ def _lock(client_id: UUID, by: User) -> Client:
     client = db.session.scalar(wanted.execution_options(populate_existing=True))
     if client is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
-    if not may_archive(client, by):
+    if not _may_archive(client, by):
         raise ForbiddenError("Ce client est celui d’un autre commercial\u202f: demandez à un manager.")
     return client
 

@@ -11,7 +11,7 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.models.clients import Client
 from webapp.security import current_user
-from webapp.services.clients import banking, creation, editing, identity_card, timeline
+from webapp.services.clients import archiving, banking, creation, editing, identity_card, timeline
 from webapp.services.clients.duplicates import SimilarClient, SimilarClientsError, list_similar
 from webapp.services.clients.fields import ClientFields, find_own_commercial
 from webapp.services.clients.timeline import EventFilter
@@ -63,6 +63,22 @@ def edit(client_id: UUID) -> Page:
         form.show(ClientFields.of(client), version=client.version)
         return _form_page(form, client)
     return _save(form, client)
+
+
+@bp.post("/<uuid:client_id>/archiver")
+def archive(client_id: UUID) -> Response:
+    """Take the client out of the lists."""
+    archiving.archive(client_id, by=current_user(), at=clock.now())
+    toast("success", "Client archivé.")
+    return redirect(url_for("client.show", client_id=client_id), 303)
+
+
+@bp.post("/<uuid:client_id>/desarchiver")
+def restore(client_id: UUID) -> Response:
+    """Put the client back into the lists."""
+    archiving.restore(client_id, by=current_user(), at=clock.now())
+    toast("success", "Client sorti des archives.")
+    return redirect(url_for("client.show", client_id=client_id), 303)
 
 
 @bp.post("/controle/<field>")

@@ -1,0 +1,184 @@
+"""Operations in the browser: plan, apply, follow, undo; who may, and who sees nothing."""
+
+import re
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import HTMX, NOW, Cast
+from tests.queries import recorded_queries
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models.clients import Client, ClientStatus
+from webapp.models.operations import Operation, OperationState
+from webapp.services import bulk
+from webapp.services.bulk import BulkAction, BulkChoice, Selection
+from webapp.services.clients.selection import ClientsView
+from webapp.services.operations.carry_out import carry_out
+
+
+@pytest.fixture
+def clients(cast: Cast) -> list[Client]:
+    return [factories.ClientFactory(commercial_id=cast.sales_rep.id, city="Lyon") for _ in range(3)]
+
+
+def _planned(cast: Cast, choice: BulkChoice | None = None) -> UUID:
+    choice = choice or BulkChoice(action=BulkAction.STATUS, status=ClientStatus.INACTIVE)
+    return bulk.plan(Selection(ClientsView()), choice, by=cast.manager, at=NOW)
+
+
+def _state(operation_id: UUID) -> OperationState:
+    wanted = select(Operation.state).where(Operation.id == operation_id)
+    return db.session.scalars(wanted).one()
+
+
+def test_from_the_list_to_a_plan_applied_and_undone(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    chosen = [str(each.id) for each in clients[:2]]
+    page = manager_client.get("/clients").text
+    assert page.count('form="clients-chosen"') == 3
+    form = manager_client.get("/clients/actions", query_string={"client": chosen, "vue": ""}).text
+    assert "Les 2 que vous avez choisis" in form
+    assert "Tous : 3 clients" in form
+    answer = manager_client.post(
+        "/clients/actions",
+        data={"client": chosen, "portee": "choix", "action": "statut", "statut": "inactive", "vue": ""},
+    )
+    assert answer.status_code == 303
+    address = answer.headers["Location"]
+    plan = manager_client.get(address).text
+    assert plan.count('data-testid="operation-item"') == 2
+    assert "<del>Prospect</del>" in plan
+    assert "2 à modifier" in plan
+    operation_id = UUID(address.rsplit("/", 1)[1])
+    assert manager_client.post(f"{address}/appliquer", headers=HTMX).status_code == 202
+    assert "operation-progress" in manager_client.get(f"{address}?suivi=1", headers=HTMX).text
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    ended = manager_client.get(f"{address}?suivi=1", headers=HTMX)
+    assert ended.headers["HX-Redirect"] == address
+    assert "2 appliqués" in manager_client.get(address).text
+    undo = manager_client.post(f"{address}/annuler")
+    assert undo.status_code == 303
+    assert manager_client.get(undo.headers["Location"]).status_code == 200
+    assert "son annulation" in manager_client.get(address).text
+
+
+def test_the_whole_view_is_acted_on(cast: Cast, clients: list[Client], manager_client: FlaskClient) -> None:
+    factories.ClientFactory(city="Brest", commercial_id=factories.CommercialFactory().id)
+    answer = manager_client.post(
+        "/clients/actions",
+        data={"portee": "vue", "vue": f"commercial={cast.sales_rep.id}", "action": "archiver"},
+    )
+    operation_id = UUID(answer.headers["Location"].rsplit("/", 1)[1])
+    assert db.session.scalars(select(Operation.updates).where(Operation.id == operation_id)).one() == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"action": ""}, "Choisissez ce qu’il faut faire."),
+        ({"action": "reaffecter"}, "Choisissez le commercial."),
+        ({"action": "statut"}, "Choisissez le statut."),
+        ({"action": "tache", "titre": "x", "echeance": "2026-02-31"}, "Choisissez une échéance à venir."),
+    ],
+)
+def test_what_is_missing_is_said_and_what_was_written_stays(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient, data: dict[str, str], sentence: str
+) -> None:
+    answer = manager_client.post("/clients/actions", data={**data, "portee": "vue", "client": str(clients[0].id)})
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert str(clients[0].id) in answer.text
+
+
+def test_a_plan_is_given_up_once_and_not_applied_afterwards(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    manager_client.post(f"/operations/{operation_id}/abandonner")
+    assert _state(operation_id) is OperationState.CANCELED
+    refused = manager_client.post(f"/operations/{operation_id}/appliquer", headers=HTMX)
+    assert refused.status_code == 409
+    assert _state(operation_id) is OperationState.CANCELED
+
+
+def test_what_is_being_applied_stops_between_two_chunks(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    manager_client.post(f"/operations/{operation_id}/appliquer")
+    assert manager_client.post(f"/operations/{operation_id}/arreter").status_code == 303
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    assert _state(operation_id) is OperationState.PARTIAL
+    assert db.session.scalars(select(Client.status).distinct()).all() == [ClientStatus.PROSPECT]
+
+
+def test_who_did_not_plan_it_sees_it_and_decides_nothing(
+    cast: Cast, clients: list[Client], client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    assert "operation-apply" not in client.get(f"/operations/{operation_id}").text
+    for verb in ("appliquer", "abandonner", "arreter"):
+        assert client.post(f"/operations/{operation_id}/{verb}").status_code == 403
+    assert _state(operation_id) is OperationState.PLANNED
+
+
+def test_an_outsider_finds_nothing(cast: Cast, clients: list[Client], outsider_client: FlaskClient) -> None:
+    operation_id = _planned(cast)
+    assert outsider_client.get(f"/operations/{operation_id}").status_code == 404
+    assert outsider_client.get(f"/operations/{operation_id}/elements.csv").status_code == 404
+    for verb in ("appliquer", "abandonner", "arreter", "annuler"):
+        assert outsider_client.post(f"/operations/{operation_id}/{verb}").status_code == 404
+    assert "operation-row" not in outsider_client.get("/operations").text
+    foreign = outsider_client.post(
+        "/clients/actions", data={"client": str(clients[0].id), "portee": "choix", "action": "archiver"}
+    )
+    assert foreign.status_code == 422
+    for verb in ("archiver", "desarchiver"):
+        assert outsider_client.post(f"/clients/{clients[0].id}/{verb}").status_code == 404
+
+
+def test_a_commercial_is_not_offered_what_is_not_theirs(cast: Cast, clients: list[Client], client: FlaskClient) -> None:
+    assert "reaffecter" not in re.findall(r'option value="(\w*)"', client.get("/clients/actions").text)
+    others = factories.ClientFactory()
+    db.session.commit()
+    assert client.post(f"/clients/{others.id}/archiver").status_code == 403
+    assert client.post(f"/clients/{clients[0].id}/archiver").status_code == 303
+    page = client.get(f"/clients/{clients[0].id}").text
+    assert "Archivé le 20/11/2026" in page
+    assert clients[0].full_name not in client.get("/clients").text
+    assert clients[0].full_name in client.get("/clients?archives=oui").text
+    assert client.post(f"/clients/{clients[0].id}/desarchiver").status_code == 303
+    assert clients[0].full_name in client.get("/clients").text
+
+
+def test_the_file_of_an_operation_has_a_line_for_each_field(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    lines = manager_client.get(f"/operations/{operation_id}/elements.csv").text.strip().split("\r\n")
+    assert len(lines) == 4
+    assert lines[1].endswith(";À modifier;Statut;Prospect;Inactif;")
+
+
+def test_items_are_read_page_by_page(cast: Cast, manager_client: FlaskClient) -> None:
+    for _ in range(60):
+        factories.ClientFactory()
+    operation_id = _planned(cast)
+    with recorded_queries() as queries:
+        first = manager_client.get(f"/operations/{operation_id}").text
+    assert len(queries) <= 12
+    assert first.count('data-testid="operation-item"') == 50
+    more = manager_client.get(f"/operations/{operation_id}?apres=50", headers=HTMX).text
+    assert more.count('data-testid="operation-item"') == 10
+
+
+def test_the_list_names_operations_by_kind(cast: Cast, clients: list[Client], manager_client: FlaskClient) -> None:
+    assert "Aucune opération" in manager_client.get("/operations").text
+    _planned(cast)
+    assert manager_client.get("/operations?genre=bulk").text.count('data-testid="operation-row"') == 1
+    assert "operation-row" not in manager_client.get("/operations?genre=merge").text
