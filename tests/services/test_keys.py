@@ -15,7 +15,7 @@ from tests.services.winleadplus.looking import accounts_of, client_of
 from tests.services.winleadplus.raw import IBAN, first, second
 from tests.services.woocommerce.deliveries import make_signed_shop
 from tests.upstream import Upstream
-from webapp import clock, crypto
+from webapp import clock, crypto, tenancy
 from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
@@ -23,6 +23,7 @@ from webapp.models.base import Base, new_id
 from webapp.models.carriers import Carrier, CarrierAccount
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
+from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
@@ -111,6 +112,7 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     db.session.add(page)
     _write_a_message(organisation_id)
     _have_a_shop_tell()
+    _plan_an_account()
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
     db.session.commit()
     return file_id
@@ -147,6 +149,22 @@ def _write_a_message(organisation_id: UUID) -> None:
         at=clock.now(),
     )
     suppressing.suppress("mort@example.org", SuppressionReason.HARD_BOUNCE, message_id=None, at=clock.now())
+
+
+def _plan_an_account() -> None:
+    """An operation that is to create a bank account."""
+    organisation_id, operation_id = tenancy.current_organisation_id(), new_id()
+    operation = Operation(
+        id=operation_id, kind=OperationKind.IMPORT, title="Import", state=OperationState.PLANNED, created_at=clock.now()
+    )
+    db.session.add(operation)
+    db.session.flush()
+    item = OperationItem(
+        operation_id=operation_id, position=1, target=ItemTarget.BANK_ACCOUNT, action=ItemAction.CREATE
+    )
+    item.secrets = crypto.seal("{}", place=OperationItem.place_of_secrets(organisation_id, operation_id, 1))
+    db.session.add(item)
+    db.session.flush()
 
 
 def _have_a_shop_tell() -> None:

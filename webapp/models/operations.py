@@ -246,3 +246,8 @@ class OperationItem(OrganisationScoped, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     candidate_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default=list, server_default="{}")
     left_out: Mapped[str | None] = mapped_column(Text)
+
+    @staticmethod
+    def place_of_secrets(organisation_id: UUID, operation_id: UUID, position: int) -> str:
+        """Where the secrets of an item belong (associated data)."""
+        return f"{organisation_id}|operation_items.secrets|{operation_id}/{position}"

@@ -151,9 +151,10 @@ def _renew(table: Table, columns: list[Column[Any]], row: dict[str, Any]) -> boo
     return True
 
 
-def _id_of(table: Table, row: dict[str, Any]) -> Any:
-    *_, key = table.primary_key
-    return row[key.name]
+def _id_of(table: Table, row: dict[str, Any]) -> str:
+    """What the row is called in its organisation: all of its key."""
+    _, *key = table.primary_key
+    return "/".join(str(row[column.name]) for column in key)
 
 
 def _renewed(column: Column[Any], row: dict[str, Any], place: str) -> dict[str, bytes]:

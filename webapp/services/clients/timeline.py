@@ -29,13 +29,17 @@ class EventFilter(StrEnum):
     CONSENTS = "consentements"
     SHIPMENTS = "expeditions"
     MESSAGES = "messages"
+    OPERATIONS = "operations"
 
     @property
     def label(self) -> str:
         """The word on the screen."""
-        return {"taches": "Tâches", "prelevements": "Prélèvements", "expeditions": "Expéditions"}.get(
-            self.value, self.value.capitalize()
-        )
+        return {
+            "taches": "Tâches",
+            "prelevements": "Prélèvements",
+            "expeditions": "Expéditions",
+            "operations": "Opérations",
+        }.get(self.value, self.value.capitalize())
 
     @property
     def kinds(self) -> Sequence[EventKind]:
@@ -56,6 +60,12 @@ _KINDS = {
         EventKind.CLIENT_SYNCED,
         EventKind.CLIENT_LINKED,
         EventKind.CONTRACT_MISSING,
+    ),
+    EventFilter.OPERATIONS: (
+        EventKind.CREATED_BY_OPERATION,
+        EventKind.CHANGED_BY_OPERATION,
+        EventKind.CLIENT_ARCHIVED,
+        EventKind.CLIENT_RESTORED,
     ),
     EventFilter.NOTES: (EventKind.NOTE,),
     EventFilter.CALLS: (EventKind.CALL,),
