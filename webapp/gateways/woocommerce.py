@@ -179,11 +179,13 @@ def _check_scheme(url: str) -> None:
 def connected(
     access: Access, *, patience: Patience = NOBODY_WAITS, while_waiting: Callable[[], None] = lambda: None
 ) -> Iterator["Connection"]:
-    """A connection to the shop until the end of the block. ``while_waiting`` is called at least every 30 seconds.
+    """A connection to the shop until the end of the block.
 
-    Raises ShopError where the address is forbidden or leads nowhere.
+    ``while_waiting`` is called before each wait, and at least every 30 seconds of one. Raises ShopError where the
+    address is forbidden or leads nowhere.
     """
     url = access.url.partition("?")[0].rstrip("/") + "/"
+    while_waiting()
     try:
         _check_scheme(url)
         hosts = addresses.allowed_addresses(url, allow_private=_allow_private)
