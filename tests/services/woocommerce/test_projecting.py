@@ -170,7 +170,7 @@ def test_a_subscription(teller: Teller) -> None:
     assert (ours.delivery_line1, ours.delivery_city) == ("12 rue des Lilas", "Lyon")
     assert (ours.current_period_start, ours.current_period_end) == (date(2026, 11, 2), date(2026, 12, 2))
     created, activated = db.session.scalars(select(SubscriptionHistory).order_by(SubscriptionHistory.id))
-    assert (created.reason, created.at) == ("Boutique Les Savons", DAY)
+    assert (created.reason, created.at) == ("Boutique «\u00a0Les Savons\u00a0»", DAY)
     assert (activated.old_status, activated.new_status) == (SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE)
 
 

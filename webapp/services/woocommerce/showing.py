@@ -20,6 +20,14 @@ def order_label(status: str) -> str:
     return ORDER_LABELS.get(status, status)
 
 
+def movement_label(external_id: str) -> str:
+    """What of the shop a movement of the ledger stands for, told by its external id (``money.py``)."""
+    order_id, *rest = external_id.split("-")
+    label = f"Commande n°\u00a0{order_id}"
+    refund_id = rest[0].removeprefix("r") if len(rest) > 1 else ""
+    return f"{label}, remboursement n°\u00a0{refund_id}" if refund_id else label
+
+
 def admin_url(resource: WooCommerceResource) -> str:
     """Where the shop's staff sees the resource. Its shop must be loaded, or is."""
     return url_in_admin(resource.shop, resource.kind, resource.woo_id)
