@@ -18,6 +18,19 @@ def test_a_movement_names_its_order_and_its_refund(external_id: str, label: str)
     assert showing.movement_label(external_id) == label
 
 
+@pytest.mark.parametrize(
+    ("topic", "label"),
+    [
+        ("order.updated", "Commande mise à jour"),
+        ("pull.order", "Relevé"),
+        ("product.updated", "product.updated"),
+        ("", "Sans sujet"),
+    ],
+)
+def test_an_event_is_named_as_woocommerce_names_it(topic: str, label: str) -> None:
+    assert showing.topic_label(topic) == label
+
+
 def test_a_status_that_the_shop_has_made_up_is_shown_as_it_is() -> None:
     assert showing.order_label("on-hold") == "En attente"
     assert showing.order_label("en-preparation") == "en-preparation"
