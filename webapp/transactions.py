@@ -31,6 +31,16 @@ def transaction() -> Iterator[None]:
         _run_logging_failure(callback)
 
 
+def let_go() -> None:
+    """Give the connection to the database back before a wait for somebody else: what is read afterwards is read anew.
+
+    Raises RuntimeError within ``transaction()``, whose changes would be lost.
+    """
+    if db.session().info.get("in_transaction"):
+        raise RuntimeError("nobody waits for others in a transaction")
+    db.session.rollback()
+
+
 def after_commit(callback: Callable[[], object]) -> None:
     """Run ``callback`` once the open transaction has committed; at once when none is open."""
     callbacks: list[Callable[[], object]] | None = db.session().info.get("after_commit")

@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.test_accessibility import findings
 from tests.browser.world import World, eventually
 
 HOME = "/integrations/woocommerce"
@@ -16,6 +17,7 @@ def test_a_shop_is_connected_and_what_happens_there_arrives(first_morning: World
     there = page.context.new_page()
     there.goto(first_morning.known["woocommerce_shop_url"])
     _connect(page, there)
+    assert findings(page) == []
     shot(page, "woocommerce-boutique")
 
     client = _buy(page, there)
@@ -104,6 +106,7 @@ def _decide_who_it_is(world: World, page: Page, there: Page) -> None:
     row = page.get_by_test_id("woo-review-row")
     eventually(lambda: page.reload() is not None and row.count() == 1, within=LONG / 1000)
     expect(page.get_by_test_id("woo-review-count")).to_have_text("1")
+    assert findings(page) == []
     row.locator(f"button[value='{chosen[0]}']").click()
     expect(page.get_by_role("main")).to_contain_text("Rien à revoir.")
     page.goto(f"/clients/{chosen[0]}")
@@ -119,6 +122,7 @@ def _read_what_came(page: Page, shot: Shot) -> None:
     body = page.get_by_test_id("woo-event-body")
     expect(body).to_contain_text("•••")
     expect(body).not_to_contain_text("@boutique.example")
+    assert findings(page) == []
     shot(page, "woocommerce-evenement")
     page.get_by_test_id("reveal-body").click()
     expect(body).to_contain_text("@boutique.example")

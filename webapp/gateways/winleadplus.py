@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
@@ -14,8 +12,7 @@ import stamina
 from webapp.config import Settings
 from webapp.errors import DomainError
 from webapp.french import counted
-from webapp.gateways import addresses
-from webapp.gateways.connecting import certificates
+from webapp.gateways import addresses, streaming
 from webapp.gateways.json_stream import ArrayReader, Element, NotAnArrayError, NotJSONError, UnknownCharsetError
 from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
 
@@ -224,34 +221,12 @@ def _open(endpoint: str, token: str, patience: WaitingTimes, deadline: float) ->
         raise RejectedError(error.message) from None
     left = max(deadline - time.monotonic(), 1.0)
     timeout = httpx.Timeout(min(patience.stall, left), connect=min(patience.connect, left))
-    # No proxy of the environment: it would resolve the name again, and reach what we may not.
-    with httpx.Client(timeout=timeout, trust_env=False, verify=certificates()) as client:
-        response = _connect(client, httpx.URL(endpoint), hosts, token)
+    with streaming.open_client(timeout) as client:
+        response = streaming.get(client, httpx.URL(endpoint), hosts, {"Authorization": f"Bearer {token}"})
         try:
             yield response
         finally:
             response.close()
-
-
-def _connect(client: httpx.Client, url: httpx.URL, hosts: list[str], token: str) -> httpx.Response:
-    headers = {
-        "Host": url.netloc.decode("ascii"),
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",
-    }
-    *others, last = hosts
-    for host in (*others, last):
-        # The certificate is checked against the name, although the connection goes to the checked address.
-        request = client.build_request(
-            "GET", url.copy_with(host=host), headers=headers, extensions={"sni_hostname": url.host}
-        )
-        try:
-            return client.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            if host == last:
-                raise
-    raise AssertionError("a name resolves to at least one address")
 
 
 def _refuse_bad_status(response: httpx.Response) -> None:
@@ -261,7 +236,7 @@ def _refuse_bad_status(response: httpx.Response) -> None:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise AccessRefusedError
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        pause = _retry_after(response)
+        pause = streaming.retry_after(response)
         minutes = max(1, round((pause or 60) / 60))
         raise BusyError(
             "WinLeadPlus reçoit trop de demandes en ce moment. "
@@ -272,25 +247,12 @@ def _refuse_bad_status(response: httpx.Response) -> None:
         raise BusyError(
             f"WinLeadPlus rencontre un problème de son côté (réponse {status}). "
             "Réessayez dans quelques minutes\u202f; vos clients ne sont pas touchés.",
-            retry_after=_retry_after(response),
+            retry_after=streaming.retry_after(response),
         )
     raise RejectedError(
         f"WinLeadPlus ne donne pas ses prospects à l’adresse configurée (réponse {status}). "
         "Prévenez votre administrateur."
     )
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait, from a number or an HTTP date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:6])
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())  # the header follows the wall clock, not ours
 
 
 def _reader_of(response: httpx.Response) -> ArrayReader:

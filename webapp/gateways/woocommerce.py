@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -21,8 +19,7 @@ import orjson
 from webapp.config import Settings
 from webapp.errors import DomainError, InvalidInputError
 from webapp.french import counted
-from webapp.gateways import addresses
-from webapp.gateways.connecting import certificates
+from webapp.gateways import addresses, streaming
 from webapp.gateways.json_stream import ArrayReader, NotAnArrayError, NotJSONError
 from webapp.gateways.providers import pacing
 from webapp.gateways.unpacking import TooMuchError, UnknownPackingError, unpacked
@@ -179,11 +176,13 @@ def _check_scheme(url: str) -> None:
 def connected(
     access: Access, *, patience: Patience = NOBODY_WAITS, while_waiting: Callable[[], None] = lambda: None
 ) -> Iterator["Connection"]:
-    """A connection to the shop until the end of the block. ``while_waiting`` is called at least every 30 seconds.
+    """A connection to the shop until the end of the block.
 
-    Raises ShopError where the address is forbidden or leads nowhere.
+    ``while_waiting`` is called before each wait, and at least every 30 seconds of one. Raises ShopError where the
+    address is forbidden or leads nowhere.
     """
     url = access.url.partition("?")[0].rstrip("/") + "/"
+    while_waiting()
     try:
         _check_scheme(url)
         hosts = addresses.allowed_addresses(url, allow_private=_allow_private)
@@ -193,11 +192,8 @@ def connected(
         raise RejectedError(error.message) from None
     timeout = httpx.Timeout(min(patience.answer, 25.0), connect=patience.connect)
     auth = httpx.BasicAuth(access.consumer_key, access.consumer_secret)
-    # No proxy of the environment: it would resolve the name again, and reach what we may not.
-    with httpx.Client(timeout=timeout, trust_env=False, verify=certificates(), auth=auth) as client:
-        named = httpx.URL(url)
-        bases = [str(named.copy_with(host=host)) for host in hosts]
-        yield Connection(client, named, bases, patience, while_waiting)
+    with streaming.open_client(timeout, auth=auth) as client:
+        yield Connection(client, httpx.URL(url), hosts, patience, while_waiting)
 
 
 class _FaultError(Exception):
@@ -214,8 +210,8 @@ class Connection:
 
     _client: httpx.Client = field(repr=False)
     _url: httpx.URL
-    _bases: list[str]
-    """The shop's address by each of the host's own, the one that was connected to first."""
+    _hosts: list[str]
+    """The addresses of the shop's host, the one that was connected to first."""
     _patience: Patience
     _while_waiting: Callable[[], None]
 
@@ -271,32 +267,9 @@ class Connection:
                 response.close()
 
     def _send(self, path: str, params: Params) -> httpx.Response:
-        """From the first address of the host that can be connected to."""
         query = f"?{urlencode(params)}" if params else ""
-        headers = {
-            "Host": self._url.netloc.decode("ascii"),
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": "CRM",
-        }
-        *others, last = self._bases
-        for base in (*others, last):
-            # The certificate is checked against the name, although the connection goes to the checked address.
-            request = self._client.build_request(
-                "GET",
-                f"{base}wp-json/wc/v3/{path}{query}",
-                headers=headers,
-                extensions={"sni_hostname": self._url.host},
-            )
-            try:
-                response = self._client.send(request, stream=True)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if base == last:
-                    raise
-            else:
-                self._bases = [base, *(other for other in self._bases if other != base)]
-                return response
-        raise AssertionError("a name resolves to at least one address")
+        url = self._url.join(f"wp-json/wc/v3/{path}{query}")
+        return streaming.get(self._client, url, self._hosts, {"User-Agent": "CRM"})
 
     def _receive(self, response: httpx.Response) -> bytes:
         """The whole answer, unpacked: neither longer than the limit nor later than the deadline."""
@@ -329,7 +302,7 @@ def _refuse_bad_status(response: httpx.Response) -> None:
     if status == HTTPStatus.NOT_FOUND:
         raise NoSuchPageError
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        pause = _retry_after(response)
+        pause = streaming.retry_after(response)
         minutes = max(1, round((pause or 60) / 60))
         raise _FaultError(
             BusyError(
@@ -341,7 +314,7 @@ def _refuse_bad_status(response: httpx.Response) -> None:
         raise _FaultError(
             BusyError(
                 f"La boutique rencontre un problème de son côté (réponse {status}). Réessayez dans quelques minutes.",
-                retry_after=_retry_after(response),
+                retry_after=streaming.retry_after(response),
             )
         )
     if response.is_redirect:
@@ -380,19 +353,6 @@ def _first_bytes(response: httpx.Response, most: int) -> Iterator[bytes]:
         received += len(block)
         if received > most:
             return
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait, from a number or an HTTP date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:6])
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())  # the header follows the wall clock, not ours
 
 
 def _read_page(response: httpx.Response, received: bytes) -> Page:

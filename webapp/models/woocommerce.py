@@ -561,3 +561,16 @@ class WooCommercePull(OrganisationScoped, Identified, Base):
     def is_finished(self) -> bool:
         """Whether it has come to its end, good or bad."""
         return self.status is not RunStatus.RUNNING
+
+    @property
+    def status_label(self) -> str:
+        """The word on the screen: « un relevé » is masculine, other runs are not."""
+        return {"running": "En cours", "success": "Réussi", "partial": "Partiel", "failed": "Échoué"}[self.status.value]
+
+    @property
+    def asked_by(self) -> str:
+        """Who or what set it off."""
+        if self.requested_by is not None:
+            return self.requested_by.full_name
+        triggers = {"manual": "Manuel", "scheduled": "Planifié", "command": "Ligne de commande"}
+        return triggers[self.trigger.value]

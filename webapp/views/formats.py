@@ -32,7 +32,7 @@ from webapp.french import (
 from webapp.models.clients import Client, ClientStatus
 from webapp.services.contact import readable_phone
 from webapp.services.fulfilment.addresses import Destination
-from webapp.services.woocommerce.showing import admin_url, order_label, url_in_admin
+from webapp.services.woocommerce.showing import admin_url, movement_label, order_label, topic_label, url_in_admin
 
 
 def init_app(app: Flask) -> None:
@@ -67,6 +67,8 @@ def init_app(app: Flask) -> None:
         week_day,
         week_moment,
         order_label,
+        movement_label,
+        topic_label,
         admin_url,
         url_in_admin,
     ):

@@ -23,8 +23,9 @@ from webapp.models.plan_changes import Settlement
 from webapp.models.preferences import PreferenceValue
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.bank_files import notices
-from webapp.services.charges import decisions, preview, resuming
+from webapp.services.charges import decisions, preview, reconciling, resuming
 from webapp.services.charges.decisions import Decision
+from webapp.services.charges.reconciling import Differences
 from webapp.services.dunning import cases
 from webapp.services.invoices import drafting
 from webapp.services.message_triggers import subscriptions as messages
@@ -176,6 +177,7 @@ def test_a_run_and_the_sweep_pass_over_it(world: World, held: Subscription) -> N
     world.sweep()
     assert resuming.resume_all(by=factories.UserFactory(), at=clock.now()) == (0, 0)
     assert preview.preview(at=clock.now()).groups == []
+    assert reconciling.reconcile(held.organisation_id, at=clock.now()) == Differences()
     assert world.charge(held).id == charge.id
     assert (world.attempts(), world.payments()) == ([], [])
 

@@ -105,7 +105,11 @@ def order(
     woo_id: int, products: Sequence[int] = (BOX,), *, at: datetime, paid_at: datetime | None = None, **more: Any
 ) -> Body:
     """An order; ``renews``, ``switches`` and ``resubscribes`` name a subscription."""
-    notes = {"renews": "_subscription_renewal", "switches": "_subscription_switch"}
+    notes = {
+        "renews": "_subscription_renewal",
+        "switches": "_subscription_switch",
+        "resubscribes": "_subscription_resubscribe",
+    }
     meta = [{"key": key, "value": str(more.pop(name))} for name, key in notes.items() if name in more]
     if more.pop("early", False):
         meta.append({"key": "_subscription_renewal_early", "value": "1"})

@@ -154,6 +154,13 @@ class History:
             self.say(ORDER, bodies.order(self.new_id(), [TEA], at=self.now, paid_at=self.now, **own))
             self.say(SUBSCRIPTION, body, line_items=[bodies.item(body["id"] * 10, TEA)])
 
+    def take_up_again(self) -> None:
+        if ended := self.pick(SUBSCRIPTION, lambda each: each["status"] == "cancelled"):
+            own = {"customer_id": ended["customer_id"], "billing": ended["billing"]}
+            parent = bodies.order(self.new_id(), at=self.now, paid_at=self.now, resubscribes=ended["id"], **own)
+            self.say(ORDER, parent)
+            self.say(SUBSCRIPTION, bodies.subscription(self.new_id(), at=self.now, parent_id=parent["id"], **own))
+
     def refund(self) -> None:
         if body := self.pick(ORDER, lambda each: bool(each["date_paid_gmt"]) and each["status"] != "refunded"):
             given = sum(float(each["total"]) for each in body["refunds"])
@@ -206,6 +213,7 @@ _STEPS: list[Callable[[History], None]] = [
     History.renew_early,
     History.pay_late,
     History.switch,
+    History.take_up_again,
     *[History.refund] * 2,
     History.take_refund_back,
     History.cancel_order,

@@ -37,6 +37,14 @@ def test_what_is_paid_is_boxed_once(teller: Teller) -> None:
     assert boxed(teller) == [("Box mensuelle", 0)]
 
 
+def test_another_rhythm_is_paid_and_boxed_like_any_other(teller: Teller) -> None:
+    begin(teller, [BOX], {})
+    teller.tell(SUBSCRIPTION, bodies.subscription(45, [BOX], at=DAY, billing_period="week", billing_interval="3"))
+    renewal = DAY + timedelta(weeks=3)
+    teller.tell(ORDER, bodies.order(50, [BOX], at=renewal, paid_at=renewal, renews=45))
+    assert boxed(teller) == [("Box mensuelle", 0), ("Box mensuelle", 1)]
+
+
 def test_a_single_order_is_not_boxed(teller: Teller) -> None:
     begin(teller, [SOAP], {})
     assert boxed(teller) == []

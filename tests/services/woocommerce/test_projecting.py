@@ -170,7 +170,7 @@ def test_a_subscription(teller: Teller) -> None:
     assert (ours.delivery_line1, ours.delivery_city) == ("12 rue des Lilas", "Lyon")
     assert (ours.current_period_start, ours.current_period_end) == (date(2026, 11, 2), date(2026, 12, 2))
     created, activated = db.session.scalars(select(SubscriptionHistory).order_by(SubscriptionHistory.id))
-    assert (created.reason, created.at) == ("Boutique Les Savons", DAY)
+    assert (created.reason, created.at) == ("Boutique «\u00a0Les Savons\u00a0»", DAY)
     assert (activated.old_status, activated.new_status) == (SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE)
 
 
@@ -343,13 +343,37 @@ def test_an_order_of_two_subscriptions_is_divided(teller: Teller) -> None:
     assert [line["amount"] for line in shown[44, 46]["lines"]] == ["0.00", "12.50", "0.00", "0.00"]
 
 
-@pytest.mark.parametrize("kind", ["switches"])
+@pytest.mark.parametrize("kind", ["switches", "resubscribes"])
 def test_switches_and_single_orders_pay_for_no_cycle(teller: Teller, kind: str) -> None:
     begin(teller)
     teller.tell(ORDER, bodies.order(50, [TEA], at=LATER, paid_at=LATER, **{kind: 45}))
     teller.tell(ORDER, bodies.order(51, [SOAP], at=LATER, paid_at=LATER))
     assert len(charges()) == 1
     assert db.session.scalar(select(func.count()).where(Payment.charge_id.is_(None), Payment.amount > 0)) == 3
+
+
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_what_takes_an_ended_subscription_up_again_pays_for_no_cycle_of_either(
+    teller: Teller, is_told_first: bool
+) -> None:
+    """The shop ends one for good, and begins another by an order that names the first."""
+    begin(teller, status="cancelled", cancelled_date_gmt=gmt(DAY), end_date_gmt=gmt(DAY))
+    again = (
+        (ORDER, bodies.order(60, at=LATER, paid_at=LATER, resubscribes=45)),
+        (SUBSCRIPTION, bodies.subscription(61, at=LATER, parent_id=60)),
+    )
+    for word in again if is_told_first else reversed(again):
+        teller.tell(*word)
+    renewal = LATER + timedelta(days=30)
+    teller.tell(ORDER, bodies.order(70, at=renewal, paid_at=renewal, renews=61))
+    shown = picture(teller.shop)
+    assert {woo_id: each["status"] for woo_id, each in shown["subscriptions"].items()} == {
+        45: SubscriptionStatus.CANCELED,
+        61: SubscriptionStatus.ACTIVE,
+    }
+    assert {key: each["cycle_no"] for key, each in shown["charges"].items()} == {(44, 45): 0, (70, 61): 0}
+    assert shown["money"][60, None] == Decimal("36.00")
+    assert len({each["client"] for each in shown["subscriptions"].values()}) == 1
 
 
 # ------------------------------------------------------------------------------------------------ money

@@ -7,6 +7,7 @@ import pytest
 
 from demo.woocommerce_shop import Shop
 from tests.conftest import NOW, Cast
+from tests.queries import recorded_statements
 from tests.services.woocommerce.conftest import Connected, Pull, connect
 from webapp import clock, tenancy
 from webapp.errors import InvalidInputError, NotFoundError
@@ -80,7 +81,9 @@ def test_whoever_lost_the_lease_writes_nothing_more(connected: Connected) -> Non
     pulls.renew(second, at=LATER, done=1)
     with pytest.raises(LeaseLostError):
         pulls.finish(first, status=RunStatus.SUCCESS, at=LATER)
-    pulls.finish(second, status=RunStatus.SUCCESS, at=LATER)
+    with recorded_statements() as statements, transaction():
+        pulls.finish(second, status=RunStatus.SUCCESS, at=LATER)
+    assert len([each for each in statements if each.startswith("UPDATE")]) == 1
     ended = pulls.find_pull(pull_id)
     assert ended
     assert (ended.done, ended.status, ended.lease_until) == (1, RunStatus.SUCCESS, None)

@@ -1,7 +1,7 @@
 """What a person decides on what is to be looked at."""
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -116,6 +116,55 @@ def test_who_is_somebody_of_the_shop_already_is_no_candidate(
     tell(shop, ResourceKind.CUSTOMER, bodies.customer(17, EMAIL, at=NOW))
     (row,) = [each for each in reviewing.list_reviews(ReviewView()).rows if each.resource.woo_id == 17]
     assert {each.id for each in row.candidates} == {each.id for each in twins}
+
+
+PHONE = "+33639981234"
+BY_PHONE = bodies.person("Camille", "", phone="06 39 98 12 34")
+
+
+def buy_by_phone(shop: WooCommerceShop, woo_id: int) -> WooCommerceResource:
+    """An order of a guest without an e-mail; its row."""
+    tell(shop, ResourceKind.ORDER, bodies.order(woo_id, at=NOW, paid_at=NOW, customer_id=0, billing=BY_PHONE))
+    return of(woo_id)
+
+
+def offered(woo_id: int) -> set[UUID]:
+    """Whom the list offers for an order."""
+    rows = reviewing.list_reviews(ReviewView()).rows
+    return {each.id for row in rows if row.resource.woo_id == woo_id for each in row.candidates}
+
+
+def test_who_shares_a_telephone_is_told_apart_by_a_person_each_time(cast: Cast, shop: WooCommerceShop) -> None:
+    one, other = (factories.ClientFactory(email=None, phone=PHONE, last_name=name) for name in ("UN", "AUTRE"))
+    first = buy_by_phone(shop, 50)
+    assert [each["sentence"] for each in first.review] == [
+        "2 clients ont ce téléphone\u202f: rattachez le bon, ou créez-en un."
+    ]
+    reviewing.link(first.id, one.id, by=cast.admin, at=clock.now())
+    assert (buy_by_phone(shop, 51).client_id, offered(51)) == (None, {one.id, other.id})
+    reviewing.link(of(51).id, other.id, by=cast.admin, at=clock.now())
+    assert (buy_by_phone(shop, 52).client_id, offered(52)) == (None, {one.id, other.id})
+    made = reviewing.create(of(52).id, by=cast.admin, at=clock.now())
+    assert (buy_by_phone(shop, 53).client_id, offered(53)) == (None, {one.id, other.id, made})
+
+
+def test_a_second_guest_with_the_telephone_of_one_client_waits(cast: Cast, shop: WooCommerceShop) -> None:
+    ours = factories.ClientFactory(email=None, phone=PHONE)
+    assert buy_by_phone(shop, 50).client_id == ours.id
+    second = buy_by_phone(shop, 51)
+    assert second.client_id is None
+    assert [each["sentence"] for each in second.review] == [
+        "Un client de cette boutique a déjà ce téléphone\u202f: rattachez-le, ou créez-en un autre."
+    ]
+    reviewing.link(second.id, ours.id, by=cast.admin, at=clock.now())
+    assert (of(51).client_id, of(51).review) == (ours.id, [])
+
+
+def test_guests_of_the_shop_alone_are_never_brought_together_by_a_telephone(cast: Cast, shop: WooCommerceShop) -> None:
+    tell(shop, ResourceKind.CUSTOMER, bodies.customer(17, EMAIL, at=NOW, billing={"phone": "06 39 98 12 34"}))
+    clients = {of(17).client_id, *(buy_by_phone(shop, woo_id).client_id for woo_id in (50, 51))}
+    assert len(clients - {None}) == 3
+    assert reviewing.count_reviews() == 0
 
 
 def test_what_was_seen_to_comes_back_only_if_something_else_happens(cast: Cast, shop: WooCommerceShop) -> None:

@@ -221,7 +221,8 @@ def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
     charge, shop_id = charge_of(held), make_shop().id
     address = f"/prelevements/{charge.id}"
     assert "La boutique n’a encore rien encaissé." in manager_client.get(address).text
-    for kind, amount in ((PaymentKind.CAPTURE, Decimal(24)), (PaymentKind.REFUND, Decimal(-10))):
+    paid, given_back = (PaymentKind.CAPTURE, Decimal(24), "77-0"), (PaymentKind.REFUND, Decimal(-10), "77-r35-1")
+    for kind, amount, external_id in (paid, given_back):
         db.session.add(
             Payment(
                 company_id=charge.company_id,
@@ -231,13 +232,15 @@ def test_a_charge_of_a_shop_shows_what_the_shop_says_of_its_money(
                 kind=kind,
                 amount=amount,
                 provider=Provider.WOOCOMMERCE,
-                external_id="commande 12",
+                external_id=external_id,
             )
         )
     db.session.commit()
     page = manager_client.get(address).text
     assert re.findall(r'data-testid="movement-row" data-kind="([^"]*)"', page) == ["capture", "refund"]
-    assert "commande 12" in page
+    assert [
+        page.count(f">{label}<") for label in ("Commande n°\u00a077", "Commande n°\u00a077, remboursement n°\u00a035")
+    ] == [1, 1]
 
 
 def test_what_was_paid_and_then_canceled_is_for_a_person(manager_client: FlaskClient, held: Subscription) -> None:

@@ -26,36 +26,36 @@ def only_pull() -> WooCommercePull:
     return db.session.scalars(select(WooCommercePull)).one()
 
 
-def test_a_shop_that_answers_is_said_to(manager_client: FlaskClient, connected: Connected) -> None:  # noqa: F811
+def test_a_shop_that_answers_is_said_to(admin_client: FlaskClient, connected: Connected) -> None:  # noqa: F811
     there = address(connected.row.id)
-    page = manager_client.post(f"{there}/essai", follow_redirects=True).text
+    page = admin_client.post(f"{there}/essai", follow_redirects=True).text
     assert "La boutique répond" in page
     assert "abilities" in page
     connected.shop.order({"mode": "401"})
-    refused = manager_client.post(f"{there}/essai", follow_redirects=True)
+    refused = admin_client.post(f"{there}/essai", follow_redirects=True)
     assert refused.status_code == 200
     assert "refuse la clé REST" in refused.text
 
 
 def test_a_pull_is_started_once_followed_and_told_at_its_end(
-    manager_client: FlaskClient,
+    admin_client: FlaskClient,
     connected: Connected,  # noqa: F811
 ) -> None:
     there = address(connected.row.id)
-    started = manager_client.post(f"{there}/releves", headers=HTMX)
+    started = admin_client.post(f"{there}/releves", headers=HTMX)
     assert started.status_code == 202
     assert 'data-status="running"' in started.text
-    assert manager_client.post(f"{there}/releves").status_code == 303
+    assert admin_client.post(f"{there}/releves").status_code == 303
     pull = only_pull()
     assert (pull.scope, pull.requested_by_id is not None) == (PullScope.RECENT, True)
     progress = f"{there}/releves/{pull.id}"
-    assert "Le relevé va commencer" in manager_client.get(progress, headers=HTMX).text
-    assert "Le relevé va commencer" in manager_client.get(progress).text
+    assert "Le relevé va commencer" in admin_client.get(progress, headers=HTMX).text
+    assert "Le relevé va commencer" in admin_client.get(progress).text
     pulling.carry_out(pull.organisation_id, pull.id)
-    ended = manager_client.get(progress, headers=HTMX).text
+    ended = admin_client.get(progress, headers=HTMX).text
     assert 'data-status="success"' in ended
     assert 'hx-target="#shop-pulls"' in ended
-    assert 'data-scope="recent"' in manager_client.get(there).text
+    assert 'data-scope="recent"' in admin_client.get(there).text
 
 
 def test_what_exists_is_taken_over_from_a_day_on(admin_client: FlaskClient, connected: Connected) -> None:  # noqa: F811

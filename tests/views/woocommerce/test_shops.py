@@ -55,15 +55,19 @@ def test_commercials_come_to_no_page(client: FlaskClient) -> None:
 
 def test_managers_read_and_change_nothing(manager_client: FlaskClient) -> None:
     shop = made()
+    shop.keep_credentials(KEYS)
+    db.session.commit()
     page = manager_client.get(f"{PAGE}/{shop.id}")
     assert page.status_code == 200
     assert "Intégrations" in page.text
-    assert "new-secret" not in page.text
+    assert "Pas encore testée" in page.text
+    for button in ("new-secret", "test-shop", "pull-shop", "take-over", "switch-off"):
+        assert button not in page.text
     assert manager_client.get(PAGE).status_code == 200
     for address in (NEW, f"{PAGE}/{shop.id}/reglages"):
         assert manager_client.get(address).status_code == 403
         assert manager_client.post(address, data=form()).status_code == 403
-    for word in ("secrets", "secrets/fin", "desactivation", "activation", "reprise"):
+    for word in ("secrets", "secrets/fin", "desactivation", "activation", "essai", "releves", "reprise"):
         assert manager_client.post(f"{PAGE}/{shop.id}/{word}").status_code == 403
     assert only_shop().secrets_changed_at is None
     assert only_shop().is_active

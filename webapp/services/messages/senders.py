@@ -20,7 +20,7 @@ from webapp.models.messages import Channel, Message, MessageProvider, MessageSen
 from webapp.models.organisations import Company
 from webapp.services.contact import clean_text, normalise_email
 from webapp.services.organisations import lock_company
-from webapp.transactions import transaction
+from webapp.transactions import let_go, transaction
 
 QUIET_FROM, QUIET_UNTIL = time(20), time(8)
 CHANNELS = (Channel.EMAIL, Channel.SMS)
@@ -227,6 +227,6 @@ def check(company_id: UUID, channel: Channel) -> list[str]:
     if sender is None:
         raise NotFoundError("Cet expéditeur n’existe pas ou plus.")
     provider, credentials, mailbox = sender.provider, sender.credentials_in_clear(), sender.mailbox_in_clear()
-    db.session.rollback()  # nothing is held while the provider thinks
+    let_go()
     faults = [messaging.check(provider, credentials), bounces.check(mailbox) if mailbox else None]
     return [fault for fault in faults if fault]

@@ -10,6 +10,7 @@ from webapp.gateways import woocommerce
 from webapp.models.woocommerce import ResourceKind, WooCommerceResource, WooCommerceShop
 from webapp.services.woocommerce import handling, pulls, stages, trying
 from webapp.services.woocommerce.outcomes import Outcome
+from webapp.transactions import let_go
 
 
 def carry_out(organisation_id: UUID, shop_id: UUID, kind: str, woo_id: int) -> None:
@@ -26,7 +27,7 @@ def carry_out(organisation_id: UUID, shop_id: UUID, kind: str, woo_id: int) -> N
 
 def fetch(shop: WooCommerceShop, kind: ResourceKind, woo_id: int) -> Outcome | None:
     """Read a resource and bring it to our rows; None where the shop has none of that id. Raises ShopError."""
-    with woocommerce.connected(trying.access_of(shop)) as connection:
+    with woocommerce.connected(trying.access_of(shop), while_waiting=let_go) as connection:
         asked_at = clock.now()
         body = connection.show(f"{stages.COLLECTIONS[kind]}/{woo_id}")
     return None if body is None else handling.apply(shop, kind, body, at=asked_at)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -32,6 +32,8 @@ NOBODY = "Ni nom, ni e-mail, ni téléphone\u202f: cette commande n’est rattac
 ERASED = "Les données de cette personne ont été effacées dans la boutique."
 WAITS_FOR_CUSTOMER = "Attend le client n°\u00a0{woo_id} de la boutique."
 CANDIDATES = "{count} clients ont {what}\u202f: rattachez le bon, ou créez-en un."
+ONE_CANDIDATE = "Un client de cette boutique a déjà {what}\u202f: rattachez-le, ou créez-en un autre."
+MOST_CANDIDATES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class Person:
             return f"client:{self.customer_id}"
         name = self.email or self.phone
         return f"client:{crypto.blind_index(name, purpose=email_purpose(current_organisation_id())).hex()}"
+
+    @property
+    def is_told_by_phone_alone(self) -> bool:
+        """A guest without an e-mail: whoever shares the telephone might be the same person, or another."""
+        return not self.customer_id and not self.email and bool(self.phone)
 
 
 class Meeting(StrEnum):
@@ -154,25 +161,46 @@ def _mappings_of(shop: WooCommerceShop, customer_id: int, email: str) -> Sequenc
 def _find_unmapped(shop: WooCommerceShop, person: Person) -> UUID | None:
     """The one client with the same e-mail, else the same telephone, that nobody of this shop is; None where none is.
 
-    Raises HeldUpError where several are.
+    Raises HeldUpError where a person must tell.
     """
     for column, value, what in (
         (Client.email, person.email, "cet e-mail"),
         (Client.phone, person.phone, "ce téléphone"),
     ):
-        candidates = list_candidates(shop, column == value) if value else []
+        alike = _list_alike(shop, column == value) if value else []
+        candidates = _candidates_of(person, alike)
         if len(candidates) > 1:
-            sentence = CANDIDATES.format(count=len(candidates), what=what)
-            raise outcomes.waiting(sentence, person.key)
+            raise outcomes.waiting(CANDIDATES.format(count=len(candidates), what=what), person.key)
+        if candidates and candidates[0].is_of_shop:
+            raise outcomes.waiting(ONE_CANDIDATE.format(what=what), person.key)
         if candidates:
-            return candidates[0]
+            return candidates[0].id
     if not (person.email or person.phone or person.has_name):
         raise outcomes.ignored(ERASED if person.is_erased else NOBODY)
     return None
 
 
-def list_candidates(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequence[UUID]:
-    """The clients that nobody of this shop is yet, of those meant; the first ten."""
+class _Alike(NamedTuple):
+    """A client of the same e-mail or telephone; whether somebody of this shop is it, and whether a shop brought it."""
+
+    id: UUID
+    is_of_shop: bool
+    is_brought: bool
+
+
+def _candidates_of(person: Person, alike: Sequence[_Alike]) -> Sequence[_Alike]:
+    """Who the person may be: nobody whom the shop tells apart from the person.
+
+    It tells a telephone apart from none. But whom it brought itself stays apart, or who comes first would decide.
+    """
+    free = [each for each in alike if not each.is_of_shop]
+    if person.is_told_by_phone_alone and (free or not all(each.is_brought for each in alike)):
+        return alike
+    return free
+
+
+def _list_alike(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequence[_Alike]:
+    """Of the clients meant the first ten, those first that nobody of this shop is, then those that no shop brought."""
     is_mapped = exists().where(
         WooCommerceMapping.organisation_id == Client.organisation_id,
         WooCommerceMapping.shop_id == shop.id,
@@ -183,8 +211,10 @@ def list_candidates(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequen
         WooCommerceResource.shop_id == shop.id,
         WooCommerceResource.client_id == Client.id,
     )
-    statement = select(Client.id).where(which, Client.archived_at.is_(None), ~is_mapped, ~has_ordered)
-    return db.session.scalars(statement.order_by(Client.id).limit(10)).all()
+    is_of_shop, is_brought = or_(is_mapped, has_ordered), Client.source.is_not_distinct_from(Source.WOOCOMMERCE)
+    statement = select(Client.id, is_of_shop, is_brought).where(which, Client.archived_at.is_(None))
+    rows = db.session.execute(statement.order_by(is_of_shop, is_brought, Client.id).limit(MOST_CANDIDATES))
+    return [_Alike(*row) for row in rows]
 
 
 def create(shop: WooCommerceShop, person: Person) -> UUID:

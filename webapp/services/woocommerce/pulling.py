@@ -41,7 +41,7 @@ from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.pulls import Lease, LeaseLostError
 from webapp.services.woocommerce.stages import Cursor, How, Stage
 from webapp.services.woocommerce.values import UnreadableError, read_instant
-from webapp.transactions import transaction
+from webapp.transactions import let_go, transaction
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ def _fail(lease: Lease, reason: str) -> None:
 def _pull(lease: Lease) -> None:
     shop = pulls.check_can_be_read(lease.shop_id)
     keeper = _Keeper(lease)
-    with woocommerce.connected(trying.access_of(shop), while_waiting=keeper.keep_lease) as connection:
+    with woocommerce.connected(trying.access_of(shop), while_waiting=keeper.wait) as connection:
         abilities = trying.look(connection, lease.shop_id, at=clock.now())
         pull = pulls.find_pull(lease.pull_id)
         if pull is None:
@@ -125,13 +125,14 @@ def _end(lease: Lease) -> None:
 
 @dataclass
 class _Keeper:
-    """Prolongs the lease while the shop takes its time."""
+    """Holds the pull, and nothing else, while the shop takes its time."""
 
     lease: Lease
     renewed_at: float = field(default_factory=time.monotonic)
 
-    def keep_lease(self) -> None:
-        """If it is time."""
+    def wait(self) -> None:
+        """Let the database go, and prolong the lease if it is time."""
+        let_go()
         if time.monotonic() - self.renewed_at >= RENEWAL_SECONDS:
             pulls.renew(self.lease, at=clock.now())
             self.renewed_at = time.monotonic()

@@ -170,7 +170,7 @@ def claim(pull_id: UUID, *, at: datetime) -> Lease | None:
 
 
 def renew(lease: Lease, *, at: datetime, **progress: object) -> None:
-    """Prolong the lease and write ``progress`` (columns of WooCommercePull), in the caller's transaction.
+    """Prolong the lease and write ``progress`` (columns of WooCommercePull); in the caller's transaction, if any.
 
     Raises LeaseLostError, which undoes the caller's transaction, when the pull is no longer ours.
     """
@@ -187,14 +187,7 @@ def renew(lease: Lease, *, at: datetime, **progress: object) -> None:
 
 def finish(lease: Lease, *, status: RunStatus, at: datetime, error: str | None = None) -> None:
     """Bring the pull to its end. ``error`` is a French sentence. Raises LeaseLostError."""
-    with transaction():
-        renew(lease, at=at, status=status, error=error, phase="", finished_at=at)
-        db.session.execute(
-            update(WooCommercePull)
-            .where(WooCommercePull.id == lease.pull_id)
-            .values(lease_until=None)
-            .execution_options(synchronize_session=False)
-        )
+    renew(lease, at=at, lease_until=None, status=status, error=error, phase="", finished_at=at)
 
 
 def _is_mine(lease: Lease) -> list[ColumnElement[bool]]:

@@ -22,13 +22,12 @@ from webapp.services.keyset import Position
 from webapp.services.woocommerce import claiming, events_listing, kept, matching, projecting, reopening
 from webapp.services.woocommerce.events_listing import Ours
 from webapp.services.woocommerce.flags import STILL_WAITING
-from webapp.services.woocommerce.matching import Person
+from webapp.services.woocommerce.matching import MOST_CANDIDATES, Person
 from webapp.services.woocommerce.reading import Customer, Sale
 from webapp.transactions import transaction
 
 PAGE_SIZE = 30
 BY_ID = "id"
-MOST_CANDIDATES = 10
 TWO_CANDIDATES = "TWO_CANDIDATES"
 LABELS: Mapping[str, str] = {
     TWO_CANDIDATES: "Client à choisir",
@@ -159,7 +158,10 @@ def _described(word: Customer | Sale) -> list[str]:
 
 
 def _list_candidates(people: Collection[tuple[UUID, Person]]) -> dict[tuple[UUID, str], list[Candidate]]:
-    """For each person of a shop those with the same e-mail, else the same telephone, whom nobody of the shop is yet."""
+    """For each person of a shop those with the same e-mail, else the same telephone, whom nobody of the shop is yet.
+
+    For who is told by a telephone alone, all who have it.
+    """
     offered: dict[tuple[UUID, str], list[Candidate]] = defaultdict(list)
     if not people:
         return offered
@@ -173,7 +175,7 @@ def _list_candidates(people: Collection[tuple[UUID, Person]]) -> dict[tuple[UUID
     ).all()
     taken = _taken([each.id for each in clients])
     for shop_id, person in set(people):
-        free = [each for each in clients if (shop_id, each.id) not in taken]
+        free = [each for each in clients if person.is_told_by_phone_alone or (shop_id, each.id) not in taken]
         same = [each for each in free if person.email and each.email == person.email]
         same = same or [each for each in free if person.phone and each.phone == person.phone]
         offered[shop_id, person.key] = [

@@ -155,7 +155,7 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
 
 def reason_of(shop: WooCommerceShop) -> str:
     """Who did it, in histories."""
-    return f"Boutique {shop.name}"
+    return f"Boutique «\u00a0{shop.name}\u00a0»"
 
 
 def local_day(instant: datetime, zone: str) -> date:

@@ -16,7 +16,7 @@ from webapp.gateways.woocommerce import Access, Connection, KeyRefusedError, NoS
 from webapp.models.woocommerce import WooCommerceShop
 from webapp.services.woocommerce import pulls
 from webapp.services.woocommerce.stages import Abilities
-from webapp.transactions import transaction
+from webapp.transactions import let_go, transaction
 
 FUTURE = "2100-01-01T00:00:00"
 """Nothing was changed after it: a shop that lists something all the same does not honour the filter."""
@@ -67,7 +67,8 @@ def access_of(shop: WooCommerceShop) -> Access:
 def try_shop(shop_id: UUID, *, at: datetime) -> Findings:
     """Ask the shop, and keep what was found. Raises NotFoundError, PullRefusedError or ShopError with the reason."""
     shop = pulls.check_can_be_read(shop_id)
-    with woocommerce.connected(access_of(shop), patience=woocommerce.SOMEONE_WAITS) as connection:
+    patience = woocommerce.SOMEONE_WAITS
+    with woocommerce.connected(access_of(shop), patience=patience, while_waiting=let_go) as connection:
         findings = _find_out(connection)
     _keep(shop_id, findings, at=at)
     return findings

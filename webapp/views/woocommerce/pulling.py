@@ -1,4 +1,7 @@
-"""« Tester », « Relever maintenant », « Reprendre depuis le … »: a shop read by its REST API."""
+"""« Tester », « Relever maintenant », « Reprendre depuis le … »: a shop read by its REST API.
+
+Admins ask for it; managers see how far it is.
+"""
 
 from datetime import date
 from uuid import UUID
@@ -34,7 +37,7 @@ def _requester() -> str:
 
 
 @bp.post("/essai")
-@for_managers
+@for_admins
 @limiter.limit(LIMIT, key_func=_requester)
 def test(shop_id: UUID) -> ResponseReturnValue:
     """Ask the shop whether it answers, and what it can be asked."""
@@ -48,7 +51,7 @@ def test(shop_id: UUID) -> ResponseReturnValue:
 
 
 @bp.get("/releves")
-@for_managers
+@for_admins
 def index(shop_id: UUID) -> ResponseReturnValue:
     """Where a form leaves its address: the page that it stands in."""
     shop = shops.find_shop(shop_id)
@@ -56,7 +59,7 @@ def index(shop_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/releves")
-@for_managers
+@for_admins
 @limiter.limit(LIMIT, key_func=_requester)
 def create(shop_id: UUID) -> ResponseReturnValue:
     """Read what is new, or join the pull that is under way."""
