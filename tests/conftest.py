@@ -1,9 +1,9 @@
 """The ground tests stand on: a real PostgreSQL and a real Redis, a database per process, a rollback per test."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
-from tests import factories, probe
+from tests import probe
+from tests.ground import Cast, Ground, rolled_back
 from tests.provider import LocalProvider, running
 from webapp import clock, crypto, tenancy
 from webapp.config import Settings, load_settings
@@ -30,9 +31,7 @@ from webapp.extensions import db, limiter
 from webapp.factory import create_app
 from webapp.gateways import identity
 from webapp.gateways.identity import Tokens
-from webapp.models.commercials import Commercial
 from webapp.models.identity import User
-from webapp.models.organisations import Organisation
 from webapp.sessions import keep_tokens
 
 USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", expires_in=30 * 24 * 3600)
@@ -41,6 +40,8 @@ HTMX = {"HX-Request": "true"}
 CSRF_SECRET = "csrf-secret-of-the-session"
 TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
+GARBAGE = 50_000
+"""Objects made and not freed after which the collector looks."""
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 """The instant at which the application's clock starts in every test: a Friday morning in Paris."""
 
@@ -49,6 +50,13 @@ def pytest_configure() -> None:
     """With CRM_TEST_TODAY=2028-02-29 the wall clock of the tests' own process begins on that day, at ten in Paris."""
     if today := os.environ.get("CRM_TEST_TODAY"):
         time_machine.travel(datetime.fromisoformat(f"{today}T09:00:00+00:00"), tick=True).start()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector, a tenth of a run when it looks through all of it, leaves it out."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def _worker_number() -> int:
@@ -142,25 +150,29 @@ def app_context(app: Flask) -> Iterator[Flask]:
     limiter.reset()
 
 
+@pytest.fixture(scope="session")
+def ground(app: Flask) -> Iterator[Ground]:
+    """The transaction with the cast, kept from test to test."""
+    ground = Ground()
+    yield ground
+    ground.close()
+
+
 @pytest.fixture
-def session(app: Flask, app_context: Flask) -> Iterator[None]:
+def session(request: pytest.FixtureRequest, app_context: Flask, ground: Ground) -> Iterator[None]:
     """One outer transaction for the whole test, rolled back at its end; commits inside become savepoints."""
-    engine = db.engine
-    connection = engine.connect()
-    outer = connection.begin()
-    db.engines[None] = connection  # type: ignore[index]
-    db.session.session_factory.configure(join_transaction_mode="create_savepoint")
-    yield
-    db.session.remove()
-    outer.rollback()
-    connection.close()
-    db.session.session_factory.configure(join_transaction_mode="conditional_savepoint")
-    db.engines[None] = engine  # type: ignore[index]
+    if "cast" in request.fixturenames:
+        with ground.savepoint(db.engine):
+            yield
+    else:
+        with db.engine.connect() as connection, rolled_back(connection, connection.begin()):
+            yield
 
 
 @pytest.fixture
-def committed(app: Flask, app_context: Flask, settings: Settings) -> Iterator[None]:
+def committed(app: Flask, app_context: Flask, settings: Settings, ground: Ground) -> Iterator[None]:
     """For tests that need several connections or processes: real commits, and every table emptied afterwards."""
+    ground.close()
     yield
     db.session.remove()
     db.engine.dispose()
@@ -171,24 +183,10 @@ def committed(app: Flask, app_context: Flask, settings: Settings) -> Iterator[No
     owner.dispose()
 
 
-@dataclass(frozen=True)
-class Cast:
-    """The people of the tests: an organisation with every role, and an outsider from another one."""
-
-    organisation: Organisation
-    commercial: User
-    sales_rep: Commercial
-    colleague: User
-    manager: User
-    admin: User
-    outsider: User
-    other_organisation: Organisation
-
-
 @pytest.fixture
-def cast(session: None) -> Cast:
+def cast(session: None, ground: Ground) -> Cast:
     """The cast, in the rolled-back transaction; the current organisation is theirs."""
-    return factories.make_cast(Cast)
+    return ground.cast()
 
 
 @pytest.fixture
