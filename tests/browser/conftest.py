@@ -5,13 +5,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
-from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from tests.browser.world import REDIS_DATABASE, World
+from tests.browser.world import REDIS_DATABASE, World, admin_url, create_database
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -49,12 +47,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The product, running."""
-    owner_url = make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"])
-    admin = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
-    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
-        owner = sql.Identifier(owner_url.username or "")
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), owner))
+    create_database(admin_url(), DATABASE, owner=make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"]).username or "")
     named = [
         make_url(os.environ[name]).set(database=DATABASE).render_as_string(hide_password=False)
         for name in ("CRM_TEST_DATABASE_URL", "CRM_TEST_DATABASE_OWNER_URL")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class World:
     def __init__(self, home: Path, database_url: str, owner_url: str, redis_url: str) -> None:
         self.home = home
         self.owner_url = make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self.admin_url = admin_url(make_url(owner_url).database)
         self.redis_url = redis_url
         port = next(port for port in PORTS if is_free(port))
         self.url = f"http://127.0.0.1:{port}"
@@ -104,25 +106,39 @@ class World:
         """The first morning: only the demo data, nobody signed in, WinLeadPlus well and unchanged."""
         self.switch_winleadplus_on()
         self.winleadplus(reset=True, mode="ok")
-        eventually(self._is_emptied)
+        eventually(self._is_as_at_first)
         Redis.from_url(self.redis_url).flushdb()
+
+    def _is_as_at_first(self) -> bool:
+        """Whether all tables hold the demo data now; not where a worker that is at work locks them in another order."""
+        try:
+            with psycopg.connect(self.admin_url) as connection:
+                connection.execute("SET session_replication_role = replica")  # tables come in any order
+                tables = sql.SQL(", ").join(sql.Identifier(name) for name in self._demo_data)
+                connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+                for name, rows in self._demo_data.items():
+                    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))) as copy:
+                        copy.write(rows)
+        except psycopg.errors.DeadlockDetected:
+            return False
+        return True
+
+    @cached_property
+    def _demo_data(self) -> dict[str, bytes]:
+        """The rows of each table, as COPY writes them, made once in a database that nobody works in meanwhile."""
+        name = f"{make_url(self.owner_url).database}_at_first"
         # The demo's senders are those of the servers that run.
         outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
         outside |= {"CARRIER_SANDBOX_URL": self.known["carrier_sandbox_url"]}
+        for url in ("DATABASE_URL", "DATABASE_OWNER_URL"):
+            outside[url] = _named(self.environment[url], name)
+        create_database(admin_url(), name, owner=make_url(self.owner_url).username or "")
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
-
-    def _is_emptied(self) -> bool:
-        """Whether all tables are empty now; not where a worker that is at work locks them in another order."""
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+        with psycopg.connect(_named(self.admin_url, name)) as connection:
             names = connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
             ).fetchall()
-            tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
-            try:
-                connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
-            except psycopg.errors.DeadlockDetected:
-                return False
-        return True
+            return {name: _rows_of(connection, name) for (name,) in names}
 
     def has_prospects(self) -> bool:
         """Whether a synchronisation has brought clients in."""
@@ -174,6 +190,28 @@ class World:
         """A connection as the owner, to look behind the pages."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             yield connection
+
+
+def admin_url(database: str | None = None) -> str:
+    """The address at which a superuser reaches a database of the tests' server, by default its own."""
+    url = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
+    return url.set(database=database or url.database).render_as_string(hide_password=False)
+
+
+def create_database(admin_url: str, name: str, *, owner: str) -> None:
+    """An empty database, in the place of one that may be there from an earlier run."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _rows_of(connection: psycopg.Connection, table: str) -> bytes:
+    with connection.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))) as copy:
+        return b"".join(bytes(part) for part in copy)
 
 
 def _answers(address: str) -> bool:
