@@ -29,6 +29,7 @@ from webapp.models.woocommerce import (
 )
 from webapp.services.charges import effects
 from webapp.services.woocommerce import keeping, projecting, reading
+from webapp.services.woocommerce.kept import Words
 from webapp.services.woocommerce.outcomes import Outcome
 from webapp.transactions import transaction
 
@@ -69,7 +70,8 @@ class Teller:
             projecting.hold(self.shop)
             if not isinstance(word, reading.Deleted) and projecting.passed_over(word):
                 return None
-            keeping.keep(self.shop, word, at=said_at or self.at)
+            words = Words.load(self.shop, told=[word])
+            keeping.keep(words, word, at=said_at or self.at)
         return self.look(kind, word.woo_id)
 
     def look(self, kind: ResourceKind, woo_id: int) -> Outcome:
