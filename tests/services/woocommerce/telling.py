@@ -72,12 +72,16 @@ class Teller:
                 return None
             words = Words.load(self.shop, told=[word])
             keeping.keep(words, word, at=said_at or self.at)
-        return self.look(kind, word.woo_id)
+            outcome = projecting.project_all(words, [(kind, word.woo_id)], at=self.at)[kind, word.woo_id]
+        return self._wake(kind, word.woo_id, outcome)
 
     def look(self, kind: ResourceKind, woo_id: int) -> Outcome:
         """Project a resource, then what waits for it."""
         with transaction():
             outcome = projecting.project(self.shop, kind, woo_id, at=self.at)
+        return self._wake(kind, woo_id, outcome)
+
+    def _wake(self, kind: ResourceKind, woo_id: int, outcome: Outcome) -> Outcome:
         self.outcomes[kind, woo_id] = outcome
         if outcome.state is EventState.DONE:
             name = "client" if kind is CUSTOMER else kind.value

@@ -141,14 +141,17 @@ class Words:
 
     def _read_families(self, told: Sequence[Sale]) -> None:
         """Read what shares orders with what is read or told, until nothing new is named."""
-        asked: tuple[list[int], list[int]] = [], []
+        asked = dict[Any, tuple[list[int], list[int]]]()
         orders = {woo_id for kind, woo_id in self._rows if kind is ResourceKind.ORDER}
         orders |= {each.woo_id if isinstance(each, Order) else each.parent_id for each in told} - {0}
-        while asked != (named := self._named(told, orders)):
-            asked = named
-            self._read(_SUBSCRIPTIONS, subscriptions=named[0], orders=named[1])
-            subscriptions, parents = self._named(told, orders)
-            self._read(_ORDERS, subscriptions=subscriptions, orders=parents)
+        is_all = False
+        while not is_all:
+            is_all = True
+            for statement in (_SUBSCRIPTIONS, _ORDERS):
+                named = self._named(told, orders)
+                if any(named) and asked.get(statement) != named:
+                    self._read(statement, subscriptions=named[0], orders=named[1])
+                    asked[statement], is_all = named, False
 
     def _named(self, told: Sequence[Sale], orders: Collection[int]) -> tuple[list[int], list[int]]:
         """The ids of the subscriptions that are there or named; of ``orders``, and of those that these began with."""
