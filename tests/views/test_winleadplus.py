@@ -460,3 +460,28 @@ def test_changes_are_told_field_by_field_and_ibans_stay_masked(client: FlaskClie
     assert "Ville Lille → Roubaix" in page
     assert "IBAN FR•• •••• 2606" in page
     assert "FR1420041010" not in page
+
+
+def test_a_run_is_undone_from_its_page_by_managers_alone(
+    client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    run = make_run(created=1, done=1)
+    address = f"/synchronisations/{run.id}"
+    for page in (address, f"{address}/elements"):
+        assert "Annuler cette synchronisation" in manager_client.get(page).text
+        assert "Annuler cette synchronisation" not in client.get(page).text
+    assert client.post(f"{address}/annuler").status_code == 403
+    assert outsider_client.post(f"{address}/annuler").status_code in (403, 404)
+    answer = manager_client.post(f"{address}/annuler")
+    assert answer.status_code == 303
+    operation = manager_client.get(answer.headers["Location"]).text
+    assert "la synchronisation annulée" in operation
+    page = manager_client.get(address).text
+    assert "Annuler cette synchronisation" not in page
+    assert answer.headers["Location"] in page
+
+
+def test_a_run_that_wrote_nothing_or_long_ago_offers_no_undo(manager_client: FlaskClient) -> None:
+    for run in (make_run(), make_run(created=1, dry_run=True), make_run(created=1, ago=timedelta(days=31))):
+        assert "Annuler cette synchronisation" not in manager_client.get(f"/synchronisations/{run.id}").text
+        assert manager_client.post(f"/synchronisations/{run.id}/annuler").status_code == 409
