@@ -88,12 +88,11 @@ def undo(run_id: UUID) -> ResponseReturnValue:
 
 def _undoing(run: SyncRun) -> dict[str, object]:
     """What undoes the run, and whether the person may have it undone."""
+    if not (undoing_syncs.may_undo(current_user()) and undoing_syncs.can_be_undone(run, at=clock.now())):
+        return {"undone_by": None, "can_undo": False}
     undone_by = undoing_syncs.find_undo(run.id)
     stands = undone_by is not None and undone_by.state not in (OperationState.CANCELED, OperationState.FAILED)
-    can_undo = (
-        not stands and undoing_syncs.may_undo(current_user()) and undoing_syncs.can_be_undone(run, at=clock.now())
-    )
-    return {"undone_by": undone_by if stands else None, "can_undo": may_undo and not stands}
+    return {"undone_by": undone_by if stands else None, "can_undo": not stands}
 
 
 def _follow(run: SyncRun) -> Response:
