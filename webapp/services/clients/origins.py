@@ -132,7 +132,8 @@ def put_back(client_id: UUID, field: str, event_id: UUID, *, version: int, by: U
         raise InvalidInputError("Cette valeur ne peut pas être vide.")
     if value is None and field in ("last_name", "first_name"):
         value = ""
-    fields = replace(ClientFields.of(find_client(client_id)), **{field: value})
+    changes: dict[str, Any] = {field: value}
+    fields = replace(ClientFields.of(find_client(client_id)), **changes)
     return edit_client(client_id, fields, version=version, bank=None, confirmed=True, by=by, at=at)
 
 
