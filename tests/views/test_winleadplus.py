@@ -489,3 +489,28 @@ def test_absences_are_confirmed_and_runs_stopped_by_whoever_may(
     assert "sync-stop" in client.get(f"/synchronisations/{running.id}").text
     assert client.post(f"/synchronisations/{running.id}/arreter", headers=HTMX).status_code == 200
     assert "Arrêt demandé" in client.get(f"/synchronisations/{running.id}").text
+
+
+def test_a_run_is_undone_from_its_page_by_managers_alone(
+    client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    run = make_run(created=1, done=1)
+    address = f"/synchronisations/{run.id}"
+    for page in (address, f"{address}/elements"):
+        assert "Annuler cette synchronisation" in manager_client.get(page).text
+        assert "Annuler cette synchronisation" not in client.get(page).text
+    assert client.post(f"{address}/annuler").status_code == 403
+    assert outsider_client.post(f"{address}/annuler").status_code in (403, 404)
+    answer = manager_client.post(f"{address}/annuler")
+    assert answer.status_code == 303
+    operation = manager_client.get(answer.headers["Location"]).text
+    assert "la synchronisation annulée" in operation
+    page = manager_client.get(address).text
+    assert "Annuler cette synchronisation" not in page
+    assert answer.headers["Location"] in page
+
+
+def test_a_run_that_wrote_nothing_or_long_ago_offers_no_undo(manager_client: FlaskClient) -> None:
+    for run in (make_run(), make_run(created=1, dry_run=True), make_run(created=1, ago=timedelta(days=31))):
+        assert "Annuler cette synchronisation" not in manager_client.get(f"/synchronisations/{run.id}").text
+        assert manager_client.post(f"/synchronisations/{run.id}/annuler").status_code == 409

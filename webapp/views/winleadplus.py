@@ -14,9 +14,11 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.french import whole
 from webapp.models.identity import Role
+from webapp.models.operations import OperationState
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
+from webapp.services.operations import undoing_syncs
 from webapp.services.winleadplus import absence, field_changes, items, runs, status
 from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
@@ -77,7 +79,23 @@ def show(run_id: UUID) -> ResponseReturnValue:
     run = _find_run(run_id)
     if is_fragment_request():
         return _follow(run)
-    return render_template("winleadplus/show.html", run=run, sentence=status.sentence(run))
+    return render_template("winleadplus/show.html", run=run, sentence=status.sentence(run), **_undoing(run))
+
+
+@bp.post("/<uuid:run_id>/annuler")
+def undo(run_id: UUID) -> ResponseReturnValue:
+    """Plan the undoing of a run, which is looked at before it is applied."""
+    operation_id = undoing_syncs.plan_undo(run_id, by=current_user(), at=clock.now())
+    return redirect(url_for("operations.show", operation_id=operation_id), 303)
+
+
+def _undoing(run: SyncRun) -> dict[str, object]:
+    """What undoes the run, and whether the person may have it undone."""
+    if not (undoing_syncs.may_undo(current_user()) and undoing_syncs.can_be_undone(run, at=clock.now())):
+        return {"undone_by": None, "can_undo": False}
+    undone_by = undoing_syncs.find_undo(run.id)
+    stands = undone_by is not None and undone_by.state not in (OperationState.CANCELED, OperationState.FAILED)
+    return {"undone_by": undone_by if stands else None, "can_undo": not stands}
 
 
 def _follow(run: SyncRun) -> Response:
@@ -105,7 +123,7 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     template, is_fragment = "winleadplus/items.html", is_fragment_request()
     if is_fragment:
         template = "winleadplus/_item_rows.html" if "apres" in request.args else "winleadplus/_items.html"
-    values = {"run": run, "items": page, "kind": kind, "counts": counts, "can_close": is_fragment}
+    values = {"run": run, "items": page, "kind": kind, "counts": counts, "can_close": is_fragment, **_undoing(run)}
     values["awaits_confirmation"] = current_user().has_role(Role.ADMIN) and absence.awaits_confirmation(run)
     return render_template(template, changes_of=field_changes.changes_of, **values)
 

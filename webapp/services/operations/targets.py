@@ -6,11 +6,11 @@ from typing import Any
 from webapp.models.operations import ItemTarget
 from webapp.services.clients.fields import ClientFields
 
-CLIENT_COLUMNS = (*(each.name for each in fields(ClientFields)), "archived_at", "source")
+CLIENT_COLUMNS = (*(each.name for each in fields(ClientFields)), "archived_at", "source", "commercial_external_id")
 CONTRACT_COLUMNS = (
     "client_id", "company_id", "currency", "commercial_id", "reference", "status", "contract_type", "supplier",
     "description", "amount", "signed_at", "validated_at", "starts_on", "ends_on", "payment_method", "withdrawal_day",
-    "source",
+    "source", "status_raw", "document_url", "audit_trail_url",
 )  # fmt: skip
 
 

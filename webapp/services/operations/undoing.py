@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,39 +12,18 @@ from sqlalchemy import select
 
 from webapp.errors import DomainError
 from webapp.extensions import db
-from webapp.models.base import Base
 from webapp.models.identity import User
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationKind, OperationState
-from webapp.services.operations import plans, runs
+from webapp.services.operations import gained, plans, runs, undoing_syncs
 from webapp.services.operations.handlers import Handler, handler_of
 from webapp.services.operations.plans import PlannedItem
 from webapp.services.operations.runs import Work
+from webapp.services.operations.taking_back import NotUndoableError, Row, unchange, uncreate
 from webapp.services.operations.targets import TARGETS
 from webapp.services.winleadplus.copying import driver_connection
 from webapp.transactions import transaction
 
 PAGE = 2000
-CHANGED_SINCE = "Modifié depuis\u202f: la valeur d’aujourd’hui est conservée."
-GONE = "N’existe plus."
-ARCHIVED_SINCE = "Archivé depuis\u202f: rien à faire."
-# Rows that come with their parent, and change its version when a person changes them.
-PARTS = frozenset({"contract_lines", "contract_status_changes", "operation_items"})
-GAINED = {
-    "contracts": "un contrat",
-    "subscriptions": "un abonnement",
-    "charges": "un prélèvement",
-    "documents": "un document",
-    "tasks": "une tâche",
-    "timeline_events": "un événement de l’historique",
-    "bank_accounts": "un compte bancaire",
-    "mandates": "un mandat",
-    "messages": "un message",
-    "invoices": "une facture",
-}
-
-
-class NotUndoableError(DomainError):
-    """The operation changed nothing, has not ended, or ended too long ago."""
 
 
 def plan_undo(operation_id: UUID, *, by: User, at: datetime) -> UUID:
@@ -72,12 +50,17 @@ def plan_undo(operation_id: UUID, *, by: User, at: datetime) -> UUID:
 
 def _check_right(operation: Operation, user: User) -> None:
     """Who may do a thing may undo it."""
+    if operation.undoes_run_id:
+        undoing_syncs.check_right(user)
     undone = runs.find(operation.undoes_id) if operation.undoes_id else None
     if undone is not None:
         handler_of(undone.kind).check_right(undone, user)
 
 
 def _prepare(work: Work) -> None:
+    if work.operation.undoes_run_id:
+        undoing_syncs.prepare(work, work.operation.undoes_run_id)
+        return
     undone = runs.find(work.operation.undoes_id) if work.operation.undoes_id else None
     if undone is None:
         raise DomainError("Cette opération n’annule rien.")
@@ -98,13 +81,20 @@ def _plan_page(work: Work, undone: Operation, after: int, upto: int) -> Iterator
     """The items of ``undone`` behind ``after`` up to ``upto``: what was made last is taken back first."""
     rows = [row for target in TARGETS for row in _read(undone, target, after, upto)]
     created = {target: [row["row_id"] for row in rows if _is_created(row, target)] for target in TARGETS}
-    gained = {target: _gained(undone, target, ids) for target, ids in created.items() if ids}
-    for row in sorted(rows, key=lambda row: row["position"], reverse=True):
-        target = ItemTarget(row["target"])
-        if row["action"] == ItemAction.CREATE:
-            yield _uncreate(work, row, target, gained[target].get(row["row_id"], []))
+    received = {target: _gained(undone, target, ids) for target, ids in created.items() if ids}
+    for found in sorted(rows, key=lambda row: row["position"], reverse=True):
+        target, present, written = ItemTarget(found["target"]), found["present"], found["written"]
+        row = Row(target, found["label"], found["row_id"], found["client_id"], found["seen"], present)
+        if found["action"] == ItemAction.CREATE:
+            yield uncreate(
+                row,
+                is_changed=any(present[name] != written[name] for name in TARGETS[target].columns if present),
+                gained=received[target].get(found["row_id"], []),
+                at=work.at(),
+                image=found["after"],
+            )
         else:
-            yield from _unchange(row, target)
+            yield from unchange(row, found["before"], {name: written[name] for name in found["after"]})
 
 
 def _is_created(row: dict[str, Any], target: ItemTarget) -> bool:
@@ -134,85 +124,18 @@ def _read(undone: Operation, target: ItemTarget, after: int, upto: int) -> Seque
     return driver_connection().cursor(row_factory=dict_row).execute(statement, parameters).fetchall()
 
 
-def _unchange(row: dict[str, Any], target: ItemTarget) -> Iterator[PlannedItem]:
-    """Back to what it was, field by field; what somebody changed since is listed with both values."""
-    before, present, written = row["before"], row["present"], row["written"]
-    common = (target, row["label"], row["row_id"], row["client_id"])
-    if present is None:
-        yield _item(*common, ItemAction.NOTHING, reason=GONE)
-        return
-    untouched = [name for name in row["after"] if present[name] == written[name]]
-    contested = [name for name in row["after"] if present[name] != written[name]]
-    if untouched:
-        yield _item(
-            *common,
-            ItemAction.UPDATE,
-            seen=row["seen"],
-            before={name: present[name] for name in untouched},
-            after={name: before.get(name) for name in untouched},
-        )
-    if contested:
-        yield _item(
-            *common,
-            ItemAction.NOTHING,
-            reason=CHANGED_SINCE,
-            before={name: before.get(name) for name in contested},
-            after={name: present[name] for name in contested},
-        )
-
-
-def _uncreate(work: Work, row: dict[str, Any], target: ItemTarget, gained: list[str]) -> PlannedItem:
-    """A client is archived, anything else removed; unless it has changed or gained something since."""
-    present, written = row["present"], row["written"]
-    common = (target, row["label"], row["row_id"], row["client_id"])
-    if present is None:
-        return _item(*common, ItemAction.NOTHING, reason=GONE)
-    if present.get("archived_at"):
-        return _item(*common, ItemAction.NOTHING, reason=ARCHIVED_SINCE)
-    if any(present[name] != written[name] for name in TARGETS[target].columns):
-        return _item(*common, ItemAction.NOTHING, reason="Modifié depuis\u202f: conservé.")
-    if gained:
-        return _item(*common, ItemAction.NOTHING, reason=f"A reçu depuis\u202f: {', '.join(gained)}. Conservé.")
-    if target is ItemTarget.CLIENT:
-        archived = {"archived_at": work.at().isoformat()}
-        return _item(*common, ItemAction.UPDATE, seen=row["seen"], before={"archived_at": None}, after=archived)
-    return _item(*common, ItemAction.REMOVE, seen=row["seen"], before=row["after"])
-
-
-def _item(
-    target: ItemTarget, label: str, row_id: UUID | None, client_id: UUID | None, action: ItemAction, **more: Any
-) -> PlannedItem:
-    return PlannedItem(target, action, label, row_id, client_id, **more)
-
-
 def _gained(undone: Operation, target: ItemTarget, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """What rows have gained that the operation itself did not give them, in words, by their ids."""
-    gained: dict[UUID, list[str]] = {}
-    parameters = {"organisation_id": undone.organisation_id, "id": undone.id, "ids": list(ids)}
-    for table, column, has_id in _referring(TARGETS[target].table):
-        own = sql.SQL("")
-        if table == "timeline_events":
-            own = sql.SQL("AND c.operation_id IS DISTINCT FROM %(id)s")
-        elif has_id:
-            own = sql.SQL(
-                """AND NOT EXISTS (SELECT FROM operation_items i WHERE i.organisation_id = c.organisation_id
-                  AND i.operation_id = %(id)s AND i.row_id = c.id AND i.action = 'create')"""
-            )
-        statement = sql.SQL(
-            """SELECT DISTINCT c.{column} FROM {table} c
-            WHERE c.organisation_id = %(organisation_id)s AND c.{column} = ANY(%(ids)s) {own}"""
-        ).format(table=sql.Identifier(table), column=sql.Identifier(column), own=own)
-        for (row_id,) in driver_connection().execute(statement, parameters):
-            gained.setdefault(row_id, []).append(GAINED.get(table, "d’autres données"))
-    return {row_id: list(dict.fromkeys(words)) for row_id, words in gained.items()}
+    parameters = {"organisation_id": undone.organisation_id, "id": undone.id}
+    return gained.find(TARGETS[target].table, ids, own=_own, parameters=parameters)
 
 
-@lru_cache
-def _referring(table: str) -> list[tuple[str, str, bool]]:
-    """Tables and columns that refer to the rows of ``table``, and whether they have ids of their own."""
-    return [
-        (each.name, constraint.column_keys[-1], "id" in each.columns)
-        for each in Base.metadata.sorted_tables
-        for constraint in each.foreign_key_constraints
-        if constraint.referred_table.name == table and each.name not in PARTS
-    ]
+def _own(table: str, has_id: bool) -> sql.SQL:
+    if table == "timeline_events":
+        return sql.SQL("AND c.operation_id IS DISTINCT FROM %(id)s")
+    if not has_id:
+        return sql.SQL("")
+    return sql.SQL(
+        """AND NOT EXISTS (SELECT FROM operation_items i WHERE i.organisation_id = c.organisation_id
+          AND i.operation_id = %(id)s AND i.row_id = c.id AND i.action = 'create')"""
+    )

@@ -18,8 +18,16 @@ from webapp.models.operations import ItemTarget
 from webapp.models.organisations import Company
 from webapp.services.contracts.editing import LABELS as CONTRACT_LABELS
 
-_CONTRACT_WORDS = {**CONTRACT_LABELS, "signed_at": "signature", "validated_at": "validation", "currency": "devise"}
-HIDDEN = frozenset({"client_id", "source", "user_id"})
+_CONTRACT_WORDS = {
+    **CONTRACT_LABELS,
+    "signed_at": "signature",
+    "validated_at": "validation",
+    "currency": "devise",
+    "status_raw": "statut dans WinLeadPlus",
+    "document_url": "document",
+    "audit_trail_url": "preuve de signature",
+}
+HIDDEN = frozenset({"client_id", "source", "user_id", "commercial_external_id"})
 """Columns whose values tell nobody anything."""
 _NAMED = {"commercial_id": "commercial", "company_id": "company"}
 

@@ -105,9 +105,14 @@ def for_timeline(changes: Changes) -> dict[str, list[Any]]:
 
 def changes_of(item: SyncItem) -> list[Change]:
     """What the item's run changed, or a dry run would change."""
-    before, after = _image(item, "before"), _image(item, "after")
+    before, after = images_of(item)
     keys = list(dict.fromkeys([*before, *after]))
     return [Change(label_of(key), _worded(key, before.get(key)), _worded(key, after.get(key))) for key in keys]
+
+
+def images_of(item: SyncItem) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values before and after, by key, with what is secret in clear: for those who undo, not for pages."""
+    return _image(item, "before"), _image(item, "after")
 
 
 def label_of(key: str) -> str:
