@@ -17,6 +17,7 @@ from rq.job import Job
 
 from jobs import (
     charges,
+    duplicates,
     dunning,
     fulfilment,
     invoices,
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 
 MODULES = (
     charges,
+    duplicates,
     dunning,
     fulfilment,
     invoices,

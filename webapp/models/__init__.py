@@ -11,6 +11,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     contracts,
     coupons,
     documents,
+    duplicates,
     dunning,
     fulfilment,
     identity,
