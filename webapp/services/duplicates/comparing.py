@@ -39,6 +39,10 @@ def _is_held_by_few(column: str) -> str:
       LIMIT {SHARED_BY_MOST + 1}) holders) <= {SHARED_BY_MOST}"""
 
 
+def _words(text: str) -> str:
+    return f"regexp_replace(fold({text}), '[^a-z0-9]+', ' ', 'g')"
+
+
 _NAMES = f"""(
   SELECT likeness = 1 AS name,
     CASE WHEN likeness = 1 THEN false
@@ -59,7 +63,8 @@ facts AS MATERIALIZED (
     coalesce(a.birth_date = b.birth_date, false) AS birth_date,
     coalesce(a.birth_date <> b.birth_date, false) AS other_birth_date,
     coalesce(a.postcode = b.postcode AND a.country = b.country, false) AS postcode,
-    coalesce(a.postcode = b.postcode AND fold(a.address_line1) = nullif(fold(b.address_line1), ''), false) AS address,
+    coalesce(a.postcode = b.postcode AND {_words("a.address_line1")} = nullif({_words("b.address_line1")}, ''), false)
+      AS address,
     coalesce(a.email <> b.email AND a.phone <> b.phone, false) AS other_contact
   FROM candidates
   JOIN clients a ON a.organisation_id = :organisation_id AND a.id = first_id

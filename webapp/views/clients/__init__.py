@@ -1,5 +1,5 @@
-"""Clients: the list, one client in tabs, its forms, its activities and documents."""
+"""Clients: the list, one client in tabs, its forms, its activities and documents, bulk actions, duplicates."""
 
-from webapp.views.clients import activities, bulk, default_means, documents, listing, page, tasks
+from webapp.views.clients import activities, bulk, default_means, documents, duplicates, listing, page, tasks
 
-BLUEPRINTS = (page.bp, activities.bp, documents.bp, default_means.bp, listing.bp, bulk.bp, tasks.bp)
+BLUEPRINTS = (page.bp, activities.bp, documents.bp, default_means.bp, listing.bp, bulk.bp, tasks.bp, duplicates.bp)
