@@ -1,6 +1,6 @@
 """Pairs of clients who may be one person, and the searches that find them.
 
-Revision: 0042, after 0038
+Revision: 0042, after 0039
 
 New tables only: nobody has to stop.
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0042"
-down_revision = "0038"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
@@ -75,6 +75,7 @@ def _create_searches() -> None:
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("sync_run_id", sa.Uuid()),
+        sa.Column("operation_id", sa.Uuid()),
         sa.Column("status", sa.String(32), nullable=False),
         *(
             sa.Column(name, sa.Integer(), server_default="0", nullable=False)
@@ -86,18 +87,20 @@ def _create_searches() -> None:
         sa.Column("lease_until", INSTANT),
         *(sa.Column(name, sa.Integer(), server_default="0", nullable=False) for name in ("fence", "attempts")),
         _key(searches, "sync_run_id", "sync_runs", "CASCADE"),
+        _key(searches, "operation_id", "operations", "CASCADE"),
         *_organisation(searches),
     )
     op.create_index(
         "uq_duplicate_searches_running", searches, ["organisation_id"], unique=True, postgresql_where=running
     )
-    op.create_index(
-        "uq_duplicate_searches_sync_run",
-        searches,
-        ["organisation_id", "sync_run_id"],
-        unique=True,
-        postgresql_where=sa.text("sync_run_id IS NOT NULL"),
-    )
+    for column in ("sync_run_id", "operation_id"):
+        op.create_index(
+            f"uq_duplicate_searches_{column.removesuffix('_id')}",
+            searches,
+            ["organisation_id", column],
+            unique=True,
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
     op.create_index("ix_duplicate_searches_started", searches, ["organisation_id", "started_at"])
     op.create_index("ix_duplicate_searches_lease", searches, ["lease_until"], postgresql_where=running)
 

@@ -109,7 +109,7 @@ class DuplicatePair(OrganisationScoped, Identified, Base):
 
 
 class DuplicateSearch(OrganisationScoped, Identified, Base):
-    """A search for pairs: among all clients of the organisation, or among those that a synchronisation touched.
+    """A search for pairs: among all clients of the organisation, or those that a synchronisation or an operation touched.
 
     ``steps_done`` is where it has come of ``steps``, each a transaction. A worker owns it by ``fence`` and
     ``lease_until``, as a synchronisation (see SyncRun). ``found`` counts the pairs that it saw.
@@ -125,12 +125,21 @@ class DuplicateSearch(OrganisationScoped, Identified, Base):
             unique=True,
             postgresql_where=text("sync_run_id IS NOT NULL"),
         ),
+        Index(
+            "uq_duplicate_searches_operation",
+            "organisation_id",
+            "operation_id",
+            unique=True,
+            postgresql_where=text("operation_id IS NOT NULL"),
+        ),
         Index("ix_duplicate_searches_started", "organisation_id", "started_at"),
         Index("ix_duplicate_searches_lease", "lease_until", postgresql_where=text("status = 'running'")),
         tenant_key("sync_run_id", "sync_runs"),
+        tenant_key("operation_id", "operations"),
     )
 
     sync_run_id: Mapped[UUID | None]
+    operation_id: Mapped[UUID | None]
     status: Mapped[RunStatus] = mapped_column(stored_enum(RunStatus), default=RunStatus.RUNNING)
     steps: Mapped[int] = mapped_column(default=0, server_default="0")
     steps_done: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -145,4 +154,9 @@ class DuplicateSearch(OrganisationScoped, Identified, Base):
     @property
     def is_whole(self) -> bool:
         """Whether it looks at all clients."""
-        return self.sync_run_id is None
+        return self.cause_id is None
+
+    @property
+    def cause_id(self) -> UUID | None:
+        """The synchronisation or operation that touched those among whom it looks."""
+        return self.operation_id or self.sync_run_id

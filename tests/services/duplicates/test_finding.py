@@ -11,6 +11,14 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.duplicates import DuplicatePair, DuplicateSearch, PairScore
+from webapp.models.operations import (
+    ItemAction,
+    ItemTarget,
+    Operation,
+    OperationItem,
+    OperationKind,
+    OperationState,
+)
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.duplicates import pairs, searches
@@ -230,6 +238,34 @@ def test_a_pair_of_the_night_stands_when_one_of_them_is_touched(cast: Cast) -> N
     begun = db.session.query(DuplicateSearch).filter(DuplicateSearch.status == RunStatus.RUNNING).one()
     searches.carry_out(cast.organisation.id, begun.id)
     assert db.session.query(DuplicatePair).count() == 0
+
+
+def test_clients_that_an_import_touched_are_looked_at(cast: Cast) -> None:
+    make(email="m@exemple.test")
+    touched = make(email="m@exemple.test")
+    operation = Operation(
+        kind=OperationKind.IMPORT, title="Import", state=OperationState.DONE, applied=1, finished_at=NOW
+    )
+    db.session.add(operation)
+    db.session.flush()
+    item = {"target": ItemTarget.CLIENT, "action": ItemAction.CREATE, "row_id": touched.id}
+    db.session.add(OperationItem(operation_id=operation.id, position=1, **item))
+    db.session.flush()
+    assert [searches.start_due(at=NOW) for _ in range(2)] == [1, 0]
+    begun = db.session.query(DuplicateSearch).one()
+    searches.carry_out(cast.organisation.id, begun.id)
+    assert db.session.query(DuplicatePair).count() == 1
+    assert searches.start_due(at=NOW) == 0
+
+
+def test_archived_clients_are_left_alone(cast: Cast) -> None:
+    make(email="m@exemple.test")
+    other = make(email="m@exemple.test")
+    search()
+    other.archived_at = NOW
+    db.session.flush()
+    assert not pairs.list_pairs(pairs.PairsView(), by=cast.admin).rows
+    assert found() == []
 
 
 # ---- Started once, taken over

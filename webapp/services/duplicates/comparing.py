@@ -36,6 +36,7 @@ def email_key(client: str) -> str:
 def _is_held_by_few(column: str) -> str:
     return f"""(SELECT count(*) FROM (
       SELECT FROM clients x WHERE x.organisation_id = :organisation_id AND x.{column} = a.{column}
+        AND x.archived_at IS NULL
       LIMIT {SHARED_BY_MOST + 1}) holders) <= {SHARED_BY_MOST}"""
 
 
@@ -67,8 +68,8 @@ facts AS MATERIALIZED (
       AS address,
     coalesce(a.email <> b.email AND a.phone <> b.phone, false) AS other_contact
   FROM candidates
-  JOIN clients a ON a.organisation_id = :organisation_id AND a.id = first_id
-  JOIN clients b ON b.organisation_id = :organisation_id AND b.id = second_id
+  JOIN clients a ON a.organisation_id = :organisation_id AND a.id = first_id AND a.archived_at IS NULL
+  JOIN clients b ON b.organisation_id = :organisation_id AND b.id = second_id AND b.archived_at IS NULL
   CROSS JOIN LATERAL {_NAMES} names
 ),
 compared AS (

@@ -17,7 +17,7 @@ from webapp.services.duplicates.comparing import COMPARED, ROLES, SHARED_BY_MOST
 PART = 250_000
 """Clients of a part of a whole search, about."""
 TOUCHED_PART = 10_000
-"""Clients of a part of a search among those that a synchronisation touched."""
+"""Clients of a part of a search among those that a synchronisation or an operation touched."""
 LARGEST_BLOCK = 50
 LARGEST_TOWN_BLOCK = 500
 """Blocks that hold more are left out: so many are no one's twin. Of one postcode and the same beginning of a name, that
@@ -36,7 +36,7 @@ def _block(key: str, part_key: str, *, most: int, needs: str = "true") -> str:
     """Clients who share ``key``, two of them at least and ``most`` at most."""
     return f"""blocks AS (
       SELECT array_agg(id ORDER BY id) AS ids FROM clients c
-      WHERE organisation_id = :organisation_id AND {needs} AND {_IN_PART.format(key=part_key)}
+      WHERE organisation_id = :organisation_id AND archived_at IS NULL AND {needs} AND {_IN_PART.format(key=part_key)}
       GROUP BY {key} HAVING count(*) BETWEEN 2 AND {most}
     ), {_PAIRS}"""
 
@@ -46,7 +46,7 @@ _CLOSE_NAMES = f"""blocks AS (
   FROM clients c CROSS JOIN LATERAL (
     SELECT left(c.name_key, 3) WHERE c.name_key <> '' UNION SELECT left(fold(c.first_name), 3) WHERE c.first_name <> ''
   ) beginnings (beginning)
-  WHERE organisation_id = :organisation_id AND postcode IS NOT NULL AND {_IN_PART.format(key="postcode")}
+  WHERE organisation_id = :organisation_id AND archived_at IS NULL AND postcode IS NOT NULL AND {_IN_PART.format(key="postcode")}
   GROUP BY postcode, beginning HAVING count(*) BETWEEN 2 AND {LARGEST_TOWN_BLOCK}
 ), candidates AS (
   SELECT DISTINCT f.id AS first_id, s.id AS second_id
@@ -100,17 +100,24 @@ _KEEP = """, kept AS (
   RETURNING 1
 ) SELECT count(*) FROM kept"""
 
-_TOUCHED = """SELECT DISTINCT client_id FROM sync_items
-  WHERE organisation_id = :organisation_id AND run_id = :run_id AND kind IN ('created', 'updated')
+_BY_SYNC = """SELECT DISTINCT client_id FROM sync_items
+  WHERE organisation_id = :organisation_id AND run_id = :cause_id AND kind IN ('created', 'updated')
     AND client_id IS NOT NULL"""
+_BY_OPERATION = """SELECT DISTINCT row_id AS client_id FROM operation_items
+  WHERE organisation_id = :organisation_id AND operation_id = :cause_id AND target = 'client'
+    AND action IN ('create', 'update') AND left_out IS NULL AND row_id IS NOT NULL"""
 
 
 def count_steps(search: DuplicateSearch) -> int:
     """How many steps a search takes."""
     if search.is_whole:
         return len(BLOCKS) * count_parts()
-    number = _scalar(f"SELECT count(*) FROM ({_TOUCHED}) touched", run_id=search.sync_run_id)
+    number = _scalar(f"SELECT count(*) FROM ({_touched(search)}) touched", cause_id=search.cause_id)
     return -(-number // TOUCHED_PART)
+
+
+def _touched(search: DuplicateSearch) -> str:
+    return _BY_OPERATION if search.operation_id else _BY_SYNC
 
 
 def count_parts() -> int:
@@ -126,13 +133,12 @@ def take_step(search: DuplicateSearch, step: int, *, at: datetime) -> int:
         block, part = divmod(step, search.steps // len(BLOCKS))
         parts = search.steps // len(BLOCKS)
         return _scalar(f"WITH {BLOCKS[block]}, {COMPARED}{_KEEP}", **given, parts=parts, part=part)
-    found = _scalar(f"WITH {_OF_TOUCHED}, {COMPARED}{_KEEP}", **given, client_ids=_touched_of(search, step))
-    return found
+    return _scalar(f"WITH {_OF_TOUCHED}, {COMPARED}{_KEEP}", **given, client_ids=_touched_of(search, step))
 
 
 def _touched_of(search: DuplicateSearch, step: int) -> list[UUID]:
-    page = f"{_TOUCHED} ORDER BY client_id LIMIT {TOUCHED_PART} OFFSET :offset"
-    return list(_execute(page, run_id=search.sync_run_id, offset=step * TOUCHED_PART).scalars())
+    page = f"{_touched(search)} ORDER BY client_id LIMIT {TOUCHED_PART} OFFSET :offset"
+    return list(_execute(page, cause_id=search.cause_id, offset=step * TOUCHED_PART).scalars())
 
 
 def forget_unseen(search: DuplicateSearch) -> int:
@@ -140,7 +146,7 @@ def forget_unseen(search: DuplicateSearch) -> int:
 
     What a person has said of a pair stays.
     """
-    among = "" if search.is_whole else f"AND (first_id IN ({_TOUCHED}) OR second_id IN ({_TOUCHED}))"
+    among = "" if search.is_whole else "AND (first_id IN ({0}) OR second_id IN ({0}))".format(_touched(search))
     return _scalar(
         f"""WITH gone AS (
           DELETE FROM duplicate_pairs
@@ -148,7 +154,7 @@ def forget_unseen(search: DuplicateSearch) -> int:
           RETURNING 1
         ) SELECT count(*) FROM gone""",
         search_id=search.id,
-        **({} if search.is_whole else {"run_id": search.sync_run_id}),
+        cause_id=search.cause_id,
     )
 
 

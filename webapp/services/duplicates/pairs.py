@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, or_, select
-from sqlalchemy.orm import aliased, contains_eager
+from sqlalchemy.orm import aliased, contains_eager, joinedload
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
@@ -86,21 +86,23 @@ def _say(pair_id: UUID, *, by: User, at: datetime | None) -> DuplicatePair:
 
 
 def _statement(by: User) -> Select[DuplicatePair]:
-    """Pairs of clients who are there, as far as ``by`` may see them."""
+    """Pairs of clients of whom none is archived or merged, as far as ``by`` may see them."""
     statement = (
         select(DuplicatePair)
         .join(_First, linked(_First, DuplicatePair.first_id))
         .join(_Second, linked(_Second, DuplicatePair.second_id))
         .outerjoin(_FirstSeller, linked(_FirstSeller, _First.commercial_id))
         .outerjoin(_SecondSeller, linked(_SecondSeller, _Second.commercial_id))
+        .where(_First.archived_at.is_(None), _Second.archived_at.is_(None))
         .options(
+            joinedload(DuplicatePair.dismissed_by),
             contains_eager(DuplicatePair.first.of_type(_First)).contains_eager(_First.commercial.of_type(_FirstSeller)),
             contains_eager(DuplicatePair.second.of_type(_Second)).contains_eager(
                 _Second.commercial.of_type(_SecondSeller)
             ),
         )
     )
-    if by.has_role(Role.ADMIN) or by.has_role(Role.MANAGER):
+    if by.has_role(Role.MANAGER, Role.ADMIN):
         return statement
     return statement.where(_is_own(_First, by), _is_own(_Second, by))
 

@@ -21,6 +21,7 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.duplicates import DuplicateSearch
+from webapp.models.operations import Operation, OperationKind
 from webapp.models.organisations import Organisation
 from webapp.models.runs import RunStatus
 from webapp.models.winleadplus import SyncRun
@@ -48,8 +49,11 @@ class LeaseLostError(DomainError):
     """Another process has taken the search over; this one must stop without writing."""
 
 
-def start(*, at: datetime, sync_run_id: UUID | None = None) -> UUID | None:
-    """Start a search of the current organisation; None while one is running, which is waited for."""
+def start(*, at: datetime, **cause: UUID) -> UUID | None:
+    """Start a search of the current organisation; None while one is running, which is waited for.
+
+    ``cause`` is a ``sync_run_id`` or an ``operation_id``: those that it touched are looked at. Without, all are.
+    """
     organisation_id, search_id = tenancy.current_organisation_id(), new_id()
     with transaction():
         inserted = db.session.scalar(
@@ -57,9 +61,9 @@ def start(*, at: datetime, sync_run_id: UUID | None = None) -> UUID | None:
             .values(
                 organisation_id=organisation_id,
                 id=search_id,
-                sync_run_id=sync_run_id,
                 status=RunStatus.RUNNING,
                 started_at=at,
+                **cause,
             )
             .on_conflict_do_nothing(index_elements=["organisation_id"], index_where=text("status = 'running'"))
             .returning(DuplicateSearch.id)
@@ -171,7 +175,7 @@ def sweep(*, at: datetime) -> int:
 
 
 def start_due(*, at: datetime) -> int:
-    """Start what is due of every organisation: at night the whole search, else one after each synchronisation."""
+    """Start what is due of every organisation: at night the whole search, else one after what touched clients."""
     with tenancy.across_organisations():
         organisations = db.session.scalars(
             select(Organisation.id).where(exists().where(Client.organisation_id == Organisation.id))
@@ -181,8 +185,8 @@ def start_due(*, at: datetime) -> int:
         with tenancy.organisation(organisation_id):
             if _is_night(at) and not _had_its_night(at):
                 started += start(at=at) is not None
-            elif sync_run_id := _find_unseen_sync(at):
-                started += start(at=at, sync_run_id=sync_run_id) is not None
+            elif cause := _find_cause(at):
+                started += start(at=at, **cause) is not None
     return started
 
 
@@ -191,14 +195,16 @@ def _is_night(at: datetime) -> bool:
 
 
 def _had_its_night(at: datetime) -> bool:
-    last = select(func.max(DuplicateSearch.started_at)).where(DuplicateSearch.sync_run_id.is_(None))
+    last = select(func.max(DuplicateSearch.started_at)).where(
+        DuplicateSearch.sync_run_id.is_(None), DuplicateSearch.operation_id.is_(None)
+    )
     started_at = db.session.scalar(last)
     return started_at is not None and started_at > at - BETWEEN_NIGHTS
 
 
-def _find_unseen_sync(at: datetime) -> UUID | None:
-    """The first synchronisation that changed clients of late and that no search has followed."""
-    return db.session.scalar(
+def _find_cause(at: datetime) -> dict[str, UUID]:
+    """The first synchronisation, else import or undoing, that changed clients of late and that no search has followed."""
+    run_id = db.session.scalar(
         select(SyncRun.id)
         .where(
             SyncRun.finished_at > at - LOOKS_BACK,
@@ -210,3 +216,17 @@ def _find_unseen_sync(at: datetime) -> UUID | None:
         .order_by(SyncRun.finished_at)
         .limit(1)
     )
+    if run_id:
+        return {"sync_run_id": run_id}
+    operation_id = db.session.scalar(
+        select(Operation.id)
+        .where(
+            Operation.finished_at > at - LOOKS_BACK,
+            Operation.kind.in_((OperationKind.IMPORT, OperationKind.UNDO)),
+            Operation.applied > 0,
+            ~exists().where(DuplicateSearch.operation_id == Operation.id),
+        )
+        .order_by(Operation.finished_at)
+        .limit(1)
+    )
+    return {"operation_id": operation_id} if operation_id else {}
