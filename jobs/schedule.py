@@ -20,8 +20,8 @@ from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
-from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.dunning import steps as dunning_steps
+from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.figures import tallies
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 from webapp.services.invoices import finalising

@@ -17,8 +17,8 @@ from rq.job import Job
 
 from jobs import (
     charges,
-    duplicates,
     dunning,
+    duplicates,
     fulfilment,
     invoices,
     messages,

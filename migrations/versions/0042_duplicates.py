@@ -51,7 +51,10 @@ def upgrade() -> None:
         sa.Column("dismissed_by_id", sa.Uuid()),
         sa.CheckConstraint("first_id < second_id", name=op.f("ck_duplicate_pairs_in_order")),
         sa.UniqueConstraint(
-            "organisation_id", "first_id", "second_id", name=op.f("uq_duplicate_pairs_organisation_id_first_id_second_id")
+            "organisation_id",
+            "first_id",
+            "second_id",
+            name=op.f("uq_duplicate_pairs_organisation_id_first_id_second_id"),
         ),
         _key(pairs, "first_id", "clients", "CASCADE"),
         _key(pairs, "second_id", "clients", "CASCADE"),

@@ -69,7 +69,9 @@ class DuplicatePair(OrganisationScoped, Identified, Base):
     __table_args__ = (
         UniqueConstraint("organisation_id", "first_id", "second_id"),
         CheckConstraint("first_id < second_id", name="in_order"),
-        Index("ix_duplicate_pairs_open", "organisation_id", "score", "id", postgresql_where=text("dismissed_at IS NULL")),
+        Index(
+            "ix_duplicate_pairs_open", "organisation_id", "score", "id", postgresql_where=text("dismissed_at IS NULL")
+        ),
         Index("ix_duplicate_pairs_second", "organisation_id", "second_id"),
         tenant_key("first_id", "clients"),
         tenant_key("second_id", "clients"),
@@ -117,7 +119,9 @@ class DuplicateSearch(OrganisationScoped, Identified, Base):
 
     __tablename__ = "duplicate_searches"
     __table_args__ = (
-        Index("uq_duplicate_searches_running", "organisation_id", unique=True, postgresql_where=text("status = 'running'")),
+        Index(
+            "uq_duplicate_searches_running", "organisation_id", unique=True, postgresql_where=text("status = 'running'")
+        ),
         Index(
             "uq_duplicate_searches_sync_run",
             "organisation_id",

@@ -70,9 +70,7 @@ def make(**values: Any) -> Client:
             PairScore.PROBABLE,
             id="last and first name changed places, the same telephone",
         ),
-        pytest.param(
-            {"birth_date": BORN}, {"birth_date": BORN}, PairScore.PROBABLE, id="the same name and birth date"
-        ),
+        pytest.param({"birth_date": BORN}, {"birth_date": BORN}, PairScore.PROBABLE, id="the same name and birth date"),
         pytest.param(
             {"email": "marie.dupont@gmail.com"},
             {"email": "mariedupont+crm@googlemail.com"},

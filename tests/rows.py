@@ -1,0 +1,88 @@
+"""A row of any table, made from what the table asks for: for tests that must hold for tables yet to come."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Column, Enum, ForeignKeyConstraint, Table, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from tests.conftest import NOW
+from webapp import tenancy
+from webapp.extensions import db
+from webapp.models.base import Base
+
+_PLAIN: Mapping[type, Any] = {
+    bool: False,
+    int: 1,
+    Decimal: Decimal(1),
+    date: NOW.date(),
+    datetime: NOW,
+    bytes: b"bytes",
+    UUID: None,
+    str: None,
+    dict: {},
+}
+SPECIAL: Mapping[str, Mapping[str, Any]] = {
+    "woocommerce_mappings": {"woo_id": 1},
+    "woocommerce_resources": {"missing_since": NOW},
+}
+"""Values that the checks of a table want."""
+
+
+def make_row(table: Table, **values: Any) -> dict[str, Any]:
+    """Insert a row of the current organisation, with a row of every table that it must refer to. Returns its columns."""
+    row = {"organisation_id": tenancy.current_organisation_id(), **SPECIAL.get(table.name, {}), **values}
+    if table.name == "default_means":
+        row["mandate_id"] = make_row(table_named("mandates"), client_id=row["client_id"])["id"]
+    for key in table.foreign_key_constraints:
+        column = list(key.columns)[-1]
+        if column.name not in row and not column.nullable and len(key.columns) > 1:
+            row[column.name] = _parent(key, row)
+    for column in table.columns:
+        if column.name not in row and _is_asked_for(column):
+            row[column.name] = _value(column)
+    db.session.execute(insert(table).values(row))
+    wanted = select(table).where(*(column == row[column.name] for column in table.primary_key.columns if column.name in row))
+    return dict(db.session.execute(wanted).mappings().one())
+
+
+def _parent(key: ForeignKeyConstraint, row: Mapping[str, Any]) -> Any:
+    target = key.referred_table
+    shared = {name: row[name] for name in ("client_id", "company_id") if name in row and name in target.columns}
+    if target.name in ("companies", "users"):
+        found = select(target.c.id).where(target.c.organisation_id == row["organisation_id"]).limit(1)
+        return db.session.execute(found).scalar_one()
+    return make_row(target, **shared)["id"]
+
+
+def _is_asked_for(column: Column[Any]) -> bool:
+    if column.computed is not None or column.identity is not None or column.nullable:
+        return False
+    return column.server_default is None
+
+
+def _value(column: Column[Any]) -> Any:
+    if isinstance(column.type, Enum) and column.type.enum_class is not None:
+        first: StrEnum = next(iter(column.type.enum_class))  # type: ignore[call-overload]
+        return first
+    if isinstance(column.type, ARRAY):
+        return []
+    if isinstance(column.type, JSONB):
+        return {}
+    kind = column.type.python_type
+    if kind is UUID:
+        return uuid4()
+    if kind is str:
+        return uuid4().hex[: getattr(column.type, "length", None) or 32]
+    if kind is bytes:
+        return uuid4().bytes
+    return _PLAIN[kind]
+
+
+def table_named(name: str) -> Table:
+    """The table of that name."""
+    return Base.metadata.tables[name]
