@@ -26,6 +26,8 @@ _PLAIN: Mapping[type, Any] = {
     str: None,
     dict: {},
 }
+SHARED = ("companies", "users", "dunning_sequences", "provider_accounts", "woocommerce_shops", "sync_runs")
+"""Tables of which one row does for all that refer to them."""
 SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "woocommerce_mappings": {"woo_id": 1},
     "woocommerce_resources": {"missing_since": NOW},
@@ -53,9 +55,10 @@ def make_row(table: Table, **values: Any) -> dict[str, Any]:
 def _parent(key: ForeignKeyConstraint, row: Mapping[str, Any]) -> Any:
     target = key.referred_table
     shared = {name: row[name] for name in ("client_id", "company_id") if name in row and name in target.columns}
-    if target.name in ("companies", "users"):
+    if target.name in SHARED:
         found = select(target.c.id).where(target.c.organisation_id == row["organisation_id"]).limit(1)
-        return db.session.execute(found).scalar_one()
+        if (present := db.session.execute(found).scalar()) is not None:
+            return present
     return make_row(target, **shared)["id"]
 
 

@@ -73,7 +73,7 @@ def merge(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetim
 
 
 def _plan(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetime) -> UUID:
-    shown = preview(client_ids, by=by)
+    shown = preview(client_ids, by=by, kept_id=choices.kept_id)
     clients = {client.id: client for client in shown.clients}
     kept = clients.get(choices.kept_id)
     if kept is None:

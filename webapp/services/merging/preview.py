@@ -97,14 +97,14 @@ class Preview:
         return self.clients[0]
 
 
-def preview(client_ids: Sequence[UUID], *, by: User) -> Preview:
-    """The clients as they would be merged.
+def preview(client_ids: Sequence[UUID], *, by: User, kept_id: UUID | None = None) -> Preview:
+    """The clients as they would be merged, into the one that a person wants to keep, if any.
 
     Raises NotFoundError; ForbiddenError; InvalidInputError for fewer than two or more than MOST; AlreadyMergedError.
     """
     clients = find_clients(client_ids, by=by)
     counts = moving.count_belongings([client.id for client in clients])
-    clients.sort(key=lambda client: _rank(client, counts[client.id]))
+    clients.sort(key=lambda client: (client.id != kept_id, *_rank(client, counts[client.id])))
     heard_at = _last_heard([client.id for client in clients])
     return Preview(
         clients=clients,

@@ -1,5 +1,25 @@
-"""Clients: the list, one client in tabs, its forms, its activities and documents, bulk actions, duplicates."""
+"""Clients: the list, one client in tabs, its forms, its activities and documents; bulk actions, duplicates, merges."""
 
-from webapp.views.clients import activities, bulk, default_means, documents, duplicates, listing, page, tasks
+from webapp.views.clients import (
+    activities,
+    bulk,
+    default_means,
+    documents,
+    duplicates,
+    listing,
+    merging,
+    page,
+    tasks,
+)
 
-BLUEPRINTS = (page.bp, activities.bp, documents.bp, default_means.bp, listing.bp, bulk.bp, tasks.bp, duplicates.bp)
+BLUEPRINTS = (
+    page.bp,
+    activities.bp,
+    documents.bp,
+    default_means.bp,
+    listing.bp,
+    bulk.bp,
+    tasks.bp,
+    duplicates.bp,
+    merging.bp,
+)

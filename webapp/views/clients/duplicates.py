@@ -13,6 +13,7 @@ from webapp.security import current_user
 from webapp.services.clients.listing import list_all_commercials
 from webapp.services.duplicates import pairs
 from webapp.services.duplicates.pairs import PairsView
+from webapp.views.clients.side_by_side import glance
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
@@ -33,7 +34,7 @@ def index() -> ResponseReturnValue:
     values: dict[str, Any] = {
         "view": view,
         "rows": page.rows,
-        "here": _address(view),
+        "glance": glance,
         "first_page": _address(view, cursor="") if view.cursor else None,
         "previous_page": _address(view, cursor=page.previous_cursor) if page.previous_cursor else None,
         "next_page": _address(view, cursor=page.next_cursor) if page.next_cursor else None,
