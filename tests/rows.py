@@ -26,7 +26,10 @@ _PLAIN: Mapping[type, Any] = {
     str: None,
     dict: {},
 }
-SHARED = ("companies", "users", "dunning_sequences", "provider_accounts", "woocommerce_shops", "sync_runs")
+SHARED = (
+    "companies", "users", "dunning_sequences", "provider_accounts", "woocommerce_shops", "sync_runs",
+    "fulfilment_batches",
+)  # fmt: skip
 """Tables of which one row does for all that refer to them."""
 SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "woocommerce_mappings": {"woo_id": 1},

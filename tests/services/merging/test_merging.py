@@ -101,11 +101,14 @@ def make_everything(client: Client, numbers: dict[str, int] | None = None) -> No
                 values = {"number": new_id().int % 1_000_000, "status": "issued", "issued_on": NOW.date()}
                 values |= {"finalised_at": NOW, "reference": str(values["number"])}
             if table == "fulfilment_batch_lines":
-                values = {"snapshot_at": NOW}
-            if table == "woocommerce_mappings":
+                values = {"snapshot_at": NOW, "consignment_no": number + 1, "status": "to_prepare"}
+                values |= {"address_snapshot": {}, "preference_snapshot": {}}
+            if table in ("woocommerce_mappings", "woocommerce_resources"):
                 values = {"woo_id": int(new_id().int % 1_000_000)}
             if table == "consents":
                 values = {"at": NOW - timedelta(hours=number), "state": list(ConsentState)[number % 3]}
+            if table == "shipments":
+                values = {"consignment_no": new_id().int % 1_000_000}
             if table == "dunning_cases":
                 values = {"status": "paid", "closed_at": NOW}
             if table == "means_requests":
