@@ -25,6 +25,7 @@ from webapp.services.duplicates import pairs
 from webapp.services.fulfilment import shipment_listing
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
+from webapp.services.merging import listing as merges
 from webapp.services.messages import listing as messages
 from webapp.services.messages import suppressing
 from webapp.services.messages.kinds import KINDS
@@ -98,6 +99,7 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
         dunning=badge,
         may_open_case=may_open_case,
         duplicates=pairs.list_of_client(client_id, by=current_user()),
+        merges=merges.list_recent(client_id, at=clock.now()),
     )
 
 
