@@ -1,8 +1,9 @@
 """The nightly search for duplicates among a million clients.
 
-The clients of ``client_data``, moved into the 6,300 postcodes of France (the largest holds about 0.5 % of them), a third
-of them with a birth date; and for one client in fifty a second one, written another way. Measured: the time of the whole
-search, that of a second one in which nothing is new, and the memory of the process that works and of PostgreSQL's for it.
+The clients of ``client_data``, moved into the 6,300 postcodes of France (the largest holds about 0.5 % of them), a
+third of them with a birth date; and for one client in fifty a second one, written another way. Measured: the time of
+the whole search, that of a second one in which nothing is new, and the memory of the process that works and of
+PostgreSQL's for it.
 """
 
 import resource
@@ -75,7 +76,8 @@ def run(size: int = 1_000_000) -> Report:
 def _search() -> tuple[float, dict[str, float]]:
     """Seconds of a search, and the most memory that it took here and in its backend."""
     search_id = searches.start(at=clock.now())
-    assert search_id, "a search is running"
+    if search_id is None:
+        raise RuntimeError("a search is running")
     backend = int(db.session.execute(text("SELECT pg_backend_pid()")).scalar_one())
     db.session.commit()
     watch = _Watch(backend)
@@ -84,8 +86,8 @@ def _search() -> tuple[float, dict[str, float]]:
     seconds = time.perf_counter() - started
     backend_cpu = watch.stop()
     search = db.session.get(DuplicateSearch, (ORGANISATION, search_id))
-    assert search, search_id
-    assert search.finished_at, search.error
+    if search is None or search.finished_at is None or search.error:
+        raise RuntimeError(search.error if search else "the search is gone")
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     details = {"MiB": own, "PostgreSQL MiB": watch.most, "CPU s": time.process_time() - cpu + backend_cpu}
     return seconds, details

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,9 +20,6 @@ _PLAIN: Mapping[type, Any] = {
     Decimal: Decimal(1),
     date: NOW.date(),
     datetime: NOW,
-    bytes: b"bytes",
-    UUID: None,
-    str: None,
     dict: {},
 }
 SHARED = (
@@ -39,7 +35,7 @@ SPECIAL: Mapping[str, Mapping[str, Any]] = {
 
 
 def make_row(table: Table, **values: Any) -> dict[str, Any]:
-    """Insert a row of the current organisation, with a row of every table that it must refer to. Returns its columns."""
+    """Insert a row of the current organisation, with one of every table that it must refer to. Returns its columns."""
     row = {"organisation_id": tenancy.current_organisation_id(), **SPECIAL.get(table.name, {}), **values}
     if table.name == "default_means":
         row["mandate_id"] = make_row(table_named("mandates"), client_id=row["client_id"])["id"]
@@ -51,7 +47,9 @@ def make_row(table: Table, **values: Any) -> dict[str, Any]:
         if column.name not in row and _is_asked_for(column):
             row[column.name] = _value(column)
     db.session.execute(insert(table).values(row))
-    wanted = select(table).where(*(column == row[column.name] for column in table.primary_key.columns if column.name in row))
+    wanted = select(table).where(
+        *(column == row[column.name] for column in table.primary_key.columns if column.name in row)
+    )
     return dict(db.session.execute(wanted).mappings().one())
 
 
@@ -73,20 +71,13 @@ def _is_asked_for(column: Column[Any]) -> bool:
 
 def _value(column: Column[Any]) -> Any:
     if isinstance(column.type, Enum) and column.type.enum_class is not None:
-        first: StrEnum = next(iter(column.type.enum_class))  # type: ignore[call-overload]
-        return first
+        return next(iter(column.type.enum_class))  # type: ignore[call-overload]
     if isinstance(column.type, ARRAY):
         return []
-    if isinstance(column.type, JSONB):
-        return {}
-    kind = column.type.python_type
-    if kind is UUID:
-        return uuid4()
+    kind = dict if isinstance(column.type, JSONB) else column.type.python_type
     if kind is str:
         return uuid4().hex[: getattr(column.type, "length", None) or 32]
-    if kind is bytes:
-        return uuid4().bytes
-    return _PLAIN[kind]
+    return {UUID: uuid4(), bytes: uuid4().bytes}.get(kind, _PLAIN.get(kind))
 
 
 def table_named(name: str) -> Table:

@@ -1,6 +1,5 @@
 """Refusals: a rule of the business said no, in a sentence that the user may read."""
 
-
 from uuid import UUID
 
 

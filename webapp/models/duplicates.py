@@ -61,8 +61,8 @@ class Evidence(StrEnum):
 class DuplicatePair(OrganisationScoped, Identified, Base):
     """Two clients who may be one person; the one with the lesser id is the first.
 
-    ``evidence`` says why. ``search_id`` is the search that saw the pair last: one that is not seen any more goes, unless
-    a person has said that these are two people (``dismissed_at``), which is kept for good.
+    ``evidence`` says why. ``search_id`` is the search that saw the pair last: one that is not seen any more goes,
+    unless a person has said that these are two people (``dismissed_at``), which is kept for good.
     """
 
     __tablename__ = "duplicate_pairs"
@@ -111,7 +111,7 @@ class DuplicatePair(OrganisationScoped, Identified, Base):
 
 
 class DuplicateSearch(OrganisationScoped, Identified, Base):
-    """A search for pairs: among all clients of the organisation, or those that a synchronisation or an operation touched.
+    """A search for pairs: among all clients, or among those that a synchronisation or an operation touched.
 
     ``steps_done`` is where it has come of ``steps``, each a transaction. A worker owns it by ``fence`` and
     ``lease_until``, as a synchronisation (see SyncRun). ``found`` counts the pairs that it saw.

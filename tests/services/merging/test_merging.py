@@ -93,30 +93,39 @@ def items(operation_id: UUID, action: ItemAction) -> list[OperationItem]:
 def make_everything(client: Client, numbers: dict[str, int] | None = None) -> None:
     """A row of every table that belongs to a client, or so many; what is frozen is frozen."""
     for table in BELONGINGS:
-        for number in range((numbers or {}).get(table, 1)):
-            values: dict[str, Any] = {}
-            if table == "default_means" and number:
-                continue  # one for each company
-            if table == "invoices":
-                values = {"number": new_id().int % 1_000_000, "status": "issued", "issued_on": NOW.date()}
-                values |= {"finalised_at": NOW, "reference": str(values["number"])}
-            if table == "fulfilment_batch_lines":
-                values = {"snapshot_at": NOW, "consignment_no": number + 1, "status": "to_prepare"}
-                values |= {"address_snapshot": {}, "preference_snapshot": {}}
-            if table in ("woocommerce_mappings", "woocommerce_resources"):
-                values = {"woo_id": int(new_id().int % 1_000_000)}
-            if table == "consents":
-                values = {"at": NOW - timedelta(hours=number), "state": list(ConsentState)[number % 3]}
-            if table == "shipments":
-                values = {"consignment_no": new_id().int % 1_000_000}
-            if table == "dunning_cases":
-                values = {"status": "paid", "closed_at": NOW}
-            if table == "means_requests":
-                values = {"status": "canceled", "ended_at": NOW}
-            if table == "charges":
-                values = {"status": ChargeStatus.SUCCEEDED}
-            make_row(table_named(table), client_id=client.id, **values)
+        wanted = (numbers or {}).get(table, 1)
+        for number in range(min(wanted, 1) if table == "default_means" else wanted):  # one for each company
+            make_row(table_named(table), client_id=client.id, **_special(table, number))
     db.session.commit()
+
+
+def _special(table: str, number: int) -> dict[str, Any]:
+    """What a row must say so that there can be several, and that none is under way."""
+    unique = new_id().int % 1_000_000
+    values: dict[str, dict[str, Any]] = {
+        "invoices": {
+            "number": unique,
+            "reference": str(unique),
+            "status": "issued",
+            "issued_on": NOW.date(),
+            "finalised_at": NOW,
+        },
+        "fulfilment_batch_lines": {
+            "status": "to_prepare",
+            "snapshot_at": NOW,
+            "consignment_no": number + 1,
+            "address_snapshot": {},
+            "preference_snapshot": {},
+        },
+        "woocommerce_mappings": {"woo_id": unique},
+        "woocommerce_resources": {"woo_id": unique},
+        "consents": {"at": NOW - timedelta(hours=number), "state": list(ConsentState)[number % 3]},
+        "shipments": {"consignment_no": unique},
+        "dunning_cases": {"status": "paid", "closed_at": NOW},
+        "means_requests": {"status": "canceled", "ended_at": NOW},
+        "charges": {"status": ChargeStatus.SUCCEEDED},
+    }
+    return values.get(table, {})
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ def fusion(*clients: Client) -> str:
     return "/clients/fusion?" + "&".join(f"fiche={client.id}" for client in clients)
 
 
-def test_pairs_are_listed_with_why_and_filtered(cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient) -> None:
+def test_pairs_are_listed_with_why_and_filtered(
+    cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient
+) -> None:
     page = admin_client.get(LIST).text
     assert page.count('data-testid="duplicate-pair"') == 1
     assert "Probable" in page
@@ -155,7 +157,7 @@ def test_bad_addresses_are_refused_in_a_sentence(
 
 
 def test_the_second_of_two_windows_is_told(cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient) -> None:
-    first, second = two
+    first, _ = two
     data = {"gardee": str(first.id), **{f"version-{each.id}": str(each.version) for each in two}}
     assert admin_client.post(fusion(*two), data=data).status_code == 303
     again = admin_client.post(fusion(*two), data=data)

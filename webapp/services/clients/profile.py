@@ -80,7 +80,10 @@ def find_header(client_id: UUID, *, viewer: User) -> Header:
 
 
 def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> ClientProfile:
-    """The client as ``viewer`` may see it, its timeline from the event ``before`` on. Raises NotFoundError, MergedError."""
+    """The client as ``viewer`` may see it, its timeline from the event ``before`` on.
+
+    Raises NotFoundError, MergedError.
+    """
     row = db.session.execute(_PROFILE, {"client_id": client_id}).first()
     if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")

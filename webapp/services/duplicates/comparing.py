@@ -3,6 +3,7 @@
 E-mail and telephone are evidence only where few have them, and an e-mail only where it is not that of a role (info@).
 Families share both: beside another first name they say nothing by themselves.
 """
+# ruff: noqa: S608  put together from names and expressions of ours
 
 SHARED_BY_MOST = 4
 """An e-mail or a telephone that more clients have is that of a firm, a family or a commercial, and no evidence."""
@@ -47,7 +48,8 @@ def _words(text: str) -> str:
 _NAMES = f"""(
   SELECT likeness = 1 AS name,
     CASE WHEN likeness = 1 THEN false
-      WHEN a_last = b_last AND a_last <> '' THEN a_first = '' OR b_first = '' OR left(a_first, 1) = b_first OR left(b_first, 1) = a_first
+      WHEN a_last = b_last AND a_last <> '' THEN a_first = '' OR b_first = ''
+        OR left(a_first, 1) = b_first OR left(b_first, 1) = a_first
         OR similarity(a_first, b_first) >= {CLOSE_FIRST_NAME}
       ELSE likeness >= {CLOSE_NAME} END AS close_name,
     likeness < 1 AND a_first = b_first AND length(a_first) > 2 AND a_last <> b_last AS first_name

@@ -1,7 +1,7 @@
 """Pairs as people see them: the list, those of a client, and what a person says of one.
 
-Managers and admins see all pairs. A commercial sees those of whom both clients are theirs or nobody's: who may not decide
-over both has no say in whether they are one.
+Managers and admins see all pairs. A commercial sees those of whom both clients are theirs or nobody's: who may not
+decide over both has no say in whether they are one.
 """
 
 from collections.abc import Sequence

@@ -203,7 +203,7 @@ def _had_its_night(at: datetime) -> bool:
 
 
 def _find_cause(at: datetime) -> dict[str, UUID]:
-    """The first synchronisation, else import or undoing, that changed clients of late and that no search has followed."""
+    """The first synchronisation, else import or undoing, that changed clients of late and no search has followed."""
     run_id = db.session.scalar(
         select(SyncRun.id)
         .where(

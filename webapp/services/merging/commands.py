@@ -1,4 +1,5 @@
 """Merging: a plan is made from what a person chose, and applied at once, in one transaction."""
+# ruff: noqa: S608  put together from names and expressions of ours
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from webapp.models.operations import (
 from webapp.models.providers import DefaultMeans
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.merging import moving, unmerging
-from webapp.services.merging.preview import FIELDS, list_obstacles, preview, value_of
+from webapp.services.merging.preview import FIELDS, Preview, list_obstacles, preview, value_of
 from webapp.services.merging.rights import check_right
 from webapp.services.merging.tables import BELONGINGS
 from webapp.services.operations import deciding, plans, runs
@@ -74,22 +75,9 @@ def merge(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetim
 
 def _plan(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetime) -> UUID:
     shown = preview(client_ids, by=by, kept_id=choices.kept_id)
-    clients = {client.id: client for client in shown.clients}
-    kept = clients.get(choices.kept_id)
-    if kept is None:
-        raise InvalidInputError("Choisissez la fiche qui reste.", field="gardee")
-    for client in clients.values():
-        if choices.versions.get(client.id, client.version) != client.version:
-            raise StaleError(MOVED.format(name=client.full_name))
-    if shown.obstacles:
-        raise DomainError(" ".join(shown.obstacles))
-    for choice in shown.defaults:
-        if choices.defaults.get(choice.company_id) not in choice.means:
-            sentence = f"Choisissez le moyen de paiement par défaut avec {choice.company}."
-            raise InvalidInputError(sentence, field=f"moyen-{choice.company_id}")
-    if shown.warnings and not choices.is_understood:
-        raise InvalidInputError("Confirmez que vous avez lu ce qui suit la fusion.", field="compris")
-    merged = [client for client in shown.clients if client is not kept]
+    _check(shown, choices)
+    clients, kept = {client.id: client for client in shown.clients}, shown.kept
+    merged = shown.clients[1:]
     names = ", ".join(client.full_name for client in merged)
     operation = Operation(
         id=new_id(),
@@ -117,6 +105,23 @@ def _plan(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetim
     for name, number in plans.counts_of(operation.id).items():
         setattr(operation, name, number)
     return operation.id
+
+
+def _check(shown: Preview, choices: Choices) -> None:
+    """Whether the clients can be merged as a person chose, seeing what is there now. Raises as ``merge`` does."""
+    if shown.kept.id != choices.kept_id:
+        raise InvalidInputError("Choisissez la fiche qui reste.", field="gardee")
+    for client in shown.clients:
+        if choices.versions.get(client.id, client.version) != client.version:
+            raise StaleError(MOVED.format(name=client.full_name))
+    if shown.obstacles:
+        raise DomainError(" ".join(shown.obstacles))
+    for choice in shown.defaults:
+        if choices.defaults.get(choice.company_id) not in choice.means:
+            sentence = f"Choisissez le moyen de paiement par défaut avec {choice.company}."
+            raise InvalidInputError(sentence, field=f"moyen-{choice.company_id}")
+    if shown.warnings and not choices.is_understood:
+        raise InvalidInputError("Confirmez que vous avez lu ce qui suit la fusion.", field="compris")
 
 
 def _item_of_kept(kept: Client, chosen: Mapping[str, Client]) -> OperationItem:
@@ -183,7 +188,7 @@ def _check_right(operation: Operation, user: User) -> None:
 
 
 def _apply(work: Work) -> None:
-    """The merge, in the transaction of the operation's end. Raises DomainError where something stands against it now."""
+    """The merge, in the transaction of the operation's end. Raises DomainError for what stands against it by now."""
     operation, at = work.operation, work.at()
     kept_id = UUID(operation.settings["kept_id"])
     merged_ids = [UUID(each) for each in operation.settings["merged_ids"]]
@@ -258,6 +263,7 @@ def _write_kept(
     values: dict[str, Any] = {"version": Client.version + 1, "changed_at": at}
     card = next((client for client in merged if client.identity_card is not None), None)
     if kept.identity_card is None and card is not None and card.identity_card is not None:
+        # Sealed anew, for the place where it stands now.
         words = crypto.unseal(card.identity_card, place=card.place("identity_card"))
         values["identity_card"] = sealed = crypto.seal(words, place=kept.place("identity_card"))
         mark = hashlib.md5(sealed, usedforsecurity=False).hexdigest()

@@ -1,7 +1,8 @@
 """Rows change hands, by sets: a few statements for each table, whatever it holds; and go back where they were.
 
-What moved is written down row by row (MergeMove). Callers hold the clients' locks, and their transaction is the merge's.
+What moved is written down row by row (MergeMove). Callers hold the clients' locks; their transaction is the merge's.
 """
+# ruff: noqa: S608  put together from names and expressions of ours
 
 from typing import Any
 from uuid import UUID

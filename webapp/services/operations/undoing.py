@@ -82,7 +82,8 @@ def _prepare(work: Work) -> None:
     if undone is None:
         raise DomainError("Cette opération n’annule rien.")
     if prepare_undo := handler_of(undone.kind).prepare_undo:
-        return prepare_undo(work, undone)
+        prepare_undo(work, undone)
+        return
     plans.begin(work)
     before = undone.position + 1
     while before > 1:

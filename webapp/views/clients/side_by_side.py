@@ -1,5 +1,6 @@
 """What tells clients apart, in words: for pages that show several side by side."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from webapp.french import NOTHING, day, whole
@@ -47,23 +48,22 @@ def glance(pair: DuplicatePair) -> list[Glance]:
 
 def words(client: Client, key: str) -> str:
     """A field of a client, as FIELDS of the merge or LABELS call it."""
-    if key == "phone":
-        return readable_phone(client.phone) or NOTHING
-    if key in ("address", "delivery"):
-        lines = address_lines(client) if key == "address" else delivery_lines(client)
-        instructions = [client.delivery_instructions] if key == "delivery" and client.delivery_instructions else []
-        recipient = [client.delivery_name] if key == "delivery" and client.delivery_name else []
-        return ", ".join([*recipient, *lines, *instructions]) or NOTHING
-    if key == "commercial":
-        return client.commercial.full_name if client.commercial else NOTHING
-    if key == "contracts":
-        return whole(client.contracts_count)
-    if key == "created":
-        return day_of(client.created_at)
-    if key == "birth_date":
-        return day(client.birth_date) if client.birth_date else NOTHING
-    if key == "status":
-        return client.status.label
-    if key == "civility":
-        return client.civility.value if client.civility else NOTHING
-    return str(getattr(client, key) or NOTHING)
+    show = _SHOWN.get(key)
+    return (show(client) if show else getattr(client, key)) or NOTHING
+
+
+def _delivery(client: Client) -> str:
+    return ", ".join(filter(None, [client.delivery_name, *delivery_lines(client), client.delivery_instructions]))
+
+
+_SHOWN: dict[str, Callable[[Client], str]] = {
+    "civility": lambda client: client.civility.value if client.civility else "",
+    "birth_date": lambda client: day(client.birth_date),
+    "phone": lambda client: readable_phone(client.phone),
+    "address": lambda client: ", ".join(address_lines(client)),
+    "delivery": _delivery,
+    "status": lambda client: client.status.label,
+    "commercial": lambda client: client.commercial.full_name if client.commercial else "",
+    "contracts": lambda client: whole(client.contracts_count),
+    "created": lambda client: day_of(client.created_at),
+}
