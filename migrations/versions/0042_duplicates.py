@@ -1,6 +1,6 @@
 """Pairs of clients who may be one person, and the searches that find them.
 
-Revision: 0042, after 0039
+Revision: 0042, after 0045
 
 New tables only: nobody has to stop.
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0042"
-down_revision = "0039"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 

@@ -460,3 +460,32 @@ def test_changes_are_told_field_by_field_and_ibans_stay_masked(client: FlaskClie
     assert "Ville Lille → Roubaix" in page
     assert "IBAN FR•• •••• 2606" in page
     assert "FR1420041010" not in page
+
+
+def test_absences_are_confirmed_and_runs_stopped_by_whoever_may(
+    cast: Cast, client: FlaskClient, admin_client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    run = SyncRun(
+        trigger=RunTrigger.MANUAL,
+        status=RunStatus.PARTIAL,
+        phase=RunPhase.DONE,
+        absent=30,
+        started_at=clock.now(),
+        finished_at=clock.now(),
+    )
+    db.session.add(run)
+    db.session.commit()
+    address = f"/synchronisations/{run.id}"
+    assert "Confirmer leur absence" in admin_client.get(f"{address}/elements?genre=absents").text
+    assert "Confirmer leur absence" not in client.get(f"{address}/elements?genre=absents").text
+    assert client.post(f"{address}/absences").status_code == 403
+    for verb in ("absences", "arreter"):
+        assert outsider_client.post(f"{address}/{verb}").status_code == 404
+    assert admin_client.post(f"{address}/absences").status_code == 303
+    assert "Confirmer leur absence" not in admin_client.get(f"{address}/elements?genre=absents").text
+    running = SyncRun(trigger=RunTrigger.MANUAL, requested_by_id=cast.commercial.id, started_at=clock.now())
+    db.session.add(running)
+    db.session.commit()
+    assert "sync-stop" in client.get(f"/synchronisations/{running.id}").text
+    assert client.post(f"/synchronisations/{running.id}/arreter", headers=HTMX).status_code == 200
+    assert "Arrêt demandé" in client.get(f"/synchronisations/{running.id}").text

@@ -55,7 +55,8 @@ class SyncRun(OrganisationScoped, Identified, Base):
 
     A run is owned by whoever holds its ``fence``: taking it over adds one, and a write that names an older
     fence changes nothing. ``lease_until`` says when the sweeper may take it over. ``user_token`` is the
-    requester's access token, encrypted, emptied as soon as it has been used.
+    requester's access token, encrypted, emptied as soon as it has been used. ``absent`` is how many prospects vanished
+    at once, too many to believe it: items of kind ABSENT name them until an admin confirms it.
     """
 
     __tablename__ = "sync_runs"
@@ -88,6 +89,9 @@ class SyncRun(OrganisationScoped, Identified, Base):
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    absent: Mapped[int] = mapped_column(default=0, server_default="0")
+    absence_confirmed_at: Mapped[datetime | None]
+    stop_requested_at: Mapped[datetime | None]
     requested_by_id: Mapped[UUID | None]
     user_token: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
@@ -111,6 +115,7 @@ class ItemKind(StrEnum):
     WARNING = "warning"
     ERROR = "error"
     CONFLICT = "conflict"
+    ABSENT = "absent"
 
 
 class SyncItem(OrganisationScoped, Identified, Base):
@@ -160,6 +165,12 @@ class SyncMapping(OrganisationScoped, Base):
     __tablename__ = "sync_mappings"
     __table_args__ = (
         Index("ix_sync_mappings_client", "organisation_id", "client_id"),
+        Index(
+            "ix_sync_mappings_missing",
+            "organisation_id",
+            "client_id",
+            postgresql_where=text("missing_since IS NOT NULL"),
+        ),
         tenant_key("client_id", "clients"),
         tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
     )

@@ -12,10 +12,12 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
+from webapp.french import whole
+from webapp.models.identity import Role
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
-from webapp.services.winleadplus import field_changes, items, runs, status
+from webapp.services.winleadplus import absence, field_changes, items, runs, status
 from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
 bp = Blueprint("winleadplus", __name__, url_prefix="/synchronisations")
@@ -33,6 +35,7 @@ FILTERS: dict[str, tuple[ItemKind, ...]] = {
     "crees": (ItemKind.CREATED,),
     "modifies": (ItemKind.UPDATED,),
     "ignores": (ItemKind.SKIPPED,),
+    "absents": (ItemKind.ABSENT,),
     OPEN_CONFLICTS: (ItemKind.CONFLICT,),
 }
 REFRESH_CLIENTS = json.dumps({"clients:refresh": {"target": "body"}})
@@ -103,7 +106,26 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     if is_fragment:
         template = "winleadplus/_item_rows.html" if "apres" in request.args else "winleadplus/_items.html"
     values = {"run": run, "items": page, "kind": kind, "counts": counts, "can_close": is_fragment}
+    values["awaits_confirmation"] = current_user().has_role(Role.ADMIN) and absence.awaits_confirmation(run)
     return render_template(template, changes_of=field_changes.changes_of, **values)
+
+
+@bp.post("/<uuid:run_id>/arreter")
+def stop(run_id: UUID) -> ResponseReturnValue:
+    """Ask for the end of a run that is under way."""
+    runs.stop(run_id, by=current_user(), at=clock.now())
+    toast("info", "Arrêt demandé.")
+    if is_fragment_request():
+        return _follow(_find_run(run_id))
+    return redirect(url_for("winleadplus.show", run_id=run_id), 303)
+
+
+@bp.post("/<uuid:run_id>/absences")
+def confirm_absences(run_id: UUID) -> ResponseReturnValue:
+    """Say that the prospects that vanished at once are gone indeed."""
+    number = absence.confirm(run_id, by=current_user(), at=clock.now())
+    toast("success", f"{whole(number)} prospects signalés absents de WinLeadPlus.")
+    return redirect(url_for("winleadplus.list_items", run_id=run_id, genre="absents"), 303)
 
 
 @bp.post("/<uuid:run_id>/elements/<uuid:item_id>/rattacher")
@@ -156,6 +178,7 @@ def _counts(run: SyncRun) -> dict[str, int]:
         "crees": run.created,
         "modifies": run.updated,
         "ignores": run.skipped,
+        "absents": run.absent,
         OPEN_CONFLICTS: 0,
     }
 

@@ -161,7 +161,7 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
 
 def _is_plain(view: ClientsView) -> bool:
     """Whether its statement needs nothing looked up first, and may be kept: making it costs more than running it."""
-    return not view.search and view.team is None
+    return not view.search and view.team is None and not view.absent
 
 
 def _are_few(consent: ConsentFilter | None) -> bool:
@@ -210,7 +210,7 @@ def _search(view: ClientsView, position: keyset.Position | None, exact: bool) ->
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
-    if terms:
+    if terms or view.absent:  # who is absent may be anywhere in the order, and is one of few
         gathered = _read(view, position, partial(_gathering, view, conditions))
         if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered

@@ -35,6 +35,7 @@ _HEADER = (
 _PROFILE = _HEADER.add_columns(
     select(func.max(SyncMapping.synced_at)).where(linked(Client, SyncMapping.client_id)).scalar_subquery(),
     Client.identity_card.is_not(None),
+    select(func.max(SyncMapping.missing_since)).where(linked(Client, SyncMapping.client_id)).scalar_subquery(),
 )
 _CONTRACTS = (
     select(Contract)
@@ -51,6 +52,7 @@ class ClientProfile:
     client: Client
     commercial: Commercial | None
     synced_at: datetime | None
+    absent_since: datetime | None
     accounts: list[ClientAccount]
     contracts: list[Contract]
     tasks: Sequence[Task]
@@ -87,12 +89,13 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
     row = db.session.execute(_PROFILE, {"client_id": client_id}).first()
     if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
-    client, commercial, last_sync, has_card = row
+    client, commercial, last_sync, has_card, absent_since = row
     present(client)
     return ClientProfile(
         client=client,
         commercial=commercial,
         synced_at=last_sync,
+        absent_since=absent_since,
         accounts=list_accounts(client_id),
         contracts=_list_contracts(client_id),
         tasks=list_open_tasks(client_id),

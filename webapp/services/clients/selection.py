@@ -5,14 +5,16 @@ from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.clients import Client, ClientStatus, Source
 from webapp.models.commercials import Commercial
 from webapp.models.consents import ConsentPurpose, ConsentState, PresentConsent
+from webapp.models.winleadplus import SyncMapping
 from webapp.services import keyset
 from webapp.services.clients.search import Term
 
@@ -93,7 +95,7 @@ class ClientsView:
     """What the list shows: a search, filters (None lets all through), an order, and where the page starts.
 
     ``team``: of its present commercials. ``lacks_contact``: without e-mail and telephone. ``archived``: those that were
-    archived, in the place of the others.
+    archived, in the place of the others. ``absent``: whom WinLeadPlus no longer names.
     """
 
     search: str = ""
@@ -104,6 +106,7 @@ class ClientsView:
     lacks_contact: bool = False
     consent: ConsentFilter | None = None
     archived: bool = False
+    absent: bool = False
     sort: ClientSort = ClientSort.NAME
     cursor: str = ""
 
@@ -122,6 +125,7 @@ def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
         *([_in_team(view.team)] if view.team else []),
         *([Client.email.is_(None), Client.phone.is_(None)] if view.lacks_contact else []),
         *([_stands(view.consent)] if view.consent else []),
+        *([Client.id.in_(_absent())] if view.absent else []),
         *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
     ]
 
@@ -131,6 +135,11 @@ def _in_team(team_id: UUID) -> ColumnElement[bool]:
     return Client.commercial_id.in_(
         db.session.scalars(select(Commercial.id).where(Commercial.team_id == team_id)).all()
     )
+
+
+def _absent() -> Select[UUID]:
+    ours = SyncMapping.organisation_id == tenancy.current_organisation_id()
+    return select(SyncMapping.client_id).where(ours, SyncMapping.missing_since.is_not(None))
 
 
 def _stands(consent: ConsentFilter) -> ColumnElement[bool]:

@@ -19,7 +19,7 @@ from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier
 from webapp.services.winleadplus.plans import Rules
 from webapp.services.winleadplus.progress import Work
-from webapp.services.winleadplus.runs import Lease, LeaseLostError
+from webapp.services.winleadplus.runs import Lease, LeaseLostError, StoppedError
 from webapp.services.winleadplus.sellers import seller
 from webapp.services.winleadplus.writing import Author
 
@@ -43,6 +43,9 @@ def _work(lease: Lease) -> None:
         _synchronise(lease)
     except LeaseLostError:
         raise
+    except StoppedError as error:
+        db.session.rollback()
+        runs.finish(lease, status=RunStatus.PARTIAL, error=error.message, at=clock.now())
     except DomainError as error:
         _fail(lease, error.message)
     except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):

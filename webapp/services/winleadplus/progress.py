@@ -17,7 +17,7 @@ from webapp.gateways.json_stream import Element
 from webapp.models.runs import RunStatus
 from webapp.models.winleadplus import ItemKind, RunPhase, SyncItem, SyncMapping
 from webapp.services.commercials import link_awaiting
-from webapp.services.winleadplus import config, runs
+from webapp.services.winleadplus import absence, config, runs
 from webapp.services.winleadplus.applying import PAYLOAD_LIMIT, Applier, Incoming, Tally
 from webapp.services.winleadplus.comparing import (
     UNDECODABLE,
@@ -250,7 +250,7 @@ class Work:
             self._save(phase=RunPhase.FINISHING)
         is_whole = missing is None and not self.lease.dry_run
         if is_whole:
-            self._flag_vanished()
+            missing = self._look_for_vanished()
         is_partial = missing or self.counts[ItemKind.ERROR] or self.counts[ItemKind.CONFLICT]
         with transaction():
             at = clock.now()
@@ -263,19 +263,28 @@ class Work:
             runs.finish(self.lease, status=status, error=missing, at=at)
         log.info("sync_run_finished", status=status.value, **{name: self.counts[kind] for kind, name in LOGGED.items()})
 
-    def _flag_vanished(self) -> None:
-        """Flag the prospects that a whole answer no longer holds. Looks for them only if the numbers differ."""
-        present = SyncMapping.missing_since.is_(None)
-        with transaction():
-            held = db.session.scalar(select(func.count()).select_from(SyncMapping).where(present))
-        if held == self.mapped + self.applier.mapped:
-            return
-        last = ""
-        while page := self._flag_page(last):
-            last = page
+    def _look_for_vanished(self) -> str | None:
+        """Flag the prospects that a whole answer no longer holds; so many that it is not to be believed are named only.
 
-    def _flag_page(self, after: str) -> str | None:
-        """Flag the vanished among the next page of mappings. Returns where the page ends."""
+        Looks for them only if the numbers differ. Returns why the run does not say that they are gone.
+        """
+        with transaction():
+            held = absence.count_held()
+        vanished = held - self.mapped - self.applier.mapped
+        if not vanished:
+            return None
+        is_believed = not absence.is_incredible(vanished, held)
+        last = ""
+        while page := self._go_through_page(last, is_believed=is_believed):
+            last = page
+        if is_believed:
+            return None
+        with transaction():
+            self._save(absent=vanished)
+        return absence.doubt(vanished, held)
+
+    def _go_through_page(self, after: str, *, is_believed: bool) -> str | None:
+        """Flag, or name, the vanished among the next page of mappings. Returns where the page ends."""
         with transaction():
             page = db.session.scalars(
                 select(SyncMapping.external_id)
@@ -284,13 +293,10 @@ class Work:
                 .limit(PAGE)
             ).all()
             vanished = [external_id for external_id in page if int(external_id) not in self.seen]
-            if vanished:
-                db.session.execute(
-                    update(SyncMapping)
-                    .where(SyncMapping.external_id.in_(vanished))
-                    .values(missing_since=clock.now())
-                    .execution_options(synchronize_session=False)
-                )
+            if vanished and is_believed:
+                absence.flag(vanished, at=clock.now())
+            elif vanished:
+                absence.name(vanished, self.lease.run_id, at=clock.now())
             self._save()
         return page[-1] if page else None
 

@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, and_, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp import crypto, tenancy
-from webapp.errors import DomainError
+from webapp.errors import DomainError, ForbiddenError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
+from webapp.models.identity import Role, User
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import RunPhase, SyncRun, WinLeadPlusConfig
 from webapp.queue import enqueue_after_commit
@@ -33,6 +34,7 @@ MAX_ATTEMPTS = 4
 
 JOB = "jobs.winleadplus.synchronise"
 SIMULATION_STOPPED = "La simulation a été arrêtée\u202f: une synchronisation a commencé."
+STOPPED = "Arrêtée à la demande\u202f: ce qui avait été lu est enregistré, le reste le sera la prochaine fois."
 INTERRUPTED = "La synchronisation a été interrompue plusieurs fois et a été arrêtée. Relancez-la."
 
 
@@ -42,6 +44,10 @@ class SwitchedOffError(DomainError):
 
 class LeaseLostError(DomainError):
     """Another process has taken the run over; this one must stop without writing."""
+
+
+class StoppedError(DomainError):
+    """Somebody asked for the end of the run; what was applied stands."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +159,21 @@ def claim(run_id: UUID, *, at: datetime) -> Lease | None:
 def renew(lease: Lease, *, at: datetime, **progress: object) -> None:
     """Prolong the lease and write ``progress`` (columns of SyncRun), in the caller's transaction.
 
-    Raises LeaseLostError, which undoes the caller's transaction, when the run is no longer ours.
+    Raises LeaseLostError when the run is no longer ours, StoppedError where somebody asked for its end: both undo the
+    caller's transaction.
     """
     with transaction():
-        changed = db.session.execute(
+        renewed = db.session.execute(
             update(SyncRun)
             .where(*_is_mine(lease))
             .values(lease_until=at + LEASE, **progress)
+            .returning(SyncRun.stop_requested_at)
             .execution_options(synchronize_session=False)
-        )
-        if changed.rowcount != 1:  # type: ignore[attr-defined]
+        ).first()
+        if renewed is None:
             raise LeaseLostError("La synchronisation a été reprise par un autre processus.")
+        if renewed.stop_requested_at is not None and "finished_at" not in progress:
+            raise StoppedError(STOPPED)
 
 
 def finish(lease: Lease, *, status: RunStatus, at: datetime, error: str | None = None) -> None:
@@ -199,6 +209,24 @@ def sweep(*, at: datetime) -> int:
         log.warning("sync_run_abandoned", run_id=str(run_id), organisation_id=str(organisation_id))
         enqueue_after_commit(JOB, organisation_id, run_id, on="sync")
     return len(abandoned)
+
+
+def stop(run_id: UUID, *, by: User, at: datetime) -> None:
+    """Ask for the end of a run that is under way, between two chunks. Raises NotFoundError, ForbiddenError."""
+    with transaction():
+        wanted = select(SyncRun).where(SyncRun.id == run_id).with_for_update()
+        run = db.session.scalar(wanted.execution_options(populate_existing=True))
+        if run is None:
+            raise NotFoundError("Cette synchronisation n’existe pas ou plus.")
+        if not may_stop(run, by):
+            raise ForbiddenError("Seul qui l’a lancée, un manager ou un administrateur peut l’arrêter.")
+        if not run.is_finished and run.stop_requested_at is None:
+            run.stop_requested_at = at
+
+
+def may_stop(run: SyncRun, user: User) -> bool:
+    """Whether ``user`` started the run, or answers for those who did."""
+    return run.requested_by_id == user.id or user.has_role(Role.MANAGER, Role.ADMIN)
 
 
 def find_run(run_id: UUID) -> SyncRun | None:

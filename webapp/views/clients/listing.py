@@ -34,7 +34,7 @@ bp = Blueprint("clients", __name__)
 
 EVERY_SOURCE = "tous"
 WITHOUT_CONTACT = "sans"
-ARCHIVED = "oui"
+YES = "oui"
 
 
 CONSENTS = [
@@ -78,7 +78,8 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
         team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
         consent=read(ConsentFilter.of, arguments.get("consentement")),
-        archived=arguments.get("archives") == ARCHIVED,
+        archived=arguments.get("archives") == YES,
+        absent=arguments.get("absents") == YES,
         sort=read(ClientSort, arguments.get("tri")) or ClientSort.NAME,
         cursor=arguments.get("apres", ""),
     )
@@ -106,7 +107,8 @@ def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "equipe": target.team,
         "contact": WITHOUT_CONTACT if target.lacks_contact else None,
         "consentement": target.consent.value if target.consent else None,
-        "archives": ARCHIVED if target.archived else None,
+        "archives": YES if target.archived else None,
+        "absents": YES if target.absent else None,
         "tri": target.sort if target.sort is not ClientSort.NAME else None,
         "apres": target.cursor,
         "total": "exact" if exact else None,
@@ -164,6 +166,8 @@ def _chips(view: ClientsView) -> Iterator[Chip]:
         name = teams.find_name(view.team) or "inconnue"
         yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], address(view, team=None, cursor=""))
     if view.archived:
-        yield Chip("Archivés", [("archives", ARCHIVED)], address(view, archived=False, cursor=""))
+        yield Chip("Archivés", [("archives", YES)], address(view, archived=False, cursor=""))
+    if view.absent:
+        yield Chip("Absents de WinLeadPlus", [("absents", YES)], address(view, absent=False, cursor=""))
     if view.lacks_contact:
         yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], address(view, lacks_contact=False, cursor=""))
