@@ -58,11 +58,17 @@ class AlreadyMergedError(DomainError):
 
 
 class Field(NamedTuple):
-    """What is chosen in one: ``chosen`` is the client whose value stands, unless a person says otherwise."""
+    """What is chosen in one: ``chosen`` is the client whose value stands, unless a person says otherwise.
+
+    ``differs`` where two say different things, ``is_same`` where there is nothing to choose, ``is_empty`` where none
+    says anything.
+    """
 
     key: str
     chosen: UUID
     differs: bool
+    is_same: bool = False
+    is_empty: bool = False
 
 
 class DefaultChoice(NamedTuple):
@@ -153,8 +159,8 @@ def _field(key: str, clients: Sequence[Client], heard_at: Mapping[UUID, datetime
     kept = clients[0]
     filled = [client for client in clients if values[client.id]]
     differs = len({values[client.id] for client in filled}) > 1
-    if not filled:
-        return Field(key, kept.id, differs=False)
+    if len(set(values.values())) == 1:
+        return Field(key, kept.id, differs=False, is_same=True, is_empty=not filled)
     if key == "status":
         return Field(key, min(filled, key=lambda client: _FURTHEST.index(client.status)).id, differs)
     heard = [client for client in filled if client.id in heard_at and key not in ("civility", "delivery", "birth_date")]
