@@ -21,6 +21,7 @@ from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.dunning import steps as dunning_steps
+from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.figures import tallies
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 from webapp.services.invoices import finalising
@@ -61,6 +62,9 @@ TIMETABLE = (
     TimetableEntry("shop-events-sweep", timedelta(seconds=15), shop_events.sweep),
     TimetableEntry("shop-events-prune", timedelta(minutes=10), shop_events.prune),
     TimetableEntry("shop-pulls-prune", timedelta(days=1), shop_pulls.prune),
+    # Each organisation once a night, and after each synchronisation; this only looks whose time has come.
+    TimetableEntry("duplicates-due", timedelta(minutes=1), duplicate_searches.start_due),
+    TimetableEntry("duplicates-sweep", timedelta(seconds=30), duplicate_searches.sweep),
     TimetableEntry("outbox-sweep", timedelta(seconds=15), outbox.sweep),
     TimetableEntry("outbox-prune", timedelta(minutes=10), outbox.prune),
     TimetableEntry("webhooks-sweep", timedelta(seconds=15), webhooks.sweep),

@@ -18,6 +18,7 @@ from rq.job import Job
 from jobs import (
     charges,
     dunning,
+    duplicates,
     fulfilment,
     invoices,
     messages,
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 
 MODULES = (
     charges,
+    duplicates,
     dunning,
     fulfilment,
     invoices,

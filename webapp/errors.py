@@ -1,5 +1,7 @@
 """Refusals: a rule of the business said no, in a sentence that the user may read."""
 
+from uuid import UUID
+
 
 class DomainError(Exception):
     """A refusal. ``message`` is French and fit for the user; ``status`` is the HTTP status of the answer.
@@ -46,3 +48,11 @@ class UnavailableError(DomainError):
     """Something outside (provider, identity server) does not answer; trying later makes sense."""
 
     status = 503
+
+
+class MergedError(DomainError):
+    """The client was merged into another one, ``kept_id``: what is asked of it is to be asked of that one."""
+
+    def __init__(self, kept_id: UUID) -> None:
+        super().__init__("Cette fiche a été fusionnée dans une autre\u202f: rien n’y est plus enregistré.")
+        self.kept_id = kept_id

@@ -48,6 +48,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("shop-pulls-due", minutes(1), "woocommerce.pulls.start_due"),
         ("shop-pulls-sweep", seconds(15), "woocommerce.pulls.sweep"),
         ("shop-pulls-prune", hours(24), "woocommerce.pulls.prune"),
+        ("duplicates-due", minutes(1), "duplicates.searches.start_due"),
+        ("duplicates-sweep", seconds(30), "duplicates.searches.sweep"),
         ("outbox-sweep", seconds(15), "outbox.sweep"),
         ("outbox-prune", minutes(10), "outbox.prune"),
         ("messages-due", seconds(30), "messages.sweeping.ring_due"),

@@ -109,3 +109,18 @@ def test_what_an_attempt_asked_for_stays_and_what_became_of_it_is_written(cast: 
     for change in ("amount = amount + 1", "currency = 'CHF'", "number = number + 1", "created_at = now()"):
         refused(f"UPDATE charge_attempts SET {change}")
     refused("DELETE FROM charge_attempts")
+
+
+def test_in_a_merge_what_is_kept_may_change_its_client_and_nothing_else(cast: Cast) -> None:
+    client, other = factories.ClientFactory(), factories.ClientFactory()
+    db.session.add(
+        TimelineEvent(client_id=client.id, kind=EventKind.CLIENT_CREATED, at=clock.now(), user_id=cast.admin.id)
+    )
+    db.session.flush()
+    refused(f"UPDATE timeline_events SET client_id = '{other.id}'")
+    db.session.execute(text("SELECT set_config('crm.merging', 'on', true)"))
+    refused("UPDATE timeline_events SET changes = '{}', body = 'x'")
+    refused(f"UPDATE timeline_events SET client_id = '{other.id}', body = 'x'")
+    refused("DELETE FROM timeline_events")
+    db.session.execute(text(f"UPDATE timeline_events SET client_id = '{other.id}'"))
+    assert db.session.execute(text("SELECT client_id FROM timeline_events")).scalar_one() == other.id

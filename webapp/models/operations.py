@@ -169,11 +169,13 @@ class ItemTarget(StrEnum):
     BANK_ACCOUNT = "bank_account"
     MANDATE = "mandate"
     TASK = "task"
+    BELONGINGS = "belongings"
 
     @property
     def label(self) -> str:
         """The word on the screen."""
         return {
+            "belongings": "Ce qui s’y rattache",
             "client": "Client",
             "contract": "Contrat",
             "bank_account": "Compte bancaire",

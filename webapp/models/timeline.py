@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     SHOP_BODY_REVEALED = "shop_body_revealed"
     CLIENT_ARCHIVED = "client_archived"
     CLIENT_RESTORED = "client_restored"
+    CLIENT_MERGED = "client_merged"
+    CLIENT_UNMERGED = "client_unmerged"
     CREATED_BY_OPERATION = "created_by_operation"
     CHANGED_BY_OPERATION = "changed_by_operation"
     CONTRACT_MISSING = "contract_missing"
@@ -100,6 +102,8 @@ class EventKind(StrEnum):
             "shop_body_revealed": "Notification d’une boutique affichée en clair",
             "client_archived": "Client archivé",
             "client_restored": "Client sorti des archives",
+            "client_merged": "Fusionné avec une autre fiche",
+            "client_unmerged": "Fusion annulée",
             "created_by_operation": "Créé par une opération",
             "changed_by_operation": "Modifié par une opération",
             "contract_missing": "Contrat absent de WinLeadPlus",

@@ -3,13 +3,13 @@
 import math
 import time
 
-from flask import Flask, Response, g, make_response, render_template, request
+from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp.errors import DomainError
+from webapp.errors import DomainError, MergedError
 from webapp.extensions import db, limiter
 from webapp.views.layout import is_fragment_request, toast
 
@@ -28,6 +28,7 @@ STALE_PAGE = "Cette page est restée ouverte trop longtemps. Rechargez-la, puis 
 def init_app(app: Flask) -> None:
     """Answer every refusal and fault of the application."""
     app.register_error_handler(DomainError, _refuse)
+    app.register_error_handler(MergedError, _follow)
     app.register_error_handler(CSRFError, lambda _error: _answer(400, STALE_PAGE))
     app.register_error_handler(RateLimitExceeded, _slow_down)
     app.register_error_handler(HTTPException, _answer_http)
@@ -36,6 +37,14 @@ def init_app(app: Flask) -> None:
 
 def _refuse(error: DomainError) -> Response:
     return _answer(error.status, error.message)
+
+
+def _follow(error: MergedError) -> BaseResponse:
+    """Old addresses of a merged client lead to the one that was kept; what is sent to them is refused."""
+    if request.method != "GET" or request.endpoint is None or "client_id" not in (request.view_args or {}):
+        return _refuse(error)
+    values = {**request.args.to_dict(flat=False), **(request.view_args or {}), "client_id": error.kept_id}
+    return redirect(url_for(request.endpoint, **values))
 
 
 def _slow_down(_error: RateLimitExceeded) -> Response:

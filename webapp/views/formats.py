@@ -156,6 +156,7 @@ def _written_money(value: str) -> str:
 _STATUS_LABELS: dict[str, str] = {status.value: status.label for status in ClientStatus}
 
 FIELD_LABELS = {
+    "merged": "Fiche fusionnée",
     "status": "Statut",
     "archived_at": "Archivé",
     "shop": "Boutique",

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import clock
-from webapp.errors import InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError, MergedError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.commercials import Commercial, TeamLeader
@@ -22,10 +22,16 @@ from webapp.transactions import transaction
 
 
 def find_client(client_id: UUID) -> Client:
-    """The client. Raises NotFoundError."""
-    client = db.session.scalar(select(Client).where(Client.id == client_id))
+    """The client. Raises NotFoundError, MergedError."""
+    return present(db.session.scalar(select(Client).where(Client.id == client_id)))
+
+
+def present(client: Client | None) -> Client:
+    """The client itself, where it is there and was not merged. Raises NotFoundError, MergedError."""
     if client is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
+    if client.merged_into_id is not None:
+        raise MergedError(client.merged_into_id)
     return client
 
 
@@ -82,9 +88,7 @@ def _lock(client_id: UUID) -> Client:
     client = db.session.scalar(
         select(Client).where(Client.id == client_id).with_for_update().execution_options(populate_existing=True)
     )
-    if client is None:
-        raise NotFoundError("Ce client n’existe pas ou plus.")
-    return client
+    return present(client)
 
 
 def _refuse_taking_over(old: UUID | None, new: UUID | None, *, by: User) -> None:

@@ -19,6 +19,7 @@ from webapp.models.tasks import Task
 from webapp.models.winleadplus import SyncMapping
 from webapp.services.clients.activities import list_open_tasks
 from webapp.services.clients.banking import may_reveal
+from webapp.services.clients.editing import present
 from webapp.services.clients.field_origins import Provenance, find_provenance
 from webapp.services.clients.payments import ClientAccount, list_accounts
 from webapp.services.clients.timeline import Timeline, list_events
@@ -71,20 +72,25 @@ class Header:
 
 
 def find_header(client_id: UUID, *, viewer: User) -> Header:
-    """The client and its commercial, and whether ``viewer`` may see bank details. Raises NotFoundError."""
+    """The client and its commercial, and whether ``viewer`` may see bank details. Raises NotFoundError, MergedError."""
     row = db.session.execute(_HEADER, {"client_id": client_id}).first()
     if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial = row
+    present(client)
     return Header(client, commercial, may_reveal(viewer, commercial))
 
 
 def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> ClientProfile:
-    """The client as ``viewer`` may see it, its timeline from the event ``before`` on. Raises NotFoundError."""
+    """The client as ``viewer`` may see it, its timeline from the event ``before`` on.
+
+    Raises NotFoundError, MergedError.
+    """
     row = db.session.execute(_PROFILE, {"client_id": client_id}).first()
     if row is None:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial, last_sync, has_card, absent_since = row
+    present(client)
     return ClientProfile(
         client=client,
         commercial=commercial,

@@ -66,6 +66,8 @@ _KINDS = {
         EventKind.CHANGED_BY_OPERATION,
         EventKind.CLIENT_ARCHIVED,
         EventKind.CLIENT_RESTORED,
+        EventKind.CLIENT_MERGED,
+        EventKind.CLIENT_UNMERGED,
     ),
     EventFilter.NOTES: (EventKind.NOTE,),
     EventFilter.CALLS: (EventKind.CALL,),

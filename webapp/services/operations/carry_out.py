@@ -56,7 +56,7 @@ def _work(work: Work) -> None:
 
 def _fail(work: Work, reason: str) -> None:
     db.session.rollback()
-    was_applied = work.operation.state is OperationState.RUNNING and work.operation.position > 0
+    was_applied = work.operation.state is OperationState.RUNNING and work.operation.applied > 0
     work.end(OperationState.PARTIAL if was_applied else OperationState.FAILED, error=reason)
 
 

@@ -64,6 +64,9 @@ def _prepare(work: Work) -> None:
     undone = runs.find(work.operation.undoes_id) if work.operation.undoes_id else None
     if undone is None:
         raise DomainError("Cette opération n’annule rien.")
+    if prepare_undo := handler_of(undone.kind).prepare_undo:
+        prepare_undo(work, undone)
+        return
     plans.begin(work)
     before = undone.position + 1
     while before > 1:
@@ -74,7 +77,13 @@ def _prepare(work: Work) -> None:
     plans.end(work)
 
 
-HANDLER = Handler(check_right=_check_right, prepare=_prepare)
+def _finish(work: Work) -> None:
+    undone = runs.find(work.operation.undoes_id) if work.operation.undoes_id else None
+    if undone and (finish_undo := handler_of(undone.kind).finish_undo):
+        finish_undo(work, undone)
+
+
+HANDLER = Handler(check_right=_check_right, prepare=_prepare, finish=_finish)
 
 
 def _plan_page(work: Work, undone: Operation, after: int, upto: int) -> Iterator[PlannedItem]:

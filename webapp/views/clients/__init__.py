@@ -1,5 +1,27 @@
-"""Clients: the list, one client in tabs, its forms, its activities and documents."""
+"""Clients: the list, one client in tabs, its forms, its activities and documents; bulk actions, duplicates, merges."""
 
-from webapp.views.clients import activities, bulk, default_means, documents, listing, origins, page, tasks
+from webapp.views.clients import (
+    activities,
+    bulk,
+    default_means,
+    documents,
+    duplicates,
+    listing,
+    merging,
+    origins,
+    page,
+    tasks,
+)
 
-BLUEPRINTS = (page.bp, activities.bp, documents.bp, default_means.bp, listing.bp, bulk.bp, tasks.bp, origins.bp)
+BLUEPRINTS = (
+    page.bp,
+    activities.bp,
+    documents.bp,
+    default_means.bp,
+    listing.bp,
+    bulk.bp,
+    tasks.bp,
+    duplicates.bp,
+    merging.bp,
+    origins.bp,
+)

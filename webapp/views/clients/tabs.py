@@ -21,9 +21,11 @@ from webapp.services.clients.timeline import EventFilter
 from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
 from webapp.services.dunning.listing import find_badge
+from webapp.services.duplicates import pairs
 from webapp.services.fulfilment import shipment_listing
 from webapp.services.invoices import listing as invoices
 from webapp.services.means_requests import listing as means_requests
+from webapp.services.merging import listing as merges
 from webapp.services.messages import listing as messages
 from webapp.services.messages import suppressing
 from webapp.services.messages.kinds import KINDS
@@ -90,7 +92,15 @@ def page(client_id: UUID, tab: ClientTab, **given: Any) -> str:
     around = _around(values["client"], came_from)
     badge = find_badge(client_id)
     may_open_case = badge is not None and may_open(values["client"])
-    return render_template("clients/show.html", **values, **around, dunning=badge, may_open_case=may_open_case)
+    return render_template(
+        "clients/show.html",
+        **values,
+        **around,
+        dunning=badge,
+        may_open_case=may_open_case,
+        duplicates=pairs.list_of_client(client_id, by=current_user()),
+        merges=merges.list_recent(client_id, at=clock.now()),
+    )
 
 
 def _payments(client: Client) -> dict[str, Any]:

@@ -1,0 +1,232 @@
+"""The life of a search for duplicates: every night among all clients, and after a synchronisation among those touched.
+
+A search is a row before it is a job. Whoever works on it holds a lease, renewed with every step, and a fence; when the
+lease runs out the sweep rings again, and another process goes on from ``steps_done``, which every step committed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from sqlalchemy import and_, exists, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from webapp import clock, tenancy
+from webapp.clock import PARIS
+from webapp.errors import DomainError
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.clients import Client
+from webapp.models.duplicates import DuplicateSearch
+from webapp.models.operations import Operation, OperationKind
+from webapp.models.organisations import Organisation
+from webapp.models.runs import RunStatus
+from webapp.models.winleadplus import SyncRun
+from webapp.queue import enqueue_after_commit
+from webapp.services.duplicates import finding
+from webapp.transactions import transaction
+
+log = structlog.get_logger()
+
+JOB = "jobs.duplicates.find"
+LEASE = timedelta(minutes=5)
+"""How long a silent process keeps a search: a step takes some twenty seconds at a million clients."""
+WAITING_LIMIT = timedelta(seconds=30)
+"""How long a search may wait for its first claim before the bell is rung again."""
+MAX_ATTEMPTS = 4
+"""A search that ended this many processes is closed as failed; the next one begins anew."""
+NIGHT = range(2, 6)
+BETWEEN_NIGHTS = timedelta(hours=20)
+LOOKS_BACK = timedelta(days=1)
+"""How long ago a synchronisation may have ended for its clients to be looked at: the night has seen those before."""
+INTERRUPTED = "Cette recherche a été interrompue plusieurs fois et a été arrêtée."
+
+
+class LeaseLostError(DomainError):
+    """Another process has taken the search over; this one must stop without writing."""
+
+
+def start(*, at: datetime, **cause: UUID) -> UUID | None:
+    """Start a search of the current organisation; None while one is running, which is waited for.
+
+    ``cause`` is a ``sync_run_id`` or an ``operation_id``: those that it touched are looked at. Without, all are.
+    """
+    organisation_id, search_id = tenancy.current_organisation_id(), new_id()
+    with transaction():
+        inserted = db.session.scalar(
+            insert(DuplicateSearch)
+            .values(
+                organisation_id=organisation_id,
+                id=search_id,
+                status=RunStatus.RUNNING,
+                started_at=at,
+                **cause,
+            )
+            .on_conflict_do_nothing(index_elements=["organisation_id"], index_where=text("status = 'running'"))
+            .returning(DuplicateSearch.id)
+        )
+        if inserted is not None:
+            enqueue_after_commit(JOB, organisation_id, search_id, on="sync")
+    return inserted
+
+
+def carry_out(organisation_id: UUID, search_id: UUID, *, now: Callable[[], datetime] = clock.now) -> None:
+    """Work on the search until its end, if nobody else does. Safe to call at any time, any number of times."""
+    with tenancy.organisation(organisation_id), structlog.contextvars.bound_contextvars(search_id=str(search_id)):
+        search = claim(search_id, at=now())
+        if search is None:
+            return
+        try:
+            _work(search, now)
+        except LeaseLostError:
+            log.warning("duplicate_search_lease_lost", fence=search.fence)
+        except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):
+            raise  # the database is away: the sweep resumes once it is back
+        except Exception:
+            reference = uuid4().hex[:8]
+            log.exception("duplicate_search_failed", reference=reference)
+            db.session.rollback()
+            error = f"Une erreur inattendue a arrêté cette recherche (référence {reference})."
+            _save(search, at=now(), status=RunStatus.FAILED, error=error, finished_at=now())
+
+
+def _work(search: DuplicateSearch, now: Callable[[], datetime]) -> None:
+    while search.steps_done < search.steps:
+        with transaction():
+            found = search.found + finding.take_step(search, search.steps_done, at=now())
+            _save(search, at=now(), steps_done=search.steps_done + 1, found=found)
+        search.steps_done, search.found = search.steps_done + 1, found
+    with transaction():
+        gone = finding.forget_unseen(search)
+        _save(search, at=now(), status=RunStatus.SUCCESS, finished_at=now())
+    log.info("duplicates_found", found=search.found, gone=gone)
+
+
+def claim(search_id: UUID, *, at: datetime) -> DuplicateSearch | None:
+    """Take the search, if nobody holds it: None where it has ended, is held, or was tried too often.
+
+    What is returned is no row of the session any more, and holds where the work has come.
+    """
+    with transaction():
+        search = db.session.scalar(
+            select(DuplicateSearch)
+            .where(DuplicateSearch.id == search_id, DuplicateSearch.status == RunStatus.RUNNING)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        if search is None or (search.lease_until is not None and search.lease_until > at):
+            return None
+        if search.attempts >= MAX_ATTEMPTS:
+            search.status, search.error, search.finished_at = RunStatus.FAILED, INTERRUPTED, at
+            search.lease_until = None
+            return None
+        search.fence += 1
+        search.attempts += 1
+        search.lease_until = at + LEASE
+        search.steps = search.steps or finding.count_steps(search)
+        db.session.flush()
+        db.session.expunge(search)
+    return search
+
+
+def _save(search: DuplicateSearch, *, at: datetime, **progress: object) -> None:
+    """Prolong the lease, or let go of it at the end, and write ``progress``, in the caller's transaction.
+
+    Raises LeaseLostError, which undoes the caller's transaction.
+    """
+    lease_until = None if "finished_at" in progress else at + LEASE
+    with transaction():
+        changed = db.session.execute(
+            update(DuplicateSearch)
+            .where(
+                DuplicateSearch.id == search.id,
+                DuplicateSearch.fence == search.fence,
+                DuplicateSearch.status == RunStatus.RUNNING,
+            )
+            .values(lease_until=lease_until, **progress)
+            .execution_options(synchronize_session=False)
+        )
+        if changed.rowcount != 1:  # type: ignore[attr-defined]
+            raise LeaseLostError("Cette recherche a été reprise par un autre processus.")
+
+
+# ---- The timetable
+
+
+def sweep(*, at: datetime) -> int:
+    """Ring again for every search, of any organisation, whose lease ran out or whose bell was never heard."""
+    with tenancy.across_organisations():
+        abandoned = db.session.execute(
+            select(DuplicateSearch.organisation_id, DuplicateSearch.id).where(
+                DuplicateSearch.status == RunStatus.RUNNING,
+                or_(
+                    DuplicateSearch.lease_until < at,
+                    and_(DuplicateSearch.lease_until.is_(None), DuplicateSearch.started_at < at - WAITING_LIMIT),
+                ),
+            )
+        ).all()
+    for organisation_id, search_id in abandoned:
+        log.warning("duplicate_search_abandoned", search_id=str(search_id), organisation_id=str(organisation_id))
+        enqueue_after_commit(JOB, organisation_id, search_id, on="sync")
+    return len(abandoned)
+
+
+def start_due(*, at: datetime) -> int:
+    """Start what is due of every organisation: at night the whole search, else one after what touched clients."""
+    with tenancy.across_organisations():
+        organisations = db.session.scalars(
+            select(Organisation.id).where(exists().where(Client.organisation_id == Organisation.id))
+        ).all()
+    started = 0
+    for organisation_id in organisations:
+        with tenancy.organisation(organisation_id):
+            if _is_night(at) and not _had_its_night(at):
+                started += start(at=at) is not None
+            elif cause := _find_cause(at):
+                started += start(at=at, **cause) is not None
+    return started
+
+
+def _is_night(at: datetime) -> bool:
+    return at.astimezone(PARIS).hour in NIGHT
+
+
+def _had_its_night(at: datetime) -> bool:
+    last = select(func.max(DuplicateSearch.started_at)).where(
+        DuplicateSearch.sync_run_id.is_(None), DuplicateSearch.operation_id.is_(None)
+    )
+    started_at = db.session.scalar(last)
+    return started_at is not None and started_at > at - BETWEEN_NIGHTS
+
+
+def _find_cause(at: datetime) -> dict[str, UUID]:
+    """The first synchronisation, else import or undoing, that changed clients of late and no search has followed."""
+    run_id = db.session.scalar(
+        select(SyncRun.id)
+        .where(
+            SyncRun.finished_at > at - LOOKS_BACK,
+            SyncRun.status.in_((RunStatus.SUCCESS, RunStatus.PARTIAL)),
+            SyncRun.dry_run.is_(False),
+            SyncRun.created + SyncRun.updated > 0,
+            ~exists().where(DuplicateSearch.sync_run_id == SyncRun.id),
+        )
+        .order_by(SyncRun.finished_at)
+        .limit(1)
+    )
+    if run_id:
+        return {"sync_run_id": run_id}
+    operation_id = db.session.scalar(
+        select(Operation.id)
+        .where(
+            Operation.finished_at > at - LOOKS_BACK,
+            Operation.kind.in_((OperationKind.IMPORT, OperationKind.UNDO)),
+            Operation.applied > 0,
+            ~exists().where(DuplicateSearch.operation_id == Operation.id),
+        )
+        .order_by(Operation.finished_at)
+        .limit(1)
+    )
+    return {"operation_id": operation_id} if operation_id else {}

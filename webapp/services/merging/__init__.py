@@ -1,0 +1,1 @@
+"""Merging clients who are one person, and taking that back (docs/adr/0073)."""
