@@ -15,7 +15,19 @@ from redis import Redis
 from rq import Queue, Worker
 from rq.job import Job
 
-from jobs import charges, dunning, fulfilment, invoices, messages, outbox, payments, probe, winleadplus, woocommerce
+from jobs import (
+    charges,
+    dunning,
+    exports,
+    fulfilment,
+    invoices,
+    messages,
+    outbox,
+    payments,
+    probe,
+    winleadplus,
+    woocommerce,
+)
 from webapp import queue
 from webapp.config import Settings, load_settings
 from webapp.extensions import db
@@ -24,7 +36,7 @@ from webapp.services import health
 
 log = structlog.get_logger()
 
-MODULES = (charges, dunning, fulfilment, invoices, messages, outbox, payments, probe, winleadplus, woocommerce)
+MODULES = (charges, dunning, exports, fulfilment, invoices, messages, outbox, payments, probe, winleadplus, woocommerce)
 KNOWN = frozenset(
     f"{module.__name__}.{name}"
     for module in MODULES

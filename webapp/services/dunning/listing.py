@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, undefer
 
 from webapp import tenancy
 from webapp.errors import NotFoundError
@@ -30,6 +30,7 @@ from webapp.models.dunning import (
     StepAction,
 )
 from webapp.models.messages import AWAITS_PERSON, HAS_LEFT, Channel, Message, MessageKind, MessageStatus
+from webapp.models.organisations import Company
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
 from webapp.services.keyset import Order, Position
@@ -151,6 +152,20 @@ def list_cases(view: CasesView, *, today: date, size: int = PAGE_SIZE) -> keyset
 
     start = keyset.decode(view.cursor, sort=view.order.value, kind=kind)
     return keyset.page(read, start, place=place, sort=view.order.value, size=size)
+
+
+def select_all(view: CasesView, *, today: date) -> Select[*tuple[Any, ...]]:
+    """Every case of a view in its order, joined with clients, companies and next steps: an export adds the columns."""
+    key = DunningCase.since if view.order.ascending is CaseOrder.AGE else DunningCase.amount
+    statement = (
+        select(DunningCase.id)
+        .join(Client, linked(Client, DunningCase.client_id))
+        .join(Company, linked(Company, DunningCase.company_id))
+        .outerjoin(DunningSequenceStep, linked(DunningSequenceStep, DunningCase.next_step_id))
+        .where(*_conditions(view), _of_group(view.group, today))
+    )
+    order: tuple[InstrumentedAttribute[Any], ...] = (key, DunningCase.id)
+    return statement.order_by(*(each.desc() if view.order.is_descending else each for each in order))
 
 
 def count_groups(view: CasesView, *, today: date) -> dict[CaseGroup, tuple[int, Decimal]]:
