@@ -221,9 +221,9 @@ def _conditions(view: CasesView) -> list[ColumnElement[bool]]:
     conditions = _matches(view.search)
     if view.step is not None:
         conditions.append(
-            exists().where(
-                linked(DunningSequenceStep, DunningCase.next_step_id), DunningSequenceStep.action == view.step
-            )
+            exists()
+            .where(linked(DunningSequenceStep, DunningCase.next_step_id), DunningSequenceStep.action == view.step)
+            .correlate(DunningCase)
         )
     if view.company_id is not None:
         conditions.append(DunningCase.company_id == view.company_id)
@@ -236,7 +236,8 @@ def _conditions(view: CasesView) -> list[ColumnElement[bool]]:
 
 def _is_of(commercial_ids: frozenset[UUID]) -> ColumnElement[bool]:
     """Whether a case's client is one of these commercials'."""
-    return exists().where(linked(Client, DunningCase.client_id), Client.commercial_id.in_(commercial_ids))
+    is_theirs = linked(Client, DunningCase.client_id), Client.commercial_id.in_(commercial_ids)
+    return exists().where(*is_theirs).correlate(DunningCase)
 
 
 def _matches(search: str) -> list[ColumnElement[bool]]:
@@ -246,7 +247,7 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     if not (terms := find_terms(search)):
         return []
     matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
-    return [exists().where(linked(Client, DunningCase.client_id), *matches)]
+    return [exists().where(linked(Client, DunningCase.client_id), *matches).correlate(DunningCase)]
 
 
 def find_case(case_id: UUID, *, commercial_ids: frozenset[UUID] | None = None) -> DunningCase:
