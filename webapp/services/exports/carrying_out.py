@@ -6,6 +6,7 @@ named by the row once it is whole, in one transaction with its entry of the jour
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -116,20 +117,26 @@ def _wanted(export: Export) -> Wanted | None:
 
 
 def _write_file(claim: Claim) -> None:
-    """Read on a connection of its own, whose one snapshot holds count and rows; progress is told on the session's."""
-    at = claim.asked_at
+    """What was put down in clear is gone before the row says that there is a file: nobody comes back for it then."""
     folder = document_store.working_folder(claim.file_name, organisation_id=claim.organisation_id)
     try:
-        with (
-            db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
-            SealedFile(claim.file_name, organisation_id=claim.organisation_id, key=claim.key) as file,
-        ):
-            total = count_rows(connection, claim.wanted, at=at)
-            batches = _told(claim, read_rows(connection, claim.wanted, at=at), total)
-            commands.write(claim.wanted, file, batches, working_folder=folder)
-        _end(claim, RunStatus.SUCCESS, total=total)
+        total = _write_rows(claim, folder)
     finally:
         document_store.drop_work(claim.file_name, organisation_id=claim.organisation_id)
+    _end(claim, RunStatus.SUCCESS, total=total)
+
+
+def _write_rows(claim: Claim, folder: Path) -> int:
+    """Read on a connection of its own, whose one snapshot holds count and rows; progress is told on the session's."""
+    at = claim.asked_at
+    with (
+        db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
+        SealedFile(claim.file_name, organisation_id=claim.organisation_id, key=claim.key) as file,
+    ):
+        total = count_rows(connection, claim.wanted, at=at)
+        batches = _told(claim, read_rows(connection, claim.wanted, at=at), total)
+        commands.write(claim.wanted, file, batches, working_folder=folder)
+    return total
 
 
 def _told(claim: Claim, batches: Batches, total: int) -> Iterator[Any]:

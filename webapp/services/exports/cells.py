@@ -14,24 +14,18 @@ from webapp.services.list_columns import ListColumn, ValueKind
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A text that begins so may be run as a formula by a spreadsheet."""
-_FRENCH_PHONE = r"^\+33([1-9])([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})$"
 APOSTROPHE = "'"
 """Stands before such a text in a CSV file, and tells spreadsheets that it is one."""
 
 
 def written(column: ListColumn) -> ColumnElement[Any]:
-    """The column as the text of a CSV file, formulas made harmless."""
+    """The column as the text of a CSV file; ``harmless`` does the rest of a TEXT."""
     return _WRITTEN[column.kind](column, column.value.expression)
 
 
 def typed(column: ListColumn) -> ColumnElement[Any]:
-    """The column as a value that Excel knows: a number, a date, a local date and time, or a text."""
+    """The column as a value that Excel knows: a number, a date, a local date and time, or a text, for ``readable``."""
     return _TYPED[column.kind](column, column.value.expression)
-
-
-def harmless(text: ColumnElement[str]) -> ColumnElement[str]:
-    """The text, with an apostrophe in front where a spreadsheet might run it."""
-    return case((func.left(text, 1).in_(DANGEROUS), func.concat(APOSTROPHE, text)), else_=text)
 
 
 def labelled(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
@@ -39,10 +33,17 @@ def labelled(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     return [column.label(f"cell_{place}") for place, column in enumerate(columns)]
 
 
-def _readable(text: ColumnElement[str]) -> ColumnElement[str]:
+def readable(text: str) -> str:
     """A French telephone as people write it, which no spreadsheet takes for a formula or a number; all else as is."""
-    national = func.regexp_replace(text, _FRENCH_PHONE, r"0\1 \2 \3 \4 \5")
-    return case((func.left(text, 1) == "+", national), else_=text)
+    if len(text) == 12 and text.startswith("+33") and text.isascii() and text[3:].isdigit() and text[3] != "0":
+        return f"0{text[3]} {text[4:6]} {text[6:8]} {text[8:10]} {text[10:]}"
+    return text
+
+
+def harmless(text: str) -> str:
+    """The text, with an apostrophe in front where a spreadsheet might run it."""
+    text = readable(text)
+    return f"{APOSTROPHE}{text}" if text.startswith(DANGEROUS) else text
 
 
 def _amounts(value: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -68,7 +69,7 @@ def _in_paris(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 Cell = Callable[[ListColumn, ColumnElement[Any]], ColumnElement[Any]]
 _TYPED: dict[ValueKind, Cell] = {
-    ValueKind.TEXT: lambda _, value: _readable(cast(value, Text)),
+    ValueKind.TEXT: lambda _, value: cast(value, Text),
     ValueKind.INTEGER: lambda _, value: value,
     ValueKind.AMOUNT: lambda _, value: value,
     ValueKind.AMOUNTS: lambda _, value: _amounts(value),
@@ -78,7 +79,6 @@ _TYPED: dict[ValueKind, Cell] = {
     ValueKind.YES_NO: lambda _, value: _yes_no(value),
 }
 _WRITTEN: dict[ValueKind, Cell] = _TYPED | {
-    ValueKind.TEXT: lambda _, value: harmless(_readable(cast(value, Text))),
     ValueKind.INTEGER: lambda _, value: cast(value, Text),
     ValueKind.AMOUNT: lambda _, value: func.replace(cast(cast(value, Numeric(18, 2)), Text), ".", ","),
     ValueKind.DAY: lambda _, value: func.to_char(value, "DD/MM/YYYY"),

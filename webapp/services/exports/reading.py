@@ -11,7 +11,7 @@ from webapp import clock, crypto, tenancy
 from webapp.models.exports import ExportFormat
 from webapp.services.exports import cells
 from webapp.services.exports.lists import ExportedList
-from webapp.services.list_columns import ListColumn, SealedColumn
+from webapp.services.list_columns import ListColumn, SealedColumn, ValueKind
 
 BATCH = 2_000
 """Rows that are in memory at a time."""
@@ -52,26 +52,46 @@ def read_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> Iterat
     ]
     statement = _select(wanted, at).with_only_columns(*cells.labelled([*shown, *sealed]), maintain_column_froms=True)
     options = {"stream_results": True, "yield_per": BATCH}
-    reveal = _revealer(wanted)
+    reveal, tidy = _revealer(wanted), _tidier(wanted)
     with connection.execute(tenancy.narrowed(statement), execution_options=options) as result:
         for batch in result.partitions():
-            yield [reveal(row) for row in batch] if reveal else list(batch)
+            yield [tidy(reveal(row)) for row in batch]
 
 
 def _select(wanted: Wanted, at: datetime) -> Select[*tuple[Any, ...]]:
     return wanted.listed.select(wanted.view, at.astimezone(clock.PARIS).date())
 
 
-def _revealer(wanted: Wanted) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
-    """What puts values in clear in the place of their masks; None where nothing is to be put."""
+Row = Sequence[Any]
+
+
+def _tidier(wanted: Wanted) -> Callable[[Row], Row]:
+    """What sees to the texts of a row: the few that begin oddly."""
+    places = [place for place, column in enumerate(wanted.columns) if column.kind is ValueKind.TEXT]
+    tidy = cells.harmless if wanted.file_format is ExportFormat.CSV else cells.readable
+    odd = frozenset(cells.DANGEROUS)
+
+    def tidy_row(row: Row) -> Row:
+        tidied = list(row)
+        for place in places:
+            text = tidied[place]
+            if text and text[0] in odd:
+                tidied[place] = tidy(text)
+        return tidied
+
+    return tidy_row
+
+
+def _revealer(wanted: Wanted) -> Callable[[Row], Row]:
+    """What puts values in clear in the place of their masks, where that is asked for."""
     sealed = wanted.sealed_columns()
     if not sealed:
-        return None
+        return lambda row: row
     organisation_id = tenancy.current_organisation_id()
     places = [wanted.columns.index(column) for column in sealed]
     width = len(wanted.columns)
 
-    def reveal(row: Sequence[Any]) -> Sequence[Any]:
+    def reveal(row: Row) -> Row:
         shown = list(row[:width])
         for number, (place, column) in enumerate(zip(places, sealed, strict=True)):
             row_id, value = row[width + 2 * number], row[width + 2 * number + 1]
