@@ -61,9 +61,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation_id", "id"),
     )
     op.create_index("ix_exports_user", "exports", ["organisation_id", "user_id", "created_at"])
-    op.create_index(
-        "ix_exports_running", "exports", ["lease_until"], postgresql_where=sa.text("status = 'running'")
-    )
+    op.create_index("ix_exports_running", "exports", ["lease_until"], postgresql_where=sa.text("status = 'running'"))
 
 
 def downgrade() -> None:

@@ -48,10 +48,15 @@ class Target(Protocol):
         """Let go of what was added."""
 
 
+def french_writer(file: io.StringIO) -> "csv._writer":
+    """Writes lines as French spreadsheets read them."""
+    return csv.writer(file, delimiter=";", lineterminator="\r\n")
+
+
 def write_csv(target: Target, columns: Sequence[ListColumn], batches: Batches) -> None:
     """The batches as CSV, cells as ``cells.written`` has them: UTF-8 with its mark, semicolons, CRLF."""
     lines = io.StringIO(newline="")
-    writer = csv.writer(lines, delimiter=";", lineterminator="\r\n")
+    writer = french_writer(lines)
     lines.write(BYTE_ORDER_MARK)
     writer.writerow([column.label for column in columns])
     for batch in batches:
