@@ -1,6 +1,7 @@
 """Every list that can be exported: its statement runs, in both formats, and stays within the organisation."""
 
 import io
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +16,20 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.exports import ExportFormat
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch
+from webapp.services.charges import listing as charges
+from webapp.services.charges.listing import ChargesView
 from webapp.services.clients.tasks import Whose
+from webapp.services.contracts import listing as contracts
+from webapp.services.contracts.selection import ContractSort, ContractsView
 from webapp.services.exports import commands
 from webapp.services.exports.lists import LISTS, NeedingPerson, OfFile, OpenTasks
 from webapp.services.exports.reading import count_rows, read_rows
 from webapp.services.fulfilment.listing import LinesView
+from webapp.services.invoices import drafting
+from webapp.services.invoices import listing as invoices
+from webapp.services.invoices.listing import InvoicesView
+from webapp.services.subscriptions import listing as subscriptions
+from webapp.services.subscriptions.listing import SubscriptionSort, SubscriptionsView
 
 
 def view_of(key: str, cast: Cast) -> Any:
@@ -81,6 +91,36 @@ def _plan(connection: Any, wanted: Any) -> str:
     statement = tenancy.narrowed(wanted.listed.select(wanted.view, NOW.date()))
     shown = statement.compile(connection, compile_kwargs={"literal_binds": True})
     return "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {str(shown).replace(':', chr(92) + ':')}")))
+
+
+CONTRACTS = [ContractsView(sort=sort) for sort in ContractSort]
+SUBSCRIPTIONS = [SubscriptionsView(sort=sort) for sort in SubscriptionSort]
+VIEWS = [*CONTRACTS, *SUBSCRIPTIONS, ChargesView(), InvoicesView()]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=[f"{type(view).__name__}{number}" for number, view in enumerate(VIEWS)])
+def test_the_order_is_that_of_the_list(cast: Cast, view: Any) -> None:
+    for number in (3, 1, 4, 2, 5):
+        client = factories.ClientFactory()
+        factories.ContractFactory(client_id=client.id, amount=number, signed_at=NOW - timedelta(days=number % 3))
+        due = NOW + timedelta(days=number) if number % 2 else None
+        subscription = factories.SubscriptionFactory(
+            client_id=client.id, next_charge_at=due, next_charge_on=due and due.date()
+        )
+        charge = factories.ChargeFactory(
+            subscription_id=subscription.id, client_id=client.id, due_on=date(2026, 1, number % 3 + 1)
+        )
+        drafting.draft_for_charge(charge, at=NOW)
+    key, listed = {
+        ContractsView: ("contrats", lambda: contracts.list_contracts(view).page.rows),
+        SubscriptionsView: ("abonnements", lambda: subscriptions.list_subscriptions(view).page.rows),
+        ChargesView: ("prelevements", lambda: charges.list_charges(view).rows),
+        InvoicesView: ("factures", lambda: invoices.list_invoices(view).rows),
+    }[type(view)]
+    statement = tenancy.narrowed(LISTS[key].select(view, NOW.date()))
+    exported = [row.id for row in db.session.connection().execute(statement)]
+    assert exported == [row.id for row in listed()]
+    assert len(exported) == 5
 
 
 @pytest.mark.parametrize("key", ["clients", "contrats", "abonnements", "prelevements"])

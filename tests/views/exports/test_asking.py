@@ -142,6 +142,21 @@ def end(export: Export, status: RunStatus) -> None:
     db.session.commit()
 
 
+def test_ibans_in_clear_are_not_for_who_is_no_admin_any_more(cast: Cast, manager_client: FlaskClient) -> None:
+    export = Export(
+        user_id=cast.manager.id,
+        list_key="mandats",
+        format=ExportFormat.CSV,
+        columns=[],
+        asked=b"",
+        status=RunStatus.SUCCESS,
+        reason="Contrôle de la banque",
+    )
+    db.session.add(export)
+    db.session.commit()
+    assert manager_client.get(f"/mes-exports/{export.id}").status_code == 403
+
+
 def test_queries_do_not_grow_with_rows(cast: Cast, client: FlaskClient) -> None:
     numbers = []
     for _ in range(2):

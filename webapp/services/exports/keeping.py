@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
-from webapp.errors import NotFoundError
+from webapp.errors import ForbiddenError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import document_store
 from webapp.models.exports import Export
-from webapp.models.identity import User
+from webapp.models.identity import Role, User
 from webapp.models.runs import RunStatus
 from webapp.services.exports.commands import name_of
 
@@ -44,8 +44,13 @@ def find_export(export_id: UUID, *, owner: User) -> Export:
 
 
 def open_file(export_id: UUID, *, owner: User) -> ExportFile:
-    """The file of one that is finished. Raises NotFoundError."""
+    """The file of one that is finished.
+
+    Raises NotFoundError, and ForbiddenError for IBANs in clear where the owner is no admin any more.
+    """
     export = find_export(export_id, owner=owner)
+    if export.reason and not owner.has_role(Role.ADMIN):
+        raise ForbiddenError("Ce fichier contient des IBAN en clair\u202f: il est réservé aux administrateurs.")
     if export.status is not RunStatus.SUCCESS:
         raise NotFoundError("Cet export n’a pas de fichier.")
     name, organisation_id = export.file_name, export.organisation_id
