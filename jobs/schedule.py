@@ -22,6 +22,7 @@ from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.duplicates import searches as duplicate_searches
+from webapp.services.exports import carrying_out as exports
 from webapp.services.figures import tallies
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 from webapp.services.invoices import finalising
@@ -90,6 +91,8 @@ TIMETABLE = (
     TimetableEntry("batch-documents-prune", timedelta(days=1), documents.prune),
     TimetableEntry("fulfilment-lock", timedelta(minutes=1), lock_runs.ring_due),
     TimetableEntry("fulfilment-sweep", timedelta(seconds=30), lock_runs.sweep),
+    TimetableEntry("exports-sweep", timedelta(seconds=30), exports.sweep),
+    TimetableEntry("exports-prune", timedelta(hours=1), exports.prune),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),
     # Days begin at different instants in different zones: looked at often, done once.
     TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),

@@ -23,7 +23,7 @@ ALLOWED = frozenset(
         "event level timestamp logger request_id run_id organisation_id user_id job method endpoint status "
         "duration_ms attempt fence count created updated skipped errors reference exc_type exception queue tick "
         "host pid signal delay phase account_id charge_id event_id refund_id subscription_id team_id subscriber "
-        "page_id means_request_id sender_id case_id batch_id parcel_id recorded missing strange "
+        "page_id means_request_id sender_id case_id batch_id parcel_id export_id recorded missing strange "
         "operation_id applied left_out"
     ).split()
 )

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Executable, ForeignKey, event
+from sqlalchemy import Executable, ForeignKey, Select, event
 from sqlalchemy.orm import (
     LoaderCriteriaOption,
     Mapped,
@@ -83,6 +83,13 @@ def _narrow_statement(state: ORMExecuteState) -> None:
             state.statement = _narrowed(state.statement, organisation_id)
     elif any(issubclass(mapper.class_, OrganisationScoped) for mapper in state.all_mappers):
         raise NoOrganisationError("no organisation is set")
+
+
+def narrowed(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """An ORM statement narrowed to the current organisation, for connections, whose statements the session's scope does
+    not reach. Raises NoOrganisationError when none is set.
+    """
+    return statement.options(_criterion(current_organisation_id()))
 
 
 def _narrowed(statement: Executable, organisation_id: UUID) -> Executable:

@@ -21,6 +21,7 @@ from webapp.extensions import db
 from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
 from webapp.models.carriers import Carrier, CarrierAccount
+from webapp.models.exports import Export, ExportFormat
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
@@ -113,6 +114,7 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     _write_a_message(organisation_id)
     _have_a_shop_tell()
     _plan_an_account()
+    _ask_for_an_export(cast.admin.id)
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
     db.session.commit()
     return file_id
@@ -165,6 +167,14 @@ def _plan_an_account() -> None:
     item.secrets = crypto.seal("{}", place=OperationItem.place_of_secrets(organisation_id, operation_id, 1))
     db.session.add(item)
     db.session.flush()
+
+
+def _ask_for_an_export(user_id: UUID) -> None:
+    """What was asked, and the key of its file."""
+    export = Export(id=new_id(), user_id=user_id, list_key="clients", format=ExportFormat.CSV, columns=[])
+    export.keep_asked("{}", [])
+    export.keep_file_key(bytes(32))
+    db.session.add(export)
 
 
 def _have_a_shop_tell() -> None:
@@ -220,6 +230,7 @@ def test_everything_is_sealed_anew_and_the_old_key_serves_for_nothing(
     assert identity_card.reveal(client_of(2).id, by=cast.admin, at=clock.now())
     assert read_content(everything)[1] == b"<xml/>"
     assert suppressing.find_suppressed(["mort@example.org"])
+    assert db.session.query(Export).one().file_key_in_clear() == bytes(32)
     assert db.session.query(Message).one().content_in_clear()["subject"] == "Bonjour"
     assert db.session.query(MessageSender).one().mailbox_in_clear() == {"host": "127.0.0.1"}
     db.session.execute(text("UPDATE sync_runs SET status = 'failed' WHERE status = 'running'"))

@@ -415,6 +415,7 @@ def test_every_template_is_rendered_by_a_visit(
     with tenancy.organisation(cast.organisation.id):
         _visit_batches(admin_client)
         _visit_charge_of_shop(admin_client, subject)
+    assert admin_client.get("/clients/exporter").status_code == 200
     _visit_message_settings(admin_client, other_company)
     _visit_shipping_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text

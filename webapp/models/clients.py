@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, LargeBinary, String, Text, text
+from sqlalchemy import ColumnElement, Computed, Index, LargeBinary, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
@@ -49,6 +49,12 @@ class Civility(StrEnum):
 def full_name(last_name: str, first_name: str) -> str:
     """How lists show a client: last name first, never empty."""
     return f"{last_name} {first_name}".strip() or "Sans nom"
+
+
+def full_name_in_sql() -> ColumnElement[str]:
+    """In a statement that has Client: ``full_name``."""
+    name = func.btrim(func.concat(Client.last_name, " ", Client.first_name))
+    return func.coalesce(func.nullif(name, ""), "Sans nom")
 
 
 class Client(OrganisationScoped, Identified, Timestamped, Base):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, String, UniqueConstraint, text
+from sqlalchemy import ColumnElement, Computed, Index, String, UniqueConstraint, case, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.models.base import Base, Identified, Timestamped, tenant_key
@@ -31,6 +31,13 @@ class TeamLeader(OrganisationScoped, Base):
 def full_name(first_name: str, last_name: str, email: str | None, external_id: str | None) -> str:
     """How pages name a commercial: first name and last name, else the e-mail, else the foreign id."""
     return f"{first_name} {last_name}".strip() or email or external_id or "Commercial sans nom"
+
+
+def full_name_in_sql() -> ColumnElement[str | None]:
+    """In a statement that has Commercial, by an outer join maybe: ``full_name``; NULL where there is none."""
+    name = func.nullif(func.btrim(func.concat(Commercial.first_name, " ", Commercial.last_name)), "")
+    filled = func.nullif(Commercial.email, ""), func.nullif(Commercial.external_id, "")
+    return case((Commercial.id.is_not(None), func.coalesce(name, *filled, "Commercial sans nom")))
 
 
 class Commercial(OrganisationScoped, Identified, Timestamped, Base):

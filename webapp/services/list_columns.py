@@ -1,9 +1,10 @@
 """What a list can show of its rows: columns that people choose, saved views name, and exports write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import InstrumentedAttribute
@@ -12,11 +13,15 @@ from webapp.services import keyset
 
 
 class ValueKind(StrEnum):
-    """How a column's values are shown and exported: days and amounts stay days and amounts in a spreadsheet."""
+    """How a column's values are shown and exported: days and amounts stay days and amounts in a spreadsheet.
+
+    AMOUNTS are several, by currency: a JSON object of texts, NULL for none.
+    """
 
     TEXT = "text"
     INTEGER = "integer"
     AMOUNT = "amount"
+    AMOUNTS = "amounts"
     DAY = "day"
     INSTANT = "instant"
     CHOICE = "choice"
@@ -45,3 +50,20 @@ def chosen(keys: Sequence[str], offered: Sequence[ListColumn], *, default: Seque
     by_key = {column.key: column for column in offered}
     known = [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
     return known or [by_key[key] for key in default]
+
+
+def labels_of(words: type[StrEnum]) -> dict[str, str]:
+    """The labels of a CHOICE among the values of an enumeration that has words for the screen."""
+    return {each.value: each.label for each in words}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedColumn(ListColumn):
+    """A column whose ``value`` is a mask of what is encrypted in ``sealed``; an export may hold it in clear.
+
+    ``place`` gives the place that the value of the row ``row_id`` was sealed for, from the organisation and that id.
+    """
+
+    sealed: InstrumentedAttribute[Any]
+    row_id: InstrumentedAttribute[Any]
+    place: Callable[[UUID, UUID], str]

@@ -11,12 +11,14 @@ from webapp.views import (
     contracts,
     dunning,
     errors,
+    exports,
     figures,
     formats,
     fulfilment,
     health,
     identity,
     invoices,
+    journal,
     layout,
     mandates,
     means_requests,
@@ -33,6 +35,7 @@ from webapp.views import (
     winleadplus,
     woocommerce,
 )
+from webapp.views.exports import asking
 from webapp.views.figures import periods
 
 BLUEPRINTS = (
@@ -40,6 +43,8 @@ BLUEPRINTS = (
     identity.bp,
     own_sessions.bp,
     *figures.BLUEPRINTS,
+    *exports.BLUEPRINTS,
+    journal.bp,
     *clients.BLUEPRINTS,
     *consents.BLUEPRINTS,
     *contracts.BLUEPRINTS,
@@ -70,6 +75,7 @@ def init_app(app: Flask) -> None:
     layout.init_app(app)
     formats.init_app(app)
     periods.init_app(app)
+    asking.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

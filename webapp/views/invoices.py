@@ -36,7 +36,7 @@ COUNTED = 1000
 @paced
 def index() -> ResponseReturnValue:
     """The list of invoices as the address says. What cannot be read in it is ignored."""
-    view = _read_view()
+    view = read_view()
     page = listing.list_invoices(view)
     number = listing.count_invoices(view, at_most=COUNTED + 1)
     values: dict[str, Any] = {
@@ -56,7 +56,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> InvoicesView:
+def read_view() -> InvoicesView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
     return InvoicesView(
         search=" ".join(request.args.get("q", "").split()),
         kind=read(InvoiceKind, request.args.get("genre")),

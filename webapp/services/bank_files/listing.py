@@ -13,9 +13,10 @@ from webapp import clock
 from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.bank_files import BankFile
-from webapp.models.banking import Mandate
+from webapp.models.banking import BankAccount, Mandate
 from webapp.models.base import linked
 from webapp.models.charges import AttemptStatus, Charge, ChargeAttempt
+from webapp.models.clients import Client
 from webapp.models.messages import Channel, Message, MessageStatus
 from webapp.models.organisations import Company
 from webapp.models.providers import CreditorFault, Provider, ProviderAccount
@@ -256,6 +257,24 @@ def list_debits(
     if after is not None:
         statement = statement.where(ChargeAttempt.id > after)
     return [(attempt, charge) for attempt, charge in db.session.execute(statement)]
+
+
+def select_all_files() -> Select[*tuple[Any, ...]]:
+    """Every file, the latest first, joined with their companies: an export adds the columns."""
+    return _select_files().order_by(BankFile.id.desc())
+
+
+def select_all_debits(file_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Every debit of a file in its own order, joined with charges, clients, mandates and accounts."""
+    return (
+        select(ChargeAttempt.id)
+        .join(Charge, linked(Charge, ChargeAttempt.charge_id))
+        .join(Client, linked(Client, Charge.client_id))
+        .outerjoin(Mandate, linked(Mandate, ChargeAttempt.mandate_id))
+        .outerjoin(BankAccount, linked(BankAccount, Mandate.bank_account_id))
+        .where(ChargeAttempt.bank_file_id == file_id)
+        .order_by(ChargeAttempt.id)
+    )
 
 
 def count_unsettled(file_id: UUID) -> int:

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.base import read_code
+from webapp.models.base import linked, read_code
 from webapp.models.charges import Attention, Charge, ChargeStatus, Refund
 from webapp.models.clients import Client
+from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Collector
 from webapp.services import keyset
@@ -66,6 +68,30 @@ def list_charges(view: ChargesView, *, size: int = PAGE_SIZE) -> keyset.Page[Cha
 
     start = keyset.decode(view.cursor, sort=BY_DUE_DATE, kind=date)
     return keyset.page(read, start, place=lambda each: (each.due_on, each.id), sort=BY_DUE_DATE, size=size)
+
+
+def select_all(view: ChargesView) -> Select[*tuple[Any, ...]]:
+    """Every charge of a view in its order, joined with clients and companies: an export adds the columns."""
+    statement = _joined().where(*_conditions(view))
+    if view.status is not None:
+        statement = statement.where(Charge.status == view.status)
+    return statement.order_by(Charge.due_on.desc(), Charge.id.desc())
+
+
+def select_needing_person(attention: Attention | None) -> Select[*tuple[Any, ...]]:
+    """The same of those that need a person, the longest waiting first."""
+    statement = _joined().where(Charge.attention.is_not(None))
+    if attention is not None:
+        statement = statement.where(Charge.attention == attention)
+    return statement.order_by(Charge.attention_at, Charge.id)
+
+
+def _joined() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Charge.id)
+        .join(Client, linked(Client, Charge.client_id))
+        .join(Company, linked(Company, Charge.company_id))
+    )
 
 
 def _conditions(view: ChargesView) -> list[ColumnElement[bool]]:

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
@@ -78,7 +78,7 @@ def _find_owners(client_ids: Collection[UUID]) -> dict[UUID, UUID]:
 
 def list_open(whose: Whose, *, viewer: User, after: UUID | None = None, size: int = PAGE_SIZE) -> TasksPage:
     """What is still to be done, the soonest due first, from the first or after the task ``after``."""
-    statement = select(Task).where(*_open(whose, viewer)).options(joinedload(Task.client), joinedload(Task.user))
+    statement = select(Task).where(*_open(whose, viewer.id)).options(joinedload(Task.client), joinedload(Task.user))
     if after is not None:
         last = select(Task.due_on, Task.id).where(Task.id == after)
         statement = statement.where(tuple_(Task.due_on, Task.id) > last.scalar_subquery())
@@ -86,17 +86,28 @@ def list_open(whose: Whose, *, viewer: User, after: UUID | None = None, size: in
     return TasksPage(rows[:size], rows[size - 1].id if len(rows) > size else None)
 
 
+def select_all(whose: Whose, viewer_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Every task of the list in its order, joined with clients and users: an export adds the columns."""
+    statement = (
+        select(Task.id)
+        .join(Client, linked(Client, Task.client_id))
+        .outerjoin(User, linked(User, Task.user_id))
+        .where(*_open(whose, viewer_id))
+    )
+    return statement.order_by(Task.due_on, Task.id)
+
+
 def count_open(viewer: User) -> dict[Whose, int]:
     """How many are still to be done, by whose they are."""
-    mine, nobody = (func.count().filter(*_open(whose, viewer)) for whose in (Whose.MINE, Whose.NOBODY))
-    counts = select(mine, nobody, func.count()).select_from(Task).where(*_open(Whose.ALL, viewer))
+    mine, nobody = (func.count().filter(*_open(whose, viewer.id)) for whose in (Whose.MINE, Whose.NOBODY))
+    counts = select(mine, nobody, func.count()).select_from(Task).where(*_open(Whose.ALL, viewer.id))
     return dict(zip(Whose, db.session.execute(counts).one(), strict=True))
 
 
-def _open(whose: Whose, viewer: User) -> list[ColumnElement[bool]]:
+def _open(whose: Whose, viewer_id: UUID) -> list[ColumnElement[bool]]:
     conditions = [Task.organisation_id == current_organisation_id(), Task.done_at.is_(None)]
     if whose is Whose.MINE:
-        conditions.append(Task.user_id == viewer.id)
+        conditions.append(Task.user_id == viewer_id)
     elif whose is Whose.NOBODY:
         conditions.append(Task.user_id.is_(None))
     return conditions

@@ -114,6 +114,19 @@ def list_contracts(view: ContractsView, *, exact: bool = False) -> ContractList:
     return ContractList(_find_page(view, is_scarce=_is_scarce(view, total)), total)
 
 
+def select_all(view: ContractsView) -> Statement:
+    """Every contract of a view in its order, joined with clients, commercials and companies: an export adds columns."""
+    key, _ = _KEYS[view.sort.ascending]
+    statement = (
+        select(Contract.id)
+        .join(Contract.client)
+        .outerjoin(Contract.commercial)
+        .join(Contract.company)
+        .where(*row_conditions(view), *search_conditions(view.search))
+    )
+    return statement.order_by(*(each.desc() if view.sort.is_descending else each for each in (key, Contract.id)))
+
+
 def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:
     """How many contracts a view holds, wherever its page starts; ``exact`` counts beyond COUNT_CAP."""
     if exact or counting.is_quick(view):

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, undefer
 
 from webapp import tenancy
 from webapp.errors import NotFoundError
@@ -30,6 +30,7 @@ from webapp.models.dunning import (
     StepAction,
 )
 from webapp.models.messages import AWAITS_PERSON, HAS_LEFT, Channel, Message, MessageKind, MessageStatus
+from webapp.models.organisations import Company
 from webapp.services import keyset
 from webapp.services.clients.search import find_terms
 from webapp.services.keyset import Order, Position
@@ -153,6 +154,20 @@ def list_cases(view: CasesView, *, today: date, size: int = PAGE_SIZE) -> keyset
     return keyset.page(read, start, place=place, sort=view.order.value, size=size)
 
 
+def select_all(view: CasesView, *, today: date) -> Select[*tuple[Any, ...]]:
+    """Every case of a view in its order, joined with clients, companies and next steps: an export adds the columns."""
+    key = DunningCase.since if view.order.ascending is CaseOrder.AGE else DunningCase.amount
+    statement = (
+        select(DunningCase.id)
+        .join(Client, linked(Client, DunningCase.client_id))
+        .join(Company, linked(Company, DunningCase.company_id))
+        .outerjoin(DunningSequenceStep, linked(DunningSequenceStep, DunningCase.next_step_id))
+        .where(*_conditions(view), _of_group(view.group, today))
+    )
+    order: tuple[InstrumentedAttribute[Any], ...] = (key, DunningCase.id)
+    return statement.order_by(*(each.desc() if view.order.is_descending else each for each in order))
+
+
 def count_groups(view: CasesView, *, today: date) -> dict[CaseGroup, tuple[int, Decimal]]:
     """How many cases of the view each group has, and what they owe."""
     number, amount = func.count(), func.coalesce(func.sum(DunningCase.amount), 0)
@@ -206,9 +221,9 @@ def _conditions(view: CasesView) -> list[ColumnElement[bool]]:
     conditions = _matches(view.search)
     if view.step is not None:
         conditions.append(
-            exists().where(
-                linked(DunningSequenceStep, DunningCase.next_step_id), DunningSequenceStep.action == view.step
-            )
+            exists()
+            .where(linked(DunningSequenceStep, DunningCase.next_step_id), DunningSequenceStep.action == view.step)
+            .correlate(DunningCase)
         )
     if view.company_id is not None:
         conditions.append(DunningCase.company_id == view.company_id)
@@ -221,7 +236,8 @@ def _conditions(view: CasesView) -> list[ColumnElement[bool]]:
 
 def _is_of(commercial_ids: frozenset[UUID]) -> ColumnElement[bool]:
     """Whether a case's client is one of these commercials'."""
-    return exists().where(linked(Client, DunningCase.client_id), Client.commercial_id.in_(commercial_ids))
+    is_theirs = linked(Client, DunningCase.client_id), Client.commercial_id.in_(commercial_ids)
+    return exists().where(*is_theirs).correlate(DunningCase)
 
 
 def _matches(search: str) -> list[ColumnElement[bool]]:
@@ -231,7 +247,7 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     if not (terms := find_terms(search)):
         return []
     matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
-    return [exists().where(linked(Client, DunningCase.client_id), *matches)]
+    return [exists().where(linked(Client, DunningCase.client_id), *matches).correlate(DunningCase)]
 
 
 def find_case(case_id: UUID, *, commercial_ids: frozenset[UUID] | None = None) -> DunningCase:

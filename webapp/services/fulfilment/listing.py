@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
 from webapp.models.base import linked
+from webapp.models.charges import Charge
 from webapp.models.clients import Client
 from webapp.models.fulfilment import (
     BatchStatus,
@@ -129,6 +130,16 @@ def list_past(cursor: str | None = None, *, size: int = PAGE_SIZE) -> keyset.Pag
     )
 
 
+def select_all_past() -> Select[*tuple[Any, ...]]:
+    """Every locked batch in its order, joined with its company: an export adds the columns."""
+    return (
+        select(FulfilmentBatch.id)
+        .join(Company, linked(Company, FulfilmentBatch.company_id))
+        .where(FulfilmentBatch.locked_at.is_not(None))
+        .order_by(FulfilmentBatch.locked_at.desc(), FulfilmentBatch.id.desc())
+    )
+
+
 def _since_lock(batch: FulfilmentBatch) -> tuple[datetime, UUID]:
     if batch.locked_at is None:
         raise AssertionError("a locked batch was locked at some instant")
@@ -167,10 +178,7 @@ def show_batch(batch_id: UUID) -> FulfilmentBatch:
 
 def list_lines(view: LinesView, batch: FulfilmentBatch, *, size: int = PAGE_SIZE) -> keyset.Page[FulfilmentBatchLine]:
     """The lines of the view, by consignment once there are such, each with its client and charge."""
-    by_number = batch.status is not BatchStatus.OPEN and view.status not in UNNUMBERED
-    conditions = _conditions(view, batch)
-    if by_number:
-        conditions.append(FulfilmentBatchLine.consignment_no.is_not(None))
+    by_number, conditions = _is_by_number(view, batch), _conditions(view, batch)
     statement = (
         select(FulfilmentBatchLine)
         .where(*conditions)
@@ -188,8 +196,28 @@ def list_lines(view: LinesView, batch: FulfilmentBatch, *, size: int = PAGE_SIZE
     return keyset.page(read, start, place=lambda each: (each.consignment_no or 0, each.id), sort=sort, size=size)
 
 
+def select_all_lines(view: LinesView) -> Select[*tuple[Any, ...]]:
+    """Every line of a view in its order, joined with batch, charge and client: an export adds the columns."""
+    batch = find_batch(view.batch_id)
+    first = [FulfilmentBatchLine.consignment_no] if _is_by_number(view, batch) else []
+    return (
+        select(FulfilmentBatchLine.id)
+        .join(FulfilmentBatch, linked(FulfilmentBatch, FulfilmentBatchLine.batch_id))
+        .join(Charge, linked(Charge, FulfilmentBatchLine.charge_id))
+        .join(Client, linked(Client, FulfilmentBatchLine.client_id))
+        .where(*_conditions(view, batch))
+        .order_by(*first, FulfilmentBatchLine.id)
+    )
+
+
+def _is_by_number(view: LinesView, batch: FulfilmentBatch) -> bool:
+    return batch.status is not BatchStatus.OPEN and view.status not in UNNUMBERED
+
+
 def _conditions(view: LinesView, batch: FulfilmentBatch) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [FulfilmentBatchLine.batch_id == view.batch_id]
+    if _is_by_number(view, batch):
+        conditions.append(FulfilmentBatchLine.consignment_no.is_not(None))
     if view.status is not None:
         conditions.append(FulfilmentBatchLine.status == view.status)
     if view.flag is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -10,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.base import read_code
+from webapp.models.base import linked, read_code
 from webapp.models.carriers import CarrierAccount
 from webapp.models.clients import Client
 from webapp.models.fulfilment import FulfilmentBatch, Parcel, ParcelStatus, Shipment
@@ -65,6 +66,22 @@ def list_shipments(view: ShipmentsView, *, size: int = PAGE_SIZE) -> keyset.Page
 
     start = keyset.decode(view.cursor, sort=BY_NUMBER, kind=int)
     return keyset.page(read, start, place=lambda each: (each.number, each.id), sort=BY_NUMBER, size=size)
+
+
+def select_all(view: ShipmentsView) -> Select[*tuple[Any, ...]]:
+    """Every shipment of a view in its order, joined with clients, batches and accounts: an export adds the columns."""
+    statement = (
+        select(Shipment.id)
+        .join(Client, linked(Client, Shipment.client_id))
+        .join(FulfilmentBatch, linked(FulfilmentBatch, Shipment.batch_id))
+        .outerjoin(CarrierAccount, linked(CarrierAccount, Shipment.account_id))
+        .where(*_conditions(view))
+    )
+    if view.status is not None:
+        statement = statement.where(Shipment.status == view.status)
+    if view.batch_id is not None:
+        return statement.order_by(Shipment.consignment_no, Shipment.id)
+    return statement.order_by(Shipment.number.desc(), Shipment.id.desc())
 
 
 def _by_consignment(statement: Select[Shipment], cursor: str | None, size: int) -> keyset.Page[Shipment]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -142,6 +142,12 @@ def list_invoices(view: InvoicesView) -> keyset.Page[InvoiceRow]:
 
     start = keyset.decode(view.cursor, sort=view.sort, kind=date if view.is_by_due_date else str)
     return keyset.page(read, start, place=place, sort=view.sort, size=PAGE_SIZE).map(_row)
+
+
+def select_all(view: InvoicesView) -> Select[*tuple[Any, ...]]:
+    """Every invoice of a view in its order, joined with clients and companies: an export adds the columns."""
+    order = [Invoice.due_on, Invoice.id] if view.is_by_due_date else [Invoice.id]
+    return _STATEMENT.where(*_conditions(view)).order_by(*(each.desc() for each in order))
 
 
 def list_latest_of_client(client_id: UUID, *, size: int) -> list[InvoiceRow]:

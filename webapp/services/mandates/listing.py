@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from webapp import tenancy
 from webapp.extensions import db
@@ -67,7 +67,7 @@ class MandateRow(NamedTuple):
     waiting: int
 
 
-_WAITING = (
+WAITING = (
     select(func.count())
     .where(
         Subscription.organisation_id == Mandate.organisation_id,
@@ -81,16 +81,7 @@ _WAITING = (
 
 def list_mandates(view: MandatesView, *, today: date, size: int = PAGE_SIZE) -> keyset.Page[MandateRow]:
     """The mandates of the view, the oldest first."""
-    lacking = _lacking(today)
-    statement = (
-        select(Mandate, Client, BankAccount.iban_masked, Company.name, _WAITING)
-        .join(Client, linked(Client, Mandate.client_id))
-        .join(BankAccount, linked(BankAccount, Mandate.bank_account_id))
-        .outerjoin(Company, linked(Company, Mandate.company_id))
-        .where(or_(*lacking.values()) if view.lack is None else lacking[view.lack])
-    )
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
+    statement = _select(view, today).with_only_columns(Mandate, Client, BankAccount.iban_masked, Company.name, WAITING)
 
     def read(start: Position | None) -> Sequence[MandateRow]:
         page = keyset.cut(statement, [Mandate.created_at, Mandate.id], start, is_descending=False, size=size)
@@ -101,6 +92,30 @@ def list_mandates(view: MandatesView, *, today: date, size: int = PAGE_SIZE) -> 
 
     start = keyset.decode(view.cursor, sort=BY_AGE, kind=datetime)
     return keyset.page(read, start, place=lambda row: (row.mandate.created_at, row.mandate.id), sort=BY_AGE, size=size)
+
+
+def _select(view: MandatesView, today: date) -> Select[*tuple[Any, ...]]:
+    lacking = _lacking(today)
+    statement = (
+        select(Mandate.id)
+        .join(Client, linked(Client, Mandate.client_id))
+        .join(BankAccount, linked(BankAccount, Mandate.bank_account_id))
+        .outerjoin(Company, linked(Company, Mandate.company_id))
+        .where(or_(*lacking.values()) if view.lack is None else lacking[view.lack])
+    )
+    for term in find_terms(view.search):
+        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
+    return statement
+
+
+def select_all(view: MandatesView, *, today: date) -> Select[*tuple[Any, ...]]:
+    """Every mandate of a view in its order, joined with clients, accounts and companies: an export adds the columns."""
+    return _select(view, today).order_by(Mandate.created_at, Mandate.id)
+
+
+def lack_in_sql(today: date) -> ColumnElement[str]:
+    """In a statement: the word for what a mandate of the list lacks."""
+    return case(*((condition, lack.label) for lack, condition in _lacking(today).items()))
 
 
 def count_by_lack(*, today: date) -> dict[Lack, int]:

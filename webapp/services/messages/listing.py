@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -23,6 +23,7 @@ from webapp.models.messages import (
     MessageKind,
     MessageStatus,
 )
+from webapp.models.organisations import Company
 from webapp.services.clients.search import find_terms
 from webapp.services.messages.kinds import OF_CASES
 
@@ -63,6 +64,17 @@ def list_messages(view: MessagesView, *, size: int = PAGE_SIZE) -> MessagesPage:
     """The messages of the view, each with its client and company."""
     rows = db.session.scalars(_LISTED.where(*_conditions(view)).limit(size + 1)).all()
     return MessagesPage(rows[:size], rows[size - 1].id if len(rows) > size else None)
+
+
+def select_all(view: MessagesView) -> Select[*tuple[Any, ...]]:
+    """Every message of a view in its order, joined with clients and companies: an export adds the columns."""
+    return (
+        select(Message.id)
+        .outerjoin(Client, linked(Client, Message.client_id))
+        .join(Company, linked(Company, Message.company_id))
+        .where(*_conditions(view))
+        .order_by(Message.id.desc())
+    )
 
 
 def _conditions(view: MessagesView) -> list[ColumnElement[bool]]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import contains_eager
 
 from webapp.extensions import db
@@ -26,13 +27,23 @@ class EventsView:
     cursor: str | None = None
 
 
-def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[WebhookEvent]:
-    """The webhooks of the view, the latest first, each with its account. Those closed by a person count as handled."""
-    statement = select(WebhookEvent).join(WebhookEvent.account).options(contains_eager(WebhookEvent.account))
+def select_all(view: EventsView) -> Select[*tuple[Any, ...]]:
+    """Every webhook of a view in its order, joined with its account: an export adds the columns."""
+    return _select(view).order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
+
+
+def _select(view: EventsView) -> Select[*tuple[Any, ...]]:
+    statement = select(WebhookEvent).join(WebhookEvent.account)
     if view.state is not None:
         statement = statement.where(*_IN_STATE[view.state])
     if view.provider is not None:
         statement = statement.where(ProviderAccount.provider == view.provider)
+    return statement
+
+
+def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[WebhookEvent]:
+    """The webhooks of the view, the latest first, each with its account. Those closed by a person count as handled."""
+    statement = _select(view).options(contains_eager(WebhookEvent.account))
 
     def read(start: Position | None) -> Sequence[WebhookEvent]:
         page = keyset.cut(statement, [WebhookEvent.received_at, WebhookEvent.id], start, is_descending=True, size=size)

@@ -17,6 +17,7 @@ from webapp.models.base import Code, linked, read_code
 from webapp.models.clients import Client, full_name
 from webapp.models.commercials import Commercial
 from webapp.models.money import cents
+from webapp.models.organisations import Company
 from webapp.models.subscriptions import (
     RECURRING,
     Frequency,
@@ -122,6 +123,20 @@ def list_subscriptions(view: SubscriptionsView) -> SubscriptionList:
         size=PAGE_SIZE,
     )
     return SubscriptionList(page.map(_row), _totals(view))
+
+
+def select_all(view: SubscriptionsView) -> Statement:
+    """Every subscription of a view in its order, with client, commercial and company: an export adds the columns."""
+    statement = (
+        select(Subscription.id)
+        .join(Client, linked(Client, Subscription.client_id))
+        .join(Company, linked(Company, Subscription.company_id))
+        .outerjoin(Commercial, linked(Commercial, Subscription.commercial_id))
+        .where(*_own_conditions(view), *_client_conditions(view))
+    )
+    if view.sort is SubscriptionSort.NEWEST:
+        return statement.order_by(Subscription.id.desc())
+    return statement.order_by(Subscription.next_charge_at.asc().nulls_last(), Subscription.id)
 
 
 def count_subscriptions(view: SubscriptionsView) -> SubscriptionTotals:

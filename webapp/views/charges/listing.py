@@ -31,7 +31,7 @@ bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 @paced
 def index() -> ResponseReturnValue:
     """What a run would do now, what needs a person, and the charges by state."""
-    view = _read_view()
+    view = read_view()
     page = listing.list_charges(view)
     values: dict[str, Any] = {
         "view": view,
@@ -52,7 +52,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> ChargesView:
+def read_view() -> ChargesView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
     return ChargesView(
         search=" ".join(request.args.get("q", "").split()),
         status=read(ChargeStatus, request.args.get("statut")),

@@ -57,7 +57,7 @@ COLUMNS = (
 @paced
 def index() -> ResponseReturnValue:
     """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
-    view, exact = _read_view(request.args), request.args.get("total") == "exact"
+    view, exact = read_view(request.args), request.args.get("total") == "exact"
     clients = listing.list_clients(view, exact=exact)
     values = _list_values(view, clients, exact=exact)
     if not is_fragment_request():
@@ -68,7 +68,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
+def read_view(arguments: MultiDict[str, str]) -> ClientsView:
+    """The view that an address asks for. What cannot be read in it is ignored."""
     commercial = arguments.get("commercial", "")
     return ClientsView(
         search=" ".join(arguments.get("q", "").split()),
@@ -87,7 +88,7 @@ def _read_view(arguments: MultiDict[str, str]) -> ClientsView:
 
 def view_of(query: str) -> ClientsView:
     """The view whose address had this query string."""
-    return _read_view(MultiDict(parse_qsl(query)))
+    return read_view(MultiDict(parse_qsl(query)))
 
 
 @bp.app_template_filter("clients_address")

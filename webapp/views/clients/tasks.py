@@ -19,10 +19,7 @@ bp = Blueprint("tasks", __name__, url_prefix="/taches")
 @bp.get("")
 def index() -> str:
     """What is still to be done, the soonest due first."""
-    viewer = current_user()
-    choices = list(Whose) if viewer.has_role(Role.MANAGER, Role.ADMIN) else [Whose.MINE]
-    whose = read(Whose, request.args.get("qui"))
-    chosen = whose if whose in choices else Whose.MINE
+    viewer, choices, chosen = current_user(), _choices(), read_whose()
     after = request.args.get("apres", type=UUID)
     page = tasks.list_open(chosen, viewer=viewer, after=after)
     return render_template(
@@ -34,6 +31,16 @@ def index() -> str:
         today=clock.today(),
         next_page=url_for("tasks.index", qui=chosen, apres=page.next_after) if page.next_after else None,
     )
+
+
+def _choices() -> list[Whose]:
+    return list(Whose) if current_user().has_role(Role.MANAGER, Role.ADMIN) else [Whose.MINE]
+
+
+def read_whose() -> Whose:
+    """Whose tasks the address asks for; one's own where the user may not see those."""
+    whose = read(Whose, request.args.get("qui"))
+    return whose if whose in _choices() else Whose.MINE
 
 
 @bp.post("/<uuid:client_id>/<uuid:task_id>")

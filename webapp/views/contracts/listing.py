@@ -57,7 +57,7 @@ COLUMNS = (
 @paced
 def index() -> ResponseReturnValue:
     """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
-    view, problem = _read_view(request.args)
+    view, problem = read_view(request.args)
     exact = request.args.get("total") == "exact"
     contracts = listing.list_contracts(view, exact=exact)
     values = {**_list_values(view, contracts, exact=exact), "problem": problem}
@@ -99,7 +99,7 @@ def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
     return f"{PATH}?{urlencode(given, doseq=True)}" if given else PATH  # a page of figures has hundreds: not by url_for
 
 
-def _read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None]:
+def read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None]:
     """The view that an address asks for; with a sentence where its dates contradict each other."""
     product, status = arguments.get("produit"), arguments.get("statut")
     sellers = [_read_seller(word) for word in arguments.getlist("commercial")]

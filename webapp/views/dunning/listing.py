@@ -50,7 +50,7 @@ def may_open(client: Client) -> bool:
 @paced
 def index() -> ResponseReturnValue:
     """The list of cases as the address says. What cannot be read in it is ignored."""
-    view, today = _read_view(), clock.today()
+    view, today = read_view(), clock.today()
     page = listing.list_cases(view, today=today)
     counts = listing.count_groups(view, today=today)
     values: dict[str, Any] = {
@@ -72,7 +72,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> CasesView:
+def read_view() -> CasesView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
     return CasesView(
         group=read(CaseGroup, request.args.get("groupe")) or CaseGroup.TO_DO,
         search=" ".join(request.args.get("q", "").split()),

@@ -77,7 +77,7 @@ def show(batch_id: UUID) -> ResponseReturnValue:
     values = _values(batch) | _lines_values(batch) | {"problem": None, "written": {}}
     response = make_response(render_template("fulfilment/_lines.html", **values))
     if request.headers.get("HX-Source") == "form#lines-filters":
-        view = _read_view(batch_id)
+        view = read_view(batch_id)
         response.headers["HX-Push-Url"] = _address(view, view.status)
     return response
 
@@ -166,7 +166,7 @@ def snapshot_lines(address: Mapping[str, str]) -> list[str]:
 
 
 def _lines_values(batch: FulfilmentBatch) -> dict[str, Any]:
-    view = _read_view(batch.id)
+    view = read_view(batch.id)
     page = listing.list_lines(view, batch)
     return {
         "view": view,
@@ -198,7 +198,8 @@ def _aside_values(batch: FulfilmentBatch) -> dict[str, Any]:
     return {"lines": page.rows, "next_page": following}
 
 
-def _read_view(batch_id: UUID) -> LinesView:
+def read_view(batch_id: UUID) -> LinesView:
+    """The lines that the address asks for. What cannot be read in it is ignored."""
     return LinesView(
         batch_id=batch_id,
         search=" ".join(request.args.get("q", "").split()),

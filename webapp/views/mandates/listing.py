@@ -22,7 +22,7 @@ bp = Blueprint("mandates_to_complete", __name__, url_prefix="/prelevements/manda
 @paced
 def index() -> ResponseReturnValue:
     """The list, as the address says."""
-    view, today = _read_view(), clock.today()
+    view, today = read_view(), clock.today()
     page = listing.list_mandates(view, today=today)
     values: dict[str, Any] = {
         "view": view,
@@ -41,7 +41,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> MandatesView:
+def read_view() -> MandatesView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
     return MandatesView(
         lack=read(Lack, request.args.get("manque")),
         search=" ".join(request.args.get("q", "").split()),

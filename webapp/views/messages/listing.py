@@ -34,7 +34,7 @@ def message_name(kind: MessageKind) -> str:
 @paced
 def index() -> ResponseReturnValue:
     """The messages, as the address says."""
-    view = _read_view()
+    view = read_view()
     page = listing.list_messages(view)
     values: dict[str, Any] = {
         "view": view,
@@ -64,7 +64,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> MessagesView:
+def read_view() -> MessagesView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
     return MessagesView(
         search=" ".join(request.args.get("q", "").split()),
         status=read(MessageStatus, request.args.get("etat")),

@@ -37,11 +37,7 @@ for_managers = requires(Role.MANAGER, Role.ADMIN)
 @for_managers
 def index() -> ResponseReturnValue:
     """The events, the latest first, as the address says."""
-    view = EventsView(
-        state=read(WebhookState, request.args.get("etat")),
-        provider=read(Provider, request.args.get("prestataire")),
-        cursor=request.args.get("apres"),
-    )
+    view = read_view()
     page = listing.list_events(view)
     values: dict[str, Any] = {
         "view": view,
@@ -55,6 +51,15 @@ def index() -> ResponseReturnValue:
     if request.headers.get("HX-Source") == "form#notifications-filters":
         response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
     return response
+
+
+def read_view() -> EventsView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
+    return EventsView(
+        state=read(WebhookState, request.args.get("etat")),
+        provider=read(Provider, request.args.get("prestataire")),
+        cursor=request.args.get("apres"),
+    )
 
 
 def _address(view: EventsView, cursor: str | None) -> str:

@@ -35,7 +35,7 @@ SORTS = [
 @paced
 def index() -> ResponseReturnValue:
     """The list of subscriptions as the address says. What cannot be read in it is ignored."""
-    view = _read_view(request.args)
+    view = read_view(request.args)
     subscriptions = listing.list_subscriptions(view)
     values: dict[str, Any] = {
         "view": view,
@@ -71,7 +71,8 @@ def address(view: SubscriptionsView, **changes: Any) -> str:
     return url_for("subscriptions.index", **{name: value for name, value in query.items() if value})
 
 
-def _read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
+def read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
+    """The view that an address asks for. What cannot be read in it is ignored."""
     commercial, status = arguments.get("commercial"), arguments.get("statut")
     return SubscriptionsView(
         search=" ".join(arguments.get("q", "").split()),

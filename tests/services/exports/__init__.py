@@ -1,0 +1,1 @@
+"""« Exporter », below the pages."""

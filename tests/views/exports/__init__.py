@@ -1,0 +1,1 @@
+"""« Exporter » and « Mes exports »."""

@@ -1,0 +1,1 @@
+"""« Exporter »: any list as a file for spreadsheets, with the rows, the order and the columns that one sees."""

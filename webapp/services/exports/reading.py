@@ -1,0 +1,101 @@
+"""What an export asks for, and its rows: one statement, read through a cursor, so that all are of one instant."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func
+
+from webapp import clock, crypto, tenancy
+from webapp.models.exports import ExportFormat
+from webapp.services.exports import cells
+from webapp.services.exports.lists import ExportedList
+from webapp.services.list_columns import ListColumn, SealedColumn, ValueKind
+
+BATCH = 2_000
+"""Rows that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A list with its view and columns, and how to write it.
+
+    ``filters`` are the names of what narrows the view, without its values: for the journal. ``reason`` is why an admin
+    wants IBANs in clear; without one they are masked.
+    """
+
+    listed: ExportedList
+    view: Any
+    columns: Sequence[ListColumn]
+    file_format: ExportFormat
+    filters: Sequence[str] = ()
+    reason: str | None = None
+
+    def sealed_columns(self) -> list[SealedColumn]:
+        """Those that are written in clear."""
+        return [each for each in self.columns if isinstance(each, SealedColumn)] if self.reason else []
+
+
+def count_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> int:
+    """How many rows the list has."""
+    counted = _select(wanted, at).order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
+    return int(connection.execute(tenancy.narrowed(counted)).scalar_one())
+
+
+def read_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> Iterator[list[Sequence[Any]]]:
+    """The rows in batches, as the format wants their cells."""
+    cell = cells.written if wanted.file_format is ExportFormat.CSV else cells.typed
+    shown = [cell(column) for column in wanted.columns]
+    sealed = [
+        part for column in wanted.sealed_columns() for part in (column.row_id.expression, column.sealed.expression)
+    ]
+    statement = _select(wanted, at).with_only_columns(*cells.labelled([*shown, *sealed]), maintain_column_froms=True)
+    options = {"stream_results": True, "yield_per": BATCH}
+    reveal, tidy = _revealer(wanted), _tidier(wanted)
+    with connection.execute(tenancy.narrowed(statement), execution_options=options) as result:
+        for batch in result.partitions():
+            yield [tidy(reveal(row)) for row in batch]
+
+
+def _select(wanted: Wanted, at: datetime) -> Select[*tuple[Any, ...]]:
+    return wanted.listed.select(wanted.view, at.astimezone(clock.PARIS).date())
+
+
+Row = Sequence[Any]
+
+
+def _tidier(wanted: Wanted) -> Callable[[Row], Row]:
+    """What sees to the texts of a row: the few that begin oddly."""
+    places = [place for place, column in enumerate(wanted.columns) if column.kind is ValueKind.TEXT]
+    tidy = cells.harmless if wanted.file_format is ExportFormat.CSV else cells.readable
+    odd = frozenset(cells.DANGEROUS)
+
+    def tidy_row(row: Row) -> Row:
+        tidied = list(row)
+        for place in places:
+            text = tidied[place]
+            if text and text[0] in odd:
+                tidied[place] = tidy(text)
+        return tidied
+
+    return tidy_row
+
+
+def _revealer(wanted: Wanted) -> Callable[[Row], Row]:
+    """What puts values in clear in the place of their masks, where that is asked for."""
+    sealed = wanted.sealed_columns()
+    if not sealed:
+        return lambda row: row
+    organisation_id = tenancy.current_organisation_id()
+    places = [wanted.columns.index(column) for column in sealed]
+    width = len(wanted.columns)
+
+    def reveal(row: Row) -> Row:
+        shown = list(row[:width])
+        for number, (place, column) in enumerate(zip(places, sealed, strict=True)):
+            row_id, value = row[width + 2 * number], row[width + 2 * number + 1]
+            shown[place] = crypto.unseal(value, place=column.place(organisation_id, row_id)) if value else None
+        return shown
+
+    return reveal

@@ -1,0 +1,90 @@
+"""Which page shows which list: where « Exporter » stands for it, who may, and how its address is read."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from flask import request
+
+from webapp.models.charges import Attention
+from webapp.models.identity import Role
+from webapp.security import current_user
+from webapp.services.bank_files import listing as bank_files
+from webapp.services.exports.lists import Everything, NeedingPerson, OfFile, OpenTasks
+from webapp.services.fulfilment import listing as batches
+from webapp.views import invoices
+from webapp.views.charges import listing as charges
+from webapp.views.clients import listing as clients
+from webapp.views.clients import tasks
+from webapp.views.contracts import listing as contracts
+from webapp.views.dunning import listing as dunning
+from webapp.views.fulfilment import page as batch
+from webapp.views.fulfilment import shipments
+from webapp.views.lists import read
+from webapp.views.mandates import listing as mandates
+from webapp.views.messages import listing as messages
+from webapp.views.provider_events import listing as provider_events_listing
+from webapp.views.subscriptions import listing as subscriptions
+
+MANAGERS = (Role.MANAGER, Role.ADMIN)
+EVERYBODY = tuple(Role)
+
+
+class ExportedPage(NamedTuple):
+    """A page that shows the list ``key`` at ``path``, to ``roles``.
+
+    ``view_of`` reads the view that the present address asks for, from what stands in its path; it raises NotFoundError
+    where that is not there. ``name`` tells pages of one list apart.
+    """
+
+    key: str
+    path: str
+    roles: tuple[Role, ...]
+    view_of: Callable[..., Any]
+    tab: str = ""
+
+    @property
+    def name(self) -> str:
+        """What ``export_link`` calls it."""
+        return f"{self.key}-{self.tab}" if self.tab else self.key
+
+
+def _of_file(file_id: UUID) -> OfFile:
+    bank_files.find_file(file_id)
+    return OfFile(file_id)
+
+
+def _shipments_of_batch(batch_id: UUID) -> Any:
+    batches.show_batch(batch_id)
+    return shipments.read_view(batch_id)
+
+
+def _lines_of_batch(batch_id: UUID) -> Any:
+    batches.show_batch(batch_id)
+    return batch.read_view(batch_id)
+
+
+PAGES = (
+    ExportedPage("clients", "/clients", EVERYBODY, lambda: clients.read_view(request.args)),
+    ExportedPage("taches", "/taches", EVERYBODY, lambda: OpenTasks(tasks.read_whose(), current_user().id)),
+    ExportedPage("contrats", "/contrats", EVERYBODY, lambda: contracts.read_view(request.args)[0]),
+    ExportedPage("abonnements", "/abonnements", EVERYBODY, lambda: subscriptions.read_view(request.args)),
+    ExportedPage("prelevements", "/prelevements", MANAGERS, charges.read_view),
+    ExportedPage(
+        "prelevements-a-traiter",
+        "/prelevements/a-traiter",
+        MANAGERS,
+        lambda: NeedingPerson(read(Attention, request.args.get("motif"))),
+    ),
+    ExportedPage("fichiers-bancaires", "/prelevements/fichiers", MANAGERS, Everything),
+    ExportedPage("fichier-bancaire", "/prelevements/fichiers/<uuid:file_id>", MANAGERS, _of_file),
+    ExportedPage("mandats", "/prelevements/mandats", MANAGERS, mandates.read_view),
+    ExportedPage("notifications", "/prelevements/notifications", MANAGERS, provider_events_listing.read_view),
+    ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view),
+    ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
+    ExportedPage("lots", "/lots", EVERYBODY, Everything),
+    ExportedPage("lignes-de-lot", "/lots/<uuid:batch_id>", EVERYBODY, _lines_of_batch),
+    ExportedPage("expeditions", "/lots/<uuid:batch_id>/expeditions", EVERYBODY, _shipments_of_batch, tab="du-lot"),
+    ExportedPage("expeditions", "/expeditions", EVERYBODY, shipments.read_view),
+    ExportedPage("messages", "/messages", MANAGERS, messages.read_view),
+)
