@@ -109,11 +109,11 @@ def find_origin(client_id: UUID, field: str) -> Origin:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial = rows[0][0], rows[0][1]
     value = commercial if field == "commercial_id" else _as_json(getattr(client, field))
-    steps = [
-        Step(event, *event.changes.get(key, (None, None)), operation, line)
-        for _, _, event, operation, line in rows
-        if event is not None
-    ]
+    steps = []
+    for _, _, event, operation, line_of_file in rows:
+        if event is not None:
+            before, after = event.changes.get(key, (None, None))
+            steps.append(Step(event, before, after, operation, line_of_file))
     return Origin(client, field, value, steps, _explains(steps, value))
 
 
