@@ -159,6 +159,7 @@ FIELD_LABELS = {
     "merged": "Fiche fusionnée",
     "status": "Statut",
     "archived_at": "Archivé",
+    "merged": "Fiche fusionnée",
     "shop": "Boutique",
     "shop_event": "Événement",
     "commercial": "Commercial",
