@@ -159,7 +159,6 @@ FIELD_LABELS = {
     "merged": "Fiche fusionnée",
     "status": "Statut",
     "archived_at": "Archivé",
-    "merged": "Fiche fusionnée",
     "shop": "Boutique",
     "shop_event": "Événement",
     "commercial": "Commercial",

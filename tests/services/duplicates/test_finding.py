@@ -290,7 +290,8 @@ def test_one_that_died_is_taken_over_where_it_had_come(cast: Cast) -> None:
     assert searches.sweep(at=NOW) == 0
     later = NOW + searches.LEASE + timedelta(seconds=1)
     assert searches.sweep(at=later) == 1
-    searches.carry_out(cast.organisation.id, search_id, now=lambda: later)
+    clock.start_at(later)
+    searches.carry_out(cast.organisation.id, search_id)
     with pytest.raises(searches.LeaseLostError):
         searches._save(dead, at=later, steps_done=1)
     assert db.session.query(DuplicatePair).count() == 1

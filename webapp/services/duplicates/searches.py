@@ -4,7 +4,6 @@ A search is a row before it is a job. Whoever works on it holds a lease, renewed
 lease runs out the sweep rings again, and another process goes on from ``steps_done``, which every step committed.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -73,14 +72,14 @@ def start(*, at: datetime, **cause: UUID) -> UUID | None:
     return inserted
 
 
-def carry_out(organisation_id: UUID, search_id: UUID, *, now: Callable[[], datetime] = clock.now) -> None:
+def carry_out(organisation_id: UUID, search_id: UUID) -> None:
     """Work on the search until its end, if nobody else does. Safe to call at any time, any number of times."""
     with tenancy.organisation(organisation_id), structlog.contextvars.bound_contextvars(search_id=str(search_id)):
-        search = claim(search_id, at=now())
+        search = claim(search_id, at=clock.now())
         if search is None:
             return
         try:
-            _work(search, now)
+            _work(search)
         except LeaseLostError:
             log.warning("duplicate_search_lease_lost", fence=search.fence)
         except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):
@@ -90,18 +89,18 @@ def carry_out(organisation_id: UUID, search_id: UUID, *, now: Callable[[], datet
             log.exception("duplicate_search_failed", reference=reference)
             db.session.rollback()
             error = f"Une erreur inattendue a arrêté cette recherche (référence {reference})."
-            _save(search, at=now(), status=RunStatus.FAILED, error=error, finished_at=now())
+            _save(search, at=clock.now(), status=RunStatus.FAILED, error=error, finished_at=clock.now())
 
 
-def _work(search: DuplicateSearch, now: Callable[[], datetime]) -> None:
+def _work(search: DuplicateSearch) -> None:
     while search.steps_done < search.steps:
         with transaction():
-            found = search.found + finding.take_step(search, search.steps_done, at=now())
-            _save(search, at=now(), steps_done=search.steps_done + 1, found=found)
+            found = search.found + finding.take_step(search, search.steps_done, at=clock.now())
+            _save(search, at=clock.now(), steps_done=search.steps_done + 1, found=found)
         search.steps_done, search.found = search.steps_done + 1, found
     with transaction():
         gone = finding.forget_unseen(search)
-        _save(search, at=now(), status=RunStatus.SUCCESS, finished_at=now())
+        _save(search, at=clock.now(), status=RunStatus.SUCCESS, finished_at=clock.now())
     log.info("duplicates_found", found=search.found, gone=gone)
 
 

@@ -48,7 +48,7 @@ class Target(Protocol):
         """Let go of what was added."""
 
 
-def french_writer(file: io.StringIO) -> "csv._writer":
+def french_writer(file: io.StringIO) -> Any:
     """Writes lines as French spreadsheets read them."""
     return csv.writer(file, delimiter=";", lineterminator="\r\n")
 

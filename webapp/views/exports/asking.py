@@ -141,7 +141,8 @@ def send(name: str, mimetype: str, size: int, pieces: Iterable[bytes]) -> Respon
 def export_address(name: str) -> str:
     """Where the list that the present address shows is exported; ``name`` is its page's."""
     page = BY_NAME[name]
-    query = {key: values for key, values in request.args.to_dict(flat=False).items() if key not in PLACES}
+    query: dict[str, Any] = request.args.to_dict(flat=False)
+    query = {key: values for key, values in query.items() if key not in PLACES}
     path = {key: value for key, value in (request.view_args or {}).items() if f":{key}>" in page.path}
     return url_for("exports.ask", name=name, **path, **query)
 
