@@ -36,7 +36,7 @@ ALMOST = {"string": "x", "uuid": str(uuid4()), "integer": 1, "path": "x"}
 
 def address_of(rule: Rule, app: Flask) -> str:
     """The rule's address, with something of the right shape for each of its values."""
-    values = {name: _almost(rule._converters[name]) for name in rule.arguments}
+    values = {name: _almost(each) for name, each in rule._converters.items()} | dict(rule.defaults or {})
     with app.test_request_context():
         _domain, path = rule.build({name: str(value) for name, value in values.items()}) or ("", "")
     return path

@@ -16,10 +16,13 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.services import outbox
 from webapp.services.bank_files import files
 from webapp.services.charges import runs, sweeping
+from webapp.services.duplicates import searches as duplicate_searches
+from webapp.services.exports import carrying_out as exports
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.messages import sweeping as messages_sweeping
+from webapp.services.operations import runs as operation_runs
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -67,7 +70,7 @@ def _run(organisation_id: UUID) -> ChargeRun:
 @click.command(
     "sweep",
     help="Reprend ce qui attend : prélèvements, remboursements, notifications, fichiers bancaires, lots, "
-    "factures, synchronisations.",
+    "factures, synchronisations, opérations, exports.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Le résultat en JSON.")
 def sweep(as_json: bool) -> None:
@@ -91,6 +94,9 @@ def sweep(as_json: bool) -> None:
         "fulfilment": lock_runs.sweep(at=at),
         "invoices": finalising.sweep(at=at),
         "winleadplus": sync_runs.sweep(at=at),
+        "operations": operation_runs.sweep(at=at),
+        "duplicates": duplicate_searches.sweep(at=at),
+        "exports": exports.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),
         "shop_events": shop_events.sweep(at=at),
     }

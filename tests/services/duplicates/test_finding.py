@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import NOW, Cast
 from tests.factories import ClientFactory
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.duplicates import DuplicatePair, DuplicateSearch, PairScore

@@ -20,7 +20,7 @@ def _changed_client(cast: Cast) -> Client:
         changes={"city": ["Lille", "Roubaix"]},
     )
     db.session.add(event)
-    db.session.flush()
+    db.session.commit()
     return client
 
 

@@ -145,8 +145,9 @@ class TestPage:
         with recorded_queries() as queries:
             assert client.get(address).status_code == 200
         # The user; the client; accounts; contracts, lines, commercials; tasks; events, their users; the snapshot;
-        # the place in the list, the client before and the one after; blocked addresses; orders in shops.
-        assert len(queries) <= 13
+        # the place in the list, the client before and the one after; blocked addresses; orders in shops;
+        # the pairs of who may be the same, and how many there are.
+        assert len(queries) <= 15
 
     def test_an_address_that_is_blocked_says_so_with_why_and_since_when(
         self, client: FlaskClient, subject: Client, cast: Cast

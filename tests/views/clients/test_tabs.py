@@ -81,7 +81,7 @@ class TestTabs:
         self._fill(client_id, user_id, 2)
         few = number_of_queries()
         self._fill(client_id, user_id, 15)
-        assert number_of_queries() == few <= 16
+        assert number_of_queries() == few <= 18
 
     def _fill(self, client_id: UUID, user_id: UUID, times: int) -> None:
         for number in range(times):

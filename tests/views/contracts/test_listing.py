@@ -14,7 +14,7 @@ from tests.factories import ClientFactory, CommercialFactory, ContractFactory, P
 from tests.queries import recorded_queries
 from webapp.models.contracts import ContractStatus
 from webapp.services.contracts.selection import NOBODY, SIGNED, ContractSort, ContractsView, OfTeam
-from webapp.views.contracts.listing import _read_view, address, exact_address
+from webapp.views.contracts.listing import address, exact_address, read_view
 from webapp.views.lists import IMPOSSIBLE_DAY
 
 
@@ -145,7 +145,7 @@ def test_an_address_says_the_whole_view(app: Flask) -> None:
     with app.test_request_context("/"):
         written = exact_address(view)
     with app.test_request_context(written) as context:
-        assert _read_view(context.request.args) == (view, None)
+        assert read_view(context.request.args) == (view, None)
         assert context.request.args["total"] == "exact"
     with app.test_request_context("/"):
         assert address(ContractsView()) == "/contrats"
