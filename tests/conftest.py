@@ -186,7 +186,7 @@ def committed(app: Flask, app_context: Flask, settings: Settings, ground: Ground
 
 @pytest.fixture
 def cast(session: None, ground: Ground, settings: Settings) -> Iterator[Cast]:
-    """The cast, in the rolled-back transaction; the current organisation is theirs. What it has on disk goes as well."""
+    """The cast, in the rolled-back transaction; the current organisation is theirs; what it keeps on disk goes too."""
     yield ground.cast()
     shutil.rmtree(settings.documents_folder, ignore_errors=True)
 

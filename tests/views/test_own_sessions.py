@@ -113,7 +113,7 @@ def test_a_provider_that_is_down_keeps_no_session_alive(
     assert phone.get("/sonde").status_code == 303
 
 
-def test_this_session_is_not_ended_here(app: Flask, desk: FlaskClient, cast: Cast, settings: Settings) -> None:
+def test_this_session_is_not_ended_here(app: Flask, desk: FlaskClient, settings: Settings) -> None:
     with desk.session_transaction() as content:
         purpose = f"own-session|{content['user_id']}"
     handle = crypto.blind_index(cookie_of(desk, settings), purpose=purpose).hex()
