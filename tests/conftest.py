@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -184,9 +185,10 @@ def committed(app: Flask, app_context: Flask, settings: Settings, ground: Ground
 
 
 @pytest.fixture
-def cast(session: None, ground: Ground) -> Cast:
-    """The cast, in the rolled-back transaction; the current organisation is theirs."""
-    return ground.cast()
+def cast(session: None, ground: Ground, settings: Settings) -> Iterator[Cast]:
+    """The cast, in the rolled-back transaction; the current organisation is theirs; what it keeps on disk goes too."""
+    yield ground.cast()
+    shutil.rmtree(settings.documents_folder, ignore_errors=True)
 
 
 @pytest.fixture
