@@ -12,11 +12,15 @@ from webapp.services import keyset
 
 
 class ValueKind(StrEnum):
-    """How a column's values are shown and exported: days and amounts stay days and amounts in a spreadsheet."""
+    """How a column's values are shown and exported: days and amounts stay days and amounts in a spreadsheet.
+
+    AMOUNTS are several, by currency: a JSON object of texts, NULL for none.
+    """
 
     TEXT = "text"
     INTEGER = "integer"
     AMOUNT = "amount"
+    AMOUNTS = "amounts"
     DAY = "day"
     INSTANT = "instant"
     CHOICE = "choice"

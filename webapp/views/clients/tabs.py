@@ -176,14 +176,14 @@ _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
 
 def _around(client: Client, came_from: str) -> dict[str, Any]:
     """The way back to the list that one came from (else all of it), and to the clients before and after in it."""
-    view = clients.view_of(came_from)
+    view, back = clients.came_from(came_from)
     neighbours: Neighbours = listing.find_neighbours(view, client)
 
     def address(neighbour: UUID | None) -> str | None:
         return url_for("client.show", client_id=neighbour, vue=came_from or None) if neighbour else None
 
     return {
-        "back": clients.address(view),
+        "back": back,
         "previous": address(neighbours.previous),
         "next": address(neighbours.next),
     }

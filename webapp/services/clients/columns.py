@@ -1,0 +1,94 @@
+"""The columns that the list of clients can have.
+
+What other tables hold is looked up for each row that a page shows, by an index, and for no other.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, String, case, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import InstrumentedAttribute
+
+from webapp.models.base import linked
+from webapp.models.clients import Client, ClientStatus, Source
+from webapp.models.commercials import Commercial
+from webapp.models.invoices import Invoice, InvoiceStatus
+from webapp.models.tasks import Task
+from webapp.models.timeline import LastContact
+from webapp.services.clients.selection import ClientSort
+from webapp.services.list_columns import ListColumn, ValueKind
+
+NAME = "nom"
+DEFAULT = (NAME, "email", "telephone", "ville", "commercial", "statut", "contrats", "modifie")
+
+Text = ColumnElement[Any] | InstrumentedAttribute[Any]
+
+
+def _joined(first: Text, second: Text) -> ColumnElement[str | None]:
+    """Two texts with a space between; NULL where both are empty."""
+    return func.nullif(func.btrim(cast(first, String) + " " + cast(second, String)), "")
+
+
+_NAME = func.coalesce(_joined(Client.last_name, Client.first_name), "Sans nom")
+COMMERCIAL_NAME: ColumnElement[str] = func.coalesce(
+    _joined(Commercial.first_name, Commercial.last_name),
+    Commercial.email,
+    Commercial.external_id,
+    literal("Commercial sans nom"),
+)
+"""As ``commercials.full_name`` says it."""
+_COMMERCIAL = case((Client.commercial_id.is_not(None), COMMERCIAL_NAME))
+_LAST_CONTACT = select(LastContact.at).where(linked(Client, LastContact.client_id)).correlate(Client).scalar_subquery()
+_NEXT_TASK = (
+    select(func.min(Task.due_on, type_=Date()))
+    .where(linked(Client, Task.client_id), Task.done_at.is_(None))
+    .correlate(Client)
+    .scalar_subquery()
+)
+_OWED = (
+    select(Invoice.currency, func.sum(Invoice.total - Invoice.paid - Invoice.credited).label("owed"))
+    .where(linked(Client, Invoice.client_id), Invoice.corrects_id.is_(None), Invoice.status != InvoiceStatus.PAID)
+    .correlate(Client)
+    .group_by(Invoice.currency)
+    .subquery()
+)
+_BALANCE = select(func.jsonb_object_agg(_OWED.c.currency, cast(_OWED.c.owed, String), type_=JSONB())).scalar_subquery()
+
+COLUMNS = (
+    ListColumn(NAME, "Nom", _NAME, sort=ClientSort.NAME),
+    ListColumn("email", "E-mail", Client.email),
+    ListColumn("telephone", "Téléphone", Client.phone),
+    ListColumn("ville", "Ville", Client.city, sort=ClientSort.CITY),
+    ListColumn("code-postal", "Code postal", Client.postcode),
+    ListColumn("commercial", "Commercial", _COMMERCIAL),
+    ListColumn(
+        "statut",
+        "Statut",
+        Client.status,
+        ValueKind.CHOICE,
+        labels={status.value: status.label for status in ClientStatus},
+    ),
+    ListColumn(
+        "source",
+        "Source",
+        func.coalesce(cast(Client.source, String), "CRM"),
+        ValueKind.CHOICE,
+        labels={"CRM": "CRM", **{source.value: source.value for source in Source}},
+    ),
+    ListColumn("contrats", "Contrats", Client.contracts_count, ValueKind.INTEGER, sort=ClientSort.CONTRACTS_DESCENDING),
+    ListColumn("dernier-contact", "Dernier contact", _LAST_CONTACT, ValueKind.INSTANT),
+    ListColumn("prochain-rappel", "Prochain rappel", _NEXT_TASK, ValueKind.DAY),
+    ListColumn("solde", "Solde à payer", _BALANCE, ValueKind.AMOUNTS),
+    ListColumn("modifie", "Modifié", Client.changed_at, ValueKind.INSTANT, sort=ClientSort.CHANGED_DESCENDING),
+    ListColumn("cree", "Créé", Client.created_at, ValueKind.INSTANT, sort=ClientSort.CREATED_DESCENDING),
+    ListColumn("civilite", "Civilité", Client.civility),
+    ListColumn("prenom", "Prénom", Client.first_name),
+    ListColumn("nom-de-famille", "Nom de famille", Client.last_name),
+    ListColumn("naissance", "Date de naissance", Client.birth_date, ValueKind.DAY),
+    ListColumn("adresse", "Adresse", Client.address_line1),
+    ListColumn("complement", "Complément d’adresse", Client.address_line2),
+    ListColumn("pays", "Pays", Client.country),
+)
+BY_KEY = {column.key: column for column in COLUMNS}
+OF_COMMERCIALS = frozenset({"commercial"})
+"""Columns for which the list joins its commercials."""
