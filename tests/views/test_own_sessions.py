@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
+from tests.conftest import Cast
 from tests.provider import LocalProvider
 from tests.queries import recorded_queries
 from tests.views.test_identity import browser, cookie_of, csrf_token, minutes_pass, organisation, sign_in
