@@ -14,6 +14,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     dunning,
     fulfilment,
     identity,
+    imports,
     invoices,
     means_requests,
     messages,

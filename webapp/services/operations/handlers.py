@@ -29,6 +29,7 @@ class Handler:
 
 HANDLERS: dict[OperationKind, str] = {
     OperationKind.BULK: "webapp.services.bulk.HANDLER",
+    OperationKind.IMPORT: "webapp.services.imports.planning.HANDLER",
     OperationKind.UNDO: "webapp.services.operations.undoing.HANDLER",
 }
 """By dotted name ("package.module.NAME"), so that nobody imports in a circle."""
