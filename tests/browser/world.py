@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from demo.home import is_free
 
 ROOT = Path(__file__).resolve().parents[2]
-START_PATIENCE = 90.0
+START_PATIENCE = 240.0
 PATIENCE = 15.0
 REDIS_DATABASE = 15  # the last one: processes of pytest count up from 0
 PORTS = range(14_000, 15_000)

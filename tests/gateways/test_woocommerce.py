@@ -37,10 +37,12 @@ NARROW_SPACE = "\u202f"
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
     monkeypatch.setattr(woocommerce, "RETRY_PAUSE", 0.01)
     monkeypatch.setattr(woocommerce, "REQUESTS_PER_SECOND", 1000)
     woocommerce.use(settings)
+    yield
+    woocommerce.use(settings)  # a test that uses others leaves nothing to the next
 
 
 @pytest.fixture

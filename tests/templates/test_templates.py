@@ -344,6 +344,20 @@ def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:
     assert browser.get(f"/prelevements/{charge.id}").status_code == 200
 
 
+def _visit_operations(browser: FlaskClient, client: Client) -> None:
+    """Where a value came from, two clients side by side, and a bulk action that is planned and applied."""
+    other = ClientFactory()
+    db.session.commit()
+    origin = f"/clients/{client.id}/origine/city"
+    assert browser.get(origin).status_code == 200
+    assert browser.get(origin, headers=HTMX).status_code == 200
+    assert browser.get("/clients/fusion", query_string={"fiche": [client.id, other.id]}).status_code == 200
+    chosen = {"client": client.id, "portee": "choix", "action": "statut", "statut": "inactive"}
+    planned = browser.post("/clients/actions", data=chosen).location
+    assert browser.get(planned).status_code == 200
+    assert browser.post(f"{planned}/appliquer", headers=HTMX).status_code == 202
+
+
 def _visit_batches(browser: FlaskClient) -> None:
     """A locked batch with a line that is to be prepared and one that is set aside, and an open one that is locked."""
     charges = db.session.scalars(select(Charge).limit(2)).all()
@@ -415,6 +429,7 @@ def test_every_template_is_rendered_by_a_visit(
     with tenancy.organisation(cast.organisation.id):
         _visit_batches(admin_client)
         _visit_charge_of_shop(admin_client, subject)
+        _visit_operations(admin_client, subject)
     assert admin_client.get("/clients/exporter").status_code == 200
     _visit_message_settings(admin_client, other_company)
     _visit_shipping_settings(admin_client, other_company)
