@@ -101,6 +101,7 @@
   function openRow(event) {
     const row = event.target.closest("[data-row-nav] tbody tr");
     if (!row || event.target.closest(INTERACTIVE) || getSelection().toString()) return;
+    if (event.target.matches(".list-pick")) return event.target.querySelector("input").click(); // beside the box is the box
     const link = row.querySelector("a[href]");
     if (!link) return;
     if (event.ctrlKey || event.metaKey || event.button === 1) window.open(link.href, "_blank", "noopener");

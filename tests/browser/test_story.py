@@ -74,13 +74,21 @@ def test_the_source_filter_narrows_the_list_and_the_address_keeps_the_view(synce
 def test_a_click_on_a_client_opens_its_page(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("commercial.nord", at="/clients?source=winleadplus")
     name = page.get_by_test_id("client-name").first.inner_text()
-    page.get_by_test_id("client-row").first.locator("td").first.click()
+    page.get_by_test_id("client-row").first.locator("td:not(.list-pick)").first.click()
     expect(page).to_have_url(re.compile(r"/clients/[0-9a-f-]{36}"))
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
     expect(page.get_by_test_id("client-source")).to_contain_text("WinLeadPlus")
     expect(page.get_by_test_id("contract-row").first).to_be_visible()
     expect(page.get_by_test_id("timeline-event").first).to_be_visible()
     shot(page, "client")
+
+
+def test_a_click_beside_a_rows_box_ticks_it(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("manager.nord")
+    row = page.get_by_test_id("client-row").first
+    row.locator(".list-pick").click(position={"x": 2, "y": 2})
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    expect(page).to_have_url(re.compile("/clients$"))
 
 
 def test_a_client_is_found_and_opened_by_keyboard_alone(synced: World, sign_in: SignIn) -> None:
@@ -155,12 +163,12 @@ def test_hostile_prospects_cost_themselves_only_and_their_reasons_can_be_read(
     synced.winleadplus(mode="ok")
 
 
-def test_whoever_comes_back_to_the_page_finds_its_freshness_up_to_date(synced: World, sign_in: SignIn) -> None:
+def test_whoever_comes_back_to_the_page_finds_its_freshness_up_to_date(first_morning: World, sign_in: SignIn) -> None:
     page = sign_in("commercial.nord")
     synchronise(page)
     freshness = page.locator("#sync-freshness")
     expect(freshness).to_contain_text("dernière réussie à l’instant")
-    with synced.database() as connection:
+    with first_morning.database() as connection:
         connection.execute("UPDATE sync_runs SET finished_at = finished_at - interval '2 hours'")
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(freshness).to_contain_text("dernière réussie il y a 2 h")
