@@ -136,9 +136,10 @@ def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     driver_connection().execute(statement, {**items, "why": MOVED})
 
 
-_LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s FROM wanted
+# By an array: the planner knows nothing of a plan written a moment ago, and would compare each item with all others.
+_LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s
   WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
-    AND i.position = wanted.position AND wanted.position NOT IN (SELECT position FROM changed)"""
+    AND i.position = ANY (ARRAY(SELECT position FROM wanted WHERE position NOT IN (SELECT position FROM changed)))"""
 
 
 def _lock(target: Target, items: dict[str, Any]) -> None:
