@@ -1,29 +1,27 @@
 """A payment and a step at the same instant, a process that dies at any point: nobody is asked twice, or for nothing."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
-from uuid import UUID
 
 import pytest
-from sqlalchemy import TextClause, select, text, update
+from flask import Flask
+from sqlalchemy import select, update
 
 from tests import factories
+from tests.concurrency import in_turn
+from tests.forking import die_at, fork, was_killed
 from tests.services.charges.ledger import Ledger
 from tests.services.dunning.world import DunningWorld
 from webapp import clock, tenancy
-from webapp.config import Settings
 from webapp.extensions import db
 from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import decisions
-from webapp.transactions import transaction
+from webapp.services.dunning import steps
 
+Dun = Callable[..., int]
 REFUSED = date(2026, 1, 31)
 
 
@@ -46,66 +44,33 @@ def world(committed: None, ledger: Ledger) -> Iterator[DunningWorld]:
 
 
 @pytest.fixture
-def dun(world: DunningWorld, settings: Settings) -> "Dun":
-    """Start a pass of dunning in a process of its own."""
-    return Dun(settings, world.organisation_id)
+def dun(world: DunningWorld) -> Dun:
+    """Start a pass of dunning in a process of its own, which dies before its statement with the number it is given."""
+
+    def start(fatal: int | None = None) -> int:
+        def carry_out() -> None:
+            if fatal is not None:
+                die_at("before_cursor_execute", fatal)
+            steps.carry_out(world.organisation_id, at=clock.now())
+
+        return fork(carry_out)
+
+    return start
 
 
-class Dun:
-    """Passes of dunning in processes of their own."""
-
-    def __init__(self, settings: Settings, organisation_id: UUID) -> None:
-        self._settings, self._organisation_id = settings, organisation_id
-
-    def __call__(self, fatal: int = -1) -> "subprocess.Popen[bytes]":
-        """Start one that dies before its statement numbered ``fatal``."""
-        settings = self._settings
-        environment = {
-            **os.environ,
-            "CRM_ENV": "test",
-            "DATABASE_URL": settings.database_url,
-            "REDIS_URL": settings.redis_url,
-            "SECRET_KEY": settings.secret_key,
-            "CRM_DATA_KEYS": settings.crm_data_keys,
-            "OIDC_ISSUER": settings.oidc_issuer,
-            "OIDC_CLIENT_SECRET": settings.oidc_client_secret,
-            "WINLEADPLUS_CLIENT_SECRET": settings.winleadplus_client_secret,
-            "EXTERNAL_API_URL": settings.external_api_url,
-        }
-        command = [sys.executable, "-m", "tests.services.dunning.dying"]
-        values = [str(self._organisation_id), clock.now().isoformat(), str(fatal)]
-        return subprocess.Popen([*command, *values], env=environment)
-
-
-def _wait_for_lock() -> None:
-    """Until another connection waits for a row that ours holds."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    deadline = time.monotonic() + 60
-    while not _ask(waiting):
-        if time.monotonic() > deadline:
-            raise AssertionError("nobody waits for the payment")
-        time.sleep(0.05)
-
-
-def _ask(statement: TextClause) -> int:
-    """On a connection of its own: within a transaction what others do stands still."""
-    with db.engine.connect() as connection:
-        return int(connection.execute(statement).scalar_one())
-
-
-def test_a_step_that_waited_for_a_payment_is_not_carried_out(world: DunningWorld, dun: Dun) -> None:
-    admin: User = factories.UserFactory(roles=["admin"])
+def test_a_step_that_waited_for_a_payment_is_not_carried_out(app: Flask, world: DunningWorld) -> None:
+    admin_id = factories.UserFactory(roles=["admin"]).id
     db.session.commit()
     world.to_day(REFUSED + timedelta(days=3))
     charge_id = world.charges()[0].id
-    with transaction():
+
+    def pay() -> None:
+        admin = db.session.get_one(User, (world.organisation_id, admin_id))
         decisions.mark_paid(charge_id, method=PaymentMethod.TRANSFER, paid_on=clock.today(), by=admin, at=clock.now())
-        process = dun()
-        _wait_for_lock()  # the engine has chosen its cases, and waits for ours
-    assert process.wait(60) == 0
-    db.session.expire_all()
+
+    # The engine has chosen its cases, and waits for ours.
+    in_turn(app, world.organisation_id, pay, lambda: steps.carry_out(world.organisation_id, at=clock.now()))
+    db.session.rollback()
     statuses = {claim.charge_id: claim.outcome for claim in world.claims()}
     assert statuses[charge_id] is not None
     assert len(world.steps()) == 2
@@ -117,7 +82,7 @@ def test_a_step_that_waited_for_a_payment_is_not_carried_out(world: DunningWorld
 def test_two_passes_at_once_carry_each_step_out_once(world: DunningWorld, dun: Dun) -> None:
     world.to_day(REFUSED + timedelta(days=3))
     processes = [dun(), dun(), dun()]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [was_killed(each) for each in processes] == [False, False, False]
     assert len(world.steps(None)) == len(world.messages()) == 3
 
 
@@ -126,7 +91,7 @@ def test_a_pass_that_dies_anywhere_is_made_good_by_the_next(world: DunningWorld,
     killed = 0
     for first in (2, 7, 12, 17):
         processes = [dun(first + offset) for offset in (0, 2)]
-        killed += sum(process.wait(60) == -9 for process in processes)
+        killed += sum([was_killed(each) for each in processes])
     assert killed >= 5
     world.dun()
     db.session.expire_all()

@@ -1,19 +1,16 @@
 """kill -9 before any commit of a merge, and of taking it back: nothing is done by half, and what was begun is ended."""
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from tests import factories
 from tests.concurrency import at_once
 from tests.conftest import NOW, Cast
-from tests.services.charges.crashing import kill_process
+from tests.forking import die_at, fork, was_killed
 from tests.services.merging.test_merging import all_defaults, make_everything, picture
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -31,28 +28,14 @@ COMMITS = 12
 """More than there are: the last ones let the process live."""
 
 
-def fork(what: Callable[[], object], *, fatal: int) -> bool:
+def lived(what: Callable[[], object], *, fatal: int) -> bool:
     """Do ``what`` in a process of its own, which dies before the commit numbered ``fatal``; whether it lived."""
-    db.session.remove()
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1] == 0
-    status = 1
-    try:
-        db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
-        passed = 0
 
-        def count(*_: object) -> None:
-            nonlocal passed
-            if passed == fatal:
-                kill_process()
-            passed += 1
-
-        event.listen(Engine, "commit", count)
+    def work() -> None:
+        die_at("commit", fatal)
         what()
-        status = 0
-    finally:
-        os._exit(status)
+
+    return not was_killed(fork(work))
 
 
 def recover() -> None:
@@ -76,7 +59,7 @@ def test_killed_anywhere_it_is_merged_once_or_not_at_all(committed: None) -> Non
         defaults = all_defaults(*clients)
         before = picture(ids)
         db.session.commit()
-        lived = fork(lambda: _merge(ids, defaults, admin_id), fatal=fatal)  # noqa: B023  called at once
+        has_lived = lived(lambda: _merge(ids, defaults, admin_id), fatal=fatal)  # noqa: B023  called at once
         recover()
         merged = [each for each in _operations(OperationKind.MERGE) if each.settings["kept_id"] == str(ids[0])]
         after = picture(ids)
@@ -85,13 +68,13 @@ def test_killed_anywhere_it_is_merged_once_or_not_at_all(committed: None) -> Non
             assert _number_with(after, ids[1]) == 0
         else:
             assert after == before
-        outcomes.add((lived, bool(merged)))
+        outcomes.add((has_lived, bool(merged)))
         db.session.commit()
         if merged:
             _take_back(merged[0].id, admin_id, fatal)
             assert picture(ids) == before
             db.session.commit()
-        if lived:
+        if has_lived:
             break
     assert outcomes == {(False, False), (False, True), (True, True)}
 
@@ -104,7 +87,7 @@ def _merge(ids: list[UUID], defaults: dict[UUID, UUID], admin_id: UUID) -> None:
 def _take_back(operation_id: UUID, admin_id: UUID, fatal: int) -> None:
     """By processes that die before the same commit, as often as it takes."""
     for _ in range(2):
-        fork(lambda: _undo(operation_id, admin_id), fatal=fatal)
+        lived(lambda: _undo(operation_id, admin_id), fatal=fatal)
         recover()
     db.session.commit()
     _undo(operation_id, admin_id)

@@ -2,15 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +18,7 @@ from sqlalchemy import event, text
 
 from demo.prospects import prospects
 from tests import factories, upstream
+from tests.forking import fork, was_killed
 from tests.provider import LocalProvider
 from tests.services.winleadplus.raw import contract, first, second
 from tests.upstream import Upstream
@@ -31,7 +29,6 @@ from webapp.models.winleadplus import SyncRun
 from webapp.services.winleadplus import config, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 
-ROOT = Path(__file__).resolve().parents[3]
 LATER = runs.LEASE + timedelta(seconds=1)
 
 # What is left of an organisation, but for what differs from one run to the next: ids, times, ciphertexts.
@@ -287,35 +284,20 @@ def test_a_resumed_run_uses_the_service_account(new_world: Worlds, winleadplus: 
     assert winleadplus.requests[-1]["Authorization"] not in ("", "Bearer ", "Bearer of-the-user")
 
 
-WORKER = """
-import sys
-from uuid import UUID
-from webapp.config import load_settings
-from webapp.factory import create_app
-from webapp.services.winleadplus import carry_out, progress
-progress.FIRST_BATCH, progress.BATCH = 10, 20
-with create_app(load_settings()).app_context():
-    carry_out.carry_out(UUID(sys.argv[1]), UUID(sys.argv[2]))
-"""
-
-
 @pytest.mark.parametrize("sent", [1, 15, 35, 50])
 def test_kill_9_in_the_middle_is_made_good_by_the_next_process(
-    app: Flask, new_world: Worlds, undisturbed: Left, winleadplus: Upstream, sent: int
+    new_world: Worlds, undisturbed: Left, winleadplus: Upstream, sent: int
 ) -> None:
     world = new_world()
     run_id = world.start()
     has_hung, may_end = _hang_after(winleadplus, sent)
-    settings = app.extensions["settings"].model_dump(exclude_none=True)
-    environment = {**os.environ, **{name.upper(): str(value) for name, value in settings.items()}}
-    environment["CRM_NOW"] = clock.now().isoformat()  # both processes live in one time: leases are compared
-    command = [sys.executable, "-c", WORKER, str(world.organisation_id), str(run_id)]
-    with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
-        try:
-            assert has_hung.wait(60)
-            _wait_for_progress(world, run_id, at_least=sent - 1)
-        finally:
-            process.send_signal(signal.SIGKILL)
+    process = fork(lambda: carry_out(world.organisation_id, run_id))
+    try:
+        assert has_hung.wait(60)
+        _wait_for_progress(world, run_id, at_least=sent - 1)
+    finally:
+        os.kill(process, signal.SIGKILL)
+    assert was_killed(process)
     may_end.set()
     assert not world.run(run_id).is_finished
     winleadplus.serve(_today())
