@@ -18,14 +18,19 @@ from sqlalchemy import event, text
 
 from demo.prospects import prospects
 from tests import factories, upstream
-from tests.forking import fork, was_killed
+from tests.forking import die_at, fork, was_killed
 from tests.provider import LocalProvider
 from tests.services.winleadplus.raw import contract, first, second
 from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
+from webapp.models.identity import User
+from webapp.models.operations import OperationState
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import SyncRun
+from webapp.services.operations import deciding, undoing_syncs
+from webapp.services.operations import runs as operations
+from webapp.services.operations.carry_out import carry_out as carry_out_operation
 from webapp.services.winleadplus import config, progress, runs
 from webapp.services.winleadplus.carry_out import carry_out
 
@@ -34,7 +39,7 @@ LATER = runs.LEASE + timedelta(seconds=1)
 # What is left of an organisation, but for what differs from one run to the next: ids, times, ciphertexts.
 LEFT = {
     "clients": """SELECT c.last_name, c.first_name, c.email, phone, city, status, source, contracts_count, version,
-        contract_references, k.email AS commercial, commercial_external_id
+        contract_references, k.email AS commercial, commercial_external_id, archived_at IS NULL
         FROM clients c LEFT JOIN commercials k ON k.id = c.commercial_id
         WHERE c.organisation_id = :organisation_id ORDER BY 1, 2, 3""",
     "contracts": """SELECT reference, c.email, t.status, amount, signed_at, t.missing_since IS NULL, lines
@@ -327,3 +332,48 @@ def _wait_for_progress(world: World, run_id: UUID, *, at_least: int) -> None:
     while world.run(run_id).done < at_least:
         assert time.monotonic() < deadline, "the worker makes no progress"
         time.sleep(0.02)
+
+
+def _undo(world: World, run_id: UUID, user_id: UUID) -> None:
+    """Take the run back, from wherever an earlier process came to."""
+    with tenancy.organisation(world.organisation_id):
+        by = db.session.get_one(User, (world.organisation_id, user_id))
+        present = undoing_syncs.find_undo(run_id)
+        undo_id = present.id if present else undoing_syncs.plan_undo(run_id, by=by, at=clock.now())
+        carry_out_operation(world.organisation_id, undo_id)
+        if operations.find(undo_id).state is OperationState.PLANNED:
+            deciding.apply(undo_id, by=by, at=clock.now())
+        carry_out_operation(world.organisation_id, undo_id)
+        db.session.rollback()
+
+
+def _begin_undo(new_world: Worlds) -> tuple[World, UUID, UUID]:
+    """A run that has ended, and who may take it back."""
+    world = new_world()
+    run_id = world.start()
+    carry_out(world.organisation_id, run_id)
+    with tenancy.organisation(world.organisation_id):
+        user_id = factories.UserFactory(roles=["manager"]).id
+        db.session.commit()
+    return world, run_id, user_id
+
+
+def test_an_undo_that_dies_before_any_commit_is_ended_by_the_next_process(new_world: Worlds) -> None:
+    world, run_id, user_id = _begin_undo(new_world)
+    was = world.left()
+    _undo(world, run_id, user_id)
+    undone, has_died, fatal = world.left(), True, 0
+    assert undone["clients"] != was["clients"]
+    while has_died:
+        world, run_id, user_id = _begin_undo(new_world)
+
+        def die_and_undo(world: World = world, run_id: UUID = run_id, user_id: UUID = user_id, at: int = fatal) -> None:
+            die_at("commit", at)
+            _undo(world, run_id, user_id)
+
+        has_died = was_killed(fork(die_and_undo))
+        clock.start_at(clock.now() + operations.LEASE + timedelta(seconds=1))
+        _undo(world, run_id, user_id)
+        assert world.left() == undone, f"killed before commit {fatal}"
+        fatal += 1
+    assert fatal > 5
