@@ -44,10 +44,13 @@ class Claimed(NamedTuple):
 
 
 def claim(*, at: datetime) -> Sequence[Claimed]:
-    """Take the organisation's events that are due, the longest due first; what waits until now is received again."""
+    """Take the organisation's events that are due, the longest due first; what waits until now is received again.
+
+    One that was tried before is taken alone: it may be what ends its worker, and would take others with it.
+    """
     with transaction():
         due = (
-            select(WooCommerceEvent.id)
+            select(WooCommerceEvent.id, WooCommerceEvent.attempts)
             .where(
                 WooCommerceEvent.next_attempt_at <= at,
                 WooCommerceEvent.state.in_((EventState.RECEIVED, EventState.WAITING)),
@@ -56,9 +59,11 @@ def claim(*, at: datetime) -> Sequence[Claimed]:
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        ids = db.session.scalars(due).all()
-        if not ids:
+        found = db.session.execute(due).all()
+        if not found:
             return []
+        first, fresh = found[0], [event_id for event_id, attempts in found if not attempts]
+        ids = [first.id] if first.attempts else fresh
         _set(
             WooCommerceEvent.id.in_(ids),
             WooCommerceEvent.state == EventState.WAITING,

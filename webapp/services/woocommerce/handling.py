@@ -2,8 +2,8 @@
 
 Events of one shop that are claimed together are one transaction: of each resource the greatest word is kept, the
 others are passed over; then all that is kept is projected, and what resources have in common only once. What fails
-together is handled resource by resource. Whatever it wakes is due at once. A worker that dies in between leaves a
-claim whose lease runs out; doing it again changes nothing.
+together is handled by halves, until what fails is alone. Whatever it wakes is due at once. A worker that dies in
+between leaves a claim whose lease runs out; doing it again changes nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -72,10 +72,10 @@ def _resource_of(claimed: Claimed) -> object:
 
 
 def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
-    """Handle claimed events of one shop: together, or, where that fails, each resource by itself. Safe to repeat.
+    """Handle claimed events of one shop: together, or, where that fails, one half of its resources after the other.
 
-    What fails unexpectedly by itself is put off. Raises OperationalError or InterfaceError where the database is away:
-    the sweep frees the claim.
+    Safe to repeat. A resource that fails unexpectedly by itself is put off. Raises OperationalError or InterfaceError
+    where the database is away: the sweep frees the claim.
     """
     try:
         with transaction():
@@ -87,8 +87,9 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
         resources = _grouped(claimed, _resource_of)
         if len(resources) > 1:
             log.warning("shop_events_failed_together", events=len(claimed), error=type(error).__name__)
-            for each in resources:
-                handle(each, at=clock.now())
+            middle = len(resources) // 2
+            for half in (resources[:middle], resources[middle:]):
+                handle([each for of_resource in half for each in of_resource], at=clock.now())
             return
         log.exception("shop_event_failed", event_id=str(claimed[0].id))
         claiming.put_off(claimed, UNEXPECTED.format(kind=type(error).__name__), at=clock.now())

@@ -148,6 +148,12 @@ class People:
             (self._clients[client_id],) = db.session.scalars(_CLIENTS, {"clients": [client_id]})
         return self._clients[client_id]
 
+    def create(self, person: Person) -> UUID:
+        """A client for somebody whom nobody knew."""
+        client = create(self.shop, person)
+        self._clients[client.id] = client
+        return client.id
+
     def first_mapping(self, client_id: UUID) -> WooCommerceMapping | None:
         """The first mapping of the client in this shop: it keeps what was said."""
         return self._firsts.get(client_id)
@@ -237,7 +243,7 @@ def _find(people: People, person: Person, *, keeps_email: bool = True) -> Found:
     if client_id is None:
         client_id, meeting = _find_unmapped(people.shop, person), Meeting.LINKED
     if client_id is None:
-        client_id, meeting = create(people.shop, person), Meeting.CREATED
+        client_id, meeting = people.create(person), Meeting.CREATED
     if person.customer_id and by_account is None:
         people.add(client_id, woo_id=person.customer_id)
     if person.email and keeps_email and by_email is None:
@@ -304,7 +310,7 @@ def _list_alike(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequence[_
     return [_Alike(*row) for row in rows]
 
 
-def create(shop: WooCommerceShop, person: Person) -> UUID:
+def create(shop: WooCommerceShop, person: Person) -> Client:
     """A new client, of whom nothing is known yet; the report fills it."""
     client = Client(
         id=new_id(),
@@ -315,7 +321,7 @@ def create(shop: WooCommerceShop, person: Person) -> UUID:
     )
     db.session.add(client)
     db.session.flush()
-    return client.id
+    return client
 
 
 def keep(words: kept.Words, person: Person, client_id: UUID) -> None:

@@ -221,7 +221,7 @@ def create(resource_id: UUID, *, by: User, at: datetime) -> UUID:
     """The person of the shop is a client of its own; returns its id. Raises NotFoundError, ReviewedError."""
     with transaction():
         shop, row, person = _hold_undecided(resource_id)
-        client_id = matching.create(shop, person)
+        client_id = matching.create(shop, person).id
         _settle(shop, row, person, client_id, EventKind.CLIENT_FROM_SHOP, by=by, at=at)
         return client_id
 

@@ -141,6 +141,7 @@ def find_for_update(shop: WooCommerceShop, woo_ids: Collection[int]) -> dict[int
 
 def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Products, *, at: datetime) -> Held:
     """Make it as the shop tells it, pending: its state is brought afterwards. It is dated by the shop."""
+    lines = sold.checked_lines(word, products)
     subscription = Subscription(
         id=new_id(),
         organisation_id=shop.organisation_id,
@@ -149,6 +150,7 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         status=SubscriptionStatus.PENDING,
         timezone=shop.timezone,
         currency=word.currency,
+        recurring_amount=sum((line.amount for line in lines), Decimal("0.00")),
         source=Source.WOOCOMMERCE,
         collected_by=shop.collected_by,
         created_at=word.created_at,
@@ -158,8 +160,6 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         **dict.fromkeys(DELIVERY),
     )
     _set_rhythm(subscription, word)
-    db.session.add(subscription)
-    db.session.flush()
     mapping = WooCommerceMapping(
         id=new_id(),
         organisation_id=shop.organisation_id,
@@ -170,13 +170,15 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         snapshot=None,
         last_synced_at=at,
     )
-    db.session.add(mapping)
-    held = Held(subscription, mapping, sold.checked_lines(word, products), {})
-    set_lines(subscription, held.lines)
+    held = Held(subscription, mapping, lines, {})
     _change_address(held, word)
     if held.is_shops:
         _change_dates(subscription, word)
-    else:
+    db.session.add(subscription)
+    db.session.flush()  # what names it finds it
+    db.session.add(mapping)
+    set_lines(subscription, lines)
+    if not held.is_shops:
         scheduling.schedule(subscription, 0)
     history.record(
         subscription,
