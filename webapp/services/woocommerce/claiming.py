@@ -18,7 +18,7 @@ from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.receiving import JOB, QUEUE
 from webapp.transactions import transaction
 
-BATCH = 50
+BATCH = 100
 """Events that are claimed at once."""
 LEASE = timedelta(minutes=3)
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 180, 600, 1200, 2400, 3600))
