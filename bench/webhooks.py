@@ -184,22 +184,25 @@ def _handle(environment: dict[str, str], size: int, notes: list[str]) -> list[Li
     """Handle all in turns: by the application; by it on a copy, recording; and what was written by bare psycopg."""
     copies = [_copy(environment, f"{NAME}_{name}") for name in ("recorded", "floor")]
     app, recorded = create_app(settings_of(environment)), create_app(settings_of(copies[0]))
-    ours = floor = cpu = floor_cpu = memory = 0.0
+    ours = floor = cpu = floor_cpu = server = floor_server = memory = 0.0
     written = handled = 0
     with psycopg.connect(dsn(copies[1]["DATABASE_URL"])) as bare:
         while True:
-            busy = time.process_time()
             with app.app_context():
+                backend, busy = _backend(), time.process_time()
+                busy_server = _cpu(backend)
                 number, took = _handle_turn()
             if not number:
                 break
             ours, handled, cpu = ours + took, handled + number, cpu + time.process_time() - busy
+            server += _cpu(backend) - busy_server
             with recorded.app_context():
                 transactions = _record_turn()
             gc.collect()
-            busy = time.process_time()
+            busy, busy_server = time.process_time(), _cpu(bare.info.backend_pid)
             floor, written = floor + _write(bare, transactions), written + sum(map(len, transactions))
             floor_cpu += time.process_time() - busy
+            floor_server += _cpu(bare.info.backend_pid) - busy_server
             memory = memory or _resident(os.getpid())
             _say(f"{handled:,} handled: {ours / handled * 1000:.2f} ms, floor {floor / handled * 1000:.2f} ms")
     grown = _resident(os.getpid()) - memory
@@ -207,6 +210,7 @@ def _handle(environment: dict[str, str], size: int, notes: list[str]) -> list[Li
         states = dict(connection.execute("SELECT state, count(*) FROM woocommerce_events GROUP BY 1").fetchall())
     notes.append(f"{written / size:.1f} writing statements an event; events: {states}")
     details = {"cpu": cpu / size * 1000, "floor cpu": floor_cpu / size * 1000}
+    details |= {"server's": server / size, "floor, server's": floor_server / size}
     line = Line("handled, each", ours / size * 1000, floor / size * 1000, limit=HANDLING_LIMIT, details=details)
     return [line, Line("memory of handling", grown, unit="MiB")]
 
@@ -230,6 +234,14 @@ def _handle_turn() -> tuple[int, float]:
     began = time.perf_counter()
     number = handling.handle_due(ORGANISATION)
     return number, time.perf_counter() - began
+
+
+def _backend() -> int:
+    """The server's process that the next turn is going to talk to."""
+    connection = db.session.connection().connection.dbapi_connection
+    backend: int = connection.info.backend_pid  # type: ignore[union-attr]
+    db.session.rollback()
+    return backend
 
 
 def _record_turn() -> list[list[Write]]:

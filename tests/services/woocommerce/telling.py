@@ -29,6 +29,7 @@ from webapp.models.woocommerce import (
 )
 from webapp.services.charges import effects
 from webapp.services.woocommerce import keeping, projecting, reading
+from webapp.services.woocommerce.kept import Words
 from webapp.services.woocommerce.outcomes import Outcome
 from webapp.transactions import transaction
 
@@ -69,13 +70,18 @@ class Teller:
             projecting.hold(self.shop)
             if not isinstance(word, reading.Deleted) and projecting.passed_over(word):
                 return None
-            keeping.keep(self.shop, word, at=said_at or self.at)
-        return self.look(kind, word.woo_id)
+            words = Words.load(self.shop, told=[word])
+            keeping.keep(words, word, at=said_at or self.at)
+            outcome = projecting.project_all(words, [(kind, word.woo_id)], at=self.at)[kind, word.woo_id]
+        return self._wake(kind, word.woo_id, outcome)
 
     def look(self, kind: ResourceKind, woo_id: int) -> Outcome:
         """Project a resource, then what waits for it."""
         with transaction():
             outcome = projecting.project(self.shop, kind, woo_id, at=self.at)
+        return self._wake(kind, woo_id, outcome)
+
+    def _wake(self, kind: ResourceKind, woo_id: int, outcome: Outcome) -> Outcome:
         self.outcomes[kind, woo_id] = outcome
         if outcome.state is EventState.DONE:
             name = "client" if kind is CUSTOMER else kind.value

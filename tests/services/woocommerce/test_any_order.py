@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.examples import IS_THOROUGH, some
+from tests.services.woocommerce.deliveries import deliver, make_signed_shop
 from tests.services.woocommerce.histories import History, Said
 from tests.services.woocommerce.telling import Picture, Teller, make_shop, picture
-from webapp import tenancy
+from webapp import clock, tenancy
+from webapp.services.woocommerce import handling
 
 
 def lived(seed: int) -> History:
@@ -35,8 +37,20 @@ def come_to(history: History, words: list[Said]) -> Picture:
         return picture(teller.shop)
 
 
-@given(seed=st.integers(0, 2**32))
-@settings(
+def come_to_by_lots(history: History, words: list[Said], size: int) -> Picture:
+    """What the words come to where ``size`` of them are delivered, and handled together, at a time."""
+    organisation_id = factories.OrganisationFactory().id
+    clock.start_at(history.now)
+    with tenancy.organisation(organisation_id):
+        shop = make_signed_shop(factories.CompanyFactory().id)
+        for first in range(0, len(words), size):
+            for kind, body, _ in words[first : first + size]:
+                deliver(body, f"{kind.value}.updated", shop_id=shop.id)
+            handling.handle_due(organisation_id)
+        return picture(shop)
+
+
+A_FEW_HISTORIES = settings(
     max_examples=some(24),
     phases=[Phase.generate],
     deadline=None,
@@ -44,6 +58,10 @@ def come_to(history: History, words: list[Said]) -> Picture:
     database=None,
     derandomize=not IS_THOROUGH,
 )
+
+
+@given(seed=st.integers(0, 2**32))
+@A_FEW_HISTORIES
 def test_any_order(organisation_id: UUID, seed: int) -> None:
     history = lived(seed)
     in_order = come_to(history, history.words)
@@ -51,3 +69,13 @@ def test_any_order(organisation_id: UUID, seed: int) -> None:
     history.chance.shuffle(told)
     for words in (history.words[::-1], told, history.truth()):
         assert come_to(history, words) == in_order
+
+
+@given(seed=st.integers(0, 2**32))
+@A_FEW_HISTORIES
+def test_together_or_one_by_one(organisation_id: UUID, seed: int) -> None:
+    history = lived(seed)
+    in_order = come_to(history, history.words)
+    told = history.chance.sample(history.words, len(history.words))
+    for words, size in ((history.words, len(history.words)), (told, len(told)), (told, history.chance.randint(2, 9))):
+        assert come_to_by_lots(history, words, size) == in_order

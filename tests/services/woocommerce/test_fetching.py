@@ -83,14 +83,14 @@ def test_a_resource_that_fails_unexpectedly_costs_itself_only(
     connected: Connected, pull: Pull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = connected.shop.world.buy(), connected.shop.world.buy()
-    project = handling.projecting.project
+    project_all = handling.projecting.project_all
 
-    def fail_for_one(shop: object, kind: object, woo_id: int, **options: object) -> object:
-        if woo_id == bad:
+    def fail_for_one(words: object, names: list[tuple[ResourceKind, int]], **options: object) -> object:
+        if (ResourceKind.ORDER, bad) in names:
             raise ZeroDivisionError
-        return project(shop, kind, woo_id, **options)  # type: ignore[arg-type]
+        return project_all(words, names, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(handling.projecting, "project", fail_for_one)
+    monkeypatch.setattr(handling.projecting, "project_all", fail_for_one)
     ended = pull()
     assert (ended.applied, ended.failed) == (1, 1)
     kept = db.session.scalars(

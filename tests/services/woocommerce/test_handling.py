@@ -234,7 +234,7 @@ def test_what_fails_unexpectedly_is_tried_eight_times_ever_more_seldom(
         raise ZeroDivisionError("secret of a client")
 
     with monkeypatch.context() as broken:
-        broken.setattr(projecting, "project", fail)
+        broken.setattr(projecting, "project_all", fail)
         deliver(product())
         waits = []
         while work(cast) == [EventState.RECEIVED]:
@@ -336,3 +336,40 @@ def test_every_query_stays_within_the_organisation(cast: Cast, shop: WooCommerce
     deliver(product())
     assert handling.handle_due(cast.outsider.organisation_id) == 0
     assert events()[0].state is EventState.RECEIVED
+
+
+def test_what_fails_costs_itself_only_though_it_was_claimed_with_others(
+    cast: Cast, shop: WooCommerceShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_all = projecting.project_all
+
+    def fail_for_one(words: Any, names: Any, **options: Any) -> Any:
+        if (ResourceKind.PRODUCT, 11) in names:
+            raise ZeroDivisionError
+        return project_all(words, names, **options)
+
+    monkeypatch.setattr(projecting, "project_all", fail_for_one)
+    for woo_id in (10, 11, 12):
+        deliver(product() | {"id": woo_id})
+    assert work(cast) == [EventState.DONE, EventState.RECEIVED, EventState.DONE]
+    assert reasons()[1] == "Erreur inattendue (ZeroDivisionError)\u202f: elle est dans le journal."
+
+
+def test_many_families_cost_as_many_statements_as_one(cast: Cast, shop: WooCommerceShop) -> None:
+    def tell(families: range) -> int:
+        for number in families:
+            customer, order, box = 1_000 + number, 2_000 + number, 3_000 + number
+            email = {"email": f"client{number}@example.org"}
+            deliver(CUSTOMER | {"id": customer} | email, "customer.created")
+            deliver(PARENT | {"id": order, "customer_id": customer}, "order.created")
+            deliver(BOX | {"id": box, "customer_id": customer, "parent_id": order}, "subscription.created")
+        work(cast)
+        at = {"date_modified_gmt": "2026-11-28T08:30:00"}
+        for number in families:
+            deliver(renewal(4_000 + number, of=3_000 + number) | at | {"customer_id": 1_000 + number}, "order.created")
+        with recorded_statements() as statements:
+            work(cast)
+        return len(statements)
+
+    assert tell(range(1, 11)) <= tell(range(1)) + 2
+    assert db.session.scalar(select(func.count()).select_from(Payment)) == 22

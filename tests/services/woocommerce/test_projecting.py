@@ -565,4 +565,4 @@ def test_a_handful_of_statements_whatever_there_is(teller: Teller, renewals: int
     at = DAY + timedelta(days=40)
     with recorded_statements() as statements:
         teller.tell(ORDER, bodies.order(200, at=at, paid_at=at, renews=45))
-    assert len(statements) <= 35
+    assert len(statements) <= 30

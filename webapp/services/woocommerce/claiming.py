@@ -1,23 +1,38 @@
 """Who handles which event: claims with lease and fence, what becomes of them, and what was forgotten."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, null, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    case,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import undefer
 
 from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceShop
+from webapp.services.woocommerce.kept import Name
 from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.receiving import JOB, QUEUE
 from webapp.transactions import transaction
 
-BATCH = 50
+BATCH = 200
 """Events that are claimed at once."""
 LEASE = timedelta(minutes=3)
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 180, 600, 1200, 2400, 3600))
@@ -43,10 +58,13 @@ class Claimed(NamedTuple):
 
 
 def claim(*, at: datetime) -> Sequence[Claimed]:
-    """Take the organisation's events that are due, the longest due first; what waits until now is received again."""
+    """Take the organisation's events that are due, the longest due first; what waits until now is received again.
+
+    One that was tried before is taken alone: it may be what ends its worker, and would take others with it.
+    """
     with transaction():
         due = (
-            select(WooCommerceEvent.id)
+            select(WooCommerceEvent.id, WooCommerceEvent.attempts, WooCommerceEvent.state)
             .where(
                 WooCommerceEvent.next_attempt_at <= at,
                 WooCommerceEvent.state.in_((EventState.RECEIVED, EventState.WAITING)),
@@ -55,17 +73,16 @@ def claim(*, at: datetime) -> Sequence[Claimed]:
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        ids = db.session.scalars(due).all()
-        if not ids:
+        found = db.session.execute(due).all()
+        if not found:
             return []
-        _set(
-            WooCommerceEvent.id.in_(ids),
-            WooCommerceEvent.state == EventState.WAITING,
-            state=EventState.RECEIVED,
-        )
+        taking = found[:1] if found[0].attempts else [each for each in found if not each.attempts]
+        ids = [each.id for each in taking]
+        if any(each.state is EventState.WAITING for each in taking):
+            _set(_is_one_of(ids), WooCommerceEvent.state == EventState.WAITING, state=EventState.RECEIVED)
         taken = db.session.execute(
             update(WooCommerceEvent)
-            .where(WooCommerceEvent.id.in_(ids), WooCommerceEvent.state == EventState.RECEIVED)
+            .where(_is_one_of(ids), WooCommerceEvent.state == EventState.RECEIVED)
             .values(
                 state=EventState.PROCESSING,
                 lease_until=at + LEASE,
@@ -86,22 +103,41 @@ def claim(*, at: datetime) -> Sequence[Claimed]:
     return sorted((Claimed(*row) for row in taken), key=lambda each: place[each.id])
 
 
+def _is_one_of(ids: Iterable[UUID]) -> ColumnElement[bool]:
+    """As ``in_``, by one parameter: the statement is the same however many there are."""
+    return WooCommerceEvent.id == any_(literal(list(ids), ARRAY(Uuid)))
+
+
 def lock(claimed: Sequence[Claimed]) -> list[WooCommerceEvent]:
-    """Those of the claimed events that are still ours, with their bodies, the oldest first."""
+    """Those of the claimed events that are still ours, with their bodies, the oldest first.
+
+    They belong to no session: ``write_ends`` writes what came of them.
+    """
     fences = {each.id: each.fence for each in claimed}
     rows = db.session.scalars(
         select(WooCommerceEvent)
-        .where(WooCommerceEvent.id.in_(fences), WooCommerceEvent.state == EventState.PROCESSING)
+        .where(_is_one_of(fences), WooCommerceEvent.state == EventState.PROCESSING)
         .order_by(WooCommerceEvent.received_at, WooCommerceEvent.id)
         .options(undefer(WooCommerceEvent.body))
         .with_for_update()
         .execution_options(populate_existing=True)
-    )
+    ).all()
+    for row in rows:
+        db.session.expunge(row)
     return [row for row in rows if row.fence == fences[row.id]]
 
 
+_ROW = WooCommerceEvent.__table__.c
+_ENDED = ("state", "reason", "lease_until", "waits_for", "next_attempt_at", "attempts", "handled_at", "woo_id")
+_END = (
+    update(WooCommerceEvent.__table__)  # type: ignore[arg-type]
+    .where(_ROW.organisation_id == bindparam("its_organisation"), _ROW.id == bindparam("its_id"))
+    .values({name: bindparam(name) for name in _ENDED})
+)
+
+
 def end(event: WooCommerceEvent, outcome: Outcome, *, at: datetime) -> None:
-    """Write what came of an event that we hold."""
+    """Say in an event that we hold what came of it, at ``at``."""
     event.state, event.reason, event.lease_until = outcome.state, outcome.sentence, None
     event.waits_for, event.next_attempt_at = None, None
     if outcome.state is EventState.WAITING:
@@ -111,6 +147,16 @@ def end(event: WooCommerceEvent, outcome: Outcome, *, at: datetime) -> None:
         event.next_attempt_at = outcome.again_at or (late_at if at < late_at else None)
     elif outcome.state is not EventState.FAILED:
         event.handled_at = at
+
+
+def write_ends(events: Sequence[WooCommerceEvent]) -> None:
+    """Write what came of locked events, all at once."""
+    rows = [
+        {"its_organisation": event.organisation_id, "its_id": event.id}
+        | {name: getattr(event, name) for name in _ENDED}
+        for event in events
+    ]
+    db.session.connection().execute(_END, rows)
 
 
 def put_off(claimed: Sequence[Claimed], reason: str, *, at: datetime) -> None:
@@ -129,18 +175,23 @@ def put_off(claimed: Sequence[Claimed], reason: str, *, at: datetime) -> None:
             )
 
 
-def wake(shop: WooCommerceShop, kind: ResourceKind, woo_id: int, *, but: Collection[UUID] = (), at: datetime) -> int:
-    """Take up what waits for a resource, and what waits or failed on itself: it may be replaced by now.
+def wake(shop: WooCommerceShop, names: Collection[Name], *, but: Collection[UUID] = (), at: datetime) -> int:
+    """Take up what waits for these resources, and what waits or failed on themselves: it may be replaced by now.
 
-    To be called in the transaction in which the resource came to something.
+    To be called in the transaction in which they came to something.
     """
-    woken = wake_waiting(shop, name_of(kind, woo_id), at=at)
-    return woken + _set(
-        WooCommerceEvent.shop_id == shop.id,
-        WooCommerceEvent.kind == kind,
-        WooCommerceEvent.woo_id == woo_id,
+    waits = and_(
+        WooCommerceEvent.waits_for.in_([name_of(*name) for name in names]),
+        WooCommerceEvent.state == EventState.WAITING,
+    )
+    is_theirs = and_(
+        tuple_(WooCommerceEvent.kind, WooCommerceEvent.woo_id).in_(names),
         WooCommerceEvent.state.in_((EventState.WAITING, EventState.FAILED)),
         WooCommerceEvent.id.not_in(but),
+    )
+    return _set(
+        WooCommerceEvent.shop_id == shop.id,
+        or_(waits, is_theirs),
         state=EventState.RECEIVED,
         next_attempt_at=at,
         attempts=0,

@@ -6,16 +6,12 @@ matter in which order they are told.
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
-
-from sqlalchemy import select
-from sqlalchemy.orm import undefer
 
 from webapp.extensions import db
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
-from webapp.services.woocommerce.matching import Found, Meeting
+from webapp.models.woocommerce import WooCommerceShop
+from webapp.services.woocommerce.matching import Found, Meeting, People
 from webapp.services.woocommerce.reading import Address, Customer, Sale
 
 GROUPS = {
@@ -45,13 +41,12 @@ Values = dict[str, list[str]]
 Changes = dict[str, list[str | None]]
 
 
-def report(shop: WooCommerceShop, found: Found, sale: Sale | None, *, at: datetime, has_bought: bool = False) -> None:
+def report(people: People, found: Found, sale: Sale | None, *, at: datetime, has_bought: bool = False) -> None:
     """Bring to the client what an account, or an order, says of the person. Safe to repeat.
 
     ``has_bought`` makes a client of a prospect.
     """
-    client = db.session.get_one(Client, (shop.organisation_id, found.client_id), with_for_update=True)
-    mapping = _snapshot_of(shop, found.client_id)
+    client, mapping = people.client(found.client_id), people.first_mapping(found.client_id)
     if mapping is None:  # a guest without an e-mail: nothing tells one order's from another's
         said: Values = {}
         known: dict[str, Any] = {"orders": _heard({}, sale)}
@@ -70,18 +65,7 @@ def report(shop: WooCommerceShop, found: Found, sale: Sale | None, *, at: dateti
         mapping.keep_snapshot(known | {"said": wanted})
         mapping.last_synced_at = at
     if changes or found.meeting is not Meeting.KNOWN:
-        _tell(shop, client, found.meeting, changes, at=at)
-
-
-def _snapshot_of(shop: WooCommerceShop, client_id: UUID) -> WooCommerceMapping | None:
-    """The first mapping of the client in this shop: it keeps what was said."""
-    statement = select(WooCommerceMapping).where(
-        WooCommerceMapping.shop_id == shop.id,
-        WooCommerceMapping.kind == MappingKind.CLIENT,
-        WooCommerceMapping.client_id == client_id,
-    )
-    statement = statement.order_by(WooCommerceMapping.id).limit(1).options(undefer(WooCommerceMapping.snapshot))
-    return db.session.scalar(statement.execution_options(populate_existing=True))
+        _tell(people.shop, client, found.meeting, changes, at=at)
 
 
 def _heard(orders: dict[str, Any], sale: Sale | None) -> dict[str, Any]:

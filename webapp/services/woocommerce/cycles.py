@@ -8,8 +8,6 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import select
-
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge, ChargeStatus
@@ -23,7 +21,7 @@ from webapp.services.woocommerce import rhythms, sold, states
 from webapp.services.woocommerce.dividing import Part
 from webapp.services.woocommerce.reading import Order
 from webapp.services.woocommerce.reading import Subscription as Word
-from webapp.services.woocommerce.subscription_report import local_day
+from webapp.services.woocommerce.subscription_report import Held, local_day
 
 METHODS = {
     "bacs": PaymentMethod.TRANSFER,
@@ -58,76 +56,77 @@ def is_cycle(order: Order, word: Word) -> bool:
     return order.woo_id == word.parent_id or word.woo_id in order.renewal_of
 
 
-def bring(
-    shop: WooCommerceShop,
-    subscription: Subscription,
-    word: Word,
-    cycles: Sequence[Cycle],
-    products: sold.Products,
-    *,
-    at: datetime,
-) -> dict[int, Charge]:
-    """Have the charges of the locked subscription follow its orders, which come in their order; by the order's id.
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The charges of a subscription by their orders' ids; ``made`` and ``paid`` are those that are new, and paid, now.
 
-    Those that were paid just now are told of, unless they were paid before the shop's boxes are ours to send.
+    ``anew`` are paid ones of which another subscription pays a part now.
     """
-    charges, made = _lock_charges(shop, subscription, word), dict[int, Charge]()
-    places = {each.order.woo_id: number for number, each in enumerate(cycles)}
-    moving_cycles.move_cycles(subscription, [(charge, places.get(order_id)) for order_id, charge in charges.items()])
-    paid = set[int]()
+
+    word: Word
+    cycles: Sequence[Cycle]
+    charges: Mapping[int, Charge]
+    made: Collection[int]
+    paid: Collection[int]
+    anew: Collection[int]
+
+
+def bring(
+    shop: WooCommerceShop, held: Held, word: Word, cycles: Sequence[Cycle], products: sold.Products, *, at: datetime
+) -> Brought:
+    """Have the charges of the locked subscription follow its orders, which come in their order.
+
+    ``keep`` and ``tell`` are to be called once what is made is flushed.
+    """
+    charges, places = held.charges, {each.order.woo_id: number for number, each in enumerate(cycles)}
+    known = [(charge, places.get(order_id)) for order_id, charge in charges.items()]
+    moving_cycles.move_cycles(held.row, known)
+    made, paid, anew = set[int](), set[int](), set[int]()
     for number, each in enumerate(cycles):
-        charge = charges.get(each.order.woo_id)
-        if charge is None:
-            charge = made[each.order.woo_id] = _make(shop, subscription, each, number, word)
-        is_divided_anew = _follow(shop, charge, each, products)
-        if is_divided_anew:
-            effects.tell_refunded(charge, at=at)
-        if _settle(charge, each.order, at=at):
-            paid.add(each.order.woo_id)
-    _keep(shop, word, made)
-    charges |= made
-    _tell_paid(shop, charges, paid, cycles, word, at=at)
-    _set_period(subscription, [charges[each.order.woo_id] for each in cycles])
-    return charges
+        order_id = each.order.woo_id
+        if order_id not in charges:
+            charges[order_id] = _make(shop, held.row, each, number, word)
+            db.session.add(charges[order_id])
+            made.add(order_id)
+        if _follow(shop, charges[order_id], each, products):
+            anew.add(order_id)
+        if _settle(charges[order_id], each.order, at=at):
+            paid.add(order_id)
+    _set_period(held.row, [charges[each.order.woo_id] for each in cycles])
+    return Brought(word, cycles, charges, made, paid, anew)
 
 
-def _tell_paid(
-    shop: WooCommerceShop,
-    charges: Mapping[int, Charge],
-    paid: Collection[int],
-    cycles: Sequence[Cycle],
-    word: Word,
-    *,
-    at: datetime,
-) -> None:
-    """Tell of the orders that were ``paid`` just now, by the numbers that they got just now.
+def keep(shop: WooCommerceShop, brought: Brought) -> None:
+    """Remember which charges are which orders'."""
+    db.session.add_all(
+        WooCommerceMapping(
+            organisation_id=shop.organisation_id,
+            shop_id=shop.id,
+            kind=MappingKind.ORDER,
+            woo_id=order_id,
+            part=brought.word.woo_id,
+            charge_id=brought.charges[order_id].id,
+        )
+        for order_id in brought.made
+    )
+
+
+def tell(shop: WooCommerceShop, brought: Brought, *, at: datetime) -> None:
+    """Tell of what was divided anew, and of what was ``paid`` just now, by the numbers that they got just now: unless
+    it was paid before the shop's boxes are ours to send.
 
     One that came too soon after another is held; it is told of once more, where the other is heard of later.
     """
-    before = find_too_soon(cycles, word)
-    for each in cycles:
+    before = find_too_soon(brought.cycles, brought.word)
+    for each in brought.cycles:
         order_id, is_doubled = each.order.woo_id, each.order.woo_id in before
-        if ships(shop, each.order) and (order_id in paid or (is_doubled and before[order_id] in paid)):
+        charge = brought.charges[order_id]
+        if order_id in brought.anew:
+            effects.tell_refunded(charge, at=at)
+        if ships(shop, each.order) and (order_id in brought.paid or (is_doubled and before[order_id] in brought.paid)):
             reason = gathering.PAID_TWICE if is_doubled else None
             paid_at = each.order.paid_at or at
-            effects.tell_charged(charges[order_id], Milestone.SUCCEEDED, at=paid_at, held_reason=reason)
-
-
-def _lock_charges(shop: WooCommerceShop, subscription: Subscription, word: Word) -> dict[int, Charge]:
-    rows = db.session.execute(
-        select(WooCommerceMapping.woo_id, Charge)
-        .join(Charge, Charge.id == WooCommerceMapping.charge_id)
-        .where(
-            WooCommerceMapping.shop_id == shop.id,
-            WooCommerceMapping.kind == MappingKind.ORDER,
-            WooCommerceMapping.part == word.woo_id,
-            Charge.subscription_id == subscription.id,
-        )
-        .order_by(Charge.id)
-        .with_for_update(of=Charge)
-        .execution_options(populate_existing=True)
-    )
-    return {woo_id: charge for woo_id, charge in rows if woo_id is not None}
+            effects.tell_charged(charge, Milestone.SUCCEEDED, at=paid_at, held_reason=reason)
 
 
 def _make(shop: WooCommerceShop, subscription: Subscription, cycle: Cycle, number: int, word: Word) -> Charge:
@@ -149,22 +148,6 @@ def _make(shop: WooCommerceShop, subscription: Subscription, cycle: Cycle, numbe
         status=ChargeStatus.SCHEDULED,
         lines=[],
         created_at=order.created_at,
-    )
-
-
-def _keep(shop: WooCommerceShop, word: Word, made: Mapping[int, Charge]) -> None:
-    db.session.add_all(made.values())
-    db.session.flush()  # mappings name charges that are there
-    db.session.add_all(
-        WooCommerceMapping(
-            organisation_id=shop.organisation_id,
-            shop_id=shop.id,
-            kind=MappingKind.ORDER,
-            woo_id=order_id,
-            part=word.woo_id,
-            charge_id=charge.id,
-        )
-        for order_id, charge in made.items()
     )
 
 

@@ -1,14 +1,14 @@
 """Handling: what a shop said is kept if it is the latest word, and what is kept is brought to our rows.
 
-Events of one resource that are claimed together are one transaction: the greatest word is kept and projected, the
-others are passed over. Whatever it wakes is due at once. A worker that dies in between leaves a claim whose lease runs
-out; doing it again changes nothing.
+Events of one shop that are claimed together are one transaction: of each resource the greatest word is kept, the
+others are passed over; then all that is kept is projected, and what resources have in common only once. What fails
+together is handled by halves, until what fails is alone. Whatever it wakes is due at once. A worker that dies in
+between leaves a claim whose lease runs out; doing it again changes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,11 +18,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
+from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceShop
 from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
 from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
+from webapp.services.woocommerce.kept import Name, Words
 from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.reading import Deleted, Resource
 from webapp.services.woocommerce.values import UnreadableError
@@ -48,42 +49,48 @@ def handle_due(organisation_id: UUID) -> int:
     taken = 0
     with tenancy.organisation(organisation_id):
         while taken < TURN and (claimed := claiming.claim(at=clock.now())):
-            for group in _by_resource(claimed):
-                handle(group, at=clock.now())
+            for of_shop in _grouped(claimed, lambda each: each.shop_id):
+                handle(of_shop, at=clock.now())
             taken += len(claimed)
         if taken >= TURN:
             claiming.ring(organisation_id)
     return taken
 
 
-def _by_resource(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
-    """What is about one resource, in the order in which the first of each was due; what names none, one by one."""
-    places: dict[object, int] = {}
-    for number, each in enumerate(claimed):
-        places.setdefault(_resource_of(each), number)
-    ordered = sorted(claimed, key=lambda each: places[_resource_of(each)])
-    for _, group in groupby(ordered, key=_resource_of):
-        yield list(group)
+def _grouped(claimed: Sequence[Claimed], key: Callable[[Claimed], object]) -> list[list[Claimed]]:
+    """What has one key, in the order in which the first of each was due."""
+    groups: dict[object, list[Claimed]] = {}
+    for each in claimed:
+        groups.setdefault(key(each), []).append(each)
+    return list(groups.values())
 
 
 def _resource_of(claimed: Claimed) -> object:
+    """What names none is by itself."""
     is_named = claimed.kind is not None and claimed.woo_id is not None
     return (claimed.shop_id, claimed.kind, claimed.woo_id) if is_named else claimed.id
 
 
 def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
-    """Handle claimed events of one resource; what fails unexpectedly is put off. Safe to repeat.
+    """Handle claimed events of one shop: together, or, where that fails, one half of its resources after the other.
 
-    Raises OperationalError or InterfaceError where the database is away: the sweep frees the claim.
+    Safe to repeat. A resource that fails unexpectedly by itself is put off. Raises OperationalError or InterfaceError
+    where the database is away: the sweep frees the claim.
     """
     try:
         with transaction():
             shop = _hold(claimed[0].shop_id)
-            events = claiming.lock(claimed)
-            _come_to_an_end(shop, [_Read(event, _read(shop, event)) for event in events], at=at)
+            _come_to_an_end(shop, [_Read(each, _read(shop, each)) for each in claiming.lock(claimed)], at=at)
     except Exception as error:
         if isinstance(error, InterfaceError) or (isinstance(error, OperationalError) and error.connection_invalidated):
             raise
+        resources = _grouped(claimed, _resource_of)
+        if len(resources) > 1:
+            log.warning("shop_events_failed_together", events=len(claimed), error=type(error).__name__)
+            middle = len(resources) // 2
+            for half in (resources[:middle], resources[middle:]):
+                handle([each for of_resource in half for each in of_resource], at=clock.now())
+            return
         log.exception("shop_event_failed", event_id=str(claimed[0].id))
         claiming.put_off(claimed, UNEXPECTED.format(kind=type(error).__name__), at=clock.now())
 
@@ -126,27 +133,37 @@ def _word(shop: WooCommerceShop, kind: ResourceKind, body: bytes) -> Resource | 
 
 def _come_to_an_end(shop: WooCommerceShop, told: Sequence[_Read], *, at: datetime) -> None:
     """End every event: those without a word at once, the others with what their resource comes to."""
+    named: dict[Name, list[_Read]] = {}
     for each in told:
         if isinstance(each.said, Outcome):
             claiming.end(each.event, each.said, at=at)
         else:
             each.event.woo_id = each.said.woo_id
-    deletions = [each for each in told if isinstance(each.said, Deleted)]
-    words = [(each.event, each.said) for each in told if isinstance(each.said, reading.Word)]
-    words.sort(key=lambda each: each[1].standing)
-    for event, _ in words[:-1]:
+            named.setdefault((each.said.kind, each.said.woo_id), []).append(each)
+    words = Words.load(shop, told=[each.said for each in told if not isinstance(each.said, Outcome)])
+    kept = {name: _keep(words, of_resource, at=at) for name, of_resource in named.items()}
+    awake = _bring(words, {name: events for name, events in kept.items() if events}, at=at)
+    events = [each.event for each in told]
+    if events:
+        claiming.write_ends(events)
+    if awake:
+        claiming.wake(shop, awake, but=[event.id for event in events], at=at)
+
+
+def _keep(words: Words, told: Sequence[_Read], *, at: datetime) -> list[WooCommerceEvent]:
+    """Keep what is said of a resource; the events to be projected, since the others are ended."""
+    said = [(each.event, each.said) for each in told if isinstance(each.said, reading.Word)]
+    said.sort(key=lambda each: each[1].standing)
+    for event, _ in said[:-1]:
         claiming.end(event, Outcome(EventState.IGNORED, REPLACED), at=at)
-    live = [_keep(shop, each.event, each.said, each.event.received_at) for each in deletions]  # type: ignore[arg-type]
-    if words:
-        event, word = words[-1]
-        live.append(_keep(shop, event, word, max(each.received_at for each, _ in words)))
-    _bring(shop, [event for event, kept in live if _is_over(event, kept, at=at)], at=at)
-
-
-def _keep(
-    shop: WooCommerceShop, event: WooCommerceEvent, word: Resource | Deleted, seen_at: datetime
-) -> tuple[WooCommerceEvent, Kept]:
-    return event, keeping.keep(shop, word, at=seen_at)
+    seen_at = max((event.received_at for event, _ in said), default=at)
+    greatest = [(event, word, seen_at) for event, word in said[-1:]]
+    deletions = [(each.event, each.said, each.event.received_at) for each in told if isinstance(each.said, Deleted)]
+    return [
+        event
+        for event, word, seen in [*deletions, *greatest]
+        if _is_over(event, keeping.keep(words, word, at=seen), at=at)
+    ]
 
 
 def _is_over(event: WooCommerceEvent, kept: Kept, *, at: datetime) -> bool:
@@ -157,36 +174,26 @@ def _is_over(event: WooCommerceEvent, kept: Kept, *, at: datetime) -> bool:
     return True
 
 
-def _bring(shop: WooCommerceShop, events: Sequence[WooCommerceEvent], *, at: datetime) -> None:
-    """Project the resource of these events, end them, and wake what waited for it."""
+def _bring(words: Words, events: Mapping[Name, Sequence[WooCommerceEvent]], *, at: datetime) -> list[Name]:
+    """Project the resources of these events, and end them; those resources that wait for nothing."""
     if not events:
-        return
-    kind, woo_id = events[0].kind, events[0].woo_id
-    assert kind is not None and woo_id is not None  # noqa: S101, PT018  for mypy: they have a word
-    outcome = projecting.project(shop, kind, woo_id, at=at)
-    for event in events:
-        claiming.end(event, outcome, at=at)
-    pulls.ask_for(shop, outcome.waits_for)
-    first = min(event.received_at for event in events)
-    _note_long_wait(shop, kind, woo_id, outcome, is_long=at >= first + LONG_WAIT)
+        return []
+    outcomes = projecting.project_all(words, events, at=at)
+    for name, of_resource in events.items():
+        for event in of_resource:
+            claiming.end(event, outcomes[name], at=at)
+        first = min(event.received_at for event in of_resource)
+        _note_long_wait(words, name, outcomes[name], is_long=at >= first + LONG_WAIT)
+        pulls.ask_for(words.shop, outcomes[name].waits_for)
     db.session.flush()
-    if outcome.state is not EventState.WAITING:
-        claiming.wake(shop, kind, woo_id, but=[event.id for event in events], at=at)
+    return [name for name, outcome in outcomes.items() if outcome.state is not EventState.WAITING]
 
 
-def _note_long_wait(shop: WooCommerceShop, kind: ResourceKind, woo_id: int, outcome: Outcome, *, is_long: bool) -> None:
+def _note_long_wait(words: Words, name: Name, outcome: Outcome, *, is_long: bool) -> None:
     """What waits for more than a day is put on the list to review, and taken off it once it waits no more."""
     is_waiting = outcome.state is EventState.WAITING and outcome.again_at is None
-    if is_waiting and not is_long:
-        return
-    row = db.session.scalar(
-        select(WooCommerceResource).where(
-            WooCommerceResource.shop_id == shop.id,
-            WooCommerceResource.kind == kind,
-            WooCommerceResource.woo_id == woo_id,
-        )
-    )
-    if row is None:
+    row = words.row(name)
+    if row is None or (is_waiting and not is_long):
         return
     review = [each for each in row.review if each["code"] != STILL_WAITING]
     if is_waiting:
@@ -213,13 +220,13 @@ def apply(shop: WooCommerceShop, kind: ResourceKind, body: bytes, *, at: datetim
 
 
 def _apply_word(shop: WooCommerceShop, kind: ResourceKind, word: Resource | Deleted, *, at: datetime) -> Outcome:
-    told = keeping.keep(shop, word, at=at, is_shown=True)
-    if told is Kept.OLDER:
+    words, name = Words.load(shop, told=[word]), (kind, word.woo_id)
+    if keeping.keep(words, word, at=at, is_shown=True) is Kept.OLDER:
         return Outcome(EventState.IGNORED, OLDER)
-    outcome = projecting.project(shop, kind, word.woo_id, at=at)
-    _note_long_wait(shop, kind, word.woo_id, outcome, is_long=False)
+    outcome = projecting.project_all(words, [name], at=at)[name]
+    _note_long_wait(words, name, outcome, is_long=False)
     db.session.flush()
     pulls.ask_for(shop, outcome.waits_for)
-    if outcome.state is not EventState.WAITING and claiming.wake(shop, kind, word.woo_id, at=at):
+    if outcome.state is not EventState.WAITING and claiming.wake(shop, [name], at=at):
         claiming.ring(shop.organisation_id)
     return outcome

@@ -6,12 +6,11 @@ Called with the shop held (``projecting.hold``), in the caller's transaction, wh
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
-
 from webapp import crypto
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.woocommerce import WooCommerceResource, WooCommerceShop
+from webapp.models.woocommerce import WooCommerceResource
+from webapp.services.woocommerce.kept import Words
 from webapp.services.woocommerce.reading import Customer, Deleted, Order, Resource, Sale
 
 
@@ -23,41 +22,38 @@ class Kept(StrEnum):
     OLDER = "older"
 
 
-def keep(shop: WooCommerceShop, word: Resource | Deleted, *, at: datetime, is_shown: bool = False) -> Kept:
-    """Keep a word if it is the greatest so far; ``at`` is when we got it.
+def keep(words: Words, word: Resource | Deleted, *, at: datetime, is_shown: bool = False) -> Kept:
+    """Keep a word if it is the greatest so far; ``at`` is when we got it. ``words`` were loaded with it.
 
     ``is_shown``: it was read from the shop just now, so that it holds against one of the same second, whatever that
     says. A refund that is taken back, for one, changes no date.
     """
-    row = _find(shop, word)
+    row = words.row((word.kind, word.woo_id)) or _make(words, word)
     if isinstance(word, Deleted):
-        told = _miss(row, at)
-    else:
-        _see(row, at)
-        told = _compare(row, word, is_shown=is_shown)
-        if told is Kept.NEWER:
-            _take(row, word, at)
-    db.session.flush()
+        return _miss(row, at)
+    _see(row, at)
+    told = _compare(row, word, is_shown=is_shown)
+    if told is Kept.NEWER:
+        _take(row, word, at)
+        words.take(row, word)
     return told
 
 
-def _find(shop: WooCommerceShop, word: Resource | Deleted) -> WooCommerceResource:
-    statement = select(WooCommerceResource).where(
-        WooCommerceResource.shop_id == shop.id,
-        WooCommerceResource.kind == word.kind,
-        WooCommerceResource.woo_id == word.woo_id,
+def _make(words: Words, word: Resource | Deleted) -> WooCommerceResource:
+    row = WooCommerceResource(
+        organisation_id=words.shop.organisation_id,
+        id=new_id(),
+        shop_id=words.shop.id,
+        kind=word.kind,
+        woo_id=word.woo_id,
+        body=None,
+        status="",
+        related_ids=[],
+        review=[],
+        review_closed=[],
     )
-    row = db.session.scalar(statement.execution_options(populate_existing=True))
-    if row is None:
-        row = WooCommerceResource(
-            organisation_id=shop.organisation_id,
-            id=new_id(),
-            shop_id=shop.id,
-            kind=word.kind,
-            woo_id=word.woo_id,
-            review=[],
-        )
-        db.session.add(row)
+    db.session.add(row)
+    words.take(row)
     return row
 
 
@@ -103,6 +99,6 @@ def _take(row: WooCommerceResource, word: Resource, at: datetime) -> None:
         row.keep_email(word.billing.email)
         row.customer_id, row.parent_id = word.customer_id or None, word.parent_id or None
     if isinstance(word, Order):
-        row.related_ids = sorted({*word.renewal_of, *word.switch_of, *word.resubscribes})
+        row.related_ids = sorted(word.subscription_ids)
         row.number, row.placed_at, row.paid_at = word.number, word.created_at, word.paid_at
         row.total, row.currency = word.total, word.currency

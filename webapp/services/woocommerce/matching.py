@@ -1,13 +1,14 @@
 """Who a person of the shop is. Within a shop one e-mail is one person; what is not certain waits for somebody."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, LargeBinary, Uuid, any_, bindparam, exists, or_, select
+from sqlalchemy.orm import undefer
 
 from webapp import crypto
 from webapp.extensions import db
@@ -81,36 +82,144 @@ class Found:
     customer: Kept[Customer] | None = None
 
 
-def find_customers_client(shop: WooCommerceShop, customer: Kept[Customer]) -> Found:
+_ACCOUNTS = WooCommerceMapping.woo_id == any_(bindparam("accounts", type_=ARRAY(BigInteger)))
+_EMAILS = WooCommerceMapping.email_index == any_(bindparam("emails", type_=ARRAY(LargeBinary)))
+_OF_SHOP = WooCommerceMapping.shop_id == bindparam("shop_id"), WooCommerceMapping.kind == MappingKind.CLIENT
+# Of a client all mappings are read: the first one keeps what was said.
+_MAPPINGS = (
+    select(WooCommerceMapping)
+    .where(
+        *_OF_SHOP,
+        WooCommerceMapping.client_id == any_(bindparam("clients", type_=ARRAY(Uuid))),
+    )
+    .order_by(WooCommerceMapping.id)
+    .options(undefer(WooCommerceMapping.snapshot))
+    .execution_options(populate_existing=True)
+)
+_MEANT = select(WooCommerceMapping.client_id).where(*_OF_SHOP, or_(_ACCOUNTS, _EMAILS))
+_CLIENTS = (
+    select(Client)
+    .where(Client.id == any_(bindparam("clients", type_=ARRAY(Uuid))))
+    .order_by(Client.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
+@dataclass(slots=True)
+class People:
+    """Who is known of some persons of the shop, read at once: their mappings, and their clients, locked."""
+
+    shop: WooCommerceShop
+    words: kept.Words
+    _by_account: dict[int, WooCommerceMapping] = field(default_factory=dict)
+    _by_email: dict[bytes, WooCommerceMapping] = field(default_factory=dict)
+    _firsts: dict[UUID, WooCommerceMapping] = field(default_factory=dict)
+    _clients: dict[UUID, Client] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, words: kept.Words, people: Iterable[Person]) -> "People":
+        """Read who these are, and who else is named by what is kept: buyers whose orders stand with a client."""
+        found, people = cls(words.shop, words), list(people)
+        accounts = sorted({each.customer_id for each in people} - {0})
+        emails = sorted({index for each in people if each.email for index in _indexes(each.email)})
+        clients = {row.client_id for row in words.rows}
+        if accounts or emails:
+            which = {"shop_id": words.shop.id, "accounts": accounts, "emails": emails}
+            clients.update(db.session.scalars(_MEANT, which))
+        if any(clients):
+            ids = {"clients": sorted(each for each in clients if each is not None)}
+            for mapping in db.session.scalars(_MAPPINGS, {"shop_id": words.shop.id, **ids}):
+                found._know(mapping)
+            found._clients = {client.id: client for client in db.session.scalars(_CLIENTS, ids)}
+        return found
+
+    def _know(self, mapping: WooCommerceMapping) -> None:
+        if mapping.woo_id is not None:
+            self._by_account.setdefault(mapping.woo_id, mapping)
+        if mapping.email_index is not None:
+            self._by_email.setdefault(mapping.email_index, mapping)
+        if mapping.client_id is not None:
+            self._firsts.setdefault(mapping.client_id, mapping)
+
+    def client(self, client_id: UUID) -> Client:
+        """The client, locked until the transaction ends."""
+        if client_id not in self._clients:
+            (self._clients[client_id],) = db.session.scalars(_CLIENTS, {"clients": [client_id]})
+        return self._clients[client_id]
+
+    def create(self, person: Person) -> UUID:
+        """A client for somebody whom nobody knew."""
+        client = create(self.shop, person)
+        self._clients[client.id] = client
+        return client.id
+
+    def first_mapping(self, client_id: UUID) -> WooCommerceMapping | None:
+        """The first mapping of the client in this shop: it keeps what was said."""
+        return self._firsts.get(client_id)
+
+    def by_account(self, person: Person) -> UUID | None:
+        """Whose account it is known to be."""
+        mapping = self._by_account.get(person.customer_id) if person.customer_id else None
+        return mapping.client_id if mapping else None
+
+    def by_email(self, person: Person) -> UUID | None:
+        """Whose e-mail it is known to be, or to have been."""
+        known = (self._by_email.get(index) for index in _indexes(person.email)) if person.email else ()
+        return next((mapping.client_id for mapping in known if mapping is not None), None)
+
+    def add(self, client_id: UUID, *, woo_id: int | None = None, email: str | None = None) -> None:
+        """Remember that the account, or the e-mail, is the client's."""
+        mapping = WooCommerceMapping(
+            id=new_id(),
+            organisation_id=self.shop.organisation_id,
+            shop_id=self.shop.id,
+            kind=MappingKind.CLIENT,
+            client_id=client_id,
+            woo_id=woo_id,
+            snapshot=None,
+        )
+        if email:
+            mapping.keep_email(email)
+        db.session.add(mapping)
+        self._know(mapping)
+
+
+def _indexes(email: str) -> list[bytes]:
+    return crypto.blind_indexes(email, purpose=email_purpose(current_organisation_id()))
+
+
+def find_customers_client(people: People, customer: Kept[Customer]) -> Found:
     """Whose account it is. Raises HeldUpError."""
-    found = replace(_find(shop, person_of(customer.word)), customer=customer)
+    found = replace(_find(people, person_of(customer.word)), customer=customer)
     customer.row.client_id = found.client_id
     return found
 
 
-def find_buyer(shop: WooCommerceShop, sale: Kept[Any], *, at: datetime) -> Found:
+def find_buyer(people: People, sale: Kept[Any], *, at: datetime) -> Found:
     """Who ordered or subscribed. Raises HeldUpError.
 
     Of an account that the shop does not tell of in time, the e-mail of the order says who that is.
     """
-    found = _find_buyer(shop, sale, at=at)
+    found = _find_buyer(people, sale, at=at)
     if sale.row.client_id not in (None, found.client_id):  # its payments stand with another client already
         return Found(sale.row.client_id, Meeting.KNOWN)
     sale.row.client_id = found.client_id
     return found
 
 
-def _find_buyer(shop: WooCommerceShop, sale: Kept[Any], *, at: datetime) -> Found:
-    customer = kept.find_customer(shop, sale.word.customer_id)
+def _find_buyer(people: People, sale: Kept[Any], *, at: datetime) -> Found:
+    customer = people.words.find_customer(sale.word.customer_id)
     if customer is not None:
-        return find_customers_client(shop, customer)
+        return find_customers_client(people, customer)
     if sale.row.client_id is not None:
         return Found(sale.row.client_id, Meeting.KNOWN)
     person = person_of(sale.word)
-    if person.customer_id and at - sale.row.kept_at < PATIENCE and not _mappings_of(shop, person.customer_id, ""):
+    is_new = at - sale.row.kept_at < PATIENCE
+    if person.customer_id and is_new and people.by_account(person) is None:
         sentence = WAITS_FOR_CUSTOMER.format(woo_id=person.customer_id)
         raise outcomes.waiting(sentence, person.key, again_at=sale.row.kept_at + PATIENCE)
-    return _find(shop, person, keeps_email=not person.customer_id)
+    return _find(people, person, keeps_email=not person.customer_id)
 
 
 def person_of(word: Customer | Sale) -> Person:
@@ -127,35 +236,19 @@ def person_of(word: Customer | Sale) -> Person:
     )
 
 
-def _find(shop: WooCommerceShop, person: Person, *, keeps_email: bool = True) -> Found:
+def _find(people: People, person: Person, *, keeps_email: bool = True) -> Found:
     """The person's client, mapped from now on: by the account first, then by an e-mail that is or was the person's."""
-    known = _mappings_of(shop, person.customer_id, person.email)
-    by_account = next((each.client_id for each in known if each.woo_id is not None), None)
-    by_email = next((each.client_id for each in known if each.woo_id is None), None)
+    by_account, by_email = people.by_account(person), people.by_email(person)
     client_id, meeting = by_account or by_email, Meeting.KNOWN
     if client_id is None:
-        client_id, meeting = _find_unmapped(shop, person), Meeting.LINKED
+        client_id, meeting = _find_unmapped(people.shop, person), Meeting.LINKED
     if client_id is None:
-        client_id, meeting = create(shop, person), Meeting.CREATED
+        client_id, meeting = people.create(person), Meeting.CREATED
     if person.customer_id and by_account is None:
-        _add(shop, client_id, woo_id=person.customer_id)
+        people.add(client_id, woo_id=person.customer_id)
     if person.email and keeps_email and by_email is None:
-        _add(shop, client_id, email=person.email)
+        people.add(client_id, email=person.email)
     return Found(client_id, meeting, by_email is not None and by_email != client_id)
-
-
-def _mappings_of(shop: WooCommerceShop, customer_id: int, email: str) -> Sequence[WooCommerceMapping]:
-    which = [WooCommerceMapping.woo_id == customer_id] if customer_id else []
-    if email:
-        indexes = crypto.blind_indexes(email, purpose=email_purpose(current_organisation_id()))
-        which.append(WooCommerceMapping.email_index.in_(indexes))
-    if not which:
-        return []
-    return db.session.scalars(
-        select(WooCommerceMapping)
-        .where(WooCommerceMapping.shop_id == shop.id, WooCommerceMapping.kind == MappingKind.CLIENT, or_(*which))
-        .order_by(WooCommerceMapping.id)
-    ).all()
 
 
 def _find_unmapped(shop: WooCommerceShop, person: Person) -> UUID | None:
@@ -217,7 +310,7 @@ def _list_alike(shop: WooCommerceShop, which: ColumnElement[bool]) -> Sequence[_
     return [_Alike(*row) for row in rows]
 
 
-def create(shop: WooCommerceShop, person: Person) -> UUID:
+def create(shop: WooCommerceShop, person: Person) -> Client:
     """A new client, of whom nothing is known yet; the report fills it."""
     client = Client(
         id=new_id(),
@@ -228,29 +321,14 @@ def create(shop: WooCommerceShop, person: Person) -> UUID:
     )
     db.session.add(client)
     db.session.flush()
-    return client.id
+    return client
 
 
-def find_known(shop: WooCommerceShop, person: Person) -> UUID | None:
-    """The client that the person is known to be."""
-    return next((each.client_id for each in _mappings_of(shop, person.customer_id, person.email)), None)
-
-
-def keep(shop: WooCommerceShop, person: Person, client_id: UUID) -> None:
+def keep(words: kept.Words, person: Person, client_id: UUID) -> None:
     """Remember whose account and e-mail they are, as somebody has decided; what is known already stays."""
-    known = _mappings_of(shop, person.customer_id, person.email)
-    if person.customer_id and all(each.woo_id is None for each in known):
-        _add(shop, client_id, woo_id=person.customer_id)
-    if person.email and all(each.woo_id is not None for each in known):
-        _add(shop, client_id, email=person.email)
-
-
-def _add(shop: WooCommerceShop, client_id: UUID, *, woo_id: int | None = None, email: str | None = None) -> None:
-    mapping = WooCommerceMapping(
-        id=new_id(), organisation_id=shop.organisation_id, shop_id=shop.id, kind=MappingKind.CLIENT, client_id=client_id
-    )
-    mapping.woo_id = woo_id
-    if email:
-        mapping.keep_email(email)
-    db.session.add(mapping)
+    people = People.load(words, [person])
+    if person.customer_id and people.by_account(person) is None:
+        people.add(client_id, woo_id=person.customer_id)
+    if person.email and people.by_email(person) is None:
+        people.add(client_id, email=person.email)
     db.session.flush()

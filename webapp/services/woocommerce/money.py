@@ -10,10 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.providers import Provider
 from webapp.models.woocommerce import MappingKind, WooCommerceMapping, WooCommerceShop
@@ -38,20 +38,22 @@ class Payer:
     company_id: UUID
 
 
+_LEDGERS = (
+    select(WooCommerceMapping.woo_id, Payment)
+    .join(Payment, linked(Payment, WooCommerceMapping.payment_id))
+    .where(
+        WooCommerceMapping.shop_id == bindparam("shop_id"),
+        WooCommerceMapping.kind == MappingKind.PAYMENT,
+        WooCommerceMapping.woo_id == any_(bindparam("order_ids", type_=ARRAY(BigInteger))),
+    )
+    .order_by(WooCommerceMapping.woo_id, WooCommerceMapping.part)
+)
+
+
 def find_ledgers(shop: WooCommerceShop, order_ids: Collection[int]) -> dict[int, list[Payment]]:
     """The rows that are there, in one query."""
     ledgers: dict[int, list[Payment]] = {order_id: [] for order_id in order_ids}
-    rows = db.session.execute(
-        select(WooCommerceMapping.woo_id, Payment)
-        .join(Payment, Payment.id == WooCommerceMapping.payment_id)
-        .where(
-            WooCommerceMapping.shop_id == shop.id,
-            WooCommerceMapping.kind == MappingKind.PAYMENT,
-            WooCommerceMapping.woo_id.in_(order_ids),
-        )
-        .order_by(WooCommerceMapping.woo_id, WooCommerceMapping.part)
-    )
-    for woo_id, payment in rows:
+    for woo_id, payment in db.session.execute(_LEDGERS, {"shop_id": shop.id, "order_ids": sorted(order_ids)}):
         if woo_id is not None:
             ledgers[woo_id].append(payment)
     return ledgers

@@ -4,9 +4,10 @@ Only kept resources are read, under the lock of the shop, so that neither order 
 changes nothing. What the shop does wrong is an Outcome with a sentence; nothing is raised for it (ADR 68).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -33,9 +34,10 @@ from webapp.services.woocommerce import (
     states,
     subscription_report,
 )
-from webapp.services.woocommerce.kept import Kept
+from webapp.services.woocommerce.kept import Family, Kept, Name, Subscriptions, Words
+from webapp.services.woocommerce.matching import People
 from webapp.services.woocommerce.outcomes import DONE, HeldUpError, Outcome
-from webapp.services.woocommerce.reading import Order, Resource, Sale
+from webapp.services.woocommerce.reading import Customer, Order, Resource, Sale
 from webapp.services.woocommerce.reading import Subscription as Word
 from webapp.services.woocommerce.subscription_report import Held
 
@@ -63,152 +65,264 @@ def passed_over(resource: Resource) -> str | None:
 def project(shop: WooCommerceShop, kind: ResourceKind, woo_id: int, *, at: datetime) -> Outcome:
     """Bring what is kept of a resource, and all that hangs on it, to our rows; in the caller's transaction."""
     hold(shop)
-    row = kept.find_row(shop, kind, woo_id)
-    word = kept.word_of(shop, row) if row is not None else None
-    if row is None or word is None:
-        return Outcome(EventState.IGNORED, NEVER_SEEN)
-    try:
-        more = _REPORTS[kind](shop, Kept(row, word), at)
-        outcome = DONE
-    except HeldUpError as held_up:
-        outcome, more = held_up.outcome, flags.of_outcome(word, held_up.outcome)
-    flags.put(row, word, more, at=at)
+    return project_all(Words.load(shop, [(kind, woo_id)]), [(kind, woo_id)], at=at)[kind, woo_id]
+
+
+def project_all(words: Words, names: Collection[Name], *, at: datetime) -> dict[Name, Outcome]:
+    """As ``project``, of several resources of the shop that is held: what they have in common is brought once.
+
+    ``words`` were loaded with them. What the shop does wrong with one leaves the others as they would be without it.
+    """
+    found = [each for name in sorted(names, key=_place) if (each := words.find(name)) is not None]
+    projection = _Projection.load(words, found, at=at)
+    ends = dict.fromkeys(names, Outcome(EventState.IGNORED, NEVER_SEEN))
+    flagged = dict[Name, list[flags.Flag]]()
+    for each in found:
+        name = each.row.kind, each.row.woo_id
+        try:
+            flagged[name], ends[name] = projection.report(each), DONE
+        except HeldUpError as held_up:
+            flagged[name], ends[name] = flags.of_outcome(each.word, held_up.outcome), held_up.outcome
+    projection.end()
+    for each in found:
+        flags.put(each.row, each.word, flagged[each.row.kind, each.row.woo_id], at=at)
     db.session.flush()
-    return outcome
+    return ends
 
 
-# ------------------------------------------------------------------------------------------------ kinds
+def _place(name: Name) -> tuple[int, int]:
+    """Who it is comes first, then what is sold, then what was paid of it."""
+    kind, woo_id = name
+    return _ORDER.index(kind), woo_id
 
 
-def _report_customer(shop: WooCommerceShop, customer: Kept[Any], at: datetime) -> list[flags.Flag]:
-    found = matching.find_customers_client(shop, customer)
-    client_report.report(shop, found, None, at=at)
-    return [flags.DOUBLE] if found.is_double else []
-
-
-def _report_subscription(shop: WooCommerceShop, subscription: Kept[Any], at: datetime) -> list[flags.Flag]:
-    told = _report_family(shop, subscription, at).flags
-    if _is_settling(subscription.word, at):
-        again_at = subscription.word.modified_at + states.SETTLING
-        raise HeldUpError(Outcome(EventState.WAITING, SETTLING, again_at=again_at))
-    return told
-
-
-def _report_order(shop: WooCommerceShop, order: Kept[Any], at: datetime) -> list[flags.Flag]:
-    word: Order = order.word
-    _check_order(shop, word)
-    found = matching.find_buyer(shop, order, at=at)
-    client_report.report(shop, found, word, at=at, has_bought=word.paid_at is not None)
-    subscriptions = [
-        each
-        for each in kept.list_subscriptions(shop, word.renewal_of, parents=[word.woo_id])
-        if cycles.is_cycle(word, each.word)
-    ]
-    missing = set(word.renewal_of) - {each.word.woo_id for each in subscriptions}
-    if missing and not word.switch_of and not word.resubscribes:
-        first = min(missing)
-        raise outcomes.waiting(WAITS_FOR_SUBSCRIPTION.format(woo_id=first), f"subscription:{first}")
-    if not subscriptions:
-        _wait_for_what_it_begins(shop, word, at)
-        _bring_money(shop, [Paid(word, found.client_id, {None: word.total})])
-        return []
-    held = [_report_family(shop, each, at, for_order=True).held for each in subscriptions]
-    is_double = word.paid_at is not None and word.renewal_of and any(not each.is_shops for each in held)
-    return [flags.PAID_THERE] if is_double else []
-
-
-def _check_order(shop: WooCommerceShop, order: Order) -> None:
-    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
-    if order.currency != company.currency:
-        raise outcomes.failed(CURRENCY.format(currency=order.currency, ours=company.currency))
-    if order.total < 0:
-        raise outcomes.failed(BELOW_NOTHING)
-
-
-def _wait_for_what_it_begins(shop: WooCommerceShop, order: Order, at: datetime) -> None:
-    """An order that begins a subscription comes before it, and does not say so. Its money is written once it is known
-    what it is for: the ledger is only ever added to.
-    """
-    is_new = abs(at - order.created_at) < BEGINS_WITHIN and not (order.switch_of or order.resubscribes)
-    if is_new and order.paid_at is not None and order.customer_id and kept.has_subscriptions(shop):
-        raise HeldUpError(Outcome(EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
-
-
-def _report_product(_shop: WooCommerceShop, _product: Kept[Any], _at: datetime) -> list[flags.Flag]:
-    """Products are kept, so that orders may be understood; nothing of ours follows."""
-    return []
-
-
-_REPORTS: Mapping[ResourceKind, Callable[[WooCommerceShop, Kept[Any], datetime], list[flags.Flag]]] = {
-    ResourceKind.CUSTOMER: _report_customer,
-    ResourceKind.ORDER: _report_order,
-    ResourceKind.SUBSCRIPTION: _report_subscription,
-    ResourceKind.PRODUCT: _report_product,
-}
-
-
-# ------------------------------------------------------------------------------------------------ a family
+_ORDER = (ResourceKind.CUSTOMER, ResourceKind.SUBSCRIPTION, ResourceKind.ORDER, ResourceKind.PRODUCT)
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """Subscriptions that share orders, and all their orders, in the order of cycles."""
+class Paid:
+    """An order's money: whose it is, and what of it belongs to which charge."""
 
-    subscriptions: kept.Subscriptions
-    orders: kept.Orders
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Our subscription, and what a person should look at."""
-
-    held: Held
-    flags: list[flags.Flag]
+    order: Order
+    client_id: UUID
+    shares: money.Shares
 
 
-def _report_family(shop: WooCommerceShop, subscription: Kept[Word], at: datetime, *, for_order: bool = False) -> Report:
-    """Bring a subscription with its orders, and what others pay of the same orders.
+@dataclass(slots=True)
+class _Projection:
+    """What is read of our rows for some resources, and what is to be written of them at the end."""
 
-    Where it is for the sake of an order, the person of a subscription that is there is known. Raises HeldUpError.
-    """
-    word, family = subscription.word, _load_family(shop, subscription)
-    ours = subscription_report.find_for_update(shop, [each.word.woo_id for each in family.subscriptions])
-    held = ours.get(word.woo_id)
-    client_id = held.row.client_id if held and for_order else _report_subscriber(shop, subscription, at)
-    company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
-    subscription_report.check(word, company, held.row.collected_by if held else shop.collected_by)
-    products = _find_products(family)
-    if held is None:
-        held = ours[word.woo_id] = subscription_report.create(shop, word, client_id, products, at=at)
-    told = _bring_subscription(shop, held, word, family, products, at=at)
-    _bring_orders(shop, family, ours, products, at=at)
-    return Report(held, told)
+    words: Words
+    at: datetime
+    company: Company
+    products: sold.Products
+    held: dict[int, Held]
+    people: People
+    told: dict[int, list[flags.Flag]] = field(default_factory=dict)
+    families: dict[int, Family] = field(default_factory=dict)
+    paid: dict[int, Paid] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, words: Words, found: Sequence[Kept[Any]], *, at: datetime) -> "_Projection":
+        """Read and lock what these resources lead to, in few queries however many they are."""
+        shop, sales = words.shop, words.list_sales()
+        subscriptions = [each.word.woo_id for each in sales if isinstance(each.word, Word)]
+        held = subscription_report.find_for_update(shop, subscriptions) if subscriptions else {}
+        told: list[Customer | Sale] = [each.word for each in found if isinstance(each.word, Customer | Sale)]
+        told += [each.word for each in sales if isinstance(each.word, Word)]
+        told += [
+            each.word for word in told if isinstance(word, Sale) and (each := words.find_customer(word.customer_id))
+        ]
+        people = People.load(words, map(matching.person_of, told))
+        company = db.session.get_one(Company, (shop.organisation_id, shop.company_id))
+        return cls(words, at, company, _find_products(each.word for each in sales), held, people)
+
+    @property
+    def shop(self) -> WooCommerceShop:
+        """The shop that is held."""
+        return self.words.shop
+
+    # -------------------------------------------------------------------------------------------- kinds
+
+    def report(self, resource: Kept[Any]) -> list[flags.Flag]:
+        """Bring a resource; what a person should look at. Raises HeldUpError."""
+        if resource.row.kind is ResourceKind.CUSTOMER:
+            return self._report_customer(resource)
+        if resource.row.kind is ResourceKind.SUBSCRIPTION:
+            return self._report_subscription(resource)
+        if resource.row.kind is ResourceKind.ORDER:
+            return self._report_order(resource)
+        return []  # products are kept, so that orders may be understood; nothing of ours follows
+
+    def _report_customer(self, customer: Kept[Any]) -> list[flags.Flag]:
+        found = matching.find_customers_client(self.people, customer)
+        client_report.report(self.people, found, None, at=self.at)
+        return [flags.DOUBLE] if found.is_double else []
+
+    def _report_subscription(self, subscription: Kept[Any]) -> list[flags.Flag]:
+        client_id = self._report_subscriber(subscription)
+        self._bring(subscription, client_id)
+        if _is_settling(subscription.word, self.at):
+            again_at = subscription.word.modified_at + states.SETTLING
+            raise HeldUpError(Outcome(EventState.WAITING, SETTLING, again_at=again_at))
+        return self.told[subscription.word.woo_id]
+
+    def _report_order(self, order: Kept[Any]) -> list[flags.Flag]:
+        word: Order = order.word
+        self._check_order(word)
+        found = matching.find_buyer(self.people, order, at=self.at)
+        client_report.report(self.people, found, word, at=self.at, has_bought=word.paid_at is not None)
+        subscriptions = [
+            each
+            for each in self.words.list_subscriptions(word.renewal_of, parents=[word.woo_id])
+            if cycles.is_cycle(word, each.word)
+        ]
+        missing = set(word.renewal_of) - {each.word.woo_id for each in subscriptions}
+        if missing and not word.switch_of and not word.resubscribes:
+            first = min(missing)
+            raise outcomes.waiting(WAITS_FOR_SUBSCRIPTION.format(woo_id=first), f"subscription:{first}")
+        if not subscriptions:
+            self._wait_for_what_it_begins(word)
+            self.paid.setdefault(word.woo_id, Paid(word, found.client_id, {None: word.total}))
+            return []
+        held = [self._bring_for_order(each) for each in subscriptions]
+        is_double = word.paid_at is not None and word.renewal_of and any(not each.is_shops for each in held)
+        return [flags.PAID_THERE] if is_double else []
+
+    def _check_order(self, order: Order) -> None:
+        if order.currency != self.company.currency:
+            raise outcomes.failed(CURRENCY.format(currency=order.currency, ours=self.company.currency))
+        if order.total < 0:
+            raise outcomes.failed(BELOW_NOTHING)
+
+    def _wait_for_what_it_begins(self, order: Order) -> None:
+        """An order that begins a subscription comes before it, and does not say so. Its money is written once it is
+        known what it is for: the ledger is only ever added to.
+        """
+        is_new = abs(self.at - order.created_at) < BEGINS_WITHIN and not (order.switch_of or order.resubscribes)
+        if is_new and order.paid_at is not None and order.customer_id and kept.has_subscriptions(self.shop):
+            raise HeldUpError(Outcome(EventState.WAITING, BEGINS, again_at=order.created_at + BEGINS_WITHIN))
+
+    # -------------------------------------------------------------------------------------------- subscriptions
+
+    def _report_subscriber(self, subscription: Kept[Word]) -> UUID:
+        found = matching.find_buyer(self.people, subscription, at=self.at)
+        has_bought = subscription.word.status == "active"
+        client_report.report(self.people, found, subscription.word, at=self.at, has_bought=has_bought)
+        return found.client_id
+
+    def _bring_for_order(self, subscription: Kept[Word]) -> Held:
+        """For the sake of an order, the person of a subscription that is there is known."""
+        held = self.held.get(subscription.word.woo_id)
+        return self._bring(subscription, held.row.client_id if held else self._report_subscriber(subscription))
+
+    def _bring(self, subscription: Kept[Word], client_id: UUID) -> Held:
+        """Bring a subscription, once; its orders, and what others pay of them, are brought at the end.
+
+        Nothing of one that we charge is the shop's any more. Raises HeldUpError.
+        """
+        word = subscription.word
+        held = self.held.get(word.woo_id)
+        subscription_report.check(word, self.company, held.row.collected_by if held else self.shop.collected_by)
+        if held is None:
+            held = subscription_report.create(self.shop, word, client_id, self.products, at=self.at)
+            self.held[word.woo_id] = held
+        if word.woo_id not in self.told:
+            family = self.words.family_of(subscription)
+            self.told[word.woo_id] = self._bring_subscription(held, word, family)
+            self.families |= {each.word.woo_id: family for each in family.subscriptions}
+        return held
+
+    def _bring_subscription(self, held: Held, word: Word, family: Family) -> list[flags.Flag]:
+        if not held.is_shops:
+            is_ended = word.status in states.ENDING and not held.row.status.is_final
+            return [flags.ENDED_THERE] if is_ended else []
+        orders = [each.word for each in family.orders if cycles.is_cycle(each.word, word)]
+        is_followed = _is_settling(word, self.at) or subscription_report.move(self.shop, held.row, word, orders)
+        subscription_report.update(self.shop, held, word, self.products)
+        faults = attributes.bring(self.shop, held.row, word, held.mapping, at=self.at)
+        return faults if is_followed else [*faults, flags.REVIVED]
+
+    # -------------------------------------------------------------------------------------------- orders and money
+
+    def end(self) -> None:
+        """Bring the orders of all families, as charges of what is ours already, then the money of all orders."""
+        families = {id(family): family for family in self.families.values()}
+        brought = [each for family in families.values() for each in self._bring_orders(family)]
+        db.session.flush()  # what names charges finds them
+        for each in brought:
+            cycles.keep(self.shop, each)
+            cycles.tell(self.shop, each, at=self.at)
+        changed = self._bring_money()
+        for each in brought:
+            for cycle in each.cycles:
+                charge = each.charges[cycle.order.woo_id]
+                if charge.id in changed and cycles.ships(self.shop, cycle.order):
+                    _tell_ships(charge, holds_money=changed[charge.id], at=self.at)
+
+    def _bring_orders(self, family: Family) -> list[cycles.Brought]:
+        """Charges of every subscription of the family that is ours already, and what is paid of them."""
+        followed = [
+            each.word
+            for each in family.subscriptions
+            if (held := self.held.get(each.word.woo_id)) is not None and held.is_shops
+        ]
+        parts = {
+            order.word.woo_id: dividing.divide(order.word, payers)
+            for order in family.orders
+            if (payers := [word for word in followed if cycles.is_cycle(order.word, word)])
+        }
+        brought = []
+        for word in followed:
+            theirs = [
+                cycles.Cycle(order.word, parts[order.word.woo_id][word.woo_id])
+                for order in family.orders
+                if cycles.is_cycle(order.word, word)
+            ]
+            held = self.held[word.woo_id]
+            brought.append(cycles.bring(self.shop, held, word, theirs, self.products, at=self.at))
+        for order in family.orders:
+            order.row.client_id = order.row.client_id or self._client_of(order.word, family.subscriptions)
+            if order.row.client_id is not None:
+                shares: dict[UUID | None, Decimal] = {
+                    self.held[woo_id].charges[order.word.woo_id].id: part.amount
+                    for woo_id, part in parts.get(order.word.woo_id, {}).items()
+                }
+                self.paid[order.word.woo_id] = Paid(order.word, order.row.client_id, shares or {None: order.word.total})
+        return brought
+
+    def _client_of(self, order: Order, subscriptions: Subscriptions) -> UUID | None:
+        """Whose an order is that nobody looked at yet: its subscription's client's."""
+        named = {order.woo_id, *order.subscription_ids}
+        return next(
+            (
+                self.held[each.word.woo_id].row.client_id
+                for each in subscriptions
+                if each.word.woo_id in self.held and (each.word.woo_id in named or each.word.parent_id == order.woo_id)
+            ),
+            None,
+        )
+
+    def _bring_money(self) -> dict[UUID, bool]:
+        """Write what the ledger lacks; the charges of which it changes whether they hold money, and whether they do
+        now.
+        """
+        ledgers = money.find_ledgers(self.shop, self.paid.keys()) if self.paid else {}
+        planned, changed = [], dict[UUID, bool]()
+        for order_id, each in self.paid.items():
+            ledger = ledgers[order_id]
+            movements = money.plan(each.order, each.shares, ledger)
+            if movements:
+                payer = money.Payer(each.client_id, self.shop.company_id)
+                planned.append((each.order, payer, movements, len(ledger)))
+                changed |= money.find_changed(ledger, movements)
+        if planned:
+            money.write(self.shop, planned)
+        return changed
 
 
-def _report_subscriber(shop: WooCommerceShop, subscription: Kept[Word], at: datetime) -> UUID:
-    found = matching.find_buyer(shop, subscription, at=at)
-    client_report.report(shop, found, subscription.word, at=at, has_bought=subscription.word.status == "active")
-    return found.client_id
-
-
-def _load_family(shop: WooCommerceShop, subscription: Kept[Word]) -> Family:
-    """All that shares orders with the subscription, and shares orders with that; what is in another currency is not."""
-    subscriptions: kept.Subscriptions = [subscription]
-    while True:
-        found = kept.list_orders(shop, [each.word for each in subscriptions])
-        orders = [each for each in found if each.word.currency == subscription.word.currency]
-        named = {woo_id for order in orders for woo_id in order.word.renewal_of}
-        named |= {each.word.woo_id for each in subscriptions}
-        parents = {each.word.parent_id for each in subscriptions} - {0}
-        more = kept.list_subscriptions(shop, named, parents=parents)
-        if len(more) <= len(subscriptions):
-            return Family(more, orders)
-        subscriptions = more
-
-
-def _find_products(family: Family) -> sold.Products:
+def _find_products(sales: Iterable[Sale]) -> sold.Products:
     """Our products by the labels of lines, in one query."""
-    sales: list[Sale] = [*(each.word for each in family.subscriptions), *(each.word for each in family.orders)]
     labels = {item.label for sale in sales for item in sale.items}
     if not labels:
         return {}
@@ -221,70 +335,9 @@ def _find_products(family: Family) -> sold.Products:
     return {label: sold.KnownProduct(product_id, is_shipped) for label, product_id, is_shipped in rows}
 
 
-def _bring_subscription(
-    shop: WooCommerceShop, held: Held, word: Word, family: Family, products: sold.Products, *, at: datetime
-) -> list[flags.Flag]:
-    """Nothing of one that we charge is the shop's any more."""
-    if not held.is_shops:
-        is_ended = word.status in states.ENDING and not held.row.status.is_final
-        return [flags.ENDED_THERE] if is_ended else []
-    orders = [each.word for each in family.orders if cycles.is_cycle(each.word, word)]
-    is_followed = _is_settling(word, at) or subscription_report.move(shop, held.row, word, orders)
-    subscription_report.update(shop, held, word, products)
-    faults = attributes.bring(shop, held.row, word, held.mapping, at=at)
-    return faults if is_followed else [*faults, flags.REVIVED]
-
-
 def _is_settling(word: Word, at: datetime) -> bool:
     """Woo puts every automatic renewal on hold for a moment: that is waited out, or the MRR would churn each time."""
     return word.status == states.ON_HOLD and at < word.modified_at + states.SETTLING
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """An order's money: whose it is, and what of it belongs to which charge."""
-
-    order: Order
-    client_id: UUID
-    shares: money.Shares
-
-
-def _bring_orders(
-    shop: WooCommerceShop, family: Family, ours: Mapping[int, Held], products: sold.Products, *, at: datetime
-) -> None:
-    """Charges of every subscription of the family that is ours already, then the money of all their orders."""
-    followed = [
-        each.word for each in family.subscriptions if (held := ours.get(each.word.woo_id)) is not None and held.is_shops
-    ]
-    parts = {
-        order.word.woo_id: dividing.divide(order.word, payers)
-        for order in family.orders
-        if (payers := [word for word in followed if cycles.is_cycle(order.word, word)])
-    }
-    charges: dict[int, dict[int, Charge]] = {}
-    for word in followed:
-        theirs = [
-            cycles.Cycle(order.word, parts[order.word.woo_id][word.woo_id])
-            for order in family.orders
-            if cycles.is_cycle(order.word, word)
-        ]
-        charges[word.woo_id] = cycles.bring(shop, ours[word.woo_id].row, word, theirs, products, at=at)
-    paid = []
-    for order in family.orders:
-        client_id = order.row.client_id or _client_of(order.word, family.subscriptions, ours)
-        if client_id is not None:
-            order.row.client_id = client_id
-            shares: dict[UUID | None, Any] = {
-                charges[woo_id][order.word.woo_id].id: part.amount
-                for woo_id, part in parts.get(order.word.woo_id, {}).items()
-            }
-            paid.append(Paid(order.word, client_id, shares or {None: order.word.total}))
-    changed = _bring_money(shop, paid)
-    told = {order.word.woo_id: order.word for order in family.orders}
-    for by_order in charges.values():
-        for order_id, charge in by_order.items():
-            if charge.id in changed and cycles.ships(shop, told[order_id]):
-                _tell_ships(charge, holds_money=changed[charge.id], at=at)
 
 
 def _tell_ships(charge: Charge, *, holds_money: bool, at: datetime) -> None:
@@ -293,32 +346,3 @@ def _tell_ships(charge: Charge, *, holds_money: bool, at: datetime) -> None:
         effects.tell_charged(charge, Milestone.SUCCEEDED, at=at)
     else:
         effects.tell_refunded(charge, at=at)
-
-
-def _client_of(order: Order, subscriptions: kept.Subscriptions, ours: Mapping[int, Held]) -> UUID | None:
-    """Whose an order is that nobody looked at yet: its subscription's client's."""
-    named = {order.woo_id, *order.renewal_of, *order.switch_of, *order.resubscribes}
-    return next(
-        (
-            ours[each.word.woo_id].row.client_id
-            for each in subscriptions
-            if each.word.woo_id in ours and (each.word.woo_id in named or each.word.parent_id == order.woo_id)
-        ),
-        None,
-    )
-
-
-def _bring_money(shop: WooCommerceShop, paid: Sequence[Paid]) -> dict[UUID, bool]:
-    """Write what the ledger lacks; the charges of which it changes whether they hold money, and whether they do now."""
-    ledgers = money.find_ledgers(shop, [each.order.woo_id for each in paid])
-    planned, changed = [], dict[UUID, bool]()
-    for each in paid:
-        ledger = ledgers[each.order.woo_id]
-        movements = money.plan(each.order, each.shares, ledger)
-        if movements:
-            payer = money.Payer(each.client_id, shop.company_id)
-            planned.append((each.order, payer, movements, len(ledger)))
-            changed |= money.find_changed(ledger, movements)
-    if planned:
-        money.write(shop, planned)
-    return changed

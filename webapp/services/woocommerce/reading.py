@@ -200,6 +200,11 @@ class Order(Sale):
     is_early: bool
     transaction_id: str
 
+    @property
+    def subscription_ids(self) -> set[int]:
+        """The subscriptions that it renews, switches or takes up again."""
+        return {*self.renewal_of, *self.switch_of, *self.resubscribes}
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription(Sale):

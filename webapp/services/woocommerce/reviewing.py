@@ -221,7 +221,7 @@ def create(resource_id: UUID, *, by: User, at: datetime) -> UUID:
     """The person of the shop is a client of its own; returns its id. Raises NotFoundError, ReviewedError."""
     with transaction():
         shop, row, person = _hold_undecided(resource_id)
-        client_id = matching.create(shop, person)
+        client_id = matching.create(shop, person).id
         _settle(shop, row, person, client_id, EventKind.CLIENT_FROM_SHOP, by=by, at=at)
         return client_id
 
@@ -247,13 +247,13 @@ def _settle(
     at: datetime,
 ) -> None:
     """Remember who it is, report what was held up, and wake what waits for it."""
-    matching.keep(shop, person, client_id)
+    matching.keep(kept.Words(shop), person, client_id)
     row.client_id = client_id
     changes = {"shop": [None, shop.name]}
     db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, changes=changes))
     db.session.flush()
     projecting.project(shop, row.kind, row.woo_id, at=at)
-    claiming.wake(shop, row.kind, row.woo_id, at=at)
+    claiming.wake(shop, [(row.kind, row.woo_id)], at=at)
     claiming.wake_waiting(shop, person.key, at=at)
     claiming.ring(shop.organisation_id)
 

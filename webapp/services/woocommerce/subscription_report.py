@@ -3,6 +3,7 @@
 All of it is the shop's; preferences, holds and gifts are ours. ``reason`` of what changes names the shop.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,8 +11,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, delete, select
-from sqlalchemy.orm import Load, undefer
+from sqlalchemy import ARRAY, BigInteger, Uuid, and_, any_, bindparam, delete, select
+from sqlalchemy.orm import Load, aliased, undefer
 
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
@@ -64,10 +65,15 @@ def check(word: Word, company: Company, collected_by: Collector) -> None:
 
 
 class Held(NamedTuple):
-    """A subscription of ours, locked, and the mapping that leads to it."""
+    """A subscription of ours, locked, the mapping that leads to it, and what it sells.
+
+    ``charges`` are those of the shop's orders, by their ids, locked.
+    """
 
     row: Subscription
     mapping: WooCommerceMapping
+    lines: list[CheckedLine]
+    charges: dict[int, Charge]
 
     @property
     def is_shops(self) -> bool:
@@ -75,36 +81,67 @@ class Held(NamedTuple):
         return self.row.collected_by is Collector.SHOP
 
 
+_OF_SHOP = (
+    WooCommerceMapping.shop_id == bindparam("shop_id"),
+    WooCommerceMapping.kind == MappingKind.SUBSCRIPTION,
+    WooCommerceMapping.woo_id == any_(bindparam("woo_ids", type_=ARRAY(BigInteger))),
+)
+_ORDER = aliased(WooCommerceMapping)
+_CHARGES = (
+    select(Charge, WooCommerceMapping.woo_id, _ORDER.woo_id)
+    .join(
+        WooCommerceMapping,
+        and_(
+            Charge.organisation_id == WooCommerceMapping.organisation_id,
+            Charge.subscription_id == WooCommerceMapping.subscription_id,
+        ),
+    )
+    .outerjoin(_ORDER, and_(linked(Charge, _ORDER.charge_id), _ORDER.part == WooCommerceMapping.woo_id))
+    .where(*_OF_SHOP)
+    .order_by(Charge.id)
+    .with_for_update(of=Charge)
+    .execution_options(populate_existing=True)
+)
+_SUBSCRIPTIONS = (
+    select(Subscription, WooCommerceMapping)
+    .join(WooCommerceMapping, linked(Subscription, WooCommerceMapping.subscription_id))
+    .where(*_OF_SHOP)
+    .order_by(Subscription.id)
+    .with_for_update(of=Subscription)
+    .options(Load(Subscription).undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))
+    .execution_options(populate_existing=True)
+)
+_LINES = (
+    select(SubscriptionLine)
+    .where(SubscriptionLine.subscription_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .order_by(SubscriptionLine.subscription_id, SubscriptionLine.position)
+)
+
+
 def find_for_update(shop: WooCommerceShop, woo_ids: Collection[int]) -> dict[int, Held]:
     """Our subscriptions by the shop's ids, locked until the transaction ends, with the address of each.
 
     Their charges are locked before, as by whoever decides on a charge.
     """
-    which = (
-        WooCommerceMapping.shop_id == shop.id,
-        WooCommerceMapping.kind == MappingKind.SUBSCRIPTION,
-        WooCommerceMapping.woo_id.in_(woo_ids),
-    )
-    of_charge = (
-        Charge.organisation_id == shop.organisation_id,
-        Charge.subscription_id == WooCommerceMapping.subscription_id,
-    )
-    charges = select(Charge.id).join(WooCommerceMapping, and_(*of_charge)).where(*which)
-    db.session.scalars(charges.order_by(Charge.id).with_for_update(of=Charge)).all()
-    rows = db.session.execute(
-        select(Subscription, WooCommerceMapping)
-        .join(WooCommerceMapping, linked(Subscription, WooCommerceMapping.subscription_id))
-        .where(*which)
-        .order_by(Subscription.id)
-        .with_for_update(of=Subscription)
-        .options(Load(Subscription).undefer_group("delivery"), undefer(WooCommerceMapping.snapshot))
-        .execution_options(populate_existing=True)
-    )
-    return {mapping.woo_id or 0: Held(subscription, mapping) for subscription, mapping in rows}
+    which = {"shop_id": shop.id, "woo_ids": sorted(woo_ids)}
+    charges: dict[int, dict[int, Charge]] = defaultdict(dict)
+    for charge, woo_id, order_id in db.session.execute(_CHARGES, which):
+        if woo_id is not None and order_id is not None:
+            charges[woo_id][order_id] = charge
+    rows = db.session.execute(_SUBSCRIPTIONS, which).all()
+    lines: dict[UUID, list[CheckedLine]] = defaultdict(list)
+    for line in db.session.scalars(_LINES, {"ids": [row.id for row, _ in rows]}) if rows else ():
+        lines[line.subscription_id].append(CheckedLine.of(line))
+    return {
+        mapping.woo_id: Held(row, mapping, lines[row.id], charges[mapping.woo_id])
+        for row, mapping in rows
+        if mapping.woo_id is not None
+    }
 
 
 def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Products, *, at: datetime) -> Held:
     """Make it as the shop tells it, pending: its state is brought afterwards. It is dated by the shop."""
+    lines = sold.checked_lines(word, products)
     subscription = Subscription(
         id=new_id(),
         organisation_id=shop.organisation_id,
@@ -113,16 +150,16 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         status=SubscriptionStatus.PENDING,
         timezone=shop.timezone,
         currency=word.currency,
+        recurring_amount=sum((line.amount for line in lines), Decimal("0.00")),
         source=Source.WOOCOMMERCE,
         collected_by=shop.collected_by,
         created_at=word.created_at,
         changed_at=word.created_at,
         cycle_no=0,
         version=0,
+        **dict.fromkeys(DELIVERY),
     )
     _set_rhythm(subscription, word)
-    db.session.add(subscription)
-    db.session.flush()
     mapping = WooCommerceMapping(
         id=new_id(),
         organisation_id=shop.organisation_id,
@@ -130,15 +167,18 @@ def create(shop: WooCommerceShop, word: Word, client_id: UUID, products: sold.Pr
         kind=MappingKind.SUBSCRIPTION,
         woo_id=word.woo_id,
         subscription_id=subscription.id,
+        snapshot=None,
         last_synced_at=at,
     )
-    db.session.add(mapping)
-    held = Held(subscription, mapping)
-    set_lines(subscription, sold.checked_lines(word, products))
+    held = Held(subscription, mapping, lines, {})
     _change_address(held, word)
     if held.is_shops:
         _change_dates(subscription, word)
-    else:
+    db.session.add(subscription)
+    db.session.flush()  # what names it finds it
+    db.session.add(mapping)
+    set_lines(subscription, lines)
+    if not held.is_shops:
         scheduling.schedule(subscription, 0)
     history.record(
         subscription,
@@ -185,7 +225,7 @@ def update(shop: WooCommerceShop, held: Held, word: Word, products: sold.Product
     """Bring what the shop changed of a subscription that it collects. Dated by the shop."""
     subscription = held.row
     before, changes = subscription.revenue_per_year, _change_rhythm(subscription, word)
-    changes |= _change_lines(subscription, sold.checked_lines(word, products))
+    changes |= _change_lines(held, sold.checked_lines(word, products))
     changes |= _change_dates(subscription, word)
     changes |= _change_address(held, word)
     if changes:
@@ -206,15 +246,15 @@ def _change_rhythm(subscription: Subscription, word: Word) -> dict[str, Any]:
     return changes
 
 
-def _change_lines(subscription: Subscription, lines: Sequence[CheckedLine]) -> dict[str, Any]:
+def _change_lines(held: Held, lines: Sequence[CheckedLine]) -> dict[str, Any]:
     """What is sold, where the shop sells something else now; what our products say of shipping is taken then."""
-    statement = select(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id)
-    ours = [CheckedLine.of(line) for line in db.session.scalars(statement.order_by(SubscriptionLine.position))]
+    subscription, ours = held.row, list(held.lines)
     if [_price_of(line) for line in ours] == [_price_of(line) for line in lines]:
         return {}
     old = subscription.recurring_amount
     db.session.execute(delete(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id))
     set_lines(subscription, lines)
+    held.lines[:] = lines
     db.session.expire(subscription, ["lines"])
     if old == subscription.recurring_amount:
         return {"lines": [", ".join(line.label for line in ours), ", ".join(line.label for line in lines)]}
@@ -245,7 +285,7 @@ def _change_dates(subscription: Subscription, word: Word) -> dict[str, Any]:
 
 def _change_address(held: Held, word: Word) -> dict[str, Any]:
     """Where it goes, where the shop says another address than the last time: what was changed here stays."""
-    subscription, mapping = held
+    subscription, mapping = held.row, held.mapping
     wanted = [] if word.is_erased else _delivery(word.shipping)
     said = mapping.snapshot_in_clear()
     if said.get("delivery", []) == wanted or word.is_erased:
