@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.errors import InvalidInputError
@@ -14,6 +15,7 @@ from webapp.french import read_number
 from webapp.models.base import new_id
 from webapp.models.identity import Role
 from webapp.models.invoices import Invoice, InvoiceKind, InvoiceStatus
+from webapp.models.saved_views import SavedList
 from webapp.security import current_user, requires
 from webapp.services.charges import decisions
 from webapp.services.invoices import listing, printing
@@ -23,6 +25,7 @@ from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
@@ -36,7 +39,8 @@ COUNTED = 1000
 @paced
 def index() -> ResponseReturnValue:
     """The list of invoices as the address says. What cannot be read in it is ignored."""
-    view = read_view()
+    shown = open_page(PAGE)
+    view = read_view(shown.arguments)
     page = listing.list_invoices(view)
     number = listing.count_invoices(view, at_most=COUNTED + 1)
     values: dict[str, Any] = {
@@ -45,26 +49,28 @@ def index() -> ResponseReturnValue:
         "number": min(number, COUNTED),
         "is_capped": number > COUNTED,
         "balances": listing.balances_of_client(view.client_id) if view.client_id else [],
-        "first_page": _address(view, cursor="") if view.cursor else None,
-        "next_page": _address(view, cursor=page.next_cursor) if page.next_cursor else None,
+        "problem": shown.problem,
+        "first_page": shown.at(_address(view, cursor="")) if view.cursor else None,
+        "next_page": page.next_cursor and shown.at(_address(view, cursor=page.next_cursor)),
+        **list_values(shown, _address(view, cursor="")),
     }
     if not is_fragment_request():
-        return render_template("invoices/list.html", **values, **_form_values(view))
+        return render_template("invoices/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("invoices/_list.html", **values))
     if request.headers.get("HX-Source") == "form#invoices-filters":
-        response.headers["HX-Push-Url"] = _address(view)  # without the filters that filter nothing
+        response.headers["HX-Push-Url"] = shown.at(_address(view))  # without the filters that filter nothing
     return response
 
 
-def read_view() -> InvoicesView:
-    """The view that the address asks for. What cannot be read in it is ignored."""
+def read_view(arguments: MultiDict[str, str]) -> InvoicesView:
+    """The view that an address asks for. What cannot be read in it is ignored."""
     return InvoicesView(
-        search=" ".join(request.args.get("q", "").split()),
-        kind=read(InvoiceKind, request.args.get("genre")),
-        status=read(InvoiceStatus, request.args.get("statut")),
-        client_id=read(UUID, request.args.get("client")),
-        company_id=read(UUID, request.args.get("societe")),
-        cursor=request.args.get("apres", ""),
+        search=" ".join(arguments.get("q", "").split()),
+        kind=read(InvoiceKind, arguments.get("genre")),
+        status=read(InvoiceStatus, arguments.get("statut")),
+        client_id=read(UUID, arguments.get("client")),
+        company_id=read(UUID, arguments.get("societe")),
+        cursor=arguments.get("apres", ""),
     )
 
 
@@ -81,8 +87,11 @@ def _address(view: InvoicesView, **changes: Any) -> str:
     return url_for("invoices.index", **{name: value for name, value in query.items() if value})
 
 
-def _form_values(view: InvoicesView) -> dict[str, Any]:
-    without = _address(view, client_id=None, cursor="")
+PAGE = ListPage(SavedList.INVOICES, plain=lambda arguments: _address(replace(read_view(arguments), cursor="")))
+
+
+def _form_values(view: InvoicesView, shown: ShownList) -> dict[str, Any]:
+    without = shown.at(_address(view, client_id=None, cursor=""))
     return {
         "kinds": KINDS,
         "statuses": STATUSES,
