@@ -46,7 +46,8 @@ def _names(page: str) -> list[str]:
 
 def _heads(page: str) -> list[str]:
     head = page.split("<thead>")[1].split("</thead>", maxsplit=1)[0]
-    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<th[^>]*>(.*?)</th>", head, re.S)]
+    heads = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<th[^>]*>(.*?)</th>", head, re.S)]
+    return [name for name in heads if name]  # but the boxes'
 
 
 def _view(cast: Cast, query: str = "statut=active", name: str = "Actifs", **values: Any) -> VisibleView:

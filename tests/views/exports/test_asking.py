@@ -66,10 +66,10 @@ def test_the_file_is_what_one_sees(cast: Cast, client: FlaskClient) -> None:
     for name in ("Amiel", "Zola", "Hugo"):
         factories.ClientFactory(last_name=name, first_name="", city="Lille")
     factories.ClientFactory(last_name="Ailleurs", city="Paris", email="autre@example.org")
-    address = "/clients/exporter?q=client&tri=-nom&colonnes=ville,nom"
+    address = "/clients/exporter?q=client&tri=-nom&colonnes=ville,nom"  # the name leads each line
     assert 'data-count="3"' in client.get(address).text
     sent = client.post(address, data={"format": "csv"})
-    assert csv_rows(sent.data) == [["Ville", "Nom"], ["Lille", "Zola"], ["Lille", "Hugo"], ["Lille", "Amiel"]]
+    assert csv_rows(sent.data) == [["Nom", "Ville"], ["Zola", "Lille"], ["Hugo", "Lille"], ["Amiel", "Lille"]]
     assert sent.headers["Content-Disposition"] == 'attachment; filename="clients-2026-11-20.csv"'
     chosen = client.post(address, data={"format": "xlsx", "colonne": ["email"]})
     assert [len(rows) for rows in sheets(chosen.data).values()] == [4]

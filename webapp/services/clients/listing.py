@@ -315,4 +315,4 @@ def _value(key: str, value: Any) -> Any:
 
 def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
-    return [(each_id, name) for each_id, name in db.session.execute(_COMMERCIALS)]
+    return [(each_id, name or "") for each_id, name in db.session.execute(_COMMERCIALS)]
