@@ -15,12 +15,15 @@ from sqlalchemy import delete
 from tests import factories
 from tests.conftest import HTMX, NOW, Cast, SignIn
 from tests.queries import recorded_queries
-from webapp import tenancy
+from tests.services.exports.wanting import csv_rows
+from tests.views.test_invoices import make_invoice
+from webapp import keeping, tenancy
 from webapp.extensions import db
 from webapp.models.commercials import Commercial
 from webapp.models.saved_views import Density, SavedList
 from webapp.services import saved_views
 from webapp.services.saved_views import ViewState, VisibleView
+from webapp.views.saved_views import PAGES
 
 FILTERS_FORM = {**HTMX, "HX-Source": "form#clients-filters"}
 COLUMNS_FORM = {**HTMX, "HX-Source": "form#clients-columns"}
@@ -30,6 +33,13 @@ LISTS = {
     "abonnements": "/abonnements",
     "prelevements": "/prelevements",
     "factures": "/factures",
+}
+NAMES = {
+    "clients": "clients",
+    "contrats": "contracts",
+    "abonnements": "subscriptions",
+    "prelevements": "charges",
+    "factures": "invoices",
 }
 CHANGES = {
     "clients": "statut=prospect",
@@ -205,7 +215,7 @@ class TestColumns:
         query = "panneau=colonnes&colonnes=nom&colonnes=email&colonnes=ville&colonnes=cree&densite=normale"
         moved = client.get(f"/clients?{query}&deplacer=ville:haut", headers=COLUMNS_FORM)
         assert moved.headers["HX-Push-Url"] == "/clients?colonnes=nom%2Cville%2Cemail%2Ccree"
-        assert re.search(r'id="clients-columns-panel" data-menu open', moved.text)
+        assert re.search(r'id="clients-columns-panel"\s+data-menu\s+open>', moved.text)
         for unmoved in ("email:haut", "cree:bas", "nom:bas", "nope:bas", "ville:ailleurs"):
             same = client.get(f"/clients?{query}&deplacer={unmoved}", headers=COLUMNS_FORM)
             assert same.headers["HX-Push-Url"] == "/clients?colonnes=nom%2Cemail%2Cville%2Ccree"
@@ -230,6 +240,63 @@ class TestColumns:
         with recorded_queries() as queries:
             client.get("/clients", headers=HTMX)
         assert not re.search("invoices|last_contacts|tasks", queries[-1])
+
+
+COLUMNS = {page.of.value: page for page in PAGES.values()}
+
+
+class TestColumnsOfEveryList:
+    @pytest.fixture
+    def _rows(self, cast: Cast) -> None:
+        """A client with one row of each list."""
+        factories.ContractFactory(client_id=make_invoice().client_id)
+        db.session.commit()
+
+    @pytest.mark.usefixtures("_rows")
+    @pytest.mark.parametrize("of_list", LISTS)
+    def test_each_can_be_chosen_in_any_order_and_is_exported_so(self, admin_client: FlaskClient, of_list: str) -> None:
+        page = COLUMNS[of_list]
+        first, *others = page.columns
+        assert first.key == page.fixed
+        backwards = [first, *reversed(others)]
+        address = f"{LISTS[of_list]}?densite=compacte&colonnes={','.join(column.key for column in backwards)}"
+        shown = admin_client.get(address).text
+        assert "list-compact" in shown
+        assert _heads(shown) == [column.label for column in backwards]
+        exported = unescape(re.findall(r'data-testid="export"\s+href="([^"]*)"', shown)[0])
+        sent = admin_client.post(exported, data={"format": "csv"})
+        heads, *rows = csv_rows(sent.data)
+        assert heads == [column.label for column in backwards]
+        assert len(rows) == 1
+
+    @pytest.mark.usefixtures("_rows")
+    @pytest.mark.parametrize("of_list", LISTS)
+    def test_the_usual_ones_cost_nothing_and_others_one_statement(
+        self, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch, of_list: str
+    ) -> None:
+        monkeypatch.setattr(keeping, "LONG", 60.0)
+        page = COLUMNS[of_list]
+
+        def number(query: str) -> int:
+            with recorded_queries() as queries:
+                assert admin_client.get(LISTS[of_list] + query, headers=HTMX).status_code == 200
+            return len(queries)
+
+        usual = number("")
+        every = number(f"?colonnes={','.join(column.key for column in page.columns)}")
+        assert every == usual + (0 if of_list == "clients" else 1)
+
+    @pytest.mark.parametrize("of_list", LISTS)
+    def test_a_change_in_the_panel_is_put_into_the_address(self, admin_client: FlaskClient, of_list: str) -> None:
+        page = COLUMNS[of_list]
+        headers = {**HTMX, "HX-Source": f"form#{NAMES[of_list]}-columns"}
+        kept = page.usual[2:4]
+        query = "&".join(f"colonnes={key}" for key in (page.fixed, *kept))
+        changed = admin_client.get(
+            f"{LISTS[of_list]}?panneau=colonnes&{query}&deplacer={kept[1]}:haut", headers=headers
+        )
+        moved = "%2C".join([page.fixed, kept[1], kept[0]])
+        assert changed.headers["HX-Push-Url"] == f"{LISTS[of_list]}?colonnes={moved}"
 
 
 class TestFilters:
@@ -284,6 +351,10 @@ class TestRefusals:
         assert "Donnez un nom à la vue." in renamed.text
         long = client.post("/vues/clients", data={"nom": "Longue", "etat": "q=" + "a" * 9000})
         assert long.status_code == 422
+
+    def test_a_form_with_nothing_in_it_is_refused(self, client: FlaskClient, cast: Cast) -> None:
+        assert client.post("/vues/clients").status_code == 422
+        assert client.post(f"/vues/clients/{_view(cast).id}").status_code == 422
 
     def test_lists_that_are_none_are_not_found(self, client: FlaskClient) -> None:
         assert client.get("/vues/licornes").status_code == 404

@@ -19,6 +19,7 @@ from webapp.models.saved_views import SavedList
 from webapp.security import current_user, requires
 from webapp.services.charges import decisions
 from webapp.services.invoices import listing, printing
+from webapp.services.invoices.columns import COLUMNS
 from webapp.services.invoices.listing import InvoicesView
 from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
@@ -31,6 +32,8 @@ bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
 KINDS = [("", "Factures et avoirs"), *((kind.value, f"{kind.label}s") for kind in InvoiceKind)]
 STATUSES = [("", "Tous les statuts"), *((status.value, status.label) for status in InvoiceStatus)]
+USUAL = ("numero", "client", "statut", "total", "reste", "emission", "echeance", "societe")
+"""The columns that each row holds; others are read where they are chosen."""
 COUNTED = 1000
 """Up to how many the number below the list is exact."""
 
@@ -46,6 +49,9 @@ def index() -> ResponseReturnValue:
     values: dict[str, Any] = {
         "view": view,
         "rows": page.rows,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "number": min(number, COUNTED),
         "is_capped": number > COUNTED,
         "balances": listing.balances_of_client(view.client_id) if view.client_id else [],
@@ -57,7 +63,7 @@ def index() -> ResponseReturnValue:
     if not is_fragment_request():
         return render_template("invoices/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("invoices/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#invoices-filters":
+    if request.headers.get("HX-Source") in ("form#invoices-filters", "form#invoices-columns"):
         response.headers["HX-Push-Url"] = shown.at(_address(view))  # without the filters that filter nothing
     return response
 
@@ -87,7 +93,14 @@ def _address(view: InvoicesView, **changes: Any) -> str:
     return url_for("invoices.index", **{name: value for name, value in query.items() if value})
 
 
-PAGE = ListPage(SavedList.INVOICES, plain=lambda arguments: _address(replace(read_view(arguments), cursor="")))
+PAGE = ListPage(
+    SavedList.INVOICES,
+    plain=lambda arguments: _address(replace(read_view(arguments), cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "total"),
+)
 
 
 def _form_values(view: InvoicesView, shown: ShownList) -> dict[str, Any]:

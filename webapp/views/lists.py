@@ -40,9 +40,9 @@ class Chip(NamedTuple):
     address_without: str
 
 
-def heading(column: Column, current: Order, address_of: Callable[[Order], str]) -> Heading:
+def heading(column: Column, current: Order | None, address_of: Callable[[Order], str] | None) -> Heading:
     """The heading of a column while the list is in the order ``current``; ``address_of`` gives the list in another."""
-    if column.sort is None:
+    if column.sort is None or current is None or address_of is None:
         return Heading(column.label, column.css_class, key=None, address=None, direction=None)
     is_current = column.sort.ascending == current.ascending
     return Heading(

@@ -4,10 +4,10 @@ An address is a view, as before: filters, order and page are in it. ``?vue=mes-p
 once anything is changed, the address says all of it anew, beside ``modifiee=oui``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import abort, redirect, request
@@ -16,10 +16,11 @@ from werkzeug.datastructures import MultiDict
 from webapp.models.saved_views import Density, SavedList
 from webapp.security import current_user
 from webapp.services import saved_views
-from webapp.services.list_columns import ListColumn, chosen
+from webapp.services.keyset import Order
+from webapp.services.list_columns import ListColumn, ValueKind, chosen
 from webapp.services.saved_views import EVERYTHING, ViewState, VisibleView
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import read
+from webapp.views.lists import Column, Heading, heading, read
 
 Arguments = MultiDict[str, str]
 Pairs = list[tuple[str, str]]
@@ -54,24 +55,36 @@ FILTERS = {
 """What sentences call the parts of an address; « filtre » for the others."""
 
 
+class Cell(NamedTuple):
+    """How a column's cells are drawn."""
+
+    key: str
+    kind: ValueKind
+    css_class: str
+    labels: dict[str, str] | None
+
+
 @dataclass(frozen=True)
 class ListPage:
-    """A list that has views. ``plain`` gives the address, first page, of what can be read in arguments."""
+    """A list that has views. ``plain`` gives the address, first page, of what can be read in arguments.
+
+    ``usual`` are the columns where nobody chose others, ``fixed`` that which always comes first; a narrow screen shows
+    those of ``narrow`` beside it, or where none of them was chosen the first two.
+    """
 
     of: SavedList
     plain: Callable[[Arguments], str]
-    columns: Sequence[ListColumn] = ()
-    usual: tuple[str, ...] = ()
-    fixed: str = ""
-    """The column that always comes first."""
+    columns: Sequence[ListColumn]
+    usual: tuple[str, ...]
+    fixed: str
+    narrow: tuple[str, ...]
 
     def keys(self, asked: Sequence[str]) -> tuple[str, ...]:
         """The columns that are asked for, as far as the list offers them; none where they are the usual ones."""
         offered = {column.key for column in self.columns}
         if not offered & set(asked):
             return ()
-        wanted = [self.fixed, *asked] if self.fixed else asked
-        known = tuple(column.key for column in chosen(wanted, self.columns, default=self.usual))
+        known = tuple(column.key for column in chosen([self.fixed, *asked], self.columns, default=self.usual))
         return () if known == self.usual else known
 
     def state_of(self, arguments: Arguments) -> ViewState:
@@ -100,6 +113,32 @@ class ShownList:
     def columns(self) -> tuple[str, ...]:
         """Keys of the columns, in order."""
         return self.state.columns or self.page.usual
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The columns as their cells are drawn, the fixed one first."""
+        narrow = {key for key in self.page.narrow if key in self.columns} or set(self.columns[1:3])
+        return [
+            Cell(each.key, each.kind, _css_class(each.kind, each.key in {self.page.fixed, *narrow}), each.labels)
+            for each in self.listed
+        ]
+
+    @property
+    def listed(self) -> list[ListColumn]:
+        """The columns, in order."""
+        by_key = {column.key: column for column in self.page.columns}
+        return [by_key[key] for key in self.columns]
+
+    def beside(self, drawn: Collection[str]) -> list[ListColumn]:
+        """The columns beside those that each row of the page holds anyway, ``drawn``."""
+        return [column for column in self.listed if column.key not in drawn]
+
+    def headings(self, current: Order | None = None, address_of: Callable[[Any], str] | None = None) -> list[Heading]:
+        """The heads of the columns; with links to other orders where the list has any."""
+        return [
+            heading(Column(each.label, cell.css_class, each.sort), current, address_of)
+            for each, cell in zip(self.listed, self.cells, strict=True)
+        ]
 
     @property
     def is_changed(self) -> bool:
@@ -153,9 +192,16 @@ class ShownList:
     @property
     def offered(self) -> list[tuple[ListColumn, bool]]:
         """The columns that can be chosen, those that are shown first, in their order; whether each is shown."""
-        by_key = {column.key: column for column in self.page.columns}
-        shown = [(by_key[key], True) for key in self.columns]
-        return [*shown, *((column, False) for column in self.page.columns if column.key not in self.columns)]
+        others = (column for column in self.page.columns if column.key not in self.columns)
+        return [*((column, True) for column in self.listed), *((column, False) for column in others)]
+
+
+def _css_class(kind: ValueKind, is_narrow: bool) -> str:
+    is_number = kind in (ValueKind.INTEGER, ValueKind.AMOUNT, ValueKind.AMOUNTS)
+    is_short = kind in (ValueKind.AMOUNT, ValueKind.DAY)
+    return " ".join(
+        name for name, holds in (("num", is_number), ("nowrap", is_short), ("wide-only", not is_narrow)) if holds
+    )
 
 
 def pairs_of(state: ViewState) -> Pairs:
@@ -223,8 +269,7 @@ def _moved(page: ListPage, arguments: Arguments) -> ViewState:
         return state
     here = order.index(key)
     there = here + (1 if direction == "bas" else -1)
-    first = 1 if page.fixed else 0
-    if here >= first and first <= there < len(order):
+    if here >= 1 and 1 <= there < len(order):  # nothing stands before the fixed one
         order[here], order[there] = order[there], order[here]
     return state._replace(columns=page.keys(order))
 

@@ -16,6 +16,7 @@ from webapp.models.saved_views import SavedList
 from webapp.models.subscriptions import Collector
 from webapp.security import current_user
 from webapp.services.charges import decisions, listing, resuming
+from webapp.services.charges.columns import COLUMNS
 from webapp.services.charges.listing import ChargesView
 from webapp.views.charges.page import WORDS, for_managers
 from webapp.views.charges.runs import situation
@@ -25,6 +26,8 @@ from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, list_values, open_page, page_values
 
 COLLECTORS = [("", "CRM et boutiques"), *((collector.value, collector.label) for collector in Collector)]
+USUAL = ("echeance", "client", "statut", "montant", "tentatives")
+"""The columns that each row holds; others are read where they are chosen."""
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -41,6 +44,9 @@ def index() -> ResponseReturnValue:
         "view": view,
         "filters": _filters(view),
         "charges": page.rows,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "counts": listing.count_by_status(view),
         "statuses": list(ChargeStatus),
         "collectors": COLLECTORS,
@@ -54,7 +60,7 @@ def index() -> ResponseReturnValue:
     if not is_fragment_request():
         return render_template("charges/index.html", **values, **situation(), **page_values(shown))
     response = make_response(render_template("charges/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#charges-filters":
+    if request.headers.get("HX-Source") in ("form#charges-filters", "form#charges-columns"):
         response.headers["HX-Push-Url"] = shown.at(_address(view, None))
     return response
 
@@ -90,7 +96,14 @@ def _filters(view: ChargesView) -> dict[str, Any]:
     }
 
 
-PAGE = ListPage(SavedList.CHARGES, plain=lambda arguments: _address(read_view(arguments), None))
+PAGE = ListPage(
+    SavedList.CHARGES,
+    plain=lambda arguments: _address(read_view(arguments), None),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "montant"),
+)
 
 
 @bp.get("/a-traiter")

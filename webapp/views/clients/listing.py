@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product, starmap
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
 
@@ -30,11 +30,10 @@ from webapp.services.clients.selection import (
     SourceFilter,
 )
 from webapp.services.clients.suggesting import suggest
-from webapp.services.list_columns import ListColumn, ValueKind
 from webapp.services.winleadplus import status
 from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import IMPOSSIBLE_DAY, Column, backwards, has_impossible_day, heading, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_list, open_page, page_values
 
@@ -49,23 +48,12 @@ PERIODS = {"created": "cree", "changed": "modifie", "contacted": "contact"}
 SILENT = "sans_contact_depuis"
 DAYS = (*(f"{name}_{end}" for name in PERIODS.values() for end in ("du", "au")), SILENT)
 PLACE_LENGTH = 60
-ON_TELEPHONES = ("telephone", "statut")
-"""Columns that a narrow screen has room for beside the name."""
 
 
 CONSENTS = [
     ("", "Consentements\u202f: tous"),
     *((each.value, each.label) for each in starmap(ConsentFilter, product(ConsentPurpose, ConsentStanding))),
 ]
-
-
-class Cell(NamedTuple):
-    """How a column's cells are drawn."""
-
-    key: str
-    kind: ValueKind
-    css_class: str
-    labels: dict[str, str] | None
 
 
 @bp.get(PATH)
@@ -176,6 +164,7 @@ PAGE = ListPage(
     columns=offered.COLUMNS,
     usual=offered.DEFAULT,
     fixed=offered.NAME,
+    narrow=("telephone", "statut"),
 )
 
 
@@ -187,22 +176,12 @@ def _list_values(view: ClientsView, shown: ShownList, clients: listing.ClientLis
 
     here = shown.at(address(view, exact=exact))
     suggestion = suggest(view.search) if view.search and not clients.total.number else None
-    columns = [offered.BY_KEY[key] for key in shown.columns]
-    narrow = {key for key in ON_TELEPHONES if key in shown.columns} or set(shown.columns[1:3])
-    css_classes = {column.key: _css_class(column, narrow) for column in columns}
     return {
         "view": view,
         "rows": page.rows,
         "total": clients.total,
-        "headings": [
-            heading(Column(each.label, css_classes[each.key], each.sort), view.sort, _in_order(view, shown))
-            for each in columns
-        ],
-        "cells": [
-            Cell(each.key, each.kind, css_classes[each.key], each.labels)
-            for each in columns
-            if each.key != offered.NAME
-        ],
+        "headings": shown.headings(view.sort, _in_order(view, shown)),
+        "cells": shown.cells[1:],
         "here": here,
         "vue": (query := urlsplit(here).query),
         "from_here": f"?vue={quote(query, safe='')}" if query else "",
@@ -215,12 +194,6 @@ def _list_values(view: ClientsView, shown: ShownList, clients: listing.ClientLis
         "chips": list(chips_of(view, lambda **changes: shown.at(address(view, cursor="", **changes)))),
         **list_values(shown, address(view, cursor="")),
     }
-
-
-def _css_class(column: ListColumn, narrow: set[str]) -> str:
-    is_number = column.kind in (ValueKind.INTEGER, ValueKind.AMOUNTS)
-    is_wide = column.key != offered.NAME and column.key not in narrow
-    return " ".join([*(["num"] if is_number else []), *(["wide-only"] if is_wide else [])])
 
 
 def _in_order(view: ClientsView, shown: ShownList) -> Callable[[Any], str]:

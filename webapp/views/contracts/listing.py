@@ -15,6 +15,7 @@ from webapp.models.contracts import ContractStatus
 from webapp.models.saved_views import SavedList
 from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
+from webapp.services.contracts.columns import COLUMNS
 from webapp.services.contracts.selection import (
     NO_PRODUCT,
     NOBODY,
@@ -25,7 +26,7 @@ from webapp.services.contracts.selection import (
     Seller,
 )
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, backwards, has_impossible_day, heading, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, Chip, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
@@ -42,16 +43,8 @@ STATUSES = [
     *((status.value, status.label) for status in ContractStatus),
 ]
 SOURCES = [("", "Toutes les sources"), *((source.value, source.label) for source in SourceFilter)]
-COLUMNS = (
-    Column("Référence"),
-    Column("Client"),
-    Column("Produit", "wide-only"),
-    Column("Statut"),
-    Column("Montant", "num", ContractSort.AMOUNT_DESCENDING),
-    Column("Commercial", "wide-only"),
-    Column("Signature", "wide-only", ContractSort.SIGNED_DESCENDING),
-    Column("Fin", "wide-only", ContractSort.ENDS),
-)
+USUAL = ("reference", "client", "produit", "statut", "montant", "commercial", "signature", "fin")
+"""The columns that each row holds; others are read where they are chosen."""
 
 
 @bp.get(PATH)
@@ -66,7 +59,7 @@ def index() -> ResponseReturnValue:
     if not is_fragment_request():
         return render_template("contracts/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("contracts/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#contracts-filters":
+    if request.headers.get("HX-Source") in ("form#contracts-filters", "form#contracts-columns"):
         response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
     return response
 
@@ -146,7 +139,14 @@ def _seller_word(seller: Seller) -> str:
     return f"{TEAM}{seller.id}" if isinstance(seller, OfTeam) else str(seller)
 
 
-PAGE = ListPage(SavedList.CONTRACTS, plain=lambda arguments: address(replace(read_view(arguments)[0], cursor="")))
+PAGE = ListPage(
+    SavedList.CONTRACTS,
+    plain=lambda arguments: address(replace(read_view(arguments)[0], cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "montant"),
+)
 
 
 def _list_values(
@@ -161,7 +161,9 @@ def _list_values(
         "view": view,
         "rows": page.rows,
         "total": contracts.total,
-        "headings": [heading(column, view.sort, _in_order(view, shown)) for column in COLUMNS],
+        "headings": shown.headings(view.sort, _in_order(view, shown)),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),

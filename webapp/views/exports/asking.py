@@ -82,7 +82,7 @@ def _wanted(page: ExportedPage, path: dict[str, Any], *, in_clear: bool = False,
     return commands.want(
         LISTS[page.key],
         page.view_of(**path) if shown is None else page.view_of(shown.arguments),
-        keys=request.form.getlist("colonne") or (shown.columns if shown else ()),
+        keys=request.form.getlist("colonne") or (shown.state.columns if shown else ()),
         file_format=read(ExportFormat, request.form.get("format")) or ExportFormat.XLSX,
         filters=_filters(shown.arguments if shown else request.args),
         in_clear=in_clear,

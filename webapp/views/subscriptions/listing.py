@@ -13,6 +13,7 @@ from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services import teams
 from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
+from webapp.services.subscriptions.columns import COLUMNS
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import Chip, read
@@ -31,6 +32,8 @@ SORTS = [
     (SubscriptionSort.NEWEST.value, "Les plus récents d’abord"),
     (SubscriptionSort.NEXT_CHARGE.value, "Par prochaine échéance"),
 ]
+USUAL = ("client", "vendu", "statut", "frequence", "montant", "prochaine-echeance")
+"""The columns that each row holds; others are read where they are chosen."""
 
 
 @bp.get("/abonnements")
@@ -44,6 +47,9 @@ def index() -> ResponseReturnValue:
         "view": view,
         "rows": subscriptions.page.rows,
         "totals": subscriptions.totals,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in subscriptions.page.rows], shown.beside(USUAL)),
         "problem": shown.problem,
         "first_page": shown.at(address(view, cursor="")) if view.cursor else None,
         "next_page": (cursor := subscriptions.page.next_cursor) and shown.at(address(view, cursor=cursor)),
@@ -52,7 +58,7 @@ def index() -> ResponseReturnValue:
     if not is_fragment_request():
         return render_template("subscriptions/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("subscriptions/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#subscriptions-filters":
+    if request.headers.get("HX-Source") in ("form#subscriptions-filters", "form#subscriptions-columns"):
         response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
     return response
 
@@ -93,7 +99,14 @@ def read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
     )
 
 
-PAGE = ListPage(SavedList.SUBSCRIPTIONS, plain=lambda arguments: address(replace(read_view(arguments), cursor="")))
+PAGE = ListPage(
+    SavedList.SUBSCRIPTIONS,
+    plain=lambda arguments: address(replace(read_view(arguments), cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("statut", "montant"),
+)
 
 
 def _form_values(view: SubscriptionsView, shown: ShownList) -> dict[str, Any]:
