@@ -31,7 +31,8 @@ BEGIN
     WHERE organisation_id = NEW.organisation_id AND client_id IN (OLD.client_id, NEW.client_id);
     INSERT INTO last_contacts (organisation_id, client_id, at) $LATEST
       AND events.organisation_id = NEW.organisation_id AND events.client_id IN (OLD.client_id, NEW.client_id)
-    GROUP BY events.organisation_id, events.client_id;
+    GROUP BY events.organisation_id, events.client_id
+    ON CONFLICT (organisation_id, client_id) DO UPDATE SET at = EXCLUDED.at WHERE last_contacts.at < EXCLUDED.at;
   ELSIF NEW.kind <> 'message_sent' OR EXISTS (
     SELECT FROM messages
     WHERE organisation_id = NEW.organisation_id AND id = NEW.message_id AND written_by_id IS NOT NULL

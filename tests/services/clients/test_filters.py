@@ -23,7 +23,8 @@ from webapp.models.contracts import Contract, ContractStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, LastContact, TimelineEvent
-from webapp.services import capped_counts
+from webapp.models.winleadplus import SyncMapping
+from webapp.services import bulk, capped_counts
 from webapp.services.clients import activities, listing
 from webapp.services.clients.activities import Genre
 from webapp.services.clients.listing import list_clients
@@ -268,6 +269,30 @@ def test_a_place_is_taken_by_the_letter(cast: Cast, place: str, found: int) -> N
     assert len(list_clients(ClientsView(place=place)).page.rows) == found
     with tenancy.organisation(cast.other_organisation.id):
         assert list_clients(ClientsView(place=place)).page.rows == []
+
+
+@pytest.mark.parametrize("cap", [1, 10_000])
+def test_filters_live_with_archived_and_absent_clients(cast: Cast, monkeypatch: pytest.MonkeyPatch, cap: int) -> None:
+    monkeypatch.setattr(capped_counts, "COUNT_CAP", cap)
+    present, archived, absent, gone = (factories.ClientFactory(postcode="69001", created_at=NOW) for _ in range(4))
+    for client in (archived, gone):
+        client.archived_at = NOW
+    for client in (absent, gone):
+        db.session.add(SyncMapping(external_id=str(client.id), client_id=client.id, missing_since=NOW))
+    for client in (present, archived, absent):
+        factories.make_bank_account(client)
+    filters: dict[str, Any] = {"place": "69", "created": Days(since=DAY), "having": frozenset({Asset.IBAN})}
+
+    def found(**values: Any) -> set[UUID]:
+        view = ClientsView(**filters, **values)
+        rows = list_clients(view, exact=True)
+        assert rows.total.number == len(rows.page.rows) == bulk.Selection(view).count()
+        return {row.id for row in rows.page.rows}
+
+    assert found() == {present.id, absent.id}
+    assert found(archived=True) == {archived.id}
+    assert found(absent=True) == {absent.id}
+    assert found(archived=True, absent=True) == set()
 
 
 @pytest.mark.parametrize("cap", [1, 10_000])
