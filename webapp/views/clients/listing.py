@@ -51,7 +51,7 @@ PLACE_LENGTH = 60
 
 
 CONSENTS = [
-    ("", "Consentements\u202f: tous"),
+    ("", "Tous"),
     *((each.value, each.label) for each in starmap(ConsentFilter, product(ConsentPurpose, ConsentStanding))),
 ]
 
