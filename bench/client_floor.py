@@ -92,7 +92,7 @@ def _connection() -> psycopg.Connection[dict[str, Any]]:
 
 
 def _row(values: dict[str, Any], columns: list[str]) -> listing.ClientRow:
-    cells = {key: _cell(key, values[key]) for key in columns}
+    cells = {key: _cell(key, values[listing.CELL + key]) for key in columns}
     return listing.ClientRow(
         id=values["id"],
         name=full_name(values["last_name"], values["first_name"]),

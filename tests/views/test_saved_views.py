@@ -19,6 +19,7 @@ from tests.services.exports.wanting import csv_rows
 from tests.views.test_invoices import make_invoice
 from webapp import keeping, tenancy
 from webapp.extensions import db
+from webapp.models.clients import Source
 from webapp.models.commercials import Commercial
 from webapp.models.saved_views import Density, SavedList
 from webapp.services import saved_views
@@ -211,7 +212,18 @@ class TestColumns:
         assert len(_heads(client.get("/clients?colonnes=nope").text)) == 8
         assert "colonnes=nom%2Csolde" in client.get("/clients?colonnes=solde").text  # links keep them
 
+    def test_the_column_of_sources_leaves_the_badges_alone(self, client: FlaskClient, cast: Cast) -> None:
+        for source in (None, Source.WINLEADPLUS, Source.WOOCOMMERCE):
+            factories.ClientFactory(source=source)
+        page = client.get("/clients?colonnes=source").text
+        assert sorted(re.findall(r'badge-source [^>]*title="(\w+)"|<td>\s*(CRM)\s*</td>', page)) == [
+            ("", "CRM"),
+            ("WinLeadPlus", ""),
+            ("WooCommerce", ""),
+        ]
+
     def test_the_panel_moves_and_leaves_out(self, client: FlaskClient, cast: Cast) -> None:
+        _people()
         query = "panneau=colonnes&colonnes=nom&colonnes=email&colonnes=ville&colonnes=cree&densite=normale"
         moved = client.get(f"/clients?{query}&deplacer=ville:haut", headers=COLUMNS_FORM)
         assert moved.headers["HX-Push-Url"] == "/clients?colonnes=nom%2Cville%2Cemail%2Ccree"

@@ -35,6 +35,7 @@ LOOK = (SAVED, CHANGED[0], COLUMNS, DENSITY)
 """What of an address says how a list looks, and which view it began with: no filter."""
 MOVE = "deplacer"
 PANEL = "panneau"
+NUMBERS = (ValueKind.INTEGER, ValueKind.AMOUNT, ValueKind.AMOUNTS)
 FILTERS = {
     "q": "recherche",
     "statut": "statut",
@@ -69,7 +70,8 @@ class ListPage:
     """A list that has views. ``plain`` gives the address, first page, of what can be read in arguments.
 
     ``usual`` are the columns where nobody chose others, ``fixed`` that which always comes first; a narrow screen shows
-    those of ``narrow`` beside it, or where none of them was chosen the first two.
+    those of ``narrow`` beside it, or where none of them was chosen the first two. Those of ``in_words`` are drawn in
+    words, numbers or not.
     """
 
     of: SavedList
@@ -78,6 +80,7 @@ class ListPage:
     usual: tuple[str, ...]
     fixed: str
     narrow: tuple[str, ...]
+    in_words: frozenset[str] = frozenset()
 
     def keys(self, asked: Sequence[str]) -> tuple[str, ...]:
         """The columns that are asked for, as far as the list offers them; none where they are the usual ones."""
@@ -119,9 +122,15 @@ class ShownList:
         """The columns as their cells are drawn, the fixed one first."""
         narrow = {key for key in self.page.narrow if key in self.columns} or set(self.columns[1:3])
         return [
-            Cell(each.key, each.kind, _css_class(each.kind, each.key in {self.page.fixed, *narrow}), each.labels)
+            Cell(each.key, each.kind, self._css_class(each, each.key in {self.page.fixed, *narrow}), each.labels)
             for each in self.listed
         ]
+
+    def _css_class(self, column: ListColumn, is_narrow: bool) -> str:
+        is_number = column.kind in NUMBERS and column.key not in self.page.in_words
+        is_short = column.kind in (ValueKind.AMOUNT, ValueKind.DAY)
+        names = (("num", is_number), ("nowrap", is_short), ("wide-only", not is_narrow))
+        return " ".join(name for name, holds in names if holds)
 
     @property
     def listed(self) -> list[ListColumn]:
@@ -194,14 +203,6 @@ class ShownList:
         """The columns that can be chosen, those that are shown first, in their order; whether each is shown."""
         others = (column for column in self.page.columns if column.key not in self.columns)
         return [*((column, True) for column in self.listed), *((column, False) for column in others)]
-
-
-def _css_class(kind: ValueKind, is_narrow: bool) -> str:
-    is_number = kind in (ValueKind.INTEGER, ValueKind.AMOUNT, ValueKind.AMOUNTS)
-    is_short = kind in (ValueKind.AMOUNT, ValueKind.DAY)
-    return " ".join(
-        name for name, holds in (("num", is_number), ("nowrap", is_short), ("wide-only", not is_narrow)) if holds
-    )
 
 
 def pairs_of(state: ViewState) -> Pairs:

@@ -52,6 +52,7 @@ ResultRow = Row[*tuple[Any, ...]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 PAGE_SIZE = 50
+CELL = "cell-"
 KEPT = 256
 """Statements that are kept, by view."""
 _UNCOUNTED = literal(0)
@@ -273,8 +274,8 @@ def _gathering(view: ClientsView, conditions: Conditions, columns: tuple[str, ..
 
 
 def _showing(statement: Statement, columns: tuple[str, ...]) -> Statement:
-    """The statement with the values of the columns."""
-    values = (offered.BY_KEY[key].value.label(key) for key in columns if key != offered.NAME)
+    """The statement with the values of the columns, under names that no column of the table has."""
+    values = (offered.BY_KEY[key].value.label(CELL + key) for key in columns if key != offered.NAME)
     shown = statement.add_columns(*values)
     return shown.outerjoin(Client.commercial) if offered.OF_COMMERCIALS & set(columns) else shown
 
@@ -303,7 +304,7 @@ def _row(columns: tuple[str, ...], row: ResultRow) -> ClientRow:
         id=row.id,
         name=clients.full_name(row.last_name, row.first_name),
         source=row.source,
-        cells={key: _value(key, values[key]) for key in columns if key != offered.NAME},
+        cells={key: _value(key, values[CELL + key]) for key in columns if key != offered.NAME},
     )
 
 

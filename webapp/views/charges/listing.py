@@ -103,6 +103,7 @@ PAGE = ListPage(
     usual=USUAL,
     fixed=USUAL[0],
     narrow=("client", "statut", "montant"),
+    in_words=frozenset({"tentatives"}),
 )
 
 
