@@ -6,6 +6,7 @@ same template with the same values, but for the rows, which are those that psyco
 """
 
 import threading
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import psycopg
@@ -23,6 +24,7 @@ from webapp.services.clients import listing
 from webapp.sessions import signed_in_user
 from webapp.views import rate_limits
 from webapp.views.clients import listing as clients
+from webapp.views.shown_lists import open_page, page_values
 
 
 class Recording(NamedTuple):
@@ -49,7 +51,8 @@ def floor() -> str:
     recording = recordings.get(request.query_string) or _record()
     g.user = recording.user
     found = [_connection().execute(*statement).fetchall() for statement in recording.statements]
-    rows = [_row(values) for values in found[recording.list_statement][: listing.PAGE_SIZE]]
+    columns = [cell.key for cell in recording.values["cells"]]
+    rows = [_row(values, columns) for values in found[recording.list_statement][: listing.PAGE_SIZE]]
     return render_template("clients/list.html", **{**recording.values, "rows": rows})
 
 
@@ -61,13 +64,20 @@ def _record() -> Recording:
     def keep(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         statements.append((statement, parameters))
 
-    view, exact = clients._read_view(request.args), request.args.get("total") == "exact"
-    event.listen(db.engine, "before_cursor_execute", keep)
-    shown = listing.list_clients(view, exact=exact)
-    list_statement = len(statements) - 1
-    values = {**clients._list_values(view, shown, exact=exact), **clients._page_values(view)}
-    event.remove(db.engine, "before_cursor_execute", keep)
+    exact = request.args.get("total") == "exact"
     g.user = user
+    event.listen(db.engine, "before_cursor_execute", keep)
+    shown = open_page(clients.PAGE)
+    view, problem = clients.read_view(shown.arguments)
+    found = listing.list_clients(view, columns=shown.columns, exact=exact)
+    list_statement = len(statements) - 1
+    values = {
+        **clients._list_values(view, shown, found, exact=exact),
+        **clients._page_values(view),
+        **page_values(shown),
+    }
+    values["problem"] = problem
+    event.remove(db.engine, "before_cursor_execute", keep)
     render_template("clients/list.html", **values)  # loads what the template reads of the user and the runs
     db.session.expunge_all()
     return recordings.setdefault(request.query_string, Recording(statements, list_statement, user, values))
@@ -81,18 +91,17 @@ def _connection() -> psycopg.Connection[dict[str, Any]]:
     return connection
 
 
-def _row(values: dict[str, Any]) -> listing.ClientRow:
+def _row(values: dict[str, Any], columns: list[str]) -> listing.ClientRow:
+    cells = {key: _cell(key, values[listing.CELL + key]) for key in columns}
     return listing.ClientRow(
         id=values["id"],
         name=full_name(values["last_name"], values["first_name"]),
         source=values["source"] and Source(values["source"]),
-        email=values["email"],
-        phone=values["phone"],
-        city=values["city"],
-        status=ClientStatus(values["status"]),
-        contracts_count=values["contracts_count"],
-        changed_at=values["changed_at"],
-        commercial=f"{values['commercial_first_name']} {values['commercial_last_name']}"
-        if values["commercial_id"]
-        else None,
+        cells=cells,
     )
+
+
+def _cell(key: str, value: Any) -> Any:
+    if key == "statut":
+        return ClientStatus(value)
+    return {currency: Decimal(owed) for currency, owed in (value or {}).items()} if key == "solde" else value

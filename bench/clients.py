@@ -19,7 +19,7 @@ from uuid import UUID
 
 import psycopg
 
-from bench.client_data import ORGANISATION, USER, make_clients, make_consents
+from bench.client_data import ORGANISATION, USER, make_assets, make_clients, make_consents
 from bench.databases import dsn, open_database, settings_of
 from bench.report import Line, Report
 from bench.turns import REQUESTS, ROUNDS, Page, Server, Times, take_turns
@@ -27,7 +27,8 @@ from webapp import clock
 from webapp.factory import create_app
 from webapp.gateways.identity import Tokens
 from webapp.services import keyset
-from webapp.services.clients.selection import ClientSort
+from webapp.services.clients import columns as offered
+from webapp.services.clients.selection import Asset, ClientSort
 from webapp.sessions import keep_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +81,7 @@ def _serve(size: int) -> Iterator[Organisation]:
     environment = open_database(
         f"bench_clients_{size}",
         fill=lambda owner: _fill(owner, size),
-        is_full=f"SELECT count(*) = {size} AND EXISTS (SELECT FROM present_consents) FROM clients",
+        is_full=f"SELECT count(*) = {size} AND EXISTS (SELECT FROM last_contacts) FROM clients",
     )
     port = _free_port()
     environment |= {"PORT": str(port), "WEB_CONCURRENCY": "1", "PYTHONPATH": str(ROOT)}
@@ -98,6 +99,7 @@ def _serve(size: int) -> Iterator[Organisation]:
 def _fill(owner: psycopg.Connection, size: int) -> None:
     make_clients(owner, size, _say)
     make_consents(owner, _say)
+    make_assets(owner, _say)
 
 
 def _views(database_url: str, size: int) -> dict[str, str]:
@@ -134,6 +136,20 @@ def _views(database_url: str, size: int) -> dict[str, str]:
         "consent not given by all": {"consentement": "satisfaction.non-donne", "tri": "-ville"},
         f"{COMMON}consent withdrawn by 3 %": {"consentement": "prospection_email.retire"},
         "consent and source": {"consentement": "prospection_email.donne", "source": "crm"},
+        "every column": {"colonnes": ",".join(offered.BY_KEY)},
+        "three commercials": {"commercial": [row[0] for row in by_size[1:4]]},
+        "town": {"lieu": "lyon"},
+        "postcode": {"lieu": "69"},
+        "postcode of few": {"lieu": "69003"},
+        "created in a week": {"cree_du": "2026-03-01", "cree_au": "2026-03-07", "tri": "-creation"},
+        f"{COMMON}created in a week, by name": {"cree_du": "2026-03-01", "cree_au": "2026-03-07"},
+        "changed since, last changed first": {"modifie_du": "2026-10-15", "tri": "-modification"},
+        f"{COMMON}last contact in a month": {"contact_du": "2026-10-01", "contact_au": "2026-10-31"},
+        "last contact on a day": {"contact_du": "2026-10-01", "contact_au": "2026-10-01"},
+        "no contact since": {"sans_contact_depuis": "2026-09-01"},
+        **{f"with {asset}": {asset.value: "avec"} for asset in Asset if asset is not Asset.SUBSCRIPTION},
+        **{f"without {asset}": {asset.value: "sans"} for asset in Asset},
+        "with IBAN, without contract, a town": {"iban": "avec", "contrat": "sans", "lieu": "lyon"},
         "search two words": {"q": "martin jean"},
         "search e-mail fragment": {"q": "jmartin1"},
         "search telephone digits": {"q": "06 39 98 1"},
@@ -145,7 +161,7 @@ def _views(database_url: str, size: int) -> dict[str, str]:
         f"{COMMON}letter": {"q": "m"},
         f"{COMMON}domain": {"q": "example.org"},
     }
-    return {name: urlencode(query) for name, query in views.items()}
+    return {name: urlencode(query, doseq=True) for name, query in views.items()}
 
 
 def _compared(name: str, large: Organisation, small: Organisation | None) -> dict[str, Page]:

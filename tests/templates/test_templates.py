@@ -431,6 +431,8 @@ def test_every_template_is_rendered_by_a_visit(
         _visit_charge_of_shop(admin_client, subject)
         _visit_operations(admin_client, subject)
     assert admin_client.get("/clients/exporter").status_code == 200
+    assert admin_client.get("/vues/clients").status_code == 200
+    assert admin_client.post("/vues/clients", data={"nom": ""}).status_code == 422
     _visit_message_settings(admin_client, other_company)
     _visit_shipping_settings(admin_client, other_company)
     assert "Bonjour" in admin_client.post(f"/clients/{subject.id}/messages/apercu", data=preview).text

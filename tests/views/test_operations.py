@@ -14,10 +14,12 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.operations import Operation, OperationState
-from webapp.services import bulk
+from webapp.models.saved_views import SavedList
+from webapp.services import bulk, saved_views
 from webapp.services.bulk import BulkAction, BulkChoice, Selection
 from webapp.services.clients.selection import ClientsView
 from webapp.services.operations.carry_out import carry_out
+from webapp.services.saved_views import ViewState
 
 
 @pytest.fixture
@@ -75,6 +77,26 @@ def test_the_whole_view_is_acted_on(cast: Cast, clients: list[Client], manager_c
     )
     operation_id = UUID(answer.headers["Location"].rsplit("/", 1)[1])
     assert db.session.scalars(select(Operation.updates).where(Operation.id == operation_id)).one() == 3
+
+
+def test_a_saved_view_is_acted_on_by_its_filters_and_not_once_it_is_gone(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    for made in (clients[0], factories.ClientFactory(city="Brest")):
+        factories.make_bank_account(made)
+    state = ViewState("lieu=lyon&iban=avec")
+    view = saved_views.create(SavedList.CLIENTS, state, name="À relancer", by=cast.manager, at=NOW)
+    page = manager_client.get("/clients?vue=a-relancer").text
+    assert '<input type="hidden" name="vue" value="vue=a-relancer">' in page
+    form = manager_client.get("/clients/actions?vue=vue%3Da-relancer").text
+    assert "1 client du filtre" in form
+    assert 'href="/clients?vue=a-relancer"' in form
+    data = {"portee": "vue", "vue": "vue=a-relancer", "action": "archiver"}
+    operation_id = UUID(manager_client.post("/clients/actions", data=data).headers["Location"].rsplit("/", 1)[1])
+    assert db.session.scalars(select(Operation.updates).where(Operation.id == operation_id)).one() == 1
+    saved_views.remove(SavedList.CLIENTS, view.id, by=cast.manager)
+    assert manager_client.post("/clients/actions", data=data).status_code == 404
+    assert manager_client.get("/clients/actions?vue=vue%3Da-relancer").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     products,
     provider_events,
     providers,
+    saved_views,
     schedule,
     shipping,
     subscriptions,

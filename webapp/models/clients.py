@@ -15,7 +15,7 @@ from webapp.tenancy import OrganisationScoped
 # The clients page sorts by these, on their own and behind each filter. A filter may go hand in hand with a sort (all
 # that a synchronisation touched were changed last; no prospect has contracts): without an index for the pair, a page
 # would walk past every client that the filter leaves out.
-SORT_COLUMNS = ("name_key", "city_key", "changed_at", "contracts_count")
+SORT_COLUMNS = ("name_key", "city_key", "changed_at", "contracts_count", "created_at")
 FILTER_COLUMNS = ("source", "status", "commercial_id")
 
 
@@ -94,6 +94,13 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
         ),
         Index("ix_clients_email", "organisation_id", "email"),
         Index("ix_clients_phone", "organisation_id", "phone"),
+        Index(
+            "ix_clients_postcode",
+            "organisation_id",
+            "postcode",
+            postgresql_ops={"postcode": "varchar_pattern_ops"},
+            postgresql_where=text("archived_at IS NULL"),
+        ),
         Index(
             "ix_clients_awaiting_commercial",
             "organisation_id",

@@ -206,3 +206,19 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     message: Mapped[Message | None] = relationship(
         primaryjoin=lambda: linked(Message, TimelineEvent.message_id), viewonly=True
     )
+
+
+class LastContact(OrganisationScoped, Base):
+    """When a client and we were last in contact: a call, a message that a colleague wrote, the client's answer.
+
+    A note is none, nor is what we send by ourselves. A trigger on ``timeline_events`` keeps it, and nobody else may.
+    """
+
+    __tablename__ = "last_contacts"
+    __table_args__ = (
+        Index("ix_last_contacts_at", "organisation_id", "at", "client_id"),
+        tenant_key("client_id", "clients"),
+    )
+
+    client_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]

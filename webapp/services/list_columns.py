@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from webapp.extensions import db
 from webapp.services import keyset
 
 
@@ -50,6 +51,22 @@ def chosen(keys: Sequence[str], offered: Sequence[ListColumn], *, default: Seque
     by_key = {column.key: column for column in offered}
     known = [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
     return known or [by_key[key] for key in default]
+
+
+def read_cells(
+    joined: Select[*tuple[Any, ...]],
+    row_id: InstrumentedAttribute[UUID],
+    ids: Sequence[UUID],
+    columns: Sequence[ListColumn],
+) -> dict[UUID, dict[str, Any]]:
+    """What the columns hold of a page's rows, by row and key, in one statement; ``joined`` has what they need."""
+    if not ids or not columns:
+        return {}
+    values = [column.value.label(f"cell_{place}") for place, column in enumerate(columns)]
+    statement = joined.where(row_id.in_(ids)).order_by(None)
+    statement = statement.with_only_columns(row_id, *values, maintain_column_froms=True)
+    keys = [column.key for column in columns]
+    return {row[0]: dict(zip(keys, row[1:], strict=True)) for row in db.session.execute(statement)}
 
 
 def labels_of(words: type[StrEnum]) -> dict[str, str]:

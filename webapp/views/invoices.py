@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.errors import InvalidInputError
@@ -14,20 +15,25 @@ from webapp.french import read_number
 from webapp.models.base import new_id
 from webapp.models.identity import Role
 from webapp.models.invoices import Invoice, InvoiceKind, InvoiceStatus
+from webapp.models.saved_views import SavedList
 from webapp.security import current_user, requires
 from webapp.services.charges import decisions
 from webapp.services.invoices import listing, printing
+from webapp.services.invoices.columns import COLUMNS
 from webapp.services.invoices.listing import InvoicesView
 from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
 bp = Blueprint("invoices", __name__, url_prefix="/factures")
 
 KINDS = [("", "Factures et avoirs"), *((kind.value, f"{kind.label}s") for kind in InvoiceKind)]
 STATUSES = [("", "Tous les statuts"), *((status.value, status.label) for status in InvoiceStatus)]
+USUAL = ("numero", "client", "statut", "total", "reste", "emission", "echeance", "societe")
+"""The columns that each row holds; others are read where they are chosen."""
 COUNTED = 1000
 """Up to how many the number below the list is exact."""
 
@@ -36,35 +42,41 @@ COUNTED = 1000
 @paced
 def index() -> ResponseReturnValue:
     """The list of invoices as the address says. What cannot be read in it is ignored."""
-    view = read_view()
+    shown = open_page(PAGE)
+    view = read_view(shown.arguments)
     page = listing.list_invoices(view)
     number = listing.count_invoices(view, at_most=COUNTED + 1)
     values: dict[str, Any] = {
         "view": view,
         "rows": page.rows,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "number": min(number, COUNTED),
         "is_capped": number > COUNTED,
         "balances": listing.balances_of_client(view.client_id) if view.client_id else [],
-        "first_page": _address(view, cursor="") if view.cursor else None,
-        "next_page": _address(view, cursor=page.next_cursor) if page.next_cursor else None,
+        "problem": shown.problem,
+        "first_page": shown.at(_address(view, cursor="")) if view.cursor else None,
+        "next_page": page.next_cursor and shown.at(_address(view, cursor=page.next_cursor)),
+        **list_values(shown, _address(view, cursor="")),
     }
     if not is_fragment_request():
-        return render_template("invoices/list.html", **values, **_form_values(view))
+        return render_template("invoices/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("invoices/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#invoices-filters":
-        response.headers["HX-Push-Url"] = _address(view)  # without the filters that filter nothing
+    if request.headers.get("HX-Source") in ("form#invoices-filters", "form#invoices-columns"):
+        response.headers["HX-Push-Url"] = shown.at(_address(view))  # without the filters that filter nothing
     return response
 
 
-def read_view() -> InvoicesView:
-    """The view that the address asks for. What cannot be read in it is ignored."""
+def read_view(arguments: MultiDict[str, str]) -> InvoicesView:
+    """The view that an address asks for. What cannot be read in it is ignored."""
     return InvoicesView(
-        search=" ".join(request.args.get("q", "").split()),
-        kind=read(InvoiceKind, request.args.get("genre")),
-        status=read(InvoiceStatus, request.args.get("statut")),
-        client_id=read(UUID, request.args.get("client")),
-        company_id=read(UUID, request.args.get("societe")),
-        cursor=request.args.get("apres", ""),
+        search=" ".join(arguments.get("q", "").split()),
+        kind=read(InvoiceKind, arguments.get("genre")),
+        status=read(InvoiceStatus, arguments.get("statut")),
+        client_id=read(UUID, arguments.get("client")),
+        company_id=read(UUID, arguments.get("societe")),
+        cursor=arguments.get("apres", ""),
     )
 
 
@@ -81,8 +93,18 @@ def _address(view: InvoicesView, **changes: Any) -> str:
     return url_for("invoices.index", **{name: value for name, value in query.items() if value})
 
 
-def _form_values(view: InvoicesView) -> dict[str, Any]:
-    without = _address(view, client_id=None, cursor="")
+PAGE = ListPage(
+    SavedList.INVOICES,
+    plain=lambda arguments: _address(replace(read_view(arguments), cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "total"),
+)
+
+
+def _form_values(view: InvoicesView, shown: ShownList) -> dict[str, Any]:
+    without = shown.at(_address(view, client_id=None, cursor=""))
     return {
         "kinds": KINDS,
         "statuses": STATUSES,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple, TypeVar
 
+from webapp.french import day
 from webapp.services.keyset import Order
 
 T = TypeVar("T")
@@ -39,9 +40,9 @@ class Chip(NamedTuple):
     address_without: str
 
 
-def heading(column: Column, current: Order, address_of: Callable[[Order], str]) -> Heading:
+def heading(column: Column, current: Order | None, address_of: Callable[[Order], str] | None) -> Heading:
     """The heading of a column while the list is in the order ``current``; ``address_of`` gives the list in another."""
-    if column.sort is None:
+    if column.sort is None or current is None or address_of is None:
         return Heading(column.label, column.css_class, key=None, address=None, direction=None)
     is_current = column.sort.ascending == current.ascending
     return Heading(
@@ -70,3 +71,10 @@ def read_day(text: str | None) -> date | None:
 def has_impossible_day(*texts: str | None) -> bool:
     """Whether an address says a date that is none, or none of ours."""
     return any(text and read_day(text) is None for text in texts)
+
+
+def backwards(since: date | None, until: date | None) -> str | None:
+    """A sentence, where the last day precedes the first."""
+    if not (since and until and until < since):
+        return None
+    return f"La fin de la période ({day(until)}) précède son début ({day(since)})\u202f: dates ignorées."

@@ -42,7 +42,7 @@ def test_an_export_holds_what_the_list_shows_in_its_order(cast: Cast) -> None:
     listed = clients.list_clients(view).page.rows
     assert heading == "Nom;E-mail;Téléphone;Ville;Commercial;Statut;Contrats;Modifié".split(";")
     assert [row[0] for row in rows] == [each.name for each in listed] == ["Zola Élodie", "Hugo Élodie", "Amiel Élodie"]
-    assert [row[4:6] for row in rows] == [[each.commercial, each.status.label] for each in listed]
+    assert [row[4:6] for row in rows] == [[each.cells["commercial"], each.cells["statut"].label] for each in listed]
 
 
 def test_columns_are_chosen_and_ordered(cast: Cast) -> None:

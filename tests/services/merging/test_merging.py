@@ -27,7 +27,7 @@ from webapp.models.identity import User
 from webapp.models.operations import ItemAction, Operation, OperationItem, OperationState
 from webapp.models.providers import DefaultMeans
 from webapp.models.subscriptions import Subscription
-from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.models.timeline import EventKind, LastContact, TimelineEvent
 from webapp.models.winleadplus import SyncMapping
 from webapp.services.clients import editing
 from webapp.services.clients.fields import ClientFields
@@ -45,7 +45,7 @@ IGNORED = {"version", "changed_at"}
 
 def picture(client_ids: Collection[UUID]) -> dict[str, Any]:
     """Every row that belongs to one of the clients, and the clients; without what merges themselves have told."""
-    tables = ["clients", *BELONGINGS, "present_consents"]
+    tables = ["clients", *BELONGINGS, "present_consents", "last_contacts"]
     rows: dict[str, Any] = {}
     for table in tables:
         column = "id" if table == "clients" else "client_id"
@@ -119,6 +119,7 @@ def _special(table: str, number: int) -> dict[str, Any]:
         },
         "woocommerce_mappings": {"woo_id": unique},
         "woocommerce_resources": {"woo_id": unique},
+        "timeline_events": {"kind": EventKind.CALL, "at": NOW - timedelta(hours=number)},
         "consents": {"at": NOW - timedelta(hours=number), "state": list(ConsentState)[number % 3]},
         "shipments": {"consignment_no": unique},
         "dunning_cases": {"status": "paid", "closed_at": NOW},
@@ -126,6 +127,23 @@ def _special(table: str, number: int) -> dict[str, Any]:
         "charges": {"status": ChargeStatus.SUCCEEDED},
     }
     return values.get(table, {})
+
+
+def test_the_last_contact_goes_along_and_comes_back(cast: Cast) -> None:
+    kept, other = factories.ClientFactory(), factories.ClientFactory()
+    for client, hours in ((kept, 5), (other, 2), (other, 9)):
+        told = TimelineEvent(client_id=client.id, kind=EventKind.CALL, at=NOW - timedelta(hours=hours))
+        db.session.add(told)
+    db.session.commit()
+
+    def hours_since() -> dict[UUID, float]:
+        contacts = db.session.execute(select(LastContact.client_id, LastContact.at))
+        return {client_id: (NOW - at) / timedelta(hours=1) for client_id, at in contacts}
+
+    operation = merged(kept, other, by=cast.admin)
+    assert hours_since() == {kept.id: 2}
+    unmerge(operation.id, cast.admin)
+    assert hours_since() == {kept.id: 5, other.id: 2}
 
 
 @pytest.fixture

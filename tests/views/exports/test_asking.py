@@ -15,8 +15,10 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.exports import Export, ExportFormat
 from webapp.models.runs import RunStatus
-from webapp.services import journal
+from webapp.models.saved_views import Density, SavedList
+from webapp.services import journal, saved_views
 from webapp.services.exports import commands
+from webapp.services.saved_views import ViewState
 from webapp.views.exports.pages import PAGES
 
 OF_ALL = [page.path for page in PAGES if ":" not in page.path]
@@ -62,14 +64,32 @@ def test_the_link_carries_filters_and_columns_and_no_page(cast: Cast, client: Fl
     assert "/clients/exporter" in client.get("/clients", headers=HTMX).text
 
 
+def test_the_file_of_a_saved_view_is_what_the_view_shows(cast: Cast, client: FlaskClient) -> None:
+    for name, postcode in (("Amiel", "69001"), ("Zola", "69003"), ("Hugo", "75001")):
+        factories.ClientFactory(last_name=name, first_name="", postcode=postcode)
+    state = ViewState("lieu=69&tri=-nom", ("nom", "code-postal", "dernier-contact", "solde"), Density.COMPACT)
+    saved_views.create(SavedList.CLIENTS, state, name="Lyon", by=cast.commercial, at=NOW)
+    [address] = re.findall(r'data-testid="export"\s+href="([^"]*)"', client.get("/clients?vue=lyon").text)
+    assert address == "/clients/exporter?vue=lyon"
+    assert 'data-count="2"' in client.get(address).text
+    heads = ["Nom", "Code postal", "Dernier contact", "Solde à payer"]
+    sent = client.post(address, data={"format": "csv"})
+    assert csv_rows(sent.data) == [heads, ["Zola", "69003", "", ""], ["Amiel", "69001", "", ""]]
+    changed = client.post(f"{address}&modifiee=oui&lieu=75&colonnes=nom", data={"format": "csv"})
+    assert csv_rows(changed.data) == [["Nom"], ["Hugo"]]
+    (_, first) = journal.list_entries(journal.JournalView()).rows
+    assert ["Filtres", "lieu"] in first.details
+    assert client.get("/clients/exporter?vue=jamais").status_code == 404
+
+
 def test_the_file_is_what_one_sees(cast: Cast, client: FlaskClient) -> None:
     for name in ("Amiel", "Zola", "Hugo"):
         factories.ClientFactory(last_name=name, first_name="", city="Lille")
     factories.ClientFactory(last_name="Ailleurs", city="Paris", email="autre@example.org")
-    address = "/clients/exporter?q=client&tri=-nom&colonnes=ville,nom"
+    address = "/clients/exporter?q=client&tri=-nom&colonnes=ville,nom"  # the name leads each line
     assert 'data-count="3"' in client.get(address).text
     sent = client.post(address, data={"format": "csv"})
-    assert csv_rows(sent.data) == [["Ville", "Nom"], ["Lille", "Zola"], ["Lille", "Hugo"], ["Lille", "Amiel"]]
+    assert csv_rows(sent.data) == [["Nom", "Ville"], ["Zola", "Lille"], ["Hugo", "Lille"], ["Amiel", "Lille"]]
     assert sent.headers["Content-Disposition"] == 'attachment; filename="clients-2026-11-20.csv"'
     chosen = client.post(address, data={"format": "xlsx", "colonne": ["email"]})
     assert [len(rows) for rows in sheets(chosen.data).values()] == [4]

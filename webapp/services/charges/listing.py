@@ -17,9 +17,10 @@ from webapp.models.clients import Client
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Collector
-from webapp.services import keyset
+from webapp.services import keyset, list_columns
 from webapp.services.clients.search import find_terms
 from webapp.services.keyset import Position
+from webapp.services.list_columns import ListColumn
 
 PAGE_SIZE = 50
 _LISTED = select(Charge).options(joinedload(Charge.client), selectinload(Charge.attempts))
@@ -76,6 +77,11 @@ def select_all(view: ChargesView) -> Select[*tuple[Any, ...]]:
     if view.status is not None:
         statement = statement.where(Charge.status == view.status)
     return statement.order_by(Charge.due_on.desc(), Charge.id.desc())
+
+
+def read_cells(ids: Sequence[UUID], columns: Sequence[ListColumn]) -> dict[UUID, dict[str, Any]]:
+    """What columns that are not in each row hold of the rows of a page, by row and key."""
+    return list_columns.read_cells(select_all(ChargesView()), Charge.id, ids, columns)
 
 
 def select_needing_person(attention: Attention | None) -> Select[*tuple[Any, ...]]:

@@ -7,6 +7,7 @@ view is read by walking an index from the cursor on.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -29,28 +30,29 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
 from webapp.models import clients, commercials
-from webapp.models.clients import Client, ClientStatus, Source
+from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial
-from webapp.models.consents import PresentConsent
 from webapp.services import capped_counts, keyset
 from webapp.services.capped_counts import Count
+from webapp.services.clients import columns as offered
 from webapp.services.clients.search import find_terms
 from webapp.services.clients.selection import (
     ClientSort,
     ClientsView,
     Conditions,
-    ConsentFilter,
     ConsentStanding,
+    bounds_of,
     conditions_of,
     filters_of,
-    stands_to,
 )
+from webapp.services.list_columns import ValueKind
 
 Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 PAGE_SIZE = 50
+CELL = "cell-"
 KEPT = 256
 """Statements that are kept, by view."""
 _UNCOUNTED = literal(0)
@@ -65,18 +67,12 @@ class _Way(StrEnum):
 
 
 class ClientRow(NamedTuple):
-    """A line of the list."""
+    """A line of the list; ``cells`` are the values of its columns, by key."""
 
     id: UUID
     name: str
     source: Source | None
-    email: str | None
-    phone: str | None
-    city: str | None
-    status: ClientStatus
-    contracts_count: int
-    changed_at: datetime
-    commercial: str | None
+    cells: dict[str, Any]
 
 
 class ClientList(NamedTuple):
@@ -93,26 +89,9 @@ class Neighbours(NamedTuple):
     next: UUID | None
 
 
-# Columns, not entities: rows to read need no identity map.
-_COMMERCIAL = tuple(
-    column.label(f"commercial_{column.key}")
-    for column in (Commercial.first_name, Commercial.last_name, Commercial.email, Commercial.external_id)
-)
-_COMMERCIALS = select(Commercial.id, *_COMMERCIAL).order_by(Commercial.name_key, Commercial.id)
-_COLUMNS: tuple[Column, ...] = (
-    Client.id,
-    Client.last_name,
-    Client.first_name,
-    Client.source,
-    Client.email,
-    Client.phone,
-    Client.city,
-    Client.status,
-    Client.contracts_count,
-    Client.changed_at,
-    Client.commercial_id,
-    *_COMMERCIAL,
-)
+_COMMERCIALS = select(Commercial.id, commercials.full_name_in_sql()).order_by(Commercial.name_key, Commercial.id)
+# What each line needs, whatever its columns. Columns, not entities: rows to read need no identity map.
+_BASE: tuple[Column, ...] = (Client.id, Client.last_name, Client.first_name, Client.source)
 
 # What each order sorts by, and how a cursor holds it.
 _KEYS: dict[ClientSort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
@@ -120,21 +99,24 @@ _KEYS: dict[ClientSort, tuple[InstrumentedAttribute[Any], type[keyset.Key]]] = {
     ClientSort.CITY: (Client.city_key, str),
     ClientSort.CHANGED: (Client.changed_at, datetime),
     ClientSort.CONTRACTS: (Client.contracts_count, int),
+    ClientSort.CREATED: (Client.created_at, datetime),
 }
 
 
-def list_clients(view: ClientsView, *, exact: bool = False) -> ClientList:
+def list_clients(view: ClientsView, *, columns: tuple[str, ...] = offered.DEFAULT, exact: bool = False) -> ClientList:
     """The clients of a view, a page of them, and their number; ``exact`` counts beyond COUNT_CAP.
 
-    A cursor that is none, was made for another sort, or leads past the last row gives the first page.
+    ``columns`` are keys of ``columns.COLUMNS``: nothing else is read. A cursor that is none, was made for another sort,
+    or leads past the last row gives the first page.
     """
     position = keyset.decode(view.cursor, sort=view.sort, kind=_KEYS[view.sort.ascending][1])
     if _is_plain(view):
         kept = replace(view, cursor="")
-        statement = partial(_plain_gathering, kept) if _are_few(view.consent) else partial(_plain_page, kept, exact)
-        clients_page = _read(view, position, statement)
+        are_few = _are_few(view)
+        statement = partial(_plain_gathering, kept, columns) if are_few else partial(_plain_page, kept, columns, exact)
+        clients_page = _read(view, position, columns, statement)
     else:
-        clients_page = _search(view, position, exact)
+        clients_page = _search(view, position, columns, exact)
     return clients_page._replace(total=capped_counts.capped(clients_page.total.number, exact=exact))
 
 
@@ -156,14 +138,14 @@ def find_neighbours(view: ClientsView, client: Client) -> Neighbours:
     key, _ = _KEYS[view.sort.ascending]
     here = keyset.Position(getattr(client, key.key), client.id)
     if _is_plain(view):
-        return _neighbours(_nearest(_plain_nearest(replace(view, cursor=""), _are_few(view.consent)), here))
+        return _neighbours(_nearest(_plain_nearest(replace(view, cursor=""), _are_few(view)), here))
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     if terms:
-        nearest = _nearest(_both_ways(partial(_gathering, view, conditions, columns=[Client.id])), here)
+        nearest = _nearest(_both_ways(partial(_gathering, view, conditions, ())), here)
         if all(row.total <= capped_counts.COUNT_CAP for row in nearest.values()):
             return _neighbours(nearest)
-    return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id])), here))
+    return _neighbours(_nearest(_both_ways(partial(_walking, view, conditions, (), _UNCOUNTED)), here))
 
 
 def _is_plain(view: ClientsView) -> bool:
@@ -171,58 +153,65 @@ def _is_plain(view: ClientsView) -> bool:
     return not view.search and view.team is None and not view.absent
 
 
-def _are_few(consent: ConsentFilter | None) -> bool:
-    """Whether those who stand so to the purpose are gathered, as what a search finds is: they may be anywhere in the
-    order. Those who have not given are most of all, unless nearly everybody has.
+def _are_few(view: ClientsView) -> bool:
+    """Whether a filter leaves so few clients that they are gathered, as what a search finds is: they may be anywhere
+    in the order. Those who lack something are most of all, unless nearly everybody has it.
     """
-    if consent is None or not _is_asked_first(consent):
+    numbers = _bounds(replace(view, cursor=""))
+    if numbers is None:
         return False
     most = {"most": capped_counts.COUNT_CAP + 1}
-    return db.session.execute(_number_who_stand(consent), most).scalar_one() <= capped_counts.COUNT_CAP
-
-
-def _is_asked_first(consent: ConsentFilter | None) -> bool:
-    return consent is not None and consent.standing is not ConsentStanding.NOT_GIVEN
+    return bool(min(db.session.execute(numbers, most).one()) <= capped_counts.COUNT_CAP)
 
 
 @lru_cache(maxsize=KEPT)
-def _number_who_stand(consent: ConsentFilter) -> Select[int]:
-    found = select(PresentConsent.client_id).where(*stands_to(consent)).limit(bindparam("most", type_=Integer))
-    return select(func.count()).select_from(found.subquery())
+def _bounds(view: ClientsView) -> Statement | None:
+    """How many rows each of the view's bounds has, up to one more than COUNT_CAP."""
+    numbers = [
+        select(func.count()).select_from(rows.limit(bindparam("most", type_=Integer)).subquery()).scalar_subquery()
+        for rows in bounds_of(view)
+    ]
+    return select(*numbers) if numbers else None
 
 
 @lru_cache(maxsize=KEPT)
-def _plain_page(view: ClientsView, exact: bool, way: _Way) -> Statement:
+def _plain_page(view: ClientsView, columns: tuple[str, ...], exact: bool, way: _Way) -> Statement:
     conditions = conditions_of(view, [])
-    is_known = not exact and _is_asked_first(view.consent) and not replace(view, consent=None).is_narrowed
-    number = literal(capped_counts.COUNT_CAP + 1) if is_known else _number_of(conditions, exact)
-    return _walking(view, conditions, number, way)
+    number = literal(capped_counts.COUNT_CAP + 1) if _is_known(view) and not exact else _number_of(conditions, exact)
+    return _walking(view, conditions, columns, number, way)
+
+
+def _is_known(view: ClientsView) -> bool:
+    """Whether those who are not few are surely more than COUNT_CAP: each has said the one thing that is asked for."""
+    consent = view.consent
+    is_asked_first = consent is not None and consent.standing is not ConsentStanding.NOT_GIVEN
+    return is_asked_first and not replace(view, consent=None).is_narrowed
 
 
 @lru_cache(maxsize=KEPT)
-def _plain_gathering(view: ClientsView, way: _Way) -> Statement:
-    return _gathering(view, conditions_of(view, []), way)
+def _plain_gathering(view: ClientsView, columns: tuple[str, ...], way: _Way) -> Statement:
+    return _gathering(view, conditions_of(view, []), columns, way)
 
 
 @lru_cache(maxsize=KEPT)
 def _plain_nearest(view: ClientsView, are_few: bool) -> CompoundSelect[*tuple[Any, ...]]:
     conditions = conditions_of(view, [])
     if are_few:
-        return _both_ways(partial(_gathering, view, conditions, columns=[Client.id]))
-    return _both_ways(partial(_walking, view, conditions, _UNCOUNTED, columns=[Client.id]))
+        return _both_ways(partial(_gathering, view, conditions, ()))
+    return _both_ways(partial(_walking, view, conditions, (), _UNCOUNTED))
 
 
-def _search(view: ClientsView, position: keyset.Position | None, exact: bool) -> ClientList:
+def _search(view: ClientsView, position: keyset.Position | None, columns: tuple[str, ...], exact: bool) -> ClientList:
     """Gathered, if the matches are not too many; else, and for a team, by walking."""
     terms = find_terms(view.search)
     conditions = conditions_of(view, terms)
     number = _number_of(conditions, exact)
     if terms or view.absent:  # who is absent may be anywhere in the order, and is one of few
-        gathered = _read(view, position, partial(_gathering, view, conditions))
+        gathered = _read(view, position, columns, partial(_gathering, view, conditions, columns))
         if gathered.total.number <= capped_counts.COUNT_CAP:
             return gathered
         number = number if exact else literal(gathered.total.number)
-    return _read(view, position, partial(_walking, view, conditions, number))
+    return _read(view, position, columns, partial(_walking, view, conditions, columns, number))
 
 
 def _both_ways(statement: Callable[[_Way], Statement]) -> CompoundSelect[*tuple[Any, ...]]:
@@ -240,7 +229,12 @@ def _neighbours(nearest: dict[_Way, ResultRow]) -> Neighbours:
     return Neighbours(previous.id if previous else None, following.id if following else None)
 
 
-def _read(view: ClientsView, position: keyset.Position | None, statement: Callable[[_Way], Statement]) -> ClientList:
+def _read(
+    view: ClientsView,
+    position: keyset.Position | None,
+    columns: tuple[str, ...],
+    statement: Callable[[_Way], Statement],
+) -> ClientList:
     def read(start: keyset.Position | None) -> Sequence[ResultRow]:
         if start is None:
             return db.session.execute(statement(_Way.START)).all()
@@ -248,15 +242,12 @@ def _read(view: ClientsView, position: keyset.Position | None, statement: Callab
         return db.session.execute(statement(way), {"key": start.key, "id": start.id}).all()
 
     page = keyset.page(read, position, place=lambda row: (row[0], row.id), sort=view.sort, size=PAGE_SIZE)
-    return ClientList(page.map(_row), Count(page.rows[0].total if page.rows else 0, is_capped=False))
+    total = Count(page.rows[0].total if page.rows else 0, is_capped=False)
+    return ClientList(page.map(partial(_row, columns)), total)
 
 
 def _walking(
-    view: ClientsView,
-    conditions: Conditions,
-    number: ColumnElement[int],
-    way: _Way,
-    columns: Sequence[Column] = _COLUMNS,
+    view: ClientsView, conditions: Conditions, columns: tuple[str, ...], number: ColumnElement[int], way: _Way
 ) -> Statement:
     """Walk the sort's index until the page is full.
 
@@ -264,17 +255,12 @@ def _walking(
     """
     key, _ = _KEYS[view.sort.ascending]
     leading = [column for column, value in filters_of(view)[:1] if value is None]
-    statement = select(key, *columns, number.label("total")).outerjoin(Client.commercial)
+    statement = _showing(select(key, *_BASE, number.label("total")), columns)
     return _cut(view, statement.where(*conditions), [*leading, key, Client.id], way)
 
 
-def _gathering(
-    view: ClientsView,
-    conditions: Conditions,
-    way: _Way,
-    columns: Sequence[Column] = _COLUMNS,
-) -> Statement:
-    """Gather the search's matches, one more than COUNT_CAP at most, and sort them; ``total`` is their number.
+def _gathering(view: ClientsView, conditions: Conditions, columns: tuple[str, ...], way: _Way) -> Statement:
+    """Gather the matches, one more than COUNT_CAP at most, and sort them; ``total`` is their number.
 
     Walking would be slow where matches lie together: whoever looks for « martin » by name would wait until the walk
     arrives at M, and the planner does not know that it is far.
@@ -283,8 +269,15 @@ def _gathering(
     matches = select(key.label("key"), Client.id).where(*conditions).limit(capped_counts.COUNT_CAP + 1).cte()
     total = select(func.count()).select_from(matches).scalar_subquery()
     page = _cut(view, select(matches.c.id, total.label("total")), [matches.c.key, matches.c.id], way).subquery()
-    statement = select(key, *columns, page.c.total).join(page, Client.id == page.c.id).outerjoin(Client.commercial)
+    statement = _showing(select(key, *_BASE, page.c.total).join(page, Client.id == page.c.id), columns)
     return _cut(view, statement, [key, Client.id], way)
+
+
+def _showing(statement: Statement, columns: tuple[str, ...]) -> Statement:
+    """The statement with the values of the columns, under names that no column of the table has."""
+    values = (offered.BY_KEY[key].value.label(CELL + key) for key in columns if key != offered.NAME)
+    shown = statement.add_columns(*values)
+    return shown.outerjoin(Client.commercial) if offered.OF_COMMERCIALS & set(columns) else shown
 
 
 def _cut(view: ClientsView, statement: Statement, order: Sequence[Column], way: _Way) -> Statement:
@@ -305,27 +298,22 @@ def _number_of(conditions: Conditions, exact: bool) -> ColumnElement[int]:
     return select(func.count()).select_from(counted.subquery()).scalar_subquery()
 
 
-def _row(row: ResultRow) -> ClientRow:
+def _row(columns: tuple[str, ...], row: ResultRow) -> ClientRow:
+    values = row._mapping
     return ClientRow(
         id=row.id,
         name=clients.full_name(row.last_name, row.first_name),
         source=row.source,
-        email=row.email,
-        phone=row.phone,
-        city=row.city,
-        commercial=_commercial_name(row) if row.commercial_id else None,
-        status=row.status,
-        contracts_count=row.contracts_count,
-        changed_at=row.changed_at,
+        cells={key: _value(key, values[CELL + key]) for key in columns if key != offered.NAME},
     )
 
 
-def _commercial_name(row: ResultRow) -> str:
-    return commercials.full_name(
-        row.commercial_first_name, row.commercial_last_name, row.commercial_email, row.commercial_external_id
-    )
+def _value(key: str, value: Any) -> Any:
+    if offered.BY_KEY[key].kind is ValueKind.AMOUNTS:
+        return {currency: Decimal(amount) for currency, amount in (value or {}).items()}
+    return value
 
 
 def list_all_commercials() -> list[tuple[UUID, str]]:
     """Id and name of every commercial, by name; those who left too, since clients may still be theirs."""
-    return [(row.id, _commercial_name(row)) for row in db.session.execute(_COMMERCIALS)]
+    return [(each_id, name or "") for each_id, name in db.session.execute(_COMMERCIALS)]

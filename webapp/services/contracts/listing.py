@@ -20,10 +20,11 @@ from webapp.models.commercials import Commercial, Team
 from webapp.models.contracts import Contract, ContractStatus
 from webapp.models.organisations import Company
 from webapp.models.products import Product
-from webapp.services import capped_counts, keyset
+from webapp.services import capped_counts, keyset, list_columns
 from webapp.services.contracts import counting
 from webapp.services.contracts.search import search_conditions
 from webapp.services.contracts.selection import NOBODY, ContractSort, ContractsView, row_conditions
+from webapp.services.list_columns import ListColumn
 
 Statement = Select[*tuple[Any, ...]]
 ResultRow = Row[*tuple[Any, ...]]
@@ -125,6 +126,11 @@ def select_all(view: ContractsView) -> Statement:
         .where(*row_conditions(view), *search_conditions(view.search))
     )
     return statement.order_by(*(each.desc() if view.sort.is_descending else each for each in (key, Contract.id)))
+
+
+def read_cells(ids: Sequence[UUID], columns: Sequence[ListColumn]) -> dict[UUID, dict[str, Any]]:
+    """What columns that are not in each row hold of the rows of a page, by row and key."""
+    return list_columns.read_cells(select_all(ContractsView()), Contract.id, ids, columns)
 
 
 def count_contracts(view: ContractsView, *, exact: bool = False) -> Total:

@@ -19,8 +19,9 @@ from webapp.models.clients import Client, full_name
 from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceStatus, kind_of, label_of
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
-from webapp.services import keyset
+from webapp.services import keyset, list_columns
 from webapp.services.clients.search import Term, find_terms
+from webapp.services.list_columns import ListColumn
 
 PAGE_SIZE = 50
 NOTHING = Decimal("0.00")
@@ -148,6 +149,11 @@ def select_all(view: InvoicesView) -> Select[*tuple[Any, ...]]:
     """Every invoice of a view in its order, joined with clients and companies: an export adds the columns."""
     order = [Invoice.due_on, Invoice.id] if view.is_by_due_date else [Invoice.id]
     return _STATEMENT.where(*_conditions(view)).order_by(*(each.desc() for each in order))
+
+
+def read_cells(ids: Sequence[UUID], columns: Sequence[ListColumn]) -> dict[UUID, dict[str, Any]]:
+    """What columns that are not in each row hold of the rows of a page, by row and key."""
+    return list_columns.read_cells(select_all(InvoicesView()), Invoice.id, ids, columns)
 
 
 def list_latest_of_client(client_id: UUID, *, size: int) -> list[InvoiceRow]:

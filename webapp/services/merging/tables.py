@@ -47,5 +47,6 @@ BELONGINGS: dict[str, Belonging] = {
 STAY = {
     "operation_items": "what a plan was, and for whom; the timeline of the client tells of it",
     "present_consents": "made anew from consents, by a trigger",
+    "last_contacts": "told anew from timeline_events, by a trigger",
 }
 """Tables whose rows keep their client, and why."""

@@ -26,8 +26,9 @@ from webapp.models.subscriptions import (
     SubscriptionStatus,
     rhythm_label,
 )
-from webapp.services import keyset
+from webapp.services import keyset, list_columns
 from webapp.services.clients.search import find_terms
+from webapp.services.list_columns import ListColumn
 from webapp.services.subscriptions.scheduling import local_date
 
 Statement = Select[*tuple[Any, ...]]
@@ -137,6 +138,11 @@ def select_all(view: SubscriptionsView) -> Statement:
     if view.sort is SubscriptionSort.NEWEST:
         return statement.order_by(Subscription.id.desc())
     return statement.order_by(Subscription.next_charge_at.asc().nulls_last(), Subscription.id)
+
+
+def read_cells(ids: Sequence[UUID], columns: Sequence[ListColumn]) -> dict[UUID, dict[str, Any]]:
+    """What columns that are not in each row hold of the rows of a page, by row and key."""
+    return list_columns.read_cells(select_all(SubscriptionsView()), Subscription.id, ids, columns)
 
 
 def count_subscriptions(view: SubscriptionsView) -> SubscriptionTotals:

@@ -8,20 +8,26 @@ from uuid import UUID
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from webapp import clock, french
 from webapp.models.charges import Attention, ChargeStatus
+from webapp.models.saved_views import SavedList
 from webapp.models.subscriptions import Collector
 from webapp.security import current_user
 from webapp.services.charges import decisions, listing, resuming
+from webapp.services.charges.columns import COLUMNS
 from webapp.services.charges.listing import ChargesView
 from webapp.views.charges.page import WORDS, for_managers
 from webapp.views.charges.runs import situation
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, list_values, open_page, page_values
 
 COLLECTORS = [("", "CRM et boutiques"), *((collector.value, collector.label) for collector in Collector)]
+USUAL = ("echeance", "client", "statut", "montant", "tentatives")
+"""The columns that each row holds; others are read where they are chosen."""
 
 bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 
@@ -31,38 +37,45 @@ bp = Blueprint("charges", __name__, url_prefix="/prelevements")
 @paced
 def index() -> ResponseReturnValue:
     """What a run would do now, what needs a person, and the charges by state."""
-    view = read_view()
+    shown = open_page(PAGE)
+    view = read_view(shown.arguments)
     page = listing.list_charges(view)
     values: dict[str, Any] = {
         "view": view,
         "filters": _filters(view),
         "charges": page.rows,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "counts": listing.count_by_status(view),
         "statuses": list(ChargeStatus),
         "collectors": COLLECTORS,
-        "first_page": _address(view, None) if view.cursor else None,
-        "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
-        "address_of": lambda status: _address(view, None, statut=status),
+        "here": shown.at(_address(view, view.cursor)),
+        "problem": shown.problem,
+        "first_page": shown.at(_address(view, None)) if view.cursor else None,
+        "next_page": page.next_cursor and shown.at(_address(view, page.next_cursor)),
+        "address_of": lambda status: shown.at(_address(view, None, statut=status)),
+        **list_values(shown, _address(view, None)),
     }
     if not is_fragment_request():
-        return render_template("charges/index.html", **values, **situation())
+        return render_template("charges/index.html", **values, **situation(), **page_values(shown))
     response = make_response(render_template("charges/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#charges-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)
+    if request.headers.get("HX-Source") in ("form#charges-filters", "form#charges-columns"):
+        response.headers["HX-Push-Url"] = shown.at(_address(view, None))
     return response
 
 
-def read_view() -> ChargesView:
-    """The view that the address asks for. What cannot be read in it is ignored."""
+def read_view(arguments: MultiDict[str, str]) -> ChargesView:
+    """The view that an address asks for. What cannot be read in it is ignored."""
     return ChargesView(
-        search=" ".join(request.args.get("q", "").split()),
-        status=read(ChargeStatus, request.args.get("statut")),
-        collected_by=read(Collector, request.args.get("encaissement")),
-        client_id=read(UUID, request.args.get("client")),
-        subscription_id=read(UUID, request.args.get("abonnement")),
-        due_from=read_day(request.args.get("du")),
-        due_until=read_day(request.args.get("au")),
-        cursor=request.args.get("apres"),
+        search=" ".join(arguments.get("q", "").split()),
+        status=read(ChargeStatus, arguments.get("statut")),
+        collected_by=read(Collector, arguments.get("encaissement")),
+        client_id=read(UUID, arguments.get("client")),
+        subscription_id=read(UUID, arguments.get("abonnement")),
+        due_from=read_day(arguments.get("du")),
+        due_until=read_day(arguments.get("au")),
+        cursor=arguments.get("apres"),
     )
 
 
@@ -81,6 +94,17 @@ def _filters(view: ChargesView) -> dict[str, Any]:
         "du": view.due_from,
         "au": view.due_until,
     }
+
+
+PAGE = ListPage(
+    SavedList.CHARGES,
+    plain=lambda arguments: _address(read_view(arguments), None),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "montant"),
+    in_words=frozenset({"tentatives"}),
+)
 
 
 @bp.get("/a-traiter")

@@ -13,7 +13,7 @@ from webapp.security import current_user
 from webapp.services import bulk
 from webapp.services.bulk import BulkAction, BulkChoice, Selection
 from webapp.services.clients.fields import list_commercials
-from webapp.views.clients.listing import address, view_of
+from webapp.views.clients.listing import view_of
 from webapp.views.lists import read, read_day
 
 bp = Blueprint("bulk", __name__, url_prefix="/clients/actions")
@@ -41,7 +41,7 @@ def create() -> ResponseReturnValue:
 
 def _selection() -> Selection:
     chosen = [] if request.values.get("portee") == "vue" else _chosen()
-    return Selection(view_of(request.values.get("vue", "")), chosen)
+    return Selection(view_of(request.values.get("vue", ""))[0], chosen)
 
 
 def _chosen() -> list[UUID]:
@@ -68,7 +68,7 @@ def _read_choice() -> BulkChoice:
 
 
 def _form_page(problem: InvalidInputError | None = None) -> str:
-    view, chosen = view_of(request.values.get("vue", "")), _chosen()
+    (view, back), chosen = view_of(request.values.get("vue", "")), _chosen()
     values: dict[str, Any] = {
         "chosen": chosen,
         "chosen_count": Selection(view, chosen).count() if chosen else 0,
@@ -76,7 +76,7 @@ def _form_page(problem: InvalidInputError | None = None) -> str:
         "is_narrowed": view.is_narrowed,
         "scope": request.values.get("portee", ""),
         "vue": request.values.get("vue", ""),
-        "back": address(view),
+        "back": back,
     }
     return render_template(
         "clients/bulk.html",

@@ -1,94 +1,125 @@
 """The clients page: one address per view of the list, with and without HTMX."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product, starmap
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.models.consents import ConsentPurpose
-from webapp.services import teams
+from webapp.models.saved_views import SavedList
+from webapp.services.clients import columns as offered
 from webapp.services.clients import listing
 from webapp.services.clients.selection import (
+    EVER,
     WITHOUT_COMMERCIAL,
+    Asset,
     ClientSort,
     ClientsView,
     ConsentFilter,
     ConsentStanding,
+    Days,
+    Holder,
     SourceFilter,
 )
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
+from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Chip, Column, heading, read
+from webapp.views.lists import IMPOSSIBLE_DAY, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, ShownList, list_values, open_list, open_page, page_values
 
 bp = Blueprint("clients", __name__)
 
+PATH = "/clients"
 EVERY_SOURCE = "tous"
-WITHOUT_CONTACT = "sans"
-YES = "oui"
+WITH, WITHOUT = "avec", "sans"
+ASSETS = [("", "Avec ou sans"), (WITH, "Avec"), (WITHOUT, "Sans")]
+PERIODS = {"created": "cree", "changed": "modifie", "contacted": "contact"}
+"""Days that a view limits, and how the address calls them: cree_du, cree_au."""
+SILENT = "sans_contact_depuis"
+DAYS = (*(f"{name}_{end}" for name in PERIODS.values() for end in ("du", "au")), SILENT)
+PLACE_LENGTH = 60
 
 
 CONSENTS = [
-    ("", "Consentements\u202f: tous"),
+    ("", "Tous"),
     *((each.value, each.label) for each in starmap(ConsentFilter, product(ConsentPurpose, ConsentStanding))),
 ]
-COLUMNS = (
-    Column("Nom", sort=ClientSort.NAME),
-    Column("E-mail", "wide-only"),
-    Column("Téléphone"),
-    Column("Ville", "wide-only", ClientSort.CITY),
-    Column("Commercial", "wide-only"),
-    Column("Statut"),
-    Column("Contrats", "num wide-only", ClientSort.CONTRACTS_DESCENDING),
-    Column("Modifié", "wide-only", ClientSort.CHANGED_DESCENDING),
-)
 
 
-@bp.get("/clients")
+@bp.get(PATH)
 @paced
 def index() -> ResponseReturnValue:
     """The list of clients as the address says: see ``ClientsView``. What cannot be read in it is ignored."""
-    view, exact = read_view(request.args), request.args.get("total") == "exact"
-    clients = listing.list_clients(view, exact=exact)
-    values = _list_values(view, clients, exact=exact)
+    shown = open_page(PAGE)
+    (view, problem), exact = read_view(shown.arguments), shown.arguments.get("total") == "exact"
+    clients = listing.list_clients(view, columns=shown.columns, exact=exact)
+    values = _list_values(view, shown, clients, exact=exact) | {"problem": shown.problem or problem}
     if not is_fragment_request():
-        return render_template("clients/list.html", **values, **_page_values(view))
+        return render_template("clients/list.html", **values, **_page_values(view), **page_values(shown))
     response = make_response(render_template("clients/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#clients-filters":
-        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    if request.headers.get("HX-Source") in ("form#clients-filters", "form#clients-columns"):
+        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
     return response
 
 
-def read_view(arguments: MultiDict[str, str]) -> ClientsView:
-    """The view that an address asks for. What cannot be read in it is ignored."""
-    commercial = arguments.get("commercial", "")
-    return ClientsView(
+def read_view(arguments: MultiDict[str, str]) -> tuple[ClientsView, str | None]:
+    """The view that an address asks for; with a sentence where its days are impossible."""
+    holders = tuple(dict.fromkeys(holder for word in arguments.getlist("commercial") if (holder := _holder(word))))
+    assets = {asset: arguments.get(asset.value) for asset in Asset}
+    view = ClientsView(
         search=" ".join(arguments.get("q", "").split()),
         source=read(SourceFilter, arguments.get("source")),
         status=read(ClientStatus, arguments.get("statut")),
-        commercial=WITHOUT_COMMERCIAL if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
+        commercial=holders[0] if len(holders) == 1 else None,
+        among=tuple(sorted(holders, key=str)) if len(holders) > 1 else (),
         team=read(UUID, arguments.get("equipe")),
         lacks_contact=arguments.get("contact") == WITHOUT_CONTACT,
         consent=read(ConsentFilter.of, arguments.get("consentement")),
         archived=arguments.get("archives") == YES,
         absent=arguments.get("absents") == YES,
+        place=_printable(arguments.get("lieu", ""))[:PLACE_LENGTH],
+        silent_since=read_day(arguments.get(SILENT)),
+        having=frozenset(asset for asset, word in assets.items() if word == WITH),
+        lacking=frozenset(asset for asset, word in assets.items() if word == WITHOUT),
         sort=read(ClientSort, arguments.get("tri")) or ClientSort.NAME,
         cursor=arguments.get("apres", ""),
     )
+    problems = [IMPOSSIBLE_DAY] if has_impossible_day(*(arguments.get(name) for name in DAYS)) else []
+    periods: dict[str, Any] = {}
+    for field, name in PERIODS.items():
+        days = Days(read_day(arguments.get(f"{name}_du")), read_day(arguments.get(f"{name}_au")))
+        problem = backwards(*days)
+        problems += [problem] if problem else []
+        periods[field] = EVER if problem else days
+    return replace(view, **periods), " ".join(problems) or None
 
 
-def view_of(query: str) -> ClientsView:
-    """The view whose address had this query string."""
-    return read_view(MultiDict(parse_qsl(query)))
+def _holder(word: str) -> Holder | None:
+    return WITHOUT_COMMERCIAL if word == WITHOUT_COMMERCIAL else read(UUID, word)
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def view_of(query: str) -> tuple[ClientsView, str]:
+    """The view whose address had this query string, and that address.
+
+    Raises NotFoundError where it is a saved view that is gone: what is done to all of its clients is done to no others.
+    """
+    shown = open_list(PAGE, MultiDict(parse_qsl(query)))
+    view, _ = read_view(shown.arguments)
+    return view, shown.at(address(view))
 
 
 @bp.app_template_filter("clients_address")
@@ -104,71 +135,92 @@ def address(view: ClientsView, *, exact: bool = False, **changes: Any) -> str:
         "q": target.search,
         "source": target.source,
         "statut": target.status,
-        "commercial": target.commercial,
+        "commercial": target.commercial or list(target.among),
         "equipe": target.team,
         "contact": WITHOUT_CONTACT if target.lacks_contact else None,
         "consentement": target.consent.value if target.consent else None,
         "archives": YES if target.archived else None,
         "absents": YES if target.absent else None,
+        "lieu": target.place,
+        **{
+            f"{name}_{end}": limit
+            for field, name in PERIODS.items()
+            for end, limit in zip(("du", "au"), getattr(target, field), strict=True)
+        },
+        SILENT: target.silent_since,
+        **{asset.value: WITH for asset in Asset if asset in target.having},
+        **{asset.value: WITHOUT for asset in Asset if asset in target.lacking},
         "tri": target.sort if target.sort is not ClientSort.NAME else None,
         "apres": target.cursor,
         "total": "exact" if exact else None,
     }
-    return url_for("clients.index", **{name: value for name, value in query.items() if value})
+    given = {name: value for name, value in query.items() if value}
+    return f"{PATH}?{urlencode(given, doseq=True)}" if given else PATH  # a page has a dozen: url_for would take longer
 
 
-def _list_values(view: ClientsView, clients: listing.ClientList, *, exact: bool) -> dict[str, Any]:
+PAGE = ListPage(
+    SavedList.CLIENTS,
+    plain=lambda arguments: address(replace(read_view(arguments)[0], cursor="")),
+    columns=offered.COLUMNS,
+    usual=offered.DEFAULT,
+    fixed=offered.NAME,
+    narrow=("telephone", "statut"),
+)
+
+
+def _list_values(view: ClientsView, shown: ShownList, clients: listing.ClientList, *, exact: bool) -> dict[str, Any]:
     page = clients.page
 
     def page_address(cursor: str | None) -> str | None:
-        return None if cursor is None else address(view, exact=exact, cursor=cursor)
+        return None if cursor is None else shown.at(address(view, exact=exact, cursor=cursor))
 
-    here = address(view, exact=exact)
+    here = shown.at(address(view, exact=exact))
     suggestion = suggest(view.search) if view.search and not clients.total.number else None
     return {
         "view": view,
         "rows": page.rows,
         "total": clients.total,
-        "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
+        "headings": shown.headings(view.sort, _in_order(view, shown)),
+        "cells": shown.cells[1:],
         "here": here,
         "vue": (query := urlsplit(here).query),
         "from_here": f"?vue={quote(query, safe='')}" if query else "",
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
-        "exact_total": address(view, exact=True) if clients.total.is_capped else None,
+        "exact_total": shown.at(address(view, exact=True)) if clients.total.is_capped else None,
         "suggestion": suggestion,
-        "suggestion_address": suggestion and address(view, search=suggestion, cursor=""),
+        "suggestion_address": suggestion and shown.at(address(view, search=suggestion, cursor="")),
+        "chips": list(chips_of(view, lambda **changes: shown.at(address(view, cursor="", **changes)))),
+        **list_values(shown, address(view, cursor="")),
     }
 
 
-def _in_order(view: ClientsView) -> Callable[[Any], str]:
-    return lambda sort: address(view, sort=sort, cursor="")
+def _in_order(view: ClientsView, shown: ShownList) -> Callable[[Any], str]:
+    return lambda sort: shown.at(address(view, sort=sort, cursor=""))
 
 
 def _page_values(view: ClientsView) -> dict[str, Any]:
+    commercials = [
+        (WITHOUT_COMMERCIAL, "Sans commercial"),
+        *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
+    ]
     return {
         "sources": [(EVERY_SOURCE, "Tous"), *((source.value, source.label) for source in SourceFilter)],
         "statuses": [("", "Tous les statuts"), *((each.value, each.label) for each in ClientStatus)],
-        "commercials": [
-            ("", "Tous les commerciaux"),
-            (WITHOUT_COMMERCIAL, "Sans commercial"),
-            *((str(each_id), name) for each_id, name in listing.list_all_commercials()),
-        ],
+        "commercials": [("", "Plusieurs commerciaux" if view.among else "Tous les commerciaux"), *commercials],
+        "several_commercials": commercials,
+        "among": [str(holder) for holder in view.among],
         "consents": CONSENTS,
-        "chips": list(_chips(view)),
+        "assets": [(asset, ASSETS, _asset_word(view, asset)) for asset in Asset],
+        "periods": [
+            ("cree", "Créé", view.created),
+            ("modifie", "Modifié", view.changed),
+            ("contact", "Dernier contact", view.contacted),
+        ],
         "sync": status.overview(at=clock.now()),
     }
 
 
-def _chips(view: ClientsView) -> Iterator[Chip]:
-    """The filters that only a number's link sets."""
-    if view.team:
-        name = teams.find_name(view.team) or "inconnue"
-        yield Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], address(view, team=None, cursor=""))
-    if view.archived:
-        yield Chip("Archivés", [("archives", YES)], address(view, archived=False, cursor=""))
-    if view.absent:
-        yield Chip("Absents de WinLeadPlus", [("absents", YES)], address(view, absent=False, cursor=""))
-    if view.lacks_contact:
-        yield Chip("Sans contact", [("contact", WITHOUT_CONTACT)], address(view, lacks_contact=False, cursor=""))
+def _asset_word(view: ClientsView, asset: Asset) -> str:
+    return WITH if asset in view.having else WITHOUT if asset in view.lacking else ""

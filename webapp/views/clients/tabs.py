@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import render_template, request, url_for
 
 from webapp import clock
+from webapp.errors import NotFoundError
 from webapp.french import file_size
 from webapp.models.base import new_id
 from webapp.models.clients import Client
@@ -186,14 +187,17 @@ _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
 
 def _around(client: Client, came_from: str) -> dict[str, Any]:
     """The way back to the list that one came from (else all of it), and to the clients before and after in it."""
-    view = clients.view_of(came_from)
+    try:
+        view, back = clients.view_of(came_from)
+    except NotFoundError:  # a saved view that was deleted meanwhile
+        view, back = clients.view_of("")
     neighbours: Neighbours = listing.find_neighbours(view, client)
 
     def address(neighbour: UUID | None) -> str | None:
         return url_for("client.show", client_id=neighbour, vue=came_from or None) if neighbour else None
 
     return {
-        "back": clients.address(view),
+        "back": back,
         "previous": address(neighbours.previous),
         "next": address(neighbours.next),
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,8 +12,10 @@ from werkzeug.datastructures import MultiDict
 
 from webapp.french import day
 from webapp.models.contracts import ContractStatus
+from webapp.models.saved_views import SavedList
 from webapp.services.clients.selection import SourceFilter
 from webapp.services.contracts import listing
+from webapp.services.contracts.columns import COLUMNS
 from webapp.services.contracts.selection import (
     NO_PRODUCT,
     NOBODY,
@@ -25,8 +26,9 @@ from webapp.services.contracts.selection import (
     Seller,
 )
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import IMPOSSIBLE_DAY, Chip, Column, has_impossible_day, heading, read, read_day
+from webapp.views.lists import IMPOSSIBLE_DAY, Chip, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
 bp = Blueprint("contracts", __name__)
 
@@ -41,31 +43,24 @@ STATUSES = [
     *((status.value, status.label) for status in ContractStatus),
 ]
 SOURCES = [("", "Toutes les sources"), *((source.value, source.label) for source in SourceFilter)]
-COLUMNS = (
-    Column("Référence"),
-    Column("Client"),
-    Column("Produit", "wide-only"),
-    Column("Statut"),
-    Column("Montant", "num", ContractSort.AMOUNT_DESCENDING),
-    Column("Commercial", "wide-only"),
-    Column("Signature", "wide-only", ContractSort.SIGNED_DESCENDING),
-    Column("Fin", "wide-only", ContractSort.ENDS),
-)
+USUAL = ("reference", "client", "produit", "statut", "montant", "commercial", "signature", "fin")
+"""The columns that each row holds; others are read where they are chosen."""
 
 
 @bp.get(PATH)
 @paced
 def index() -> ResponseReturnValue:
     """The list of contracts as the address says: see ``ContractsView``. What cannot be read in it is ignored."""
-    view, problem = read_view(request.args)
-    exact = request.args.get("total") == "exact"
+    shown = open_page(PAGE)
+    view, problem = read_view(shown.arguments)
+    exact = shown.arguments.get("total") == "exact"
     contracts = listing.list_contracts(view, exact=exact)
-    values = {**_list_values(view, contracts, exact=exact), "problem": problem}
+    values = {**_list_values(view, shown, contracts, exact=exact), "problem": shown.problem or problem}
     if not is_fragment_request():
-        return render_template("contracts/list.html", **values, **_form_values(view))
+        return render_template("contracts/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("contracts/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#contracts-filters":
-        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    if request.headers.get("HX-Source") in ("form#contracts-filters", "form#contracts-columns"):
+        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
     return response
 
 
@@ -122,20 +117,13 @@ def read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None
     if view.is_undated:
         view = replace(view, since=None, until=None)
     problems = [IMPOSSIBLE_DAY] if has_impossible_day(*(arguments.get(name) for name in DAYS)) else []
-    if problem := _backwards(view.since, view.until):
+    if problem := backwards(view.since, view.until):
         problems.append(problem)
         view = replace(view, since=None, until=None)
-    if problem := _backwards(view.ends_since, view.ends_until):
+    if problem := backwards(view.ends_since, view.ends_until):
         problems.append(problem)
         view = replace(view, ends_since=None, ends_until=None)
     return view, " ".join(problems) or None
-
-
-def _backwards(since: date | None, until: date | None) -> str | None:
-    """A sentence, where the last day precedes the first."""
-    if not (since and until and until < since):
-        return None
-    return f"La fin de la période ({day(until)}) précède son début ({day(since)})\u202f: dates ignorées."
 
 
 def _read_seller(word: str) -> Seller | None:
@@ -151,29 +139,44 @@ def _seller_word(seller: Seller) -> str:
     return f"{TEAM}{seller.id}" if isinstance(seller, OfTeam) else str(seller)
 
 
-def _list_values(view: ContractsView, contracts: listing.ContractList, *, exact: bool) -> dict[str, Any]:
+PAGE = ListPage(
+    SavedList.CONTRACTS,
+    plain=lambda arguments: address(replace(read_view(arguments)[0], cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("client", "statut", "montant"),
+)
+
+
+def _list_values(
+    view: ContractsView, shown: ShownList, contracts: listing.ContractList, *, exact: bool
+) -> dict[str, Any]:
     page = contracts.page
 
     def page_address(cursor: str | None) -> str | None:
-        return None if cursor is None else address(view, exact=exact, cursor=cursor)
+        return None if cursor is None else shown.at(address(view, exact=exact, cursor=cursor))
 
     return {
         "view": view,
         "rows": page.rows,
         "total": contracts.total,
-        "headings": [heading(column, view.sort, _in_order(view)) for column in COLUMNS],
+        "headings": shown.headings(view.sort, _in_order(view, shown)),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
-        "exact_total": address(view, exact=True) if contracts.total.is_capped else None,
+        "exact_total": shown.at(address(view, exact=True)) if contracts.total.is_capped else None,
+        **list_values(shown, address(view, cursor="")),
     }
 
 
-def _in_order(view: ContractsView) -> Callable[[Any], str]:
-    return lambda sort: address(view, sort=sort, cursor="")
+def _in_order(view: ContractsView, shown: ShownList) -> Callable[[Any], str]:
+    return lambda sort: shown.at(address(view, sort=sort, cursor=""))
 
 
-def _form_values(view: ContractsView) -> dict[str, Any]:
+def _form_values(view: ContractsView, shown: ShownList) -> dict[str, Any]:
     choices = listing.list_choices()
     sellers = [
         ("", "Tous les commerciaux"),
@@ -193,19 +196,19 @@ def _form_values(view: ContractsView) -> dict[str, Any]:
             (NO_PRODUCT, "Sans produit"),
             *((str(each), name) for each, name in choices.products),
         ],
-        "chips": list(_chips(view, names)),
+        "chips": list(_chips(view, shown, names)),
     }
 
 
-def _chips(view: ContractsView, seller_names: dict[str, str]) -> Iterator[Chip]:
+def _chips(view: ContractsView, shown: ShownList, seller_names: dict[str, str]) -> Iterator[Chip]:
     if len(view.sold_by) > 1:
         words = [_seller_word(seller) for seller in view.sold_by]
         text = ", ".join(seller_names.get(word, "commercial inconnu") for word in words)
-        yield Chip(text, [("commercial", word) for word in words], address(view, sold_by=(), cursor=""))
+        yield Chip(text, [("commercial", word) for word in words], shown.at(address(view, sold_by=(), cursor="")))
     if view.ends_since or view.ends_until:
         bounds = [("fin_du", "à partir du", view.ends_since), ("fin_au", "jusqu’au", view.ends_until)]
         text = "Se terminant " + " ".join(f"{word} {day(limit)}" for _, word, limit in bounds if limit)
         query = [(name, str(limit)) for name, _, limit in bounds if limit]
-        yield Chip(text, query, address(view, ends_since=None, ends_until=None, cursor=""))
+        yield Chip(text, query, shown.at(address(view, ends_since=None, ends_until=None, cursor="")))
     if view.lacks_mandate:
-        yield Chip("Sans mandat actif", [("mandat", WITHOUT)], address(view, lacks_mandate=False, cursor=""))
+        yield Chip("Sans mandat actif", [("mandat", WITHOUT)], shown.at(address(view, lacks_mandate=False, cursor="")))

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.errors import ForbiddenError, InvalidInputError
@@ -17,6 +18,7 @@ from webapp.services.exports import commands
 from webapp.services.exports.lists import LISTS
 from webapp.services.exports.reading import Wanted
 from webapp.services.list_columns import SealedColumn
+from webapp.views import shown_lists
 from webapp.views.exports.pages import PAGES, ExportedPage
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -26,9 +28,9 @@ bp = Blueprint("exports", __name__)
 
 PACE = "20 per minute"
 PIECE = 64 * 1024
-PLACES = frozenset({"apres", "avant", "total", "compte"})
+PLACES = frozenset({"apres", "avant", "total", "compte", shown_lists.PANEL, shown_lists.MOVE})
 """What an address says of a page of a list, which an export does without."""
-NOT_FILTERS = PLACES | {"tri", "colonnes", "onglet"}
+NOT_FILTERS = PLACES | {"tri", "onglet", *shown_lists.LOOK}
 BY_NAME = {page.name: page for page in PAGES}
 
 
@@ -76,13 +78,13 @@ def _find_page(name: str) -> ExportedPage:
 
 
 def _wanted(page: ExportedPage, path: dict[str, Any], *, in_clear: bool = False, reason: str = "") -> Wanted:
-    asked = request.form.getlist("colonne") or request.args.get("colonnes", "").split(",")
+    shown = shown_lists.open_list(page.saved, request.args) if page.saved else None
     return commands.want(
         LISTS[page.key],
-        page.view_of(**path),
-        keys=asked,
+        page.view_of(**path) if shown is None else page.view_of(shown.arguments),
+        keys=request.form.getlist("colonne") or (shown.state.columns if shown else ()),
         file_format=read(ExportFormat, request.form.get("format")) or ExportFormat.XLSX,
-        filters=_filters(),
+        filters=_filters(shown.arguments if shown else request.args),
         in_clear=in_clear,
         reason=reason,
         by=current_user(),
@@ -90,9 +92,9 @@ def _wanted(page: ExportedPage, path: dict[str, Any], *, in_clear: bool = False,
     )
 
 
-def _filters() -> list[str]:
+def _filters(arguments: MultiDict[str, str]) -> list[str]:
     """The names of what narrows the list."""
-    names = (name for name, value in request.args.items() if value and name not in NOT_FILTERS)
+    names = (name for name, value in arguments.items() if value and name not in NOT_FILTERS)
     return sorted({"recherche" if name == "q" else name for name in names if name.isidentifier() and len(name) < 30})
 
 

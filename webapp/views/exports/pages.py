@@ -24,6 +24,7 @@ from webapp.views.lists import read
 from webapp.views.mandates import listing as mandates
 from webapp.views.messages import listing as messages
 from webapp.views.provider_events import listing as provider_events_listing
+from webapp.views.shown_lists import ListPage
 from webapp.views.subscriptions import listing as subscriptions
 
 MANAGERS = (Role.MANAGER, Role.ADMIN)
@@ -34,7 +35,8 @@ class ExportedPage(NamedTuple):
     """A page that shows the list ``key`` at ``path``, to ``roles``.
 
     ``view_of`` reads the view that the present address asks for, from what stands in its path; it raises NotFoundError
-    where that is not there. ``name`` tells pages of one list apart.
+    where that is not there. Where the list has saved views, it is ``saved``, and ``view_of`` is given the arguments
+    that its filters are to be read from. ``name`` tells pages of one list apart.
     """
 
     key: str
@@ -42,6 +44,7 @@ class ExportedPage(NamedTuple):
     roles: tuple[Role, ...]
     view_of: Callable[..., Any]
     tab: str = ""
+    saved: ListPage | None = None
 
     @property
     def name(self) -> str:
@@ -65,11 +68,11 @@ def _lines_of_batch(batch_id: UUID) -> Any:
 
 
 PAGES = (
-    ExportedPage("clients", "/clients", EVERYBODY, lambda: clients.read_view(request.args)),
+    ExportedPage("clients", "/clients", EVERYBODY, lambda asked: clients.read_view(asked)[0], saved=clients.PAGE),
     ExportedPage("taches", "/taches", EVERYBODY, lambda: OpenTasks(tasks.read_whose(), current_user().id)),
-    ExportedPage("contrats", "/contrats", EVERYBODY, lambda: contracts.read_view(request.args)[0]),
-    ExportedPage("abonnements", "/abonnements", EVERYBODY, lambda: subscriptions.read_view(request.args)),
-    ExportedPage("prelevements", "/prelevements", MANAGERS, charges.read_view),
+    ExportedPage("contrats", "/contrats", EVERYBODY, lambda asked: contracts.read_view(asked)[0], saved=contracts.PAGE),
+    ExportedPage("abonnements", "/abonnements", EVERYBODY, subscriptions.read_view, saved=subscriptions.PAGE),
+    ExportedPage("prelevements", "/prelevements", MANAGERS, charges.read_view, saved=charges.PAGE),
     ExportedPage(
         "prelevements-a-traiter",
         "/prelevements/a-traiter",
@@ -80,7 +83,7 @@ PAGES = (
     ExportedPage("fichier-bancaire", "/prelevements/fichiers/<uuid:file_id>", MANAGERS, _of_file),
     ExportedPage("mandats", "/prelevements/mandats", MANAGERS, mandates.read_view),
     ExportedPage("notifications", "/prelevements/notifications", MANAGERS, provider_events_listing.read_view),
-    ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view),
+    ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view, saved=invoices.PAGE),
     ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
     ExportedPage("lots", "/lots", EVERYBODY, Everything),
     ExportedPage("lignes-de-lot", "/lots/<uuid:batch_id>", EVERYBODY, _lines_of_batch),

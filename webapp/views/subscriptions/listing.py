@@ -8,14 +8,17 @@ from flask import Blueprint, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
+from webapp.models.saved_views import SavedList
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
 from webapp.services import teams
 from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
+from webapp.services.subscriptions.columns import COLUMNS
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced
+from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
 bp = Blueprint("subscriptions", __name__)
 
@@ -29,26 +32,34 @@ SORTS = [
     (SubscriptionSort.NEWEST.value, "Les plus récents d’abord"),
     (SubscriptionSort.NEXT_CHARGE.value, "Par prochaine échéance"),
 ]
+USUAL = ("client", "vendu", "statut", "frequence", "montant", "prochaine-echeance")
+"""The columns that each row holds; others are read where they are chosen."""
 
 
 @bp.get("/abonnements")
 @paced
 def index() -> ResponseReturnValue:
     """The list of subscriptions as the address says. What cannot be read in it is ignored."""
-    view = read_view(request.args)
+    shown = open_page(PAGE)
+    view = read_view(shown.arguments)
     subscriptions = listing.list_subscriptions(view)
     values: dict[str, Any] = {
         "view": view,
         "rows": subscriptions.page.rows,
         "totals": subscriptions.totals,
-        "first_page": address(view, cursor="") if view.cursor else None,
-        "next_page": address(view, cursor=subscriptions.page.next_cursor) if subscriptions.page.next_cursor else None,
+        "headings": shown.headings(),
+        "cells": shown.cells[1:],
+        "values": listing.read_cells([row.id for row in subscriptions.page.rows], shown.beside(USUAL)),
+        "problem": shown.problem,
+        "first_page": shown.at(address(view, cursor="")) if view.cursor else None,
+        "next_page": (cursor := subscriptions.page.next_cursor) and shown.at(address(view, cursor=cursor)),
+        **list_values(shown, address(view, cursor="")),
     }
     if not is_fragment_request():
-        return render_template("subscriptions/list.html", **values, **_form_values(view))
+        return render_template("subscriptions/list.html", **values, **_form_values(view, shown), **page_values(shown))
     response = make_response(render_template("subscriptions/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#subscriptions-filters":
-        response.headers["HX-Push-Url"] = address(view)  # without the filters that filter nothing
+    if request.headers.get("HX-Source") in ("form#subscriptions-filters", "form#subscriptions-columns"):
+        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
     return response
 
 
@@ -88,18 +99,28 @@ def read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
     )
 
 
-def _form_values(view: SubscriptionsView) -> dict[str, Any]:
+PAGE = ListPage(
+    SavedList.SUBSCRIPTIONS,
+    plain=lambda arguments: address(replace(read_view(arguments), cursor="")),
+    columns=COLUMNS,
+    usual=USUAL,
+    fixed=USUAL[0],
+    narrow=("statut", "montant"),
+)
+
+
+def _form_values(view: SubscriptionsView, shown: ShownList) -> dict[str, Any]:
     choices = list_choices()
     chips = []
     if view.team:
         name = teams.find_name(view.team) or "inconnue"
-        without = address(view, team=None, cursor="")
+        without = shown.at(address(view, team=None, cursor=""))
         chips.append(Chip(f"Équipe\u202f: {name}", [("equipe", str(view.team))], without))
     if view.client_id:
-        without = address(view, client_id=None, cursor="")
+        without = shown.at(address(view, client_id=None, cursor=""))
         chips.append(Chip("D’un seul client", [("client", str(view.client_id))], without))
     if view.contract_id:
-        without = address(view, contract_id=None, cursor="")
+        without = shown.at(address(view, contract_id=None, cursor=""))
         chips.append(Chip("D’un seul contrat", [("contrat", str(view.contract_id))], without))
     return {
         "statuses": STATUSES,
