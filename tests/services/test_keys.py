@@ -22,6 +22,7 @@ from webapp.models.bank_files import BankFile
 from webapp.models.base import Base, new_id
 from webapp.models.carriers import Carrier, CarrierAccount
 from webapp.models.exports import Export, ExportFormat
+from webapp.models.imports import Import, ImportState
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
@@ -164,6 +165,11 @@ def _plan_an_account() -> None:
     item = OperationItem(
         operation_id=operation_id, position=1, target=ItemTarget.BANK_ACCOUNT, action=ItemAction.CREATE
     )
+    kept = Import(
+        id=new_id(), file_name="a.csv", size=1, state=ImportState.READ, asked_at=clock.now(), created_at=clock.now()
+    )
+    kept.reading = crypto.seal("{}", place=kept.place_of("reading"))
+    db.session.add(kept)
     item.secrets = crypto.seal("{}", place=OperationItem.place_of_secrets(organisation_id, operation_id, 1))
     db.session.add(item)
     db.session.flush()

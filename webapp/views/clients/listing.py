@@ -14,6 +14,8 @@ from werkzeug.datastructures import MultiDict
 from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.models.consents import ConsentPurpose
+from webapp.models.identity import Role
+from webapp.security import current_user
 from webapp.services import teams
 from webapp.services.clients import listing
 from webapp.services.clients.selection import (
@@ -158,6 +160,7 @@ def _page_values(view: ClientsView) -> dict[str, Any]:
         "consents": CONSENTS,
         "chips": list(_chips(view)),
         "sync": status.overview(at=clock.now()),
+        "may_import": current_user().has_role(Role.MANAGER, Role.ADMIN),
     }
 
 
