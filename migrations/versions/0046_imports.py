@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("file_name", sa.String(200), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("stored_as", sa.String(64)),
+        sa.Column("file_key", sa.LargeBinary()),
         sa.Column("state", sa.String(32), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("readings", sa.Integer(), server_default="1", nullable=False),

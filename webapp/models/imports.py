@@ -47,9 +47,10 @@ class Policy(StrEnum):
 class Import(Sealing, Timestamped, Base):
     """A file, kept encrypted under ``stored_as`` until it is 30 days old.
 
-    ``options`` is how a person wants it read (encoding, separator, sheet, header); ``reading`` how it was read, with
-    headings and the first rows, sealed. Each asking for a reading raises ``readings``: what an earlier one finds out is
-    not kept. ``columns`` is what each column is, ``rules`` what else was chosen, ``decisions`` which client a line is.
+    ``file_key``, with which it is encrypted, is sealed. ``options`` is how a person wants it read (encoding, separator,
+    sheet, header); ``reading`` how it was read, with headings and the first rows, sealed. Each asking for a reading
+    raises ``readings``: what an earlier one finds out is not kept. ``columns`` is what each column is, ``rules`` what
+    else was chosen, ``decisions`` which client a line is.
     ``operation_id`` is the plan that was made last.
     """
 
@@ -66,6 +67,7 @@ class Import(Sealing, Timestamped, Base):
     file_name: Mapped[str] = mapped_column(String(200))
     size: Mapped[int]
     stored_as: Mapped[str | None] = mapped_column(String(64))
+    file_key: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     state: Mapped[ImportState] = mapped_column(stored_enum(ImportState))
     asked_at: Mapped[datetime]
     readings: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -83,6 +85,14 @@ class Import(Sealing, Timestamped, Base):
     operation: Mapped[Operation | None] = relationship(
         primaryjoin=lambda: linked(Operation, Import.operation_id), viewonly=True
     )
+
+    def keep_file_key(self, key: bytes) -> None:
+        """Seal the key of the file."""
+        self.file_key = self._sealed("file_key", {"key": key.hex()})
+
+    def file_key_in_clear(self) -> bytes:
+        """The key of the file. Raises KeyError where there is none."""
+        return bytes.fromhex(self._opened("file_key", self.file_key)["key"])
 
 
 class ImportMapping(OrganisationScoped, Identified, Timestamped, Base):

@@ -1,5 +1,8 @@
 """From a file to a plan, and from a plan to rows."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 from sqlalchemy import select
 
 from tests import factories
@@ -10,8 +13,13 @@ from webapp.extensions import db
 from webapp.models.banking import BankAccount, Mandate
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract
+from webapp.models.duplicates import DuplicatePair, DuplicateSearch
+from webapp.models.operations import Operation
+from webapp.services.clients.origins import find_origin
+from webapp.services.duplicates import searches
 from webapp.services.imports import commands
-from webapp.services.operations import undoing
+from webapp.services.merging import commands as merging
+from webapp.services.operations import runs, undoing
 from webapp.services.operations.carry_out import carry_out
 
 HEAD = (
@@ -124,3 +132,64 @@ def test_a_corrected_file_of_rejects_is_matched_as_the_original_was(cast: Cast) 
     planned("Nom;E-mail;Couleur\nDurand;ana@@exemple.fr;bleu\n", cast.admin, keys=keys)
     import_id = kept("Nom;E-mail;Couleur;Motif\nDurand;ana@exemple.fr;bleu;E-mail faux\n", cast.admin)
     assert commands.find(import_id, by=cast.admin).columns == [*keys, None]
+
+
+def test_a_merged_client_leads_to_the_one_that_was_kept(cast: Cast) -> None:
+    kept_client, merged, first = (factories.ClientFactory(last_name="Durand", city=None) for _ in range(3))
+    merged.merged_into_id, first.merged_into_id = kept_client.id, merged.id
+    merged.archived_at = first.archived_at = NOW
+    first.email, merged.phone = "ana@exemple.fr", "+33639981234"
+    db.session.flush()
+    by_id = f"Identifiant du client;Ville\n{first.id};Lyon\n"
+    for content in (by_id, "Nom;E-mail;Ville\nDurand;ana@exemple.fr;Lyon\n", "Téléphone;Ville\n0639981234;Lyon\n"):
+        (item,) = items_of(planned(content, cast.admin))
+        assert (item.action.value, item.row_id, item.after.get("city")) == ("update", kept_client.id, "Lyon"), content
+
+
+def test_an_archived_client_is_found_by_its_identifier_alone(cast: Cast) -> None:
+    archived = factories.ClientFactory(email="ana@exemple.fr", archived_at=NOW, city=None)
+    assert told(planned("Nom;E-mail\nDurand;ana@exemple.fr\n", cast.admin)) == [(2, "client", "create")]
+    (item,) = items_of(planned(f"Identifiant du client;Ville\n{archived.id};Lyon\n", cast.admin))
+    assert (item.row_id, item.after) == (archived.id, {"city": "Lyon"})
+
+
+def test_what_was_planned_for_a_client_who_is_merged_since_is_left_out(cast: Cast) -> None:
+    merged, kept_client = (factories.ClientFactory(email=f"{name}@exemple.fr") for name in "ab")
+    operation_id = planned("E-mail;N° contrat\na@exemple.fr;C-1\n", cast.admin)
+    merging.merge([merged.id, kept_client.id], merging.Choices(kept_id=kept_client.id), by=cast.admin, at=NOW)
+    done = applied(operation_id, cast.admin)
+    assert (done.state.value, done.left_out) == ("partial", 1)
+    assert db.session.scalars(select(Contract)).all() == []
+
+
+def test_duplicates_are_looked_for_after_an_import_and_its_undoing(cast: Cast) -> None:
+    by_day = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    factories.ClientFactory(email="zoe@exemple.fr", last_name="Dupont", first_name="Zoé", archived_at=None)
+    factories.ClientFactory(email="zoe@exemple.fr", last_name="Dupond", first_name="Zoé")
+    operation_id = planned("Nom;Prénom;E-mail;Ville\nDupont;Zoé;zoe@exemple.fr;Lyon\n", cast.admin)
+    commands.decide(_import_of(operation_id), {"everyone": "new"}, {}, by=cast.admin, at=NOW)
+    operation_id = db.session.scalars(select(Operation.id).order_by(Operation.id.desc()).limit(1)).one()
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    applied(operation_id, cast.admin)
+    assert searches.start_due(at=by_day) == 1
+    (search,) = db.session.scalars(select(DuplicateSearch))
+    assert search.operation_id == operation_id
+    searches.carry_out(tenancy.current_organisation_id(), search.id)
+    created = db.session.scalars(select(Client.id).where(Client.city == "Lyon")).one()
+    pairs = db.session.execute(select(DuplicatePair.first_id, DuplicatePair.second_id)).all()
+    assert sum(created in pair for pair in pairs) == 2
+
+
+def test_a_value_says_which_line_of_which_file_it_comes_from(cast: Cast) -> None:
+    known = factories.ClientFactory(email="zoe@exemple.fr", city="Paris")
+    applied(planned("Nom;E-mail;Ville\nDupont;ana@exemple.fr;\nDupont;zoe@exemple.fr;Lyon\n", cast.admin), cast.admin)
+    origin = find_origin(known.id, "city")
+    step = origin.steps[0]
+    assert (origin.is_told, step.operation, step.line, step.before) == (True, "Import de clients.csv", 3, "Paris")
+    created = db.session.scalars(select(Client).where(Client.email == "ana@exemple.fr")).one()
+    origin = find_origin(created.id, "last_name")
+    assert (origin.is_told, origin.steps[0].operation, origin.steps[0].line) == (True, "Import de clients.csv", 2)
+
+
+def _import_of(operation_id: UUID) -> UUID:
+    return UUID(runs.find(operation_id).settings["import_id"])

@@ -1,6 +1,6 @@
 """The columns that the list of clients can have."""
 
-from sqlalchemy import String, cast, func
+from sqlalchemy import String, Text, cast, func
 
 from webapp.models import clients, commercials
 from webapp.models.clients import Client, ClientStatus, Source
@@ -36,4 +36,5 @@ COLUMNS = (
     ListColumn("adresse", "Adresse", Client.address_line1),
     ListColumn("complement", "Complément d’adresse", Client.address_line2),
     ListColumn("pays", "Pays", Client.country),
+    ListColumn("identifiant", "Identifiant du client", cast(Client.id, Text)),
 )

@@ -6,7 +6,9 @@ from functools import cache, partial
 from uuid import UUID
 
 from webapp.gateways.spreadsheets import Cell
+from webapp.services.clients import columns as client_columns
 from webapp.services.clients.fields import LENGTHS as CLIENT_LENGTHS
+from webapp.services.contracts import columns as contract_columns
 from webapp.services.contracts.fields import LENGTHS as CONTRACT_LENGTHS
 from webapp.services.imports import transforms
 from webapp.services.imports.transforms import fold, read_text, refuse, text_of
@@ -308,9 +310,40 @@ def _by_heading() -> dict[str, str]:
     return {heading: key for heading, key in found.items() if key is not None}
 
 
+# Our own lists, as they are exported: what columns of theirs are called in a file of ours alone.
+_OWN = {"client.full_name": "Nom", "client.status": "Statut"}
+_OWN_OF_CONTRACTS = {
+    "contract.reference": "Référence",
+    "contract.status": "Statut",
+    "contract.commercial": "Commercial",
+    "contract.signed_on": "Signature",
+    "contract.contract_type": "Type",
+    "client.email": "E-mail du client",
+    "client.phone": "Téléphone du client",
+}
+_OWN_LISTS = (
+    (client_columns.COLUMNS, frozenset({"Contrats", "Modifié", "Créé", "Source", "Identifiant du client"}), _OWN),
+    (contract_columns.COLUMNS, frozenset({"Référence"}), _OWN_OF_CONTRACTS),
+)
+
+
+def _guess_own(headings: Sequence[str]) -> list[str | None] | None:
+    """What the columns are of a file that we exported: told by headings that are all of one list, one of them its own.
+
+    Its « Nom » is the whole name. None for any other file.
+    """
+    for listed, marks, named in _OWN_LISTS:
+        if set(headings) <= {column.label for column in listed} and marks & set(headings):
+            known = _by_heading() | {fold(heading): key for key, heading in named.items()}
+            return [known.get(fold(heading)) for heading in headings]
+    return None
+
+
 def guess(headings: Sequence[str]) -> list[str | None]:
     """What each column of a file is, by its heading; None where that is not sure."""
-    keys = [_by_heading().get(fold(heading)) for heading in headings]
+    keys = _guess_own(headings) or [_by_heading().get(fold(heading)) for heading in headings]
+    if "client.last_name" in keys:  # what is given in parts needs no whole
+        keys = [None if key == "client.full_name" else key for key in keys]
     return [key if key is not None and keys.count(key) == 1 else None for key in keys]
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from webapp import crypto, tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.gateways import document_store, sealed_files
+from webapp.gateways import document_store
 from webapp.models.base import new_id
 from webapp.models.identity import User
 from webapp.models.imports import KEPT_FOR, Import, ImportMapping, ImportRow, ImportState, Policy
@@ -25,7 +25,7 @@ from webapp.queue import enqueue_after_commit
 from webapp.services.contact import clean_text
 from webapp.services.imports import columns, reading
 from webapp.services.imports.planning import refuse_others
-from webapp.services.imports.reading import Options, Reading
+from webapp.services.imports.reading import KeptFile, Options, Reading
 from webapp.services.imports.transforms import fold
 from webapp.services.operations import deciding, runs
 from webapp.transactions import transaction
@@ -37,7 +37,6 @@ SILENCE = timedelta(seconds=60)
 """After which a reading that nobody ended is asked for again."""
 MAX_ATTEMPTS = 3
 INTERRUPTED = "La lecture de ce fichier a été interrompue plusieurs fois\u202f: il est peut-être trop grand."
-GONE = "Le fichier de cet import n’est plus conservé\u202f: déposez-le de nouveau."
 FIXED = "Ce plan est déjà appliqué, ou en train de l’être\u202f: déposez le fichier de nouveau."
 MOST_DECISIONS = 1000
 
@@ -54,8 +53,7 @@ def start(file_name: str, file: IO[bytes], *, by: User, at: datetime) -> UUID:
         raise InvalidInputError(reading.TOO_LARGE, field="file")
     reading.kind_of(file)
     file.seek(0)
-    organisation_id = tenancy.current_organisation_id()
-    stored_as = sealed_files.keep(file, organisation_id=organisation_id)
+    stored = KeptFile.keep(file)
     try:
         with transaction():
             kept = Import(
@@ -63,17 +61,18 @@ def start(file_name: str, file: IO[bytes], *, by: User, at: datetime) -> UUID:
                 user_id=by.id,
                 file_name=clean_text(file_name)[:200] or "fichier",
                 size=size,
-                stored_as=stored_as,
+                stored_as=stored.name,
                 state=ImportState.READING,
                 asked_at=at,
                 created_at=at,
             )
+            kept.keep_file_key(stored.key)
             db.session.add(kept)
             db.session.flush()
-            enqueue_after_commit(JOB, organisation_id, kept.id, on="sync")
+            enqueue_after_commit(JOB, stored.organisation_id, kept.id, on="sync")
             return kept.id
     except BaseException:
-        document_store.drop(stored_as, organisation_id=organisation_id)
+        document_store.drop(stored.name, organisation_id=stored.organisation_id)
         raise
 
 
@@ -94,7 +93,7 @@ def _lock(import_id: UUID, by: User) -> Import:
     if kept is None:
         raise NotFoundError("Cet import n’existe pas ou plus.")
     if kept.stored_as is None:
-        raise FixedError(GONE)
+        raise FixedError(reading.GONE)
     return kept
 
 
@@ -111,18 +110,18 @@ def read(organisation_id: UUID, import_id: UUID) -> None:
         asked = _claim(import_id)
         if asked is None:
             return
-        stored_as, options, number = asked
+        file_kept, options, number = asked
         found: Reading | None = None
         error: InvalidInputError | None = None
         try:
-            with reading.opened(stored_as, organisation_id=organisation_id) as file:
+            with reading.opened(file_kept) as file:
                 found = reading.examine(file, Options.of(options))
         except InvalidInputError as refusal:
             error = refusal
         _record(import_id, number, found, error)
 
 
-def _claim(import_id: UUID) -> tuple[str, dict[str, Any], int] | None:
+def _claim(import_id: UUID) -> tuple[KeptFile, dict[str, Any], int] | None:
     with transaction():
         wanted = select(Import).where(Import.id == import_id).with_for_update()
         kept = db.session.scalar(wanted.execution_options(populate_existing=True))
@@ -132,7 +131,7 @@ def _claim(import_id: UUID) -> tuple[str, dict[str, Any], int] | None:
             kept.state, kept.error, kept.error_field = ImportState.UNREADABLE, INTERRUPTED, "file"
             return None
         kept.attempts += 1
-        return kept.stored_as, kept.options, kept.readings
+        return KeptFile.of(kept), kept.options, kept.readings
 
 
 def _record(import_id: UUID, number: int, found: Reading | None, error: InvalidInputError | None) -> None:
@@ -324,7 +323,9 @@ def drop_old(*, at: datetime) -> int:
         # The file before the row: whoever dies in between comes again.
         document_store.drop(stored_as or "", organisation_id=organisation_id)
         with tenancy.organisation(organisation_id), transaction():
-            db.session.execute(update(Import).where(Import.id == import_id).values(stored_as=None, reading=None))
+            db.session.execute(
+                update(Import).where(Import.id == import_id).values(stored_as=None, file_key=None, reading=None)
+            )
     for organisation_id, operation_id in left_behind:
         with tenancy.organisation(organisation_id), transaction():
             db.session.execute(delete(ImportRow).where(ImportRow.operation_id == operation_id))

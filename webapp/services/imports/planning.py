@@ -15,7 +15,7 @@ from webapp.models.operations import ItemAction, ItemTarget, Operation
 from webapp.models.organisations import Company
 from webapp.services.imports import reading
 from webapp.services.imports.comparing import Comparison
-from webapp.services.imports.reading import Reading
+from webapp.services.imports.reading import KeptFile, Reading
 from webapp.services.imports.rows import Directory, RowReader
 from webapp.services.imports.staging import Stage
 from webapp.services.operations import plans
@@ -43,11 +43,11 @@ def prepare(work: Work) -> None:
     operation = work.operation
     settings = operation.settings
     kept = db.session.scalar(select(Import).where(Import.id == UUID(settings["import_id"])))
-    if kept is None or kept.stored_as is None:
-        raise NotFoundError("Le fichier de cet import n’est plus conservé.")
+    if kept is None:
+        raise NotFoundError(reading.GONE)
     read = Reading(**settings["reading"])
     directory = Directory.load(settings["rules"])
-    stage = Stage(operation.organisation_id, operation.id, settings["rules"])
+    stage = Stage(operation, inactive_ids=directory.inactive_ids)
     plans.begin(work)
     with transaction():
         stage.clear()
@@ -67,8 +67,7 @@ def _stage_file(work: Work, kept: Import, read: Reading, directory: Directory, s
         settings["columns"], settings["headings"], directory, operation_id=work.operation.id, is_1904=read.is_1904
     )
     last = 0
-    assert kept.stored_as is not None  # noqa: S101  for mypy
-    with reading.opened(kept.stored_as, organisation_id=work.operation.organisation_id) as file:
+    with reading.opened(KeptFile.of(kept)) as file:
         rows = reading.read_all(file, read)
         while chunk := [reader.staged(row) for row in islice(rows, STAGED_AT_ONCE)]:
             with transaction():

@@ -1,24 +1,30 @@
 """Reads a file from its kept bytes: guesses how, shows the first rows, and hands out every row, in little memory."""
 
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from uuid import UUID
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from webapp import tenancy
 from webapp.errors import InvalidInputError
 from webapp.french import whole
-from webapp.gateways import sealed_files
+from webapp.gateways import document_store
 from webapp.gateways.spreadsheets import Cell, UnreadableSheetError, check_archive, read_sheet
+from webapp.models.imports import Import
 from webapp.services.imports import columns, csv_files
 from webapp.services.imports.transforms import text_of
 
 SIZE_LIMIT = 50_000_000
 """Bytes."""
 TOO_LARGE = f"Ce fichier est trop lourd\u202f: {SIZE_LIMIT // 1_000_000}\u202fMo au plus. Découpez-le."
+GONE = "Le fichier de cet import n’est plus conservé\u202f: déposez-le de nouveau."
 MOST_ROWS = 200_000
 MOST_COLUMNS = 250
 PREVIEWED = 10
@@ -84,12 +90,42 @@ class Options:
         return cls(encoding, separator, written.get("sheet"), header)
 
 
+class KeptFile(NamedTuple):
+    """The file of an import as the store has it, and its key."""
+
+    organisation_id: UUID
+    name: str
+    key: bytes
+
+    @classmethod
+    def keep(cls, file: IO[bytes]) -> "KeptFile":
+        """Write the rest of ``file``, encrypted with a key of its own, for the current organisation."""
+        kept = cls(tenancy.current_organisation_id(), secrets.token_hex(32), AESGCM.generate_key(256))
+        with document_store.SealedFile(kept.name, organisation_id=kept.organisation_id, key=kept.key) as written:
+            while piece := file.read(document_store.CHUNK):
+                written.write(piece)
+        return kept
+
+    @classmethod
+    def of(cls, kept: Import) -> "KeptFile":
+        """That of an import. Raises InvalidInputError, field « file », where it is kept no more."""
+        if kept.stored_as is None:
+            raise InvalidInputError(GONE, field="file")
+        return cls(kept.organisation_id, kept.stored_as, kept.file_key_in_clear())
+
+
 @contextmanager
-def opened(stored_as: str, *, organisation_id: UUID) -> Iterator[IO[bytes]]:
-    """The kept file in clear, in a temporary file without a name that goes when this ends."""
+def opened(kept: KeptFile) -> Iterator[IO[bytes]]:
+    """The kept file in clear, in a temporary file without a name that goes when this ends.
+
+    Raises InvalidInputError, field « file », where it is gone.
+    """
     with tempfile.TemporaryFile() as file:
-        for block in sealed_files.read(stored_as, organisation_id=organisation_id):
-            file.write(block)
+        try:
+            for chunk in document_store.read_sealed(kept.name, organisation_id=kept.organisation_id, key=kept.key):
+                file.write(chunk)
+        except FileNotFoundError as error:
+            raise InvalidInputError(GONE, field="file") from error
         file.seek(0)
         yield file
 

@@ -17,7 +17,7 @@ from webapp.gateways.spreadsheets import Cell
 from webapp.models.imports import Import
 from webapp.models.operations import ItemAction, OperationItem
 from webapp.services.imports import commands, reading
-from webapp.services.imports.reading import Reading, Row
+from webapp.services.imports.reading import KeptFile, Reading, Row
 
 REASON = "Motif"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -49,11 +49,11 @@ def write(kept: Import) -> RejectedFile:
     """The file of rejects, of the format of the original (an OpenDocument one comes as XLSX). Raises NotFoundError."""
     read = commands.reading_of(kept)
     if read is None or kept.stored_as is None or kept.operation_id is None:
-        raise NotFoundError(commands.GONE)
+        raise NotFoundError(reading.GONE)
     reasons = reasons_of(kept)
     stem = PurePosixPath(kept.file_name).stem[:100] or "import"
     written = tempfile.TemporaryFile()  # noqa: SIM115  whoever sends it closes it
-    with reading.opened(kept.stored_as, organisation_id=kept.organisation_id) as file:
+    with reading.opened(KeptFile.of(kept)) as file:
         rows = _rejected(file, read, reasons)
         if read.kind == "csv":
             _write_csv(written, read, rows)

@@ -18,6 +18,7 @@ from webapp.models.banking import BankAccount
 from webapp.models.base import new_id
 from webapp.models.clients import full_name
 from webapp.models.commercials import Commercial
+from webapp.models.commercials import full_name as commercial_name
 from webapp.models.organisations import Company
 from webapp.services.contact import normalise_postcode
 from webapp.services.imports.columns import BY_KEY, Column
@@ -25,6 +26,8 @@ from webapp.services.imports.reading import Row
 from webapp.services.imports.transforms import fold, split_full_name
 
 MOST_UNKNOWN = 50
+UNNAMED = frozenset({full_name("", ""), commercial_name("", "", None, None)})
+"""What our lists show where there is no name: it says nothing."""
 
 
 class StagedRow(NamedTuple):
@@ -54,13 +57,17 @@ class StagedRow(NamedTuple):
 
 @dataclass
 class Directory:
-    """The commercials and companies that cells may name, and those commercials who are to be created."""
+    """The commercials and companies that cells may name, and those commercials who are to be created.
+
+    ``inactive_ids`` are those who left: their name may stand where they are, and comes to nobody else.
+    """
 
     creates_commercials: bool
     companies: dict[str, UUID]
     company_id: UUID
     commercials: dict[str, UUID | None] = field(default_factory=dict)
     new_commercials: dict[UUID, dict[str, str]] = field(default_factory=dict)
+    inactive_ids: set[UUID] = field(default_factory=set)
     unknown_companies: dict[str, None] = field(default_factory=dict)
 
     @classmethod
@@ -72,16 +79,22 @@ class Directory:
         default = next((row.id for row in companies if row.is_default), companies[0].id)
         chosen = UUID(rules["company_id"]) if rules.get("company_id") else default
         directory = cls(bool(rules.get("creates_commercials")), by_name, chosen)
-        known = select(Commercial.id, Commercial.first_name, Commercial.last_name, Commercial.email)
-        for row in db.session.execute(known.where(Commercial.is_active).order_by(Commercial.id)):
-            for name in {fold(f"{row.first_name} {row.last_name}"), fold(f"{row.last_name} {row.first_name}")}:
-                directory._name(name, row.id)
-            directory._name((row.email or "").lower(), row.id)
+        commercials = db.session.scalars(select(Commercial).order_by(Commercial.id)).all()
+        directory._name([each for each in commercials if each.is_active])
+        gone = [each for each in commercials if not each.is_active]
+        directory.inactive_ids = {each.id for each in gone}
+        directory._name(gone)
         return directory
 
-    def _name(self, name: str, commercial_id: UUID) -> None:
-        if name:  # two who are called alike are told by their e-mail alone
-            self.commercials[name] = commercial_id if name not in self.commercials else None
+    def _name(self, commercials: Sequence[Commercial]) -> None:
+        """Two who are called alike are told by their e-mail alone; a name that is known already stays whose it is."""
+        named: dict[str, UUID | None] = {}
+        for each in commercials:
+            first, last = each.first_name, each.last_name
+            names = {fold(f"{first} {last}"), fold(f"{last} {first}"), fold(each.external_id or "")}
+            for name in filter(None, {*names, (each.email or "").lower()}):
+                named[name] = each.id if name not in named else None
+        self.commercials = named | self.commercials
 
     def commercial(self, text: str) -> str:
         """The id of a commercial by name or e-mail, or of the one to be created. Raises InvalidInputError."""
@@ -159,6 +172,8 @@ class RowReader:
 
     def _put(self, said: dict[str, dict[str, Any]], column: Column, cell: Cell, value: str, faults: list[str]) -> None:
         part, name = said[column.part], column.name
+        if value in UNNAMED:
+            return
         if name in ("full_name", "full_name_first"):
             last, first = split_full_name(cell, is_last_first=name == "full_name")
             part.update({key: text for key, text in (("last_name", last), ("first_name", first)) if text})

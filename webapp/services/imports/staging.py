@@ -10,60 +10,87 @@ from uuid import UUID
 
 from psycopg import sql
 
+from webapp.models.operations import Operation
 from webapp.services.imports.rows import StagedRow
 from webapp.services.winleadplus.copying import copy_rows, driver_connection
 
 _GROUP = """WITH keyed AS (
     SELECT line, phone, coalesce(wanted_id::text, email) AS strong,
+      fold(concat(client->>'last_name', ' ', client->>'first_name')) AS name,
       CASE WHEN client <> '{}' AND wanted_id IS NULL AND email IS NULL AND phone IS NULL
         THEN md5(client::text) END AS weak
     FROM import_rows WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s AND fault IS NULL
   ), led AS (
-    SELECT line, phone, strong, weak,
+    SELECT line, phone, strong, weak, name,
       CASE WHEN strong IS NOT NULL THEN min(line) OVER (PARTITION BY strong) END AS leader
     FROM keyed
   ), phones AS (
-    SELECT DISTINCT ON (phone) phone, coalesce(leader, line) AS leader FROM led WHERE phone IS NOT NULL
+    SELECT DISTINCT ON (phone) phone, name, coalesce(leader, line) AS leader FROM led WHERE phone IS NOT NULL
     ORDER BY phone, line
   ), grouped AS (
     SELECT led.line, coalesce(led.leader, phones.leader,
       CASE WHEN weak IS NOT NULL THEN min(led.line) OVER (PARTITION BY weak) END, led.line) AS leader
     FROM led LEFT JOIN phones ON led.strong IS NULL AND phones.phone = led.phone
+      AND (phones.name = led.name OR '' IN (phones.name, led.name))  -- a family has one telephone, too
   )
   UPDATE import_rows r SET leader = grouped.leader FROM grouped
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = grouped.line
     AND grouped.leader <> r.leader"""
 
+# A client who was merged leads to the one that was kept, however often that one was merged since.
+_KEPT = """CASE WHEN c.merged_into_id IS NULL THEN c.id ELSE (
+            WITH RECURSIVE up AS (
+              SELECT k.id, k.merged_into_id FROM clients k
+              WHERE k.organisation_id = c.organisation_id AND k.id = c.merged_into_id
+              UNION ALL
+              SELECT k.id, k.merged_into_id FROM up JOIN clients k
+                ON k.organisation_id = c.organisation_id AND k.id = up.merged_into_id)
+            SELECT up.id FROM up WHERE up.merged_into_id IS NULL) END"""
+# A whole name may have been taken apart in another way than the client's was.
+_SAME_NAME = """fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')) IN
+          (fold(c.last_name || ' ' || c.first_name), fold(c.first_name || ' ' || c.last_name))
+          OR fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')) =
+            fold(c.first_name || ' ' || c.last_name)"""
+# Archived clients are found by their own identifier alone, as by their mapping in a synchronisation.
+_PRESENT = "(c.archived_at IS NULL OR c.merged_into_id IS NOT NULL)"
+
 _FIND = """WITH found AS (
     SELECT r.line, r.wanted_id, r.email, r.phone, ids.*,
       CASE WHEN r.reference IS NOT NULL THEN (
         SELECT k.client_id FROM contracts k WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
-      ) END AS owner_id
+      ) END AS owner_id,
+      CASE WHEN r.reference IS NOT NULL THEN (
+        SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
+        WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference AND ({same_name})
+      ) END AS named_owner_id
     FROM import_rows r
     CROSS JOIN LATERAL (SELECT
       CASE WHEN r.wanted_id IS NOT NULL THEN ARRAY(
-          SELECT coalesce(c.merged_into_id, c.id) FROM clients c
+          SELECT {kept} FROM clients c
           WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id) END AS by_id,
       CASE WHEN r.wanted_id IS NULL AND r.email IS NOT NULL THEN ARRAY(
-          SELECT c.id FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND c.email = r.email AND c.archived_at IS NULL
-          ORDER BY c.id LIMIT 20) END AS by_email,
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND c.email = r.email AND {present}
+          ORDER BY 1 LIMIT 20) END AS by_email,
       CASE WHEN r.wanted_id IS NULL AND r.phone IS NOT NULL THEN ARRAY(
-          SELECT c.id FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND c.phone = r.phone AND c.archived_at IS NULL
-          ORDER BY c.id LIMIT 20) END AS by_phone,
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND c.phone = r.phone AND {present}
+          ORDER BY 1 LIMIT 20) END AS by_phone,
       CASE WHEN r.wanted_id IS NULL AND r.email IS NULL AND r.phone IS NULL AND r.client ?| '{last_name,first_name}'
         THEN ARRAY(
-          SELECT c.id FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND c.archived_at IS NULL
-            AND c.name_key = fold(coalesce(r.client->>'last_name', '') || ' ' || coalesce(r.client->>'first_name', ''))
-          ORDER BY c.id LIMIT 20) END AS by_name
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND {present}
+            AND c.name_key IN (fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
+              fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')))
+          ORDER BY 1 LIMIT 20) END AS by_name
     ) ids
     WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
       AND r.line > %(after)s AND r.line <= %(upto)s AND r.fault IS NULL AND r.leader = r.line
   ), chosen AS (
     SELECT line, owner_id, by_id IS NULL AND by_email IS NULL AND by_phone IS NULL AS is_by_name,
-      coalesce(by_id, nullif(by_email, '{}'), nullif(by_phone, '{}'), by_name,
+      coalesce(by_id, nullif(by_email, '{}'), nullif(by_phone, '{}'),
+        CASE WHEN email IS NULL AND phone IS NULL AND named_owner_id IS NOT NULL THEN ARRAY[named_owner_id] END,
+        by_name,
         CASE WHEN email IS NULL AND phone IS NULL AND owner_id IS NOT NULL THEN ARRAY[owner_id] END, '{}') AS ids
     FROM found
   )
@@ -201,6 +228,23 @@ _DECLARED_MANDATES = """UPDATE import_rows r SET mandate_id = m.id FROM mandates
     AND m.organisation_id = r.organisation_id AND m.bank_account_id = r.account_id AND m.status = 'declared'
     AND NOT EXISTS (SELECT FROM mandates n WHERE n.organisation_id = r.organisation_id AND n.id = r.mandate_id)"""
 
+# Who is called so already keeps the two parts of the name.
+_WHOLE_NAMES = """UPDATE import_rows r SET client = r.client - '{last_name,first_name}'::text[]
+  FROM clients c
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND NOT r.is_undecided AND NOT r.is_new AND r.leader = r.line
+    AND c.organisation_id = r.organisation_id AND c.id = r.client_id AND ({same_name})"""
+
+_INACTIVE = """UPDATE import_rows r SET fault = %(inactive)s
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND NOT r.is_undecided
+    AND (((r.client->>'commercial_id')::uuid = ANY(%(inactive_ids)s::uuid[]) AND NOT EXISTS (
+        SELECT FROM clients c WHERE c.organisation_id = r.organisation_id AND c.id = r.client_id
+          AND c.commercial_id = (r.client->>'commercial_id')::uuid))
+      OR ((r.contract->>'commercial_id')::uuid = ANY(%(inactive_ids)s::uuid[]) AND NOT EXISTS (
+        SELECT FROM contracts k WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
+          AND k.commercial_id = (r.contract->>'commercial_id')::uuid)))"""
+
 # Where the first line of a client is refused, the next one leads.
 _LEAD_ANEW = """WITH heirs AS (
     SELECT r.leader, min(r.line) AS line FROM import_rows r
@@ -216,6 +260,7 @@ _LEAD_ANEW = """WITH heirs AS (
 SENTENCES = {
     "no_such_client": "Cet identifiant ne correspond à aucun client.",
     "contradicts": "Cette ligne contredit la ligne %s, qui parle du même client.",
+    "inactive": "Ce commercial n’est plus actif.",
     "no_name": "Ce client n’existe pas encore\u202f: indiquez au moins un nom ou un prénom.",
     "no_creation": "Ce client n’existe pas, et les clients inconnus ne sont pas créés.",
     "twice": "Cette référence de contrat est déjà à la ligne %s.",
@@ -228,13 +273,16 @@ SENTENCES = {
 
 
 class Stage:
-    """The lines of one operation."""
+    """The lines of one operation; ``inactive_ids`` are the commercials who left."""
 
-    def __init__(self, organisation_id: UUID, operation_id: UUID, rules: dict[str, Any]) -> None:
+    def __init__(self, operation: Operation, *, inactive_ids: Iterable[UUID] = ()) -> None:
+        settings = operation.settings
+        self.has_whole_names = bool({"client.full_name", "client.full_name_first"} & set(settings["columns"]))
         self.parameters = {
-            "organisation_id": organisation_id,
-            "operation_id": operation_id,
-            "creates_clients": rules.get("creates_clients", True),
+            "organisation_id": operation.organisation_id,
+            "operation_id": operation.id,
+            "creates_clients": settings["rules"].get("creates_clients", True),
+            "inactive_ids": list(inactive_ids),
             **SENTENCES,
         }
 
@@ -258,7 +306,8 @@ class Stage:
 
     def find(self, after: int, upto: int) -> None:
         """Who the leaders behind line ``after``, up to ``upto``, are."""
-        self.execute(_FIND, after=after, upto=upto)
+        named = _FIND.replace("{same_name}", _SAME_NAME)
+        self.execute(named.replace("{kept}", _KEPT).replace("{present}", _PRESENT), after=after, upto=upto)
 
     def decide(self, everyone: str | None, decisions: Iterable[tuple[int, str]]) -> None:
         """What a person said of undecided lines: « new », « skip », « first », or the id of a client."""
@@ -285,8 +334,10 @@ class Stage:
     def settle(self) -> None:
         """What follows for the lines once it is known who they are about."""
         for statement in (
-            _JOIN, _FOLLOW, _CONTRADICT.replace("{merged}", _MERGED), _REFERENCES, _OWNERS, _UMR_TWICE,
+            _JOIN, _FOLLOW, _INACTIVE, _CONTRADICT.replace("{merged}", _MERGED), _REFERENCES, _OWNERS, _UMR_TWICE,
             _PRESENT_MANDATES, _LEAD_ANEW, _MERGE.replace("{merged}", _MERGED), _NOBODY,
             _ACCOUNTS, _ACCOUNTS_OF_MANDATES, _DECLARED_MANDATES,
         ):  # fmt: skip
             self.execute(statement)
+        if self.has_whole_names:
+            self.execute(_WHOLE_NAMES.replace("{same_name}", _SAME_NAME))

@@ -22,6 +22,8 @@ from webapp.services.contact import check_bic, check_iban, clean_text, normalise
 from webapp.services.mandates.lists import read_date
 from webapp.services.winleadplus.values import STATUSES
 
+APOSTROPHE = "'"
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 LOST_LETTER = "\ufffd"
 YEARS = range(1900, 2200)
 _BARE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?", re.ASCII)
@@ -35,9 +37,12 @@ _EPOCH, _EPOCH_1904 = date(1899, 12, 30), date(1904, 1, 1)
 
 
 def text_of(cell: Cell) -> str:
-    """The cell as somebody would read it: whole numbers without « .0 », days as 31/12/2026."""
+    """The cell as somebody would read it: whole numbers without « .0 », days as 31/12/2026.
+
+    Without the apostrophe that keeps spreadsheets from running a text as a formula, as our exports have it.
+    """
     if type(cell) is str:
-        return cell
+        return cell[1:] if cell[:1] == APOSTROPHE and cell[1:].startswith(DANGEROUS) else cell
     if cell is None:
         return ""
     if isinstance(cell, bool):

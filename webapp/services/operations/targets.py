@@ -22,6 +22,8 @@ class Target:
     ``t``; ``touched`` what any change sets beside it, likewise, with the parameter ``at``. ``defaults`` fills what a
     row that is created does not name. ``stamped`` are columns that hold the instant at which it is. ``parents`` names
     the tables that columns refer to and that a plan may create rows of: without such a row, nothing is created.
+    ``sealed`` are columns that are encrypted, or indexes of such: nobody changes them in a row that stands, but another
+    data key does.
     """
 
     table: str
@@ -31,6 +33,7 @@ class Target:
     defaults: dict[str, Any] = field(default_factory=dict)
     stamped: tuple[str, ...] = ("created_at",)
     parents: dict[str, str] = field(default_factory=dict)
+    sealed: frozenset[str] = frozenset()
 
 
 TARGETS: dict[ItemTarget, Target] = {
@@ -74,6 +77,7 @@ TARGETS: dict[ItemTarget, Target] = {
         version="(t.archived_at IS NULL)::text",
         touched={},
         parents={"client_id": "clients"},
+        sealed=frozenset({"iban", "iban_index", "bic"}),
     ),
     ItemTarget.MANDATE: Target(
         table="mandates",

@@ -28,7 +28,9 @@ _CONTRACT_WORDS = {
     "document_url": "document",
     "audit_trail_url": "preuve de signature",
 }
-HIDDEN = frozenset({"client_id", "source", "user_id", "commercial_external_id", "bank_account_id", "iban", "iban_index", "bic"})
+HIDDEN = frozenset(
+    {"client_id", "source", "user_id", "commercial_external_id", "bank_account_id", "iban", "iban_index", "bic"}
+)
 """Columns whose values tell nobody anything."""
 _NAMED = {"commercial_id": "commercial", "company_id": "company"}
 

@@ -192,12 +192,16 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
 
 
 def _parents_of(target: Target, keys: list[str]) -> sql.Composable:
-    """Whether what a row refers to is there: a plan may have meant to create it, and could not."""
+    """Whether what a row refers to is there: a plan may have failed to create it, or it was merged since."""
     conditions = [
         sql.SQL(
             "(r.{column} IS NULL OR EXISTS (SELECT FROM {table} p WHERE p.organisation_id = %(organisation_id)s"
-            " AND p.id = r.{column}))"
-        ).format(column=sql.Identifier(column), table=sql.Identifier(table))
+            " AND p.id = r.{column} {standing}))"
+        ).format(
+            column=sql.Identifier(column),
+            table=sql.Identifier(table),
+            standing=sql.SQL("AND p.merged_into_id IS NULL" if table == "clients" else ""),
+        )
         for column, table in target.parents.items()
         if column in keys
     ]
