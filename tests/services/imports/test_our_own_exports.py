@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests import factories
@@ -49,12 +49,13 @@ def _all_columns(key: str) -> list[str]:
     return [column.key for column in LISTS[key].columns(NOW.date())]
 
 
-def _assert_nothing_changes(operation_id: UUID, rows: int, cast: Cast, *, mistakes: int = 0) -> None:
+def _assert_nothing_changes(operation_id: UUID, rows: int, cast: Cast, *, is_told_apart: bool) -> None:
     plan = runs.find(operation_id)
     faults = [item.reason for item in items_of(operation_id) if item.reason]
-    assert (plan.creates, plan.updates, plan.errors) == (0, 0, mistakes), (
+    assert (plan.creates, plan.updates) == (0, 0), (
         faults, [(item.before, item.after) for item in items_of(operation_id) if item.after]
     )  # fmt: skip
+    assert not is_told_apart or (plan.errors, plan.undecided) == (0, 0), faults
     assert {item.line for item in items_of(operation_id)} == set(range(2, rows + 2))
     assert applied(operation_id, cast.admin).applied == 0
 
@@ -73,8 +74,10 @@ def test_the_list_of_clients(cast: Cast, file_format: ExportFormat, is_whole: bo
     for values in made:
         factories.ClientFactory(commercial_id=gone.id, **values)
     db.session.flush()
+    seen = [(each["phone"], each["last_name"], each["first_name"]) for each in made]
+    assume(is_whole or len(set(seen)) == len(seen))  # else nothing that is shown tells who is who
     content = _exported("clients", file_format, _all_columns("clients") if is_whole else (), cast.admin)
-    _assert_nothing_changes(planned(content, cast.admin), len(made), cast)
+    _assert_nothing_changes(planned(content, cast.admin), len(made), cast, is_told_apart=is_whole)
 
 
 @pytest.mark.parametrize("file_format", list(ExportFormat))
@@ -96,4 +99,6 @@ def test_the_list_of_contracts(cast: Cast, file_format: ExportFormat, is_whole: 
             )
     db.session.flush()
     content = _exported("contrats", file_format, _all_columns("contrats") if is_whole else (), cast.admin)
-    _assert_nothing_changes(planned(content, cast.admin), len(last_names) * len(ContractStatus), cast)
+    _assert_nothing_changes(
+        planned(content, cast.admin), len(last_names) * len(ContractStatus), cast, is_told_apart=True
+    )

@@ -1,19 +1,16 @@
 """kill -9 before any commit of a merge, and of taking it back: nothing is done by half, and what was begun is ended."""
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from tests import factories
 from tests.concurrency import at_once
 from tests.conftest import NOW, Cast
-from tests.services.charges.crashing import kill_process
+from tests.forks import fork
 from tests.services.merging.test_merging import all_defaults, make_everything, picture
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -29,30 +26,6 @@ LATER = NOW + timedelta(hours=1)
 SOME = ("bank_accounts", "default_means", "contracts", "payments", "consents", "timeline_events", "sync_mappings")
 COMMITS = 12
 """More than there are: the last ones let the process live."""
-
-
-def fork(what: Callable[[], object], *, fatal: int) -> bool:
-    """Do ``what`` in a process of its own, which dies before the commit numbered ``fatal``; whether it lived."""
-    db.session.remove()
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1] == 0
-    status = 1
-    try:
-        db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
-        passed = 0
-
-        def count(*_: object) -> None:
-            nonlocal passed
-            if passed == fatal:
-                kill_process()
-            passed += 1
-
-        event.listen(Engine, "commit", count)
-        what()
-        status = 0
-    finally:
-        os._exit(status)
 
 
 def recover() -> None:

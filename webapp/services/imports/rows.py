@@ -176,6 +176,7 @@ class RowReader:
             return
         if name in ("full_name", "full_name_first"):
             last, first = split_full_name(cell, is_last_first=name == "full_name")
+            part["whole"] = value
             part.update({key: text for key, text in (("last_name", last), ("first_name", first)) if text})
             if len(last) > 200 or len(first) > 200:
                 faults.append(self._fault(column.key, "C’est trop long\u202f: 200 caractères au plus."))
@@ -222,7 +223,8 @@ class RowReader:
     def _row(self, line: int, said: dict[str, dict[str, Any]], faults: list[str]) -> StagedRow:
         client, contract, account, mandate = said["client"], said["contract"], said["account"], said["mandate"]
         wanted_id = client.pop("id", None)
-        label = full_name(client.get("last_name", ""), client.get("first_name", "")) if client else ""
+        whole = client.pop("whole", "")
+        label = whole or full_name(client.get("last_name", ""), client.get("first_name", "")) if client else ""
         if label in ("", "Sans nom"):
             label = client.get("email") or contract.get("reference") or f"Ligne {line}"
         account_id = new_id() if account else None

@@ -47,10 +47,7 @@ _KEPT = """CASE WHEN c.merged_into_id IS NULL THEN c.id ELSE (
                 ON k.organisation_id = c.organisation_id AND k.id = up.merged_into_id)
             SELECT up.id FROM up WHERE up.merged_into_id IS NULL) END"""
 # A whole name may have been taken apart in another way than the client's was.
-_SAME_NAME = """fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')) IN
-          (fold(c.last_name || ' ' || c.first_name), fold(c.first_name || ' ' || c.last_name))
-          OR fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')) =
-            fold(c.first_name || ' ' || c.last_name)"""
+_SAME_NAME = """fold(r.label) IN (fold(c.last_name || ' ' || c.first_name), fold(c.first_name || ' ' || c.last_name))"""
 # Archived clients are found by their own identifier alone, as by their mapping in a synchronisation.
 _PRESENT = "(c.archived_at IS NULL OR c.merged_into_id IS NOT NULL)"
 
@@ -80,7 +77,7 @@ _FIND = """WITH found AS (
         THEN ARRAY(
           SELECT DISTINCT {kept} FROM clients c
           WHERE c.organisation_id = r.organisation_id AND {present}
-            AND c.name_key IN (fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
+            AND c.name_key IN (fold(r.label), fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
               fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')))
           ORDER BY 1 LIMIT 20) END AS by_name
     ) ids
