@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -142,3 +143,37 @@ def test_an_outsider_finds_nothing(cast: Cast, manager_client: FlaskClient, sign
     assert {stranger.get(f"/imports/{import_id}{each}").status_code for each in ADDRESSES} == {404}
     with tenancy.across_organisations():
         assert db.session.scalars(select(Import)).one().organisation_id == cast.organisation.id
+
+
+class _Endless(io.RawIOBase):
+    """A body that goes on as long as somebody reads; how much was read."""
+
+    read_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        size = size if 0 <= size < 65536 else 65536
+        self.read_bytes += size
+        return b"x" * size
+
+
+def test_two_hundred_megabytes_are_refused_before_they_are_read(cast: Cast, manager_client: FlaskClient) -> None:
+    body = _Endless()
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": "200000000"}
+    kind = "multipart/form-data; boundary=x"
+    answer = manager_client.post("/imports", content_type=kind, environ_overrides=environ)
+    assert (answer.status_code, "50\u202fMo au plus" in answer.text, body.read_bytes) == (413, True, 0)
+
+
+def test_a_file_beyond_the_limit_of_other_forms_is_taken(app: Flask, cast: Cast, manager_client: FlaskClient) -> None:
+    """As a browser sends it: the token stands in the form, which the CSRF check reads."""
+    token = manager_client.environ_base.pop("HTTP_X_CSRFTOKEN")
+    content = "Nom;E-mail\r\n" + "Durand;ana@exemple.fr\r\n" * 100_000
+    parts = (("csrf_token", "", token), ("fichier", '; filename="a.csv"', content))
+    body = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{text}\r\n' for name, more, text in parts
+    )
+    answer = manager_client.post("/imports", data=f"{body}--x--", content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 303

@@ -1,9 +1,11 @@
 """« Importer »: Fichier → Colonnes → Plan → Résultat, each step at an address of its own. For managers and admins."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import clock
 from webapp.errors import InvalidInputError
@@ -31,10 +33,17 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 for_managers = requires(Role.MANAGER, Role.ADMIN)
 
 
-@bp.before_request
-def _allow_large_files() -> None:
-    if request.endpoint == "imports.create":
+@bp.url_value_preprocessor
+def _let_files_pass(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Other requests are small. Set here, since the CSRF check reads the form before the view does."""
+    if endpoint == "imports.create":
         request.max_content_length = reading.SIZE_LIMIT + FORM_AROUND
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _refuse_unread(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+    """What is so large that nobody reads it is refused where any other file is: beside the field."""
+    return _form_page(InvalidInputError(reading.TOO_LARGE, field="file")), 413
 
 
 @bp.get("/nouveau")
@@ -60,7 +69,13 @@ def create() -> ResponseReturnValue:
 
 
 def _form_page(problem: InvalidInputError | None = None) -> str:
-    return render_template("imports/new.html", problem=problem, most_rows=reading.MOST_ROWS)
+    return render_template(
+        "imports/new.html",
+        problem=problem,
+        most_rows=reading.MOST_ROWS,
+        size_limit=reading.SIZE_LIMIT,
+        too_large=reading.TOO_LARGE,
+    )
 
 
 @bp.get("/modele.csv")
