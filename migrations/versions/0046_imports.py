@@ -107,9 +107,15 @@ def upgrade() -> None:
         _organisation("import_rows"),
         prefixes=["UNLOGGED"],
     )
+    # The application does not own the table, and may not analyze it; without statistics its lines are joined by loops.
+    op.execute("""
+        CREATE FUNCTION analyze_import_rows() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = public, pg_temp AS $$ BEGIN ANALYZE import_rows; END $$
+    """)
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION analyze_import_rows()")
     op.drop_table("import_rows")
     op.drop_table("import_mappings")
     op.drop_table("imports")

@@ -298,7 +298,8 @@ class Stage:
         copy_rows("import_rows", StagedRow._fields, rows)
 
     def group(self) -> None:
-        """Lines about the same client have one leader."""
+        """Lines about the same client have one leader. All lines are there: what they are like is known from here on."""
+        self.execute("SELECT analyze_import_rows()")
         self.execute(_GROUP)
 
     def find(self, after: int, upto: int) -> None:
@@ -330,6 +331,7 @@ class Stage:
 
     def settle(self) -> None:
         """What follows for the lines once it is known who they are about."""
+        self.execute("SELECT analyze_import_rows()")
         for statement in (
             _JOIN, _FOLLOW, _INACTIVE, _CONTRADICT.replace("{merged}", _MERGED), _REFERENCES, _OWNERS, _UMR_TWICE,
             _PRESENT_MANDATES, _LEAD_ANEW, _MERGE.replace("{merged}", _MERGED), _NOBODY,

@@ -143,9 +143,10 @@ def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
         _leave_out_all(items, TAKEN)
 
 
-_LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s FROM wanted
+# By an array, so that the items are looked up by their keys: nothing knows how many there are.
+_LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s
   WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
-    AND i.position = wanted.position AND wanted.position NOT IN (SELECT position FROM changed)"""
+    AND i.position = ANY(ARRAY(SELECT position FROM wanted EXCEPT SELECT position FROM changed))"""
 
 
 def _lock(target: Target, items: dict[str, Any]) -> None:
@@ -174,9 +175,8 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
         UPDATE operation_items i
         SET left_out = CASE WHEN EXISTS (SELECT FROM able WHERE able.position = i.position)
           THEN %(exists)s ELSE %(orphan)s END
-        FROM wanted
         WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
-          AND i.position = wanted.position AND wanted.row_id NOT IN (SELECT id FROM created)"""
+          AND i.position = ANY(ARRAY(SELECT position FROM wanted WHERE row_id NOT IN (SELECT id FROM created)))"""
     ).format(
         items=sql.SQL(_ITEMS),
         table=sql.Identifier(target.table),
