@@ -8,9 +8,9 @@ the same tables, with the same indexes and triggers, and one ``UPDATE`` of those
 import gc
 import io
 import os
-import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -76,19 +76,21 @@ def run(size: int = 20_000) -> Report:
         db.session.commit()
         import_id = commands.start("clients.xlsx", io.BytesIO(content), by=by, at=clock.now())
         commands.read(ORGANISATION, import_id)
-        before = _peak()
         gc.collect()
+        before = _forget_peak()
         operation_id, plan = _plan(import_id, by)
-        plan_floor = _timed(lambda: _compare(url, content))
-        apply = _timed(lambda: _apply(operation_id, by))
-        apply_floor = _copy(dsn(environment["DATABASE_OWNER_URL"]), operation_id)
         grown = _peak() - before
+        plan_floor = _timed(lambda: _compare(url, content))
+        gc.collect()
+        before = _forget_peak()
+        apply = _timed(lambda: _apply(operation_id, by))
+        grown_more = _peak() - before
+        apply_floor = _copy(dsn(environment["DATABASE_OWNER_URL"]), operation_id)
         db.session.remove()
         db.engine.dispose()
     lines = [
-        Line("plan", plan, plan_floor, limit=LIMIT),
-        Line("apply", apply, apply_floor, limit=LIMIT),
-        Line("memory, beyond that of reading", grown, unit="MiB"),
+        Line("plan", plan, plan_floor, limit=LIMIT, details={"more MiB": grown}),
+        Line("apply", apply, apply_floor, limit=LIMIT, details={"more MiB": grown_more}),
     ]
     return Report("imports", size, lines, [f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}"])
 
@@ -189,5 +191,12 @@ def _timed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def _forget_peak() -> float:
+    """What the process has in MiB, from where its peak is counted."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
+
+
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -298,7 +298,7 @@ class Stage:
         copy_rows("import_rows", StagedRow._fields, rows)
 
     def group(self) -> None:
-        """Lines about the same client have one leader. All lines are there: what they are like is known from here on."""
+        """Lines about the same client have one leader. Called once all lines are there: statistics are made of them."""
         self.execute("SELECT analyze_import_rows()")
         self.execute(_GROUP)
 
