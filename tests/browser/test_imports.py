@@ -123,6 +123,7 @@ def test_a_dirty_file_to_the_end(page: Page, mark: str, look: Look, tmp_path: Pa
     expect(page.get_by_role("main")).to_contain_text(f"DUPONT{mark}")
     page.go_back()
     press(page, "le fichier et ses rejets")
+    expect(page.get_by_test_id("import-rejects")).to_be_visible()
     look("import-6-result")
     with page.expect_download() as download:
         press(page, "Lignes rejetées")

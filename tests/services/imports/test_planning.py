@@ -14,13 +14,14 @@ from webapp.models.banking import BankAccount, Mandate
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.models.duplicates import DuplicatePair, DuplicateSearch
-from webapp.models.operations import Operation
+from webapp.models.operations import ItemTarget, Operation
 from webapp.services.clients.origins import find_origin
 from webapp.services.duplicates import searches
 from webapp.services.imports import commands
 from webapp.services.merging import commands as merging
 from webapp.services.operations import runs, undoing
 from webapp.services.operations.carry_out import carry_out
+from webapp.services.operations.wording import Names, changes_of
 
 HEAD = (
     "Civilité;Nom;Prénom;E-mail;Téléphone;Code postal;Ville;N° contrat;Montant;Date de signature;"
@@ -193,3 +194,9 @@ def test_a_value_says_which_line_of_which_file_it_comes_from(cast: Cast) -> None
 
 def _import_of(operation_id: UUID) -> UUID:
     return UUID(runs.find(operation_id).settings["import_id"])
+
+
+def test_an_archived_client_is_told_by_the_day() -> None:
+    archived = {"archived_at": "2026-11-20T23:30:00+00:00"}
+    (change,) = changes_of(ItemTarget.CLIENT, "", {"archived_at": None}, archived, Names())
+    assert (change.before, change.after) == (None, "21/11/2026")

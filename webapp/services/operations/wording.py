@@ -109,6 +109,8 @@ def _worded(target: ItemTarget, column: str, value: Any, names: Names) -> str | 
         return names.by_id.get(value, "inconnu")
     if target is ItemTarget.MANDATE and column == "status":
         return MandateStatus(value).label
+    if column == "archived_at":
+        return _day_of(value)
     word = _WORDS.get(column)
     if target is ItemTarget.CLIENT or word is None:  # pages word a client's columns themselves
         return str(value)
