@@ -25,6 +25,7 @@ from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.exports import carrying_out as exports
 from webapp.services.figures import tallies
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
+from webapp.services.imports import commands as imports
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.message_triggers import cards, digest
@@ -56,6 +57,8 @@ TIMETABLE = (
     # Each organisation has its own interval (one hour, unless set otherwise); this only looks whose time has come.
     TimetableEntry("winleadplus-due", timedelta(seconds=30), timing.start_due_runs),
     TimetableEntry("winleadplus-sweep", timedelta(seconds=15), runs.sweep),
+    TimetableEntry("imports-sweep", timedelta(seconds=30), imports.sweep),
+    TimetableEntry("imports-drop-old", timedelta(hours=1), imports.drop_old),
     TimetableEntry("operations-sweep", timedelta(seconds=15), operation_runs.sweep),
     # Each shop once an hour, and once a night whole; this only looks whose time has come.
     TimetableEntry("shop-pulls-due", timedelta(minutes=1), shop_pulls.start_due),

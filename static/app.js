@@ -270,6 +270,14 @@
 
   document.addEventListener("htmx:after:swap", () => showCopies(document));
 
+  // --- files: one that is larger than what is taken is refused before it is sent ---
+  document.addEventListener("change", ({ target }) => {
+    if (!target.dataset.largest) return;
+    const isTooLarge = [...target.files].some((file) => file.size > Number(target.dataset.largest));
+    target.setCustomValidity(isTooLarge ? target.dataset.tooLarge : "");
+    if (isTooLarge) target.reportValidity();
+  });
+
   // Scripts are deferred: the page is there.
   showCopies(document);
   watchToasts();

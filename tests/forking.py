@@ -53,3 +53,13 @@ def die_at(point: str, number: int) -> None:
         passed += 1
 
     event.listen(Engine, point, count)
+
+
+def lives(what: Callable[[], object], *, fatal: int) -> bool:
+    """Do ``what`` in a process of its own, which dies before the commit numbered ``fatal``; whether it lived."""
+
+    def work() -> None:
+        die_at("commit", fatal)
+        what()
+
+    return not was_killed(fork(work))

@@ -19,8 +19,8 @@ CONNECTIONS = 2000
 IDLE_SECONDS = 75
 """How long a connection on which nothing happens is kept: longer than reverse proxies keep theirs."""
 LARGEST_HEADERS = 64 * 1024
-LARGEST_BODY = 32 * 1024 * 1024
-"""Far above what the application takes: it is the one that refuses, with a sentence."""
+LARGEST_BODY = 64 * 1024 * 1024
+"""Above what the application takes (imports of 50 MB): it is the one that refuses, with a sentence."""
 TURN_SECONDS = 1.0
 
 

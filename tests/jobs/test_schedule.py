@@ -62,6 +62,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("means-requests-sweep", seconds(30), "means_requests.looking.sweep"),
         ("webhooks-prune", minutes(10), "provider_events.webhooks.prune"),
         ("bank-files-sweep", minutes(1), "bank_files.files.sweep"),
+        ("imports-sweep", seconds(30), "imports.commands.sweep"),
+        ("imports-drop-old", timedelta(hours=1), "imports.commands.drop_old"),
         ("operations-sweep", seconds(15), "operations.runs.sweep"),
         ("sepa-notices", hours(1), "bank_files.notices.announce_due"),
         ("invoices-sweep", seconds(30), "invoices.finalising.sweep"),

@@ -18,10 +18,14 @@ from tests.upstream import Upstream
 from webapp import clock, crypto, tenancy
 from webapp.crypto import DecryptionError, Keyring
 from webapp.extensions import db
+from webapp.iban import iban_purpose, mask_iban
 from webapp.models.bank_files import BankFile
+from webapp.models.banking import BankAccount
 from webapp.models.base import Base, new_id
 from webapp.models.carriers import Carrier, CarrierAccount
+from webapp.models.clients import Client
 from webapp.models.exports import Export, ExportFormat
+from webapp.models.imports import Import, ImportState
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
@@ -41,6 +45,8 @@ from webapp.services.clients import banking, identity_card
 from webapp.services.messages import suppressing, writing
 from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
+from webapp.services.operations import deciding, undoing
+from webapp.services.operations.carry_out import carry_out
 from webapp.services.winleadplus import runs
 
 __all__ = ["sync", "winleadplus"]
@@ -157,16 +163,60 @@ def _plan_an_account() -> None:
     """An operation that is to create a bank account."""
     organisation_id, operation_id = tenancy.current_organisation_id(), new_id()
     operation = Operation(
-        id=operation_id, kind=OperationKind.IMPORT, title="Import", state=OperationState.PLANNED, created_at=clock.now()
+        id=operation_id,
+        kind=OperationKind.IMPORT,
+        title="Import",
+        state=OperationState.PLANNED,
+        created_at=clock.now(),
+        total=1,
     )
     db.session.add(operation)
     db.session.flush()
     item = OperationItem(
         operation_id=operation_id, position=1, target=ItemTarget.BANK_ACCOUNT, action=ItemAction.CREATE
     )
+    kept = Import(
+        id=new_id(), file_name="a.csv", size=1, state=ImportState.READ, asked_at=clock.now(), created_at=clock.now()
+    )
+    kept.reading = crypto.seal("{}", place=kept.place_of("reading"))
+    kept.keep_file_key(bytes(32))
+    db.session.add(kept)
+    item.row_id, item.client_id = new_id(), factories.ClientFactory().id
+    purpose = iban_purpose(organisation_id)
+    sealed = {
+        "iban": crypto.seal(IBAN, place=BankAccount.place(organisation_id, item.row_id, "iban")),
+        "bic": crypto.seal("AGRIFRPPXXX", place=BankAccount.place(organisation_id, item.row_id, "bic")),
+        "iban_index": crypto.keyring().blind_index(IBAN, purpose=purpose),
+    }
+    item.after = {
+        "client_id": str(item.client_id),
+        "iban_masked": mask_iban(IBAN),
+        **{name: f"\\x{value.hex()}" for name, value in sealed.items()},
+    }
     item.secrets = crypto.seal("{}", place=OperationItem.place_of_secrets(organisation_id, operation_id, 1))
     db.session.add(item)
     db.session.flush()
+
+
+def _create_the_planned_account(cast: Cast) -> None:
+    """What was planned under another key is written, opened and found under the present one; and undone."""
+    operation = db.session.query(Operation).one()
+    item = db.session.query(OperationItem).one()
+    deciding.apply(operation.id, by=cast.admin, at=clock.now())
+    carry_out(cast.organisation.id, operation.id)
+    assert item.client_id is not None
+    (account,) = accounts_of(item.client_id)
+    assert (account.reveal_iban(), account.reveal_bic()) == (IBAN, "AGRIFRPPXXX")
+    owner = db.session.query(Client).filter_by(id=item.client_id).one()
+    details = banking.BankDetails(iban=IBAN, bic="", holder="")
+    assert banking.add_account(owner, details, by=cast.admin, at=clock.now()) is False
+    crypto.use(Keyring({"third": os.urandom(32)} | NEW))
+    list(keys.rotate())
+    undo_id = undoing.plan_undo(operation.id, by=cast.admin, at=clock.now())
+    carry_out(cast.organisation.id, undo_id)
+    deciding.apply(undo_id, by=cast.admin, at=clock.now())
+    carry_out(cast.organisation.id, undo_id)
+    assert accounts_of(item.client_id) == []
 
 
 def _ask_for_an_export(user_id: UUID) -> None:
@@ -212,7 +262,9 @@ def test_everything_is_sealed_anew_and_the_old_key_serves_for_nothing(
 ) -> None:
     before = {(each.column, each.number) for each in keys.list_usage() if each.key_id == "test"}
     sealed = {str(each) for columns in keys.sealed_columns().values() for each in columns}
-    assert {column for column, _ in before} == sealed  # one of each at least, or this test shows nothing
+    assert {column for column, _ in before} == sealed | {
+        keys.PLANNED_PLACE
+    }  # one of each at least, or this test shows nothing
 
     crypto.use(Keyring(NEW | dict(old.keys)))
     assert sum(progress.renewed for progress in keys.rotate())
@@ -231,6 +283,8 @@ def test_everything_is_sealed_anew_and_the_old_key_serves_for_nothing(
     assert read_content(everything)[1] == b"<xml/>"
     assert suppressing.find_suppressed(["mort@example.org"])
     assert db.session.query(Export).one().file_key_in_clear() == bytes(32)
+    assert db.session.query(Import).one().file_key_in_clear() == bytes(32)
+    _create_the_planned_account(cast)
     assert db.session.query(Message).one().content_in_clear()["subject"] == "Bonjour"
     assert db.session.query(MessageSender).one().mailbox_in_clear() == {"host": "127.0.0.1"}
     db.session.execute(text("UPDATE sync_runs SET status = 'failed' WHERE status = 'running'"))

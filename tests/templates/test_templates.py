@@ -47,6 +47,7 @@ from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBat
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
 from webapp.models.messages import MessageKind
+from webapp.models.operations import Operation, OperationKind
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
@@ -56,10 +57,12 @@ from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.fulfilment import locking
+from webapp.services.imports import commands as imports
 from webapp.services.invoices import drafting, finalising
 from webapp.services.messages import writing
 from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
+from webapp.services.operations.carry_out import carry_out
 from webapp.services.providers.accounts import save_account
 from webapp.services.subscriptions import scheduling
 
@@ -291,6 +294,31 @@ def _visit_imports(browser: FlaskClient) -> None:
     assert browser.post(address, data={"liste": rows}, follow_redirects=True).status_code == 200
 
 
+def _visit_client_imports(organisation_id: UUID, browser: FlaskClient) -> None:
+    """« Importer », step by step, with a line that is a question, a company that nobody knows, and a reject."""
+    browser.get("/imports/nouveau")
+    for _ in range(2):
+        ClientFactory(email="deux@example.org")
+    db.session.commit()
+    rows = b"Nom;E-mail;Contrat;Societe\nA;deux@example.org;;\nB;b@@;;\nC;c@example.org;C-1;Ailleurs\n"
+    given = browser.post("/imports", data={"fichier": FileStorage(io.BytesIO(rows), "clients.csv")})
+    address = given.headers["Location"]
+    for headers in ({}, HTMX):
+        assert "import-progress" in browser.get(f"{address}?suivi=1", headers=headers).text
+    imports.read(organisation_id, UUID(address.rsplit("/", 1)[1]))
+    browser.get(address)
+    keys = ["client.last_name", "client.email", "contract.reference", "contract.company"]
+    assert "contract.company" in browser.get(f"{address}/colonnes").text
+    planned = browser.post(f"{address}/colonnes", data={"colonne": keys, "policy": "remplir", "creates_clients": "1"})
+    assert planned.status_code == 303
+    assert "import-progress" in browser.get(f"{address}/plan?suivi=1", headers=HTMX).text
+    operation_id = db.session.scalars(select(Operation.id).where(Operation.kind == OperationKind.IMPORT)).one()
+    carry_out(organisation_id, operation_id)
+    decide = browser.get(f"{address}/plan").text
+    assert "Même personne" in decide
+    assert "Ailleurs" in decide
+
+
 def _visit_bank_files(browser: FlaskClient, file_id: UUID) -> None:
     address = f"/prelevements/fichiers/{file_id}"
     assert "every 1s" in browser.get(address, headers=HTMX).text
@@ -426,6 +454,8 @@ def test_every_template_is_rendered_by_a_visit(
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
     _visit_imports(admin_client)
+    with tenancy.organisation(cast.organisation.id):
+        _visit_client_imports(cast.organisation.id, admin_client)
     with tenancy.organisation(cast.organisation.id):
         _visit_batches(admin_client)
         _visit_charge_of_shop(admin_client, subject)

@@ -19,6 +19,7 @@ from webapp.services.charges import runs, sweeping
 from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.exports import carrying_out as exports
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs
+from webapp.services.imports import commands as imports
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.messages import sweeping as messages_sweeping
@@ -97,6 +98,7 @@ def sweep(as_json: bool) -> None:
         "operations": operation_runs.sweep(at=at),
         "duplicates": duplicate_searches.sweep(at=at),
         "exports": exports.sweep(at=at),
+        "imports": imports.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),
         "shop_events": shop_events.sweep(at=at),
     }

@@ -16,6 +16,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     exports,
     fulfilment,
     identity,
+    imports,
     invoices,
     journal,
     means_requests,

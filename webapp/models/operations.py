@@ -162,8 +162,9 @@ class Operation(OrganisationScoped, Identified, Base):
 
 
 class ItemTarget(StrEnum):
-    """What table an item is about."""
+    """What table an item is about; what others refer to comes first."""
 
+    COMMERCIAL = "commercial"
     CLIENT = "client"
     CONTRACT = "contract"
     BANK_ACCOUNT = "bank_account"
@@ -175,6 +176,7 @@ class ItemTarget(StrEnum):
     def label(self) -> str:
         """The word on the screen."""
         return {
+            "commercial": "Commercial",
             "belongings": "Ce qui s’y rattache",
             "client": "Client",
             "contract": "Contrat",

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Column, LargeBinary, Table, bindparam, func, or_, select, tuple_
+import orjson
+from sqlalchemy import Column, LargeBinary, RowMapping, Table, bindparam, func, or_, select, text, tuple_
 
 from webapp import crypto
 from webapp.extensions import db
 from webapp.iban import iban_purpose
+from webapp.models.banking import BankAccount
 from webapp.models.base import Base
 from webapp.models.messages import address_purpose
 from webapp.models.woocommerce import email_purpose
@@ -92,8 +94,9 @@ def list_usage() -> list[Usage]:
             key_id = func.convert_from(func.substring(column, 2, func.get_byte(column, 0)), "UTF8").label("key_id")
             counted = select(key_id, func.count().label("number")).where(column.is_not(None)).group_by(key_id)
             for row in db.session.execute(counted.order_by(key_id)):
-                is_known = row.key_id in crypto.keyring().keys
-                usage.append(Usage(row.key_id, str(column), row.number, is_known))
+                usage.append(Usage(row.key_id, str(column), row.number, row.key_id in crypto.keyring().keys))
+    for row in db.session.execute(_PLANNED_USAGE, {"columns": list(_PLANNED)}):
+        usage.append(Usage(row.key_id, PLANNED_PLACE, row.number, row.key_id in crypto.keyring().keys))
     return usage
 
 
@@ -114,6 +117,7 @@ def rotate() -> Iterator[Progress]:
             seen += len(rows)
             last = tuple(rows[-1][column.name] for column in table.primary_key)
             yield Progress(table.name, seen, renewed)
+    yield from _rotate_planned()
 
 
 def _index_of(table: Table) -> Column[Any] | None:
@@ -169,3 +173,59 @@ def _renewed(column: Column[Any], row: dict[str, Any], place: str) -> dict[str, 
         made = ring.blind_index(content.decode(), purpose=index.purpose(row["organisation_id"]))
         new |= {index.column: made} if made != row[index.column] else {}
     return new
+
+
+# ---- Bank accounts that a plan is to create stand in its items, sealed for the rows that they become
+
+PLANNED_PLACE = "operation_items.after"
+_PLANNED = ("bic", "iban")
+_PLANNED_USAGE = text(
+    """SELECT convert_from(substring(sealed, 2, get_byte(sealed, 0)), 'UTF8') AS key_id, count(*) AS number
+    FROM (SELECT decode(substring(i.after->>c.name FROM 3), 'hex') AS sealed
+      FROM operation_items i CROSS JOIN unnest(CAST(:columns AS text[])) c(name)
+      WHERE i.target = 'bank_account' AND i.after->>c.name IS NOT NULL) found
+    GROUP BY 1 ORDER BY 1"""
+)
+_PLANNED_ROWS = text(
+    """SELECT organisation_id, operation_id, position, row_id, after FROM operation_items
+    WHERE target = 'bank_account' AND after ? 'iban' AND after->>'iban' NOT LIKE :newest
+      AND (organisation_id, operation_id, position) > (:organisation_id, :operation_id, :position)
+    ORDER BY organisation_id, operation_id, position LIMIT :batch"""
+)
+_PLANNED_SEALED = text(
+    """UPDATE operation_items SET after = after || CAST(:new AS jsonb)
+    WHERE organisation_id = :organisation_id AND operation_id = :operation_id AND position = :position
+      AND after->>'iban' = :was"""
+)
+
+
+def _rotate_planned() -> Iterator[Progress]:
+    last: dict[str, Any] = {"organisation_id": UUID(int=0), "operation_id": UUID(int=0), "position": 0}
+    newest = f"\\\\x{crypto.keyring().prefix.hex()}%"  # a backslash is doubled in a pattern
+    seen = 0
+    while True:
+        with transaction():
+            rows = db.session.execute(_PLANNED_ROWS, {**last, "newest": newest, "batch": BATCH}).mappings().all()
+            for row in rows:
+                db.session.execute(_PLANNED_SEALED, _renewed_plan(row))
+        if not rows:
+            return
+        seen += len(rows)
+        last = {name: rows[-1][name] for name in last}
+        yield Progress(PLANNED_PLACE, seen, seen)
+
+
+def _renewed_plan(row: RowMapping) -> dict[str, Any]:
+    """The account of an item, sealed anew, with the index by which it will be found."""
+    ring, after = crypto.keyring(), row["after"]
+    new: dict[str, bytes] = {}
+    for name in _PLANNED:
+        if after.get(name):
+            place = BankAccount.place(row["organisation_id"], row["row_id"], name)
+            content = ring.decrypt(bytes.fromhex(after[name][2:]), place=place)
+            new[name] = ring.encrypt(content, place=place)
+            if name == "iban":
+                new["iban_index"] = ring.blind_index(content.decode(), purpose=iban_purpose(row["organisation_id"]))
+    written = {name: f"\\x{value.hex()}" for name, value in new.items()}
+    key = {name: row[name] for name in ("organisation_id", "operation_id", "position")}
+    return {**key, "was": after["iban"], "new": orjson.dumps(written).decode()}

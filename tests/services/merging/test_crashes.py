@@ -10,7 +10,7 @@ from flask import Flask
 from tests import factories
 from tests.concurrency import at_once
 from tests.conftest import NOW, Cast
-from tests.forking import die_at, fork, was_killed
+from tests.forking import lives
 from tests.services.merging.test_merging import all_defaults, make_everything, picture
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -26,16 +26,6 @@ LATER = NOW + timedelta(hours=1)
 SOME = ("bank_accounts", "default_means", "contracts", "payments", "consents", "timeline_events", "sync_mappings")
 COMMITS = 12
 """More than there are: the last ones let the process live."""
-
-
-def lived(what: Callable[[], object], *, fatal: int) -> bool:
-    """Do ``what`` in a process of its own, which dies before the commit numbered ``fatal``; whether it lived."""
-
-    def work() -> None:
-        die_at("commit", fatal)
-        what()
-
-    return not was_killed(fork(work))
 
 
 def recover() -> None:
@@ -59,7 +49,7 @@ def test_killed_anywhere_it_is_merged_once_or_not_at_all(committed: None) -> Non
         defaults = all_defaults(*clients)
         before = picture(ids)
         db.session.commit()
-        has_lived = lived(lambda: _merge(ids, defaults, admin_id), fatal=fatal)  # noqa: B023  called at once
+        has_lived = lives(lambda: _merge(ids, defaults, admin_id), fatal=fatal)  # noqa: B023  called at once
         recover()
         merged = [each for each in _operations(OperationKind.MERGE) if each.settings["kept_id"] == str(ids[0])]
         after = picture(ids)
@@ -87,7 +77,7 @@ def _merge(ids: list[UUID], defaults: dict[UUID, UUID], admin_id: UUID) -> None:
 def _take_back(operation_id: UUID, admin_id: UUID, fatal: int) -> None:
     """By processes that die before the same commit, as often as it takes."""
     for _ in range(2):
-        lived(lambda: _undo(operation_id, admin_id), fatal=fatal)
+        lives(lambda: _undo(operation_id, admin_id), fatal=fatal)
         recover()
     db.session.commit()
     _undo(operation_id, admin_id)

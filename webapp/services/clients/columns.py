@@ -3,7 +3,7 @@
 What other tables hold is looked up for each row that a page shows, by an index, and for no other.
 """
 
-from sqlalchemy import Date, String, cast, func, select
+from sqlalchemy import Date, String, Text, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from webapp.models import clients, commercials
@@ -64,6 +64,7 @@ COLUMNS = (
     ListColumn("adresse", "Adresse", Client.address_line1),
     ListColumn("complement", "Complément d’adresse", Client.address_line2),
     ListColumn("pays", "Pays", Client.country),
+    ListColumn("identifiant", "Identifiant du client", cast(Client.id, Text)),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 OF_COMMERCIALS = frozenset({"commercial"})

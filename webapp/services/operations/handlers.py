@@ -32,6 +32,7 @@ class Handler:
 
 HANDLERS: dict[OperationKind, str] = {
     OperationKind.BULK: "webapp.services.bulk.HANDLER",
+    OperationKind.IMPORT: "webapp.services.imports.planning.HANDLER",
     OperationKind.MERGE: "webapp.services.merging.commands.HANDLER",
     OperationKind.UNDO: "webapp.services.operations.undoing.HANDLER",
 }

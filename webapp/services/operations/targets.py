@@ -20,7 +20,10 @@ class Target:
 
     ``columns`` are those that they may write. ``version`` says in a text whether the row changed, in SQL over the row
     ``t``; ``touched`` what any change sets beside it, likewise, with the parameter ``at``. ``defaults`` fills what a
-    row that is created does not name. ``stamped`` are columns that hold the instant at which it is.
+    row that is created does not name. ``stamped`` are columns that hold the instant at which it is. ``parents`` names
+    the tables that columns refer to and that a plan may create rows of: without such a row, nothing is created.
+    ``sealed`` are columns that are encrypted, or indexes of such: nobody changes them in a row that stands, but another
+    data key does.
     """
 
     table: str
@@ -29,9 +32,18 @@ class Target:
     touched: dict[str, str]
     defaults: dict[str, Any] = field(default_factory=dict)
     stamped: tuple[str, ...] = ("created_at",)
+    parents: dict[str, str] = field(default_factory=dict)
+    sealed: frozenset[str] = frozenset()
 
 
 TARGETS: dict[ItemTarget, Target] = {
+    ItemTarget.COMMERCIAL: Target(
+        table="commercials",
+        columns=("last_name", "first_name", "email"),
+        version="md5(concat_ws('|', t.last_name, t.first_name, t.email, t.is_active))",
+        touched={},
+        defaults={"last_name": "", "first_name": "", "is_active": True},
+    ),
     ItemTarget.CLIENT: Target(
         table="clients",
         columns=CLIENT_COLUMNS,
@@ -48,6 +60,7 @@ TARGETS: dict[ItemTarget, Target] = {
             "version": 1,
         },
         stamped=("created_at", "changed_at"),
+        parents={"commercial_id": "commercials"},
     ),
     ItemTarget.CONTRACT: Target(
         table="contracts",
@@ -56,6 +69,22 @@ TARGETS: dict[ItemTarget, Target] = {
         touched={"changed_at": "%(at)s"},
         defaults={"status": "draft", "currency": "EUR", "product_ids": [], "has_mandate": False},
         stamped=("created_at", "changed_at"),
+        parents={"client_id": "clients", "commercial_id": "commercials"},
+    ),
+    ItemTarget.BANK_ACCOUNT: Target(
+        table="bank_accounts",
+        columns=("client_id", "iban", "iban_index", "iban_masked", "bic", "holder"),
+        version="(t.archived_at IS NULL)::text",
+        touched={},
+        parents={"client_id": "clients"},
+        sealed=frozenset({"iban", "iban_index", "bic"}),
+    ),
+    ItemTarget.MANDATE: Target(
+        table="mandates",
+        columns=("client_id", "bank_account_id", "company_id", "umr", "status", "signed_on", "signed_in"),
+        version="md5(concat_ws('|', t.status, t.umr, t.signed_on, t.company_id, t.bank_account_id))",
+        touched={},
+        parents={"client_id": "clients", "bank_account_id": "bank_accounts"},
     ),
     ItemTarget.TASK: Target(
         table="tasks",

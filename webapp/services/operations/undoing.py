@@ -91,16 +91,17 @@ def _plan_page(work: Work, undone: Operation, after: int, upto: int) -> Iterator
     rows = [row for target in TARGETS for row in _read(undone, target, after, upto)]
     created = {target: [row["row_id"] for row in rows if _is_created(row, target)] for target in TARGETS}
     received = {target: _gained(undone, target, ids) for target, ids in created.items() if ids}
+    names = {target: [name for name in each.columns if name not in each.sealed] for target, each in TARGETS.items()}
     for found in sorted(rows, key=lambda row: row["position"], reverse=True):
         target, present, written = ItemTarget(found["target"]), found["present"], found["written"]
         row = Row(target, found["label"], found["row_id"], found["client_id"], found["seen"], present)
         if found["action"] == ItemAction.CREATE:
             yield uncreate(
                 row,
-                is_changed=any(present[name] != written[name] for name in TARGETS[target].columns if present),
+                is_changed=any(present[name] != written[name] for name in names[target] if present),
                 gained=received[target].get(found["row_id"], []),
                 at=work.at(),
-                image=found["after"],
+                image={name: value for name, value in found["after"].items() if name in names[target]},
             )
         else:
             yield from unchange(row, found["before"], {name: written[name] for name in found["after"]})

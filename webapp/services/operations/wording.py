@@ -12,6 +12,7 @@ from sqlalchemy import select
 from webapp import french
 from webapp.clock import PARIS
 from webapp.extensions import db
+from webapp.models.banking import MandateStatus
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.operations import ItemTarget
@@ -27,7 +28,9 @@ _CONTRACT_WORDS = {
     "document_url": "document",
     "audit_trail_url": "preuve de signature",
 }
-HIDDEN = frozenset({"client_id", "source", "user_id", "commercial_external_id"})
+HIDDEN = frozenset(
+    {"client_id", "source", "user_id", "commercial_external_id", "bank_account_id", "iban", "iban_index", "bic"}
+)
 """Columns whose values tell nobody anything."""
 _NAMED = {"commercial_id": "commercial", "company_id": "company"}
 
@@ -80,9 +83,23 @@ def changes_of(
 def _key(target: ItemTarget, label: str, column: str) -> str:
     if target is ItemTarget.CONTRACT:
         return f"Contrat {label}\u202f: {_CONTRACT_WORDS.get(column, column)}"
-    if target is ItemTarget.TASK:
-        return {"title": "Tâche", "due_on": "Échéance"}.get(column, column)
+    if target in _OWN_WORDS:
+        return _OWN_WORDS[target].get(column, column)
     return _NAMED.get(column, column)
+
+
+_OWN_WORDS = {
+    ItemTarget.TASK: {"title": "Tâche", "due_on": "Échéance"},
+    ItemTarget.BANK_ACCOUNT: {"iban_masked": "Compte bancaire", "holder": "Titulaire du compte"},
+    ItemTarget.MANDATE: {
+        "umr": "Mandat SEPA (RUM)",
+        "status": "Statut du mandat",
+        "signed_on": "Mandat signé le",
+        "signed_in": "Mandat signé à",
+        "company_id": "Créancier du mandat",
+    },
+    ItemTarget.COMMERCIAL: {"last_name": "Nom", "first_name": "Prénom", "email": "E-mail"},
+}
 
 
 def _worded(target: ItemTarget, column: str, value: Any, names: Names) -> str | None:
@@ -90,6 +107,10 @@ def _worded(target: ItemTarget, column: str, value: Any, names: Names) -> str | 
         return None
     if column in _NAMED:
         return names.by_id.get(value, "inconnu")
+    if target is ItemTarget.MANDATE and column == "status":
+        return MandateStatus(value).label
+    if column == "archived_at":
+        return _day_of(value)
     word = _WORDS.get(column)
     if target is ItemTarget.CLIENT or word is None:  # pages word a client's columns themselves
         return str(value)
@@ -113,4 +134,5 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "starts_on": _day,
     "ends_on": _day,
     "due_on": _day,
+    "signed_on": _day,
 }

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 from psycopg import sql
-from psycopg.errors import ForeignKeyViolation
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from psycopg.rows import dict_row
 
 from webapp.models.base import new_id
@@ -20,6 +20,8 @@ from webapp.services.winleadplus.copying import copy_rows, driver_connection
 
 MOVED = "Modifié depuis le plan\u202f: cette ligne n’a pas été touchée."
 EXISTS = "Existe déjà, depuis le plan\u202f: rien n’a été créé."
+ORPHAN = "Ce dont cette ligne dépend n’a pas été créé, ou n’est plus là\u202f: rien n’a été créé."
+TAKEN = "La référence a été prise depuis le plan\u202f: cette ligne n’a pas été touchée."
 STANDS_ON = "D’autres données en dépendent désormais\u202f: conservé."
 EVENT_COLUMNS = ("organisation_id", "id", "client_id", "kind", "at", "user_id", "operation_id", "changes")
 WRITTEN = (ItemAction.CREATE, ItemAction.UPDATE, ItemAction.REMOVE)
@@ -133,13 +135,18 @@ def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
         version=sql.SQL(target.version),
         leave_out=sql.SQL(_LEAVE_OUT),
     )
-    driver_connection().execute(statement, {**items, "why": MOVED})
+    connection = driver_connection()
+    try:
+        with connection.transaction():
+            connection.execute(statement, {**items, "why": MOVED})
+    except UniqueViolation:  # by one of them: none is changed
+        _leave_out_all(items, TAKEN)
 
 
-# By an array: the planner knows nothing of a plan written a moment ago, and would compare each item with all others.
+# By an array, so that the items are looked up by their keys: nothing knows how many there are.
 _LEAVE_OUT = """UPDATE operation_items i SET left_out = %(why)s
   WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
-    AND i.position = ANY (ARRAY(SELECT position FROM wanted WHERE position NOT IN (SELECT position FROM changed)))"""
+    AND i.position = ANY(ARRAY(SELECT position FROM wanted EXCEPT SELECT position FROM changed))"""
 
 
 def _lock(target: Target, items: dict[str, Any]) -> None:
@@ -156,25 +163,49 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     target = TARGETS[kind]
     names = sorted({*_columns(target, keys), *target.defaults})
     statement = sql.SQL(
-        """WITH wanted AS MATERIALIZED ({items}), created AS (
+        """WITH items AS MATERIALIZED ({items}), wanted AS MATERIALIZED (
+          SELECT items.position, items.row_id, r.* FROM items CROSS JOIN LATERAL
+            jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || items.after) r
+        ), able AS (SELECT * FROM wanted r WHERE {parents}), created AS (
           INSERT INTO {table} (organisation_id, id, {stamped}, {names})
-          SELECT %(organisation_id)s, w.row_id, {instants}, {values}
-          FROM wanted w CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || w.after) r
+          SELECT %(organisation_id)s, row_id, {instants}, {values} FROM able r
           ON CONFLICT DO NOTHING
           RETURNING id
-        ), changed AS (SELECT position FROM wanted JOIN created ON created.id = wanted.row_id)
-        {leave_out}"""
+        )
+        UPDATE operation_items i
+        SET left_out = CASE WHEN EXISTS (SELECT FROM able WHERE able.position = i.position)
+          THEN %(exists)s ELSE %(orphan)s END
+        WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
+          AND i.position = ANY(ARRAY(SELECT position FROM wanted WHERE row_id NOT IN (SELECT id FROM created)))"""
     ).format(
         items=sql.SQL(_ITEMS),
         table=sql.Identifier(target.table),
+        parents=_parents_of(target, keys),
         stamped=sql.SQL(", ").join(map(sql.Identifier, target.stamped)),
         instants=sql.SQL(", ").join([sql.SQL("%(at)s")] * len(target.stamped)),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         values=sql.SQL(", ").join(sql.SQL("r.{}").format(sql.Identifier(name)) for name in names),
-        leave_out=sql.SQL(_LEAVE_OUT),
     )
     items = chunk.parameters(target=kind.value, action=ItemAction.CREATE.value)
-    driver_connection().execute(statement, {**items, "defaults": orjson.dumps(target.defaults).decode(), "why": EXISTS})
+    defaults = orjson.dumps(target.defaults).decode()
+    driver_connection().execute(statement, {**items, "defaults": defaults, "exists": EXISTS, "orphan": ORPHAN})
+
+
+def _parents_of(target: Target, keys: list[str]) -> sql.Composable:
+    """Whether what a row refers to is there: a plan may have failed to create it, or it was merged since."""
+    conditions = [
+        sql.SQL(
+            "(r.{column} IS NULL OR EXISTS (SELECT FROM {table} p WHERE p.organisation_id = %(organisation_id)s"
+            " AND p.id = r.{column} {standing}))"
+        ).format(
+            column=sql.Identifier(column),
+            table=sql.Identifier(table),
+            standing=sql.SQL("AND p.merged_into_id IS NULL" if table == "clients" else ""),
+        )
+        for column, table in target.parents.items()
+        if column in keys
+    ]
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
 
 
 def _remove(chunk: Chunk, kind: ItemTarget) -> None:
@@ -199,12 +230,12 @@ def _remove(chunk: Chunk, kind: ItemTarget) -> None:
         with connection.transaction():
             connection.execute(statement, {**items, "why": MOVED})
     except ForeignKeyViolation:  # one of them: none is removed
-        connection.execute(
-            sql.SQL("WITH wanted AS ({}), changed AS (SELECT 0 AS position) {}").format(
-                sql.SQL(_ITEMS), sql.SQL(_LEAVE_OUT)
-            ),
-            {**items, "why": STANDS_ON},
-        )
+        _leave_out_all(items, STANDS_ON)
+
+
+def _leave_out_all(items: dict[str, Any], why: str) -> None:
+    statement = sql.SQL("WITH wanted AS ({}), changed AS (SELECT 0 AS position) {}")
+    driver_connection().execute(statement.format(sql.SQL(_ITEMS), sql.SQL(_LEAVE_OUT)), {**items, "why": why})
 
 
 def _tell(chunk: Chunk) -> None:

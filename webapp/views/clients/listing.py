@@ -14,7 +14,9 @@ from werkzeug.datastructures import MultiDict
 from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.models.consents import ConsentPurpose
+from webapp.models.identity import Role
 from webapp.models.saved_views import SavedList
+from webapp.security import current_user
 from webapp.services.clients import columns as offered
 from webapp.services.clients import listing
 from webapp.services.clients.selection import (
@@ -219,6 +221,7 @@ def _page_values(view: ClientsView) -> dict[str, Any]:
             ("contact", "Dernier contact", view.contacted),
         ],
         "sync": status.overview(at=clock.now()),
+        "may_import": current_user().has_role(Role.MANAGER, Role.ADMIN),
     }
 
 

@@ -1,0 +1,130 @@
+"""Files that want to harm, or that nobody looked at: read in little memory, or refused in a sentence."""
+
+import io
+import resource
+import struct
+import tempfile
+from collections.abc import Callable
+
+import pytest
+import xlsxwriter
+
+from tests.conftest import NOW, Cast
+from tests.services.imports.conftest import applied, items_of, kept, planned
+from webapp.errors import ForbiddenError, InvalidInputError
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.identity import Role
+from webapp.services.imports import commands
+from webapp.services.imports.reading import Options, Reading, examine
+from webapp.services.operations import deciding
+
+
+def _workbook(fill: Callable[[xlsxwriter.Workbook], None], **options: object) -> bytes:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content, {"constant_memory": True, **options}) as workbook:
+        fill(workbook)
+    return content.getvalue()
+
+
+def _examined(content: bytes) -> Reading:
+    with tempfile.TemporaryFile() as file:  # another process reads it: it has a descriptor
+        file.write(content)
+        return examine(file, Options())
+
+
+def test_a_million_blank_rows_are_none() -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet, bold = workbook.add_worksheet(), workbook.add_format({"bold": True})
+        sheet.write_row(0, 0, ["Nom", "E-mail"])
+        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr"])
+        for row in range(2, 1_048_576, 1000):
+            sheet.write_blank(row, 0, None, bold)
+        sheet.write_blank(1_048_575, 1, None, bold)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reading = _examined(_workbook(fill))
+    assert (reading.total, reading.rows) == (1, [["Durand", "ana@exemple.fr"]])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # KiB
+
+
+def test_formulas_count_by_what_they_came_to_and_say_nothing_where_they_failed(cast: Cast) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Nom", "E-mail", "N° contrat", "Montant"])
+        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr", "C-1"])
+        sheet.write_formula(1, 3, "=600*2.5", None, 1500)
+        sheet.write_row(2, 0, ["Martin", "luc@exemple.fr", "C-2"])
+        sheet.write_formula(2, 3, "=1/0", None, "#DIV/0!")
+
+    operation_id = planned(_workbook(fill), cast.admin, name="clients.xlsx")
+    told = [(item.line, item.action.value, item.after.get("amount")) for item in items_of(operation_id)]
+    assert told == [(2, "create", None), (2, "create", 1500.0), (3, "create", None), (3, "create", None)]
+
+
+def test_merged_cells_hold_their_value_in_the_first_one(cast: Cast) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Nom", "E-mail", "Ville"])
+        sheet.merge_range(1, 2, 2, 2, "Lyon")
+        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr"])
+        sheet.write_row(2, 0, ["Martin", "luc@exemple.fr"])
+
+    after = [item.after.get("city") for item in items_of(planned(_workbook(fill, constant_memory=False), cast.admin))]
+    assert after == ["Lyon", None]  # nobody knows whether the second was meant
+
+
+@pytest.mark.parametrize(("is_1904", "serial"), [(False, 32874), (True, 31412)])
+def test_days_may_be_bare_numbers_from_either_year(cast: Cast, is_1904: bool, serial: int) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Nom", "E-mail", "Né le"])
+        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr", serial])
+
+    (item,) = items_of(planned(_workbook(fill, date_1904=is_1904), cast.admin, name="clients.xlsx"))
+    assert item.after["birth_date"] == "1990-01-01"
+
+
+def test_headings_that_stand_twice_are_left_to_a_person(cast: Cast) -> None:
+    import_id = kept("Nom;E-mail;Téléphone;Téléphone\nDurand;ana@exemple.fr;0639981234;0639981235\n", cast.admin)
+    found = commands.find(import_id, by=cast.admin)
+    assert found.columns == ["client.last_name", "client.email", None, None]
+    keys = ["client.last_name", "client.email", "client.phone", "client.phone"]
+    with pytest.raises(InvalidInputError, match="choisi pour plusieurs colonnes"):
+        commands.match(import_id, list(keys), {}, by=cast.admin, at=NOW)
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused() -> None:
+    """The directory of the archive says that a sheet is small: the limits that look at it see nothing."""
+
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Nom", "E-mail"])
+        for row in range(1, 20_000):
+            sheet.write_row(row, 0, ["x" * 500, "a@exemple.fr"])
+
+    data = bytearray(_workbook(fill))
+    place = data.rindex(b"PK\x01\x02", 0, data.rindex(b"xl/worksheets/sheet1.xml"))
+    struct.pack_into("<L", data, place + 24, 10)
+    with pytest.raises(InvalidInputError) as refusal:
+        _examined(bytes(data))
+    assert (refusal.value.field, "abîmé" in refusal.value.message) == ("file", True)
+
+
+def test_who_lost_the_right_applies_nothing(cast: Cast) -> None:
+    operation_id = planned("Nom;E-mail\nDurand;ana@exemple.fr\n", cast.manager)
+    cast.manager.roles = [Role.COMMERCIAL]
+    db.session.flush()
+    with pytest.raises(ForbiddenError, match="manager ou un administrateur"):
+        deciding.apply(operation_id, by=cast.manager, at=NOW)
+    assert db.session.query(Client).filter_by(email="ana@exemple.fr").count() == 0
+    assert applied(operation_id, cast.admin).applied == 1
+
+
+def test_a_file_that_is_gone_is_said(cast: Cast) -> None:
+    import_id = kept("Nom;E-mail\nDurand;ana@exemple.fr\n", cast.admin)
+    found = commands.find(import_id, by=cast.admin)
+    commands.document_store.drop(str(found.stored_as), organisation_id=cast.organisation.id)
+    commands.correct(import_id, {}, by=cast.admin, at=NOW)
+    commands.read(cast.organisation.id, import_id)
+    assert "déposez-le de nouveau" in str(commands.find(import_id, by=cast.admin).error)

@@ -1,0 +1,196 @@
+"""Writes the items of a plan from staged lines, by sets: what is there beside what the file says."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from psycopg import sql
+
+from webapp.models.imports import Policy
+from webapp.models.operations import ItemTarget
+from webapp.services.imports.staging import Stage
+from webapp.services.operations.targets import TARGETS
+from webapp.services.winleadplus.copying import driver_connection
+
+# What the columns of a file are called in the table, where it is not the same.
+_NAMES = {"full_name": ("last_name", "first_name"), "full_name_first": ("last_name", "first_name")}
+_POINTING = {"commercial": "commercial_id", "company": "company_id"}
+_INSTANTS = {"signed_on": "signed_at", "validated_on": "validated_at"}
+
+_STATEMENT = """
+WITH r AS MATERIALIZED (
+  SELECT * FROM import_rows
+  WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+    AND line > %(after)s AND line <= %(upto)s
+), good AS MATERIALIZED (
+  SELECT r.*, l.client AS led FROM r
+  JOIN import_rows l ON l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
+  WHERE r.fault IS NULL AND NOT r.is_undecided
+), items AS (
+  SELECT line, 0 AS rank, 'client' AS target, NULL::uuid AS row_id, NULL::uuid AS client_id, label, 'error' AS action,
+    NULL AS seen, '{{}}'::jsonb AS before, '{{}}'::jsonb AS after, fault AS reason,
+    '{{}}'::uuid[] AS candidate_ids
+  FROM r WHERE fault IS NOT NULL
+  UNION ALL
+  SELECT line, 0, 'client', NULL, NULL, label, 'undecided', NULL, '{{}}', '{{}}', %(same_person)s, candidate_ids
+  FROM r WHERE fault IS NULL AND is_undecided
+  UNION ALL
+  SELECT line, 1, 'client', client_id, client_id, label, 'create', NULL, '{{}}', client, NULL, '{{}}'
+  FROM good WHERE is_new AND leader = line
+  UNION ALL
+  SELECT line, 1, 'client', client_id, client_id, name, CASE WHEN after = '{{}}' THEN 'nothing' ELSE 'update' END,
+    version::text, before, after, NULL, '{{}}'
+  FROM (
+    SELECT g.line, g.client_id, c.version,
+      coalesce(nullif(trim(c.last_name || ' ' || c.first_name), ''), g.label) AS name, d.*
+    FROM good g
+    JOIN clients c ON c.organisation_id = %(organisation_id)s AND c.id = g.client_id
+    CROSS JOIN LATERAL (SELECT {client_image} AS image) i
+    {client_difference}
+    WHERE NOT g.is_new AND g.leader = g.line
+  ) compared
+  UNION ALL
+  SELECT line, 2, 'contract', contract_id, client_id, reference, 'create', NULL, '{{}}',
+    jsonb_build_object('client_id', client_id, 'company_id', %(company_id)s::uuid, 'currency', currency,
+      'commercial_id', coalesce(led->>'commercial_id', (SELECT c.commercial_id::text FROM clients c
+        WHERE c.organisation_id = %(organisation_id)s AND c.id = client_id)))
+      || {instants},
+    NULL, '{{}}'
+  FROM (
+    SELECT g.*, g.contract AS said,
+      coalesce((SELECT o.currency FROM companies o WHERE o.organisation_id = %(organisation_id)s
+        AND o.id = (g.contract->>'company_id')::uuid), %(currency)s) AS currency
+    FROM good g
+    WHERE g.contract IS NOT NULL AND NOT EXISTS (
+      SELECT FROM contracts k WHERE k.organisation_id = %(organisation_id)s AND k.reference = g.reference)
+  ) g
+  UNION ALL
+  SELECT line, 2, 'contract', id, client_id, reference, CASE WHEN after = '{{}}' THEN 'nothing' ELSE 'update' END,
+    seen, before, after, NULL, '{{}}'
+  FROM (
+    SELECT g.line, k.id, k.client_id, g.reference,
+      (extract(epoch from k.changed_at) * 1000000)::bigint::text AS seen, {contract_before} AS before,
+      {contract_after} AS after
+    FROM good g
+    JOIN contracts k ON k.organisation_id = %(organisation_id)s AND k.reference = g.reference
+    CROSS JOIN LATERAL (SELECT {contract_image} AS image) i
+    {contract_difference}
+    WHERE g.contract IS NOT NULL
+  ) compared
+  UNION ALL
+  SELECT line, 3, 'bank_account', account_id, client_id, account->>'iban_masked',
+    CASE WHEN secrets IS NULL THEN 'nothing' ELSE 'create' END, NULL, '{{}}',
+    CASE WHEN secrets IS NULL THEN '{{}}' ELSE account || secrets
+      || jsonb_build_object('client_id', client_id) END,
+    NULL, '{{}}'
+  FROM good WHERE account IS NOT NULL
+  UNION ALL
+  SELECT line, 4, 'mandate', g.mandate_id, g.client_id, g.mandate->>'umr',
+    CASE WHEN m.id IS NULL THEN 'create' WHEN m.status = 'declared' THEN 'update' ELSE 'nothing' END,
+    m.seen,
+    CASE WHEN m.status = 'declared' THEN jsonb_build_object('status', m.status, 'umr', m.umr, 'signed_on', m.signed_on,
+      'company_id', m.company_id) ELSE '{{}}' END,
+    CASE WHEN m.id IS NULL THEN g.mandate || jsonb_build_object('client_id', g.client_id, 'status', 'active',
+        'bank_account_id', g.account_id)
+      WHEN m.status = 'declared' THEN g.mandate || jsonb_build_object('status', 'active')
+        || CASE WHEN m.company_id IS NULL THEN '{{}}' ELSE jsonb_build_object('company_id', m.company_id) END
+      ELSE '{{}}' END,
+    NULL, '{{}}'
+  FROM good g
+  LEFT JOIN LATERAL (
+    SELECT t.id, t.status, t.umr, t.signed_on, t.company_id, {mandate_version} AS seen FROM mandates t
+    WHERE t.organisation_id = %(organisation_id)s AND t.id = g.mandate_id
+  ) m ON true
+  WHERE g.mandate IS NOT NULL
+), written AS (
+  INSERT INTO operation_items (organisation_id, operation_id, position, target, row_id, client_id, line, label, action,
+    seen, before, after, reason, candidate_ids)
+  SELECT %(organisation_id)s, %(operation_id)s, %(position)s + row_number() OVER (ORDER BY line, rank), target, row_id,
+    client_id, line, left(label, 200), action, seen, before, after, reason, candidate_ids
+  FROM items
+  RETURNING 1
+)
+SELECT count(*) FROM written"""
+
+_DIFFERENCE = """CROSS JOIN LATERAL (
+      SELECT coalesce(jsonb_object_agg(s.key, {alias}.image->s.key), '{{}}') AS before,
+        coalesce(jsonb_object_agg(s.key, s.value), '{{}}') AS after
+      FROM jsonb_each(CASE WHEN {said} <@ {alias}.image THEN '{{}}'::jsonb ELSE {said} END) s
+      WHERE s.value IS DISTINCT FROM {alias}.image->s.key AND {applies}
+    ) d"""
+_APPLIES = {
+    Policy.FILE: "true",
+    Policy.FILL: "({alias}.image->>s.key) IS NULL OR ({alias}.image->>s.key) = ''",
+    Policy.OURS: "false",
+}
+_ONCE = "(s.key <> 'commercial_id' OR {alias}.image->>s.key IS NULL)"
+"""The commercial of a contract is that of its signature: once there, it stays."""
+SAME_PERSON = "Même personne\u202f? Plusieurs clients, ou un client du même nom, peuvent être celui de cette ligne."
+
+
+class Comparison:
+    """Compares with what there is, under a policy; ``keys`` are the columns of the file."""
+
+    def __init__(self, policy: Policy, keys: Sequence[str | None], *, company_id: UUID, currency: str) -> None:
+        self.policy = policy
+        self.parameters = {"company_id": company_id, "currency": currency, "same_person": SAME_PERSON}
+        self.statement = self._statement([key for key in keys if key])
+
+    def _statement(self, keys: Sequence[str]) -> sql.Composed:
+        clients = _columns_of(keys, "client", without=("id",))
+        contracts = _columns_of(keys, "contract", without=("reference",))
+        return sql.SQL(_STATEMENT).format(
+            client_image=_image("c", clients),
+            client_difference=self._difference("g.client", "i"),
+            contract_image=_image("k", contracts),
+            contract_difference=self._difference("(g.contract - 'reference')", "i", _ONCE),
+            contract_before=sql.SQL(_with_instants("d.before", of="k")),
+            contract_after=sql.SQL(_with_instants("d.after")),
+            instants=sql.SQL(_with_instants("g.said")),
+            mandate_version=sql.SQL(TARGETS[ItemTarget.MANDATE].version),
+        )
+
+    def _difference(self, said: str, alias: str, only: str = "true") -> sql.Composed:
+        applies = f"({_APPLIES[self.policy]}) AND {only}".replace("{alias}", alias)
+        return sql.SQL(_DIFFERENCE).format(
+            alias=sql.SQL(alias),
+            said=sql.SQL(said),
+            applies=sql.SQL(f"({applies})"),
+        )
+
+    def write(self, stage: Stage, after: int, upto: int, *, position: int) -> int:
+        """The items of the lines behind ``after``, up to ``upto``, behind ``position``. Returns how many."""
+        parameters = {**stage.parameters, **self.parameters, "after": after, "upto": upto, "position": position}
+        row = driver_connection().execute(self.statement, parameters).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _columns_of(keys: Sequence[str], part: str, *, without: Sequence[str]) -> list[str]:
+    """The columns of the table that a file says something of."""
+    found: dict[str, None] = {}
+    for key in keys:
+        of, _, name = key.partition(".")
+        if of == part and name not in without:
+            found |= dict.fromkeys(_NAMES.get(name, (_POINTING.get(name, name),)))
+    return list(found)
+
+
+def _image(alias: str, columns: Sequence[str]) -> sql.Composed:
+    """What a row holds of these columns, as JSON; days of instants as days in Paris."""
+    values = [sql.SQL("{}, {}").format(sql.Literal(name), _value(alias, name)) for name in columns]
+    return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(values))
+
+
+def _value(alias: str, name: str) -> sql.Composable:
+    if name in _INSTANTS:
+        column = sql.Identifier(alias, _INSTANTS[name])
+        return sql.SQL("(timezone('Europe/Paris', {}))::date").format(column)
+    return sql.Identifier(alias, name)
+
+
+def _with_instants(said: str, *, of: str | None = None) -> str:
+    """The same JSON, with instants in the place of days: when they begin in Paris, or as the row ``of`` has them."""
+    parts = [f"({said} - '{{signed_on,validated_on}}'::text[])"]
+    for day, instant in _INSTANTS.items():
+        value = f"{of}.{instant}" if of else f"({said}->>'{day}')::timestamp AT TIME ZONE 'Europe/Paris'"
+        parts.append(f"CASE WHEN {said} ? '{day}' THEN jsonb_build_object('{instant}', {value}) ELSE '{{}}' END")
+    return "(" + " || ".join(parts) + ")"

@@ -1,0 +1,342 @@
+"""The lines of a file in PostgreSQL while its plan is made: who each is about is found by sets.
+
+Clients are matched as the synchronisation does: by their own identifier, else by e-mail, else by telephone. Lines about
+one client are joined: the first one leads, and what a later one says otherwise refuses that later one.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+
+from webapp.models.operations import Operation
+from webapp.services.imports.rows import StagedRow
+from webapp.services.winleadplus.copying import copy_rows, driver_connection
+
+_GROUP = """WITH keyed AS (
+    SELECT line, phone, coalesce(wanted_id::text, email) AS strong,
+      fold(concat(client->>'last_name', ' ', client->>'first_name')) AS name,
+      CASE WHEN client <> '{}' AND wanted_id IS NULL AND email IS NULL AND phone IS NULL
+        THEN md5(client::text) END AS weak
+    FROM import_rows WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s AND fault IS NULL
+  ), led AS (
+    SELECT line, phone, strong, weak, name,
+      CASE WHEN strong IS NOT NULL THEN min(line) OVER (PARTITION BY strong) END AS leader
+    FROM keyed
+  ), phones AS (
+    SELECT DISTINCT ON (phone) phone, name, coalesce(leader, line) AS leader FROM led WHERE phone IS NOT NULL
+    ORDER BY phone, line
+  ), grouped AS (
+    SELECT led.line, coalesce(led.leader, phones.leader,
+      CASE WHEN weak IS NOT NULL THEN min(led.line) OVER (PARTITION BY weak) END, led.line) AS leader
+    FROM led LEFT JOIN phones ON led.strong IS NULL AND phones.phone = led.phone
+      AND (phones.name = led.name OR '' IN (phones.name, led.name))  -- a family has one telephone, too
+  )
+  UPDATE import_rows r SET leader = grouped.leader FROM grouped
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = grouped.line
+    AND grouped.leader <> r.leader"""
+
+# A client who was merged leads to the one that was kept, however often that one was merged since.
+_KEPT = """CASE WHEN c.merged_into_id IS NULL THEN c.id ELSE (
+            WITH RECURSIVE up AS (
+              SELECT k.id, k.merged_into_id FROM clients k
+              WHERE k.organisation_id = c.organisation_id AND k.id = c.merged_into_id
+              UNION ALL
+              SELECT k.id, k.merged_into_id FROM up JOIN clients k
+                ON k.organisation_id = c.organisation_id AND k.id = up.merged_into_id)
+            SELECT up.id FROM up WHERE up.merged_into_id IS NULL) END"""
+# A whole name may have been taken apart in another way than the client's was.
+_SAME_NAME = """fold(r.label) IN (fold(c.last_name || ' ' || c.first_name), fold(c.first_name || ' ' || c.last_name))"""
+# Archived clients are found by their own identifier alone, as by their mapping in a synchronisation.
+_PRESENT = "(c.archived_at IS NULL OR c.merged_into_id IS NOT NULL)"
+
+_FIND = """WITH found AS (
+    SELECT r.line, r.wanted_id, r.email, r.phone, ids.*,
+      CASE WHEN r.reference IS NOT NULL THEN (
+        SELECT k.client_id FROM contracts k WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
+      ) END AS owner_id,
+      CASE WHEN r.reference IS NOT NULL THEN (
+        SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
+        WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference AND ({same_name})
+      ) END AS named_owner_id
+    FROM import_rows r
+    CROSS JOIN LATERAL (SELECT
+      CASE WHEN r.wanted_id IS NOT NULL THEN ARRAY(
+          SELECT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id) END AS by_id,
+      CASE WHEN r.wanted_id IS NULL AND r.email IS NOT NULL THEN ARRAY(
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND c.email = r.email AND {present}
+          ORDER BY 1 LIMIT 20) END AS by_email,
+      CASE WHEN r.wanted_id IS NULL AND r.phone IS NOT NULL THEN ARRAY(
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND c.phone = r.phone AND {present}
+          ORDER BY 1 LIMIT 20) END AS by_phone,
+      CASE WHEN r.wanted_id IS NULL AND r.email IS NULL AND r.phone IS NULL AND r.client ?| '{last_name,first_name}'
+        THEN ARRAY(
+          SELECT DISTINCT {kept} FROM clients c
+          WHERE c.organisation_id = r.organisation_id AND {present}
+            AND c.name_key IN (fold(r.label), fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
+              fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')))
+          ORDER BY 1 LIMIT 20) END AS by_name
+    ) ids
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+      AND r.line > %(after)s AND r.line <= %(upto)s AND r.fault IS NULL AND r.leader = r.line
+  ), chosen AS (
+    SELECT line, owner_id, by_id IS NULL AND by_email IS NULL AND by_phone IS NULL AS is_by_name,
+      coalesce(by_id, nullif(by_email, '{}'), nullif(by_phone, '{}'),
+        CASE WHEN email IS NULL AND phone IS NULL AND named_owner_id IS NOT NULL THEN ARRAY[named_owner_id] END,
+        by_name,
+        CASE WHEN email IS NULL AND phone IS NULL AND owner_id IS NOT NULL THEN ARRAY[owner_id] END, '{}') AS ids
+    FROM found
+  )
+  UPDATE import_rows r SET
+    client_id = CASE
+      WHEN chosen.owner_id = ANY(chosen.ids) THEN chosen.owner_id
+      WHEN cardinality(chosen.ids) = 1 AND NOT (chosen.is_by_name AND r.client <> '{}') THEN chosen.ids[1]
+      ELSE r.new_id END,
+    is_new = NOT (coalesce(chosen.owner_id = ANY(chosen.ids), false)
+      OR (cardinality(chosen.ids) = 1 AND NOT (chosen.is_by_name AND r.client <> '{}'))),
+    is_undecided = cardinality(chosen.ids) > 0 AND NOT coalesce(chosen.owner_id = ANY(chosen.ids), false)
+      AND (cardinality(chosen.ids) > 1 OR (chosen.is_by_name AND r.client <> '{}')),
+    candidate_ids = chosen.ids,
+    fault = CASE WHEN r.wanted_id IS NOT NULL AND chosen.ids = '{}' THEN %(no_such_client)s END
+  FROM chosen
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = chosen.line"""
+
+# Two groups that turn out to be one client become one.
+_JOIN = """WITH first AS (
+    SELECT client_id, min(line) AS leader FROM import_rows
+    WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+      AND fault IS NULL AND leader = line AND NOT is_new AND NOT is_undecided
+    GROUP BY client_id HAVING count(*) > 1
+  ), moved AS (
+    SELECT r.line, first.leader FROM import_rows r JOIN first ON first.client_id = r.client_id
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = r.leader
+      AND r.line <> first.leader AND NOT r.is_new
+  )
+  UPDATE import_rows r SET leader = moved.leader FROM moved
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = moved.line"""
+
+_FOLLOW = """UPDATE import_rows r SET client_id = l.client_id, is_new = l.is_new, is_undecided = l.is_undecided,
+    candidate_ids = l.candidate_ids, fault = l.fault
+  FROM import_rows l
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.fault IS NULL
+    AND r.leader <> r.line
+    AND l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader"""
+
+_MERGED = """SELECT r.leader, jsonb_object_agg(said.key, said.value ORDER BY r.line DESC) AS client
+    FROM import_rows r CROSS JOIN LATERAL jsonb_each(r.client) said
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.fault IS NULL
+      AND r.leader IN (
+        SELECT f.leader FROM import_rows f
+        WHERE f.organisation_id = %(organisation_id)s AND f.operation_id = %(operation_id)s AND f.leader <> f.line)
+    GROUP BY r.leader"""
+
+_CONTRADICT = """WITH merged AS ({merged})
+  UPDATE import_rows r SET fault = format(%(contradicts)s, r.leader)
+  FROM merged
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.fault IS NULL
+    AND r.leader = merged.leader AND r.line <> r.leader AND NOT merged.client @> r.client"""
+
+_MERGE = """WITH merged AS ({merged})
+  UPDATE import_rows r SET client = merged.client
+  FROM merged
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = merged.leader
+    AND r.client <> merged.client"""
+
+_NOBODY = """UPDATE import_rows r SET fault = CASE
+      WHEN NOT l.client ?| '{last_name,first_name}' THEN %(no_name)s ELSE %(no_creation)s END
+  FROM import_rows l
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND r.is_new AND NOT r.is_undecided
+    AND l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
+    AND (NOT %(creates_clients)s OR NOT l.client ?| '{last_name,first_name}')"""
+
+_REFERENCES = """WITH same AS (
+    SELECT line, min(line) OVER (PARTITION BY reference) AS first FROM import_rows
+    WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+      AND fault IS NULL AND reference IS NOT NULL
+  )
+  UPDATE import_rows r SET fault = format(%(twice)s, same.first) FROM same
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = same.line
+    AND same.first <> same.line"""
+
+_OWNERS = """UPDATE import_rows r SET fault = %(borrowed)s FROM contracts k
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND r.reference IS NOT NULL AND NOT r.is_undecided
+    AND k.organisation_id = r.organisation_id AND k.reference = r.reference AND k.client_id <> r.client_id"""
+
+# What was given by another line, or is there already, is pointed at; the line's own id stays where it is new.
+_ACCOUNTS = """WITH own AS (
+    SELECT r.line, coalesce(
+      (SELECT a.id FROM bank_accounts a WHERE a.organisation_id = r.organisation_id AND a.client_id = r.client_id
+        AND a.iban_index = ANY(r.account_indexes) LIMIT 1),
+      first_value(r.account_id) OVER (PARTITION BY r.client_id, r.account_indexes[1] ORDER BY r.line)) AS account_id
+    FROM import_rows r
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+      AND r.fault IS NULL AND NOT r.is_undecided AND r.account_indexes IS NOT NULL
+  )
+  UPDATE import_rows r SET account_id = own.account_id, secrets = NULL FROM own
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = own.line
+    AND own.account_id <> r.account_id"""
+
+_ACCOUNTS_OF_MANDATES = """WITH held AS (
+    SELECT r.line, (SELECT array_agg(a.id) FROM bank_accounts a
+      WHERE a.organisation_id = r.organisation_id AND a.client_id = r.client_id AND a.archived_at IS NULL) AS ids
+    FROM import_rows r
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+      AND r.fault IS NULL AND NOT r.is_undecided AND r.mandate IS NOT NULL AND r.account_indexes IS NULL
+  )
+  UPDATE import_rows r
+  SET account_id = ids[1], fault = CASE WHEN cardinality(ids) = 1 THEN NULL ELSE %(no_account)s END
+  FROM held
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = held.line"""
+
+_UMR_TWICE = """WITH same AS (
+    SELECT line, min(line) OVER (PARTITION BY mandate->>'company_id', upper(mandate->>'umr')) AS first
+    FROM import_rows
+    WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+      AND fault IS NULL AND mandate IS NOT NULL
+  )
+  UPDATE import_rows r SET fault = format(%(umr_twice)s, same.first) FROM same
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = same.line
+    AND same.first <> same.line"""
+
+_PRESENT_MANDATES = """WITH wanted AS (
+    SELECT line, upper(mandate->>'umr') AS umr, (mandate->>'signed_on')::date AS signed_on, client_id,
+      (mandate->>'company_id')::uuid AS company_id
+    FROM import_rows
+    WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
+      AND fault IS NULL AND NOT is_undecided AND mandate IS NOT NULL
+  )
+  UPDATE import_rows r SET
+    mandate_id = m.id,
+    fault = CASE WHEN m.client_id <> w.client_id OR m.status = 'revoked' THEN %(umr_taken)s
+      WHEN w.signed_on IS DISTINCT FROM m.signed_on AND m.signed_on IS NOT NULL THEN %(umr_differs)s END
+  FROM wanted w JOIN mandates m ON upper(m.umr) = w.umr AND m.company_id = w.company_id
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = w.line
+    AND m.organisation_id = %(organisation_id)s"""
+
+_DECLARED_MANDATES = """UPDATE import_rows r SET mandate_id = m.id FROM mandates m
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND NOT r.is_undecided AND r.mandate IS NOT NULL
+    AND m.organisation_id = r.organisation_id AND m.bank_account_id = r.account_id AND m.status = 'declared'
+    AND NOT EXISTS (SELECT FROM mandates n WHERE n.organisation_id = r.organisation_id AND n.id = r.mandate_id)"""
+
+# Who is called so already keeps the two parts of the name.
+_WHOLE_NAMES = """UPDATE import_rows r SET client = r.client - '{last_name,first_name}'::text[]
+  FROM clients c
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND NOT r.is_undecided AND NOT r.is_new AND r.leader = r.line
+    AND c.organisation_id = r.organisation_id AND c.id = r.client_id AND ({same_name})"""
+
+_INACTIVE = """UPDATE import_rows r SET fault = %(inactive)s
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+    AND r.fault IS NULL AND NOT r.is_undecided
+    AND (((r.client->>'commercial_id')::uuid = ANY(%(inactive_ids)s::uuid[]) AND NOT EXISTS (
+        SELECT FROM clients c WHERE c.organisation_id = r.organisation_id AND c.id = r.client_id
+          AND c.commercial_id = (r.client->>'commercial_id')::uuid))
+      OR ((r.contract->>'commercial_id')::uuid = ANY(%(inactive_ids)s::uuid[]) AND NOT EXISTS (
+        SELECT FROM contracts k WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
+          AND k.commercial_id = (r.contract->>'commercial_id')::uuid)))"""
+
+# Where the first line of a client is refused, the next one leads.
+_LEAD_ANEW = """WITH heirs AS (
+    SELECT r.leader, min(r.line) AS line FROM import_rows r
+    JOIN import_rows l ON l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id
+      AND l.line = r.leader AND l.fault IS NOT NULL
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.fault IS NULL
+    GROUP BY r.leader
+  )
+  UPDATE import_rows r SET leader = heirs.line FROM heirs
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = heirs.leader"""
+
+
+SENTENCES = {
+    "no_such_client": "Cet identifiant ne correspond à aucun client.",
+    "contradicts": "Cette ligne contredit la ligne %s, qui parle du même client.",
+    "inactive": "Ce commercial n’est plus actif.",
+    "no_name": "Ce client n’existe pas encore\u202f: indiquez au moins un nom ou un prénom.",
+    "no_creation": "Ce client n’existe pas, et les clients inconnus ne sont pas créés.",
+    "twice": "Cette référence de contrat est déjà à la ligne %s.",
+    "borrowed": "Cette référence de contrat appartient déjà à un autre client.",
+    "no_account": "Indiquez l’IBAN du compte que débite ce mandat.",
+    "umr_twice": "Cette référence de mandat (RUM) est déjà à la ligne %s.",
+    "umr_taken": "Cette référence de mandat (RUM) est déjà prise.",
+    "umr_differs": "Ce mandat existe déjà avec une autre date de signature\u202f: corrigez-le sur la page du client.",
+}
+
+
+class Stage:
+    """The lines of one operation; ``inactive_ids`` are the commercials who left."""
+
+    def __init__(self, operation: Operation, *, inactive_ids: Iterable[UUID] = ()) -> None:
+        settings = operation.settings
+        self.has_whole_names = bool({"client.full_name", "client.full_name_first"} & set(settings["columns"]))
+        self.parameters = {
+            "organisation_id": operation.organisation_id,
+            "operation_id": operation.id,
+            "creates_clients": settings["rules"].get("creates_clients", True),
+            "inactive_ids": list(inactive_ids),
+            **SENTENCES,
+        }
+
+    def execute(self, statement: LiteralString, **more: Any) -> None:
+        """One of the statements above, in the current transaction."""
+        driver_connection().execute(sql.SQL(statement), {**self.parameters, **more})
+
+    def clear(self) -> None:
+        """Forget the lines."""
+        self.execute(
+            "DELETE FROM import_rows WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s"
+        )
+
+    def add(self, rows: Sequence[StagedRow]) -> None:
+        """Further lines, by COPY."""
+        copy_rows("import_rows", StagedRow._fields, rows)
+
+    def group(self) -> None:
+        """Lines about the same client have one leader. Called once all lines are there: statistics are made of them."""
+        self.execute("SELECT analyze_import_rows()")
+        self.execute(_GROUP)
+
+    def find(self, after: int, upto: int) -> None:
+        """Who the leaders behind line ``after``, up to ``upto``, are."""
+        named = _FIND.replace("{same_name}", _SAME_NAME)
+        self.execute(named.replace("{kept}", _KEPT).replace("{present}", _PRESENT), after=after, upto=upto)
+
+    def decide(self, everyone: str | None, decisions: Iterable[tuple[int, str]]) -> None:
+        """What a person said of undecided lines: « new », « skip », « first », or the id of a client."""
+        said = dict(decisions)
+        self.execute(
+            """UPDATE import_rows r SET
+                client_id = CASE WHEN said.what = 'new' THEN r.new_id WHEN said.what = 'first' THEN r.candidate_ids[1]
+                  WHEN said.what = 'skip' THEN r.new_id ELSE said.what::uuid END,
+                is_new = said.what IN ('new', 'skip'), is_undecided = said.what = 'skip'
+              FROM (
+                SELECT u.line, coalesce(d.what, %(everyone)s) AS what FROM import_rows u
+                LEFT JOIN unnest(%(lines)s::int[], %(whats)s::text[]) AS d(line, what) ON d.line = u.line
+                WHERE u.organisation_id = %(organisation_id)s AND u.operation_id = %(operation_id)s
+                  AND u.is_undecided AND u.leader = u.line
+              ) said
+              WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
+                AND r.line = said.line AND said.what IS NOT NULL
+                AND (said.what IN ('new', 'skip', 'first') OR said.what = ANY(r.candidate_ids::text[]))""",
+            everyone=everyone,
+            lines=list(said),
+            whats=list(said.values()),
+        )
+
+    def settle(self) -> None:
+        """What follows for the lines once it is known who they are about."""
+        self.execute("SELECT analyze_import_rows()")
+        for statement in (
+            _JOIN, _FOLLOW, _INACTIVE, _CONTRADICT.replace("{merged}", _MERGED), _REFERENCES, _OWNERS, _UMR_TWICE,
+            _PRESENT_MANDATES, _LEAD_ANEW, _MERGE.replace("{merged}", _MERGED), _NOBODY,
+            _ACCOUNTS, _ACCOUNTS_OF_MANDATES, _DECLARED_MANDATES,
+        ):  # fmt: skip
+            self.execute(statement)
+        if self.has_whole_names:
+            self.execute(_WHOLE_NAMES.replace("{same_name}", _SAME_NAME))

@@ -1,0 +1,352 @@
+"""One cell into one value: what people and Excel write, as we keep it. None for nothing; a refusal says why.
+
+Values come as JSON has them (texts, and numbers as texts), in the form in which PostgreSQL writes the column.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache, lru_cache
+from typing import Any
+
+from babel import Locale
+
+from webapp import clock, french, sepa
+from webapp.errors import InvalidInputError
+from webapp.gateways.spreadsheets import Cell
+from webapp.models.clients import Civility, ClientStatus
+from webapp.models.contracts import ContractStatus, PaymentMethod
+from webapp.services.contact import check_bic, check_iban, clean_text, normalise_email, normalise_phone
+from webapp.services.mandates.lists import read_date
+from webapp.services.winleadplus.values import STATUSES
+
+APOSTROPHE = "'"
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
+LOST_LETTER = "\ufffd"
+YEARS = range(1900, 2200)
+_BARE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?", re.ASCII)
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
+_WITH_TIME = re.compile(r"(\S+?)[ T,]+(?:à )?\d{1,2}[:hH]\d{2}(?::\d{2})?", re.ASCII)
+_CURRENCY = re.compile(r"€|eur(?:os?)?\b", re.IGNORECASE)
+_SPACES = re.compile(r"[\s\u00a0\u202f\u2009']+")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*", re.ASCII)
+_SERIALS = range(1, 110_000)
+_EPOCH, _EPOCH_1904 = date(1899, 12, 30), date(1904, 1, 1)
+
+
+def text_of(cell: Cell) -> str:
+    """The cell as somebody would read it: whole numbers without « .0 », days as 31/12/2026.
+
+    Without the apostrophe that keeps spreadsheets from running a text as a formula, as our exports have it.
+    """
+    if type(cell) is str:
+        return cell[1:] if cell[:1] == APOSTROPHE and cell[1:].startswith(DANGEROUS) else cell
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "oui" if cell else "non"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell).replace(".", ",")
+    if isinstance(cell, date):
+        return french.day(cell)
+    return str(cell)
+
+
+def refuse(sentence: str) -> InvalidInputError:
+    """What a transform raises."""
+    return InvalidInputError(sentence)
+
+
+def read_text(cell: Cell, length: int) -> str | None:
+    """One line of at most ``length`` characters."""
+    text = clean_text(text_of(cell))
+    if LOST_LETTER in text:
+        raise refuse("Une lettre est illisible (�)\u202f: l’encodage du fichier d’origine était faux.")
+    if len(text) > length:
+        raise refuse(f"C’est trop long\u202f: {length} caractères au plus.")
+    return text or None
+
+
+def read_email(cell: Cell) -> str | None:
+    """An address in lower case; « mailto: » is left out."""
+    text = text_of(cell).strip().removeprefix("mailto:")
+    return normalise_email(text) if text else None
+
+
+def read_phone(cell: Cell) -> str | None:
+    """E.164. Excel takes the zero of 0612345678 away, and an apostrophe in front keeps it."""
+    text = text_of(cell).strip().lstrip("'’")
+    return _phone(text) if text else None
+
+
+@lru_cache(1024)
+def _phone(text: str) -> str:
+    return normalise_phone(text)
+
+
+def read_postcode(cell: Cell) -> str | None:
+    """As it is written; French ones of four digits get back the zero that Excel took (01000 Bourg-en-Bresse)."""
+    text = clean_text(text_of(cell)).upper()
+    return text.zfill(5) if len(text) == 4 and text.isdecimal() and not isinstance(cell, str) else text or None
+
+
+def read_day(cell: Cell, *, is_1904: bool = False) -> str | None:
+    """A day, ISO: 03/11/2026, 03-11-26, 2026-11-03, « 3 novembre 2026 », or a serial number of Excel."""
+    if isinstance(cell, datetime):
+        day = cell.date()
+    elif isinstance(cell, date):
+        day = cell
+    elif isinstance(cell, float | int) and not isinstance(cell, bool):
+        day = _from_serial(int(cell), is_1904=is_1904)
+    else:
+        text = text_of(cell).strip()
+        if not text:
+            return None
+        day = _day(text, is_1904)
+    if day.year not in YEARS:
+        raise refuse("Vérifiez l’année de cette date.")
+    return day.isoformat()
+
+
+@lru_cache(4096)
+def _day(text: str, is_1904: bool) -> date:
+    if iso := _ISO.fullmatch(text):
+        try:
+            return date(int(iso[1]), int(iso[2]), int(iso[3]))
+        except ValueError as error:
+            raise refuse("Cette date n’existe pas.") from error
+    if text.isdecimal() and len(text) == 5:
+        return _from_serial(int(text), is_1904=is_1904)
+    with_time = _WITH_TIME.fullmatch(text)
+    read = read_date(with_time[1] if with_time else text)
+    return _of_this_century(read, text)
+
+
+def _of_this_century(read: date, text: str) -> date:
+    """Of a year in two digits, 69 and later are of the last century, as spreadsheets have it."""
+    has_short_year = re.search(r"\d{4}", text) is None
+    return read.replace(year=read.year - 100) if has_short_year and read.year >= 2069 else read
+
+
+def _from_serial(number: int, *, is_1904: bool) -> date:
+    if number not in _SERIALS:
+        raise refuse("La date n’est pas lisible\u202f: écrivez-la 03/11/2026.")
+    return (_EPOCH_1904 if is_1904 else _EPOCH) + timedelta(days=number)
+
+
+def read_birthday(cell: Cell, *, is_1904: bool = False) -> str | None:
+    """A day of birth: in the past."""
+    day = read_day(cell, is_1904=is_1904)
+    if day and isinstance(cell, str) and re.search(r"\d{4}", cell) is None and day > _today():
+        day = f"{int(day[:4]) - 100}{day[4:]}"  # in two digits, 30 is 1930
+    if day and day > _today():
+        raise refuse("La date de naissance est dans le futur.")
+    return day
+
+
+def read_past_day(cell: Cell, *, is_1904: bool = False) -> str | None:
+    """A day that is not in the future."""
+    day = read_day(cell, is_1904=is_1904)
+    if day and day > _today():
+        raise refuse("Cette date est dans le futur.")
+    return day
+
+
+def _today() -> str:
+    return clock.today().isoformat()
+
+
+def read_amount(cell: Cell) -> str | None:
+    """Euros with two decimals: 1 234,56 · 1.234,56 · 1,234.56 · 1234.5 · « 12,50 € »."""
+    if isinstance(cell, float | int) and not isinstance(cell, bool):
+        amount = Decimal(repr(cell))
+    else:
+        text = _SPACES.sub("", _CURRENCY.sub("", text_of(cell)))
+        if not text:
+            return None
+        amount = _amount(text)
+    if not 0 <= amount < 10**10:
+        raise refuse("Le montant doit être positif, et de dix chiffres au plus.")
+    return str(amount.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def _amount(text: str) -> Decimal:
+    grouped = _GROUPED.fullmatch(text)
+    if grouped and text.count(grouped[1]) == 1:
+        # « 1.234 » is a thousand to some and one and a bit to others.
+        raise refuse("Ce montant se lit de deux façons\u202f: écrivez les centimes (1234,00 ou 1,23).")
+    if grouped:
+        return Decimal(text.replace(grouped[1], ""))
+    number = french.read_number(text)
+    if number is None or number.is_nan():
+        raise refuse("Le montant n’est pas lisible\u202f: écrivez-le 1234,56.")
+    return number
+
+
+def read_day_of_month(cell: Cell) -> str | None:
+    """1 to 31."""
+    text = text_of(cell).strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) not in range(1, 32):
+        raise refuse("Le jour de prélèvement va de 1 à 31.")
+    return str(int(text))
+
+
+def read_iban(cell: Cell) -> str | None:
+    """Compact, whatever the groups; of a SEPA country."""
+    text = text_of(cell).strip()
+    if not text:
+        return None
+    iban = check_iban(text.upper().removeprefix("IBAN").lstrip(" :"))
+    if not sepa.is_iban(iban):
+        raise refuse("Cet IBAN n’est pas celui d’un compte SEPA.")
+    return iban
+
+
+def read_bic(cell: Cell) -> str | None:
+    """Compact, in capitals."""
+    text = text_of(cell).strip()
+    return _bic(text) if text else None
+
+
+@lru_cache(1024)
+def _bic(text: str) -> str:
+    return check_bic(text)
+
+
+def read_umr(cell: Cell) -> str | None:
+    """A reference of a mandate, as banks take it."""
+    text = clean_text(text_of(cell))
+    if text and not sepa.is_identifier(text):
+        raise refuse(sepa.WRONG_IDENTIFIER)
+    return text or None
+
+
+def fold(text: str) -> str:
+    """Lower case, without accents, and one space for whatever is no letter or digit: what words are compared by."""
+    return _folded(text[:200])
+
+
+@lru_cache(8192)
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    kept = (letter if letter.isalnum() else " " for letter in decomposed if not unicodedata.combining(letter))
+    return " ".join("".join(kept).split())
+
+
+def _choice(words: Mapping[str, str], sentence: str) -> Callable[[Cell], str | None]:
+    """A reader of one word among some."""
+
+    def read(cell: Cell) -> str | None:
+        text = fold(text_of(cell))
+        if not text:
+            return None
+        if text not in words:
+            raise refuse(sentence)
+        return words[text]
+
+    return read
+
+
+def _words(**meanings: str) -> dict[str, str]:
+    return {fold(word): value for value, words in meanings.items() for word in words.split("|")}
+
+
+read_civility = _choice(
+    {
+        **dict.fromkeys(map(fold, "m|mr|monsieur|mister|h|homme".split("|")), Civility.MR.value),
+        **dict.fromkeys(
+            map(fold, "mme|mrs|ms|miss|madame|mlle|mademoiselle|melle|f|femme".split("|")), Civility.MRS.value
+        ),
+    },
+    "Cette civilité est inconnue\u202f: M. ou Mme.",
+)
+read_client_status = _choice(
+    _words(
+        **{
+            ClientStatus.PROSPECT.value: "prospect|lead|piste|suspect",
+            ClientStatus.ACTIVE.value: "actif|active|client|en cours|oui|yes|1|customer",
+            ClientStatus.INACTIVE.value: "inactif|inactive|ancien|ancien client|perdu|non|no|0|parti|resilie",
+        }
+    ),
+    "Ce statut est inconnu\u202f: Prospect, Actif ou Inactif.",
+)
+read_contract_status = _choice(
+    {
+        **{fold(word): status.value for word, status in STATUSES.items()},
+        **{fold(status.label): status.value for status in ContractStatus},
+        **{status.value: status.value for status in ContractStatus},
+        **_words(active="actif|active|signe|valide|validated", canceled="cancelled", terminated="clos|termine"),
+    },
+    "Ce statut est inconnu\u202f: Brouillon, En attente, Actif, Annulé ou Résilié.",
+)
+read_payment_method = _choice(
+    _words(
+        **{
+            PaymentMethod.SEPA.value: "prelevement sepa|prelevement|sepa|prelevement automatique|direct debit|prlv",
+            PaymentMethod.CARD.value: "carte|cb|carte bancaire|card|credit card",
+            PaymentMethod.TRANSFER.value: "virement|transfer|virement bancaire|wire",
+            PaymentMethod.CHEQUE.value: "cheque|check|chq",
+        }
+    ),
+    "Ce mode de paiement est inconnu\u202f: prélèvement, carte, virement ou chèque.",
+)
+YES = frozenset(map(fold, "oui|o|yes|y|vrai|true|1|x|ok".split("|")))
+NO = frozenset(map(fold, "non|n|no|faux|false|0".split("|")))
+
+
+def read_country(cell: Cell) -> str | None:
+    """ISO 3166 alpha-2 from a code, a French or an English name."""
+    text = fold(text_of(cell))
+    if not text:
+        return None
+    code = _countries().get(text)
+    if code is None:
+        raise refuse("Ce pays est inconnu.")
+    return code
+
+
+@cache
+def _countries() -> dict[str, str]:
+    found: dict[str, str] = {"fra": "FR", "france metropolitaine": "FR", "royaume uni": "GB", "uk": "GB", "usa": "US"}
+    for language in ("en", "fr"):
+        territories: Mapping[str, Any] = Locale.parse(language).territories
+        codes = {code: name for code, name in territories.items() if len(code) == 2 and code.isalpha()}
+        found |= {fold(name): code for code, name in codes.items()} | {code.lower(): code for code in codes}
+    return found
+
+
+_PARTICLES = frozenset("de du des le la les d l di da del van von der den ben el al saint sainte".split())
+
+
+def split_full_name(cell: Cell, *, is_last_first: bool) -> tuple[str, str]:
+    """« NOM Prénom » as last name and first name.
+
+    Capitals tell the name wherever it stands (DUPONT DE LA TOUR Marie, Marie DUPONT); a comma does, too. Otherwise the
+    order that was chosen for the column decides, and particles go with the name.
+    """
+    text = read_text(cell, 400) or ""
+    if "," in text:
+        before, _, behind = text.partition(",")
+        return before.strip(), behind.strip()
+    words = text.split()
+    if len(words) < 2:
+        return text, ""
+    capitals = [word.isupper() and len(word.strip(".")) > 1 for word in words]
+    if any(capitals) and not all(capitals):
+        last = [word for word, is_capital in zip(words, capitals, strict=True) if is_capital]
+        first = [word for word, is_capital in zip(words, capitals, strict=True) if not is_capital]
+        if capitals == sorted(capitals) or capitals == sorted(capitals, reverse=True):
+            return " ".join(last), " ".join(first)
+    if is_last_first:
+        end = 0
+        while end < len(words) - 2 and words[end].casefold().rstrip("'’") in _PARTICLES:
+            end += 1
+        return " ".join(words[: end + 1]), " ".join(words[end + 1 :])
+    start = 1
+    while start < len(words) - 1 and words[start].casefold().rstrip("'’") not in _PARTICLES:
+        start += 1
+    return " ".join(words[start:]), " ".join(words[:start])
