@@ -86,7 +86,7 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
             raise
         resources = _grouped(claimed, _resource_of)
         if len(resources) > 1:
-            log.warning("shop_events_failed_together", events=len(claimed), error=type(error).__name__)
+            log.warning("shop_events_failed_together", count=len(claimed), exc_type=type(error).__name__)
             middle = len(resources) // 2
             for half in (resources[:middle], resources[middle:]):
                 handle([each for of_resource in half for each in of_resource], at=clock.now())
