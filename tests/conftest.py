@@ -19,11 +19,11 @@ from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from itsdangerous import URLSafeTimedSerializer
 from psycopg import sql
-from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
 from tests import probe
+from tests.emptying import empty
 from tests.ground import Cast, Ground, rolled_back
 from tests.provider import LocalProvider, running
 from webapp import clock, crypto, tenancy
@@ -69,6 +69,12 @@ def named(url: str, database: str) -> str:
     return make_url(url).set(database=database).render_as_string(hide_password=False)
 
 
+def _as_superuser(database: str | None) -> str:
+    """The address at which a superuser reaches a database of the tests' server, or its own."""
+    url = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
+    return url.set(database=database or url.database).render_as_string(hide_password=False)
+
+
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings for this process's own database and Redis database."""
@@ -96,8 +102,7 @@ def database(settings: Settings) -> str:
     """A fresh, migrated database for this process."""
     name = make_url(settings.database_url).database or ""
     owner = make_url(settings.database_owner_url or "").username or ""
-    admin = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
-    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
+    with psycopg.connect(_as_superuser(None), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
     return name
@@ -177,11 +182,7 @@ def committed(app: Flask, app_context: Flask, settings: Settings, ground: Ground
     yield
     db.session.remove()
     db.engine.dispose()
-    owner = create_engine(settings.database_owner_url or "")
-    with owner.begin() as connection:
-        tables = ", ".join(table.name for table in db.metadata.sorted_tables)
-        connection.exec_driver_sql(f"TRUNCATE {tables} CASCADE")
-    owner.dispose()
+    empty(_as_superuser(make_url(settings.database_url).database))
 
 
 @pytest.fixture
