@@ -113,11 +113,11 @@ def test_what_is_applied_is_the_plan_and_nothing_else(
     assert after == before  # what the plan does not name is as it was
 
 
-@settings_of_these
+@settings(settings_of_these, max_examples=some(75))
 @given(
     known=st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN),
-    lines=st.lists(LINE, min_size=1, max_size=8),
-    changes=st.sets(CHANGE, max_size=4),
+    lines=st.lists(LINE, min_size=4, max_size=8),
+    changes=st.sets(CHANGE, min_size=4, max_size=12),
 )
 def test_what_is_undone_is_all_but_what_somebody_changed(
     cast: Cast, known: list[dict[str, str]], lines: list[dict[str, Any]], changes: set[tuple[int, str]]

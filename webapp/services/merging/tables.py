@@ -46,6 +46,7 @@ BELONGINGS: dict[str, Belonging] = {
 }
 STAY = {
     "operation_items": "what a plan was, and for whom; the timeline of the client tells of it",
+    "import_rows": "lines of a file while its plan is made; what it plans for a client who is merged is left out",
     "present_consents": "made anew from consents, by a trigger",
     "last_contacts": "told anew from timeline_events, by a trigger",
 }
