@@ -203,7 +203,7 @@ def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
         *([_in_contact(view.contacted)] if view.contacted.are_limited else []),
         *([~_in_contact(Days(view.silent_since))] if view.silent_since else []),
         *(_has(asset) for asset in sorted(view.having)),
-        *(~_has(asset) for asset in sorted(view.lacking)),
+        *(_lacks(asset) for asset in sorted(view.lacking)),
         *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
     ]
 
@@ -279,6 +279,17 @@ def _has(asset: Asset) -> ColumnElement[bool]:
         return Client.phone.is_not(None)
     key, *held = _HELD[asset]
     return exists().where(linked(Client, key), *held)
+
+
+def _lacks(asset: Asset) -> ColumnElement[bool]:
+    """Of contracts, which nearly all have, one is looked for client by client: a limit keeps the planner from reading
+    all of them into a hash for the few that a page needs.
+    """
+    if asset is not Asset.CONTRACT:
+        return ~_has(asset)
+    key, *held = _HELD[asset]
+    found = select(key).where(*linked(Client, key), *held).limit(1).correlate(Client).scalar_subquery()
+    return or_(Client.contracts_count == 0, found.is_(None))
 
 
 def _stands(consent: ConsentFilter) -> ColumnElement[bool]:
