@@ -194,6 +194,7 @@ class ItemAction(StrEnum):
     ERROR = "error"
     UNDECIDED = "undecided"
     REMOVE = "remove"
+    ERASE = "erase"
 
     @property
     def label(self) -> str:
@@ -206,6 +207,7 @@ class ItemAction(StrEnum):
             "error": "En erreur",
             "undecided": "À décider",
             "remove": "À retirer",
+            "erase": "À effacer",
         }[self.value]
 
 

@@ -29,6 +29,7 @@ from webapp.views import (
     preferences,
     provider_events,
     providers,
+    rights,
     search,
     subscriptions,
     teams,
@@ -45,6 +46,7 @@ BLUEPRINTS = (
     *figures.BLUEPRINTS,
     *exports.BLUEPRINTS,
     journal.bp,
+    rights.bp,
     *clients.BLUEPRINTS,
     *consents.BLUEPRINTS,
     *contracts.BLUEPRINTS,
@@ -77,5 +79,6 @@ def init_app(app: Flask) -> None:
     periods.init_app(app)
     asking.init_app(app)
     errors.init_app(app)
+    rights.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
-from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
+from webapp.services.woocommerce import claiming, keeping, matching, projecting, pulls, reading, receiving
 from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
@@ -38,6 +38,7 @@ PRUNED = "Son contenu a été effacé."
 REPLACED = "Remplacée par une notification plus récente."
 KNOWN = "Déjà connue\u202f: rien n’a changé."
 OLDER = "Plus ancienne que ce qui est connu."
+OF_ERASED = Outcome(EventState.IGNORED, matching.ERASED_HERE)
 UNEXPECTED = "Erreur inattendue ({kind})\u202f: elle est dans le journal."
 WAITS_LONG = "Attend depuis plus d’un jour\u202f: {sentence}"
 
@@ -108,7 +109,10 @@ def _read(shop: WooCommerceShop, event: WooCommerceEvent) -> Resource | Deleted 
         return Outcome(EventState.IGNORED, OTHER_TOPIC)
     if body is None:
         return Outcome(EventState.IGNORED, PRUNED)
-    return _word(shop, event.kind, body)
+    said = _word(shop, event.kind, body)
+    if said == OF_ERASED:
+        event.body = None
+    return said
 
 
 def _word(shop: WooCommerceShop, kind: ResourceKind, body: bytes) -> Resource | Deleted | Outcome:
@@ -121,7 +125,7 @@ def _word(shop: WooCommerceShop, kind: ResourceKind, body: bytes) -> Resource | 
         return Outcome(EventState.FAILED if said.is_fault else EventState.IGNORED, said.sentence)
     if not isinstance(said, Deleted) and (reason := projecting.passed_over(said)):
         return Outcome(EventState.IGNORED, reason)
-    return said
+    return OF_ERASED if matching.is_of_erased(shop, said) else said
 
 
 def _come_to_an_end(shop: WooCommerceShop, told: Sequence[_Read], *, at: datetime) -> None:

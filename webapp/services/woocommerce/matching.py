@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, false, or_, select
 
 from webapp import crypto
 from webapp.extensions import db
@@ -30,6 +30,7 @@ PATIENCE = timedelta(hours=1)
 
 NOBODY = "Ni nom, ni e-mail, ni téléphone\u202f: cette commande n’est rattachée à personne."
 ERASED = "Les données de cette personne ont été effacées dans la boutique."
+ERASED_HERE = "Ce client a été effacé ici\u202f: rien n’en est repris."
 WAITS_FOR_CUSTOMER = "Attend le client n°\u00a0{woo_id} de la boutique."
 CANDIDATES = "{count} clients ont {what}\u202f: rattachez le bon, ou créez-en un."
 ONE_CANDIDATE = "Un client de cette boutique a déjà {what}\u202f: rattachez-le, ou créez-en un autre."
@@ -79,6 +80,32 @@ class Found:
     meeting: Meeting
     is_double: bool = False
     customer: Kept[Customer] | None = None
+
+
+def is_of_erased(shop: WooCommerceShop, word: Any) -> bool:
+    """Whether the resource, its account or its e-mail is that of a client of ours that was erased: not even kept."""
+    if not isinstance(word, Customer | Sale):
+        return False
+    person = person_of(word)
+    which = [WooCommerceMapping.woo_id == person.customer_id] if person.customer_id else []
+    if person.email:
+        indexes = crypto.blind_indexes(person.email, purpose=email_purpose(current_organisation_id()))
+        which.append(WooCommerceMapping.email_index.in_(indexes))
+    is_mapped = exists().where(
+        WooCommerceMapping.organisation_id == Client.organisation_id,
+        WooCommerceMapping.client_id == Client.id,
+        WooCommerceMapping.shop_id == shop.id,
+        or_(false(), *which),
+    )
+    is_known = exists().where(
+        WooCommerceResource.organisation_id == Client.organisation_id,
+        WooCommerceResource.client_id == Client.id,
+        WooCommerceResource.shop_id == shop.id,
+        WooCommerceResource.kind == word.kind,
+        WooCommerceResource.woo_id == word.woo_id,
+    )
+    erased = select(Client.id).where(Client.erased_at.is_not(None), or_(is_mapped, is_known)).limit(1)
+    return db.session.scalar(erased) is not None
 
 
 def find_customers_client(shop: WooCommerceShop, customer: Kept[Customer]) -> Found:

@@ -1,0 +1,132 @@
+"""People's rights in the browser: who may, what the pages say, and that an erased client gets nothing more."""
+
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import NOW, Cast
+from tests.services.rights.markers import mark_all
+from webapp.extensions import db
+from webapp.models.clients import Client, ClientStatus
+from webapp.models.operations import Operation, OperationKind
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.rights import commands
+
+
+@pytest.fixture
+def person(cast: Cast) -> Client:
+    found: Client = factories.ClientFactory(
+        last_name="Dupont", first_name="Hélène", email="helene@example.fr", commercial_id=cast.sales_rep.id
+    )
+    db.session.commit()  # a refusal rolls back
+    return found
+
+
+def erase(client: FlaskClient, person: Client, typed: str = "dupont helene") -> object:
+    return client.post(f"/clients/{person.id}/effacer", data={"nom": typed, "version": str(person.version)})
+
+
+def erased(person: Client, cast: Cast) -> None:
+    commands.erase(person.id, typed=person.full_name, version=person.version, by=cast.admin, at=NOW)
+    db.session.expire_all()
+
+
+def test_an_admin_reads_what_goes_and_what_stays_and_erases(person: Client, admin_client: FlaskClient) -> None:
+    assert f"/clients/{person.id}/effacer" in admin_client.get(f"/clients/{person.id}").text
+    page = admin_client.get(f"/clients/{person.id}/effacer").text
+    for words in ("Ce qui est effacé", "Ce qui reste, et pourquoi", "L. 123-22", "ne s’annule pas"):
+        assert words in page
+    answer = erase(admin_client, person)
+    assert answer.status_code == 303  # type: ignore[attr-defined]
+    page = admin_client.get(f"/clients/{person.id}").text
+    assert "Client effacé" in page
+    assert "Données effacées" in page
+    assert "Hélène" not in page
+    assert "Modifier" not in page
+
+
+def test_the_name_is_typed_and_the_client_is_as_it_was_seen(person: Client, admin_client: FlaskClient) -> None:
+    answer = erase(admin_client, person, typed="Durand")
+    assert answer.status_code == 422  # type: ignore[attr-defined]
+    assert "Écrivez le nom du client" in answer.text  # type: ignore[attr-defined]
+    data = {"nom": person.full_name, "version": str(person.version + 1)}
+    answer = admin_client.post(f"/clients/{person.id}/effacer", data=data)
+    assert answer.status_code == 409
+    assert db.session.scalar(select(Client.erased_at).where(Client.id == person.id)) is None
+
+
+def test_others_may_not_and_outsiders_find_nothing(
+    person: Client, client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    for browser, status in ((client, 403), (manager_client, 403), (outsider_client, 404)):
+        assert browser.get(f"/clients/{person.id}/effacer").status_code == status
+        assert erase(browser, person).status_code == status  # type: ignore[attr-defined]
+    assert "/effacer" not in manager_client.get(f"/clients/{person.id}").text
+    assert db.session.scalar(select(Operation.id).where(Operation.kind == OperationKind.ERASURE)) is None
+
+
+def test_what_forbids_it_is_said_and_the_form_is_not_offered(person: Client, admin_client: FlaskClient) -> None:
+    factories.SubscriptionFactory(client_id=person.id)
+    page = admin_client.get(f"/clients/{person.id}/effacer").text
+    assert "Un abonnement est en cours" in page
+    assert "erasure-form" not in page
+    assert erase(admin_client, person).status_code == 409  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "data"),
+    [
+        ("post", "/activites/note", {"body": "x"}),
+        ("post", "/modifier", {}),
+        ("post", "/desarchiver", {}),
+        ("post", "/documents", {}),
+        ("post", "/effacer", {"nom": "Client effacé", "version": "2"}),
+    ],
+)
+def test_an_erased_client_gets_nothing_more(
+    person: Client, cast: Cast, admin_client: FlaskClient, method: str, address: str, data: dict[str, str]
+) -> None:
+    erased(person, cast)
+    answer = admin_client.open(f"/clients/{person.id}{address}", method=method.upper(), data=data)
+    assert answer.status_code in (404, 405, 409)
+    assert db.session.scalar(select(Client.archived_at).where(Client.id == person.id)) is not None
+    told = db.session.scalars(select(TimelineEvent.kind).where(TimelineEvent.client_id == person.id)).all()
+    assert told == [EventKind.CLIENT_ERASED]
+
+
+PAGES = (
+    "/clients/{id}", "/clients/{id}?onglet=paiements", "/clients/{id}?onglet=activites",
+    "/clients/{id}?onglet=documents", "/clients/{id}?onglet=messages", "/clients/{id}?onglet=consentements",
+    "/clients?archives=1", "/contrats", "/abonnements", "/prelevements", "/factures", "/relances", "/lots",
+    "/expeditions", "/messages", "/operations", "/journal", "/taches", "/clients/doublons",
+)  # fmt: skip
+
+
+def test_every_page_that_showed_the_client_still_works(cast: Cast, admin_client: FlaskClient) -> None:
+    person = factories.ClientFactory(status=ClientStatus.ACTIVE)
+    made = mark_all(person, with_kept=False)
+    erased(person, cast)
+    addresses = [each.format(id=person.id) for each in PAGES]
+    addresses += [
+        f"/contrats/{made['contracts']['id']}", f"/abonnements/{made['subscriptions']['id']}",
+        f"/prelevements/{made['charges']['id']}", f"/expeditions/{made['shipments']['id']}",
+        f"/messages/{made['messages']['id']}", f"/lots/{made['fulfilment_batches']['id']}"
+        if "fulfilment_batches" in made else "/lots",
+        f"/operations/{made['operations']['id']}", f"/factures/{made['invoices']['id']}",
+        f"/relances/{made['dunning_cases']['id']}",
+    ]  # fmt: skip
+    shown = 0
+    for address in addresses:
+        answer = admin_client.get(address)
+        assert answer.status_code == 200, address
+        shown += "Client effacé" in answer.text
+    assert shown > 10
+    assert "Client effacé" not in admin_client.get("/clients").text
+    assert "Client effacé" not in admin_client.get("/recherche?q=efface").text
+
+
+def test_a_client_that_there_is_not_is_not_found(admin_client: FlaskClient) -> None:
+    assert admin_client.get(f"/clients/{uuid4()}/effacer").status_code == 404

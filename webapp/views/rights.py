@@ -1,0 +1,58 @@
+"""People's rights, for admins: erasing a client, handing out what is known of one, and prospects of old."""
+
+from uuid import UUID
+
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import clock
+from webapp.errors import InvalidInputError
+from webapp.models.identity import Role
+from webapp.models.operations import OperationState
+from webapp.models.personal_data import ERASED
+from webapp.security import current_user, requires
+from webapp.services.rights import commands, guard
+from webapp.services.rights.commands import StaleError
+from webapp.views.layout import toast
+from webapp.views.lists import read
+
+bp = Blueprint("rights", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Refuse, at every address of an erased client, what would give it something new."""
+    app.before_request(_refuse_for_erased)
+
+
+def _refuse_for_erased() -> None:
+    client_id = (request.view_args or {}).get("client_id")
+    if request.method not in ("GET", "HEAD", "OPTIONS") and isinstance(client_id, UUID):
+        guard.refuse_erased(client_id)
+
+
+@bp.get("/clients/<uuid:client_id>/effacer")
+@requires(Role.ADMIN)
+def show(client_id: UUID) -> str:
+    """What an erasure would do, and what stands against it."""
+    return _page(client_id)
+
+
+@bp.post("/clients/<uuid:client_id>/effacer")
+@requires(Role.ADMIN)
+def erase(client_id: UUID) -> ResponseReturnValue:
+    """Erase the client; where that is refused, the page again with the reason."""
+    typed, version = request.form.get("nom", ""), read(int, request.form.get("version")) or 0
+    try:
+        operation = commands.erase(client_id, typed=typed, version=version, by=current_user(), at=clock.now())
+    except (InvalidInputError, StaleError) as error:
+        return _page(client_id, problem=error, typed=typed), error.status
+    if operation.state is not OperationState.DONE:
+        toast("warning", operation.error or "L’effacement se poursuit.")
+        return redirect(url_for("operations.show", operation_id=operation.id), 303)
+    toast("success", f"{ERASED}\u202f: ses données ont été effacées.")
+    return redirect(url_for("client.show", client_id=client_id), 303)
+
+
+def _page(client_id: UUID, *, problem: InvalidInputError | StaleError | None = None, typed: str = "") -> str:
+    shown = commands.preview(client_id, by=current_user())
+    return render_template("rights/erase.html", shown=shown, client=shown.client, problem=problem, typed=typed)
