@@ -137,7 +137,11 @@ HOLDINGS: dict[str, Holding] = {
     "sync_items": Holding(
         """t.client_id = ANY(:ids) OR t.id = ANY(:sync_item_ids) OR t.external_id IN (
           SELECT external_id FROM sync_mappings WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))""",
-        goes={"label": "''", **_nulls("reason", "before", "after", "payload"), "resolved_at": "coalesce(resolved_at, :at)"},
+        goes={
+            "label": "''",
+            **_nulls("reason", "before", "after", "payload"),
+            "resolved_at": "coalesce(resolved_at, :at)",
+        },
         kept={"external_id": REFUSAL},
     ),
     "sync_mappings": Holding(goes=_nulls("hash", "fingerprint", "snapshot"), kept={"external_id": REFUSAL}),
@@ -230,13 +234,19 @@ HOLDINGS: dict[str, Holding] = {
     "subscription_history": Holding(goes={"reason": "NULL", "changes": "'{}'"}, plain=("currency",)),
     "subscription_lines": Holding("false", kept={"label": CONTRACTS}),
     "planned_changes": Holding("false", kept={"lines": CONTRACTS}),
-    "subscription_adjustments": Holding(
-        "false", kept=dict.fromkeys(("lines", "vat", "price", "left_over"), ACCOUNTS)
-    ),
+    "subscription_adjustments": Holding("false", kept=dict.fromkeys(("lines", "vat", "price", "left_over"), ACCOUNTS)),
     "subscriptions": Holding(
         goes=_nulls(
-            "delivery_name", "delivery_company", "delivery_line1", "delivery_line2", "delivery_postcode",
-            "delivery_city", "delivery_country", "delivery_phone", "delivery_instructions", "gift_message",
+            "delivery_name",
+            "delivery_company",
+            "delivery_line1",
+            "delivery_line2",
+            "delivery_postcode",
+            "delivery_city",
+            "delivery_country",
+            "delivery_phone",
+            "delivery_instructions",
+            "gift_message",
         ),
         plain=("timezone", "currency"),
     ),  # fmt: skip
@@ -297,9 +307,21 @@ HOLDINGS: dict[str, Holding] = {
             "last_name": f"'{ERASED}'",
             "first_name": "''",
             **_nulls(
-                "civility", "birth_date", "email", "phone", "address_line1", "address_line2", "postcode", "city",
-                "delivery_name", "delivery_line1", "delivery_line2", "delivery_postcode", "delivery_city",
-                "delivery_instructions", "identity_card",
+                "civility",
+                "birth_date",
+                "email",
+                "phone",
+                "address_line1",
+                "address_line2",
+                "postcode",
+                "city",
+                "delivery_name",
+                "delivery_line1",
+                "delivery_line2",
+                "delivery_postcode",
+                "delivery_city",
+                "delivery_instructions",
+                "identity_card",
             ),
             "country": "'FR'",
             "delivery_country": "'FR'",

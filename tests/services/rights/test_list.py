@@ -55,8 +55,7 @@ def test_every_column_that_could_hold_personal_data_says_what_becomes_of_it() ->
         f"{name}.{column}"
         for name, holding in HOLDINGS.items()
         if not holding.is_deleted
-        for column in candidates(TABLES[name])
-        - {*holding.goes, *holding.resealed, *holding.kept, *holding.plain}
+        for column in candidates(TABLES[name]) - {*holding.goes, *holding.resealed, *holding.kept, *holding.plain}
     }
     assert forgotten == set()
 

@@ -101,9 +101,14 @@ def _apply_chunk(work: Work) -> None:
     files = _erase(operation.id, [member for each in erased for member in groups[each]], at=at)
     _tell(operation, erased, at=at)
     applied, left_out = operation.applied + len(erased), operation.left_out + len(items) - len(erased)
-    position, settings = items[-1].position, {**operation.settings, "files": files}
+    position, settings = items[-1].position, operation.settings | ({"files": files} if files else {})
     work.save(position=position, applied=applied, left_out=left_out, settings=settings)
-    operation.position, operation.applied, operation.left_out, operation.settings = position, applied, left_out, settings
+    operation.position, operation.applied, operation.left_out, operation.settings = (
+        position,
+        applied,
+        left_out,
+        settings,
+    )
 
 
 def _next_items(operation: Operation) -> Sequence[OperationItem]:
