@@ -4,11 +4,12 @@ This list is what an erasure carries out, in its order, what the page of an eras
 the schema: a table that hangs on a client, or a column of texts, JSON or bytes that is not named here, fails it.
 
 SQL is over the row ``t``; it may name ``:organisation_id``, ``:ids`` (the client and those that were merged into it),
-``:texts`` (the same as texts), ``:at``, ``:operation_id`` (the erasure), ``:merge_ids`` (merges with the client, and what
-took them back) and ``:merge_client_ids`` (who took part in them), ``:needles`` (what names the client in a text: names,
-e-mail, telephone, in lower case), and what was found by opening sealed values: ``:address_indexes``, ``:webhook_ids``,
-``:shop_event_ids``, ``:sync_item_ids``.
+``:texts`` (the same as texts), ``:at``, ``:operation_id`` (the erasure), ``:merge_ids`` (merges with the client, and
+what took them back) and ``:merge_client_ids`` (who took part in them), ``:needles`` (what names the client in a text:
+names, e-mail, telephone, in lower case), and what was found by opening sealed values: ``:address_indexes``,
+``:webhook_ids``, ``:shop_event_ids``, ``:sync_item_ids``.
 """
+# ruff: noqa: S608  put together from names and expressions of ours
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -249,7 +250,7 @@ HOLDINGS: dict[str, Holding] = {
             "gift_message",
         ),
         plain=("timezone", "currency"),
-    ),  # fmt: skip
+    ),
     # ---- Money
     "allocations": Holding("false"),
     "charges": Holding(
@@ -332,7 +333,7 @@ HOLDINGS: dict[str, Holding] = {
             "version": "t.version + 1",
         },
         plain=("commercial_external_id",),
-    ),  # fmt: skip
+    ),
 }
 
 SETTINGS = "a setting of the organisation"

@@ -2,21 +2,24 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import InvalidInputError
+from webapp.extensions import limiter
 from webapp.models.identity import Role
 from webapp.models.operations import OperationState
 from webapp.models.personal_data import ERASED
 from webapp.security import current_user, requires
-from webapp.services.rights import commands, guard
+from webapp.services.rights import commands, disclosing, guard
 from webapp.services.rights.commands import StaleError
 from webapp.views.layout import toast
 from webapp.views.lists import read
 
 bp = Blueprint("rights", __name__)
+
+DISCLOSURES = "10 per minute; 100 per day"
 
 
 def init_app(app: Flask) -> None:
@@ -51,6 +54,18 @@ def erase(client_id: UUID) -> ResponseReturnValue:
         return redirect(url_for("operations.show", operation_id=operation.id), 303)
     toast("success", f"{ERASED}\u202f: ses données ont été effacées.")
     return redirect(url_for("client.show", client_id=client_id), 303)
+
+
+@bp.post("/clients/<uuid:client_id>/donnees")
+@requires(Role.ADMIN)
+@limiter.limit(DISCLOSURES, key_func=lambda: str(session.get("user_id")))
+def disclose(client_id: UUID) -> ResponseReturnValue:
+    """Everything that is known of the client, as an archive; the journal and the timeline tell who had it made."""
+    archive = disclosing.disclose(client_id, by=current_user(), at=clock.now())
+    response = Response(archive.chunks, mimetype="application/zip")
+    response.headers["Content-Disposition"] = f'attachment; filename="{archive.name}"'
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _page(client_id: UUID, *, problem: InvalidInputError | StaleError | None = None, typed: str = "") -> str:

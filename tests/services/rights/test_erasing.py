@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from tests import factories
 from tests.conftest import NOW, Cast
 from tests.queries import recorded_statements
+from tests.rows import make_row, table_named
 from tests.services.merging.test_merging import merged
 from tests.services.rights.markers import EMAIL, MARK, find_marks, mark_all
 from tests.services.winleadplus.conftest import Sync
@@ -22,7 +23,7 @@ from webapp import tenancy
 from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import document_store
-from webapp.models.clients import Client
+from webapp.models.clients import Client, ClientStatus
 from webapp.models.identity import User
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.models.means_requests import MeansRequestStatus
@@ -31,10 +32,12 @@ from webapp.models.personal_data import ERASED, HOLDINGS
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind
 from webapp.models.woocommerce import EventState
+from webapp.services import bulk
 from webapp.services.clients import activities, documents, editing
 from webapp.services.clients.activities import Genre
 from webapp.services.clients.fields import ClientFields
-from webapp.services.operations import deciding, runs, undoing
+from webapp.services.clients.selection import ClientsView
+from webapp.services.operations import deciding, runs, undoing, undoing_syncs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.rights import commands
 from webapp.services.woocommerce import handling
@@ -109,7 +112,6 @@ def test_what_the_product_itself_writes_about_a_client_goes(cast: Cast, winleadp
     undo_id = undoing.plan_undo(merge.id, by=admin, at=LATER)
     carry_out(cast.organisation.id, undo_id)
     assert "effacées" in (runs.find(undo_id).error or "")
-    from webapp.services.operations import undoing_syncs  # noqa: PLC0415
 
     undo_id = undoing_syncs.plan_undo(run.id, by=admin, at=LATER)
     carry_out(cast.organisation.id, undo_id)
@@ -170,10 +172,21 @@ def test_it_is_noted_without_anything_of_the_person(cast: Cast) -> None:
 # ---- What forbids it
 
 
+def _row(table: str, client: Client, **values: object) -> None:
+
+    named = {"client_id": client.id} if "client_id" in table_named(table).columns else {}
+    make_row(table_named(table), **(named | values))
+
+
+def _charge(client: Client) -> None:
+    subscription = factories.SubscriptionFactory(client_id=client.id, status="canceled", next_charge_at=None)
+    factories.ChargeFactory(subscription_id=subscription.id, client_id=client.id, status="processing")
+
+
 Obstacle = Callable[[Client], object]
 OBSTACLES: list[tuple[Obstacle, str]] = [
     (lambda client: factories.SubscriptionFactory(client_id=client.id), "abonnement est en cours"),
-    (lambda client: _charge(client), "prélèvement n’est pas terminé"),
+    (_charge, "prélèvement n’est pas terminé"),
     (lambda client: _row("dunning_cases", client, status="open"), "dossier de relance"),
     (lambda client: _row("shipments", client, status="labelled", consignment_no=1), "envoi n’est pas parti"),
     (lambda client: _row("fulfilment_batch_lines", client, status="pending"), "envoi n’est pas parti"),
@@ -184,18 +197,6 @@ OBSTACLES: list[tuple[Obstacle, str]] = [
     (lambda client: _row("operations", client, state="running", kind="merge"), "fusion"),
     (lambda client: _row("sync_items", client, kind="conflict", client_id=None, candidate_ids=[client.id]), "prospect"),
 ]
-
-
-def _row(table: str, client: Client, **values: object) -> None:
-    from tests.rows import make_row, table_named  # noqa: PLC0415
-
-    named = {"client_id": client.id} if "client_id" in table_named(table).columns else {}
-    make_row(table_named(table), **(named | values))
-
-
-def _charge(client: Client) -> None:
-    subscription = factories.SubscriptionFactory(client_id=client.id, status="canceled", next_charge_at=None)
-    factories.ChargeFactory(subscription_id=subscription.id, client_id=client.id, status="processing")
 
 
 @pytest.mark.parametrize(("make", "words"), OBSTACLES)
@@ -303,9 +304,6 @@ def test_the_number_of_statements_does_not_grow_with_the_clients(cast: Cast) -> 
 
 
 def test_a_plan_that_waits_does_not_bring_a_value_back(cast: Cast) -> None:
-    from webapp.models.clients import ClientStatus  # noqa: PLC0415
-    from webapp.services import bulk  # noqa: PLC0415
-    from webapp.services.clients.selection import ClientsView  # noqa: PLC0415
 
     client = factories.ClientFactory(last_name=MARK)
     db.session.commit()

@@ -33,8 +33,8 @@ GOES = (
     "Notes, appels, tâches, documents et textes de l’historique",
     "Comptes bancaires, cartes, adresses de livraison, préférences et messages de cadeau",
     "Textes et adresses des messages, consentements",
-    "Ce que gardent les synchronisations, les boutiques, les notifications des prestataires, les opérations, les fusions"
-    " et les doublons, avec les valeurs d’avant",
+    "Ce que gardent les synchronisations, les boutiques, les notifications des prestataires, les opérations, les "
+    "fusions et les doublons, avec les valeurs d’avant",
     "Tous les fichiers d’export conservés de l’organisation, et les listes de mandats qui nomment cette personne",
 )
 """What goes, in words."""
@@ -123,8 +123,7 @@ def erase_many(client_ids: Sequence[UUID], reason: str, *, typed: str, by: User,
     if re.sub(r"\s", "", typed) != str(len(wanted)):
         raise InvalidInputError(f"Écrivez le nombre de clients choisis\u202f: {len(wanted)}.", field="nombre")
     with transaction():
-        rows = db.session.execute(select(Client.id, Client.version).where(Client.id.in_(wanted)))
-        versions = {client_id: version for client_id, version in rows}
+        versions = dict(db.session.execute(select(Client.id, Client.version).where(Client.id.in_(wanted))).all())
         if len(versions) < len(wanted):
             raise NotFoundError("Un de ces clients n’existe pas ou plus.")
         operation_id = _plan({client_id: versions[client_id] for client_id in wanted}, reason, by=by, at=at)

@@ -14,9 +14,9 @@ _OF_CLIENTS = {
     "Un prélèvement n’est pas terminé\u202f: attendez sa fin, ou décidez-en.": """SELECT client_id FROM charges t
       WHERE {mine} AND (t.status IN ('scheduled', 'sending', 'processing', 'unknown', 'retrying', 'authenticating')
         OR t.attention IS NOT NULL)""",
-    "Un remboursement n’est pas terminé\u202f: attendez sa fin.": """SELECT c.client_id FROM refunds t
-      JOIN charges c ON c.organisation_id = t.organisation_id AND c.id = t.charge_id
-      WHERE t.organisation_id = :organisation_id AND c.client_id = ANY(:ids) AND t.status IN ('requested', 'unknown')""",
+    "Un remboursement n’est pas terminé\u202f: attendez sa fin.": """SELECT t.client_id FROM charges t
+      JOIN refunds r ON r.organisation_id = t.organisation_id AND r.charge_id = t.id
+      WHERE {mine} AND r.status IN ('requested', 'unknown')""",
     "Une facture attend son numéro\u202f: attendez qu’elle soit émise.": """SELECT client_id FROM invoices t
       WHERE {mine} AND t.number IS NULL""",
     "Un dossier de relance est en cours\u202f: soldez-le ou clôturez-le d’abord.": """SELECT client_id
@@ -50,7 +50,7 @@ _OF_ALL = {
 
 
 def find(groups: dict[UUID, Collection[UUID]]) -> dict[UUID, list[str]]:
-    """For clients, each with those that were merged into it and itself, the sentences; none for whom nothing forbids it."""
+    """For clients, each with itself and those that were merged into it: the sentences, where something forbids it."""
     owner = {each: client_id for client_id, members in groups.items() for each in members}
     given = {"organisation_id": tenancy.current_organisation_id(), "ids": list(owner), "asked": list(groups)}
     general = [sentence for sentence, statement in _OF_ALL.items() if _is_there(statement)]
