@@ -1,5 +1,6 @@
 """People's rights in the browser: who may, what the pages say, and that an erased client gets nothing more."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -145,3 +146,44 @@ def test_an_admin_gets_the_archive_as_a_download_and_others_do_not(
     assert "Données remises" in admin_client.get(f"/clients/{person.id}").text
     assert manager_client.post(address).status_code == 403
     assert outsider_client.post(address).status_code == 404
+
+
+def test_old_prospects_are_proposed_chosen_and_erased(cast: Cast, admin_client: FlaskClient) -> None:
+    old = factories.ClientFactory(last_name="Ancien", status=ClientStatus.PROSPECT)
+    old.changed_at = NOW - timedelta(days=1200)
+    db.session.commit()
+    page = admin_client.get("/donnees-a-effacer").text
+    assert "Ancien" in page
+    assert "36" in page
+    answer = admin_client.post("/donnees-a-effacer", data={"client": str(old.id), "nombre": "3"})
+    assert answer.status_code == 422
+    assert "Écrivez le nombre de clients choisis" in answer.text
+    assert "checked" in answer.text
+    answer = admin_client.post("/donnees-a-effacer", data={"client": str(old.id), "nombre": "1"})
+    assert answer.status_code == 303
+    plan = admin_client.get(answer.headers["Location"]).text
+    assert "Effacement d’un client" in plan
+    assert "Ancien" not in plan
+
+
+def test_the_length_of_keeping_is_said_by_admins(
+    admin_client: FlaskClient, manager_client: FlaskClient, client: FlaskClient
+) -> None:
+    assert admin_client.post("/donnees-a-effacer/duree", data={"mois": "24"}).status_code == 303
+    assert 'value="24"' in admin_client.get("/donnees-a-effacer").text
+    answer = admin_client.post("/donnees-a-effacer/duree", data={"mois": "deux"})
+    assert (answer.status_code, "Écrivez un nombre de mois" in answer.text) == (422, True)
+    for browser in (manager_client, client):
+        assert browser.get("/donnees-a-effacer").status_code == 403
+        assert browser.post("/donnees-a-effacer", data={}).status_code == 403
+        assert browser.post("/donnees-a-effacer/duree", data={"mois": "1"}).status_code == 403
+
+
+def test_an_outsider_sees_and_erases_none_of_ours(cast: Cast, outsider_client: FlaskClient) -> None:
+    old = factories.ClientFactory(last_name="Ancien", status=ClientStatus.PROSPECT)
+    old.changed_at = NOW - timedelta(days=1200)
+    db.session.commit()
+    assert "Ancien" not in outsider_client.get("/donnees-a-effacer").text
+    answer = outsider_client.post("/donnees-a-effacer", data={"client": str(old.id), "nombre": "1"})
+    assert answer.status_code == 422
+    assert db.session.scalar(select(Operation.id)) is None

@@ -1,5 +1,6 @@
 """People's rights, for admins: erasing a client, handing out what is known of one, and prospects of old."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Blueprint, Flask, Response, redirect, render_template, request, session, url_for
@@ -12,7 +13,7 @@ from webapp.models.identity import Role
 from webapp.models.operations import OperationState
 from webapp.models.personal_data import ERASED
 from webapp.security import current_user, requires
-from webapp.services.rights import commands, disclosing, guard
+from webapp.services.rights import commands, disclosing, guard, retention
 from webapp.services.rights.commands import StaleError
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -71,3 +72,63 @@ def disclose(client_id: UUID) -> ResponseReturnValue:
 def _page(client_id: UUID, *, problem: InvalidInputError | StaleError | None = None, typed: str = "") -> str:
     shown = commands.preview(client_id, by=current_user())
     return render_template("rights/erase.html", shown=shown, client=shown.client, problem=problem, typed=typed)
+
+
+# ---- Prospects of old
+
+
+@bp.get("/donnees-a-effacer")
+@requires(Role.ADMIN)
+def proposed() -> str:
+    """The prospects without activity for as long as the organisation says (``apres``)."""
+    return _list_page()
+
+
+@bp.post("/donnees-a-effacer")
+@requires(Role.ADMIN)
+def erase_proposed() -> ResponseReturnValue:
+    """Have the chosen ones erased, once their number was typed."""
+    chosen, typed = request.form.getlist("client", type=UUID), request.form.get("nombre", "")
+    try:
+        operation_id = retention.erase(chosen, typed=typed, by=current_user(), at=clock.now())
+    except InvalidInputError as error:
+        return _list_page(problem=error, chosen=chosen, typed=typed), error.status
+    return redirect(url_for("operations.show", operation_id=operation_id), 303)
+
+
+@bp.post("/donnees-a-effacer/duree")
+@requires(Role.ADMIN)
+def keep_for() -> ResponseReturnValue:
+    """Say for how long prospects without activity are kept."""
+    try:
+        retention.keep_for(read(int, request.form.get("mois")), by=current_user())
+    except InvalidInputError as error:
+        return _list_page(problem=error, months=request.form.get("mois", "")), error.status
+    toast("success", "Durée enregistrée.")
+    return redirect(url_for("rights.proposed"), 303)
+
+
+def _list_page(
+    *,
+    problem: InvalidInputError | None = None,
+    chosen: Sequence[UUID] = (),
+    typed: str = "",
+    months: str | None = None,
+) -> str:
+    cursor, at = request.args.get("apres"), clock.now()
+    page = retention.list_proposed(cursor, at=at)
+    return render_template(
+        "rights/proposed.html",
+        rows=page.rows,
+        count=retention.count_proposed(at=at),
+        since=retention.inactive_since(at),
+        months=retention.months() if months is None else months,
+        months_range=retention.MONTHS,
+        most=commands.MOST,
+        problem=problem,
+        chosen=chosen,
+        typed=typed,
+        here=url_for("rights.erase_proposed", apres=cursor),
+        first_page=url_for("rights.proposed") if cursor else None,
+        next_page=url_for("rights.proposed", apres=page.next_cursor) if page.next_cursor else None,
+    )
