@@ -14,8 +14,8 @@ from tests.browser.world import World
 CLIENT = """
 INSERT INTO clients (organisation_id, id, status, last_name, first_name, email, phone, postcode, city, changed_at,
   created_at)
-SELECT id, %(id)s, 'prospect', %(last_name)s, 'Léonie', %(email)s, '+33612345679', '59000', 'Lille', %(at)s::timestamptz,
-  %(at)s::timestamptz FROM organisations WHERE slug = 'demo'
+SELECT id, %(id)s, 'prospect', %(last_name)s, 'Léonie', %(email)s, '+33612345679', '59000', 'Lille',
+  %(at)s::timestamptz, %(at)s::timestamptz FROM organisations WHERE slug = 'demo'
 """
 
 

@@ -21,7 +21,7 @@ from webapp.models.journal import JournalEntry
 from webapp.models.operations import Operation, OperationState
 from webapp.services.clients import documents
 from webapp.services.operations.carry_out import carry_out
-from webapp.services.rights import commands
+from webapp.services.rights import commands, erasing
 
 
 def _person(by: User) -> tuple[Client, Path]:
@@ -87,3 +87,21 @@ def test_of_two_windows_one_erases(app: Flask, committed: None) -> None:
     db.session.expire_all()
     assert db.session.query(JournalEntry).count() == 1
     assert find_marks() == set()
+
+
+def test_files_of_one_that_was_given_up_go_all_the_same(committed: None) -> None:
+    cast: Cast = factories.make_cast(Cast)
+    client, path = _person(cast.admin)
+    db.session.commit()
+    operation_id = commands.erase_many([client.id], "essai", typed="1", by=cast.admin, at=LATER)
+    organisation_id = tenancy.current_organisation_id()
+    fork(lambda: carry_out(organisation_id, operation_id), fatal=2)  # the commit that says that the files are gone
+    path.write_bytes(b"as if it had died before it came to them")
+    db.session.expire_all()
+    operation = db.session.scalars(select(Operation).where(Operation.id == operation_id)).one()
+    assert (operation.settings["files"], path.exists()) == ([path.name], True)
+    operation.state, operation.finished_at = OperationState.FAILED, LATER
+    db.session.commit()
+    assert erasing.sweep(at=LATER) == 1
+    assert not path.exists()
+    assert erasing.sweep(at=LATER) == 0

@@ -22,7 +22,7 @@ from webapp.models.documents import Document
 from webapp.models.exports import Export
 from webapp.models.identity import Role, User
 from webapp.models.journal import JournalKind
-from webapp.models.operations import Operation, OperationItem, OperationState
+from webapp.models.operations import Operation, OperationItem, OperationKind, OperationState
 from webapp.models.personal_data import HOLDINGS, Holding
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.woocommerce import WooCommerceShop
@@ -203,13 +203,28 @@ def _files(ids: Sequence[UUID]) -> list[str]:
 
 def _drop_files(work: Work) -> None:
     operation = work.operation
-    files = operation.settings.get("files")
-    if not files:
-        return
+    if files := operation.settings.get("files"):
+        _drop(files, operation.organisation_id)
+        operation.settings = {key: value for key, value in operation.settings.items() if key != "files"}
+        with transaction():
+            work.save(settings=operation.settings)
+
+
+def _drop(files: Sequence[str], organisation_id: UUID) -> None:
     for name in files:
-        document_store.drop(name, organisation_id=operation.organisation_id)
-        document_store.drop_work(name, organisation_id=operation.organisation_id)
-    settings = {key: value for key, value in operation.settings.items() if key != "files"}
-    with transaction():
-        work.save(settings=settings)
-    operation.settings = settings
+        document_store.drop(name, organisation_id=organisation_id)
+        document_store.drop_work(name, organisation_id=organisation_id)
+
+
+def sweep(*, at: datetime) -> int:
+    """Drop the files that operations still name though they have ended, as after too many crashes; returns how many."""
+    swept = 0
+    with tenancy.across_organisations(), transaction():
+        left = select(Operation).where(
+            Operation.kind == OperationKind.ERASURE, Operation.finished_at <= at, Operation.settings.has_key("files")
+        )
+        for operation in db.session.scalars(left.with_for_update()):
+            _drop(operation.settings["files"], operation.organisation_id)
+            swept += len(operation.settings["files"])
+            operation.settings = {key: value for key, value in operation.settings.items() if key != "files"}
+    return swept
