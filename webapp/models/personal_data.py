@@ -19,19 +19,19 @@ ERASED = "Client effacé"
 
 ACCOUNTS = (
     "Factures, avoirs, prélèvements, paiements et remboursements, avec ce qui est imprimé sur les factures\u202f: "
-    "pièces comptables, dix ans (code de commerce, art. L. 123-22)."
+    "pièces comptables, dix ans (code de commerce, art.\u00a0L.\u00a0123-22)."
 )
 CONTRACTS = (
     "Références, dates, produits et montants des contrats et abonnements\u202f: preuve de ce qui a été vendu, dix ans "
-    "(code de la consommation, art. L. 213-1)."
+    "(code de la consommation, art.\u00a0L.\u00a0213-1)."
 )
 DEBITS = (
     "Références des mandats et fichiers bancaires déjà produits, chiffrés\u202f: preuve des débits, pièces comptables, "
-    "dix ans (code de commerce, art. L. 123-22)."
+    "dix ans (code de commerce, art.\u00a0L.\u00a0123-22)."
 )
 REFUSAL = (
     "L’identifiant de la personne dans WinLeadPlus et dans les boutiques, sans aucune donnée lisible\u202f: pour la "
-    "refuser à la prochaine synchronisation (RGPD, art. 17 et 21)."
+    "refuser à la prochaine synchronisation (RGPD, art.\u00a017 et 21)."
 )
 
 _MINE = "t.client_id = ANY(:ids)"

@@ -51,6 +51,7 @@ ENDED: dict[str, dict[str, Any]] = {
     "dunning_instalments": {"canceled_at": NOW},
     "mandates": {"status": "active"},
     "sync_items": {"kind": "updated"},
+    "webhook_events": {"handled_at": NOW},
     "operations": {"state": "done", "kind": "erasure"},
 }  # fmt: skip
 """What rows must say so that nothing is under way, and that their tables' checks hold."""

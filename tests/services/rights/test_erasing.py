@@ -23,10 +23,13 @@ from webapp import tenancy
 from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import document_store
+from webapp.gateways.messaging import ProviderEvent
 from webapp.models.clients import Client, ClientStatus
+from webapp.models.consents import ConsentPurpose
 from webapp.models.identity import User
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.models.means_requests import MeansRequestStatus
+from webapp.models.messages import Message, MessageEventKind
 from webapp.models.operations import ItemAction, Operation, OperationItem, OperationState
 from webapp.models.personal_data import ERASED, HOLDINGS
 from webapp.models.timeline import EventKind, TimelineEvent
@@ -37,6 +40,8 @@ from webapp.services.clients import activities, documents, editing
 from webapp.services.clients.activities import Genre
 from webapp.services.clients.fields import ClientFields
 from webapp.services.clients.selection import ClientsView
+from webapp.services.consents import unsubscribing
+from webapp.services.messages import hearing
 from webapp.services.operations import deciding, runs, undoing, undoing_syncs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.rights import commands
@@ -194,7 +199,8 @@ OBSTACLES: list[tuple[Obstacle, str]] = [
     (lambda client: _row("means_requests", client, status=MeansRequestStatus.SENT), "demande de moyen de paiement"),
     (lambda client: _row("invoices", client), "facture attend son numéro"),
     (lambda client: _row("exports", client, status="running"), "export est en cours"),
-    (lambda client: _row("operations", client, state="running", kind="merge"), "fusion"),
+    (lambda client: _row("operations", client, state="running", kind="merge"), "opération est en cours"),
+    (lambda client: _row("webhook_events", client), "notification"),
     (lambda client: _row("sync_items", client, kind="conflict", client_id=None, candidate_ids=[client.id]), "prospect"),
 ]
 
@@ -316,3 +322,17 @@ def test_a_plan_that_waits_does_not_bring_a_value_back(cast: Cast) -> None:
     deciding.apply(waiting, by=cast.admin, at=LATER)
     carry_out(cast.organisation.id, waiting)
     assert db.session.scalars(select(Client.last_name)).one() == ERASED
+
+
+def test_a_late_word_of_the_person_is_heard_and_not_noted(cast: Cast) -> None:
+    client = factories.ClientFactory()
+    mark_all(client)
+    token = unsubscribing.make_token(client.id, ConsentPurpose.SATISFACTION)
+    company_id = db.session.scalars(select(Message.company_id)).one()
+    message_id = db.session.scalars(select(Message.id)).one()
+    erased(client, cast.admin)
+    assert unsubscribing.unsubscribe(token, at=LATER).is_over
+    said = ProviderEvent(None, str(message_id), MessageEventKind.REPLIED, LATER, EMAIL, MARK)
+    hearing.hear_events(company_id, [said], at=LATER)
+    assert find_marks() <= KEPT
+    assert db.session.execute(text("SELECT count(*) FROM consents")).scalar_one() == 0

@@ -26,7 +26,7 @@ _OF_CLIENTS = {
       UNION SELECT client_id FROM shipments t
       WHERE {mine} AND t.status IN ('to_label', 'sending', 'unknown', 'refused', 'labelled')""",
     "Un colis est en chemin\u202f: attendez qu’il soit livré ou retourné.": """SELECT client_id FROM shipments t
-      WHERE {mine} AND t.status = 'in_transit'""",
+      WHERE {mine} AND (t.status = 'in_transit' OR (t.status = 'handed_over' AND t.account_id IS NOT NULL))""",
     "Un message part en ce moment\u202f: réessayez dans quelques instants.": """SELECT client_id FROM messages t
       WHERE {mine} AND t.status = 'sending'""",
     "Une demande de moyen de paiement est ouverte\u202f: annulez-la d’abord.": """SELECT client_id
@@ -43,7 +43,9 @@ _OF_CLIENTS = {
 """The sentence, and the statement that gives the clients for which it holds."""
 _OF_ALL = {
     "Un export est en cours\u202f: attendez sa fin.": "SELECT 1 FROM exports WHERE status = 'running'",
-    "Une fusion ou une annulation est en cours\u202f: attendez sa fin.": """SELECT 1 FROM operations
+    "Une notification d’un prestataire de paiement attend\u202f: réessayez dans quelques instants, ou classez-la.": """
+      SELECT 1 FROM webhook_events WHERE handled_at IS NULL""",
+    "Une opération est en cours\u202f: attendez sa fin.": """SELECT 1 FROM operations
       WHERE state IN ('preparing', 'running') AND kind <> 'erasure'""",
 }
 """What may hold anybody's values at this moment; statements end with the organisation."""
