@@ -36,7 +36,7 @@ def find(ids: Sequence[UUID], operation_id: UUID, *, at: Any) -> dict[str, Any]:
         "merge_client_ids": merge_client_ids,
         "needles": needles,
         "address_indexes": _indexes(addresses),
-        "webhook_ids": list(_scan("webhook_events", "body", "true", [*needles, *_references(ids)])),
+        "webhook_ids": list(_scan("webhook_events", "body", "handled_at IS NOT NULL", [*needles, *_references(ids)])),
         "shop_event_ids": list(_scan("woocommerce_events", "body", "body IS NOT NULL", needles)),
         "sync_item_ids": list(_scan("sync_items", "payload", "payload IS NOT NULL AND client_id IS NULL", needles)),
     }
