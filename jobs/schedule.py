@@ -34,6 +34,7 @@ from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.operations import runs as operation_runs
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
+from webapp.services.rights import erasing
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -94,6 +95,7 @@ TIMETABLE = (
     TimetableEntry("batch-documents-prune", timedelta(days=1), documents.prune),
     TimetableEntry("fulfilment-lock", timedelta(minutes=1), lock_runs.ring_due),
     TimetableEntry("fulfilment-sweep", timedelta(seconds=30), lock_runs.sweep),
+    TimetableEntry("erasure-files-sweep", timedelta(minutes=10), erasing.sweep),
     TimetableEntry("exports-sweep", timedelta(seconds=30), exports.sweep),
     TimetableEntry("exports-prune", timedelta(hours=1), exports.prune),
     TimetableEntry("charges-reconcile", timedelta(days=1), reconciling.ring),

@@ -40,7 +40,7 @@ def _press(page: Page, role: Any, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def _everywhere(page: Page, shot: Shot, name: str) -> None:
+def everywhere(page: Page, shot: Shot, name: str) -> None:
     """Light, dark and on a telephone; nothing that axe minds."""
     desk = page.viewport_size
     for scheme in ("light", "dark"):
@@ -59,22 +59,22 @@ def test_merged_and_parted_again_by_keyboard(synced: World, sign_in: SignIn, sho
     page = sign_in("admin", at="/clients/doublons")
     pair = page.get_by_test_id("duplicate-pair").filter(has_text="Vasseur")
     expect(pair).to_contain_text("Probable")
-    _everywhere(page, shot, "duplicates")
+    everywhere(page, shot, "duplicates")
     _press(page, "link", "Comparer et fusionner")
     page.locator(f"[name=gardee][value='{kept}']").focus()
     page.keyboard.press("Space")
-    _everywhere(page, shot, "merge")
+    everywhere(page, shot, "merge")
     _press(page, "button", "Fusionner")
     expect(page.get_by_test_id("toast").filter(has_text="c’est fait").first).to_be_visible()
     expect(page).to_have_url(f"{synced.url}/clients/{kept}")
     expect(page.locator("main")).to_contain_text("06 12 34 56 78")
-    _everywhere(page, shot, "merged")
+    everywhere(page, shot, "merged")
     page.goto(f"/clients/{other}?onglet=activites")
     expect(page).to_have_url(f"{synced.url}/clients/{kept}?onglet=activites")
     _press(page, "link", "Voir ou annuler la fusion")
     _press(page, "button", "Annuler cette opération")
     expect(page.get_by_role("button", name="Appliquer")).to_be_visible(timeout=LONG)
-    _everywhere(page, shot, "unmerge")
+    everywhere(page, shot, "unmerge")
     _press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-sentence")).to_be_visible(timeout=LONG)
     page.goto(f"/clients/{other}")

@@ -80,6 +80,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("digest", hours(1), "message_triggers.digest.write_due"),
         ("refunds-sweep", seconds(30), "refunds.sweeping.sweep"),
         ("dunning-steps", hours(1), "dunning.steps.ring"),
+        ("erasure-files-sweep", minutes(10), "rights.erasing.sweep"),
         ("exports-sweep", seconds(30), "exports.carrying_out.sweep"),
         ("exports-prune", hours(1), "exports.carrying_out.prune"),
         ("charges-reconcile", hours(24), "charges.reconciling.ring"),

@@ -27,6 +27,7 @@ from webapp.services.operations import runs as operation_runs
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
+from webapp.services.rights import erasing
 from webapp.services.winleadplus import runs as sync_runs
 from webapp.services.woocommerce import claiming as shop_events
 from webapp.services.woocommerce import pulls as shop_pulls
@@ -97,6 +98,7 @@ def sweep(as_json: bool) -> None:
         "winleadplus": sync_runs.sweep(at=at),
         "operations": operation_runs.sweep(at=at),
         "duplicates": duplicate_searches.sweep(at=at),
+        "erasure_files": erasing.sweep(at=at),
         "exports": exports.sweep(at=at),
         "imports": imports.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),

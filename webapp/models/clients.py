@@ -68,7 +68,8 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     ``changed_at`` moves with what a person would call a change; ``version`` with every
     edit, so that two people cannot overwrite each other.
     An archived client (``archived_at``) stands in no list, search or choice unless asked for; one that was merged into
-    another names it in ``merged_into_id``.
+    another names it in ``merged_into_id``. Of one that was erased (``erased_at``) nothing is known any more but what
+    ``models/personal_data.py`` keeps; triggers see to it that it is not filled again.
     """
 
     __tablename__ = "clients"
@@ -127,6 +128,14 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
             "merged_into_id",
             postgresql_where=text("merged_into_id IS NOT NULL"),
         ),
+        Index("ix_clients_erased", "organisation_id", "id", postgresql_where=text("erased_at IS NOT NULL")),
+        Index(
+            "ix_clients_retention",
+            "organisation_id",
+            "changed_at",
+            "id",
+            postgresql_where=text("status = 'prospect' AND erased_at IS NULL AND merged_into_id IS NULL"),
+        ),
         Index(
             "ix_clients_city_key_search",
             "city_key",
@@ -169,6 +178,7 @@ class Client(OrganisationScoped, Identified, Timestamped, Base):
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     archived_at: Mapped[datetime | None]
     merged_into_id: Mapped[UUID | None]
+    erased_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     name_key: Mapped[str] = mapped_column(
         String(collation="C"), Computed("fold(last_name || ' ' || first_name)", persisted=True), deferred=True

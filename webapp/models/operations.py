@@ -196,6 +196,7 @@ class ItemAction(StrEnum):
     ERROR = "error"
     UNDECIDED = "undecided"
     REMOVE = "remove"
+    ERASE = "erase"
 
     @property
     def label(self) -> str:
@@ -208,6 +209,7 @@ class ItemAction(StrEnum):
             "error": "En erreur",
             "undecided": "À décider",
             "remove": "À retirer",
+            "erase": "À effacer",
         }[self.value]
 
 

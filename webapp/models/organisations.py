@@ -3,7 +3,7 @@
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Index, Numeric, String, text
+from sqlalchemy import CheckConstraint, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from webapp import sepa
@@ -13,13 +13,18 @@ from webapp.tenancy import OrganisationScoped
 
 
 class Organisation(Timestamped, Base):
-    """A tenant. Nothing ever crosses from one to another."""
+    """A tenant. Nothing ever crosses from one to another.
+
+    A prospect without any activity for ``prospects_kept_months`` is proposed for erasure.
+    """
 
     __tablename__ = "organisations"
+    __table_args__ = (CheckConstraint("prospects_kept_months BETWEEN 1 AND 120", name="prospects_kept_months"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63), unique=True)
     name: Mapped[str] = mapped_column(String(200))
+    prospects_kept_months: Mapped[int] = mapped_column(default=36, server_default="36")
 
 
 class Company(OrganisationScoped, Identified, Timestamped, Base):

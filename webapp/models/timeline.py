@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     CLIENT_RESTORED = "client_restored"
     CLIENT_MERGED = "client_merged"
     CLIENT_UNMERGED = "client_unmerged"
+    CLIENT_ERASED = "client_erased"
+    DATA_DISCLOSED = "data_disclosed"
     CREATED_BY_OPERATION = "created_by_operation"
     CHANGED_BY_OPERATION = "changed_by_operation"
     CONTRACT_MISSING = "contract_missing"
@@ -104,6 +106,8 @@ class EventKind(StrEnum):
             "client_restored": "Client sorti des archives",
             "client_merged": "Fusionné avec une autre fiche",
             "client_unmerged": "Fusion annulée",
+            "client_erased": "Données effacées",
+            "data_disclosed": "Données remises à la personne",
             "created_by_operation": "Créé par une opération",
             "changed_by_operation": "Modifié par une opération",
             "contract_missing": "Contrat absent de WinLeadPlus",

@@ -228,7 +228,7 @@ def _clients_to_change(
         row_id=Client.id,
         action=case(
             (~is_allowed, ItemAction.ERROR.value),
-            (is_same | is_merged, ItemAction.NOTHING.value),
+            (is_same | is_merged | Client.erased_at.is_not(None), ItemAction.NOTHING.value),
             else_=ItemAction.UPDATE.value,
         ),
         before=func.jsonb_build_object(column, present),
@@ -247,7 +247,11 @@ def _tasks_to_add(
         selection,
         ItemTarget.TASK,
         row_id=func.gen_random_uuid(),
-        action=case((~is_allowed, ItemAction.ERROR.value), else_=ItemAction.CREATE.value),
+        action=case(
+            (~is_allowed, ItemAction.ERROR.value),
+            (Client.erased_at.is_not(None), ItemAction.NOTHING.value),
+            else_=ItemAction.CREATE.value,
+        ),
         before=literal({}, JSONB),
         after=literal(values, JSONB).concat(func.jsonb_build_object("client_id", Client.id, "user_id", owner)),
         is_allowed=is_allowed,

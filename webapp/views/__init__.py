@@ -30,6 +30,7 @@ from webapp.views import (
     preferences,
     provider_events,
     providers,
+    rights,
     saved_views,
     search,
     subscriptions,
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     *figures.BLUEPRINTS,
     *exports.BLUEPRINTS,
     journal.bp,
+    rights.bp,
     *clients.BLUEPRINTS,
     *consents.BLUEPRINTS,
     *contracts.BLUEPRINTS,
@@ -81,5 +83,6 @@ def init_app(app: Flask) -> None:
     periods.init_app(app)
     asking.init_app(app)
     errors.init_app(app)
+    rights.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

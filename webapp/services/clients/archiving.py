@@ -36,6 +36,8 @@ def restore(client_id: UUID, *, by: User, at: datetime) -> None:
         client = _lock(client_id, by)
         if client.merged_into_id is not None:
             raise DomainError("Ce client a été fusionné\u202f: annulez la fusion pour le retrouver.")
+        if client.erased_at is not None:
+            raise DomainError("Ce client a été effacé\u202f: il ne revient pas.")
         if client.archived_at is not None:
             client.archived_at = None
             _note(client, EventKind.CLIENT_RESTORED, by=by, at=at)

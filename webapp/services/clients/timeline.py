@@ -68,6 +68,8 @@ _KINDS = {
         EventKind.CLIENT_RESTORED,
         EventKind.CLIENT_MERGED,
         EventKind.CLIENT_UNMERGED,
+        EventKind.CLIENT_ERASED,
+        EventKind.DATA_DISCLOSED,
     ),
     EventFilter.NOTES: (EventKind.NOTE,),
     EventFilter.CALLS: (EventKind.CALL,),

@@ -54,6 +54,7 @@ class Link(NamedTuple):
     organisation: str
     purpose: ConsentPurpose
     is_over: bool
+    is_erased: bool = False
 
 
 def make_token(client_id: UUID, purpose: ConsentPurpose) -> str:
@@ -74,8 +75,9 @@ def unsubscribe(token: str, *, at: datetime) -> Link:
     subject = _read(token)
     with tenancy.organisation(subject.organisation_id):
         link = _find_link(subject)
-        fields = ConsentFields(purpose=subject.purpose, agrees=False, channel=ConsentChannel.WEB)
-        record(subject.client_id, fields, by=None, at=at)
+        if not link.is_erased:  # an erased client gets nothing, and nothing more is noted of it
+            fields = ConsentFields(purpose=subject.purpose, agrees=False, channel=ConsentChannel.WEB)
+            record(subject.client_id, fields, by=None, at=at)
     return link._replace(is_over=True)
 
 
@@ -86,13 +88,14 @@ def _find_link(subject: _Subject) -> Link:
         .scalar_subquery()
     )
     row = db.session.execute(
-        select(Organisation.name, state.label("state"))
+        select(Organisation.name, state.label("state"), Client.erased_at)
         .join(Client, Client.organisation_id == Organisation.id)
         .where(Client.id == subject.client_id)
     ).one_or_none()
     if row is None:
         raise NotFoundError(UNKNOWN_LINK)
-    return Link(row.name, subject.purpose, row.state in (ConsentState.WITHDRAWN, ConsentState.REFUSED))
+    is_over = row.erased_at is not None or row.state in (ConsentState.WITHDRAWN, ConsentState.REFUSED)
+    return Link(row.name, subject.purpose, is_over, row.erased_at is not None)
 
 
 def _read(token: str) -> _Subject:

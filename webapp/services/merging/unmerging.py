@@ -26,6 +26,7 @@ COMES_BACK = "Redevient une fiche."
 GOES_BACK = "Retourne à {name}."
 STAYS = "Ajouté depuis la fusion\u202f: reste avec {name}."
 MERGED_SINCE = "{name} a été fusionné à son tour\u202f: annulez cette fusion-là d’abord."
+ERASED = "Ces fiches ont été effacées\u202f: ce que la fusion avait pris n’existe plus."
 GONE = "Une des fiches n’existe plus, ou a été séparée depuis."
 EDITED = "{name} a été modifié depuis le plan\u202f: rien n’a été défait. Recommencez."
 
@@ -66,6 +67,8 @@ def _find(undone: Operation) -> tuple[Client, list[Client]]:
     kept = clients.get(kept_id)
     if kept is None or any(each not in clients or clients[each].merged_into_id != kept_id for each in merged_ids):
         raise DomainError(GONE)
+    if kept.erased_at is not None:
+        raise DomainError(ERASED)
     if kept.merged_into_id is not None:
         raise DomainError(MERGED_SINCE.format(name=kept.full_name))
     return kept, [clients[each] for each in merged_ids]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import undefer
 
@@ -21,7 +21,8 @@ from webapp.extensions import db
 from webapp.gateways import messaging
 from webapp.gateways.messaging import LONGEST_SEND, ProviderEvent
 from webapp.gateways.wording import words
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
+from webapp.models.clients import Client
 from webapp.models.consents import ConsentChannel, ConsentPurpose
 from webapp.models.messages import (
     Channel,
@@ -105,7 +106,9 @@ def hear_events(company_id: UUID, events: Sequence[ProviderEvent], *, at: dateti
     """
     named = _find_named(company_id, events)
     messages = _lock(set(named.values()))
-    told = [_Told(event, messages[named[number]]) for number, event in enumerate(events) if number in named]
+    told = [
+        _Told(event, messages[named[number]]) for number, event in enumerate(events) if named.get(number) in messages
+    ]
     fresh = _keep(told)
     before = {message.id: message.status for message in messages.values()}
     for each in fresh:
@@ -182,10 +185,11 @@ def _find_unanswered(company_id: UUID, events: Mapping[int, ProviderEvent]) -> d
 
 
 def _lock(message_ids: Collection[UUID]) -> dict[UUID, Message]:
-    """In the order of their ids, so that two webhooks wait for each other once."""
+    """In the order of their ids, so that two webhooks wait for each other once; none to a client who was erased."""
     if not message_ids:
         return {}
-    wanted = select(Message).where(Message.id.in_(message_ids)).order_by(Message.id)
+    is_erased = exists().where(linked(Client, Message.client_id), Client.erased_at.is_not(None))
+    wanted = select(Message).where(Message.id.in_(message_ids), ~is_erased).order_by(Message.id)
     locked = wanted.options(undefer(Message.to)).with_for_update().execution_options(populate_existing=True)
     return {message.id: message for message in db.session.scalars(locked)}
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from webapp import queue, tenancy
 from webapp.extensions import db
+from webapp.models.clients import Client
 from webapp.models.messages import Message, MessageStatus
 from webapp.services.messages import preparing, switches, telling
 from webapp.services.messages.drafts import Attachment, Draft
@@ -61,11 +62,17 @@ def ring() -> None:
 
 
 def leave_out(drafts: Sequence[Draft]) -> list[Draft]:
-    """The drafts but for those that were written before, and those of kinds that their company has switched off."""
+    """The drafts but for those that were written before, those of kinds that their company has switched off, and those
+    to clients who were erased.
+    """
     keys = literal([draft.key for draft in drafts], ARRAY(String()))
     known = set(db.session.scalars(select(Message.dedupe_key).where(Message.dedupe_key == any_(keys))))
+    to = {draft.client_id for draft in drafts if draft.client_id}
+    erased = set(db.session.scalars(select(Client.id).where(Client.id.in_(to), Client.erased_at.is_not(None))))
     off = switches.load_switched_off({draft.company_id for draft in drafts})
     fresh = {
-        draft.key: draft for draft in drafts if draft.key not in known and (draft.company_id, draft.kind) not in off
+        draft.key: draft
+        for draft in drafts
+        if draft.key not in known and (draft.company_id, draft.kind) not in off and draft.client_id not in erased
     }
     return list(fresh.values())

@@ -63,6 +63,9 @@ def _fail(work: Work, reason: str) -> None:
 def _apply(work: Work) -> None:
     """Chunk after chunk, from where an earlier process has come."""
     operation = work.operation
+    if apply := handler_of(operation.kind).apply:
+        apply(work)
+        return
     while operation.position < operation.total:
         with transaction():
             _apply_chunk(work, min(operation.position + CHUNK, operation.total))

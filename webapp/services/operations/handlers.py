@@ -19,12 +19,14 @@ class Handler:
 
     ``check_right`` raises ForbiddenError where ``user`` may not apply the operation any more. ``prepare`` writes the
     plan of one that is PREPARING, from ``work.operation.position`` on: it commits as it goes, with ``work.save``.
+    ``apply`` stands in for applying the plan chunk by chunk, and ends the operation itself.
     ``finish`` does, in the transaction of the end, what comes after the last item. ``prepare_undo`` and ``finish_undo``
     stand in for what an UNDO of this kind does otherwise; they are given the operation that is undone.
     """
 
     check_right: Callable[[Operation, User], None]
     prepare: Callable[[Work], None] = _nothing
+    apply: Callable[[Work], None] | None = None
     finish: Callable[[Work], None] = _nothing
     prepare_undo: Callable[[Work, Operation], None] | None = None
     finish_undo: Callable[[Work, Operation], None] | None = None
@@ -34,6 +36,7 @@ HANDLERS: dict[OperationKind, str] = {
     OperationKind.BULK: "webapp.services.bulk.HANDLER",
     OperationKind.IMPORT: "webapp.services.imports.planning.HANDLER",
     OperationKind.MERGE: "webapp.services.merging.commands.HANDLER",
+    OperationKind.ERASURE: "webapp.services.rights.erasing.HANDLER",
     OperationKind.UNDO: "webapp.services.operations.undoing.HANDLER",
 }
 """By dotted name ("package.module.NAME"), so that nobody imports in a circle."""

@@ -26,6 +26,7 @@ class ItemFilter(StrEnum):
     UPDATES = "a-modifier"
     LINKS = "a-rattacher"
     REMOVES = "a-retirer"
+    ERASES = "a-effacer"
     UNDECIDED = "a-decider"
     ERRORS = "en-erreur"
     UNCHANGED = "inchanges"
@@ -39,6 +40,7 @@ class ItemFilter(StrEnum):
             "a-modifier": "Modification",
             "a-rattacher": "Rattachement",
             "a-retirer": "Retrait",
+            "a-effacer": "Effacement",
             "a-decider": "À décider",
             "en-erreur": "En erreur",
             "inchanges": "Inchangé",
@@ -53,6 +55,7 @@ class ItemFilter(StrEnum):
             "a-modifier": ItemAction.UPDATE,
             "a-rattacher": ItemAction.LINK,
             "a-retirer": ItemAction.REMOVE,
+            "a-effacer": ItemAction.ERASE,
             "a-decider": ItemAction.UNDECIDED,
             "en-erreur": ItemAction.ERROR,
             "inchanges": ItemAction.NOTHING,

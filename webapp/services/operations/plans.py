@@ -25,6 +25,7 @@ _COUNTED = {
     ItemAction.ERROR: "errors",
     ItemAction.UNDECIDED: "undecided",
     ItemAction.REMOVE: "updates",
+    ItemAction.ERASE: "updates",
 }
 
 

@@ -41,7 +41,8 @@ def create_subscription(written: SubscriptionFields, *, by: User | None, at: dat
     today = scheduling.local_date(at, timezone)
     anchor = check_dates(written.anchor_date, written.ends_on, today=today, is_imported=written.source is not None)
     with transaction():
-        if db.session.scalar(select(Client.id).where(Client.id == written.client_id)) is None:
+        present = Client.id == written.client_id, Client.erased_at.is_(None)
+        if db.session.scalar(select(Client.id).where(*present)) is None:
             raise NotFoundError("Ce client n’existe pas ou plus.")
         company = _find_company(written.company_id)
         if written.currency not in (None, company.currency):

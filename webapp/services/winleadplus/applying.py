@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 import structlog
@@ -156,7 +156,8 @@ class Applier:
         # Within a batch, claims are those of its rows; only a dry run, which writes none, must remember them all.
         claims = self.claims if self.is_dry_run else Claims()
         plans = planning.plan_all(prospects, standing, claims, self.rules, self.directory)
-        outcomes = _outcomes(read, plans)
+        erased = existing.list_erased([row.incoming.external_id for row in read if row.prospect is None])
+        outcomes = [_nameless(each, erased) for each in _outcomes(read, plans)]
         rows = Rows(self.author, self.directory, self.catalogue)
         tally, redone = self._count(outcomes, seen_before)
         for outcome in outcomes:
@@ -307,6 +308,15 @@ def _outcome(row: _Row, plan: Plan | None) -> _Outcome:
         return _Outcome(row.incoming, digests, ItemKind.ERROR, row.label, row.fault)
     prospect = plan.prospect
     return _Outcome(row.incoming, digests, plan.kind, prospect.label, plan.reason, plan, prospect.warnings)
+
+
+def _nameless(outcome: _Outcome, erased: Collection[str]) -> _Outcome:
+    """Of a client that was erased, no item keeps a name, a warning or the prospect itself."""
+    if outcome.plan is not None and outcome.reason == planning.ERASED and outcome.kind is ItemKind.SKIPPED:
+        return replace(outcome, label="", warnings=())
+    if outcome.incoming.external_id in erased:
+        return replace(outcome, kind=ItemKind.SKIPPED, label="", reason=planning.ERASED)
+    return outcome
 
 
 _ITEM_KINDS = text(

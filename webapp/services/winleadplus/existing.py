@@ -34,6 +34,11 @@ class Standing:
     owners: dict[str, UUID] = field(default_factory=dict)
     accounts: dict[UUID, dict[bytes, dict[str, Any]]] = field(default_factory=dict)
 
+    def is_erased(self, client_id: UUID) -> bool:
+        """Whether the client was erased: nothing that WinLeadPlus says of it is kept."""
+        client = self.clients.get(client_id)
+        return client is not None and client["erased_at"] is not None
+
     def candidates_for(self, prospect: Prospect, taken: Container[UUID]) -> list[UUID]:
         """Clients mapped to no prospect yet: with the same e-mail, else with the same telephone.
 
@@ -60,7 +65,7 @@ _BY_EMAIL = text(_UNMAPPED.format(column="email"))
 _BY_PHONE = text(_UNMAPPED.format(column="phone"))
 _CLIENTS = text(
     """SELECT id, status, commercial_id, commercial_external_id, last_name, first_name, email, phone, address_line1,
-        address_line2, postcode, city, country, identity_card, version
+        address_line2, postcode, city, country, identity_card, version, erased_at
     FROM clients WHERE organisation_id = :organisation_id AND id = ANY(:wanted)
     ORDER BY id FOR NO KEY UPDATE"""
 )
@@ -83,6 +88,18 @@ _ACCOUNTS = text(
     ) AS has_mandate
     FROM bank_accounts a WHERE a.organisation_id = :organisation_id AND a.client_id = ANY(:wanted)"""
 )
+
+
+_ERASED = text(
+    """SELECT m.external_id FROM sync_mappings m
+    JOIN clients c ON c.organisation_id = m.organisation_id AND c.id = m.client_id AND c.erased_at IS NOT NULL
+    WHERE m.organisation_id = :organisation_id AND m.external_id = ANY(:wanted)"""
+)
+
+
+def list_erased(external_ids: Collection[str]) -> set[str]:
+    """Of these prospects, those whose client was erased."""
+    return {row["external_id"] for row in _fetch(_ERASED, external_ids)}
 
 
 def load(prospects: Collection[Prospect], chosen: Iterable[UUID] = ()) -> Standing:

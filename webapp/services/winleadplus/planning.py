@@ -17,6 +17,7 @@ from webapp.services.winleadplus.plans import Claims, ContractPlan, Plan, Rules
 UNKNOWN_COMMERCIAL = (
     "Le commercial de WinLeadPlus n’est pas connu du CRM\u202f: le client lui sera rattaché à sa première connexion."
 )
+ERASED = "Ce client a été effacé\u202f: rien n’en est repris."
 NO_CONTRACT = "Aucun contrat\u202f: ce prospect n’est pas importé."
 
 
@@ -37,6 +38,8 @@ def plan_all(
 
 def _plan(prospect: Prospect, standing: Standing, claims: Claims, rules: Rules) -> Plan:
     mapping = standing.mappings.get(prospect.external_id)
+    if mapping is not None and standing.is_erased(mapping.client_id):
+        return Plan(ItemKind.SKIPPED, prospect, reason=ERASED, client_id=mapping.client_id)
     if mapping is not None:
         plan = Plan(ItemKind.UPDATED, prospect, client_id=mapping.client_id)
     else:
@@ -58,6 +61,8 @@ def _plan_unmapped(prospect: Prospect, standing: Standing, claims: Claims, rules
     if prospect.external_id in rules.decided:
         chosen = rules.decided[prospect.external_id]
         candidates = [chosen] if chosen else []
+        if chosen and standing.is_erased(chosen):
+            return Plan(ItemKind.ERROR, prospect, reason=ERASED)
     elif not prospect.has_contracts and not rules.imports_without_contracts:
         return Plan(ItemKind.SKIPPED, prospect, reason=NO_CONTRACT)
     else:

@@ -159,6 +159,12 @@ def write_ends(events: Sequence[WooCommerceEvent]) -> None:
     db.session.connection().execute(_END, rows)
 
 
+def forget(events: Sequence[WooCommerceEvent]) -> None:
+    """Drop the bodies of locked events."""
+    if events:
+        _set(WooCommerceEvent.id.in_([event.id for event in events]), body=None)
+
+
 def put_off(claimed: Sequence[Claimed], reason: str, *, at: datetime) -> None:
     """Something failed that may pass: try again later, the more seldom the more often it failed."""
     with transaction():

@@ -21,6 +21,7 @@ from webapp.extensions import db
 from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceShop
 from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
 from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
+from webapp.services.woocommerce.erased import ERASED_HERE, find_erased
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
 from webapp.services.woocommerce.kept import Name, Words
@@ -39,6 +40,7 @@ PRUNED = "Son contenu a été effacé."
 REPLACED = "Remplacée par une notification plus récente."
 KNOWN = "Déjà connue\u202f: rien n’a changé."
 OLDER = "Plus ancienne que ce qui est connu."
+OF_ERASED = Outcome(EventState.IGNORED, ERASED_HERE)
 UNEXPECTED = "Erreur inattendue ({kind})\u202f: elle est dans le journal."
 WAITS_LONG = "Attend depuis plus d’un jour\u202f: {sentence}"
 
@@ -80,7 +82,8 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
     try:
         with transaction():
             shop = _hold(claimed[0].shop_id)
-            _come_to_an_end(shop, [_Read(each, _read(shop, each)) for each in claiming.lock(claimed)], at=at)
+            told = [_Read(each, _read(shop, each)) for each in claiming.lock(claimed)]
+            _come_to_an_end(shop, _but_erased(shop, told), at=at)
     except Exception as error:
         if isinstance(error, InterfaceError) or (isinstance(error, OperationalError) and error.connection_invalidated):
             raise
@@ -129,6 +132,20 @@ def _word(shop: WooCommerceShop, kind: ResourceKind, body: bytes) -> Resource | 
     if not isinstance(said, Deleted) and (reason := projecting.passed_over(said)):
         return Outcome(EventState.IGNORED, reason)
     return said
+
+
+def _but_erased(shop: WooCommerceShop, told: Sequence[_Read]) -> list[_Read]:
+    """The same, but nothing is said of whoever was erased here, and their events lose their bodies."""
+    erased = find_erased(shop, (each.said for each in told))
+    rest, forgotten = [], []
+    for each in told:
+        if not isinstance(each.said, Outcome) and (each.said.kind, each.said.woo_id) in erased:
+            forgotten.append(each.event)
+            rest.append(_Read(each.event, OF_ERASED))
+        else:
+            rest.append(each)
+    claiming.forget(forgotten)
+    return rest
 
 
 def _come_to_an_end(shop: WooCommerceShop, told: Sequence[_Read], *, at: datetime) -> None:
@@ -212,6 +229,8 @@ def apply(shop: WooCommerceShop, kind: ResourceKind, body: bytes, *, at: datetim
         said = _word(shop, kind, body)
         if isinstance(said, Outcome):
             outcome, woo_id = said, None
+        elif find_erased(shop, [said]):
+            outcome, woo_id = OF_ERASED, None
         else:
             outcome, woo_id = _apply_word(shop, kind, said, at=at), said.woo_id
         if outcome.state in (EventState.WAITING, EventState.FAILED):
