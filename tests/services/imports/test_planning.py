@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import NOW, Cast
@@ -152,6 +152,17 @@ def test_an_archived_client_is_found_by_its_identifier_alone(cast: Cast) -> None
     assert told(planned("Nom;E-mail\nDurand;ana@exemple.fr\n", cast.admin)) == [(2, "client", "create")]
     (item,) = items_of(planned(f"Identifiant du client;Ville\n{archived.id};Lyon\n", cast.admin))
     assert (item.row_id, item.after) == (archived.id, {"city": "Lyon"})
+
+
+def test_an_erased_client_is_not_filled_again(cast: Cast) -> None:
+    erased = factories.ClientFactory(last_name="Client effacé", first_name="", archived_at=NOW)
+    factories.ContractFactory(client_id=erased.id, reference="C-1")
+    db.session.execute(update(Client).where(Client.id == erased.id).values(erased_at=NOW))
+    (item,) = items_of(planned(f"Identifiant du client;Ville\n{erased.id};Lyon\n", cast.admin))
+    assert item.action.value == "error"
+    assert "client effacé" in (item.reason or "")
+    (item,) = items_of(planned("N° contrat;Montant\nC-1;12,50\n", cast.admin))
+    assert item.action.value == "error"
 
 
 def test_what_was_planned_for_a_client_who_is_merged_since_is_left_out(cast: Cast) -> None:

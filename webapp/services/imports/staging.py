@@ -54,7 +54,8 @@ _PRESENT = "(c.archived_at IS NULL OR c.merged_into_id IS NOT NULL)"
 _FIND = """WITH found AS (
     SELECT r.line, r.wanted_id, r.email, r.phone, ids.*,
       CASE WHEN r.reference IS NOT NULL THEN (
-        SELECT k.client_id FROM contracts k WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
+        SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
+        WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference AND c.erased_at IS NULL
       ) END AS owner_id,
       CASE WHEN r.reference IS NOT NULL THEN (
         SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
@@ -64,7 +65,7 @@ _FIND = """WITH found AS (
     CROSS JOIN LATERAL (SELECT
       CASE WHEN r.wanted_id IS NOT NULL THEN ARRAY(
           SELECT {kept} FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id) END AS by_id,
+          WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id AND c.erased_at IS NULL) END AS by_id,
       CASE WHEN r.wanted_id IS NULL AND r.email IS NOT NULL THEN ARRAY(
           SELECT DISTINCT {kept} FROM clients c
           WHERE c.organisation_id = r.organisation_id AND c.email = r.email AND {present}
@@ -255,7 +256,7 @@ _LEAD_ANEW = """WITH heirs AS (
 
 
 SENTENCES = {
-    "no_such_client": "Cet identifiant ne correspond à aucun client.",
+    "no_such_client": "Cet identifiant ne correspond à aucun client, ou à un client effacé.",
     "contradicts": "Cette ligne contredit la ligne %s, qui parle du même client.",
     "inactive": "Ce commercial n’est plus actif.",
     "no_name": "Ce client n’existe pas encore\u202f: indiquez au moins un nom ou un prénom.",

@@ -192,7 +192,7 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
 
 
 def _parents_of(target: Target, keys: list[str]) -> sql.Composable:
-    """Whether what a row refers to is there: a plan may have failed to create it, or it was merged since."""
+    """Whether what a row refers to is there: a plan may have failed to create it, or it was merged or erased since."""
     conditions = [
         sql.SQL(
             "(r.{column} IS NULL OR EXISTS (SELECT FROM {table} p WHERE p.organisation_id = %(organisation_id)s"
@@ -200,7 +200,7 @@ def _parents_of(target: Target, keys: list[str]) -> sql.Composable:
         ).format(
             column=sql.Identifier(column),
             table=sql.Identifier(table),
-            standing=sql.SQL("AND p.merged_into_id IS NULL" if table == "clients" else ""),
+            standing=sql.SQL("AND p.merged_into_id IS NULL AND p.erased_at IS NULL" if table == "clients" else ""),
         )
         for column, table in target.parents.items()
         if column in keys
