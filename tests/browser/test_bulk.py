@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
-from tests.browser.test_duplicates import _everywhere, _press
+from tests.browser.test_duplicates import _press, everywhere
 from tests.browser.world import World
 
 OWNERS = """
@@ -34,10 +34,10 @@ def test_a_reassignment_is_planned_applied_and_undone_by_keyboard(synced: World,
     page.get_by_label("À quel commercial").focus()
     page.keyboard.press("End")
     name = page.get_by_label("À quel commercial").evaluate("select => select.selectedOptions[0].text")
-    _everywhere(page, shot, "bulk")
+    everywhere(page, shot, "bulk")
     _press(page, "button", "Voir le plan")
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
-    _everywhere(page, shot, "bulk-plan")
+    everywhere(page, shot, "bulk-plan")
     assert _owners(synced) == before, "a plan changes nothing"
     _press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-undo")).to_be_visible(timeout=LONG)
@@ -48,7 +48,7 @@ def test_a_reassignment_is_planned_applied_and_undone_by_keyboard(synced: World,
     }
     _press(page, "button", "Annuler cette opération")
     expect(page.get_by_role("button", name="Appliquer")).to_be_visible(timeout=LONG)
-    _everywhere(page, shot, "bulk-undo")
+    everywhere(page, shot, "bulk-undo")
     _press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-sentence")).to_be_visible(timeout=LONG)
     assert _owners(synced) == before
