@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, String, UniqueConstraint, text
+from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, case, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -23,6 +23,12 @@ class Role(StrEnum):
     def label(self) -> str:
         """The word on the screen."""
         return {"commercial": "Commercial", "manager": "Manager", "admin": "Administrateur"}[self.value]
+
+
+def full_name_in_sql() -> ColumnElement[str | None]:
+    """In a statement that has User, by an outer join maybe: ``full_name``; NULL where there is none."""
+    name = func.nullif(func.btrim(func.concat(User.first_name, " ", User.last_name)), "")
+    return case((User.id.is_not(None), func.coalesce(name, func.nullif(User.email, ""), "Compte sans nom")))
 
 
 class User(OrganisationScoped, Identified, Timestamped, Base):

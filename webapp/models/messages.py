@@ -533,4 +533,9 @@ class Suppression(OrganisationScoped, Identified, Base):
 
     def to_in_clear(self) -> str:
         """The address or telephone."""
-        return crypto.unseal(self.to, place=f"{self.organisation_id}|suppressions.to|{self.id}")
+        return crypto.unseal(self.to, place=self.place_of_to(self.organisation_id, self.id))
+
+    @staticmethod
+    def place_of_to(organisation_id: UUID, suppression_id: UUID) -> str:
+        """Where a sealed address belongs (associated data)."""
+        return f"{organisation_id}|suppressions.to|{suppression_id}"

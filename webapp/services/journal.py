@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
+from webapp.models import identity
+from webapp.models.base import linked
 from webapp.models.identity import User
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.services import keyset
+from webapp.services.list_columns import ListColumn, ValueKind, labels_of, told_of_each
 from webapp.transactions import transaction
 
 PAGE_SIZE = 50
@@ -46,11 +51,7 @@ def note(kind: JournalKind, details: Mapping[str, Fact], *, by: User | None, at:
 
 def list_entries(view: JournalView, *, size: int = PAGE_SIZE) -> keyset.Page[JournalEntry]:
     """The entries of the view, each with its user, the latest first."""
-    statement = select(JournalEntry).options(joinedload(JournalEntry.user))
-    if view.kind is not None:
-        statement = statement.where(JournalEntry.kind == view.kind)
-    if view.user_id is not None:
-        statement = statement.where(JournalEntry.user_id == view.user_id)
+    statement = select(JournalEntry).where(*_conditions(view)).options(joinedload(JournalEntry.user))
 
     def read(start: keyset.Position | None) -> Sequence[JournalEntry]:
         page = keyset.cut(statement, [JournalEntry.at, JournalEntry.id], start, is_descending=True, size=size)
@@ -58,6 +59,37 @@ def list_entries(view: JournalView, *, size: int = PAGE_SIZE) -> keyset.Page[Jou
 
     start = keyset.decode(view.cursor, sort=LATEST_FIRST, kind=datetime)
     return keyset.page(read, start, place=lambda each: (each.at, each.id), sort=LATEST_FIRST, size=size)
+
+
+def select_all(view: JournalView) -> Select[*tuple[Any, ...]]:
+    """Every entry of a view in that order, joined with users: an export adds the columns."""
+    statement = select(JournalEntry.id).outerjoin(User, linked(User, JournalEntry.user_id)).where(*_conditions(view))
+    return statement.order_by(JournalEntry.at.desc(), JournalEntry.id.desc())
+
+
+def _conditions(view: JournalView) -> list[ColumnElement[bool]]:
+    of_kind = [] if view.kind is None else [JournalEntry.kind == view.kind]
+    by_user = [] if view.user_id is None else [JournalEntry.user_id == view.user_id]
+    return [*of_kind, *by_user]
+
+
+def _worded(fact: ColumnElement[Any]) -> ColumnElement[Any]:
+    value = fact.op("->>")(1)
+    is_boolean = func.jsonb_typeof(fact.op("->")(1)) == "boolean"
+    told = case((is_boolean, case((value == "true", "oui"), else_="non")), else_=value)
+    return func.concat(fact.op("->>")(0), "\u202f: ", told)
+
+
+_DETAILS = told_of_each(
+    func.jsonb_array_elements(JournalEntry.details), JSONB, of=JournalEntry, word=_worded, between=" · "
+)
+COLUMNS = (
+    ListColumn("quand", "Quand", JournalEntry.at, ValueKind.INSTANT),
+    ListColumn("qui", "Qui", func.coalesce(identity.full_name_in_sql(), "Le CRM")),
+    ListColumn("quoi", "Quoi", JournalEntry.kind, ValueKind.CHOICE, labels=labels_of(JournalKind)),
+    ListColumn("details", "Détails", _DETAILS),
+)
+"""What an export of the journal holds of its entries."""
 
 
 def list_people() -> list[tuple[UUID, str]]:

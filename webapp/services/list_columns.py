@@ -1,12 +1,13 @@
 """What a list can show of its rows: columns that people choose, saved views name, and exports write."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, cast, column, func, literal, null, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.extensions import db
@@ -69,18 +70,41 @@ def read_cells(
     return {row[0]: dict(zip(keys, row[1:], strict=True)) for row in db.session.execute(statement)}
 
 
+def told_of_each(
+    elements: Any, kind: Any, *, of: type, word: Callable[[ColumnElement[Any]], ColumnElement[Any]], between: str
+) -> ScalarSelect[Any]:
+    """In one text and in order, what ``word`` says of each element that a function gives of a row of ``of``."""
+    rows = elements.table_valued(column("element", kind), with_ordinality="place", name="elements").render_derived()
+    told = func.string_agg(word(rows.c.element), aggregate_order_by(literal(between), rows.c.place))
+    return select(told).select_from(rows).correlate(of).scalar_subquery()
+
+
 def labels_of(words: type[StrEnum]) -> dict[str, str]:
     """The labels of a CHOICE among the values of an enumeration that has words for the screen."""
     return {each.value: each.label for each in words}  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SealedColumn(ListColumn):
-    """A column whose ``value`` is a mask of what is encrypted in ``sealed``; an export may hold it in clear.
+class EncryptedColumn(ListColumn):
+    """A column of what is encrypted in ``sealed``; ``value`` stands for it where it is not opened.
 
-    ``place`` gives the place that the value of the row ``row_id`` was sealed for, from the organisation and that id.
+    ``place`` gives the place that the value of the row ``row_id`` was sealed for, from the organisation and that id;
+    ``worded`` makes of what was sealed what people read.
     """
 
     sealed: InstrumentedAttribute[Any]
     row_id: InstrumentedAttribute[Any]
     place: Callable[[UUID, UUID], str]
+    worded: Callable[[str], str] = str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedColumn(EncryptedColumn):
+    """One whose ``value`` is a mask; an export may hold it in clear, for a reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedColumn(EncryptedColumn):
+    """One that the page shows opened to whoever sees the list: an export holds it so, too."""
+
+    value: ColumnElement[Any] | InstrumentedAttribute[Any] = field(default_factory=lambda: cast(null(), Text))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
 from sqlalchemy.orm import selectinload
 
 from webapp import queue, tenancy
@@ -281,6 +281,11 @@ def list_latest(*, before: UUID | None = None, limit: int = 50) -> list[OutboxEv
     if before is not None:
         statement = statement.where(OutboxEvent.id < before)
     return list(db.session.scalars(statement.options(selectinload(OutboxEvent.deliveries))))
+
+
+def select_all() -> Select[*tuple[Any, ...]]:
+    """Every event in that order: an export adds the columns."""
+    return select(OutboxEvent.id).order_by(OutboxEvent.id.desc())
 
 
 def count_undelivered() -> int:

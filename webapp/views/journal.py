@@ -24,11 +24,7 @@ bp = Blueprint("journal", __name__, url_prefix="/journal")
 @paced
 def index() -> ResponseReturnValue:
     """The entries, the latest first, as the address says. What cannot be read in it is ignored."""
-    view = JournalView(
-        kind=read(JournalKind, request.args.get("genre")),
-        user_id=read(UUID, request.args.get("personne")),
-        cursor=request.args.get("apres"),
-    )
+    view = read_view()
     page = journal.list_entries(view)
     values: dict[str, Any] = {
         "view": view,
@@ -45,6 +41,15 @@ def index() -> ResponseReturnValue:
     if request.headers.get("HX-Source") == "form#journal-filters":
         response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
     return response
+
+
+def read_view() -> JournalView:
+    """The entries that the address asks for."""
+    return JournalView(
+        kind=read(JournalKind, request.args.get("genre")),
+        user_id=read(UUID, request.args.get("personne")),
+        cursor=request.args.get("apres"),
+    )
 
 
 def _fact(value: journal.Fact) -> str:

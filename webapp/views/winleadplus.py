@@ -20,6 +20,7 @@ from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
 from webapp.services.operations import undoing_syncs
 from webapp.services.winleadplus import absence, field_changes, items, runs, status
+from webapp.services.winleadplus.status import ItemsView
 from webapp.views.layout import Kind, accepted, is_fragment_request, toast
 
 bp = Blueprint("winleadplus", __name__, url_prefix="/synchronisations")
@@ -114,8 +115,7 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     """What a run did, or would do, prospect by prospect (``genre``, ``apres``)."""
     run = _find_run(run_id)
     counts = _counts(run)
-    chosen = request.args.get("genre", "")
-    kind = chosen if chosen in FILTERS else _first_filled(run, counts)
+    kind = _shown_kind(run)
     is_open = kind == OPEN_CONFLICTS
     if is_open:
         counts[OPEN_CONFLICTS] = status.count_open_conflicts(run_id)
@@ -126,6 +126,17 @@ def list_items(run_id: UUID) -> ResponseReturnValue:
     values = {"run": run, "items": page, "kind": kind, "counts": counts, "can_close": is_fragment, **_undoing(run)}
     values["awaits_confirmation"] = current_user().has_role(Role.ADMIN) and absence.awaits_confirmation(run)
     return render_template(template, changes_of=field_changes.changes_of, **values)
+
+
+def _shown_kind(run: SyncRun) -> str:
+    chosen = request.args.get("genre", "")
+    return chosen if chosen in FILTERS else _first_filled(run, _counts(run))
+
+
+def read_items_view(run_id: UUID) -> ItemsView:
+    """The items that the address asks for. Raises NotFoundError."""
+    kind = _shown_kind(_find_run(run_id))
+    return ItemsView(run_id, FILTERS[kind], is_open=kind == OPEN_CONFLICTS)
 
 
 @bp.post("/<uuid:run_id>/arreter")

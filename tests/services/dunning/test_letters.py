@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from tests.conftest import Cast
 from tests.services.dunning.world import DunningWorld
+from tests.services.exports.wanting import csv_rows, want, write
 from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
@@ -15,6 +16,7 @@ from webapp.models.dunning import DunningStep
 from webapp.models.identity import User
 from webapp.models.messages import HeldReason, Message, MessageEvent, MessageKind, MessageStatus
 from webapp.services.dunning import cases, letters
+from webapp.services.exports.lists import Everything
 from webapp.services.messages import printing
 
 NOTICE_DAY = date(2026, 2, 10)
@@ -42,6 +44,13 @@ def printed(letter: Message) -> str:
 
 def print_it(letter: Message, by: User) -> bytes:
     return letters.print_letters([letter.id], by=by, at=clock.now())
+
+
+def test_what_waits_is_exported(letter: Message, by: User) -> None:
+    [row] = csv_rows(write(want("lettres-de-relance", Everything(), by=by), by=by))[1:]
+    [waiting] = letters.list_waiting()
+    assert row[:2] == [waiting.case.client.full_name, waiting.case.code]
+    assert letter.code in row
 
 
 def test_printed_on_its_day_it_is_as_it_was_written(world: DunningWorld, letter: Message, by: User) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from tests.conftest import HTMX, Cast
 from tests.queries import recorded_queries
 from tests.services.dunning.world import DunningWorld
+from tests.services.exports.wanting import csv_rows
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -21,7 +22,7 @@ from webapp.models.contracts import PaymentMethod
 from webapp.models.dunning import CaseStatus, DunningSequence
 from webapp.models.subscriptions import Subscription
 from webapp.services.charges import decisions
-from webapp.services.invoices import finalising
+from webapp.services.invoices import drafting, finalising
 
 REFUSED = date(2026, 1, 31)
 ADDRESSES = (
@@ -398,6 +399,13 @@ def test_a_sequence_that_makes_no_sense_is_refused(
     assert len(db.session.scalars(select(DunningSequence)).all()) == 1
 
 
+def _exported(browser: FlaskClient, address: str) -> Decimal:
+    """What the amounts of an export come to."""
+    heads, *rows = csv_rows(browser.post(address, data={"format": "csv"}).data)
+    place = heads.index("Montant")
+    return sum((Decimal(row[place].replace(",", ".")) for row in rows), Decimal(0))
+
+
 def test_figures_lead_to_their_rows_and_equal_them(
     admin_client: FlaskClient,
     world: DunningWorld,
@@ -409,21 +417,29 @@ def test_figures_lead_to_their_rows_and_equal_them(
     paid = world.charges()[0]
     decisions.mark_paid(paid.id, method=PaymentMethod.TRANSFER, paid_on=clock.today(), by=cast.admin, at=clock.now())
     world.deliver()
+    for charge in world.charges():
+        drafting.draft_for_charge(charge, at=clock.now())
+    finalising.finalise_drafts(cast.organisation.id, at=clock.now())
     page = admin_client.get("/relances/chiffres").text
     for age in ("0-30", "31-60", "61-90", "91"):
         figure = re.search(rf'data-age="{age}" data-amount="([^"]+)"', page)[1]  # type: ignore[index]
         rows = admin_client.get(f"/relances/chiffres/creances?age={age}").text
         assert sum(map(Decimal, re.findall(r'claim-row" data-amount="([^"]+)"', rows))) == Decimal(figure)
         assert f'data-amount="{figure}"' in rows
+        assert _exported(admin_client, f"/relances/chiffres/creances/exporter?age={age}") == Decimal(figure)
     for step, figure in re.findall(r'data-step="([^"]+)"\s+data-amount="([^"]+)"', page):
         rows = admin_client.get(f"/relances/chiffres/creances?etape={step}&du=2026-01-01&au={clock.today()}").text
         assert sum(map(Decimal, re.findall(r'claim-row" data-amount="([^"]+)"', rows))) == Decimal(figure) > 0
+        query = f"etape={step}&du=2026-01-01&au={clock.today()}"
+        assert _exported(admin_client, f"/relances/chiffres/creances/exporter?{query}") == Decimal(figure)
     months = re.findall(r'data-month="([^"]+)"\s+data-receivables="([^"]+)"\s+data-revenue="([^"]+)"', page)
     assert len(months) == 12
     for month, receivables, revenue in months:
         for what, figure in (("creances", receivables), ("ventes", revenue)):
             rows = admin_client.get(f"/relances/chiffres/dso/{month}/{what}").text
             assert sum(map(Decimal, re.findall(r'dso-row" data-amount="([^"]+)"', rows))) == Decimal(figure)
+            if month == months[0][0]:  # exports are paced
+                assert _exported(admin_client, f"/relances/chiffres/dso/{month}/{what}/exporter") == Decimal(figure) > 0
     assert admin_client.get("/relances/chiffres/dso/2026-13/ventes").status_code == 404
     assert admin_client.get("/relances/chiffres/dso/2026-01/rien").status_code == 404
 

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from tests import factories
 from tests.conftest import HTMX, Cast
 from tests.queries import recorded_queries
+from tests.services.exports.wanting import csv_rows
 from tests.services.fulfilment.test_locking import origin, prefer
 from tests.services.fulfilment.world import CUT_OFF, FulfilmentWorld
 from webapp import clock
@@ -153,6 +154,10 @@ def test_what_is_set_aside_or_no_longer_paid_waits_in_its_tab(locked: Fulfilment
     assert sorted(row["status"] for row in hooks(page, "set-aside-row")) == ["set_aside", "to_prepare"]
     assert "Carton abîmé" in page
     assert "Rejeté" in page
+    [place] = re.findall(r'data-testid="export"\s+href="([^"]*)"', page)
+    assert f'href="{address(locked, "?onglet=de-cote")}">Revenir' in client.get(place).text
+    heads, *rows = csv_rows(client.post(place, data={"format": "csv"}).data)
+    assert sorted(row[heads.index("État")] for row in rows) == ["De côté", "À préparer"]
 
 
 def test_what_came_too_late_is_said_on_both_pages(filled: FulfilmentWorld, client: FlaskClient) -> None:

@@ -1,5 +1,6 @@
 """The pages of messages: who sees what, what can be decided, and what a colleague writes."""
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from tests import factories
 from tests.conftest import HTMX, NOW, Cast, SignIn
 from tests.mail_server import MailServer
 from tests.queries import recorded_queries
+from tests.services.exports.wanting import csv_rows
 from tests.services.messages.conftest import Desk
 from webapp import clock
 from webapp.extensions import db
@@ -201,6 +203,9 @@ def test_letters_are_printed_and_posted(manager_client: FlaskClient, desk: Desk)
     page = manager_client.get("/messages/lettres").text
     assert page.count('data-testid="letter-row"') == 2
     assert "Relances · 1" in page
+    [place] = re.findall(r'data-testid="export"\s+href="([^"]*)"', page)
+    sent = manager_client.post(place, data={"format": "csv"})
+    assert [row[1] for row in csv_rows(sent.data)] == ["Numéro", *(letter.code for letter in letters)]
     assert manager_client.post("/messages/lettres/envoi", data={"lettre": str(of_dunning.id)}).status_code == 303
     assert desk.status(of_dunning) is MessageStatus.QUEUED, "its case is to follow, so it is posted there"
     chosen = [str(letter.id) for letter in letters]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import ColumnElement, Date, cast, func, select
+from sqlalchemy import ColumnElement, Date, Numeric, Select, cast, func, literal_column, select, true
 
 from webapp import tenancy
 from webapp.extensions import db
@@ -152,11 +152,49 @@ class Receivable(NamedTuple):
     amount: Decimal
 
 
-def list_receivables(
-    month: date, *, currency: str, commercial_ids: frozenset[UUID] | None, cursor: str | None, size: int = PAGE_SIZE
-) -> keyset.Page[Receivable]:
+@dataclass(frozen=True, kw_only=True)
+class DocumentsView:
+    """Of which month, in which currency, and sold by whom; ``cursor`` is where the page starts."""
+
+    month: date
+    currency: str
+    commercial_ids: frozenset[UUID] | None
+    cursor: str | None = None
+
+
+COUNTED = literal_column("counted.amount", Numeric(14, 2))
+"""In the statements of an export: how much of an invoice or credit note counts."""
+
+
+def list_receivables(view: DocumentsView) -> keyset.Page[Receivable]:
     """What the receivables at the end of a month are made of: invoices and credit notes less what was paid on them."""
-    end = month + relativedelta(months=1)
+    return _list(_receivables(view), view.cursor)
+
+
+def select_all_receivables(view: DocumentsView) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with clients and with what counts: an export adds the columns."""
+    return _select_all(_receivables(view))
+
+
+def list_revenue(view: DocumentsView) -> keyset.Page[Receivable]:
+    """What the revenue of a month is made of: the invoices and credit notes that were issued in it."""
+    return _list(_revenue(view), view.cursor)
+
+
+def select_all_revenue(view: DocumentsView) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with clients and with what counts: an export adds the columns."""
+    return _select_all(_revenue(view))
+
+
+class _Counting(NamedTuple):
+    """How much of an invoice or credit note counts, and which do."""
+
+    amount: ColumnElement[Decimal]
+    conditions: Sequence[ColumnElement[bool]]
+
+
+def _receivables(view: DocumentsView) -> _Counting:
+    end = view.month + relativedelta(months=1)
     paid = (
         select(func.coalesce(func.sum(Allocation.amount), 0))
         .where(
@@ -167,38 +205,45 @@ def list_receivables(
         .correlate(Invoice)
         .scalar_subquery()
     )
-    amount = (Invoice.total - paid).label("amount")
-    conditions = [*_numbered(currency), *_sold_by(commercial_ids), Invoice.issued_on < end, Invoice.total != paid]
-    return _list(amount, conditions, cursor, size)
+    conditions = [*_counted(view), Invoice.issued_on < end, Invoice.total != paid]
+    return _Counting(Invoice.total - paid, conditions)
 
 
-def list_revenue(
-    month: date, *, currency: str, commercial_ids: frozenset[UUID] | None, cursor: str | None, size: int = PAGE_SIZE
-) -> keyset.Page[Receivable]:
-    """What the revenue of a month is made of: the invoices and credit notes that were issued in it."""
-    in_month = [Invoice.issued_on >= month, Invoice.issued_on < month + relativedelta(months=1)]
-    conditions = [*_numbered(currency), *_sold_by(commercial_ids), *in_month]
-    return _list(Invoice.total.label("amount"), conditions, cursor, size)
+def _revenue(view: DocumentsView) -> _Counting:
+    end = view.month + relativedelta(months=1)
+    conditions = [*_counted(view), Invoice.issued_on >= view.month, Invoice.issued_on < end]
+    return _Counting(Invoice.total.expression, conditions)
 
 
-def _list(
-    amount: ColumnElement[Decimal],
-    conditions: Sequence[ColumnElement[bool]],
-    cursor: str | None,
-    size: int,
-) -> keyset.Page[Receivable]:
-    statement = (
-        select(Invoice.id, Invoice.reference, Client.last_name, Client.first_name, Invoice.issued_on, amount)
+def _counted(view: DocumentsView) -> list[ColumnElement[bool]]:
+    return [*_numbered(view.currency), *_sold_by(view.commercial_ids)]
+
+
+def _select_all(counting: _Counting) -> Select[*tuple[Any, ...]]:
+    counted = select(counting.amount.label("amount")).correlate(Invoice).lateral("counted")
+    return (
+        select(Invoice.id)
         .join(Client, linked(Client, Invoice.client_id))
-        .where(*conditions)
+        .join(counted, true())
+        .where(*counting.conditions)
+        .order_by(Invoice.issued_on, Invoice.id)
+    )
+
+
+def _list(counting: _Counting, cursor: str | None) -> keyset.Page[Receivable]:
+    named = select(Invoice.id, Invoice.reference, Client.last_name, Client.first_name, Invoice.issued_on)
+    statement = (
+        named.add_columns(counting.amount.label("amount"))
+        .join(Client, linked(Client, Invoice.client_id))
+        .where(*counting.conditions)
     )
 
     def read(start: Position | None) -> Sequence[Any]:
-        page = keyset.cut(statement, [Invoice.issued_on, Invoice.id], start, is_descending=False, size=size)
+        page = keyset.cut(statement, [Invoice.issued_on, Invoice.id], start, is_descending=False, size=PAGE_SIZE)
         return db.session.execute(page).all()
 
     start = keyset.decode(cursor, sort="emission", kind=date)
-    page = keyset.page(read, start, place=lambda row: (row.issued_on, row.id), sort="emission", size=size)
+    page = keyset.page(read, start, place=lambda row: (row.issued_on, row.id), sort="emission", size=PAGE_SIZE)
     return page.map(
         lambda row: Receivable(
             row.id, row.reference, full_name(row.last_name, row.first_name), row.issued_on, row.amount

@@ -6,7 +6,7 @@ What a letter says is true on the day on which it is printed: the sum, and until
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select
@@ -14,9 +14,12 @@ from sqlalchemy.orm import joinedload
 
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
+from webapp.models.base import linked
+from webapp.models.clients import Client
 from webapp.models.dunning import LIVING, DunningCase, DunningStep
 from webapp.models.identity import User
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
+from webapp.models.organisations import Company
 from webapp.services.dunning import cases, days, paying, telling
 from webapp.services.dunning.paying import Claimed
 from webapp.services.messages import deciding, letters, printing
@@ -39,6 +42,15 @@ def list_waiting() -> Sequence[WaitingLetter]:
     """The letters that wait, the longest waiting first, each with its case and client; MOST_AT_ONCE at most."""
     options = (joinedload(DunningCase.client), joinedload(DunningCase.company))
     return [WaitingLetter(*row) for row in db.session.execute(_waiting().limit(MOST_AT_ONCE).options(*options))]
+
+
+def select_all_waiting() -> Select[*tuple[Any, ...]]:
+    """Every letter that waits in that order, joined with cases, clients and companies: an export adds the columns."""
+    return (
+        _waiting()
+        .join(Client, linked(Client, DunningCase.client_id))
+        .join(Company, linked(Company, DunningCase.company_id))
+    )
 
 
 def _waiting() -> Select[Message, DunningCase]:

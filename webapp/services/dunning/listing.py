@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, joinedload, undefer
+from sqlalchemy.orm import InstrumentedAttribute, aliased, joinedload, undefer
 
 from webapp import tenancy
 from webapp.errors import NotFoundError
@@ -37,6 +37,8 @@ from webapp.services.keyset import Order, Position
 
 PAGE_SIZE = 50
 NOTHING = Decimal("0.00")
+CASE_OF_CLAIM = aliased(DunningCase)
+"""The case of a claim: conditions on claims look cases up themselves."""
 
 
 class CaseGroup(StrEnum):
@@ -361,6 +363,18 @@ def list_claims_of(view: ClaimsView, *, today: date, size: int = PAGE_SIZE) -> k
 
     start = keyset.decode(view.cursor, sort="depuis", kind=date)
     return keyset.page(read, start, place=lambda each: (each.since, each.id), sort="depuis", size=size)
+
+
+def select_all_claims(view: ClaimsView, *, today: date) -> Select[*tuple[Any, ...]]:
+    """Every claim of a view in that order, joined with charges, clients and cases: an export adds the columns."""
+    return (
+        select(DunningClaim.id)
+        .join(Charge, linked(Charge, DunningClaim.charge_id))
+        .join(Client, linked(Client, Charge.client_id))
+        .join(CASE_OF_CLAIM, linked(CASE_OF_CLAIM, DunningClaim.case_id))
+        .where(*claims_of(view, today=today))
+        .order_by(DunningClaim.since, DunningClaim.id)
+    )
 
 
 def sum_claims(view: ClaimsView, *, today: date) -> tuple[int, Decimal]:

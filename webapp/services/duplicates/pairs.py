@@ -26,8 +26,8 @@ from webapp.transactions import transaction
 PAGE_SIZE = 20
 SHOWN_OF_CLIENT = 3
 _SORT = "score"
-_First, _Second = aliased(Client), aliased(Client)
-_FirstSeller, _SecondSeller = aliased(Commercial), aliased(Commercial)
+FIRST, SECOND = aliased(Client), aliased(Client)
+FIRST_SELLER, SECOND_SELLER = aliased(Commercial), aliased(Commercial)
 
 
 @dataclass(frozen=True)
@@ -85,30 +85,50 @@ def _say(pair_id: UUID, *, by: User, at: datetime | None) -> DuplicatePair:
         return pair
 
 
+def own_only(by: User) -> UUID | None:
+    """Whose own clients pairs are narrowed to for ``by``; None for who sees all."""
+    return None if by.has_role(Role.MANAGER, Role.ADMIN) else by.id
+
+
+@dataclass(frozen=True)
+class SeenPairs:
+    """The pairs of a view that somebody sees; ``own_of`` is their ``own_only``."""
+
+    view: PairsView
+    own_of: UUID | None
+
+
+def select_all(seen: SeenPairs) -> Select[*tuple[Any, ...]]:
+    """Every one of them in the order of the list, joined with clients and commercials: an export adds the columns."""
+    statement: Select[*tuple[Any, ...]] = _narrowed(select(DuplicatePair.id), seen.own_of)
+    return statement.where(*_conditions(seen.view)).order_by(DuplicatePair.score, DuplicatePair.id)
+
+
 def _statement(by: User) -> Select[DuplicatePair]:
-    """Pairs of clients of whom none is archived or merged, as far as ``by`` may see them."""
-    statement = (
-        select(DuplicatePair)
-        .join(_First, linked(_First, DuplicatePair.first_id))
-        .join(_Second, linked(_Second, DuplicatePair.second_id))
-        .outerjoin(_FirstSeller, linked(_FirstSeller, _First.commercial_id))
-        .outerjoin(_SecondSeller, linked(_SecondSeller, _Second.commercial_id))
-        .where(_First.archived_at.is_(None), _Second.archived_at.is_(None))
-        .options(
-            joinedload(DuplicatePair.dismissed_by),
-            contains_eager(DuplicatePair.first.of_type(_First)).contains_eager(_First.commercial.of_type(_FirstSeller)),
-            contains_eager(DuplicatePair.second.of_type(_Second)).contains_eager(
-                _Second.commercial.of_type(_SecondSeller)
-            ),
-        )
+    statement: Select[DuplicatePair] = _narrowed(select(DuplicatePair), own_only(by))
+    return statement.options(
+        joinedload(DuplicatePair.dismissed_by),
+        contains_eager(DuplicatePair.first.of_type(FIRST)).contains_eager(FIRST.commercial.of_type(FIRST_SELLER)),
+        contains_eager(DuplicatePair.second.of_type(SECOND)).contains_eager(SECOND.commercial.of_type(SECOND_SELLER)),
     )
-    if by.has_role(Role.MANAGER, Role.ADMIN):
+
+
+def _narrowed(statement: Any, own_of: UUID | None) -> Any:
+    """Pairs of clients of whom none is archived or merged, as far as they may be seen."""
+    statement = (
+        statement.join(FIRST, linked(FIRST, DuplicatePair.first_id))
+        .join(SECOND, linked(SECOND, DuplicatePair.second_id))
+        .outerjoin(FIRST_SELLER, linked(FIRST_SELLER, FIRST.commercial_id))
+        .outerjoin(SECOND_SELLER, linked(SECOND_SELLER, SECOND.commercial_id))
+        .where(FIRST.archived_at.is_(None), SECOND.archived_at.is_(None))
+    )
+    if own_of is None:
         return statement
-    return statement.where(_is_own(_First, by), _is_own(_Second, by))
+    return statement.where(_is_own(FIRST, own_of), _is_own(SECOND, own_of))
 
 
-def _is_own(side: Any, by: User) -> ColumnElement[bool]:
-    own = select(Commercial.id).where(Commercial.user_id == by.id)
+def _is_own(side: Any, own_of: UUID) -> ColumnElement[bool]:
+    own = select(Commercial.id).where(Commercial.user_id == own_of)
     return or_(side.commercial_id.is_(None), side.commercial_id.in_(own))
 
 
@@ -118,5 +138,5 @@ def _conditions(view: PairsView) -> list[ColumnElement[bool]]:
     if view.score is not None:
         conditions.append(DuplicatePair.score == view.score)
     if view.commercial_id is not None:
-        conditions.append(or_(*(side.commercial_id == view.commercial_id for side in (_First, _Second))))
+        conditions.append(or_(*(side.commercial_id == view.commercial_id for side in (FIRST, SECOND))))
     return conditions

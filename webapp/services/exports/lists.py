@@ -11,9 +11,13 @@ from sqlalchemy import Select
 
 from webapp.french import plural
 from webapp.models.charges import Attention
+from webapp.models.messages import MessageKind
+from webapp.models.operations import OperationKind
+from webapp.services import journal, outbox
 from webapp.services.bank_files import columns as bank_file_columns
 from webapp.services.bank_files import listing as bank_files
 from webapp.services.charges import columns as charge_columns
+from webapp.services.charges import event_columns as outbox_columns
 from webapp.services.charges import listing as charges
 from webapp.services.charges.listing import ChargesView
 from webapp.services.clients import columns as client_columns
@@ -25,29 +29,50 @@ from webapp.services.contracts import columns as contract_columns
 from webapp.services.contracts import listing as contracts
 from webapp.services.contracts.selection import ContractsView
 from webapp.services.dunning import columns as case_columns
+from webapp.services.dunning import figures as dunning_figures
+from webapp.services.dunning import letters as dunning_letters
 from webapp.services.dunning import listing as cases
-from webapp.services.dunning.listing import CasesView
+from webapp.services.dunning.figures import DocumentsView
+from webapp.services.dunning.listing import CasesView, ClaimsView
+from webapp.services.duplicates import columns as pair_columns
+from webapp.services.duplicates import pairs
+from webapp.services.duplicates.pairs import SeenPairs
 from webapp.services.fulfilment import columns as fulfilment_columns
 from webapp.services.fulfilment import listing as batches
+from webapp.services.fulfilment import products
 from webapp.services.fulfilment import shipment_listing as shipments
 from webapp.services.fulfilment.listing import LinesView
 from webapp.services.fulfilment.shipment_listing import ShipmentsView
 from webapp.services.invoices import columns as invoice_columns
 from webapp.services.invoices import listing as invoices
 from webapp.services.invoices.listing import InvoicesView
+from webapp.services.journal import JournalView
 from webapp.services.list_columns import ListColumn
 from webapp.services.mandates import columns as mandate_columns
 from webapp.services.mandates import listing as mandates
 from webapp.services.mandates.listing import MandatesView
 from webapp.services.messages import columns as message_columns
 from webapp.services.messages import listing as messages
+from webapp.services.messages import suppressing
 from webapp.services.messages.listing import MessagesView
+from webapp.services.operations import columns as operation_columns
+from webapp.services.operations import listing as operations
 from webapp.services.provider_events import columns as event_columns
 from webapp.services.provider_events import listing as provider_events
 from webapp.services.provider_events.listing import EventsView
 from webapp.services.subscriptions import columns as subscription_columns
+from webapp.services.subscriptions import coupons, other_columns, saved_methods
 from webapp.services.subscriptions import listing as subscriptions
 from webapp.services.subscriptions.listing import SubscriptionsView
+from webapp.services.subscriptions.saved_methods import CardsView
+from webapp.services.winleadplus import columns as sync_columns
+from webapp.services.winleadplus import status as syncs
+from webapp.services.winleadplus.status import ItemsView
+from webapp.services.woocommerce import columns as shop_columns
+from webapp.services.woocommerce import events_listing as shop_events
+from webapp.services.woocommerce import reviewing
+from webapp.services.woocommerce.events_listing import EventsView as ShopEventsView
+from webapp.services.woocommerce.reviewing import ReviewView
 
 
 @dataclass(frozen=True)
@@ -75,6 +100,34 @@ class OpenTasks:
 
     whose: Whose
     viewer_id: UUID
+
+
+@dataclass(frozen=True)
+class OfBatch:
+    """The lines of a batch that wait for a person."""
+
+    batch_id: UUID
+
+
+@dataclass(frozen=True)
+class LettersOf:
+    """The letters that wait to be posted, of that kind or any."""
+
+    kind: MessageKind | None
+
+
+@dataclass(frozen=True)
+class OperationsOf:
+    """The operations of that kind, or any."""
+
+    kind: OperationKind | None
+
+
+@dataclass(frozen=True)
+class ProductsNamed:
+    """The products whose name holds that."""
+
+    search: str
 
 
 @dataclass(frozen=True)
@@ -275,6 +328,153 @@ _ALL = (
         view=EventsView,
         select=provider_events.select_all,
         columns=event_columns.COLUMNS,
+    ),
+    _list(
+        "evenements",
+        "Événements",
+        "événement",
+        view=Everything,
+        select=lambda _: outbox.select_all(),
+        columns=outbox_columns.COLUMNS,
+    ),
+    _list(
+        "lettres",
+        "Lettres à poster",
+        "lettre",
+        view=LettersOf,
+        select=lambda view: messages.select_all_letters(view.kind),
+        columns=message_columns.LETTERS,
+    ),
+    _list(
+        "lettres-de-relance",
+        "Lettres de relance à poster",
+        "lettre",
+        view=Everything,
+        select=lambda _: dunning_letters.select_all_waiting(),
+        columns=case_columns.LETTERS,
+    ),
+    ExportedList(
+        "creances",
+        "Créances",
+        "créance",
+        "créances",
+        ClaimsView,
+        lambda view, today: cases.select_all_claims(view, today=today),
+        lambda _: case_columns.CLAIMS,
+    ),
+    _list(
+        "documents-a-payer",
+        "À payer à la fin d’un mois",
+        "document",
+        view=DocumentsView,
+        select=dunning_figures.select_all_receivables,
+        columns=case_columns.DOCUMENTS,
+    ),
+    _list(
+        "documents-du-mois",
+        "Facturé en un mois",
+        "document",
+        view=DocumentsView,
+        select=dunning_figures.select_all_revenue,
+        columns=case_columns.DOCUMENTS,
+    ),
+    _list(
+        "adresses-bloquees",
+        "Adresses bloquées",
+        "adresse",
+        view=Everything,
+        select=lambda _: suppressing.select_all_suppressions(),
+        columns=message_columns.SUPPRESSIONS,
+    ),
+    _list(
+        "lignes-a-decider",
+        "Lignes à décider du lot",
+        "ligne",
+        view=OfBatch,
+        select=lambda view: batches.select_all_attention(view.batch_id),
+        columns=fulfilment_columns.LINES,
+    ),
+    _list(
+        "produits-expedies",
+        "Produits expédiés",
+        "produit",
+        view=ProductsNamed,
+        select=lambda view: products.select_all(view.search),
+        columns=fulfilment_columns.PRODUCTS,
+    ),
+    _list(
+        "coupons",
+        "Coupons",
+        "coupon",
+        view=Everything,
+        select=lambda _: coupons.select_all(),
+        columns=other_columns.COUPONS,
+    ),
+    ExportedList(
+        "cartes",
+        "Cartes qui expirent",
+        "carte",
+        "cartes",
+        CardsView,
+        lambda view, today: saved_methods.select_all(view, today=today),
+        lambda _: other_columns.CARDS,
+    ),
+    _list(
+        "doublons",
+        "Doublons",
+        "paire",
+        view=SeenPairs,
+        select=pairs.select_all,
+        columns=pair_columns.COLUMNS,
+    ),
+    _list(
+        "synchronisations",
+        "Synchronisations",
+        "synchronisation",
+        view=Everything,
+        select=lambda _: syncs.select_all_runs(),
+        columns=sync_columns.RUNS,
+    ),
+    _list(
+        "elements-de-synchronisation",
+        "Éléments de la synchronisation",
+        "élément",
+        view=ItemsView,
+        select=syncs.select_all_items,
+        columns=sync_columns.ITEMS,
+    ),
+    _list(
+        "operations",
+        "Opérations",
+        "opération",
+        view=OperationsOf,
+        select=lambda view: operations.select_all(view.kind),
+        columns=operation_columns.COLUMNS,
+        default=operation_columns.DEFAULT,
+    ),
+    _list(
+        "evenements-de-boutiques",
+        "Événements des boutiques",
+        "événement",
+        view=ShopEventsView,
+        select=shop_events.select_all,
+        columns=shop_columns.EVENTS,
+    ),
+    _list(
+        "a-revoir",
+        "À revoir dans les boutiques",
+        "ressource",
+        view=ReviewView,
+        select=reviewing.select_all,
+        columns=shop_columns.REVIEWS,
+    ),
+    _list(
+        "journal",
+        "Journal",
+        "entrée",
+        view=JournalView,
+        select=journal.select_all,
+        columns=journal.COLUMNS,
     ),
 )
 LISTS = {each.key: each for each in _ALL}

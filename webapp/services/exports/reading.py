@@ -11,7 +11,7 @@ from webapp import clock, crypto, tenancy
 from webapp.models.exports import ExportFormat
 from webapp.services.exports import cells
 from webapp.services.exports.lists import ExportedList
-from webapp.services.list_columns import ListColumn, SealedColumn, ValueKind
+from webapp.services.list_columns import EncryptedColumn, ListColumn, OpenedColumn, SealedColumn, ValueKind
 
 BATCH = 2_000
 """Rows that are in memory at a time."""
@@ -32,9 +32,10 @@ class Wanted:
     filters: Sequence[str] = ()
     reason: str | None = None
 
-    def sealed_columns(self) -> list[SealedColumn]:
+    def opened_columns(self) -> list[EncryptedColumn]:
         """Those that are written in clear."""
-        return [each for each in self.columns if isinstance(each, SealedColumn)] if self.reason else []
+        opened = (OpenedColumn, SealedColumn) if self.reason else OpenedColumn
+        return [each for each in self.columns if isinstance(each, opened)]
 
 
 def count_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> int:
@@ -48,7 +49,7 @@ def read_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> Iterat
     cell = cells.written if wanted.file_format is ExportFormat.CSV else cells.typed
     shown = [cell(column) for column in wanted.columns]
     sealed = [
-        part for column in wanted.sealed_columns() for part in (column.row_id.expression, column.sealed.expression)
+        part for column in wanted.opened_columns() for part in (column.row_id.expression, column.sealed.expression)
     ]
     statement = _select(wanted, at).with_only_columns(*cells.labelled([*shown, *sealed]), maintain_column_froms=True)
     options = {"stream_results": True, "yield_per": BATCH}
@@ -83,8 +84,8 @@ def _tidier(wanted: Wanted) -> Callable[[Row], Row]:
 
 
 def _revealer(wanted: Wanted) -> Callable[[Row], Row]:
-    """What puts values in clear in the place of their masks, where that is asked for."""
-    sealed = wanted.sealed_columns()
+    """What puts values in clear in their places, where the page shows them so or that is asked for."""
+    sealed = wanted.opened_columns()
     if not sealed:
         return lambda row: row
     organisation_id = tenancy.current_organisation_id()
@@ -95,7 +96,8 @@ def _revealer(wanted: Wanted) -> Callable[[Row], Row]:
         shown = list(row[:width])
         for number, (place, column) in enumerate(zip(places, sealed, strict=True)):
             row_id, value = row[width + 2 * number], row[width + 2 * number + 1]
-            shown[place] = crypto.unseal(value, place=column.place(organisation_id, row_id)) if value else None
+            opened = crypto.unseal(value, place=column.place(organisation_id, row_id)) if value else None
+            shown[place] = None if opened is None else column.worded(opened)
         return shown
 
     return reveal

@@ -1,4 +1,4 @@
-"""The columns that the lists of batches, of their lines and of shipments can have."""
+"""The columns that the lists of batches, of their lines, of shipments and of products can have."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ from webapp.models.fulfilment import (
     Shipment,
 )
 from webapp.models.organisations import Company
+from webapp.models.products import Product
 from webapp.services.list_columns import ListColumn, ValueKind, labels_of
 
 
@@ -130,3 +131,9 @@ SHIPMENTS_DEFAULT = (
     *("code-postal", "ville", "transporteur", "remise"),
 )
 """Those that the page shows where nobody chose others."""
+PRODUCTS = (
+    ListColumn("produit", "Produit", Product.name),
+    ListColumn("categorie", "Catégorie", Product.category),
+    ListColumn("expedie", "S’expédie", Product.is_shipped, ValueKind.YES_NO),
+    ListColumn("poids", "Poids (g)", Product.weight_g, ValueKind.INTEGER),
+)

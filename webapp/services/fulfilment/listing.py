@@ -200,13 +200,15 @@ def select_all_lines(view: LinesView) -> Select[*tuple[Any, ...]]:
     """Every line of a view in its order, joined with batch, charge and client: an export adds the columns."""
     batch = find_batch(view.batch_id)
     first = [FulfilmentBatchLine.consignment_no] if _is_by_number(view, batch) else []
+    return _with_names().where(*_conditions(view, batch)).order_by(*first, FulfilmentBatchLine.id)
+
+
+def _with_names() -> Select[*tuple[Any, ...]]:
     return (
         select(FulfilmentBatchLine.id)
         .join(FulfilmentBatch, linked(FulfilmentBatch, FulfilmentBatchLine.batch_id))
         .join(Charge, linked(Charge, FulfilmentBatchLine.charge_id))
         .join(Client, linked(Client, FulfilmentBatchLine.client_id))
-        .where(*_conditions(view, batch))
-        .order_by(*first, FulfilmentBatchLine.id)
     )
 
 
@@ -249,6 +251,12 @@ def list_attention(
 
     start = keyset.decode(cursor, sort=BY_ID, kind=int)
     return keyset.page(read, start, place=lambda each: (0, each.id), sort=BY_ID, size=size)
+
+
+def select_all_attention(batch_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with batch, charge and client: an export adds the columns."""
+    wanted = FulfilmentBatchLine.batch_id == batch_id, needs_person()
+    return _with_names().where(*wanted).order_by(FulfilmentBatchLine.id)
 
 
 def needs_person() -> ColumnElement[bool]:

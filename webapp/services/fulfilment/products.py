@@ -1,10 +1,10 @@
 """Which products are shipped, and what they weigh."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -41,9 +41,7 @@ class ListedProduct(NamedTuple):
 
 def list_products(*, search: str = "", cursor: str | None = None, size: int = PAGE_SIZE) -> keyset.Page[ListedProduct]:
     """The organisation's products by name; with ``search``, those whose name holds it, whatever case and accents."""
-    statement = select(Product)
-    if words := fold_search(search):
-        statement = statement.where(Product.name_key.contains(words, autoescape=True))
+    statement = select(Product).where(*_named(search))
 
     def read(start: Position | None) -> Sequence[Product]:
         page = keyset.cut(statement, [Product.name_key, Product.id], start, is_descending=False, size=size)
@@ -53,6 +51,16 @@ def list_products(*, search: str = "", cursor: str | None = None, size: int = PA
     found = keyset.page(read, start, place=lambda each: (each.name_key, each.id), sort=BY_NAME, size=size)
     others = _count_other_lines([product.id for product in found.rows])
     return found.map(lambda product: ListedProduct(product, others.get(product.id, 0)))
+
+
+def select_all(search: str) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order: an export adds the columns."""
+    return select(Product.id).where(*_named(search)).order_by(Product.name_key, Product.id)
+
+
+def _named(search: str) -> list[ColumnElement[bool]]:
+    words = fold_search(search)
+    return [Product.name_key.contains(words, autoescape=True)] if words else []
 
 
 def _count_other_lines(product_ids: Collection[UUID]) -> dict[UUID | None, int]:

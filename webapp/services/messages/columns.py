@@ -1,11 +1,12 @@
-"""The columns that the list of messages can have."""
+"""The columns that the lists of messages, of letters and of what is blocked can have."""
 
 from sqlalchemy import String, and_, case, cast, func
 
 from webapp.models import clients
-from webapp.models.messages import Channel, HeldReason, Message, MessageStatus
+from webapp.models.clients import Client
+from webapp.models.messages import Channel, HeldReason, Message, MessageStatus, Suppression, SuppressionReason
 from webapp.models.organisations import Company
-from webapp.services.list_columns import ListColumn, ValueKind, labels_of
+from webapp.services.list_columns import ListColumn, OpenedColumn, ValueKind, labels_of
 from webapp.services.messages.kinds import KINDS
 
 DEFAULT = ("message", "numero", "client", "moyen", "etat", "societe", "ecrit")
@@ -34,3 +35,18 @@ COLUMNS = (
     ListColumn("recommande", "Numéro de recommandé", Message.registered_no),
     ListColumn("erreur", "Erreur", Message.error),
 )
+LETTERS = tuple(each for each in COLUMNS if each.key in ("message", "numero", "client", "societe", "ecrit"))
+"""Those of the letters that wait to be printed and posted."""
+SUPPRESSIONS = (
+    OpenedColumn(
+        key="adresse",
+        label="Adresse",
+        sealed=Suppression.to,
+        row_id=Suppression.id,
+        place=Suppression.place_of_to,
+    ),
+    ListColumn("motif", "Pourquoi", Suppression.reason, ValueKind.CHOICE, labels=labels_of(SuppressionReason)),
+    ListColumn("depuis", "Depuis", Suppression.since, ValueKind.INSTANT),
+    ListColumn("client", "Message à", case((Client.id.is_not(None), clients.full_name_in_sql()))),
+)
+"""Those of the addresses and telephones that get nothing more."""

@@ -68,12 +68,14 @@ def list_messages(view: MessagesView, *, size: int = PAGE_SIZE) -> MessagesPage:
 
 def select_all(view: MessagesView) -> Select[*tuple[Any, ...]]:
     """Every message of a view in its order, joined with clients and companies: an export adds the columns."""
+    return _with_names().where(*_conditions(view)).order_by(Message.id.desc())
+
+
+def _with_names() -> Select[*tuple[Any, ...]]:
     return (
         select(Message.id)
         .outerjoin(Client, linked(Client, Message.client_id))
         .join(Company, linked(Company, Message.company_id))
-        .where(*_conditions(view))
-        .order_by(Message.id.desc())
     )
 
 
@@ -166,12 +168,15 @@ def list_events(message_id: UUID) -> Sequence[tuple[MessageEvent, User | None]]:
 
 def list_letters(*, kind: MessageKind | None = None, size: int = LETTERS_SHOWN) -> Sequence[Message]:
     """The letters that wait to be printed and posted, but for those of dunning; the longest waiting first."""
-    statement = (
-        _letters(kind)
-        .where(Message.kind.not_in(OF_CASES))
-        .options(joinedload(Message.client), joinedload(Message.company))
-    )
-    return db.session.scalars(statement.order_by(Message.id).limit(size)).all()
+    statement = select(Message).where(*_is_letter(kind)).order_by(Message.id)
+    return db.session.scalars(
+        statement.options(joinedload(Message.client), joinedload(Message.company)).limit(size)
+    ).all()
+
+
+def select_all_letters(kind: MessageKind | None) -> Select[*tuple[Any, ...]]:
+    """Every one of these letters in its order, joined with clients and companies: an export adds the columns."""
+    return _with_names().where(*_is_letter(kind)).order_by(Message.id)
 
 
 def count_letters() -> dict[MessageKind, int]:
@@ -180,9 +185,9 @@ def count_letters() -> dict[MessageKind, int]:
     return {row.kind: row.number for row in db.session.execute(statement)}
 
 
-def _letters(kind: MessageKind | None) -> Select[Message]:
-    statement = select(Message).where(*_waits_for_post())
-    return statement if kind is None else statement.where(Message.kind == kind)
+def _is_letter(kind: MessageKind | None) -> list[ColumnElement[bool]]:
+    of_kind = [] if kind is None else [Message.kind == kind]
+    return [*_waits_for_post(), Message.kind.not_in(OF_CASES), *of_kind]
 
 
 def _waits_for_post() -> tuple[ColumnElement[bool], ...]:

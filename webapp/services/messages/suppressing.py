@@ -5,10 +5,10 @@ An address is found by its blind indexes, in the form in which clients keep it (
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import undefer
 
@@ -95,7 +95,7 @@ def _sealed(address: str) -> dict[str, object]:
     return {
         "organisation_id": organisation_id,
         "id": suppression_id,
-        "to": crypto.seal(address, place=f"{organisation_id}|suppressions.to|{suppression_id}"),
+        "to": crypto.seal(address, place=Suppression.place_of_to(organisation_id, suppression_id)),
         "to_index": crypto.blind_index(address, purpose=_purpose()),
     }
 
@@ -168,13 +168,19 @@ def _tell_clients(address: str, kind: EventKind, why: str, *, by: User, at: date
 
 def list_suppressions() -> Sequence[ShownSuppression]:
     """What gets nothing more now, the latest first; SHOWN at most."""
-    rows = db.session.execute(
-        select(Suppression, Client)
-        .outerjoin(Message, linked(Message, Suppression.message_id))
+    rows = db.session.execute(_standing(select(Suppression, Client)).options(undefer(Suppression.to)).limit(SHOWN))
+    return [ShownSuppression(suppression, suppression.to_in_clear(), client) for suppression, client in rows]
+
+
+def select_all_suppressions() -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with clients: an export adds the columns."""
+    return _standing(select(Suppression.id))
+
+
+def _standing(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return (
+        statement.outerjoin(Message, linked(Message, Suppression.message_id))
         .outerjoin(Client, linked(Client, Message.client_id))
         .where(Suppression.lifted_at.is_(None))
-        .options(undefer(Suppression.to))
         .order_by(Suppression.since.desc(), Suppression.id.desc())
-        .limit(SHOWN)
     )
-    return [ShownSuppression(suppression, suppression.to_in_clear(), client) for suppression, client in rows]

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client
+from webapp.models.identity import User
 from webapp.models.operations import ItemAction, Operation, OperationItem, OperationKind
 from webapp.services import keyset
 from webapp.services.operations.wording import Change, Names, changes_of
@@ -79,9 +81,7 @@ class ItemPage(NamedTuple):
 
 def list_operations(*, kind: OperationKind | None = None, cursor: str = "") -> keyset.Page[Operation]:
     """The operations of the organisation, the newest first."""
-    statement = select(Operation).options(joinedload(Operation.by))
-    if kind is not None:
-        statement = statement.where(Operation.kind == kind)
+    statement = select(Operation).where(*_of_kind(kind)).options(joinedload(Operation.by))
 
     def read(start: keyset.Position | None) -> Sequence[Operation]:
         cut = keyset.cut(statement, [Operation.created_at, Operation.id], start, is_descending=True, size=PAGE_SIZE)
@@ -89,6 +89,16 @@ def list_operations(*, kind: OperationKind | None = None, cursor: str = "") -> k
 
     position = keyset.decode(cursor, sort="-cree", kind=datetime)
     return keyset.page(read, position, place=lambda row: (row.created_at, row.id), sort="-cree", size=PAGE_SIZE)
+
+
+def select_all(kind: OperationKind | None) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with who began it: an export adds the columns."""
+    statement = select(Operation.id).outerjoin(User, linked(User, Operation.by_id)).where(*_of_kind(kind))
+    return statement.order_by(Operation.created_at.desc(), Operation.id.desc())
+
+
+def _of_kind(kind: OperationKind | None) -> list[ColumnElement[bool]]:
+    return [] if kind is None else [Operation.kind == kind]
 
 
 def count_items(operation_id: UUID) -> dict[ItemFilter, int]:

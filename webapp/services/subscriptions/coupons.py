@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import Select, exists, select, update
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -23,6 +24,7 @@ from webapp.transactions import transaction
 LABEL_LENGTH = 100
 MOST_CYCLES, MOST_USES = 120, 1_000_000
 LARGEST_AMOUNT = Decimal(1_000_000)
+_IN_ORDER = (Coupon.is_active.desc(), Coupon.code)
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9-]{1,29}")
 
 
@@ -46,7 +48,12 @@ class CouponFields:
 
 def list_coupons() -> list[Coupon]:
     """All of the organisation, those that can be given first, by code."""
-    return list(db.session.scalars(select(Coupon).order_by(Coupon.is_active.desc(), Coupon.code)))
+    return list(db.session.scalars(select(Coupon).order_by(*_IN_ORDER)))
+
+
+def select_all() -> Select[*tuple[Any, ...]]:
+    """Every one in that order: an export adds the columns."""
+    return select(Coupon.id).order_by(*_IN_ORDER)
 
 
 def create_coupon(written: CouponFields, *, by: User | None, at: datetime) -> Coupon:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from webapp import tenancy
 from webapp.errors import NotFoundError
@@ -116,23 +116,14 @@ _PAID_BY_IT = (
     Subscription.saved_method_id == SavedPaymentMethod.id,
     Subscription.status.in_(LIVING),
 )
-_WAITING = select(func.count()).select_from(Subscription).where(*_PAID_BY_IT).scalar_subquery()
-_NEXT = select(func.min(Subscription.next_charge_on)).where(*_PAID_BY_IT).scalar_subquery()
+WAITING = select(func.count()).select_from(Subscription).where(*_PAID_BY_IT).scalar_subquery()
+NEXT = select(func.min(Subscription.next_charge_on)).where(*_PAID_BY_IT).scalar_subquery()
+"""Of a card: how many living subscriptions are paid by it, and when the next of them is charged."""
 
 
 def list_expiring(view: CardsView, *, today: date, size: int = PAGE_SIZE) -> keyset.Page[CardRow]:
     """The cards of the view, the first to expire first."""
-    conditions = _expiring(today)
-    statement = (
-        select(SavedPaymentMethod, Client, _WAITING, _NEXT)
-        .join(Client, linked(Client, SavedPaymentMethod.client_id))
-        .where(
-            SavedPaymentMethod.revoked_at.is_(None),
-            or_(*conditions.values()) if view.expiry is None else conditions[view.expiry],
-        )
-    )
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
+    statement = _of_view(select(SavedPaymentMethod, Client, WAITING, NEXT), view, today)
 
     def read(start: Position | None) -> Sequence[CardRow]:
         order = [SavedPaymentMethod.expires_on, SavedPaymentMethod.id]
@@ -143,6 +134,23 @@ def list_expiring(view: CardsView, *, today: date, size: int = PAGE_SIZE) -> key
     return keyset.page(
         read, start, place=lambda row: (row.card.expires_on or today, row.card.id), sort=BY_EXPIRY, size=size
     )
+
+
+def select_all(view: CardsView, *, today: date) -> Select[*tuple[Any, ...]]:
+    """Every card of the view in that order, joined with its client: an export adds the columns."""
+    statement = _of_view(select(SavedPaymentMethod.id), view, today)
+    return statement.order_by(SavedPaymentMethod.expires_on, SavedPaymentMethod.id)
+
+
+def _of_view(statement: Select[*tuple[Any, ...]], view: CardsView, today: date) -> Select[*tuple[Any, ...]]:
+    conditions = _expiring(today)
+    statement = statement.join(Client, linked(Client, SavedPaymentMethod.client_id)).where(
+        SavedPaymentMethod.revoked_at.is_(None),
+        or_(*conditions.values()) if view.expiry is None else conditions[view.expiry],
+    )
+    for term in find_terms(view.search):
+        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
+    return statement
 
 
 def count_expiring(*, today: date) -> dict[Expiry, int]:

@@ -110,6 +110,12 @@ def changes_of(item: SyncItem) -> list[Change]:
     return [Change(label_of(key), _worded(key, before.get(key)), _worded(key, after.get(key))) for key in keys]
 
 
+def words_of(image: str) -> str:
+    """The fields of an image, as JSON, one after the other, without secrets."""
+    worded = ((key, _worded(key, value)) for key, value in orjson.loads(image).items())
+    return " · ".join(f"{label_of(key)}\u202f: {word}" for key, word in worded if word is not None)
+
+
 def images_of(item: SyncItem) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values before and after, by key, with what is secret in clear: for those who undo, not for pages."""
     return _image(item, "before"), _image(item, "after")

@@ -3,14 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import joinedload, undefer
 
 from webapp.extensions import db
 from webapp.french import whole
+from webapp.models.base import linked
 from webapp.models.clients import Client
+from webapp.models.identity import User
 from webapp.models.runs import RunStatus
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun, WinLeadPlusConfig
 from webapp.services.winleadplus.config import defaults
@@ -30,9 +33,10 @@ _STANDING = select(
     .limit(1)
     .scalar_subquery(),
 )
-_NEWEST_RUNS = (
-    select(SyncRun).options(joinedload(SyncRun.requested_by)).order_by(SyncRun.started_at.desc(), SyncRun.id.desc())
-)
+_NEWEST = (SyncRun.started_at.desc(), SyncRun.id.desc())
+_NEWEST_RUNS = select(SyncRun).options(joinedload(SyncRun.requested_by)).order_by(*_NEWEST)
+_BY_PROSPECT = (SyncItem.external_id, SyncItem.kind)
+"""The order of the unique index: a page of items reads its own rows."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ def list_runs(*, before: UUID | None = None, limit: int = RUNS_SHOWN) -> Runs:
     return Runs(page, before=page[-1].id if len(rows) > limit else None)
 
 
+def select_all_runs() -> Select[*tuple[Any, ...]]:
+    """Every run in that order, joined with who asked for it: an export adds the columns."""
+    return select(SyncRun.id).outerjoin(User, linked(User, SyncRun.requested_by_id)).order_by(*_NEWEST)
+
+
 def sentence(run: SyncRun) -> str:
     """How an ended run went, in a sentence; for one that failed, why."""
     if run.status is RunStatus.FAILED:
@@ -134,22 +143,43 @@ def count_open_conflicts(run_id: UUID) -> int:
 
 def list_items(run_id: UUID, *, kinds: Collection[ItemKind], after: UUID | None = None, is_open: bool = False) -> Items:
     """The run's items of these kinds, ITEMS_SHOWN at a time, after the item ``after``; those not ended, if so asked."""
-    by_prospect = (SyncItem.external_id, SyncItem.kind)  # the order of the unique index: a page reads its own rows
     statement = (
         select(SyncItem)
         .options(undefer(SyncItem.before), undefer(SyncItem.after))
-        .where(SyncItem.run_id == run_id, SyncItem.kind.in_(kinds))
-        .order_by(*by_prospect)
+        .where(*_items_of(run_id, kinds, is_open))
+        .order_by(*_BY_PROSPECT)
         .limit(ITEMS_SHOWN + 1)
     )
-    if is_open:
-        statement = statement.where(SyncItem.resolved_at.is_(None))
     last = find_item(run_id, after) if after else None
     if last is not None:
-        statement = statement.where(tuple_(*by_prospect) > tuple_(last.external_id, last.kind.value))
+        statement = statement.where(tuple_(*_BY_PROSPECT) > tuple_(last.external_id, last.kind.value))
     rows = db.session.scalars(statement).all()
     page = rows[:ITEMS_SHOWN]
     return Items(page, after=page[-1].id if len(rows) > ITEMS_SHOWN else None, candidates=find_candidates(page))
+
+
+@dataclass(frozen=True)
+class ItemsView:
+    """The items of a run of these kinds; those not ended, where ``is_open``."""
+
+    run_id: UUID
+    kinds: tuple[ItemKind, ...]
+    is_open: bool = False
+
+
+def select_all_items(view: ItemsView) -> Select[*tuple[Any, ...]]:
+    """Every item of a view in that order, joined with its run: an export adds the columns."""
+    return (
+        select(SyncItem.id)
+        .join(SyncRun, linked(SyncRun, SyncItem.run_id))
+        .where(*_items_of(view.run_id, view.kinds, view.is_open))
+        .order_by(*_BY_PROSPECT)
+    )
+
+
+def _items_of(run_id: UUID, kinds: Collection[ItemKind], is_open: bool) -> list[ColumnElement[bool]]:
+    still_open = [SyncItem.resolved_at.is_(None)] if is_open else []
+    return [SyncItem.run_id == run_id, SyncItem.kind.in_(kinds), *still_open]
 
 
 def find_item(run_id: UUID, item_id: UUID) -> SyncItem | None:

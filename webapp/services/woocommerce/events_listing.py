@@ -76,6 +76,12 @@ def list_events(view: EventsView, *, size: int = PAGE_SIZE) -> keyset.Page[Event
     return page.map(show)
 
 
+def select_all(view: EventsView) -> Select[*tuple[Any, ...]]:
+    """Every event of a view in that order, joined with shops: an export adds the columns."""
+    statement: Select[*tuple[Any, ...]] = narrowed(select(WooCommerceEvent.id).join(WooCommerceEvent.shop), view)
+    return statement.order_by(WooCommerceEvent.received_at.desc(), WooCommerceEvent.id.desc())
+
+
 def narrowed(statement: Any, view: EventsView) -> Any:
     """A statement on events with the filters of the view."""
     if view.state is not None:

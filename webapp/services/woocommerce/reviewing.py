@@ -4,14 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, union
+from sqlalchemy import ColumnElement, Select, TextClause, func, or_, select, text, union
 from sqlalchemy.orm import contains_eager, undefer
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.timeline import EventKind, TimelineEvent
@@ -97,12 +98,8 @@ def list_reviews(view: ReviewView, *, size: int = PAGE_SIZE) -> keyset.Page[Revi
         select(WooCommerceResource)
         .join(WooCommerceResource.shop)
         .options(contains_eager(WooCommerceResource.shop), undefer(WooCommerceResource.body))
-        .where(_IS_OPEN)
+        .where(*_conditions(view))
     )
-    if view.shop_id is not None:
-        statement = statement.where(WooCommerceResource.shop_id == view.shop_id)
-    if view.code is not None:
-        statement = statement.where(WooCommerceResource.review.contains([{"code": view.code}]))
 
     def read(start: Position | None) -> Sequence[WooCommerceResource]:
         page = keyset.cut(statement, [WooCommerceResource.id], start, is_descending=True, size=size)
@@ -111,6 +108,26 @@ def list_reviews(view: ReviewView, *, size: int = PAGE_SIZE) -> keyset.Page[Revi
     start = keyset.decode(view.cursor, sort=BY_ID, kind=str)
     page = keyset.page(read, start, place=lambda each: ("", each.id), sort=BY_ID, size=size)
     return page.map(_shown(page.rows))
+
+
+def select_all(view: ReviewView) -> Select[*tuple[Any, ...]]:
+    """Every one of them in that order, joined with shops and clients: an export adds the columns."""
+    return (
+        select(WooCommerceResource.id)
+        .join(WooCommerceResource.shop)
+        .outerjoin(Client, linked(Client, WooCommerceResource.client_id))
+        .where(*_conditions(view))
+        .order_by(WooCommerceResource.id.desc())
+    )
+
+
+def _conditions(view: ReviewView) -> list[ColumnElement[bool] | TextClause]:
+    conditions: list[ColumnElement[bool] | TextClause] = [_IS_OPEN]
+    if view.shop_id is not None:
+        conditions.append(WooCommerceResource.shop_id == view.shop_id)
+    if view.code is not None:
+        conditions.append(WooCommerceResource.review.contains([{"code": view.code}]))
+    return conditions
 
 
 def _shown(rows: Sequence[WooCommerceResource]) -> Callable[[WooCommerceResource], ReviewRow]:

@@ -29,7 +29,7 @@ STATES = [("", "À décider"), (DISMISSED, "Écartés")]
 @paced
 def index() -> ResponseReturnValue:
     """The pairs, the surest first. What cannot be read in the address is ignored."""
-    view = _read_view()
+    view = read_view()
     page = pairs.list_pairs(view, by=current_user())
     values: dict[str, Any] = {
         "view": view,
@@ -52,7 +52,7 @@ def dismiss(pair_id: UUID) -> ResponseReturnValue:
     """« Ce ne sont pas les mêmes » ."""
     pair = pairs.dismiss(pair_id, by=current_user(), at=clock.now())
     toast("success", f"{pair.first.full_name} et {pair.second.full_name} ne vous seront plus proposés comme doublons.")
-    return redirect(_address(_read_view()), code=303)
+    return redirect(_address(read_view()), code=303)
 
 
 @bp.post("/<uuid:pair_id>/remettre")
@@ -60,10 +60,11 @@ def reopen(pair_id: UUID) -> ResponseReturnValue:
     """Take back what was said of a pair."""
     pairs.reopen(pair_id, by=current_user())
     toast("success", "Ce doublon est de nouveau à décider.")
-    return redirect(_address(_read_view()), code=303)
+    return redirect(_address(read_view()), code=303)
 
 
-def _read_view() -> PairsView:
+def read_view() -> PairsView:
+    """The pairs that the address asks for."""
     score = request.args.get("certitude", "")
     return PairsView(
         score=next((each for each in PairScore if str(each.value) == score), None),

@@ -12,6 +12,7 @@ from webapp.errors import NotFoundError
 from webapp.models.dunning import StepAction
 from webapp.security import current_user
 from webapp.services.dunning import figures, listing
+from webapp.services.dunning.figures import DocumentsView
 from webapp.services.dunning.listing import Age, ClaimsView
 from webapp.services.figures.scope import figures_scope
 from webapp.views.lists import read, read_day
@@ -57,7 +58,7 @@ def _period(today: date) -> tuple[date, date]:
 @bp.get("/creances")
 def claims() -> ResponseReturnValue:
     """The claims behind a figure, with the same sum."""
-    view, today = _read_claims(), clock.today()
+    view, today = read_claims(), clock.today()
     page = listing.list_claims_of(view, today=today)
     number, amount = listing.sum_claims(view, today=today)
     query: dict[str, Any] = {name: value for name, value in request.args.items() if name in NARROWING}
@@ -72,7 +73,8 @@ def claims() -> ResponseReturnValue:
     )
 
 
-def _read_claims() -> ClaimsView:
+def read_claims() -> ClaimsView:
+    """The claims that the address asks for, within what the user may see."""
     scope = figures_scope(current_user())
     step = request.args.get("etape", "")
     return ClaimsView(
@@ -98,20 +100,33 @@ def _title_of(view: ClaimsView) -> str:
 @bp.get("/dso/<mois>/<what>")
 def dso(mois: str, what: str) -> ResponseReturnValue:
     """What a month's receivables (``creances``) or revenue (``ventes``) are made of."""
-    month = read_day(f"{mois}-01")
-    scope, today = figures_scope(current_user()), clock.today()
-    members = None if scope.is_all else frozenset(scope.members)
-    known = {each.month: each for each in figures.dso_by_month(currency=CURRENCY, commercial_ids=members, today=today)}
-    if month is None or month not in known or what not in _LISTS:
+    view, figure = _read_documents(mois)
+    if what not in _LISTS:
         raise NotFoundError
-    rows = _LISTS[what](month, currency=CURRENCY, commercial_ids=members, cursor=request.args.get("apres"))
+    rows = _LISTS[what](view)
     values: dict[str, Any] = {
-        "figure": known[month],
+        "figure": figure,
         "what": what,
         "rows": rows.rows,
         "next_page": rows.next_cursor and url_for("dunning_figures.dso", mois=mois, what=what, apres=rows.next_cursor),
     }
     return render_template("dunning/dso.html", **values)
+
+
+def _read_documents(month: str) -> tuple[DocumentsView, figures.Dso]:
+    scope, today = figures_scope(current_user()), clock.today()
+    members = None if scope.is_all else frozenset(scope.members)
+    asked = read_day(f"{month}-01")
+    known = {each.month: each for each in figures.dso_by_month(currency=CURRENCY, commercial_ids=members, today=today)}
+    if asked is None or asked not in known:
+        raise NotFoundError
+    cursor = request.args.get("apres")
+    return DocumentsView(month=asked, currency=CURRENCY, commercial_ids=members, cursor=cursor), known[asked]
+
+
+def read_documents(mois: str) -> DocumentsView:
+    """The month that is in the address, within what the user may see. Raises NotFoundError."""
+    return _read_documents(mois)[0]
 
 
 _LISTS = {"creances": figures.list_receivables, "ventes": figures.list_revenue}

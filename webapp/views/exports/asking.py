@@ -28,7 +28,7 @@ bp = Blueprint("exports", __name__)
 
 PACE = "20 per minute"
 PIECE = 64 * 1024
-PLACES = frozenset({"apres", "avant", "total", "compte", shown_lists.PANEL, shown_lists.MOVE})
+PLACES = frozenset({"apres", "avant", "page", "total", "compte", shown_lists.PANEL, shown_lists.MOVE})
 """What an address says of a page of a list, which an export does without."""
 NOT_FILTERS = PLACES | {"tri", "onglet", *shown_lists.LOOK}
 BY_NAME = {page.name: page for page in PAGES}

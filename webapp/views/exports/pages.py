@@ -8,15 +8,28 @@ from flask import request
 
 from webapp.models.charges import Attention
 from webapp.models.identity import Role
+from webapp.models.messages import MessageKind
+from webapp.models.operations import OperationKind
 from webapp.security import current_user
 from webapp.services.bank_files import listing as bank_files
-from webapp.services.exports.lists import Everything, NeedingPerson, OfFile, OpenTasks
+from webapp.services.duplicates.pairs import SeenPairs, own_only
+from webapp.services.exports.lists import (
+    Everything,
+    LettersOf,
+    NeedingPerson,
+    OfBatch,
+    OfFile,
+    OpenTasks,
+    OperationsOf,
+    ProductsNamed,
+)
 from webapp.services.fulfilment import listing as batches
-from webapp.views import invoices
+from webapp.views import invoices, journal, winleadplus
 from webapp.views.charges import listing as charges
+from webapp.views.clients import duplicates, tasks
 from webapp.views.clients import listing as clients
-from webapp.views.clients import tasks
 from webapp.views.contracts import listing as contracts
+from webapp.views.dunning import figures as dunning_figures
 from webapp.views.dunning import listing as dunning
 from webapp.views.fulfilment import page as batch
 from webapp.views.fulfilment import shipments
@@ -25,8 +38,12 @@ from webapp.views.mandates import listing as mandates
 from webapp.views.messages import listing as messages
 from webapp.views.provider_events import listing as provider_events_listing
 from webapp.views.shown_lists import ListPage
+from webapp.views.subscriptions import cards
 from webapp.views.subscriptions import listing as subscriptions
+from webapp.views.woocommerce import events as shop_events
+from webapp.views.woocommerce import reviews as shop_reviews
 
+ADMINS = (Role.ADMIN,)
 MANAGERS = (Role.MANAGER, Role.ADMIN)
 EVERYBODY = tuple(Role)
 
@@ -67,6 +84,15 @@ def _lines_of_batch(batch_id: UUID) -> Any:
     return batch.read_view(batch_id)
 
 
+def _lines_to_decide(batch_id: UUID) -> OfBatch:
+    batches.show_batch(batch_id)
+    return OfBatch(batch_id)
+
+
+def _seen_pairs() -> SeenPairs:
+    return SeenPairs(duplicates.read_view(), own_only(current_user()))
+
+
 PAGES = (
     ExportedPage("clients", "/clients", EVERYBODY, lambda asked: clients.read_view(asked)[0], saved=clients.PAGE),
     ExportedPage("taches", "/taches", EVERYBODY, lambda: OpenTasks(tasks.read_whose(), current_user().id)),
@@ -90,4 +116,47 @@ PAGES = (
     ExportedPage("expeditions", "/lots/<uuid:batch_id>/expeditions", EVERYBODY, _shipments_of_batch, tab="du-lot"),
     ExportedPage("expeditions", "/expeditions", EVERYBODY, shipments.read_view),
     ExportedPage("messages", "/messages", MANAGERS, messages.read_view),
+    ExportedPage(
+        "lettres", "/messages/lettres", MANAGERS, lambda: LettersOf(read(MessageKind, request.args.get("genre")))
+    ),
+    ExportedPage("lettres-de-relance", "/relances/lettres", MANAGERS, Everything),
+    ExportedPage("creances", "/relances/chiffres/creances", EVERYBODY, dunning_figures.read_claims),
+    ExportedPage(
+        "documents-a-payer",
+        "/relances/chiffres/dso/<string:mois>/creances",
+        EVERYBODY,
+        dunning_figures.read_documents,
+    ),
+    ExportedPage(
+        "documents-du-mois", "/relances/chiffres/dso/<string:mois>/ventes", EVERYBODY, dunning_figures.read_documents
+    ),
+    ExportedPage("adresses-bloquees", "/reglages/messages/adresses-bloquees", ADMINS, Everything),
+    ExportedPage("lignes-a-decider", "/lots/<uuid:batch_id>/de-cote", EVERYBODY, _lines_to_decide, tab="du-lot"),
+    ExportedPage(
+        "produits-expedies", "/lots/reglages/produits", ADMINS, lambda: ProductsNamed(request.args.get("q", ""))
+    ),
+    ExportedPage("coupons", "/abonnements/coupons", MANAGERS, Everything),
+    ExportedPage("cartes", "/prelevements/cartes", MANAGERS, cards.read_view),
+    ExportedPage("evenements", "/prelevements/evenements", ADMINS, Everything),
+    ExportedPage("doublons", "/clients/doublons", EVERYBODY, _seen_pairs),
+    ExportedPage("synchronisations", "/synchronisations", EVERYBODY, Everything),
+    ExportedPage(
+        "elements-de-synchronisation",
+        "/synchronisations/<uuid:run_id>/elements",
+        EVERYBODY,
+        winleadplus.read_items_view,
+    ),
+    ExportedPage(
+        "operations", "/operations", EVERYBODY, lambda: OperationsOf(read(OperationKind, request.args.get("genre")))
+    ),
+    ExportedPage(
+        "evenements-de-boutiques",
+        "/integrations/woocommerce/evenements",
+        MANAGERS,
+        lambda: shop_events.view_of(request.args),
+    ),
+    ExportedPage(
+        "a-revoir", "/integrations/woocommerce/a-revoir", MANAGERS, lambda: shop_reviews.view_of(request.args)
+    ),
+    ExportedPage("journal", "/journal", ADMINS, journal.read_view),
 )

@@ -23,7 +23,7 @@ bp = Blueprint("cards", __name__, url_prefix="/prelevements/cartes")
 @paced
 def index() -> ResponseReturnValue:
     """The list, as the address says."""
-    view, today = _read_view(), clock.today()
+    view, today = read_view(), clock.today()
     page = saved_methods.list_expiring(view, today=today)
     values: dict[str, Any] = {
         "view": view,
@@ -44,7 +44,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _read_view() -> CardsView:
+def read_view() -> CardsView:
+    """The cards that the address asks for."""
     return CardsView(
         expiry=read(Expiry, request.args.get("expiration")),
         search=" ".join(request.args.get("q", "").split()),

@@ -32,7 +32,7 @@ STATES = [("", "Tous les états"), *((each.value, each.label) for each in EventS
 @paced
 def index() -> ResponseReturnValue:
     """The events, the latest first, as the address says."""
-    view = _view_of(request.args)
+    view = view_of(request.args)
     page = events_listing.list_events(view)
     values: dict[str, Any] = {
         "view": view,
@@ -51,8 +51,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _view_of(query: MultiDict[str, str]) -> EventsView:
-    """What cannot be read narrows nothing."""
+def view_of(query: MultiDict[str, str]) -> EventsView:
+    """What a query asks for; what cannot be read narrows nothing."""
     topic = query.get("sujet", "")
     return EventsView(
         state=read(EventState, query.get("etat")),
@@ -137,7 +137,7 @@ def retry(event_id: UUID) -> ResponseReturnValue:
 @for_managers
 def retry_all() -> ResponseReturnValue:
     """Have all events of the filter that failed or wait handled once more."""
-    number = reopening.retry_all(_view_of(request.form), at=clock.now())
+    number = reopening.retry_all(view_of(request.form), at=clock.now())
     if number:
         asked = counted(number, "nouvel essai demandé", "nouveaux essais demandés")
         toast("success", f"{asked}\u202f: ils ont lieu dans un instant.")
@@ -164,4 +164,4 @@ def close(event_id: UUID) -> ResponseReturnValue:
 
 def _back() -> ResponseReturnValue:
     """To the list as it was narrowed: whoever acts on one event acts on the next."""
-    return redirect(_address(_view_of(request.form), None), 303)
+    return redirect(_address(view_of(request.form), None), 303)

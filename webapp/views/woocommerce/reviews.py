@@ -33,7 +33,7 @@ def count_reviews() -> int:
 @paced
 def index() -> ResponseReturnValue:
     """What is to be looked at, the latest known first, as the address says."""
-    view = _view_of(request.args)
+    view = view_of(request.args)
     page = reviewing.list_reviews(view)
     values: dict[str, Any] = {
         "rows": page.rows,
@@ -53,8 +53,8 @@ def index() -> ResponseReturnValue:
     return response
 
 
-def _view_of(query: MultiDict[str, str]) -> ReviewView:
-    """What cannot be read narrows nothing."""
+def view_of(query: MultiDict[str, str]) -> ReviewView:
+    """What a query asks for; what cannot be read narrows nothing."""
     code = query.get("motif", "")
     return ReviewView(
         code=code if code in reviewing.LABELS else None,
@@ -106,4 +106,4 @@ def close(resource_id: UUID) -> ResponseReturnValue:
 
 def _back() -> ResponseReturnValue:
     """To the list as it was narrowed: whoever decides on one decides on the next."""
-    return redirect(_address(_view_of(request.form), None), 303)
+    return redirect(_address(view_of(request.form), None), 303)
