@@ -19,6 +19,7 @@ WITHOUT = {
     "commercials/contrats.html": "leads to the same contracts in their list, which is exported",
     "macros/lists.html": "where feet are made",
     "operations/_item_rows.html": "has a CSV file of its own, with a line for each field",
+    "rights/proposed.html": "what is to be erased is not copied out first",
     "winleadplus/_item_rows.html": "a page of _items.html",
     "winleadplus/_run_rows.html": "rows of index.html",
 }
