@@ -2,8 +2,8 @@
 
 Revision: 0049, after 0040
 
-The settings ``crm.user_id``, ``crm.run_id``, ``crm.operation_id`` and ``crm.at`` are local to the transaction of whoever
-writes. A contract that was changed before there was a trigger gets a row without changes: what it says of itself before
+The settings ``crm.user_id``, ``crm.run_id``, ``crm.operation_id`` and ``crm.at`` are local to the transaction of
+whoever writes. A contract that was changed before there was a trigger gets a row without changes: what it says of itself before
 that is not known.
 """
 
@@ -113,9 +113,7 @@ def _create_table() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contract_changes")),
     )
-    op.create_index(
-        "ix_contract_changes_contract", "contract_changes", ["organisation_id", "contract_id", "id"]
-    )
+    op.create_index("ix_contract_changes_contract", "contract_changes", ["organisation_id", "contract_id", "id"])
 
 
 def downgrade() -> None:

@@ -228,8 +228,8 @@ class ContractStatusChange(OrganisationScoped, Identified, Base):
 class ContractChange(OrganisationScoped, Base):
     """What an update of a contract found and left: written by a trigger on contracts alone, whatever updates them.
 
-    ``changes`` maps a field of ContractFields (without lines) to ``[before, after]`` as JSON: an id, a day, an amount as
-    a text; of ``status`` the pair of it and upstream's word. Without any it says that earlier changes are not known.
+    ``changes`` maps a field of ContractFields (without lines) to ``[before, after]`` as JSON: an id, a day, an amount
+    as a text; of ``status`` the pair of it and upstream's word. Without any it says that earlier changes are not known.
     ``user_id``, ``run_id`` and ``operation_id`` are what the writer told (``transactions.writing_as``); they carry no
     foreign keys, so that what somebody wrote never becomes nobody's. Of one contract, ``id`` grows with each change.
     """

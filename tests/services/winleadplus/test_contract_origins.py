@@ -47,8 +47,8 @@ AS_THE_MIGRATION_DOES = (
 )
 
 
-def _edit(reference: str, by: User, **values: object) -> None:
-    found = contract(reference)
+def _edit(edited: str, by: User, **values: object) -> None:
+    found = contract(edited)
     fields = replace(ContractFields.of(found), **values)  # type: ignore[arg-type]  as they come
     editing.edit_contract(found.id, fields, seen=found.changed_at, by=by, at=clock.now())
 
@@ -235,8 +235,8 @@ def test_nobody_is_named_for_what_another_wrote_in_the_same_transaction(cast: Ca
     assert [step.title for step in origins.find_origin(made.id, "amount").steps[:2]] == [BY_THE_CRM, BY_THE_CRM]
 
 
-@pytest.mark.usefixtures("committed")
-def test_who_wrote_is_forgotten_with_the_transaction(cast: Cast) -> None:
+def test_who_wrote_is_forgotten_with_the_transaction(committed: None) -> None:
+    cast: Cast = factories.make_cast(Cast)
     made = factories.ContractFactory(client_id=factories.ClientFactory().id, reference="A")
     db.session.commit()
     contract_id = made.id

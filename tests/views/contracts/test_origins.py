@@ -1,4 +1,4 @@
-"""« D’où vient cette valeur ? » of a contract in the browser: panel or page, a value put back; outsiders see nothing."""
+"""« D’où vient cette valeur ? » of a contract in the browser: panel, page, a value put back; outsiders see nothing."""
 
 import re
 from datetime import timedelta

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.errors import InvalidInputError, NotFoundError
@@ -100,7 +100,8 @@ class Origin:
     def word(self, value: Any) -> str:
         """A value of the field as a person reads it."""
         if self.field == "status":
-            return value[1] or value[0].label
+            status, upstreams_word = value
+            return str(upstreams_word or status.label)
         if isinstance(value, UUID):
             return self.names.get(value, "n’existe plus")
         return worded(self.field, value) or "vide"
@@ -209,9 +210,8 @@ def _creation(contract: Contract) -> Step:
 
 def _events_of_creation(contract: Contract) -> Iterator[TimelineEvent]:
     """The timeline names a contract by its reference alone: one that bore this one first."""
-    told = TimelineEvent.run_id.is_not(None)
-    if contract.source is not Source.WINLEADPLUS:
-        told = TimelineEvent.run_id.is_(None) & (TimelineEvent.kind == EventKind.CONTRACT_CREATED)
+    by_hand = and_(TimelineEvent.run_id.is_(None), TimelineEvent.kind == EventKind.CONTRACT_CREATED)
+    told = TimelineEvent.run_id.is_not(None) if contract.source is Source.WINLEADPLUS else by_hand
     wanted = (
         select(TimelineEvent)
         .where(
