@@ -3,8 +3,8 @@
 Revision: 0049, after 0040
 
 The settings ``crm.user_id``, ``crm.run_id``, ``crm.operation_id`` and ``crm.at`` are local to the transaction of
-whoever writes. A contract that was changed before there was a trigger gets a row without changes: what it says of itself before
-that is not known.
+whoever writes. A contract that was changed before there was a trigger gets a row without changes: what stood
+before that is not known.
 """
 
 import sqlalchemy as sa

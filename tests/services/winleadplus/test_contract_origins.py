@@ -227,11 +227,12 @@ def test_nobody_is_named_for_what_another_wrote_in_the_same_transaction(cast: Ca
     made = factories.ContractFactory(client_id=factories.ClientFactory().id, reference="A")
     factories.ContractFactory(client_id=made.client_id, reference="TAKEN")
     db.session.flush()
-    with pytest.raises(InvalidInputError), db.session.begin_nested():
-        _edit("A", cast.manager, reference="TAKEN")
-    _write_untold(made.id, Decimal(5))
-    _edit("A", cast.manager, supplier="Lumifibre")
-    _write_untold(made.id, Decimal(6))
+    with transaction():
+        with pytest.raises(InvalidInputError):
+            _edit("A", cast.manager, reference="TAKEN")
+        _write_untold(made.id, Decimal(5))
+        _edit("A", cast.manager, supplier="Lumifibre")
+        _write_untold(made.id, Decimal(6))
     assert [step.title for step in origins.find_origin(made.id, "amount").steps[:2]] == [BY_THE_CRM, BY_THE_CRM]
 
 
