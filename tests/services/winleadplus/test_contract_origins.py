@@ -76,6 +76,7 @@ def _operate(by: User, *, row_id: UUID, action: ItemAction, line: int = 1, **aft
 def _write_untold(contract_id: UUID, amount: Decimal) -> None:
     parameters = {"id": contract_id, "amount": amount}
     db.session.execute(text("UPDATE contracts SET amount = :amount WHERE id = :id"), parameters)
+    db.session.expire_all()
 
 
 Told = tuple[UUID | None, UUID | None, UUID | None, Decimal | None, Decimal | None]
