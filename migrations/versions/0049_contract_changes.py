@@ -37,25 +37,30 @@ COLUMNS = (
     "reference", "status", "status_raw", "company_id", "commercial_id", "contract_type", "supplier", "description",
     "amount", "signed_at", "validated_at", "starts_on", "ends_on", "payment_method", "withdrawal_day",
 )  # fmt: skip
-EACH = ", ".join(f"('{key}', {value.format(row='o')}, {value.format(row='n')})" for key, value in VALUES.items())
-BEFORE, AFTER = (", ".join(f"{row}.{column}" for column in COLUMNS) for row in ("o", "n"))
+EACH = "".join(
+    f"""
+  IF {value.format(row="OLD")} IS DISTINCT FROM {value.format(row="NEW")} THEN
+    changed := changed || jsonb_build_object(
+      '{key}', jsonb_build_array({value.format(row="OLD")}, {value.format(row="NEW")}));
+  END IF;"""
+    for key, value in VALUES.items()
+)
+BEFORE, AFTER = (", ".join(f"{row}.{column}" for column in COLUMNS) for row in ("OLD", "NEW"))
 KEEP_CHANGES = f"""
 CREATE FUNCTION keep_contract_changes() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO contract_changes (organisation_id, contract_id, at, user_id, run_id, operation_id, changes)
-  SELECT n.organisation_id, n.id,
-    coalesce(nullif(current_setting('crm.at', true), '')::timestamptz, now()),
-    nullif(current_setting('crm.user_id', true), '')::uuid,
-    nullif(current_setting('crm.run_id', true), '')::uuid,
-    nullif(current_setting('crm.operation_id', true), '')::uuid,
-    told.changes
-  FROM former o JOIN present n ON n.organisation_id = o.organisation_id AND n.id = o.id
-  CROSS JOIN LATERAL (
-    SELECT jsonb_object_agg(key, jsonb_build_array(before, after)) AS changes
-    FROM (VALUES {EACH}) AS each(key, before, after)
-    WHERE before IS DISTINCT FROM after
-  ) told
-  WHERE ({BEFORE}) IS DISTINCT FROM ({AFTER}) AND told.changes IS NOT NULL;
+DECLARE
+  changed jsonb := '{{}}';
+BEGIN{EACH}
+  IF changed <> '{{}}' THEN
+    INSERT INTO contract_changes (organisation_id, contract_id, at, user_id, run_id, operation_id, changes)
+    VALUES (
+      NEW.organisation_id, NEW.id,
+      coalesce(nullif(current_setting('crm.at', true), '')::timestamptz, now()),
+      nullif(current_setting('crm.user_id', true), '')::uuid,
+      nullif(current_setting('crm.run_id', true), '')::uuid,
+      nullif(current_setting('crm.operation_id', true), '')::uuid,
+      changed);
+  END IF;
   RETURN NULL;
 END $$
 """  # noqa: S608  put together from what stands above
@@ -72,9 +77,8 @@ def upgrade() -> None:
     op.execute(KEEP_CHANGES)
     op.execute(REFUSE)
     op.execute(
-        "CREATE TRIGGER contracts_keep_changes AFTER UPDATE ON contracts"
-        " REFERENCING OLD TABLE AS former NEW TABLE AS present"
-        " FOR EACH STATEMENT EXECUTE FUNCTION keep_contract_changes()"
+        "CREATE TRIGGER contracts_keep_changes AFTER UPDATE ON contracts FOR EACH ROW"
+        f" WHEN (({BEFORE}) IS DISTINCT FROM ({AFTER})) EXECUTE FUNCTION keep_contract_changes()"
     )
     # After the trigger, whose lock keeps writers out until the commit: no change is in neither.
     op.execute(
