@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
 
 import structlog
+from sqlalchemy import text
 
 from webapp.extensions import db
 
 log = structlog.get_logger()
+
+_TELL = text(
+    """SELECT set_config('crm.at', :at, true), set_config('crm.user_id', :user_id, true),
+      set_config('crm.run_id', :run_id, true), set_config('crm.operation_id', :operation_id, true)"""
+)
 
 
 @contextmanager
@@ -29,6 +37,22 @@ def transaction() -> Iterator[None]:
         del info["in_transaction"], info["after_commit"]
     for callback in callbacks:
         _run_logging_failure(callback)
+
+
+@contextmanager
+def writing_as(
+    *, at: datetime, user_id: UUID | None = None, run_id: UUID | None = None, operation_id: UUID | None = None
+) -> Iterator[None]:
+    """Tell the triggers that keep the history of contracts who writes them within, and when.
+
+    The open transaction alone knows it. After an error nothing is taken back here: the rollback, of the transaction or
+    of the savepoint that this stands in, does.
+    """
+    names = {"user_id": user_id, "run_id": run_id, "operation_id": operation_id}
+    told = {"at": at.isoformat(), **{name: str(value or "") for name, value in names.items()}}
+    db.session.execute(_TELL, told)
+    yield
+    db.session.execute(_TELL, dict.fromkeys(told, ""))
 
 
 def let_go() -> None:

@@ -379,6 +379,9 @@ def _visit_operations(browser: FlaskClient, client: Client) -> None:
     origin = f"/clients/{client.id}/origine/city"
     assert browser.get(origin).status_code == 200
     assert browser.get(origin, headers=HTMX).status_code == 200
+    contract = ContractFactory(client_id=client.id)
+    db.session.commit()
+    assert browser.get(f"/contrats/{contract.id}/origine/amount").status_code == 200
     assert browser.get("/clients/fusion", query_string={"fiche": [client.id, other.id]}).status_code == 200
     chosen = {"client": client.id, "portee": "choix", "action": "statut", "statut": "inactive"}
     planned = browser.post("/clients/actions", data=chosen).location

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, Numeric, String, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, Computed, Identity, Index, Numeric, String, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -223,6 +223,30 @@ class ContractStatusChange(OrganisationScoped, Identified, Base):
         primaryjoin=lambda: linked(User, ContractStatusChange.user_id),
         viewonly=True,
     )
+
+
+class ContractChange(OrganisationScoped, Base):
+    """What an update of a contract found and left: written by a trigger on contracts alone, whatever updates them.
+
+    ``changes`` maps a field of ContractFields (without lines) to ``[before, after]`` as JSON: an id, a day, an amount
+    as a text; of ``status`` the pair of it and upstream's word. Without any it says that earlier changes are not known.
+    ``user_id``, ``run_id`` and ``operation_id`` are what the writer told (``transactions.writing_as``); they carry no
+    foreign keys, so that what somebody wrote never becomes nobody's. Of one contract, ``id`` grows with each change.
+    """
+
+    __tablename__ = "contract_changes"
+    __table_args__ = (
+        Index("ix_contract_changes_contract", "organisation_id", "contract_id", "id"),
+        tenant_key("contract_id", "contracts"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    contract_id: Mapped[UUID]
+    at: Mapped[datetime]
+    user_id: Mapped[UUID | None]
+    run_id: Mapped[UUID | None]
+    operation_id: Mapped[UUID | None]
+    changes: Mapped[dict[str, Any]]
 
 
 class ContractLine(OrganisationScoped, Identified, Base):

@@ -87,7 +87,8 @@ class TestPage:
         assert "Commercial à la signature Zoé Partie" in text
         assert f"Commercial actuel du client {cast.sales_rep.full_name}" in text
         assert "Signature 01/02/2026" in text
-        assert "Jour de prélèvement le 5 Sans mandat actif" in text
+        assert "Jour de prélèvement le 5" in text
+        assert "Sans mandat actif" in text
         assert "Électricité 1" in text
         assert "Créé : En étude" in text.replace("\u202f", " ")
         assert 'href="https://preuves.example.org/1"' in page

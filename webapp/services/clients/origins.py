@@ -58,6 +58,11 @@ class Step:
         """Whether the client came into being with the value."""
         return self.event.kind in CREATIONS
 
+    @property
+    def title(self) -> str:
+        """What happened, where neither an operation nor a synchronisation names it."""
+        return self.event.kind.label
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
@@ -26,7 +26,7 @@ from webapp.services.clients.editing import find_client
 from webapp.services.clients.fields import find_commercial
 from webapp.services.concurrent_edits import Difference, EditConflictError
 from webapp.services.contracts.fields import ContractFields, ContractLineFields, find_company
-from webapp.transactions import transaction
+from webapp.transactions import transaction, writing_as
 
 LABELS = {
     "reference": "référence",
@@ -165,24 +165,18 @@ def _told(before: ContractFields, new: ContractFields, changed: list[str]) -> di
 def _write(contract: Contract, before: ContractFields, new: ContractFields, *, by: User, at: datetime) -> None:
     """Write what changes, lines included. Raises InvalidInputError where another contract has the reference."""
     changed = before.differing(new)
-    _tell_trigger(str(by.id))
     try:
-        with db.session.begin_nested():
+        with db.session.begin_nested(), writing_as(at=at, user_id=by.id):
             _set_columns(contract, new, changed)
             contract.changed_at = at
             db.session.add(contract)
+            db.session.flush()
     except IntegrityError as error:
         if "uq_contracts_organisation_id_reference" not in str(error.orig):
             raise
         raise InvalidInputError("Cette référence est déjà celle d’un autre contrat.", field="reference") from error
-    _tell_trigger("")
     if "lines" in changed:
         _replace_lines(contract, new.lines)
-
-
-def _tell_trigger(user_id: str) -> None:
-    """The trigger that keeps the statuses of contracts learns from the transaction who it was."""
-    db.session.execute(text("SELECT set_config('crm.user_id', :user_id, true)"), {"user_id": user_id})
 
 
 def _set_columns(contract: Contract, new: ContractFields, changed: list[str]) -> None:

@@ -11,7 +11,7 @@ from webapp.models.base import Base
 from webapp.services.winleadplus.copying import driver_connection
 
 # Rows that come with their parent, and change its version when a person changes them.
-PARTS = frozenset({"contract_lines", "contract_status_changes", "operation_items"})
+PARTS = frozenset({"contract_lines", "contract_status_changes", "contract_changes", "operation_items"})
 WORDS = {
     "contracts": "un contrat",
     "subscriptions": "un abonnement",

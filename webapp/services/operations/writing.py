@@ -17,6 +17,7 @@ from webapp.models.timeline import EventKind
 from webapp.services.operations.targets import TARGETS, Target
 from webapp.services.operations.wording import Names, changes_of
 from webapp.services.winleadplus.copying import copy_rows, driver_connection
+from webapp.transactions import writing_as
 
 MOVED = "Modifié depuis le plan\u202f: cette ligne n’a pas été touchée."
 EXISTS = "Existe déjà, depuis le plan\u202f: rien n’a été créé."
@@ -68,7 +69,8 @@ def apply(chunk: Chunk) -> Result:
         if action is ItemAction.CREATE:
             _create(chunk, target, columns)
         elif action is ItemAction.UPDATE:
-            _update(chunk, target, columns)
+            with writing_as(at=chunk.at, user_id=chunk.by, operation_id=chunk.operation_id):
+                _update(chunk, target, columns)
         else:
             _remove(chunk, target)
     _tell(chunk)

@@ -24,6 +24,7 @@ from webapp.services.winleadplus.existing import Standing
 from webapp.services.winleadplus.payload import Prospect, ProspectAccount, ProspectLine
 from webapp.services.winleadplus.plans import CLIENT_FIELDS, CONTRACT_FIELDS, SNAPSHOT, ContractPlan, Plan
 from webapp.services.winleadplus.products import Catalogue
+from webapp.transactions import writing_as
 
 WINLEADPLUS = Source.WINLEADPLUS.value
 DEFAULTS: dict[str, Any] = {"last_name": "", "first_name": "", "country": "FR"}
@@ -368,7 +369,7 @@ class Rows:
         if self.emptied_contracts:
             parameters = {"organisation_id": self.author.organisation_id, "ids": self.emptied_contracts}
             db.session.execute(_EMPTY_CONTRACTS, parameters)
-        update_rows("contracts", key, CONTRACT_CHANGES, self.contract_changes)
+        self._update_contracts()
         copy_rows("contracts", CONTRACT_COLUMNS, self.contracts)
         copy_rows("contract_lines", LINE_COLUMNS, self.lines)
         copy_rows("bank_accounts", ACCOUNT_COLUMNS, self.accounts)
@@ -378,6 +379,11 @@ class Rows:
         copy_rows("sync_mappings", MAPPING_COLUMNS, self.mappings)
         copy_rows("timeline_events", EVENT_COLUMNS, self.events)
         self.write_items()
+
+    def _update_contracts(self) -> None:
+        if self.contract_changes:
+            with writing_as(at=self.author.at, user_id=self.author.by, run_id=self.author.run_id):
+                update_rows("contracts", ("organisation_id", "id"), CONTRACT_CHANGES, self.contract_changes)
 
     def write_items(self) -> None:
         """The items alone: all that a dry run writes."""

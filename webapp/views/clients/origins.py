@@ -1,25 +1,39 @@
 """« D’où vient cette valeur ? », for each value of a client: a panel in its page, or a page of its own."""
 
+from functools import partial
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.security import current_user
 from webapp.services.clients import origins
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.formats import field_label, field_value
+from webapp.views.layout import toast
 from webapp.views.lists import read
+from webapp.views.origins import History, show_history
 
 bp = Blueprint("client_origins", __name__, url_prefix="/clients")
 
 
 @bp.get("/<uuid:client_id>/origine/<field>")
-def show(client_id: UUID, field: str) -> ResponseReturnValue:
+def show(client_id: UUID, field: str) -> str:
     """Where the value of ``field`` comes from, and what stood before."""
-    template = "clients/_origin.html" if is_fragment_request() else "clients/origin.html"
-    return render_template(template, origin=origins.find_origin(client_id, field))
+    origin = origins.find_origin(client_id, field)
+    client = origin.client
+    return show_history(
+        History(
+            origin,
+            label=field_label(field),
+            word=partial(field_value, field=field),
+            address=url_for(".put_back", client_id=client.id, field=field),
+            version=client.version,
+            back=url_for("client.show", client_id=client.id),
+            subject=client.full_name,
+        )
+    )
 
 
 @bp.post("/<uuid:client_id>/origine/<field>")

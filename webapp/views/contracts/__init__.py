@@ -1,5 +1,5 @@
-"""Contracts: the list, one contract, its forms."""
+"""Contracts: the list, one contract, its forms, where its values come from."""
 
-from webapp.views.contracts import listing, page
+from webapp.views.contracts import listing, origins, page
 
-BLUEPRINTS = (page.bp, listing.bp)
+BLUEPRINTS = (page.bp, listing.bp, origins.bp)
