@@ -1,6 +1,6 @@
 """Saved views, when a client was last in contact, and what new orders and filters of the clients page need.
 
-Revision: 0047, after 0040
+Revision: 0047, after 0046
 """
 
 import sqlalchemy as sa

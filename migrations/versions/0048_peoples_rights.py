@@ -1,6 +1,6 @@
 """People's rights: clients that were erased, and how long prospects without activity are kept.
 
-Revision: 0048, after 0040
+Revision: 0048, after 0047
 
 An operation that erases says so (``crm.erasing``), and is asked whether it is one that is running: then rows that are
 otherwise kept as they are may lose texts that tell of a person, and nothing else. An erased client is filled and given

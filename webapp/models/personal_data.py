@@ -248,6 +248,8 @@ HOLDINGS: dict[str, Holding] = {
         kept=dict.fromkeys(("reference", "status_raw", "contract_type", "supplier"), CONTRACTS),
         plain=("commercial_external_id", "currency"),
     ),
+    # After the contracts: their erasure, too, is a change that is kept.
+    "contract_changes": Holding(f"t.contract_id IN {_CONTRACTS}", goes={"changes": "t.changes - 'description'"}),
     "preference_values": Holding(f"t.subscription_id IN {_SUBSCRIPTIONS}", goes=_nulls("value")),
     "preference_changes": Holding(f"t.subscription_id IN {_SUBSCRIPTIONS}", goes=_nulls("old_value", "new_value")),
     "subscription_history": Holding(goes={"reason": "NULL", "changes": "'{}'"}, plain=("currency",)),

@@ -55,7 +55,7 @@ ENDED: dict[str, dict[str, Any]] = {
     "operations": {"state": "done", "kind": "erasure"},
 }  # fmt: skip
 """What rows must say so that nothing is under way, and that their tables' checks hold."""
-BY_TRIGGER = {"present_consents", "last_contacts"}
+BY_TRIGGER = {"present_consents", "last_contacts", "contract_changes"}
 
 
 def mark_all(client: Client, *, with_kept: bool = True) -> dict[str, dict[str, Any]]:

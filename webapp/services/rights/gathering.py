@@ -73,6 +73,7 @@ NOT_GIVEN = {
     "bank_files": "many people's debits; this client's are among the attempts",
     "batch_documents": "many people's labels; the addresses stand in the shipments",
     "batch_totals": "sums over many clients",
+    "contract_changes": "told in the timeline",
     "contract_status_changes": "the contract's page by another name: told in the timeline",
     "default_means": "which of the means is taken first",
     "dunning_claims": "which charge stands in which case",
