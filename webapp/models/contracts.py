@@ -114,6 +114,13 @@ class Contract(OrganisationScoped, Identified, Timestamped, Base):
             postgresql_where=text("lacks_mandate"),
         ),
         Index(
+            "ix_contracts_missing",
+            "organisation_id",
+            "signed_key",
+            "id",
+            postgresql_where=text("missing_since IS NOT NULL"),
+        ),
+        Index(
             "ix_contracts_awaiting_commercial",
             "organisation_id",
             "commercial_external_id",

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, text, update
 
-from tests.conftest import Cast
+from tests.conftest import NOW, Cast
 from tests.factories import (
     ClientFactory,
     CommercialFactory,
@@ -165,6 +165,13 @@ def test_a_team_counts_for_all_who_are_in_it(cast: Cast, owner: Client) -> None:
     assert number(sold_by=(OfTeam(team_id),)) == 1
     assert number(sold_by=(OfTeam(UUID(int=0)),)) == 0
     assert number(sold_by=(OfTeam(team_id), NOBODY)) == 2
+
+
+def test_absent_contracts_are_counted_as_they_are_listed(owner: Client) -> None:
+    sign(owner, date(2026, 9, 15))
+    sign(owner, date(2026, 9, 15), missing_since=NOW)
+    assert number(is_absent=True) == 1
+    assert number(is_absent=True, since=date(2026, 9, 1), until=date(2026, 9, 30)) == 1
 
 
 def test_an_active_mandate_serves_every_contract_of_its_client(cast: Cast, owner: Client) -> None:

@@ -65,6 +65,7 @@ def walk(view: ContractsView) -> list[str]:
         ({"ends_since": date(2027, 1, 1)}, ["A"]),
         ({"ends_until": date(2027, 1, 1)}, ["C"]),
         ({"lacks_mandate": True}, ["A"]),
+        ({"is_absent": True}, ["B"]),
         ({"sold_by": (NOBODY,)}, ["B", "C", "D"]),
         ({"product": NO_PRODUCT}, ["B", "C", "A", "D"]),
     ],
@@ -80,7 +81,7 @@ def test_filters_and_orders(cast: Cast, owner: Client, view: dict[str, Any], exp
         payment_method=PaymentMethod.SEPA,
         commercial_id=cast.sales_rep.id,
     )
-    make(owner, "B", signed_at=moments[3], amount=Decimal(20), source=Source.WINLEADPLUS)
+    make(owner, "B", signed_at=moments[3], amount=Decimal(20), source=Source.WINLEADPLUS, missing_since=moments[3])
     make(owner, "C", signed_at=moments[2], status=ContractStatus.DRAFT, ends_on=date(2026, 12, 1))
     make(owner, "D", amount=Decimal(10))
     assert references(**view) == expected

@@ -140,6 +140,7 @@ def test_an_address_says_the_whole_view(app: Flask) -> None:
         ends_since=date(2027, 1, 1),
         ends_until=date(2027, 1, 31),
         lacks_mandate=True,
+        is_absent=True,
         sort=ContractSort.AMOUNT,
     )
     with app.test_request_context("/"):

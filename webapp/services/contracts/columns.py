@@ -41,4 +41,5 @@ COLUMNS = (
     ListColumn("telephone", "Téléphone du client", Client.phone),
     ListColumn("modifie", "Modifié", Contract.changed_at, ValueKind.INSTANT),
     ListColumn("cree", "Créé", Contract.created_at, ValueKind.INSTANT),
+    ListColumn("absent", "Absent de WinLeadPlus depuis", Contract.missing_since, ValueKind.INSTANT),
 )

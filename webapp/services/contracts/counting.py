@@ -95,7 +95,7 @@ def count(view: ContractsView) -> Figure:
 
 def is_tallied(view: ContractsView, axis: Axis | None = None) -> bool:
     """Whether whole months of the view are read from tallies; those by product tell less apart."""
-    is_told_apart = not (view.search or view.source or view.ends_since or view.ends_until)
+    is_told_apart = not (view.search or view.source or view.is_absent or view.ends_since or view.ends_until)
     return is_told_apart and not (_is_by_product(view, axis) and (view.company or view.lacks_mandate))
 
 

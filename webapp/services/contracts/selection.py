@@ -55,6 +55,7 @@ class ContractsView:
     ``sold_by``: any of these. ``since`` and ``until`` bound the day of signature in Paris, both included, and so
     leave out contracts without one; ``is_undated`` keeps only these. ``ends_since`` and ``ends_until`` bound the
     day on which the contract ends. ``lacks_mandate``: to be debited, living, and without an active mandate.
+    ``is_absent``: WinLeadPlus names it no longer.
     """
 
     search: str = ""
@@ -69,6 +70,7 @@ class ContractsView:
     ends_since: date | None = None
     ends_until: date | None = None
     lacks_mandate: bool = False
+    is_absent: bool = False
     sort: ContractSort = ContractSort.SIGNED_DESCENDING
     cursor: str = ""
 
@@ -109,6 +111,8 @@ def row_conditions(view: ContractsView) -> list[ColumnElement[bool]]:
         conditions.append(holds)
     if view.source:
         conditions.append(Contract.source == view.source.stored)
+    if view.is_absent:
+        conditions.append(Contract.missing_since.is_not(None))
     return conditions + day_conditions(view) + _end_conditions(view)
 
 

@@ -36,6 +36,7 @@ PATH = "/contrats"
 TEAM = "equipe-"
 UNDATED = "sans-date"
 WITHOUT = "sans"
+YES = "oui"
 DAYS = ("du", "au", "fin_du", "fin_au")
 STATUSES = [
     ("", "Tous les statuts"),
@@ -86,6 +87,7 @@ def address(view: ContractsView, *, exact: bool = False, **changes: Any) -> str:
         "fin_du": target.ends_since,
         "fin_au": target.ends_until,
         "mandat": WITHOUT if target.lacks_mandate else None,
+        "absents": YES if target.is_absent else None,
         "tri": target.sort if target.sort is not ContractSort.SIGNED_DESCENDING else None,
         "apres": target.cursor,
         "total": "exact" if exact else None,
@@ -111,6 +113,7 @@ def read_view(arguments: MultiDict[str, str]) -> tuple[ContractsView, str | None
         ends_since=read_day(arguments.get("fin_du")),
         ends_until=read_day(arguments.get("fin_au")),
         lacks_mandate=arguments.get("mandat") == WITHOUT,
+        is_absent=arguments.get("absents") == YES,
         sort=read(ContractSort, arguments.get("tri")) or ContractSort.SIGNED_DESCENDING,
         cursor=arguments.get("apres", ""),
     )
