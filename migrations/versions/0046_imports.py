@@ -74,7 +74,7 @@ def upgrade() -> None:
         _json("rules", server_default="{}", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f("pk_import_mappings")),
-        sa.UniqueConstraint("organisation_id", "shape", name=op.f("uq_import_mappings_organisation_id")),
+        sa.UniqueConstraint("organisation_id", "shape", name=op.f("uq_import_mappings_organisation_id_shape")),
         _organisation("import_mappings"),
     )
     op.create_table(
