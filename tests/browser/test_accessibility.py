@@ -158,7 +158,7 @@ def test_every_other_page_in_light_in_dark_and_on_a_telephone(charged: World, si
         found[address] += [f"dark: {line}" for line in findings(page, *OF_COLOURS)]
         page.set_viewport_size(PHONE)
         try:  # a chart takes its new size a moment later
-            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth", timeout=5_000)
+            page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=5_000)
         except NotInTimeError:
             found[address] += ["wider than a telephone"]
     assert {address: lines for address, lines in found.items() if lines} == {}

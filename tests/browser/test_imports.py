@@ -59,7 +59,7 @@ def look(request: pytest.FixtureRequest, page: Page, shot: Shot) -> Look:
     def do(name: str) -> None:
         page.wait_for_load_state()
         assert findings(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=5_000)
         shot(page, f"{name}-{variant}")
 
     return do

@@ -277,7 +277,7 @@ def _remember(headings: list[str], kept: Import, at: datetime) -> None:
     statement = insert(ImportMapping).values(
         organisation_id=kept.organisation_id, id=new_id(), shape=_shape(headings), **values
     )
-    db.session.execute(statement.on_conflict_do_update(constraint="uq_import_mappings_organisation_id", set_=values))
+    db.session.execute(statement.on_conflict_do_update(index_elements=["organisation_id", "shape"], set_=values))
 
 
 def has_reasons(headings: list[str]) -> bool:
