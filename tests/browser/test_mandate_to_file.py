@@ -91,8 +91,10 @@ def sell(page: Page) -> None:
     page.get_by_role("button", name="Continuer").last.click()
     page.get_by_role("button", name="Créer l’abonnement").click()
     page.locator("[data-action=activer]").click()
+    expect(page.locator("[data-action=activer]")).to_have_count(0)
     page.goto("/prelevements")
-    page.get_by_test_id("charges-run-button").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST"):  # else what is seen is an earlier run's
+        page.get_by_test_id("charges-run-button").click()
     expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
 
 
