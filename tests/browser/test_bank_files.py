@@ -6,7 +6,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.charging import charge_what_is_due
+from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World, eventually
 from webapp.clock import PARIS
@@ -25,10 +26,15 @@ def open_account(page: Page) -> None:
     expect(page.get_by_test_id("toast")).to_contain_text("enregistré")
 
 
-def sell_by_mandate(page: Page) -> None:
-    """Sell a subscription, due today, to a client of our own who has given a mandate; it is charged at once."""
+def sell_by_mandate(page: Page) -> str:
+    """Sell a subscription, due today, to a client of our own who has given a mandate; it is charged at once.
+
+    Returns the client's name.
+    """
     page.goto("/clients?source=crm")
-    page.get_by_test_id("client-name").first.click()
+    client = page.get_by_test_id("client-name").first
+    name = client.inner_text()
+    client.click()
     page.get_by_role("link", name="Créer un abonnement").click()
     page.get_by_role("button", name="Continuer").last.click()
     page.get_by_label("Libellé").fill("Coffret")
@@ -39,9 +45,9 @@ def sell_by_mandate(page: Page) -> None:
     page.get_by_role("button", name="Continuer").last.click()
     page.get_by_role("button", name="Créer l’abonnement").click()
     page.locator("[data-action=activer]").click()
-    page.goto("/prelevements")
-    page.get_by_test_id("charges-run-button").click()
-    expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
+    expect(page.locator("[data-action=activer]")).to_have_count(0)
+    charge_what_is_due(page)
+    return name
 
 
 def next_banking_day(page: Page) -> date:
@@ -50,24 +56,26 @@ def next_banking_day(page: Page) -> date:
     return first_banking_day(now.astimezone(PARIS).date() + timedelta(days=1))
 
 
-def tell_clients(page: Page) -> None:
-    """The first look for a file writes the notices of debits that wait; they leave by e-mail.
+def tell_clients(page: Page, name: str) -> None:
+    """The first look for a file writes the notices of debits that wait, among them that of the client of this name;
+    they leave by e-mail.
 
     It is for a day so near that no debit was announced for it.
     """
+    debit = page.get_by_test_id("waiting-debit").filter(has_text=name)
 
-    def somebody_waits() -> bool:
+    def it_waits() -> bool:
         page.goto("/prelevements/fichiers")
-        return page.get_by_test_id("waiting-debit").count() > 0
+        return debit.count() == 1
 
-    eventually(somebody_waits)
+    eventually(it_waits)
     page.get_by_label("Date de prélèvement").fill(next_banking_day(page).isoformat())
     page.get_by_role("button", name="Préparer un fichier").click()
     expect(page.get_by_role("alert")).to_contain_text("Aucun prélèvement ne peut être présenté")
 
     def everybody_is_told() -> bool:
         page.goto("/prelevements/fichiers")
-        return page.get_by_test_id("untold-debit").count() == 0
+        return debit.count() == 1 and page.get_by_test_id("untold-debit").count() == 0
 
     eventually(everybody_is_told)
 
@@ -75,9 +83,7 @@ def tell_clients(page: Page) -> None:
 def test_a_debit_goes_to_the_bank_and_comes_back(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("admin")
     open_account(page)
-    sell_by_mandate(page)
-
-    tell_clients(page)
+    tell_clients(page, sell_by_mandate(page))
     expect(page.get_by_test_id("waiting-debit")).to_have_count(1)
     shot(page, "bank-files")
     page.get_by_role("button", name="Préparer un fichier").click()

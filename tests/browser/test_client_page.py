@@ -76,6 +76,7 @@ def test_enter_never_opens_what_was_found_for_other_words(synced: World, sign_in
 def test_enter_never_opens_what_is_recent_once_something_is_typed(synced: World, sign_in: SignIn) -> None:
     page = sign_in("commercial.nord", at="/clients?source=winleadplus")
     page.get_by_test_id("client-name").first.click()
+    page.wait_for_url(re.compile(r"/clients/[0-9a-f-]{36}"))  # loaded: else nobody hears the keys yet
     late: list[Route] = []
 
     def hold(route: Route) -> None:

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.charging import charge_what_is_due
+from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.test_bank_files import open_account, tell_clients
 from tests.browser.test_mandates import SIZES
@@ -92,15 +93,12 @@ def sell(page: Page) -> None:
     page.get_by_role("button", name="Créer l’abonnement").click()
     page.locator("[data-action=activer]").click()
     expect(page.locator("[data-action=activer]")).to_have_count(0)
-    page.goto("/prelevements")
-    with page.expect_response(lambda answer: answer.request.method == "POST"):  # else what is seen is an earlier run's
-        page.get_by_test_id("charges-run-button").click()
-    expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
+    charge_what_is_due(page)
 
 
-def put_into_file(page: Page) -> str:
-    """The file's text."""
-    tell_clients(page)
+def put_into_file(page: Page, name: str) -> str:
+    """The text of the file with the debit of the client of that name."""
+    tell_clients(page, name)
     page.get_by_role("button", name="Préparer un fichier").click()
     page.get_by_role("button", name="Générer le fichier").click()
     with page.expect_download() as download:
@@ -125,13 +123,14 @@ def change_bank(page: Page, mandate: str, look: Look) -> None:
 
 def test_a_bare_client_is_debited_and_then_changes_banks(page: Page, look: Look, tmp_path: Path) -> None:
     open_account(page)
-    mandate = write_down(page, "Signataire")
+    name = f"Signataire {uuid4().hex[:8]}"
+    mandate = write_down(page, name)
     keep_signed_copy(page, tmp_path, look)
     page.get_by_label("Signé le").fill("2026-11-02")
     page.get_by_role("button", name="Enregistrer", exact=True).click()
     make_default(page, look)
     sell(page)
-    assert "<MndtId>MD-" in put_into_file(page)
+    assert "<MndtId>MD-" in put_into_file(page, name)
     change_bank(page, mandate, look)
     client = mandate.partition("/mandats")[0]
     page.goto(f"{client}?onglet=documents")

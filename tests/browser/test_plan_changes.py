@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.charging import charge_what_is_due
+from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World
 
@@ -12,7 +13,7 @@ from tests.browser.world import World
 def test_the_preview_of_a_change_equals_the_invoice_that_follows(synced: World, sign_in: SignIn, shot: Shot) -> None:
     page = sign_in("manager.nord")
     subscription = _sell(page)
-    _charge(page)
+    charge_what_is_due(page)
     page.goto(f"{subscription}/lignes")
     page.get_by_label("Prix unitaire HT").fill("60")
     page.get_by_label("Dès maintenant, au prorata").check()
@@ -51,13 +52,6 @@ def _sell(page: Page) -> str:
     page.locator("[data-action=activer]").click()
     expect(page.get_by_test_id("subscription-status")).to_have_attribute("data-status", "active")
     return page.url
-
-
-def _charge(page: Page) -> None:
-    page.goto("/prelevements")
-    page.get_by_test_id("charges-run-button").click()
-    expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
-    expect(page.get_by_test_id("toast").filter(has_text="Prélèvements terminés").first).to_be_visible()
 
 
 def _plain(text: str) -> str:

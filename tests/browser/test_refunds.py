@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.charging import charge_what_is_due
+from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World, eventually
 
@@ -15,7 +16,7 @@ def test_a_manager_gives_part_of_a_payment_back(
     synced: World, sign_in: SignIn, shot: Shot, scheme: str, width: int
 ) -> None:
     page = sign_in("manager.nord", color_scheme=scheme, viewport={"width": width, "height": 844})
-    _charge(page)
+    charge_what_is_due(page)  # some of the demo's subscriptions are paid at once
     eventually(lambda: _has_paid_invoice(page))
     page.get_by_test_id("invoice-row").first.get_by_role("link").first.click()
     page.get_by_role("link", name="Rembourser").press("Enter")
@@ -43,13 +44,6 @@ def test_a_manager_gives_part_of_a_payment_back(
     page.get_by_test_id("filter-kind").select_option(label="Avoirs")
     expect(page.get_by_test_id("result-count")).to_contain_text("avoir")
     expect(page).to_have_url(re.compile("genre=credit_note"))
-
-
-def _charge(page: Page) -> None:
-    """Have what is due charged: some of the demo's subscriptions are paid at once."""
-    page.goto("/prelevements")
-    page.get_by_test_id("charges-run-button").click()
-    expect(page.get_by_test_id("charges-progress")).not_to_have_attribute("data-status", "running", timeout=LONG)
 
 
 def _has_paid_invoice(page: Page) -> bool:

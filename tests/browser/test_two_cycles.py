@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.charging import charge_what_is_due
 from tests.browser.conftest import LONG, SignIn
 from tests.browser.world import World
 
@@ -17,7 +18,7 @@ def test_a_lock_freezes_choices_and_address_until_the_next_cycle(first_morning: 
     _move(page, client, "3 rue du Port", "Lille")
 
     line = page.get_by_test_id("batch-line").filter(has=page.locator(f"a[href$='/clients/{client}']"))
-    _charge(page)
+    charge_what_is_due(page)
     batch = _lock(page, line)
     _choose(page, subscription, "Éthiopie")
     _move(page, client, "8 quai des Brumes", "Le Havre")
@@ -25,7 +26,7 @@ def test_a_lock_freezes_choices_and_address_until_the_next_cycle(first_morning: 
     _says(line, ["Brésil", "3 rue du Port", "Lille"], ["Éthiopie", "8 quai des Brumes"])
 
     _a_fortnight_passes(first_morning, subscription)
-    _charge(page)
+    charge_what_is_due(page)
     assert _lock(page, line) != batch
     _says(line, ["Éthiopie", "8 quai des Brumes", "Le Havre"], ["Brésil", "3 rue du Port"])
 
@@ -76,11 +77,6 @@ def _move(page: Page, client: str, street: str, city: str) -> None:
     page.locator("#city").fill(city)
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_role("main")).to_contain_text(street)
-
-
-def _charge(page: Page) -> None:
-    page.goto("/prelevements")
-    page.get_by_role("button", name="Lancer les prélèvements").click()
 
 
 def _lock(page: Page, line: Locator) -> str:
