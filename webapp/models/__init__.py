@@ -10,6 +10,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     consents,
     contracts,
     coupons,
+    covers,
     documents,
     dunning,
     duplicates,
