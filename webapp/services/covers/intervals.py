@@ -1,0 +1,204 @@
+"""What happened to a cover, and the intervals that follow from it. Pure: nothing is read or written.
+
+A fact is written once and never changed. Facts take effect in the order of time, whatever the order in which they were
+written; a correction stands above all that was written before it, for as long as it lasts, and below what is written
+later. The intervals have no hole and do not overlap, from the activation on.
+
+Article L113-3 of the insurance code: a cover is suspended thirty days after the formal notice, may be terminated ten
+days later, and resumes at noon of the day after everything was paid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from webapp import clock
+from webapp.services.dunning import days
+
+SUSPENDED_AFTER, TERMINATED_AFTER = 30, 10
+"""Days of L113-3: full ones from the formal notice to the suspension, and from there to the termination."""
+
+
+class Kind(StrEnum):
+    """How a cover stands. ``WAITING`` is in force, and covers nothing yet; it is derived from the waiting days."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "waiting": "En carence",
+            "active": "Active",
+            "suspended": "Suspendue",
+            "ended": "Terminée",
+        }[self.value]
+
+
+class Cause(StrEnum):
+    """What happened to a cover."""
+
+    ACTIVATION = "activation"
+    UNPAID = "unpaid"
+    PAYMENT = "payment"
+    PAUSE = "pause"
+    RESUMPTION = "resumption"
+    TERMINATION = "termination"
+    RENUNCIATION = "renunciation"
+    CORRECTION = "correction"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "activation": "Prise d’effet",
+            "unpaid": "Impayé",
+            "payment": "Paiement",
+            "pause": "Pause",
+            "resumption": "Reprise",
+            "termination": "Résiliation",
+            "renunciation": "Renonciation",
+            "correction": "Correction",
+        }[self.value]
+
+
+ENDING = frozenset({Cause.TERMINATION, Cause.RENUNCIATION})
+LIFTED_BY = {Cause.UNPAID: Cause.PAYMENT, Cause.PAUSE: Cause.RESUMPTION}
+"""What suspends a cover, and what ends that. A suspension by correction is ended by either."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that happened to a cover, with effect from ``since`` to before ``until`` (None: for good).
+
+    ``kind`` is what a correction says that the cover was in that time; the others need none. ``note`` are words for
+    people, as the ground of a termination.
+    """
+
+    cause: Cause
+    since: datetime
+    until: datetime | None = None
+    kind: Kind | None = None
+    note: str = ""
+
+    def holds_at(self, instant: datetime) -> bool:
+        """Whether the fact has an effect at that instant."""
+        return self.since <= instant and (self.until is None or instant < self.until)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From ``since`` to before ``until`` (None: for good) the cover was, or is to be, of one kind."""
+
+    kind: Kind
+    since: datetime
+    until: datetime | None
+    cause: Cause
+    note: str = ""
+
+    def holds_at(self, instant: datetime) -> bool:
+        """Whether the instant lies within."""
+        return self.since <= instant and (self.until is None or instant < self.until)
+
+    def meets(self, start: datetime, end: datetime) -> bool:
+        """Whether it has anything in common with the time from ``start`` to before ``end``."""
+        return self.since < end and (self.until is None or start < self.until)
+
+
+def activated(effective_on: date) -> Fact:
+    """The cover takes effect as the day begins in Paris."""
+    return Fact(Cause.ACTIVATION, clock.start_of(effective_on))
+
+
+def suspended_for_unpaid(noticed_on: date) -> Fact:
+    """The cover is suspended by a formal notice that was sent on a day, which itself does not count (L113-3).
+
+    Thirty full days pass: the suspension begins with the thirty-first.
+    """
+    return Fact(Cause.UNPAID, clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + 1)))
+
+
+def earliest_termination(noticed_on: date) -> datetime:
+    """From when on a cover that was suspended by such a notice may be terminated for it (L113-3)."""
+    return clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + TERMINATED_AFTER + 1))
+
+
+def paid(at: datetime, *, is_insurance: bool) -> Fact:
+    """Everything was paid: insurance resumes at noon of the day after in Paris (L113-3), a service at once."""
+    return Fact(Cause.PAYMENT, days.noon_after(days.local(at)) if is_insurance else at)
+
+
+def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
+    """The intervals that follow from facts, given in the order in which they were written.
+
+    They begin with the activation, and the last one has no end; none without an activation. What took effect before
+    the activation counts from it on.
+    """
+    activation = min((fact for fact in facts if fact.cause is Cause.ACTIVATION), key=_since, default=None)
+    if activation is None:
+        return ()
+    instants = {*(fact.since for fact in facts), *(fact.until for fact in facts if fact.until)}
+    intervals: list[Interval] = []
+    for instant in sorted(instant for instant in instants if instant >= activation.since):
+        now = _state_at(facts, activation, instant)
+        if intervals and _is_same(intervals[-1], now):
+            continue
+        if intervals:
+            intervals[-1] = replace(intervals[-1], until=instant)
+        intervals.append(now)
+    return tuple(intervals)
+
+
+def _since(fact: Fact) -> datetime:
+    return fact.since
+
+
+def _is_same(one: Interval, other: Interval) -> bool:
+    return (one.kind, one.cause, one.note) == (other.kind, other.cause, other.note)
+
+
+def _state_at(facts: Sequence[Fact], activation: Fact, instant: datetime) -> Interval:
+    """How the cover stands from an instant on: what the last correction says, changed by what was written later."""
+    written = [fact for fact in facts if fact.holds_at(instant)]
+    corrections = [place for place, fact in enumerate(written) if fact.cause is Cause.CORRECTION]
+    start = corrections[-1] + 1 if corrections else 0
+    stand = _Stand(activation)
+    for fact in [*written[:start][-1:], *sorted(written[start:], key=_since)]:
+        stand.take(fact)
+    return stand.as_interval(instant)
+
+
+class _Stand:
+    """What holds of a cover while its facts are taken one after the other, in the order of time."""
+
+    def __init__(self, activation: Fact) -> None:
+        self.active = activation
+        self.suspended: dict[Cause, Fact] = {}
+        self.ended: Fact | None = None
+
+    def take(self, fact: Fact) -> None:
+        """Let the fact have its effect."""
+        if fact.kind is Kind.SUSPENDED or fact.cause in LIFTED_BY:
+            self.suspended.setdefault(fact.cause, fact)
+        elif fact.kind is Kind.ENDED or fact.cause in ENDING:
+            self.ended = self.ended or fact
+        else:
+            lifted = [cause for cause in self.suspended if LIFTED_BY.get(cause, fact.cause) is fact.cause]
+            for cause in lifted:
+                del self.suspended[cause]
+            if lifted or fact.cause is Cause.CORRECTION:
+                self.active = fact
+
+    def as_interval(self, instant: datetime) -> Interval:
+        """From an instant on: an end before a suspension, one for non-payment before any other."""
+        if self.ended:
+            kind, fact = Kind.ENDED, self.ended
+        elif self.suspended:
+            kind, fact = Kind.SUSPENDED, self.suspended.get(Cause.UNPAID) or next(iter(self.suspended.values()))
+        else:
+            kind, fact = Kind.ACTIVE, self.active
+        return Interval(kind, instant, None, fact.cause, fact.note)
