@@ -5,6 +5,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     banking,
     carriers,
     charges,
+    claims,
     clients,
     commercials,
     consents,

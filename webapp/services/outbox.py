@@ -40,10 +40,16 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.CHARGE_REFUNDED: (_REVIEW, _GATHER),
     OutboxKind.CHARGE_SETTLED: (_REVIEW, _GATHER),
     OutboxKind.SUBSCRIPTION_ACTIVATED: (_FOLLOW,),
-    OutboxKind.SUBSCRIPTION_PAUSED: (_FOLLOW, f"{_TRIGGERS}.subscriptions.tell_paused",),
+    OutboxKind.SUBSCRIPTION_PAUSED: (
+        _FOLLOW,
+        f"{_TRIGGERS}.subscriptions.tell_paused",
+    ),
     OutboxKind.SUBSCRIPTION_RESUMED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
     OutboxKind.SUBSCRIPTION_CANCELED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
-    OutboxKind.SUBSCRIPTION_EXPIRED: (_FOLLOW, f"{_TRIGGERS}.subscriptions.tell_ended",),
+    OutboxKind.SUBSCRIPTION_EXPIRED: (
+        _FOLLOW,
+        f"{_TRIGGERS}.subscriptions.tell_ended",
+    ),
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.MANDATE_REVOKED: (f"{_TRIGGERS}.mandates.tell_revoked",),

@@ -8,13 +8,14 @@ from uuid import UUID
 import pytest
 
 from webapp import clock
+from webapp.models.covers import Trade
 from webapp.services.covers.claims import Claim, Entry
 from webapp.services.covers.counters import remaining
 from webapp.services.covers.deciding import decide
 from webapp.services.covers.decisions import Decision, Left, Outcome, Over, Step
 from webapp.services.covers.intervals import activated, intervals_of
 from webapp.services.covers.lifetime import CoverLife, HomePeriod, OptionPeriod, PlanPeriod
-from webapp.services.covers.terms import OptionTerms, Terms, Trade
+from webapp.services.covers.terms import OptionTerms, Terms
 
 HOME = UUID(int=1)
 NOT_OVER = Over()

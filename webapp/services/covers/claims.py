@@ -8,7 +8,8 @@ from uuid import UUID
 
 from webapp import clock, french
 from webapp.errors import InvalidInputError
-from webapp.services.covers.terms import GREATEST_AMOUNT, NOTHING, Trade
+from webapp.models.covers import Trade
+from webapp.services.covers.terms import GREATEST_AMOUNT, NOTHING
 
 YEARS = range(2000, 2200)
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from functools import lru_cache
 
 from webapp import french
+from webapp.models.covers import CoverCause, CoverKind
 from webapp.services.covers.claims import Claim, Entry
 from webapp.services.covers.decisions import Decision, Line, Outcome, Over, Step
-from webapp.services.covers.intervals import Cause, Kind
 from webapp.services.covers.lifetime import DAY, CoverLife
 from webapp.services.covers.terms import NOTHING
 from webapp.services.covers.weighing import Weighing
@@ -86,7 +86,7 @@ def _check_in_force(case: Weighing) -> Line:
         return _refuse(step, f"La couverture ne prend effet que le {effective_on}.")
     if not case.states:
         return _refuse(step, f"La couverture n’avait pas encore pris effet le {day}.")
-    ended = next((state for state in case.states if state.kind is Kind.ENDED), None)
+    ended = next((state for state in case.states if state.kind is CoverKind.ENDED), None)
     if ended is None:
         return _pass(step, f"La couverture, en vigueur depuis le {effective_on}, l’était le {day}.")
     ground = ended.note or ended.cause.label.lower()
@@ -112,13 +112,13 @@ def _check_waiting(case: Weighing) -> Line:
 
 def _check_suspended(case: Weighing) -> Line:
     step = Step.SUSPENDED
-    suspended = next((state for state in case.states if state.kind is Kind.SUSPENDED), None)
+    suspended = next((state for state in case.states if state.kind is CoverKind.SUSPENDED), None)
     if suspended is None:
         return _pass(step, "La couverture n’était pas suspendue.")
-    why = " pour impayé" if suspended.cause is Cause.UNPAID else f" ({suspended.cause.label.lower()})"
+    why = " pour impayé" if suspended.cause is CoverCause.UNPAID else f" ({suspended.cause.label.lower()})"
     until = f" jusqu’au {french.moment(suspended.until)}" if suspended.until else ""
     sentence = f"La couverture était suspendue{why} depuis le {french.moment(suspended.since)}{until}"
-    if any(state.kind is Kind.ACTIVE or state.kind is Kind.WAITING for state in case.states):
+    if any(state.kind is CoverKind.ACTIVE or state.kind is CoverKind.WAITING for state in case.states):
         return _doubt(step, f"{sentence}\u202f: l’heure de l’événement décide.")
     return _refuse(step, f"{sentence}.")
 

@@ -76,8 +76,7 @@ def _fact_of(cover: Cover, change: SubscriptionHistory) -> CoverFact | None:
 def _activation(cover: Cover, change: SubscriptionHistory) -> CoverFact:
     """It takes effect on its day; where the subscription begins later, with that day."""
     begun_on = change.at.astimezone(clock.PARIS).date()
-    if begun_on > cover.effective_on:
-        cover.effective_on = begun_on
+    cover.effective_on = max(cover.effective_on, begun_on)
     return _fact(cover, CoverCause.ACTIVATION, clock.start_of(cover.effective_on), change)
 
 

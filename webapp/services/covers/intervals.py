@@ -11,63 +11,17 @@ days later, and resumes at noon of the day after everything was paid.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 from webapp import clock
+from webapp.models.covers import CoverCause, CoverKind
 from webapp.services.dunning import days
 
 SUSPENDED_AFTER, TERMINATED_AFTER = 30, 10
 """Days of L113-3: full ones from the formal notice to the suspension, and from there to the termination."""
 
 
-class Kind(StrEnum):
-    """How a cover stands. ``WAITING`` is in force, and covers nothing yet; it is derived from the waiting days."""
-
-    WAITING = "waiting"
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    ENDED = "ended"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {
-            "waiting": "En carence",
-            "active": "Active",
-            "suspended": "Suspendue",
-            "ended": "Terminée",
-        }[self.value]
-
-
-class Cause(StrEnum):
-    """What happened to a cover."""
-
-    ACTIVATION = "activation"
-    UNPAID = "unpaid"
-    PAYMENT = "payment"
-    PAUSE = "pause"
-    RESUMPTION = "resumption"
-    TERMINATION = "termination"
-    RENUNCIATION = "renunciation"
-    CORRECTION = "correction"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {
-            "activation": "Prise d’effet",
-            "unpaid": "Impayé",
-            "payment": "Paiement",
-            "pause": "Pause",
-            "resumption": "Reprise",
-            "termination": "Résiliation",
-            "renunciation": "Renonciation",
-            "correction": "Correction",
-        }[self.value]
-
-
-ENDING = frozenset({Cause.TERMINATION, Cause.RENUNCIATION})
-LIFTED_BY = {Cause.UNPAID: Cause.PAYMENT, Cause.PAUSE: Cause.RESUMPTION}
+ENDING = frozenset({CoverCause.TERMINATION, CoverCause.RENUNCIATION})
+LIFTED_BY = {CoverCause.UNPAID: CoverCause.PAYMENT, CoverCause.PAUSE: CoverCause.RESUMPTION}
 """What suspends a cover, and what ends that. A suspension by correction is ended by either."""
 
 
@@ -79,10 +33,10 @@ class Fact:
     people, as the ground of a termination.
     """
 
-    cause: Cause
+    cause: CoverCause
     since: datetime
     until: datetime | None = None
-    kind: Kind | None = None
+    kind: CoverKind | None = None
     note: str = ""
 
     def holds_at(self, instant: datetime) -> bool:
@@ -94,10 +48,10 @@ class Fact:
 class Interval:
     """From ``since`` to before ``until`` (None: for good) the cover was, or is to be, of one kind."""
 
-    kind: Kind
+    kind: CoverKind
     since: datetime
     until: datetime | None
-    cause: Cause
+    cause: CoverCause
     note: str = ""
 
     def holds_at(self, instant: datetime) -> bool:
@@ -111,7 +65,7 @@ class Interval:
 
 def activated(effective_on: date) -> Fact:
     """The cover takes effect as the day begins in Paris."""
-    return Fact(Cause.ACTIVATION, clock.start_of(effective_on))
+    return Fact(CoverCause.ACTIVATION, clock.start_of(effective_on))
 
 
 def suspended_for_unpaid(noticed_on: date) -> Fact:
@@ -119,7 +73,7 @@ def suspended_for_unpaid(noticed_on: date) -> Fact:
 
     Thirty full days pass: the suspension begins with the thirty-first.
     """
-    return Fact(Cause.UNPAID, clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + 1)))
+    return Fact(CoverCause.UNPAID, clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + 1)))
 
 
 def earliest_termination(noticed_on: date) -> datetime:
@@ -129,7 +83,7 @@ def earliest_termination(noticed_on: date) -> datetime:
 
 def paid(at: datetime, *, is_insurance: bool) -> Fact:
     """Everything was paid: insurance resumes at noon of the day after in Paris (L113-3), a service at once."""
-    return Fact(Cause.PAYMENT, days.noon_after(days.local(at)) if is_insurance else at)
+    return Fact(CoverCause.PAYMENT, days.noon_after(days.local(at)) if is_insurance else at)
 
 
 def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
@@ -138,7 +92,7 @@ def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
     They begin with the activation, and the last one has no end; none without an activation. What took effect before
     the activation counts from it on.
     """
-    activation = min((fact for fact in facts if fact.cause is Cause.ACTIVATION), key=_since, default=None)
+    activation = min((fact for fact in facts if fact.cause is CoverCause.ACTIVATION), key=_since, default=None)
     if activation is None:
         return ()
     instants = {*(fact.since for fact in facts), *(fact.until for fact in facts if fact.until)}
@@ -164,7 +118,7 @@ def _is_same(one: Interval, other: Interval) -> bool:
 def _state_at(facts: Sequence[Fact], activation: Fact, instant: datetime) -> Interval:
     """How the cover stands from an instant on: what the last correction says, changed by what was written later."""
     written = [fact for fact in facts if fact.holds_at(instant)]
-    corrections = [place for place, fact in enumerate(written) if fact.cause is Cause.CORRECTION]
+    corrections = [place for place, fact in enumerate(written) if fact.cause is CoverCause.CORRECTION]
     start = corrections[-1] + 1 if corrections else 0
     stand = _Stand(activation)
     for fact in [*written[:start][-1:], *sorted(written[start:], key=_since)]:
@@ -177,28 +131,31 @@ class _Stand:
 
     def __init__(self, activation: Fact) -> None:
         self.active = activation
-        self.suspended: dict[Cause, Fact] = {}
+        self.suspended: dict[CoverCause, Fact] = {}
         self.ended: Fact | None = None
 
     def take(self, fact: Fact) -> None:
         """Let the fact have its effect."""
-        if fact.kind is Kind.SUSPENDED or fact.cause in LIFTED_BY:
+        if fact.kind is CoverKind.SUSPENDED or fact.cause in LIFTED_BY:
             self.suspended.setdefault(fact.cause, fact)
-        elif fact.kind is Kind.ENDED or fact.cause in ENDING:
+        elif fact.kind is CoverKind.ENDED or fact.cause in ENDING:
             self.ended = self.ended or fact
         else:
             lifted = [cause for cause in self.suspended if LIFTED_BY.get(cause, fact.cause) is fact.cause]
             for cause in lifted:
                 del self.suspended[cause]
-            if lifted or fact.cause is Cause.CORRECTION:
+            if lifted or fact.cause is CoverCause.CORRECTION:
                 self.active = fact
 
     def as_interval(self, instant: datetime) -> Interval:
         """From an instant on: an end before a suspension, one for non-payment before any other."""
         if self.ended:
-            kind, fact = Kind.ENDED, self.ended
+            kind, fact = CoverKind.ENDED, self.ended
         elif self.suspended:
-            kind, fact = Kind.SUSPENDED, self.suspended.get(Cause.UNPAID) or next(iter(self.suspended.values()))
+            kind, fact = (
+                CoverKind.SUSPENDED,
+                self.suspended.get(CoverCause.UNPAID) or next(iter(self.suspended.values())),
+            )
         else:
-            kind, fact = Kind.ACTIVE, self.active
+            kind, fact = CoverKind.ACTIVE, self.active
         return Interval(kind, instant, None, fact.cause, fact.note)

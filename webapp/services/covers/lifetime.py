@@ -12,8 +12,9 @@ from uuid import UUID
 from dateutil.relativedelta import relativedelta
 
 from webapp import clock
-from webapp.services.covers.intervals import Interval, Kind
-from webapp.services.covers.terms import OptionTerms, Terms, Trade, YearKind
+from webapp.models.covers import CoverKind, Trade, YearKind
+from webapp.services.covers.intervals import Interval
+from webapp.services.covers.terms import OptionTerms, Terms
 
 DAY = timedelta(days=1)
 
@@ -178,9 +179,9 @@ def _since(period: OptionPeriod | HomePeriod) -> date:
 
 
 def _split(interval: Interval, covered: datetime) -> Iterable[Interval]:
-    if interval.kind is not Kind.ACTIVE or interval.since >= covered:
+    if interval.kind is not CoverKind.ACTIVE or interval.since >= covered:
         return (interval,)
     if interval.until is not None and interval.until <= covered:
-        return (replace(interval, kind=Kind.WAITING),)
-    waiting = replace(interval, kind=Kind.WAITING, until=covered)
+        return (replace(interval, kind=CoverKind.WAITING),)
+    waiting = replace(interval, kind=CoverKind.WAITING, until=covered)
     return waiting, replace(interval, since=covered)

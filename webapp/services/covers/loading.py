@@ -40,12 +40,17 @@ def find_of_subscription(subscription_id: UUID) -> Cover | None:
     return db.session.scalar(_whole().where(Cover.subscription_id == subscription_id))
 
 
+def find_bare(subscription_id: UUID) -> Cover | None:
+    """The same, without what it promises."""
+    return db.session.scalar(select(Cover).where(Cover.subscription_id == subscription_id))
+
+
 def list_of_client(client_id: UUID) -> list[Cover]:
     """The client's covers, the latest first."""
     return list(db.session.scalars(_whole().where(Cover.client_id == client_id).order_by(Cover.number.desc())))
 
 
-def _whole() -> Select[tuple[Cover]]:
+def _whole() -> Select[Cover]:
     version = selectinload(Cover.periods).selectinload(CoverPeriod.version)
     return (
         select(Cover)
@@ -53,6 +58,7 @@ def _whole() -> Select[tuple[Cover]]:
             selectinload(Cover.client),
             selectinload(Cover.subscription),
             version.selectinload(CoverPlanVersion.plan),
+            version.selectinload(CoverPlanVersion.options),
             selectinload(Cover.options).selectinload(CoverOption.option),
             selectinload(Cover.homes).selectinload(CoverHome.home),
             selectinload(Cover.facts).selectinload(CoverFact.user),

@@ -1,4 +1,4 @@
-"""Plans (formules): written as drafts by admins, published, and never changed afterwards; the next version replaces one."""
+"""Plans (formules): drafts of admins, published, and never changed afterwards; the next version replaces the last."""
 
 import re
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ def find_plan(plan_id: UUID) -> CoverPlan:
     return plan
 
 
-def _plans() -> Select[tuple[CoverPlan]]:
+def _plans() -> Select[CoverPlan]:
     return select(CoverPlan).options(
         selectinload(CoverPlan.company), selectinload(CoverPlan.versions).selectinload(CoverPlanVersion.options)
     )
@@ -228,7 +228,7 @@ def drop_draft(plan_id: UUID) -> bool:
         is_first = draft.version == 1
         statement = delete(CoverPlan).where(CoverPlan.id == plan_id)
         if not is_first:
-            statement = delete(CoverPlanVersion).where(CoverPlanVersion.id == draft.id)  # type: ignore[assignment]
+            statement = delete(CoverPlanVersion).where(CoverPlanVersion.id == draft.id)
         db.session.execute(statement)
     return not is_first
 

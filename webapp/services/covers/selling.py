@@ -37,14 +37,17 @@ class CoverStateError(DomainError):
     """The state of the cover, or of its subscription, does not allow this."""
 
 
+NO_HOME = HomeFields()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoverRequest:
-    """A cover as asked for. ``home_id`` is a home of the client's; without, ``home`` is written down as a further one."""
+    """A cover as asked for. ``home_id`` is a home of the client's; without, ``home`` is written as a further one."""
 
     version_id: UUID | None
     option_codes: frozenset[str] = frozenset()
     home_id: UUID | None = None
-    home: HomeFields = HomeFields()
+    home: HomeFields = NO_HOME
     concluded_on: date | None = None
     effective_on: date | None = None
 
@@ -113,7 +116,7 @@ def add_option(cover_id: UUID, code: str, *, since: date | None, by: User, at: d
         if any(each.option.code == code and (each.until is None or each.until > since) for each in cover.options):
             raise InvalidInputError("Cette couverture a déjà cette option.", field="option")
         if not today <= since <= today + FURTHEST:
-            raise InvalidInputError("Une option commence aujourd’hui au plus tôt, dans un an au plus tard.", field="since")
+            raise InvalidInputError("Choisissez un jour, d’aujourd’hui à dans un an.", field="since")
         since = max(since, cover.effective_on)
         db.session.add(CoverOption(cover_id=cover_id, option_id=option.id, since=since, user_id=by.id, at=at))
         tell(cover, EventKind.COVER_CHANGED, {"option": [None, option.label]}, by=by, at=at)

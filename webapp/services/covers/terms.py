@@ -6,8 +6,9 @@ Amounts are euros with tax, to the cent. Where there is no limit, there is None.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
 from typing import TypeVar
+
+from webapp.models.covers import Trade, YearKind
 
 LONGEST_WAITING = 365
 """In days: nobody pays for longer than a year before anything is covered."""
@@ -16,41 +17,6 @@ MOST_CLAIMS = 100
 NOTHING = Decimal("0.00")
 
 Limit = TypeVar("Limit", int, Decimal)
-
-
-class Trade(StrEnum):
-    """A trade (métier) that repairs homes. Kept with decisions: no value is ever taken away."""
-
-    PLUMBING = "plumbing"
-    ELECTRICITY = "electricity"
-    LOCKSMITH = "locksmith"
-    HEATING = "heating"
-    GLAZING = "glazing"
-    APPLIANCES = "appliances"
-
-    @property
-    def label(self) -> str:
-        """The word on the screen."""
-        return {
-            "plumbing": "Plomberie",
-            "electricity": "Électricité",
-            "locksmith": "Serrurerie",
-            "heating": "Chauffage",
-            "glazing": "Vitrerie",
-            "appliances": "Électroménager",
-        }[self.value]
-
-
-class YearKind(StrEnum):
-    """Which years the yearly limits are counted in."""
-
-    CIVIL = "civil"
-    ANNIVERSARY = "anniversary"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {"civil": "Année civile", "anniversary": "Année d’anniversaire"}[self.value]
 
 
 @dataclass(frozen=True, kw_only=True)

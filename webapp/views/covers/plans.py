@@ -1,5 +1,6 @@
 """« Formules »: what is sold as a cover. Managers read it, admins write drafts and publish them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.covers import plans
 from webapp.services.covers.plans import OptionFields, PlanStateError, VersionFields
 from webapp.services.subscriptions import offering
+from webapp.views.covers import wording
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.coupons import read_count
@@ -29,7 +31,16 @@ for_admins = requires(Role.ADMIN)
 
 NATURES = [(each.value, each.label) for each in CoverNature]
 YEARS = [(each.value, each.label) for each in YearKind]
-NOT_A_NUMBER = Decimal("NaN")
+OPTION_NAMES = (
+    "nom",
+    "code",
+    "option_prix",
+    "option_metier",
+    "option_carence",
+    "option_franchise",
+    "option_plafond_intervention",
+    "option_plafond_annuel",
+)
 
 
 @bp.get("")
@@ -197,9 +208,11 @@ def _shown(version: CoverPlanVersion) -> dict[str, Any]:
     }
 
 
-def _as_sent() -> dict[str, Any]:
+def _as_sent(names: Iterable[str]) -> dict[str, Any]:
+    """The form as it was sent; what it left out is blank."""
     lists = ("metier", "logement", "option_metier")
-    return {**request.form.to_dict(), **{name: set(request.form.getlist(name)) for name in lists}}
+    sent = {name: set(request.form.getlist(name)) for name in lists}
+    return {**dict.fromkeys(names, ""), **request.form.to_dict(), **sent}
 
 
 def _list_page(problem: DomainError | None = None) -> str:
@@ -216,13 +229,15 @@ def _list_page(problem: DomainError | None = None) -> str:
 
 def _page(plan: CoverPlan, problem: DomainError | None = None, *, of: str = "") -> str:
     draft = plan.draft
-    shown = _as_sent() if of == "version" and "nature" in request.form else _shown(draft) if draft else {}
+    shown = _shown(draft) if draft else {}
+    if of == "version" and "nature" in request.form:
+        shown = _as_sent(shown)
     return render_template(
         "covers/plan.html",
         plan=plan,
         draft=draft,
         written=shown,
-        written_option=_as_sent() if of == "option" else {},
+        written_option=_as_sent(OPTION_NAMES) if of == "option" else dict.fromkeys(OPTION_NAMES, ""),
         problem=problem if of != "option" else None,
         option_problem=problem if of == "option" else None,
         natures=NATURES,
@@ -230,6 +245,7 @@ def _page(plan: CoverPlan, problem: DomainError | None = None, *, of: str = "") 
         trades=list(Trade),
         home_kinds=list(HomeKind),
         vat_choices=VAT_CHOICES,
+        comparison=wording.compare(plan.versions),
         may_write=current_user().has_role(Role.ADMIN),
     )
 
