@@ -81,17 +81,17 @@ class Used:
 
 
 def sum_up(entries: Iterable[Entry]) -> Used:
-    """The counters that entries of one cover year come to."""
+    """The counters that entries of one cover year come to; how a claim counts, its last entry says."""
     covered: dict[UUID, Decimal] = {}
-    places: dict[UUID, bool] = {}
-    amount, by_option = NOTHING, dict[str, Decimal]()
+    last: dict[UUID, Entry] = {}
     for entry in entries:
-        if entry.counts:
-            covered[entry.claim_id] = covered.get(entry.claim_id, NOTHING) + entry.covered
-            places[entry.claim_id] = entry.holds_place
-        if entry.draws_on_main:
-            amount += entry.covered
+        covered[entry.claim_id] = covered.get(entry.claim_id, NOTHING) + entry.covered
+        last[entry.claim_id] = entry
+    claims, amount, by_option = 0, NOTHING, dict[str, Decimal]()
+    for claim_id, entry in last.items():
+        of_claim = max(covered[claim_id], NOTHING)
+        claims += entry.counts and (of_claim > 0 or entry.holds_place)
+        amount += of_claim if entry.draws_on_main else NOTHING
         if entry.option is not None:
-            by_option[entry.option] = by_option.get(entry.option, NOTHING) + entry.covered
-    claims = sum(1 for claim_id, sum_covered in covered.items() if sum_covered > 0 or places[claim_id])
+            by_option[entry.option] = by_option.get(entry.option, NOTHING) + of_claim
     return Used(claims, amount, by_option)

@@ -17,3 +17,4 @@ COVERS = (
     ListColumn("effet", "Prise d’effet", Cover.effective_on, ValueKind.DAY),
     ListColumn("abonnement", "Abonnement", Subscription.status, ValueKind.CHOICE, labels=labels_of(SubscriptionStatus)),
 )
+DEFAULT = ("numero", "client", "formule", "code-postal", "ville", "effet", "abonnement")

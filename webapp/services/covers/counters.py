@@ -8,7 +8,7 @@ from decimal import Decimal
 from webapp import french
 from webapp.services.covers.claims import Entry, sum_up
 from webapp.services.covers.lifetime import CoverLife, CoverYear
-from webapp.services.covers.terms import NOTHING
+from webapp.services.covers.terms import NOTHING, Terms
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,18 @@ def remaining(life: CoverLife, ledger: Iterable[Entry], on: date) -> Counters:
         for each in (period.terms for period in life.options if period.holds_on(on))
     )
     return Counters(year, used.claims, limits.claims_per_year, used.amount, limits.cap_per_year, options)
+
+
+def find_excess(counters: Counters, terms: Terms) -> str | None:
+    """Why a plan may not follow in this cover year: it promises less than what was used already. None where it may."""
+    plan = f"la formule «\u00a0{terms.label}\u00a0»"
+    if terms.claims_per_year is not None and counters.claims > terms.claims_per_year:
+        used = french.counted(counters.claims, "intervention")
+        return f"{used} cette année\u202f: {plan} en prend {terms.claims_per_year} en charge."
+    if terms.cap_per_year is not None and counters.amount > terms.cap_per_year:
+        used, cap = french.short_money(counters.amount), french.short_money(terms.cap_per_year)
+        return f"{used} déjà pris en charge cette année\u202f: {plan} va jusqu’à {cap}."
+    return None
 
 
 def _of(amount: Decimal, cap: Decimal | None) -> str:

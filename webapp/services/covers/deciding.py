@@ -5,7 +5,7 @@ ends the explanation; what only a person can judge lets the rest be worked out, 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -44,6 +44,12 @@ def decide(life: CoverLife, claim: Claim, ledger: Iterable[Entry], at: datetime)
         lines=tuple(lines),
         inputs=case.inputs,
     )
+
+
+@lru_cache(4096)
+def last_day_to_declare(event_on: date) -> date:
+    """The last of the working days within which an event is to be declared; its own day does not count."""
+    return days.after(event_on, DECLARED_WITHIN, in_working_days=True)
 
 
 @lru_cache(4096)
@@ -150,7 +156,7 @@ def _check_home(case: Weighing) -> Line:
 def _check_declared(case: Weighing) -> Line:
     step, claim = Step.DECLARED, case.claim
     declared_on, event_on = french.day(claim.declared_on), french.day(claim.event_on)
-    last = days.after(claim.event_on, DECLARED_WITHIN, in_working_days=True)
+    last = last_day_to_declare(claim.event_on)
     if max(claim.event_on, claim.declared_on) > days.local(case.at):
         return _doubt(step, f"Une date est dans le futur (événement le {event_on}, déclaré le {declared_on}).")
     if claim.declared_on < claim.event_on:

@@ -82,9 +82,10 @@ def _activation(cover: Cover, change: SubscriptionHistory) -> CoverFact:
 
 def _resumption(cover: Cover, change: SubscriptionHistory) -> CoverFact:
     """What was suspended for non-payment goes on by the law's rule where it is an insurance; a pause at once."""
-    standing = intervals.intervals_of([loading.fact_of(row) for row in cover.facts])
+    facts = [loading.fact_of(row) for row in cover.facts]
+    standing = intervals.intervals_of(facts)
     if standing and standing[-1].cause is CoverCause.UNPAID:
-        paid = intervals.paid(change.at, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
+        paid = intervals.paid(change.at, facts, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
         return _fact(cover, CoverCause.PAYMENT, paid.since, change)
     return _fact(cover, CoverCause.RESUMPTION, change.at, change)
 

@@ -1,8 +1,10 @@
 """What happened to a cover, and the intervals that follow from it. Pure: nothing is read or written.
 
 A fact is written once and never changed. Facts take effect in the order of time, whatever the order in which they were
-written; a correction stands above all that was written before it, for as long as it lasts, and below what is written
-later. The intervals have no hole and do not overlap, from the activation on.
+written, with two exceptions: a correction stands above all that was written before it, for as long as it lasts; and
+once everything was paid, no suspension begins that was written down before. The intervals have no hole and do not
+overlap, from the activation on. Their instants are in UTC: those of one zone compare by the clock on the wall, which
+shows one hour of a year twice.
 
 Article L113-3 of the insurance code: a cover is suspended thirty days after the formal notice, may be terminated ten
 days later, and resumes at noon of the day after everything was paid.
@@ -10,15 +12,11 @@ days later, and resumes at noon of the day after everything was paid.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from webapp import clock
 from webapp.models.covers import CoverCause, CoverKind
 from webapp.services.dunning import days
-
-SUSPENDED_AFTER, TERMINATED_AFTER = 30, 10
-"""Days of L113-3: full ones from the formal notice to the suspension, and from there to the termination."""
-
 
 ENDING = frozenset({CoverCause.TERMINATION, CoverCause.RENUNCIATION})
 LIFTED_BY = {CoverCause.UNPAID: CoverCause.PAYMENT, CoverCause.PAUSE: CoverCause.RESUMPTION}
@@ -73,17 +71,24 @@ def suspended_for_unpaid(noticed_on: date) -> Fact:
 
     Thirty full days pass: the suspension begins with the thirty-first.
     """
-    return Fact(CoverCause.UNPAID, clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + 1)))
+    return Fact(CoverCause.UNPAID, clock.start_of(noticed_on + timedelta(days=days.SUSPEND_AFTER_NOTICE + 1)))
 
 
 def earliest_termination(noticed_on: date) -> datetime:
     """From when on a cover that was suspended by such a notice may be terminated for it (L113-3)."""
-    return clock.start_of(noticed_on + timedelta(days=SUSPENDED_AFTER + TERMINATED_AFTER + 1))
+    legal = days.SUSPEND_AFTER_NOTICE + days.TERMINATE_AFTER_SUSPENSION
+    return clock.start_of(noticed_on + timedelta(days=legal + 1))
 
 
-def paid(at: datetime, *, is_insurance: bool) -> Fact:
-    """Everything was paid: insurance resumes at noon of the day after in Paris (L113-3), a service at once."""
-    return Fact(CoverCause.PAYMENT, days.noon_after(days.local(at)) if is_insurance else at)
+def paid(at: datetime, facts: Sequence[Fact], *, is_insurance: bool) -> Fact:
+    """Everything was paid at an instant, with ``facts`` so far.
+
+    An insurance that is suspended for it resumes at noon of the day after in Paris (L113-3), a service at once. Paid
+    before it is suspended, it never is.
+    """
+    standing = next((each for each in intervals_of(facts) if each.holds_at(at)), None)
+    is_suspended = standing is not None and standing.cause is CoverCause.UNPAID
+    return Fact(CoverCause.PAYMENT, days.noon_after(days.local(at)) if is_insurance and is_suspended else at)
 
 
 def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
@@ -92,6 +97,7 @@ def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
     They begin with the activation, and the last one has no end; none without an activation. What took effect before
     the activation counts from it on.
     """
+    facts = [_in_utc(fact) for fact in facts]
     activation = min((fact for fact in facts if fact.cause is CoverCause.ACTIVATION), key=_since, default=None)
     if activation is None:
         return ()
@@ -105,6 +111,10 @@ def intervals_of(facts: Sequence[Fact]) -> tuple[Interval, ...]:
             intervals[-1] = replace(intervals[-1], until=instant)
         intervals.append(now)
     return tuple(intervals)
+
+
+def _in_utc(fact: Fact) -> Fact:
+    return replace(fact, since=fact.since.astimezone(UTC), until=fact.until.astimezone(UTC) if fact.until else None)
 
 
 def _since(fact: Fact) -> datetime:
@@ -121,9 +131,19 @@ def _state_at(facts: Sequence[Fact], activation: Fact, instant: datetime) -> Int
     corrections = [place for place, fact in enumerate(written) if fact.cause is CoverCause.CORRECTION]
     start = corrections[-1] + 1 if corrections else 0
     stand = _Stand(activation)
-    for fact in [*written[:start][-1:], *sorted(written[start:], key=_since)]:
+    later = [
+        fact for place, fact in enumerate(written) if place >= start and not _is_forestalled(fact, written[place:])
+    ]
+    for fact in [*written[:start][-1:], *sorted(later, key=_since)]:
         stand.take(fact)
     return stand.as_interval(instant)
+
+
+def _is_forestalled(fact: Fact, later: Sequence[Fact]) -> bool:
+    """Whether a suspension was never to begin, since a payment that was written later had its effect before."""
+    if fact.cause is not CoverCause.UNPAID:
+        return False
+    return any(other.cause is CoverCause.PAYMENT and other.since <= fact.since for other in later)
 
 
 class _Stand:
