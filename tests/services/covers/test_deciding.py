@@ -198,6 +198,20 @@ def test_a_claim_of_no_known_amount_takes_one_of_the_claims_and_no_money() -> No
     assert _judged(_decide(make_life(), make_claim("2026-06-02"), *full)) == (Outcome.REFUSED, Step.CLAIMS_LEFT)
 
 
+def test_what_an_option_covers_does_not_wait_for_the_plan() -> None:
+    quick = OptionPeriod(make_option(waiting_days=0, trades=frozenset(Trade)), EFFECTIVE)
+    decision = _decide(make_life(options=(quick,)), make_claim("2026-01-20"))
+    assert (decision.covered, decision.inputs.option) == (150, quick.terms)
+    assert _decide(make_life(options=(quick,)), make_claim("2026-02-09")).inputs.option is None
+
+
+def test_where_more_was_used_than_there_is_nothing_is_left() -> None:
+    by_hand = [_entry(number, 400) for number in (1, 2, 3, 4)]
+    decision = _decide(make_life(), make_claim("2026-06-01"), *by_hand)
+    assert _judged(decision) == (Outcome.REFUSED, Step.CLAIMS_LEFT)
+    assert decision.before == Left(0, Decimal(0))
+
+
 def test_what_was_corrected_to_nothing_is_no_claim() -> None:
     entries = [_entry(1, 300), _entry(1, -300), _entry(2, 100), _entry(2, -130)]
     used = sum_up(entries)

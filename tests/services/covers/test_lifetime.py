@@ -130,6 +130,15 @@ def test_an_option_that_was_given_up_for_a_day_waits_again() -> None:
     assert _covered_from(life, Trade.LOCKSMITH, date(2026, 6, 2)) == date(2026, 6, 17)
 
 
+def test_of_two_options_for_a_trade_the_plan_comes_first_then_the_older_one() -> None:
+    younger = OptionPeriod(make_option(code="jeune"), date(2026, 5, 1))
+    older = OptionPeriod(make_option(code="vieille", trades=ALL), date(2026, 3, 1))
+    life = make_life(options=(younger, older))
+    day = date(2026, 7, 1)
+    assert [source.terms.code for source in life.sources_on(Trade.LOCKSMITH, day)] == ["vieille", "jeune"]
+    assert [source.terms.code for source in life.sources_on(Trade.PLUMBING, day)] == ["confort", "vieille"]
+
+
 def test_a_home_is_covered_from_the_day_on_which_it_is_the_covered_one() -> None:
     moved = date(2026, 6, 1)
     life = make_life(homes=(HomePeriod(HOME, EFFECTIVE, until=moved), HomePeriod(OTHER_HOME, moved)))

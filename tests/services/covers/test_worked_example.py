@@ -1,8 +1,10 @@
 """The worked example of the specification, row by row and to the cent: one cover, eleven claims, two cover years."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -130,7 +132,7 @@ def test_the_worked_example(number: int) -> None:
 def test_what_people_read() -> None:
     decision, ledger = _decide_all()[9]
     assert [line.sentence.replace("\u202f", " ").replace("\u00a0", " ") for line in decision.lines] == [
-        "La couverture, en vigueur depuis le 10/01/2026, l’était le 05/03/2027.",
+        "La couverture était en vigueur le 05/03/2027 (prise d’effet le 10/01/2026).",
         "Le délai de carence était terminé : couvert depuis le 09/02/2026.",
         "La couverture n’était pas suspendue.",
         "Le métier « Électricité » est couvert par la formule « Confort » (version 1).",
@@ -149,6 +151,15 @@ def test_what_people_read() -> None:
     )
     [option] = remaining(LIFE, ledger[:3], date(2026, 9, 12)).options
     assert option.sentence == "Serrurerie\u202f: 300\u00a0€ sur 300\u00a0€"
+
+
+def test_a_decision_of_the_first_version_still_shows_the_same() -> None:
+    stored = json.loads(Path(__file__).with_name("decision_v1.json").read_text())
+    decision = Decision.from_json(stored)
+    assert (decision.version, decision.outcome, decision.covered) == (1, Outcome.ACCEPTED, 300)
+    assert decision.over == Over(per_claim=Decimal(50), per_year=Decimal(200))
+    assert [line.sentence for line in decision.lines] == [line["sentence"] for line in stored["lines"]]
+    assert decision.as_json() == stored
 
 
 def test_a_decision_shows_the_same_once_it_was_stored() -> None:

@@ -94,7 +94,7 @@ def _check_in_force(case: Weighing) -> Line:
         return _refuse(step, f"La couverture n’avait pas encore pris effet le {day}.")
     ended = next((state for state in case.states if state.kind is CoverKind.ENDED), None)
     if ended is None:
-        return _pass(step, f"La couverture, en vigueur depuis le {effective_on}, l’était le {day}.")
+        return _pass(step, f"La couverture était en vigueur le {day} (prise d’effet le {effective_on}).")
     ground = ended.note or ended.cause.label.lower()
     if len(case.states) == 1:
         return _refuse(step, f"La couverture a pris fin le {french.day(days.local(ended.since))} ({ground}).")

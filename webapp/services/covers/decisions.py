@@ -174,7 +174,7 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """The whole decision, to be stored."""
-        stored: dict[str, Any] = msgspec.to_builtins(self, order="deterministic")
+        stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self, order="deterministic"))
         return stored
 
     @classmethod
