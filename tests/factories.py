@@ -303,7 +303,7 @@ class CoverPlanVersionFactory(_Factory):
     home_kinds = ("flat", "house")
     postcodes = ()
     price = Decimal("9.90")
-    vat_rate = Decimal(0)
+    vat_rate = Decimal(9)
     published_at = datetime(2025, 1, 1, tzinfo=UTC)
 
 

@@ -130,31 +130,31 @@ def test_a_correction_stands_above_what_was_written_before_and_below_what_comes_
 
 
 def test_of_two_corrections_the_one_that_was_written_last_counts() -> None:
-    ended = Fact(Cause.CORRECTION, _at("2026-03-01 00:00"), kind=Kind.ENDED)
-    active = Fact(Cause.CORRECTION, _at("2026-03-01 00:00"), kind=Kind.ACTIVE)
-    assert intervals_of([START, ended, active])[-1].kind is Kind.ACTIVE
-    assert intervals_of([START, active, ended])[-1].kind is Kind.ENDED
+    ended = Fact(CoverCause.CORRECTION, _at("2026-03-01 00:00"), kind=CoverKind.ENDED)
+    active = Fact(CoverCause.CORRECTION, _at("2026-03-01 00:00"), kind=CoverKind.ACTIVE)
+    assert intervals_of([START, ended, active])[-1].kind is CoverKind.ACTIVE
+    assert intervals_of([START, active, ended])[-1].kind is CoverKind.ENDED
 
 
 def test_the_first_of_two_that_end_or_suspend_a_cover_is_told() -> None:
     ends = [
-        Fact(Cause.TERMINATION, _at("2026-06-01 00:00"), note="déménagement"),
-        Fact(Cause.TERMINATION, _at("2026-09-01 00:00"), note="échéance"),
+        Fact(CoverCause.TERMINATION, _at("2026-06-01 00:00"), note="déménagement"),
+        Fact(CoverCause.TERMINATION, _at("2026-09-01 00:00"), note="échéance"),
     ]
     pauses = [
-        Fact(Cause.PAUSE, _at("2026-03-01 00:00"), note="travaux"),
-        Fact(Cause.PAUSE, _at("2026-04-01 00:00"), note="absence"),
+        Fact(CoverCause.PAUSE, _at("2026-03-01 00:00"), note="travaux"),
+        Fact(CoverCause.PAUSE, _at("2026-04-01 00:00"), note="absence"),
     ]
     notes = [each.note for each in intervals_of([START, *pauses, *ends])]
     assert notes == ["", "travaux", "déménagement"]
 
 
 def test_of_a_pause_and_what_is_unpaid_the_latter_is_told() -> None:
-    pause, unpaid = Fact(Cause.PAUSE, _at("2026-03-01 00:00")), Fact(Cause.UNPAID, _at("2026-03-10 00:00"))
+    pause, unpaid = Fact(CoverCause.PAUSE, _at("2026-03-01 00:00")), Fact(CoverCause.UNPAID, _at("2026-03-10 00:00"))
     assert [each.cause for each in intervals_of([START, pause, unpaid])] == [
-        Cause.ACTIVATION,
-        Cause.PAUSE,
-        Cause.UNPAID,
+        CoverCause.ACTIVATION,
+        CoverCause.PAUSE,
+        CoverCause.UNPAID,
     ]
 
 

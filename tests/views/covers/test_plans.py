@@ -29,7 +29,7 @@ DRAFT = {
     "logement": ["house", "flat"],
     "codes_postaux": "",
     "prix": "9,90",
-    "tva": "0",
+    "tva": "9",
     "engagement": "12",
     "preavis": "30",
 }
@@ -100,7 +100,8 @@ def test_an_admin_writes_a_plan_publishes_it_and_prepares_the_next_version(admin
         ({"logement": []}, "Choisissez au moins un type de logement"),
         ({"codes_postaux": "59 Lille"}, "débuts de code postal"),
         ({"prix": "10001"}, "Indiquez un prix par mois"),
-        ({"tva": "20"}, "Une assurance est exonérée de TVA"),
+        ({"tva": "20"}, "Une assurance porte la taxe de 9"),
+        ({"nature": "service"}, "Une prestation de service porte la TVA"),
         ({"engagement": "37"}, "Indiquez un nombre de mois"),
         ({"interventions": "0"}, "d’au moins une"),
     ],

@@ -21,7 +21,7 @@ from webapp.models.covers import (
     YearKind,
 )
 from webapp.models.identity import User
-from webapp.models.money import VAT_RATES
+from webapp.models.money import INSURANCE_TAX, VAT_RATES
 from webapp.models.organisations import Company
 from webapp.services.concurrent_edits import EditableFields, EditConflictError
 from webapp.services.contact import clean_text
@@ -57,7 +57,7 @@ class VersionFields(EditableFields):
     home_kinds: frozenset[HomeKind] = frozenset(HomeKind)
     postcodes: tuple[str, ...] = ()
     price: Decimal = Decimal(0)
-    vat_rate: Decimal = Decimal(0)
+    vat_rate: Decimal = INSURANCE_TAX
     commitment_months: int = 12
     notice_days: int = 30
 
@@ -299,10 +299,10 @@ def _check_version(written: VersionFields) -> None:
             "Indiquez des débuts de code postal, de 1 à 5 caractères, séparés par des espaces.", field="postcodes"
         )
     _check_price(written.price)
-    if written.vat_rate not in VAT_RATES:
-        raise InvalidInputError("Choisissez un taux de TVA.", field="vat_rate")
-    if written.nature is CoverNature.INSURANCE and written.vat_rate:
-        raise InvalidInputError("Une assurance est exonérée de TVA\u202f: choisissez 0\u202f%.", field="vat_rate")
+    if written.nature is CoverNature.INSURANCE and written.vat_rate != INSURANCE_TAX:
+        raise InvalidInputError("Une assurance porte la taxe de 9\u202f% (TSCA), sans TVA.", field="vat_rate")
+    if written.nature is CoverNature.SERVICE and written.vat_rate not in VAT_RATES:
+        raise InvalidInputError("Une prestation de service porte la TVA\u202f: choisissez son taux.", field="vat_rate")
     _check_whole(written.commitment_months, LONGEST_COMMITMENT, "mois", "commitment_months")
     _check_whole(written.notice_days, LONGEST_NOTICE, "jours", "notice_days")
 

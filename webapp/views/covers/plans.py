@@ -22,7 +22,7 @@ from webapp.views.covers import wording
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.coupons import read_count
-from webapp.views.subscriptions.form import VAT_CHOICES
+from webapp.views.subscriptions.form import TAX_CHOICES
 
 bp = Blueprint("cover_plans", __name__, url_prefix="/couvertures/formules")
 
@@ -244,7 +244,7 @@ def _page(plan: CoverPlan, problem: DomainError | None = None, *, of: str = "") 
         years=YEARS,
         trades=list(Trade),
         home_kinds=list(HomeKind),
-        vat_choices=VAT_CHOICES,
+        vat_choices=TAX_CHOICES,
         comparison=wording.compare(plan.versions),
         may_write=current_user().has_role(Role.ADMIN),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from webapp import french
 from webapp.models.covers import CoverPlanVersion, HomeKind, Trade
+from webapp.models.money import tax_label
 
 NO_CAP, NO_LIMIT = "Sans plafond", "Sans limite"
 
@@ -53,7 +54,7 @@ ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
     "Logements": _homes,
     "Codes postaux": lambda version: " ".join(version.postcodes) or "Partout",
     "Prix HT par mois": lambda version: french.money(version.price),
-    "TVA": lambda version: f"{french.quantity(version.vat_rate)}\u202f%",
+    "Taxe": lambda version: tax_label(version.vat_rate),
     "Engagement": lambda version: f"{version.commitment_months} mois",
     "Préavis": lambda version: french.counted(version.notice_days, "jour"),
     "Options": _options,
