@@ -10,6 +10,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.covers import CoveredHome, CoverPlanVersion, HomeKind, Occupancy
+from webapp.services.clients.search import fold_search
 from webapp.services.contact import clean_text, normalise_postcode
 
 LENGTHS = {"address_line1": 200, "address_line2": 200, "city": 100, "access_notes": 500}
@@ -38,6 +39,11 @@ class HomeFields:
             postcode=client.postcode or "",
             city=client.city or "",
         )
+
+    def is_at(self, home: CoveredHome) -> bool:
+        """Whether it is written as the address of that home, whatever case and accents."""
+        written = fold_search(f"{self.address_line1} {self.address_line2 or ''} {self.postcode}")
+        return written == fold_search(f"{home.address_line1} {home.address_line2 or ''} {home.postcode}")
 
     def normalised(self, *, on: date) -> "HomeFields":
         """The same in the form in which it is kept. Raises InvalidInputError, naming the field, for the first fault."""

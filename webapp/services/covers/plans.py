@@ -82,20 +82,24 @@ def list_plans() -> list[CoverPlan]:
     return list(db.session.scalars(_plans().order_by(CoverPlan.label, CoverPlan.id)))
 
 
-def list_sold(company_id: UUID) -> list[CoverPlanVersion]:
-    """What a company sells today, by name, with options."""
+def list_sold(company_id: UUID | None = None) -> list[CoverPlanVersion]:
+    """What a company, or each, sells today, by name, with options."""
     statement = (
         select(CoverPlanVersion)
         .join(CoverPlan, CoverPlan.id == CoverPlanVersion.plan_id)
         .where(
             CoverPlan.organisation_id == CoverPlanVersion.organisation_id,
-            CoverPlan.company_id == company_id,
             CoverPlanVersion.published_at.is_not(None),
             CoverPlanVersion.retired_at.is_(None),
         )
         .order_by(CoverPlan.label, CoverPlan.id)
-        .options(selectinload(CoverPlanVersion.options), selectinload(CoverPlanVersion.plan))
+        .options(
+            selectinload(CoverPlanVersion.options),
+            selectinload(CoverPlanVersion.plan).selectinload(CoverPlan.company),
+        )
     )
+    if company_id is not None:
+        statement = statement.where(CoverPlan.company_id == company_id)
     return list(db.session.scalars(statement))
 
 

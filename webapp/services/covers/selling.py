@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from webapp import french
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.clients import Client
 from webapp.models.covers import (
     Cover,
     CoveredHome,
@@ -20,14 +22,19 @@ from webapp.models.covers import (
     CoverPlanVersion,
 )
 from webapp.models.identity import User
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import PER_YEAR, Frequency, Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.covers import following, homes, loading, plans
 from webapp.services.covers.homes import HomeFields
 from webapp.services.dunning import days
 from webapp.services.subscriptions import lifecycle
+from webapp.services.subscriptions.creation import create_subscription
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields, check_frequency
+from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
+BY_MONTHS = (Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.ANNUAL)
+"""How often a cover can be paid."""
 EARLIEST = date(2000, 1, 1)
 FURTHEST = timedelta(days=366)
 """How far ahead a cover may take effect."""
@@ -82,6 +89,69 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
         following.begin(cover, subscription, at=at)
         tell(cover, EventKind.COVER_ADDED, {"plan": [None, version.plan.label]}, by=by, at=at)
     return loading.find_cover(cover.id)
+
+
+def sell_cover(
+    client_id: UUID, asked: CoverRequest, *, frequency: str, payment: PaymentFields, by: User, at: datetime
+) -> Cover:
+    """Sell a cover to a client: a pending subscription with the plan's and the options' prices, and its cover.
+
+    The first payment, or a person, activates it. A home is covered once by a plan, so that whoever sends the form twice
+    sells once. Raises NotFoundError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        version = _find_any_sold(asked.version_id)
+        options = _find_options(version, asked.option_codes)
+        _, effective_on = _checked_days(asked, on=days.local(at))
+        _check_not_covered(client_id, asked, version)
+        rhythm = check_frequency(frequency)
+        months = 12 // PER_YEAR[rhythm] if rhythm in BY_MONTHS else 0
+        if not months:
+            raise InvalidInputError("Une couverture se paie par mois, trimestre ou année.", field="frequency")
+        subscription = create_subscription(
+            SubscriptionFields(
+                client_id=client_id,
+                company_id=version.plan.company_id,
+                frequency=frequency,
+                anchor_date=max(effective_on, days.local(at)),
+                lines=_lines(version, options, months),
+                payment=payment,
+            ),
+            by=by,
+            at=at,
+        )
+        return add_cover(subscription.id, asked, by=by, at=at)
+
+
+def _lines(version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: int) -> list[SubscriptionLineFields]:
+    sold = [(version.plan.label, version.price), *((f"Option {each.label}", each.price) for each in options)]
+    return [
+        SubscriptionLineFields(
+            label=label, unit_price=price, quantity=Decimal(months), vat_rate=version.vat_rate, is_shipped=False
+        )
+        for label, price in sold
+    ]
+
+
+def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
+    """The client is locked, so that of two that come at once the second sees the first."""
+    locked = select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
+    if db.session.scalar(locked) is None:
+        raise NotFoundError("Ce client n’existe pas ou plus.")
+    for cover in loading.list_of_client(client_id):
+        home, plan = cover.homes[-1].home, cover.periods[-1].version.plan_id
+        is_same = home.id == asked.home_id or (asked.home_id is None and asked.home.is_at(home))
+        if is_same and plan == version.plan_id and not cover.subscription.status.is_final:
+            raise InvalidInputError(
+                f"Ce logement est déjà couvert par cette formule\u202f: couverture {cover.code}.", field="home"
+            )
+
+
+def _find_any_sold(version_id: UUID | None) -> CoverPlanVersion:
+    version = next((each for each in plans.list_sold() if each.id == version_id), None)
+    if version is None:
+        raise InvalidInputError("Choisissez une formule en vente.", field="version")
+    return version
 
 
 def _promise(
