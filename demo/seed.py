@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from demo import prospects
 from demo.carriers import add_carrier
+from demo.covers import add_covers
 from demo.senders import add_senders
 from demo.shops import add_shop
 from demo.subscriptions import add_subscriptions
@@ -91,6 +92,7 @@ def seed() -> None:
         add_carrier()
         add_shop()
         add_subscriptions()
+        add_covers()
 
 
 def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:

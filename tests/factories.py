@@ -17,6 +17,7 @@ from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.contracts import Contract, ContractLine, ContractStatus, PaymentMethod
+from webapp.models.covers import CoverNature, CoverPlan, CoverPlanOption, CoverPlanVersion, YearKind
 from webapp.models.identity import User
 from webapp.models.organisations import Company, Organisation
 from webapp.models.preferences import PreferenceSchema, ValueType
@@ -268,3 +269,55 @@ def make_cast(cast: type[Any]) -> Any:
         outsider=outsider,
         other_organisation=other,
     )
+
+
+class CoverPlanFactory(_Factory):
+    """A plan; its versions come from CoverPlanVersionFactory."""
+
+    class Meta:
+        model = CoverPlan
+
+    company_id = factory.LazyFunction(lambda: default_company().id)
+    code = factory.Sequence(lambda n: f"CONFORT-{n}")
+    label = "Confort"
+
+
+class CoverPlanVersionFactory(_Factory):
+    """A version as in the worked example, on sale: plumbing and electricity, waiting 30 days, deductible 50 €, 500 €
+    per claim, 1,200 € and three claims per anniversary year.
+    """
+
+    class Meta:
+        model = CoverPlanVersion
+
+    plan_id = factory.LazyFunction(lambda: CoverPlanFactory().id)
+    version = 1
+    nature = CoverNature.INSURANCE
+    year = YearKind.ANNIVERSARY
+    trades = ("electricity", "plumbing")
+    waiting_days = 30
+    deductible = Decimal(50)
+    cap_per_claim = Decimal(500)
+    cap_per_year = Decimal(1200)
+    claims_per_year = 3
+    home_kinds = ("flat", "house")
+    postcodes = ()
+    price = Decimal("9.90")
+    vat_rate = Decimal(9)
+    published_at = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+class CoverPlanOptionFactory(_Factory):
+    """« Serrurerie » of the worked example; needs ``version_id`` of a draft: a published version never changes."""
+
+    class Meta:
+        model = CoverPlanOption
+
+    code = "SERRURERIE"
+    label = "Serrurerie"
+    trades = ("locksmith",)
+    waiting_days = 15
+    deductible = Decimal(50)
+    cap_per_claim = Decimal(300)
+    cap_per_year = Decimal(300)
+    price = Decimal(3)

@@ -18,6 +18,8 @@ def test_an_amount_is_shown_with_its_currency() -> None:
     assert french.money(Decimal("1234.5")) == "1\u202f234,50\u00a0€"
     assert french.money(Decimal("2"), "CHF") == "2,00\u00a0CHF"
     assert french.money(None) == "—"
+    assert french.short_money(Decimal("1200.00")) == "1\u202f200\u00a0€"
+    assert french.short_money(Decimal("1234.5")) == "1\u202f234,50\u00a0€"
 
 
 def test_a_quantity_has_no_needless_zeros() -> None:

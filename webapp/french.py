@@ -51,6 +51,13 @@ def money(number: Decimal | None, currency: str = "EUR") -> str:
     return NOTHING if number is None else format_currency(number, currency, locale=LOCALE)
 
 
+def short_money(number: Decimal, currency: str = "EUR") -> str:
+    """An amount with its currency, without decimals where they are zeros: 870 € · 1 234,50 €."""
+    if number != number.to_integral_value():
+        return money(number, currency)
+    return format_currency(number, currency, format="#,##0\u00a0¤", locale=LOCALE, currency_digits=False)
+
+
 def unit_price(number: Decimal, currency: str = "EUR") -> str:
     """An amount with its currency, of two to four decimals: 0,0825 €."""
     return format_currency(number, currency, format="#,##0.00##\u00a0¤", locale=LOCALE, currency_digits=False)

@@ -5,7 +5,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.models.money import VAT_RATES, Totals, VatShare, cents, line_amount, part_of, totals
+from webapp.models.money import (
+    INSURANCE_TAX,
+    VAT_RATES,
+    Totals,
+    VatShare,
+    cents,
+    line_amount,
+    part_of,
+    tax_label,
+    totals,
+)
 
 amounts = st.decimals(min_value=0, max_value=100_000, places=2)
 
@@ -68,3 +78,9 @@ def test_parts_taken_one_after_the_other_never_exceed_a_rate_and_end_at_nothing(
         left = Totals(tuple(VatShare(s.rate, s.base - t.base, s.tax - t.tax) for s, t in pairs))
     assert left.with_tax == 0
     assert all(share.base == share.tax == 0 for share in left.shares)
+
+
+def test_the_tax_on_insurance_is_told_apart_from_vat() -> None:
+    assert tax_label(INSURANCE_TAX) == "TSCA 9\u202f%"
+    assert tax_label(Decimal("5.50")) == "5,5\u202f%"
+    assert INSURANCE_TAX not in VAT_RATES

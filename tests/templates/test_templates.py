@@ -21,6 +21,8 @@ from tests.factories import (
     ClientFactory,
     CompanyFactory,
     ContractFactory,
+    CoverPlanOptionFactory,
+    CoverPlanVersionFactory,
     PreferenceSchemaFactory,
     ProviderAccountFactory,
     SavedPaymentMethodFactory,
@@ -42,6 +44,7 @@ from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttemp
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
+from webapp.models.covers import HomeKind, Occupancy
 from webapp.models.documents import Document
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
@@ -54,6 +57,9 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
+from webapp.services.covers import plans, selling
+from webapp.services.covers.homes import HomeFields
+from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.fulfilment import locking
@@ -365,6 +371,31 @@ def _make_shop(client: Client) -> dict[str, UUID]:
     return {"shop_id": shop.id, "event_id": event.id, "pull_id": pull.id, "resource_id": order.id}
 
 
+def _make_cover(cast: Cast, client: Client) -> dict[str, UUID]:
+    """A plan with an option on sale and a draft of its next version, and a cover that a client has of it."""
+    version = CoverPlanVersionFactory(published_at=None)
+    CoverPlanOptionFactory(version_id=version.id)
+    version.published_at = clock.now()
+    db.session.commit()
+    subscription = SubscriptionFactory(client_id=client.id)
+    db.session.commit()
+    home = HomeFields(
+        kind=HomeKind.FLAT,
+        occupancy=Occupancy.TENANT,
+        address_line1="3 rue du Port",
+        postcode="59000",
+        city="Lille",
+    )
+    asked = CoverRequest(version_id=version.id, option_codes=frozenset({"SERRURERIE"}), home=home)
+    cover = selling.add_cover(subscription.id, asked, by=cast.admin, at=clock.now())
+    plans.draft_next(version.plan_id, by=cast.admin, at=clock.now())
+    return {"cover_id": cover.id, "plan_id": version.plan_id}
+
+
+def _visit_covers(browser: FlaskClient, cover_id: UUID) -> None:
+    assert "decision" in browser.get(f"/couvertures/{cover_id}/verifier?metier=plumbing", headers=HTMX).text
+
+
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:
     subscription = ShopSubscriptionFactory(client_id=client.id)
     charge = ShopChargeFactory(subscription_id=subscription.id, client_id=client.id)
@@ -435,6 +466,7 @@ def test_every_template_is_rendered_by_a_visit(
         | _make_message(subject)
         | _make_case()
         | _make_shop(subject)
+        | _make_cover(cast, subject)
     )
     words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
     other_company = CompanyFactory().id
@@ -456,6 +488,7 @@ def test_every_template_is_rendered_by_a_visit(
     answer = admin_client.post(f"/abonnements/{ids['subscription_id']}/lignes", data=lines | {"version": "1"})
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
+    _visit_covers(admin_client, ids["cover_id"])
     _visit_imports(admin_client)
     with tenancy.organisation(cast.organisation.id):
         _visit_client_imports(cast.organisation.id, admin_client)

@@ -5,9 +5,21 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from webapp import french
+
 CENT = Decimal("0.01")
 VAT_RATES = tuple(Decimal(rate) for rate in ("0", "2.1", "5.5", "8.5", "10", "20"))
 """The rates of France and its overseas departments, in percent."""
+INSURANCE_TAX = Decimal("9")
+"""The tax on insurance contracts (TSCA) for all that has no rate of its own, in percent (code général des impôts, art.
+1001, 6°). Insurance bears no VAT (art. 261 C), and no VAT has this rate: a line at 9 % is insurance."""
+TAX_RATES = (*VAT_RATES, INSURANCE_TAX)
+"""What a line can bear."""
+
+
+def tax_label(rate: Decimal) -> str:
+    """The rate of a tax: « 20 % »; of the tax on insurance, which is no VAT, « TSCA 9 % »."""
+    return f"{'TSCA ' if rate == INSURANCE_TAX else ''}{french.quantity(rate)}\u202f%"
 
 
 def cents(amount: Decimal) -> Decimal:

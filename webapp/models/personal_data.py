@@ -42,6 +42,8 @@ _MESSAGES = "(SELECT id FROM messages WHERE organisation_id = :organisation_id A
 _SHIPMENTS = "(SELECT id FROM shipments WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _CASES = "(SELECT id FROM dunning_cases WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _NAMED = "EXISTS (SELECT FROM unnest(CAST(:needles AS text[])) needle WHERE position(needle IN lower({text})) > 0)"
+_COVERS = "(SELECT id FROM covers WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
+_CLAIMS = "(SELECT id FROM claims WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _ADDRESS = f"""'{{"recipient": "{ERASED}"}}'"""
 
 
@@ -253,6 +255,25 @@ HOLDINGS: dict[str, Holding] = {
     "preference_values": Holding(f"t.subscription_id IN {_SUBSCRIPTIONS}", goes=_nulls("value")),
     "preference_changes": Holding(f"t.subscription_id IN {_SUBSCRIPTIONS}", goes=_nulls("old_value", "new_value")),
     "subscription_history": Holding(goes={"reason": "NULL", "changes": "'{}'"}, plain=("currency",)),
+    # ---- Covers and claims
+    "claim_entries": Holding(f"t.claim_id IN {_CLAIMS}", goes=_nulls("note"), plain=("option_code",)),
+    "claim_changes": Holding(f"t.claim_id IN {_CLAIMS}", goes=_nulls("reason")),
+    "claim_decisions": Holding(
+        f"t.claim_id IN {_CLAIMS}",
+        goes={"content": "'{}'", "reason": "CASE WHEN t.reason IS NOT NULL THEN 'effacé avec le client' END"},
+    ),
+    "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference",)),
+    "cover_facts": Holding(f"t.cover_id IN {_COVERS}", goes={"note": "''"}),
+    "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
+    "cover_options": Holding(f"t.cover_id IN {_COVERS}"),
+    "cover_periods": Holding(f"t.cover_id IN {_COVERS}"),
+    "covered_homes": Holding(
+        goes={
+            **_nulls("address_line2", "access_notes", "occupied_since"),
+            **dict.fromkeys(("address_line1", "postcode", "city"), "'effacé'"),
+        }
+    ),
+    "covers": Holding(),
     "subscription_lines": Holding("false", kept={"label": CONTRACTS}),
     "planned_changes": Holding("false", kept={"lines": CONTRACTS}),
     "subscription_adjustments": Holding("false", kept=dict.fromkeys(("lines", "vat", "price", "left_over"), ACCOUNTS)),
@@ -365,7 +386,11 @@ NOBODYS: dict[str, str] = {
     "companies": SETTINGS,
     "consent_wordings": SETTINGS,
     "contract_tallies": "counts",
+    "claim_counters": "counts",
     "coupons": SETTINGS,
+    "cover_plan_options": SETTINGS,
+    "cover_plan_versions": SETTINGS,
+    "cover_plans": SETTINGS,
     "cut_offs": SETTINGS,
     "dunning_sequence_steps": SETTINGS,
     "dunning_sequences": SETTINGS,

@@ -88,6 +88,11 @@ class EventKind(StrEnum):
     MESSAGE_HELD = "message_held"
     MESSAGE_ANSWERED = "message_answered"
     SHIPMENT_HANDED_OVER = "shipment_handed_over"
+    COVER_ADDED = "cover_added"
+    COVER_CHANGED = "cover_changed"
+    CLAIM_DECLARED = "claim_declared"
+    CLAIM_DECIDED = "claim_decided"
+    CLAIM_CHANGED = "claim_changed"
 
     @property
     def label(self) -> str:
@@ -163,6 +168,11 @@ class EventKind(StrEnum):
             "message_held": "Message retenu",
             "message_answered": "Réponse du client",
             "shipment_handed_over": "Expédition remise au transporteur",
+            "cover_added": "Couverture créée",
+            "cover_changed": "Couverture modifiée",
+            "claim_declared": "Sinistre déclaré",
+            "claim_decided": "Décision sur un sinistre",
+            "claim_changed": "Dossier de sinistre modifié",
         }[self.value]
 
 

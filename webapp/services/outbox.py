@@ -31,6 +31,7 @@ _REVIEW = "webapp.services.dunning.cases.review"
 _FORGET = "webapp.services.dunning.suspending.forget"
 _TRIGGERS = "webapp.services.message_triggers"
 _GATHER = "webapp.services.fulfilment.gathering.gather"
+_FOLLOW = "webapp.services.covers.following.follow"
 
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.SUBSCRIPTION_CHARGED: (_GATHER, f"{_TRIGGERS}.subscriptions.welcome"),
@@ -38,10 +39,17 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.CHARGE_REVERSED: (_REVIEW, _GATHER),
     OutboxKind.CHARGE_REFUNDED: (_REVIEW, _GATHER),
     OutboxKind.CHARGE_SETTLED: (_REVIEW, _GATHER),
-    OutboxKind.SUBSCRIPTION_PAUSED: (f"{_TRIGGERS}.subscriptions.tell_paused",),
-    OutboxKind.SUBSCRIPTION_RESUMED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
-    OutboxKind.SUBSCRIPTION_CANCELED: (_FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
-    OutboxKind.SUBSCRIPTION_EXPIRED: (f"{_TRIGGERS}.subscriptions.tell_ended",),
+    OutboxKind.SUBSCRIPTION_ACTIVATED: (_FOLLOW,),
+    OutboxKind.SUBSCRIPTION_PAUSED: (
+        _FOLLOW,
+        f"{_TRIGGERS}.subscriptions.tell_paused",
+    ),
+    OutboxKind.SUBSCRIPTION_RESUMED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
+    OutboxKind.SUBSCRIPTION_CANCELED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
+    OutboxKind.SUBSCRIPTION_EXPIRED: (
+        _FOLLOW,
+        f"{_TRIGGERS}.subscriptions.tell_ended",
+    ),
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.MANDATE_REVOKED: (f"{_TRIGGERS}.mandates.tell_revoked",),

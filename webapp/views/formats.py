@@ -30,6 +30,7 @@ from webapp.french import (
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
+from webapp.models.money import tax_label
 from webapp.services.contact import readable_phone
 from webapp.services.fulfilment.addresses import Destination
 from webapp.services.woocommerce.showing import admin_url, movement_label, order_label, topic_label, url_in_admin
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
         counted,
         month,
         quantity,
+        tax_label,
         iban,
         field_label,
         field_value,
@@ -221,6 +223,11 @@ FIELD_LABELS = {
     "refund": "Remboursement",
     "charge_action": "Décision",
     "shipment": "Expédition",
+    "cover": "Couverture",
+    "plan": "Formule",
+    "option": "Option",
+    "home": "Logement couvert",
+    "claim": "Dossier",
     "tracking_number": "Numéro de suivi",
     "charge_amount": "Montant",
     "invoice": "Facture",

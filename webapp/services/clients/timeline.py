@@ -28,6 +28,7 @@ class EventFilter(StrEnum):
     CHARGES = "prelevements"
     CONSENTS = "consentements"
     SHIPMENTS = "expeditions"
+    COVERS = "couvertures"
     MESSAGES = "messages"
     OPERATIONS = "operations"
 
@@ -73,6 +74,13 @@ _KINDS = {
     ),
     EventFilter.NOTES: (EventKind.NOTE,),
     EventFilter.CALLS: (EventKind.CALL,),
+    EventFilter.COVERS: (
+        EventKind.COVER_ADDED,
+        EventKind.COVER_CHANGED,
+        EventKind.CLAIM_DECLARED,
+        EventKind.CLAIM_DECIDED,
+        EventKind.CLAIM_CHANGED,
+    ),
     EventFilter.TASKS: (EventKind.TASK_ADDED, EventKind.TASK_DONE, EventKind.TASK_REOPENED),
     EventFilter.CONTRACTS: (EventKind.CONTRACT_CREATED, EventKind.CONTRACT_UPDATED),
     EventFilter.DOCUMENTS: (

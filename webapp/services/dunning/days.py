@@ -11,6 +11,8 @@ AFTER_EASTER = (1, 39, 50)
 """Easter Monday, Ascension and Whit Monday."""
 OPENS, CLOSES = time(8), time(20)
 """Within these hours steps are carried out."""
+NOTICE_AFTER, SUSPEND_AFTER_NOTICE, TERMINATE_AFTER_SUSPENSION = 10, 30, 10
+"""Days of article L113-3 of the insurance code: from the due date, from the notice, and from the suspension."""
 
 
 def local(at: datetime) -> date:

@@ -22,8 +22,6 @@ from webapp.services.dunning import days
 
 FORMAL_NOTICE = "formal_notice"
 TAKING_AWAY = (StepAction.SUSPEND, StepAction.TERMINATE)
-NOTICE_AFTER, SUSPEND_AFTER_NOTICE, TERMINATE_AFTER_SUSPENSION = 10, 30, 10
-"""Days of L113-3."""
 
 TOO_SMALL = "Montant dû inférieur à {minimum}."
 OVERTAKEN = "Une étape plus récente était due le même jour."
@@ -79,7 +77,8 @@ def due_on(
         return None
     day = max(day, progress.noticed_on + timedelta(days=_gap(notice, step)))
     if is_insurance:
-        legal = SUSPEND_AFTER_NOTICE + (TERMINATE_AFTER_SUSPENSION if step.action is StepAction.TERMINATE else 0)
+        legal = days.SUSPEND_AFTER_NOTICE
+        legal += days.TERMINATE_AFTER_SUSPENSION if step.action is StepAction.TERMINATE else 0
         day = max(day, progress.noticed_on + timedelta(days=legal + 1))
     suspension = next((each for each in steps if each.action is StepAction.SUSPEND), None)
     if step.action is StepAction.TERMINATE and suspension and progress.suspended_on:

@@ -21,7 +21,7 @@ from webapp.models.organisations import Company
 from webapp.models.products import Product
 from webapp.models.subscriptions import SubscriptionLine
 from webapp.services.contact import clean_text
-from webapp.services.dunning import planning
+from webapp.services.dunning import days, planning
 from webapp.services.dunning.planning import FORMAL_NOTICE
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -349,7 +349,7 @@ def _check_taking_away(steps: Sequence[StepFields], *, is_insurance: bool) -> No
         if step.message_kind == FORMAL_NOTICE:
             notice = step
             if is_insurance:
-                _check_gap(step, planning.NOTICE_AFTER, "La mise en demeure", "l’échéance", field)
+                _check_gap(step, days.NOTICE_AFTER, "La mise en demeure", "l’échéance", field)
                 _check_posted(step, field)
         elif step.action in planning.TAKING_AWAY:
             if notice is None:
@@ -358,12 +358,10 @@ def _check_taking_away(steps: Sequence[StepFields], *, is_insurance: bool) -> No
                 )
             if is_insurance and step.action is StepAction.SUSPEND:
                 suspension = step
-                _check_gap(
-                    step, notice.day + planning.SUSPEND_AFTER_NOTICE, "La suspension", "la mise en demeure", field
-                )
+                _check_gap(step, notice.day + days.SUSPEND_AFTER_NOTICE, "La suspension", "la mise en demeure", field)
             elif is_insurance:
-                since = suspension.day if suspension else notice.day + planning.SUSPEND_AFTER_NOTICE
-                _check_gap(step, since + planning.TERMINATE_AFTER_SUSPENSION, "La résiliation", "la suspension", field)
+                since = suspension.day if suspension else notice.day + days.SUSPEND_AFTER_NOTICE
+                _check_gap(step, since + days.TERMINATE_AFTER_SUSPENSION, "La résiliation", "la suspension", field)
 
 
 def _check_gap(step: StepFields, earliest: int, what: str, since: str, field: str) -> None:

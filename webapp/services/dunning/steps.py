@@ -288,7 +288,7 @@ def _claimed_by(step: DunningSequenceStep, turn: Turn, today: date) -> list[Held
     if step.action in planning.TAKING_AWAY and planning.notice_before(step, turn.steps) is not None:
         return [each for each in unpaid if each.claim.is_noticed]
     if planning.is_notice(step) and turn.is_insurance:
-        latest = today - timedelta(days=planning.NOTICE_AFTER)
+        latest = today - timedelta(days=days.NOTICE_AFTER)
         return [each for each in unpaid if each.charge.due_on <= latest]
     return unpaid
 

@@ -28,6 +28,9 @@ from webapp.services.clients.tasks import Whose
 from webapp.services.contracts import columns as contract_columns
 from webapp.services.contracts import listing as contracts
 from webapp.services.contracts.selection import ContractsView
+from webapp.services.covers import columns as cover_columns
+from webapp.services.covers import listing as covers
+from webapp.services.covers.listing import CoversView
 from webapp.services.dunning import columns as case_columns
 from webapp.services.dunning import figures as dunning_figures
 from webapp.services.dunning import letters as dunning_letters
@@ -276,6 +279,16 @@ _ALL = (
         lambda view, today: mandates.select_all(view, today=today),
         mandate_columns.columns,
         mandate_columns.DEFAULT,
+    ),
+    ExportedList(
+        "couvertures",
+        "Couvertures",
+        "couverture",
+        "couvertures",
+        CoversView,
+        lambda view, _: covers.select_all(view),
+        lambda _: cover_columns.COVERS,
+        cover_columns.DEFAULT,
     ),
     ExportedList(
         "relances",

@@ -14,6 +14,7 @@ from jinja2 import Environment
 from webapp import french
 from webapp.errors import DomainError
 from webapp.models.invoices import Invoice
+from webapp.models.money import INSURANCE_TAX, tax_label
 from webapp.services import pdf
 from webapp.services.invoices.listing import find_invoice
 
@@ -50,6 +51,7 @@ def render(invoice: Invoice) -> str:
             invoice=invoice,
             vat=vat,
             last_day=invoice.period_end - timedelta(days=1) if invoice.period_end else None,
+            has_insurance=any(share["rate"] == INSURANCE_TAX for share in vat),
             is_without_vat=not invoice.seller.get("vat_number") and all(share["tax"] == 0 for share in vat),
             legal_line=legal_line(invoice.seller),
         )
@@ -73,7 +75,7 @@ def legal_line(seller: Mapping[str, Any]) -> str:
 
 @cache
 def _templates() -> Environment:
-    return pdf.templates(TEMPLATES, money=french.unit_price, day=_day, number=french.quantity)
+    return pdf.templates(TEMPLATES, money=french.unit_price, day=_day, number=french.quantity, tax=tax_label)
 
 
 def _day(day: date | None) -> str:

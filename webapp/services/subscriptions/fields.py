@@ -14,7 +14,7 @@ from sqlalchemy import select
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.clients import Source
-from webapp.models.money import VAT_RATES, line_amount
+from webapp.models.money import TAX_RATES, VAT_RATES, line_amount
 from webapp.models.products import Product
 from webapp.models.subscriptions import RHYTHMS, Rhythm, SubscriptionLine
 from webapp.services.contact import clean_text
@@ -206,7 +206,7 @@ def _check_line(line: SubscriptionLineFields, position: int, products: Mapping[U
     quantity = _check_number(line.quantity, f"{here}-quantity", LARGEST_QUANTITY, places=3)
     if quantity == 0:
         raise InvalidInputError("La quantité doit être supérieure à zéro.", field=f"{here}-quantity")
-    if line.vat_rate is None or line.vat_rate not in VAT_RATES:
+    if line.vat_rate is None or line.vat_rate not in TAX_RATES:
         raise InvalidInputError("Ce taux de TVA n’existe pas.", field=f"{here}-vat_rate")
     discount = _check_number(line.discount or Decimal(0), f"{here}-discount", LARGEST_PRICE, places=2)
     if discount > line_amount(quantity, unit_price):

@@ -13,6 +13,7 @@ from webapp.french import file_size
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.consents import ConsentChannel
+from webapp.models.covers import Trade
 from webapp.models.identity import Role
 from webapp.security import current_user
 from webapp.services.charges import listing as charges
@@ -21,6 +22,7 @@ from webapp.services.clients.listing import Neighbours
 from webapp.services.clients.timeline import EventFilter
 from webapp.services.consents import listing as consents
 from webapp.services.consents import wordings
+from webapp.services.covers import profile as covers
 from webapp.services.dunning.listing import find_badge
 from webapp.services.duplicates import pairs
 from webapp.services.fulfilment import shipment_listing
@@ -54,6 +56,7 @@ class ClientTab(StrEnum):
     DOCUMENTS = "documents"
     MESSAGES = "messages"
     CONSENTS = "consentements"
+    COVERS = "couverture"
 
     @property
     def label(self) -> str:
@@ -176,12 +179,18 @@ def _consents(client: Client) -> dict[str, Any]:
     }
 
 
+def _covers(client: Client) -> dict[str, Any]:
+    trades = [(each.value, each.label) for each in Trade]
+    return {"covers": covers.list_profiles(client.id, at=clock.now()), "trades": trades}
+
+
 _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {
     ClientTab.PAYMENTS: _payments,
     ClientTab.ACTIVITIES: _activities,
     ClientTab.DOCUMENTS: _documents,
     ClientTab.MESSAGES: _messages,
     ClientTab.CONSENTS: _consents,
+    ClientTab.COVERS: _covers,
 }
 
 

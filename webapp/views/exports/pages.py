@@ -29,6 +29,7 @@ from webapp.views.charges import listing as charges
 from webapp.views.clients import duplicates, tasks
 from webapp.views.clients import listing as clients
 from webapp.views.contracts import listing as contracts
+from webapp.views.covers import listing as covers
 from webapp.views.dunning import figures as dunning_figures
 from webapp.views.dunning import listing as dunning
 from webapp.views.fulfilment import page as batch
@@ -110,6 +111,7 @@ PAGES = (
     ExportedPage("mandats", "/prelevements/mandats", MANAGERS, mandates.read_view),
     ExportedPage("notifications", "/prelevements/notifications", MANAGERS, provider_events_listing.read_view),
     ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view, saved=invoices.PAGE),
+    ExportedPage("couvertures", "/couvertures", EVERYBODY, covers.read_view),
     ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
     ExportedPage("lots", "/lots", EVERYBODY, Everything),
     ExportedPage("lignes-de-lot", "/lots/<uuid:batch_id>", EVERYBODY, _lines_of_batch),

@@ -29,7 +29,7 @@ from webapp.views.lists import read
 from webapp.views.subscriptions.answers import done, seen_version
 from webapp.views.subscriptions.form import (
     SHIPPED_CHOICES,
-    VAT_CHOICES,
+    TAX_CHOICES,
     WrittenLine,
     asked_day,
     change_lines,
@@ -177,7 +177,7 @@ def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) 
 def line_choices() -> dict[str, Any]:
     """What the controls of a line offer."""
     products = [("", "Autre"), *((str(each), name) for each, name in offering.list_products())]
-    return {"products": products, "vat_choices": VAT_CHOICES, "shipped_choices": SHIPPED_CHOICES}
+    return {"products": products, "vat_choices": TAX_CHOICES, "shipped_choices": SHIPPED_CHOICES}
 
 
 @bp.get("/paiement")

@@ -11,11 +11,10 @@ from uuid import UUID
 from flask import request
 from werkzeug.datastructures import MultiDict
 
-from webapp import french
 from webapp.errors import InvalidInputError
 from webapp.french import field_number, read_number
 from webapp.models.contracts import PaymentMethod
-from webapp.models.money import VAT_RATES
+from webapp.models.money import INSURANCE_TAX, VAT_RATES, tax_label
 from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription
 from webapp.services.subscriptions.fields import SubscriptionLineFields
@@ -24,7 +23,9 @@ from webapp.services.subscriptions.offering import PaymentOffer
 from webapp.views.lists import read, read_day
 
 LINE_NAMES = ("libelle", "quantite", "prix", "tva", "remise", "produit", "expedie")
-VAT_CHOICES = [(str(rate), f"{french.quantity(rate)}\u202f%") for rate in reversed(VAT_RATES)]
+TSCA_CHOICE = (str(INSURANCE_TAX), tax_label(INSURANCE_TAX))
+VAT_CHOICES = [(str(rate), tax_label(rate)) for rate in reversed(VAT_RATES)]
+TAX_CHOICES = [*VAT_CHOICES, TSCA_CHOICE]
 SHIPPED_CHOICES = [("", "Selon le produit"), ("oui", "Oui"), ("non", "Non")]
 DEFAULT = "defaut"
 BY_CLIENT = (PaymentMethod.TRANSFER, PaymentMethod.CHEQUE)

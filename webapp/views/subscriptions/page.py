@@ -14,6 +14,7 @@ from webapp.errors import InvalidInputError
 from webapp.french import money
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.security import current_user
+from webapp.services.covers import loading as covers
 from webapp.services.pages.subscription_page import SubscriptionProfile, find_profile
 from webapp.services.subscriptions import lifecycle, scheduling, skipping
 from webapp.views.formats import field_value
@@ -183,4 +184,5 @@ def _page(
         today=clock.today(),
         may_charge=current_user().handles_charges,
         may_be_deleted=_may_be_deleted(profile),
+        cover=covers.find_bare(subscription_id),
     )

@@ -1,0 +1,312 @@
+"""Covers: added to a subscription, shown, asked, changed; the page of one, and the list of all."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import HTMX
+from tests.queries import recorded_queries
+from webapp import clock
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.covers import Cover, CoverPlanVersion
+from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.covers import listing
+from webapp.services.covers.listing import CoversView
+
+NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
+HOME = {
+    "type": "flat",
+    "occupation": "tenant",
+    "adresse": "3 rue du Port",
+    "code_postal": "59000",
+    "ville": "Lille",
+}
+pytestmark = pytest.mark.usefixtures("cast")
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(app_context: object) -> None:
+    clock.start_at(NOON)
+
+
+def on_sale(**values: Any) -> CoverPlanVersion:
+    """A plan on sale with the option « Serrurerie »."""
+    version: CoverPlanVersion = factories.CoverPlanVersionFactory(published_at=None, **values)
+    factories.CoverPlanOptionFactory(version_id=version.id)
+    version.published_at = datetime(2025, 1, 1, tzinfo=UTC)
+    db.session.commit()
+    return version
+
+
+def sold(**values: Any) -> Subscription:
+    """A client's subscription, without a cover."""
+    client: Client = factories.ClientFactory(last_name="Lefèvre", first_name="Anne")
+    subscription: Subscription = factories.SubscriptionFactory(client_id=client.id, **values)
+    db.session.commit()
+    return subscription
+
+
+def cover_form(version: CoverPlanVersion, **values: Any) -> dict[str, Any]:
+    """What a colleague sends."""
+    return HOME | {"formule": str(version.id), "conclu": "2026-01-10", "effet": "2026-01-10"} | values
+
+
+def add_cover(client: FlaskClient, **values: Any) -> Cover:
+    """A cover since 10 January, by the form."""
+    version, subscription = on_sale(), sold()
+    answer = client.post(f"/abonnements/{subscription.id}/couverture", data=cover_form(version, **values))
+    assert answer.status_code == 303, answer.text
+    return db.session.scalars(select(Cover)).one()
+
+
+def test_a_colleague_adds_a_cover_and_sees_what_it_promises(client: FlaskClient) -> None:
+    cover = add_cover(client, option=["SERRURERIE"])
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert 'data-state="active"' in page
+    assert "0 sur 3 interventions, 0\u00a0€ sur 1\u202f200\u00a0€, renouvelé le 10/01/2027" in page
+    assert "3 rue du Port, 59000 Lille" in page
+    assert "carence jusqu’au 08/02/2026 inclus" in page
+    assert "Plomberie, Électricité, Serrurerie" in page
+    tab = client.get(f"/clients/{cover.client_id}?onglet=couverture").text
+    assert f"Couverture {cover.code}" in tab
+    assert 'data-testid="subscription-cover"' in client.get(f"/abonnements/{cover.subscription_id}").text
+    kinds = db.session.scalars(select(TimelineEvent.kind).where(TimelineEvent.client_id == cover.client_id))
+    assert EventKind.COVER_ADDED in set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"formule": ""}, "Choisissez une formule en vente"),
+        ({"formule": str(uuid4())}, "Choisissez une formule en vente"),
+        ({"option": ["INCONNUE"]}, "Choisissez des options de cette formule"),
+        ({"type": ""}, "Choisissez maison ou appartement"),
+        ({"occupation": ""}, "Choisissez propriétaire ou locataire"),
+        ({"adresse": ""}, "Indiquez l’adresse du logement"),
+        ({"code_postal": "ABC"}, "code postal"),
+        ({"ville": "x" * 101}, "C’est trop long"),
+        ({"occupe_depuis": "2027-01-01"}, "Cette date n’est pas possible"),
+        ({"conclu": "2026-11-21"}, "aujourd’hui au plus tard"),
+        ({"effet": "2026-01-09"}, "le jour de sa conclusion au plus tôt"),
+        ({"effet": "2026-02-30"}, "Indiquez une date valable"),
+        ({"logement": str(uuid4())}, "Choisissez un logement du client"),
+    ],
+)
+def test_a_cover_that_cannot_be_is_refused_and_nothing_is_written(
+    client: FlaskClient, written: dict[str, Any], sentence: str
+) -> None:
+    version, subscription = on_sale(), sold()
+    answer = client.post(f"/abonnements/{subscription.id}/couverture", data=cover_form(version, **written))
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert db.session.query(Cover).count() == 0
+
+
+def test_a_plan_is_sold_only_where_and_for_what_it_says(client: FlaskClient) -> None:
+    version, subscription = on_sale(postcodes=("62", "80"), home_kinds=("house",)), sold()
+    address = f"/abonnements/{subscription.id}/couverture"
+    assert "ne couvre pas un logement" in client.post(address, data=cover_form(version)).text
+    assert "au code postal 59000" in client.post(address, data=cover_form(version, type="house")).text
+    assert client.post(address, data=cover_form(version, type="house", code_postal="62100")).status_code == 303
+
+
+def test_a_subscription_gives_one_cover(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    again = client.get(f"/abonnements/{cover.subscription_id}/couverture")
+    assert again.status_code == 303
+    assert again.location.endswith(f"/couvertures/{cover.id}")
+
+
+def test_an_ended_subscription_gives_none(client: FlaskClient) -> None:
+    version, subscription = on_sale(), sold(status=SubscriptionStatus.CANCELED)
+    answer = client.post(f"/abonnements/{subscription.id}/couverture", data=cover_form(version))
+    assert answer.status_code == 409
+    assert "ne peut plus donner de couverture" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "words"),
+    [
+        ("metier=plumbing&jour=2026-02-08&montant=180", "refused", "08/02/2026 inclus"),
+        ("metier=plumbing&jour=2026-11-19&montant=420", "accepted", "370\u00a0€ pris en charge sur 420\u00a0€"),
+        ("metier=glazing&jour=2026-11-19", "refused", "n’est couvert ni par la formule"),
+        ("metier=electricity&jour=2026-11-19", "accepted", "500\u00a0€ au plus, une fois le montant connu"),
+        ("metier=plumbing&jour=2025-11-19", "refused", "ne prend effet que le 10/01/2026"),
+    ],
+)
+def test_whoever_asks_whether_something_is_covered_reads_why(
+    client: FlaskClient, asked: str, outcome: str, words: str
+) -> None:
+    cover = add_cover(client)
+    page = client.get(f"/couvertures/{cover.id}/verifier?{asked}")
+    assert page.status_code == 200
+    assert f'data-outcome="{outcome}"' in page.text
+    assert words in page.text
+    part = client.get(f"/couvertures/{cover.id}/verifier?{asked}", headers=HTMX).text
+    assert part.lstrip().startswith("<section")
+    assert f'data-outcome="{outcome}"' in part
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("metier=", "Choisissez un métier"),
+        ("metier=toiture", "Choisissez un métier"),
+        ("metier=plumbing&jour=2026-02-30", "Indiquez une date valable"),
+        ("metier=plumbing&montant=-1", "ne peut pas être négatif"),
+        ("metier=plumbing&montant=1000001", "au plus"),
+        ("metier=plumbing&montant=1,005", "deux décimales"),
+        ("metier=plumbing&montant=beaucoup", "Ce n’est pas un montant"),
+    ],
+)
+def test_a_question_without_sense_is_answered_where_it_is_asked(client: FlaskClient, asked: str, sentence: str) -> None:
+    cover = add_cover(client)
+    for headers in ({}, HTMX):
+        answer = client.get(f"/couvertures/{cover.id}/verifier?{asked}", headers=headers)
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert 'aria-invalid="true"' in answer.text
+
+
+def test_an_option_is_added_waits_and_ends(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    address = f"/couvertures/{cover.id}/options"
+    assert client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-20"}).status_code == 303
+    part = client.get(f"/couvertures/{cover.id}/verifier?metier=locksmith").text
+    assert "est en délai de carence jusqu’au 04/12/2026 inclus" in part
+    twice = client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-21"})
+    assert twice.status_code == 422
+    assert "a déjà cette option" in twice.text
+    early = client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-19"})
+    assert early.status_code == 422
+    option_id = re.search(
+        rf"/couvertures/{cover.id}/options/([0-9a-f-]+)/fin", client.get(f"/couvertures/{cover.id}").text
+    )
+    assert option_id
+    assert client.post(f"{address}/{option_id[1]}/fin").status_code == 303
+    assert client.post(f"{address}/{option_id[1]}/fin").status_code == 409
+    assert client.post(f"{address}/{uuid4()}/fin").status_code == 404
+
+
+def test_a_cover_moves_to_another_home_and_remembers_the_former(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    address = f"/couvertures/{cover.id}/logement"
+    assert client.get(address).status_code == 200
+    moved = HOME | {"adresse": "8 quai des Brumes", "code_postal": "76600", "ville": "Le Havre", "depuis": "2026-12-01"}
+    assert client.post(address, data=moved).status_code == 303
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert "3 rue du Port" in page
+    assert "dès le 01/12/2026\u202f: 8 quai des Brumes" in page
+    early = client.post(address, data=moved | {"depuis": "2026-11-30"})
+    assert early.status_code == 422
+    assert "le suivant vient après" in early.text
+
+
+def test_a_cover_is_sold_with_the_subscription_that_pays_for_it(client: FlaskClient) -> None:
+    version, buyer = on_sale(), factories.ClientFactory(address_line1="1 rue Haute", postcode="59000", city="Lille")
+    db.session.commit()
+    address = f"/clients/{buyer.id}/couvertures/nouvelle"
+    assert 'value="1 rue Haute"' in client.get(address).text
+    today = {"conclu": "2026-11-20", "effet": "2026-11-20"}
+    form = cover_form(version, option=["SERRURERIE"], frequence="quarterly", paiement="transfer") | today
+    assert client.post(address, data=form).status_code == 303
+    cover = db.session.scalars(select(Cover)).one()
+    subscription = cover.subscription
+    assert (subscription.status, subscription.frequency) == (SubscriptionStatus.PENDING, Frequency.QUARTERLY)
+    assert [(line.label, line.amount, line.vat_rate) for line in subscription.lines] == [
+        ("Confort", Decimal("29.70"), Decimal(9)),
+        ("Option Serrurerie", Decimal("9.00"), Decimal(9)),
+    ]
+    assert subscription.per_cycle.with_tax == Decimal("42.18")
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert "Pas encore en vigueur" in page
+    assert "TSCA 9\u202f%" in client.get(f"/abonnements/{subscription.id}").text
+
+    twice = client.post(address, data=form | {"adresse": "3 RUE DU PORT"})
+    assert twice.status_code == 422
+    assert f"déjà couvert par cette formule\u202f: couverture {cover.code}" in twice.text
+    assert db.session.query(Subscription).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"formule": ""}, "Choisissez une formule en vente"),
+        ({"frequence": "weekly"}, "Une couverture se paie par mois, trimestre ou année"),
+        ({"frequence": "toujours"}, "Cette fréquence n’existe pas"),
+        ({"paiement": "or"}, "moyen de paiement"),
+        ({"ville": ""}, "Indiquez la ville"),
+    ],
+)
+def test_a_sale_that_cannot_be_leaves_no_subscription(
+    client: FlaskClient, written: dict[str, str], sentence: str
+) -> None:
+    version, buyer = on_sale(), factories.ClientFactory()
+    db.session.commit()
+    today = {"conclu": "2026-11-20", "effet": "2026-11-20", "frequence": "monthly", "paiement": "defaut"}
+    answer = client.post(f"/clients/{buyer.id}/couvertures/nouvelle", data=cover_form(version) | today | written)
+    assert answer.status_code == 422
+    assert sentence.lower() in answer.text.lower()
+    assert db.session.query(Subscription).count() == 0
+
+
+def test_an_outsider_finds_no_cover_of_ours(client: FlaskClient, outsider_client: FlaskClient) -> None:
+    cover = add_cover(client)
+    for path in (f"/couvertures/{cover.id}", f"/couvertures/{cover.id}/verifier?metier=plumbing"):
+        assert outsider_client.get(path).status_code == 404
+    assert outsider_client.get(f"/couvertures/{cover.id}/logement").status_code == 404
+    assert outsider_client.get(f"/abonnements/{cover.subscription_id}/couverture").status_code == 404
+    assert outsider_client.post(f"/abonnements/{cover.subscription_id}/couverture", data=HOME).status_code == 404
+    stranger = f"/clients/{cover.client_id}/couvertures/nouvelle"
+    assert outsider_client.get(stranger).status_code == 404
+    assert outsider_client.post(stranger, data=HOME).status_code == 404
+    for action in ("options", f"options/{uuid4()}/fin", "logement"):
+        assert outsider_client.post(f"/couvertures/{cover.id}/{action}", data=HOME).status_code == 404
+    assert "Lefèvre" not in outsider_client.get("/couvertures").text
+
+
+def test_the_list_finds_covers_by_client_number_plan_and_state(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    plan_id = cover.periods[0].version.plan_id
+    for query in ("", "?q=lefev", f"?q={cover.code}", f"?formule={plan_id}", "?statut=active"):
+        assert f'data-cover-id="{cover.id}"' in client.get(f"/couvertures{query}").text, query
+    for query in ("?q=dupont", "?q=V-0", f"?formule={uuid4()}", "?statut=canceled"):
+        assert "Aucune couverture ne correspond" in client.get(f"/couvertures{query}").text, query
+
+
+def test_the_list_is_walked_without_a_repeat(client: FlaskClient) -> None:
+    version = on_sale()
+    for _ in range(5):
+        assert client.post(f"/abonnements/{sold().id}/couverture", data=cover_form(version)).status_code == 303
+    seen: list[UUID] = []
+    page = listing.list_covers(CoversView(), size=2)
+    while page.next_cursor:
+        seen += [row.id for row in page.rows]
+        page = listing.list_covers(CoversView(cursor=page.next_cursor), size=2)
+    seen += [row.id for row in page.rows]
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_the_list_costs_a_fixed_number_of_queries(client: FlaskClient) -> None:
+    add_cover(client)
+    client.get("/couvertures")
+    with recorded_queries() as queries:
+        client.get("/couvertures")
+    assert len(queries) <= 5
+
+
+def test_the_page_of_a_cover_costs_a_fixed_number_of_queries(client: FlaskClient) -> None:
+    cover = add_cover(client, option=["SERRURERIE"])
+    client.get(f"/couvertures/{cover.id}")
+    with recorded_queries() as queries:
+        client.get(f"/couvertures/{cover.id}")
+    assert len(queries) <= 16

@@ -1,0 +1,131 @@
+"""A cover follows its subscription: what happens to that becomes facts of the cover, each once, whatever came first."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from webapp import clock
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.covers import Cover, CoverCause, CoverFact, CoverKind, CoverNature
+from webapp.models.outbox import OutboxEvent
+from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services.covers import intervals, loading
+from webapp.services.subscriptions import lifecycle
+from webapp.transactions import transaction
+
+BEGUN = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.PAUSED)
+
+
+def follow(event: OutboxEvent) -> None:
+    """Listens to the outbox: a subscription began, stopped, went on or ended."""
+    cover = loading.find_of_subscription(event.subject_id)
+    if cover is not None:
+        with transaction():
+            catch_up(loading.find_for_update(cover.id), at=event.occurred_at)
+
+
+def catch_up(cover: Cover, *, at: datetime) -> None:
+    """Write down what happened to the subscription since the cover was made, as far as it is not told yet.
+
+    The caller has the cover locked, and reads it again afterwards.
+    """
+    told = {fact.history_id for fact in cover.facts}
+    changes = db.session.scalars(
+        select(SubscriptionHistory)
+        .where(
+            SubscriptionHistory.subscription_id == cover.subscription_id,
+            SubscriptionHistory.at >= cover.created_at,
+            SubscriptionHistory.old_status.is_not(None),
+            SubscriptionHistory.old_status != SubscriptionHistory.new_status,
+        )
+        .order_by(SubscriptionHistory.at, SubscriptionHistory.id)
+    )
+    for change in changes:
+        fact = None if change.id in told else _fact_of(cover, change)
+        if fact is not None:
+            db.session.add(fact)
+            cover.facts.append(fact)
+    db.session.flush()
+
+
+def begin(cover: Cover, subscription: Subscription, *, at: datetime) -> None:
+    """The first facts of a new cover: its subscription may have begun before, and stand still."""
+    if subscription.status not in BEGUN:
+        return  # it takes effect when the subscription begins
+    facts = [_fact(cover, CoverCause.ACTIVATION, clock.start_of(cover.effective_on), at=at)]
+    if subscription.status is SubscriptionStatus.PAUSED:
+        facts.append(_fact(cover, _cause_of_pause(_latest_reason(subscription)), at, at=at))
+    db.session.add_all(facts)
+    db.session.flush()
+
+
+def _fact_of(cover: Cover, change: SubscriptionHistory) -> CoverFact | None:
+    old, new, at = change.old_status, change.new_status, change.at
+    if old is SubscriptionStatus.PENDING and new is SubscriptionStatus.ACTIVE:
+        return _activation(cover, change)
+    if new is SubscriptionStatus.PAUSED:
+        return _fact(cover, _cause_of_pause(change.reason), at, change)
+    if old is SubscriptionStatus.PAUSED and new is SubscriptionStatus.ACTIVE:
+        return _resumption(cover, change)
+    if new.is_final:
+        return _fact(cover, CoverCause.TERMINATION, at, change, note=change.reason or new.label)
+    return None  # unpaid for now, or paid again before anything was suspended: the cover goes on
+
+
+def _activation(cover: Cover, change: SubscriptionHistory) -> CoverFact:
+    """It takes effect on its day; where the subscription begins later, with that day."""
+    begun_on = change.at.astimezone(clock.PARIS).date()
+    cover.effective_on = max(cover.effective_on, begun_on)
+    return _fact(cover, CoverCause.ACTIVATION, clock.start_of(cover.effective_on), change)
+
+
+def _resumption(cover: Cover, change: SubscriptionHistory) -> CoverFact:
+    """What was suspended for non-payment goes on by the law's rule where it is an insurance; a pause at once."""
+    facts = [loading.fact_of(row) for row in cover.facts]
+    standing = intervals.intervals_of(facts)
+    if standing and standing[-1].cause is CoverCause.UNPAID:
+        paid = intervals.paid(change.at, facts, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
+        return _fact(cover, CoverCause.PAYMENT, paid.since, change)
+    return _fact(cover, CoverCause.RESUMPTION, change.at, change)
+
+
+def nature_of(cover: Cover) -> CoverNature:
+    """What the law sees in the cover: an insurance, or a service."""
+    return cover.periods[-1].version.nature
+
+
+def _cause_of_pause(reason: str | None) -> CoverCause:
+    return CoverCause.UNPAID if reason == lifecycle.UNPAID else CoverCause.PAUSE
+
+
+def _latest_reason(subscription: Subscription) -> str | None:
+    statement = select(SubscriptionHistory.reason).where(
+        SubscriptionHistory.subscription_id == subscription.id,
+        SubscriptionHistory.new_status == SubscriptionStatus.PAUSED,
+        SubscriptionHistory.old_status != SubscriptionStatus.PAUSED,
+    )
+    return db.session.scalar(statement.order_by(SubscriptionHistory.at.desc(), SubscriptionHistory.id.desc()).limit(1))
+
+
+def _fact(
+    cover: Cover,
+    cause: CoverCause,
+    since: datetime,
+    change: SubscriptionHistory | None = None,
+    *,
+    at: datetime | None = None,
+    note: str = "",
+    kind: CoverKind | None = None,
+) -> CoverFact:
+    return CoverFact(
+        id=new_id(),
+        cover_id=cover.id,
+        cause=cause,
+        since=since,
+        kind=kind,
+        note=note,
+        history_id=change.id if change else None,
+        user_id=change.user_id if change else None,
+        at=change.at if change else at,
+    )

@@ -1,0 +1,39 @@
+"""What claims used of a cover: the entries of the ledger, as decisions and counters read them."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp.extensions import db
+from webapp.models.claims import ClaimEntry, EntryKind
+from webapp.services.covers.claims import Entry
+
+
+def list_entries(cover_id: UUID, *, besides: UUID | None = None) -> list[Entry]:
+    """What was covered of a cover's claims, in the order in which it was written, but for the claim ``besides``."""
+    statement = (
+        select(
+            ClaimEntry.claim_id,
+            ClaimEntry.event_on,
+            ClaimEntry.amount,
+            ClaimEntry.option_code,
+            ClaimEntry.draws_on_main,
+            ClaimEntry.counts,
+            ClaimEntry.holds_place,
+        )
+        .where(ClaimEntry.cover_id == cover_id, ClaimEntry.kind == EntryKind.COVERED)
+        .order_by(ClaimEntry.at, ClaimEntry.id)
+    )
+    return [
+        Entry(
+            claim_id=row.claim_id,
+            event_on=row.event_on,
+            covered=row.amount,
+            option=row.option_code,
+            draws_on_main=row.draws_on_main,
+            counts=row.counts,
+            holds_place=row.holds_place,
+        )
+        for row in db.session.execute(statement)
+        if row.claim_id != besides
+    ]

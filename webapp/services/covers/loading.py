@@ -1,0 +1,123 @@
+"""From rows to the plain values that decisions are made from."""
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import selectinload
+
+from webapp.errors import NotFoundError
+from webapp.extensions import db
+from webapp.models.covers import (
+    Cover,
+    CoverFact,
+    CoverHome,
+    CoverOption,
+    CoverPeriod,
+    CoverPlanOption,
+    CoverPlanVersion,
+    Trade,
+)
+from webapp.services.covers.intervals import Fact, intervals_of
+from webapp.services.covers.lifetime import CoverLife, HomePeriod, OptionPeriod, PlanPeriod
+from webapp.services.covers.terms import OptionTerms, Terms
+
+
+def find_cover(cover_id: UUID) -> Cover:
+    """The cover with all that it promises. Raises NotFoundError."""
+    return _found(db.session.scalar(_whole().where(Cover.id == cover_id)))
+
+
+def find_for_update(cover_id: UUID) -> Cover:
+    """The cover, locked until the transaction ends, as it stands now. Raises NotFoundError.
+
+    Two claims at once are decided one after the other under this lock.
+    """
+    return _found(db.session.scalar(_whole().where(Cover.id == cover_id).with_for_update(of=Cover)))
+
+
+def find_of_subscription(subscription_id: UUID) -> Cover | None:
+    """The cover that the subscription gives, if it gives one."""
+    return db.session.scalar(_whole().where(Cover.subscription_id == subscription_id))
+
+
+def find_bare(subscription_id: UUID) -> Cover | None:
+    """The same, without what it promises."""
+    return db.session.scalar(select(Cover).where(Cover.subscription_id == subscription_id))
+
+
+def list_of_client(client_id: UUID) -> list[Cover]:
+    """The client's covers, the latest first."""
+    return list(db.session.scalars(_whole().where(Cover.client_id == client_id).order_by(Cover.number.desc())))
+
+
+def _whole() -> Select[Cover]:
+    version = selectinload(Cover.periods).selectinload(CoverPeriod.version)
+    return (
+        select(Cover)
+        .options(
+            selectinload(Cover.client),
+            selectinload(Cover.subscription),
+            version.selectinload(CoverPlanVersion.plan),
+            version.selectinload(CoverPlanVersion.options),
+            selectinload(Cover.options).selectinload(CoverOption.option),
+            selectinload(Cover.homes).selectinload(CoverHome.home),
+            selectinload(Cover.facts).selectinload(CoverFact.user),
+        )
+        .execution_options(populate_existing=True)
+    )
+
+
+def _found(cover: Cover | None) -> Cover:
+    if cover is None:
+        raise NotFoundError("Cette couverture n’existe pas ou plus.")
+    return cover
+
+
+def life_of(cover: Cover) -> CoverLife:
+    """All that a decision needs to know of a cover."""
+    ends = [home.since for home in cover.homes[1:]]
+    return CoverLife(
+        effective_on=cover.effective_on,
+        plans=tuple(PlanPeriod(plan_terms(period.version), period.since) for period in cover.periods),
+        options=tuple(OptionPeriod(option_terms(each.option), each.since, each.until) for each in cover.options),
+        homes=tuple(
+            HomePeriod(each.home_id, each.since, until, each.home.one_line)
+            for each, until in zip(cover.homes, [*ends, None], strict=True)
+        ),
+        intervals=intervals_of([fact_of(row) for row in cover.facts]),
+    )
+
+
+def fact_of(row: CoverFact) -> Fact:
+    """What a row tells."""
+    return Fact(row.cause, row.since, row.until, row.kind, row.note)
+
+
+def plan_terms(version: CoverPlanVersion) -> Terms:
+    """What a version of a plan promises."""
+    return Terms(
+        code=version.plan.code,
+        version=version.version,
+        label=version.plan.label,
+        trades=frozenset(map(Trade, version.trades)),
+        waiting_days=version.waiting_days,
+        deductible=version.deductible,
+        cap_per_claim=version.cap_per_claim,
+        cap_per_year=version.cap_per_year,
+        claims_per_year=version.claims_per_year,
+        year=version.year,
+    )
+
+
+def option_terms(option: CoverPlanOption) -> OptionTerms:
+    """What an option promises."""
+    return OptionTerms(
+        code=option.code,
+        label=option.label,
+        trades=frozenset(map(Trade, option.trades)),
+        waiting_days=option.waiting_days,
+        deductible=option.deductible,
+        cap_per_claim=option.cap_per_claim,
+        cap_per_year=option.cap_per_year,
+        draws_on_main=option.draws_on_main_cap,
+    )

@@ -1,0 +1,116 @@
+"""What the page of a cover shows: how it stands, its line of time, what is used; and whether a thing is covered."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp.extensions import db
+from webapp.models.claims import Claim as ClaimRow
+from webapp.models.covers import Cover, CoveredHome, CoverOption, CoverPlanVersion, Trade
+from webapp.services.covers import ledger, loading
+from webapp.services.covers.claims import Claim
+from webapp.services.covers.counters import Counters, remaining
+from webapp.services.covers.deciding import decide
+from webapp.services.covers.decisions import Decision
+from webapp.services.covers.intervals import Interval
+from webapp.services.covers.lifetime import CoverLife
+from webapp.services.dunning import days
+
+CLAIMS_SHOWN = 10
+RENUNCIATION_DAYS = 14
+
+
+@dataclass(frozen=True)
+class CoverProfile:
+    """A cover as it stands. ``state`` is None before it takes effect."""
+
+    cover: Cover
+    life: CoverLife
+    on: date
+    state: Interval | None
+    line_of_time: tuple[Interval, ...]
+    counters: Counters
+    claims: list[ClaimRow]
+
+    @property
+    def version(self) -> CoverPlanVersion:
+        """The version of the plan that it has today, or will have first."""
+        periods = [period for period in self.cover.periods if period.since <= self.on]
+        return (periods or self.cover.periods)[-1 if periods else 0].version
+
+    @property
+    def home(self) -> CoveredHome:
+        """The home that it holds for today, or will first hold for."""
+        homes = [each for each in self.cover.homes if each.since <= self.on]
+        return (homes or self.cover.homes)[-1 if homes else 0].home
+
+    @property
+    def next_home(self) -> tuple[CoveredHome, date] | None:
+        """The home that it will hold for, and from when on, where that is another one."""
+        coming = [each for each in self.cover.homes if each.since > max(self.on, self.cover.effective_on)]
+        return (coming[0].home, coming[0].since) if coming else None
+
+    @property
+    def options(self) -> list[CoverOption]:
+        """The options that it has or will have."""
+        return [each for each in self.cover.options if each.until is None or each.until > self.on]
+
+    @property
+    def offered_options(self) -> list[tuple[str, str]]:
+        """The options of its plan that it does not have: code and name."""
+        had = {each.option.code for each in self.options}
+        return [(option.code, option.label) for option in self.version.options if option.code not in had]
+
+    @property
+    def trades(self) -> str:
+        """The trades that it covers, by plan and options, in words."""
+        options = [trade for each in self.options for trade in each.option.trades]
+        return ", ".join(each.label for each in Trade if each.value in {*self.version.trades, *options})
+
+    @property
+    def waiting_until(self) -> date:
+        """The last day of the plan's waiting."""
+        return self.cover.effective_on + timedelta(days=self.life.plans[0].terms.waiting_days - 1)
+
+    @property
+    def renounced_until(self) -> date:
+        """The last day on which the client may renounce the cover (code of insurance, art. L112-2-1)."""
+        return self.cover.concluded_on + timedelta(days=RENUNCIATION_DAYS)
+
+
+def find_profile(cover_id: UUID, *, at: datetime) -> CoverProfile:
+    """What the page shows. Raises NotFoundError."""
+    return _profile(loading.find_cover(cover_id), at=at)
+
+
+def list_profiles(client_id: UUID, *, at: datetime) -> list[CoverProfile]:
+    """The same of each of a client's covers, the latest first."""
+    return [_profile(cover, at=at) for cover in loading.list_of_client(client_id)]
+
+
+def _profile(cover: Cover, *, at: datetime) -> CoverProfile:
+    life, on = loading.life_of(cover), days.local(at)
+    entries = ledger.list_entries(cover.id)
+    statement = select(ClaimRow).where(ClaimRow.cover_id == cover.id)
+    claims = db.session.scalars(statement.order_by(ClaimRow.event_on.desc(), ClaimRow.id.desc()).limit(CLAIMS_SHOWN))
+    return CoverProfile(
+        cover=cover,
+        life=life,
+        on=on,
+        state=life.state_at(at),
+        line_of_time=life.line_of_time(),
+        counters=remaining(life, entries, max(on, cover.effective_on)),
+        claims=list(claims),
+    )
+
+
+def would_be_covered(cover_id: UUID, *, trade: Trade, event_on: date, asked: Decimal | None, at: datetime) -> Decision:
+    """What would be decided of such a claim if it were declared now.
+
+    Raises NotFoundError; InvalidInputError for what no claim can say.
+    """
+    claim = Claim(trade=trade, event_on=event_on, declared_on=days.local(at), asked=asked)
+    return decide(loading.life_of(loading.find_cover(cover_id)), claim, ledger.list_entries(cover_id), at)

@@ -1,0 +1,285 @@
+"""Covers are made for subscriptions, and changed: plan, options, home, by rows that are only ever added."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from webapp import french
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.covers import (
+    Cover,
+    CoveredHome,
+    CoverHome,
+    CoverOption,
+    CoverPeriod,
+    CoverPlanOption,
+    CoverPlanVersion,
+)
+from webapp.models.identity import User
+from webapp.models.subscriptions import PER_YEAR, Frequency, Subscription
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.covers import following, homes, loading, plans
+from webapp.services.covers.homes import HomeFields
+from webapp.services.dunning import days
+from webapp.services.subscriptions import lifecycle
+from webapp.services.subscriptions.creation import create_subscription
+from webapp.services.subscriptions.fields import SubscriptionFields, SubscriptionLineFields, check_frequency
+from webapp.services.subscriptions.means import PaymentFields
+from webapp.transactions import transaction
+
+BY_MONTHS = (Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.ANNUAL)
+"""How often a cover can be paid."""
+EARLIEST = date(2000, 1, 1)
+FURTHEST = timedelta(days=366)
+"""How far ahead a cover may take effect."""
+
+
+class CoverStateError(DomainError):
+    """The state of the cover, or of its subscription, does not allow this."""
+
+
+NO_HOME = HomeFields()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverRequest:
+    """A cover as asked for. ``home_id`` is a home of the client's; without, ``home`` is written as a further one."""
+
+    version_id: UUID | None
+    option_codes: frozenset[str] = frozenset()
+    home_id: UUID | None = None
+    home: HomeFields = NO_HOME
+    concluded_on: date | None = None
+    effective_on: date | None = None
+
+
+def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datetime) -> Cover:
+    """Let a subscription give a cover.
+
+    Raises NotFoundError; CoverStateError where it gives one already, or has ended; InvalidInputError, naming the field.
+    """
+    with transaction():
+        subscription = lifecycle.find_for_update(subscription_id)
+        if subscription.status.is_final:
+            raise CoverStateError("Cet abonnement est terminé\u202f: il ne peut plus donner de couverture.")
+        if loading.find_of_subscription(subscription_id) is not None:
+            raise CoverStateError("Cet abonnement donne déjà une couverture.")
+        version = _find_sold(subscription, asked.version_id)
+        options = _find_options(version, asked.option_codes)
+        concluded_on, effective_on = _checked_days(asked, on=days.local(at))
+        home = _home(subscription.client_id, asked, version, at=at)
+        cover = Cover(
+            subscription_id=subscription_id,
+            client_id=subscription.client_id,
+            concluded_on=concluded_on,
+            effective_on=effective_on,
+            created_by_id=by.id,
+            created_at=at,
+        )
+        db.session.add(cover)
+        db.session.flush()
+        _promise(cover, version, options, home, since=effective_on, by=by, at=at)
+        cover = loading.find_for_update(cover.id)
+        following.begin(cover, subscription, at=at)
+        tell(cover, EventKind.COVER_ADDED, {"plan": [None, version.plan.label]}, by=by, at=at)
+    return loading.find_cover(cover.id)
+
+
+def sell_cover(
+    client_id: UUID, asked: CoverRequest, *, frequency: str, payment: PaymentFields, by: User, at: datetime
+) -> Cover:
+    """Sell a cover to a client: a pending subscription with the plan's and the options' prices, and its cover.
+
+    The first payment, or a person, activates it. A home is covered once by a plan, so that whoever sends the form twice
+    sells once. Raises NotFoundError; InvalidInputError, naming the field.
+    """
+    with transaction():
+        version = _find_any_sold(asked.version_id)
+        options = _find_options(version, asked.option_codes)
+        _, effective_on = _checked_days(asked, on=days.local(at))
+        _check_not_covered(client_id, asked, version)
+        rhythm = check_frequency(frequency)
+        months = 12 // PER_YEAR[rhythm] if rhythm in BY_MONTHS else 0
+        if not months:
+            raise InvalidInputError("Une couverture se paie par mois, trimestre ou année.", field="frequency")
+        subscription = create_subscription(
+            SubscriptionFields(
+                client_id=client_id,
+                company_id=version.plan.company_id,
+                frequency=frequency,
+                anchor_date=max(effective_on, days.local(at)),
+                lines=_lines(version, options, months),
+                payment=payment,
+            ),
+            by=by,
+            at=at,
+        )
+        return add_cover(subscription.id, asked, by=by, at=at)
+
+
+def _lines(version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: int) -> list[SubscriptionLineFields]:
+    sold = [(version.plan.label, version.price), *((f"Option {each.label}", each.price) for each in options)]
+    return [
+        SubscriptionLineFields(
+            label=label, unit_price=price, quantity=Decimal(months), vat_rate=version.vat_rate, is_shipped=False
+        )
+        for label, price in sold
+    ]
+
+
+def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
+    """The client is locked, so that of two that come at once the second sees the first."""
+    locked = select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
+    if db.session.scalar(locked) is None:
+        raise NotFoundError("Ce client n’existe pas ou plus.")
+    for cover in loading.list_of_client(client_id):
+        home, plan = cover.homes[-1].home, cover.periods[-1].version.plan_id
+        is_same = home.id == asked.home_id or (asked.home_id is None and asked.home.is_at(home))
+        if is_same and plan == version.plan_id and not cover.subscription.status.is_final:
+            raise InvalidInputError(
+                f"Ce logement est déjà couvert par cette formule\u202f: couverture {cover.code}.", field="home"
+            )
+
+
+def _find_any_sold(version_id: UUID | None) -> CoverPlanVersion:
+    version = next((each for each in plans.list_sold() if each.id == version_id), None)
+    if version is None:
+        raise InvalidInputError("Choisissez une formule en vente.", field="version")
+    return version
+
+
+def _promise(
+    cover: Cover,
+    version: CoverPlanVersion,
+    options: Iterable[CoverPlanOption],
+    home: CoveredHome,
+    *,
+    since: date,
+    by: User,
+    at: datetime,
+) -> None:
+    db.session.add(CoverPeriod(cover_id=cover.id, since=since, version_id=version.id, user_id=by.id, at=at))
+    db.session.add(CoverHome(cover_id=cover.id, since=since, home_id=home.id, user_id=by.id, at=at))
+    for option in options:
+        db.session.add(CoverOption(cover_id=cover.id, option_id=option.id, since=since, user_id=by.id, at=at))
+    db.session.flush()
+
+
+def add_option(cover_id: UUID, code: str, *, since: date | None, by: User, at: datetime) -> Cover:
+    """Add an option of the cover's plan from a day on, today at the earliest; its waiting begins with that day.
+
+    Raises NotFoundError, CoverStateError; InvalidInputError (fields « option », « since »).
+    """
+    today = days.local(at)
+    since = since or today
+    with transaction():
+        cover = _find_living(cover_id, at=at)
+        option = next((each for each in cover.periods[-1].version.options if each.code == code), None)
+        if option is None:
+            raise InvalidInputError("Choisissez une option de la formule.", field="option")
+        if any(each.option.code == code and (each.until is None or each.until > since) for each in cover.options):
+            raise InvalidInputError("Cette couverture a déjà cette option.", field="option")
+        if not today <= since <= today + FURTHEST:
+            raise InvalidInputError("Choisissez un jour, d’aujourd’hui à dans un an.", field="since")
+        since = max(since, cover.effective_on)
+        db.session.add(CoverOption(cover_id=cover_id, option_id=option.id, since=since, user_id=by.id, at=at))
+        tell(cover, EventKind.COVER_CHANGED, {"option": [None, option.label]}, by=by, at=at)
+    return loading.find_cover(cover_id)
+
+
+def end_option(cover_id: UUID, cover_option_id: UUID, *, by: User, at: datetime) -> Cover:
+    """Let an option end with the next cycle of the subscription. Raises NotFoundError, CoverStateError."""
+    with transaction():
+        cover = _find_living(cover_id, at=at)
+        period = next((each for each in cover.options if each.id == cover_option_id), None)
+        if period is None:
+            raise NotFoundError("Cette option n’existe pas ou plus.")
+        if period.until is not None:
+            raise CoverStateError(f"Cette option prend déjà fin le {french.day(period.until)}.")
+        period.until = max(next_cycle(cover, at=at), period.since + timedelta(days=1))
+        tell(cover, EventKind.COVER_CHANGED, {"option": [period.option.label, None]}, by=by, at=at)
+    return loading.find_cover(cover_id)
+
+
+def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at: datetime) -> Cover:
+    """Let the cover hold for another home from a day on. Raises NotFoundError, CoverStateError; InvalidInputError."""
+    with transaction():
+        cover = _find_living(cover_id, at=at)
+        standing = cover.homes[-1]
+        if since <= standing.since:
+            raise InvalidInputError(
+                f"Le logement actuel est couvert depuis le {french.day(standing.since)}\u202f: le suivant vient après.",
+                field="since",
+            )
+        home = _home(cover.client_id, asked, cover.periods[-1].version, at=at)
+        if home.id == standing.home_id:
+            raise InvalidInputError("Ce logement est déjà celui qui est couvert.", field="home")
+        db.session.add(CoverHome(cover_id=cover_id, since=since, home_id=home.id, user_id=by.id, at=at))
+        tell(cover, EventKind.COVER_CHANGED, {"home": [standing.home.one_line, home.one_line]}, by=by, at=at)
+    return loading.find_cover(cover_id)
+
+
+def next_cycle(cover: Cover, *, at: datetime) -> date:
+    """The first day of the subscription's next cycle; today where nothing falls due."""
+    return cover.subscription.next_charge_on or cover.subscription.current_period_end or days.local(at)
+
+
+def _find_living(cover_id: UUID, *, at: datetime) -> Cover:
+    cover = loading.find_for_update(cover_id)
+    following.catch_up(cover, at=at)
+    if cover.subscription.status.is_final:
+        raise CoverStateError("Cette couverture est terminée.")
+    return cover
+
+
+def _find_sold(subscription: Subscription, version_id: UUID | None) -> CoverPlanVersion:
+    sold = plans.list_sold(subscription.company_id)
+    version = next((each for each in sold if each.id == version_id), None)
+    if version is None:
+        raise InvalidInputError("Choisissez une formule en vente chez la société de l’abonnement.", field="version")
+    return version
+
+
+def _find_options(version: CoverPlanVersion, codes: frozenset[str]) -> list[CoverPlanOption]:
+    if codes - {option.code for option in version.options}:
+        raise InvalidInputError("Choisissez des options de cette formule.", field="options")
+    return [option for option in version.options if option.code in codes]
+
+
+def _checked_days(asked: CoverRequest, *, on: date) -> tuple[date, date]:
+    concluded_on = asked.concluded_on or on
+    effective_on = asked.effective_on or concluded_on
+    if not EARLIEST <= concluded_on <= on:
+        raise InvalidInputError("La date de conclusion est aujourd’hui au plus tard.", field="concluded_on")
+    if not concluded_on <= effective_on <= on + FURTHEST:
+        raise InvalidInputError(
+            "La couverture prend effet le jour de sa conclusion au plus tôt, dans un an au plus tard.",
+            field="effective_on",
+        )
+    return concluded_on, effective_on
+
+
+def _home(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at: datetime) -> CoveredHome:
+    if asked.home_id is None:
+        written = asked.home.normalised(on=days.local(at))
+        homes.check_sold_at(version, written)
+        return homes.add_home(client_id, written, at=at)
+    statement = select(CoveredHome).where(CoveredHome.id == asked.home_id, CoveredHome.client_id == client_id)
+    home = db.session.scalar(statement)
+    if home is None:
+        raise InvalidInputError("Choisissez un logement du client.", field="home")
+    homes.check_sold_at(version, home)
+    return home
+
+
+def tell(cover: Cover, kind: EventKind, changes: dict[str, list[str | None]], *, by: User | None, at: datetime) -> None:
+    """Tell the client's timeline, in the caller's transaction."""
+    words = {"cover": [None, cover.code], **changes}
+    user_id = by.id if by else None
+    db.session.add(TimelineEvent(client_id=cover.client_id, kind=kind, at=at, user_id=user_id, changes=words))
