@@ -1,6 +1,6 @@
 """What an export asks for, and its rows: one statement, read through a cursor, so that all are of one instant."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,8 @@ from webapp.services.exports import cells
 from webapp.services.exports.lists import ExportedList
 from webapp.services.list_columns import EncryptedColumn, ListColumn, OpenedColumn, SealedColumn, ValueKind
 
-BATCH = 2_000
-"""Rows that are in memory at a time."""
+BATCH = 500
+"""Rows that are in memory at a time: more were no quicker, since fewer stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_rows(connection: Connection, wanted: Wanted, *, at: datetime) -> Iterat
     reveal, tidy = _revealer(wanted), _tidier(wanted)
     with connection.execute(tenancy.narrowed(statement), execution_options=options) as result:
         for batch in result.partitions():
-            yield [tidy(reveal(row)) for row in batch]
+            yield tidy(reveal(row) for row in batch) if reveal else tidy(batch)
 
 
 def _select(wanted: Wanted, at: datetime) -> Select[*tuple[Any, ...]]:
@@ -66,28 +66,26 @@ def _select(wanted: Wanted, at: datetime) -> Select[*tuple[Any, ...]]:
 Row = Sequence[Any]
 
 
-def _tidier(wanted: Wanted) -> Callable[[Row], Row]:
-    """What sees to the texts of a row: the few that begin oddly."""
+def _tidier(wanted: Wanted) -> Callable[[Iterable[Row]], list[Row]]:
+    """What sees to the texts of a batch, column by column: the few that begin oddly."""
     places = [place for place, column in enumerate(wanted.columns) if column.kind is ValueKind.TEXT]
     tidy = cells.harmless if wanted.file_format is ExportFormat.CSV else cells.readable
     odd = frozenset(cells.DANGEROUS)
 
-    def tidy_row(row: Row) -> Row:
-        tidied = list(row)
+    def tidy_batch(rows: Iterable[Row]) -> list[Row]:
+        columns: list[Row] = list(zip(*rows, strict=True))
         for place in places:
-            text = tidied[place]
-            if text and text[0] in odd:
-                tidied[place] = tidy(text)
-        return tidied
+            columns[place] = [tidy(text) if text and text[0] in odd else text for text in columns[place]]
+        return list(zip(*columns, strict=True))
 
-    return tidy_row
+    return tidy_batch
 
 
-def _revealer(wanted: Wanted) -> Callable[[Row], Row]:
+def _revealer(wanted: Wanted) -> Callable[[Row], Row] | None:
     """What puts values in clear in their places, where the page shows them so or that is asked for."""
     sealed = wanted.opened_columns()
     if not sealed:
-        return lambda row: row
+        return None
     organisation_id = tenancy.current_organisation_id()
     places = [wanted.columns.index(column) for column in sealed]
     width = len(wanted.columns)
