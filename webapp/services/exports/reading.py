@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func
 from webapp import clock, crypto, tenancy
 from webapp.models.exports import ExportFormat
 from webapp.services.exports import cells
-from webapp.services.exports.lists import ExportedList
+from webapp.services.exports.exported_list import ExportedList
 from webapp.services.list_columns import EncryptedColumn, ListColumn, OpenedColumn, SealedColumn, ValueKind
 
 BATCH = 500
