@@ -97,6 +97,6 @@ class Leases(Generic[Row]):
                 )
             ).all()
         for organisation_id, row_id in abandoned:
-            log.warning("work_abandoned", job=self.job, row_id=str(row_id), organisation_id=str(organisation_id))
+            log.warning("work_abandoned", job=self.job, run_id=str(row_id), organisation_id=str(organisation_id))
             enqueue_after_commit(self.job, organisation_id, row_id, on="sync")
         return len(abandoned)
