@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
-from tests.browser.test_duplicates import _press, everywhere
+from tests.browser.looking import everywhere, press
 from tests.browser.world import World
 
 OWNERS = """
@@ -27,7 +27,7 @@ def test_a_reassignment_is_planned_applied_and_undone_by_keyboard(synced: World,
         rows.nth(number).get_by_role("checkbox").focus()
         page.keyboard.press("Space")
         chosen.append(rows.nth(number).get_attribute("data-client-id") or "")
-    _press(page, "button", "Actions groupées")
+    press(page, "button", "Actions groupées")
     expect(page.get_by_role("radio", name="Les 3 que vous avez choisis")).to_be_checked()
     page.get_by_label("Que faire").focus()
     page.keyboard.type("Réaffecter")
@@ -35,20 +35,20 @@ def test_a_reassignment_is_planned_applied_and_undone_by_keyboard(synced: World,
     page.keyboard.press("End")
     name = page.get_by_label("À quel commercial").evaluate("select => select.selectedOptions[0].text")
     everywhere(page, shot, "bulk")
-    _press(page, "button", "Voir le plan")
+    press(page, "button", "Voir le plan")
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
     everywhere(page, shot, "bulk-plan")
     assert _owners(synced) == before, "a plan changes nothing"
-    _press(page, "button", "Appliquer")
+    press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-undo")).to_be_visible(timeout=LONG)
     after = _owners(synced)
     assert all(after[each] and name.endswith(after[each] or "-") for each in chosen)
     assert {each: owner for each, owner in after.items() if each not in chosen} == {
         each: owner for each, owner in before.items() if each not in chosen
     }
-    _press(page, "button", "Annuler cette opération")
+    press(page, "button", "Annuler cette opération")
     expect(page.get_by_role("button", name="Appliquer")).to_be_visible(timeout=LONG)
     everywhere(page, shot, "bulk-undo")
-    _press(page, "button", "Appliquer")
+    press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-sentence")).to_be_visible(timeout=LONG)
     assert _owners(synced) == before

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
-from tests.browser.test_accessibility import PHONE, findings
+from tests.browser.looking import everywhere, press
 from tests.browser.world import World
 
 CLIENT = """
@@ -32,50 +32,28 @@ def _make_pair(world: World) -> tuple[UUID, UUID]:
     return kept, other
 
 
-def _press(page: Page, role: Any, name: str) -> None:
-    """Come to something by the keyboard, and press it."""
-    control = page.get_by_role(role, name=name).first
-    control.focus()
-    expect(control).to_be_focused()
-    page.keyboard.press("Enter")
-
-
-def everywhere(page: Page, shot: Shot, name: str) -> None:
-    """Light, dark and on a telephone; nothing that axe minds."""
-    desk = page.viewport_size
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        shot(page, f"{name}-{scheme}")
-        assert findings(page) == []
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size(PHONE)
-    shot(page, f"{name}-390")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.set_viewport_size(desk or PHONE)
-
-
 def test_merged_and_parted_again_by_keyboard(synced: World, sign_in: SignIn, shot: Shot) -> None:
     kept, other = _make_pair(synced)
     page = sign_in("admin", at="/clients/doublons")
     pair = page.get_by_test_id("duplicate-pair").filter(has_text="Vasseur")
     expect(pair).to_contain_text("Probable")
     everywhere(page, shot, "duplicates")
-    _press(page, "link", "Comparer et fusionner")
+    press(page, "link", "Comparer et fusionner")
     page.locator(f"[name=gardee][value='{kept}']").focus()
     page.keyboard.press("Space")
     everywhere(page, shot, "merge")
-    _press(page, "button", "Fusionner")
+    press(page, "button", "Fusionner")
     expect(page.get_by_test_id("toast").filter(has_text="c’est fait").first).to_be_visible()
     expect(page).to_have_url(f"{synced.url}/clients/{kept}")
     expect(page.locator("main")).to_contain_text("06 12 34 56 78")
     everywhere(page, shot, "merged")
     page.goto(f"/clients/{other}?onglet=activites")
     expect(page).to_have_url(f"{synced.url}/clients/{kept}?onglet=activites")
-    _press(page, "link", "Voir ou annuler la fusion")
-    _press(page, "button", "Annuler cette opération")
+    press(page, "link", "Voir ou annuler la fusion")
+    press(page, "button", "Annuler cette opération")
     expect(page.get_by_role("button", name="Appliquer")).to_be_visible(timeout=LONG)
     everywhere(page, shot, "unmerge")
-    _press(page, "button", "Appliquer")
+    press(page, "button", "Appliquer")
     expect(page.get_by_test_id("operation-sentence")).to_be_visible(timeout=LONG)
     page.goto(f"/clients/{other}")
     expect(page).to_have_url(f"{synced.url}/clients/{other}")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
-from tests.browser.test_duplicates import everywhere
+from tests.browser.looking import everywhere
 from tests.browser.world import World
 
 CLIENT = """

@@ -4,15 +4,15 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, SmallInteger, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
+from webapp.models.base import Base, Identified, linked, tenant_key
 from webapp.models.clients import Client
 from webapp.models.identity import User
-from webapp.models.runs import RunStatus
+from webapp.models.runs import Leased
 from webapp.tenancy import OrganisationScoped
 
 
@@ -110,11 +110,10 @@ class DuplicatePair(OrganisationScoped, Identified, Base):
         return ", ".join(Evidence(each).label for each in self.evidence)
 
 
-class DuplicateSearch(OrganisationScoped, Identified, Base):
+class DuplicateSearch(Leased, Base):
     """A search for pairs: among all clients, or among those that a synchronisation or an operation touched.
 
-    ``steps_done`` is where it has come of ``steps``, each a transaction. A worker owns it by ``fence`` and
-    ``lease_until``, as a synchronisation (see SyncRun). ``found`` counts the pairs that it saw.
+    ``steps_done`` is where it has come of ``steps``, each a transaction. ``found`` counts the pairs that it saw.
     """
 
     __tablename__ = "duplicate_searches"
@@ -144,16 +143,9 @@ class DuplicateSearch(OrganisationScoped, Identified, Base):
 
     sync_run_id: Mapped[UUID | None]
     operation_id: Mapped[UUID | None]
-    status: Mapped[RunStatus] = mapped_column(stored_enum(RunStatus), default=RunStatus.RUNNING)
     steps: Mapped[int] = mapped_column(default=0, server_default="0")
     steps_done: Mapped[int] = mapped_column(default=0, server_default="0")
     found: Mapped[int] = mapped_column(default=0, server_default="0")
-    error: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime] = mapped_column(default=clock.now)
-    finished_at: Mapped[datetime | None]
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int] = mapped_column(default=0, server_default="0")
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
 
     @property
     def is_whole(self) -> bool:

@@ -22,13 +22,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock, crypto, tenancy
-from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.base import Base, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.identity import User
 from webapp.models.organisations import Company
-from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.runs import Leased, RunStatus, RunTrigger
 from webapp.models.sealing import SealedCredentials, Sealing
 from webapp.models.subscriptions import Collector
-from webapp.tenancy import OrganisationScoped
 
 LARGEST_ID = 2**63 - 1
 """What a bigint holds: no id of a shop is greater."""
@@ -506,11 +505,11 @@ class PullScope(StrEnum):
         return {"first": "Reprise", "recent": "Nouveautés", "nightly": "Vérification de la nuit"}[self.value]
 
 
-class WooCommercePull(OrganisationScoped, Identified, Base):
+class WooCommercePull(Leased, Base):
     """One reading of a shop by its REST API (relevé), kept as history. At most one runs per shop.
 
     ``since`` is where a FIRST one begins (« Reprendre depuis le … »). ``cursor`` is how far it has come, committed
-    with every page; ``done`` of about ``total`` resources. Owned as synchronisations are, by ``fence`` and lease.
+    with every page; ``done`` of about ``total`` resources.
     """
 
     __tablename__ = "woocommerce_pulls"
@@ -531,7 +530,6 @@ class WooCommercePull(OrganisationScoped, Identified, Base):
     shop_id: Mapped[UUID]
     scope: Mapped[PullScope] = mapped_column(stored_enum(PullScope))
     trigger: Mapped[RunTrigger] = mapped_column(stored_enum(RunTrigger))
-    status: Mapped[RunStatus] = mapped_column(stored_enum(RunStatus), default=RunStatus.RUNNING)
     phase: Mapped[str] = mapped_column(String(32), default="", server_default="")
     since: Mapped[datetime | None]
     cursor: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
@@ -542,12 +540,6 @@ class WooCommercePull(OrganisationScoped, Identified, Base):
     waiting: Mapped[int] = mapped_column(default=0, server_default="0")
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
     missing: Mapped[int] = mapped_column(default=0, server_default="0")
-    error: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime] = mapped_column(default=clock.now)
-    finished_at: Mapped[datetime | None]
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int] = mapped_column(default=0, server_default="0")
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     requested_by_id: Mapped[UUID | None]
 
     shop: Mapped[WooCommerceShop] = relationship(

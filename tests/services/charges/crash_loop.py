@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 
 from tests import factories
-from tests.services.charges.crashing import MortalLedger, fork_worker, was_killed, work
+from tests.forking import was_killed
+from tests.services.charges.crashing import MortalLedger, fork_worker, work
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
@@ -67,7 +68,7 @@ def recover(organisation_id: UUID, ledger: MortalLedger, at: datetime) -> None:
     ledger.behave("succeed")
     for _ in range(5):
         clock.start_at(at)
-        work(organisation_id, ledger, fatal=None, die=lambda: None)
+        work(organisation_id, ledger, fatal=None, death=lambda: None)
         at += timedelta(minutes=65)  # what is unknown for long is looked up hourly
 
 

@@ -3,8 +3,6 @@
 ``python -m tests.services.charges.crashing`` is a worker that starts from cold and dies there.
 """
 
-import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -15,10 +13,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tests.forking import die, fork
 from tests.services.charges.ledger import Ledger
 from webapp import clock, tenancy
 from webapp.config import load_settings
-from webapp.extensions import db
 from webapp.factory import create_app
 from webapp.gateways.providers.protocol import PaymentOutcome, PaymentRequest, ProviderRefund
 from webapp.models.runs import RunTrigger
@@ -37,17 +35,12 @@ def raise_killed() -> None:
     raise Killed
 
 
-def kill_process() -> None:
-    """Die for good, as by kill -9: nothing is flushed, closed or told."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 class CrashPoints:
     """Counts the points that are passed, and dies at the one numbered ``fatal`` (0 is the first)."""
 
-    def __init__(self, fatal: int | None, die: Death) -> None:
+    def __init__(self, fatal: int | None, death: Death) -> None:
         self.passed = 0
-        self._fatal, self._die = fatal, die
+        self._fatal, self._die = fatal, death
         self._lock = threading.Lock()
 
     def pass_one(self) -> None:
@@ -70,6 +63,16 @@ class CrashPoints:
 
     def __exit__(self, *_: object) -> None:
         Session.commit = self._commit  # type: ignore[method-assign]
+
+
+def fork_dying(what: Callable[[CrashPoints], object], *, fatal: int | None) -> int:
+    """Begin ``what``, which is given its points, in a forked process that dies at the fatal one; returns its id."""
+
+    def live() -> None:
+        with CrashPoints(fatal, die) as points:
+            what(points)
+
+    return fork(live)
 
 
 class MortalLedger(Ledger):
@@ -118,11 +121,11 @@ def work(
     ledger: MortalLedger,
     *,
     fatal: int | None,
-    die: Death,
+    death: Death,
     what: Callable[[UUID], object] = charge,
 ) -> int:
     """``what`` a worker does, up to the fatal point; returns how many points it passed."""
-    with CrashPoints(fatal, die) as points:
+    with CrashPoints(fatal, death) as points:
         ledger.points = points
         try:
             what(organisation_id)
@@ -135,23 +138,7 @@ def fork_worker(
     organisation_id: UUID, ledger: MortalLedger, *, fatal: int | None, what: Callable[[UUID], object] = charge
 ) -> int:
     """A worker in a forked process, which dies at the fatal point; returns its process id."""
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
-        work(organisation_id, ledger, fatal=fatal, die=kill_process, what=what)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def was_killed(child: int) -> bool:
-    """Wait for a worker; whether it died at its point. Raises AssertionError where it failed of itself."""
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the worker failed by itself"
-    return os.WIFSIGNALED(status)
+    return fork(lambda: work(organisation_id, ledger, fatal=fatal, death=die, what=what))
 
 
 def main(organisation_id: str, ledger_path: str, mode: str, instant: str, fatal: str) -> None:
@@ -162,7 +149,7 @@ def main(organisation_id: str, ledger_path: str, mode: str, instant: str, fatal:
     accounts.provider_for = lambda *_, **__: ledger  # type: ignore[assignment]
     clock.start_at(datetime.fromisoformat(instant))
     with app.app_context():
-        work(UUID(organisation_id), ledger, fatal=int(fatal), die=kill_process)
+        work(UUID(organisation_id), ledger, fatal=int(fatal), death=die)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Engine(RuleBasedStateMachine):
         if is_flushed:
             queue("charges").connection.flushdb()
         try:
-            work(self.world.organisation_id, self.ledger, fatal=fatal, die=raise_killed)
+            work(self.world.organisation_id, self.ledger, fatal=fatal, death=raise_killed)
         except Killed:
             db.session.rollback()
         self.world.move_to(clock.now() + time)
@@ -147,10 +147,10 @@ class Engine(RuleBasedStateMachine):
         self._check_never_doubled()
         self.ledger.behave("succeed")
         for hours in (1, 1, 3, 21, 48, 72, 72, 96, 96, 96):  # beyond every patience
-            work(self.world.organisation_id, self.ledger, fatal=None, die=raise_killed)
+            work(self.world.organisation_id, self.ledger, fatal=None, death=raise_killed)
             reconciling.reconcile(self.world.organisation_id, at=clock.now())
             self.world.wait(hours=hours)
-        work(self.world.organisation_id, self.ledger, fatal=None, die=raise_killed)
+        work(self.world.organisation_id, self.ledger, fatal=None, death=raise_killed)
         self._check_never_doubled()
         self._check_ledger()
         for charge in self.world.charges():

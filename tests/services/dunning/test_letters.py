@@ -16,7 +16,7 @@ from webapp.models.dunning import DunningStep
 from webapp.models.identity import User
 from webapp.models.messages import HeldReason, Message, MessageEvent, MessageKind, MessageStatus
 from webapp.services.dunning import cases, letters
-from webapp.services.exports.lists import Everything
+from webapp.services.exports.exported_list import Everything
 from webapp.services.messages import printing
 
 NOTICE_DAY = date(2026, 2, 10)

@@ -21,6 +21,7 @@ from webapp.models.operations import (
 )
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
+from webapp.services import leases
 from webapp.services.duplicates import pairs, searches
 
 NIGHT = NOW.replace(hour=2)
@@ -292,6 +293,6 @@ def test_one_that_died_is_taken_over_where_it_had_come(cast: Cast) -> None:
     assert searches.sweep(at=later) == 1
     clock.start_at(later)
     searches.carry_out(cast.organisation.id, search_id)
-    with pytest.raises(searches.LeaseLostError):
-        searches._save(dead, at=later, steps_done=1)
+    with pytest.raises(leases.LeaseLostError):
+        searches._LEASES.renew(dead.id, dead.fence, at=later, steps_done=1)
     assert db.session.query(DuplicatePair).count() == 1

@@ -1,6 +1,5 @@
 """An export that a worker writes: whole, of one instant, its owner's alone; killed anywhere, it is taken over."""
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from tests import factories
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.forking import was_killed
+from tests.services.charges.crashing import fork_dying
 from tests.services.exports.wanting import csv_rows, want
 from webapp import clock, tenancy
 from webapp.crypto import DecryptionError
@@ -126,14 +126,7 @@ def test_a_killed_worker_is_followed_by_another(owner: User) -> None:
 
 def kill_at(organisation_id: UUID, export_id: UUID, fatal: int) -> bool:
     """Write in a process of its own that dies at the point; whether it came to it."""
-    db.session.remove()
-    process = os.fork()
-    if process:
-        return was_killed(process)
-    db.engine.dispose(close=False)
-    with CrashPoints(fatal, kill_process):
-        carrying_out.write(organisation_id, export_id)
-    os._exit(0)
+    return was_killed(fork_dying(lambda _: carrying_out.write(organisation_id, export_id), fatal=fatal))
 
 
 def test_who_was_given_up_for_dead_writes_nothing_more(owner: User) -> None:

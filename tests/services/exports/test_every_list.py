@@ -27,16 +27,12 @@ from webapp.services.contracts.selection import ContractSort, ContractsView
 from webapp.services.dunning.figures import DocumentsView
 from webapp.services.duplicates.pairs import PairsView, SeenPairs
 from webapp.services.exports import commands
-from webapp.services.exports.lists import (
-    LISTS,
-    LettersOf,
-    NeedingPerson,
-    OfBatch,
-    OfFile,
-    OpenTasks,
-    OperationsOf,
-    ProductsNamed,
-)
+from webapp.services.exports.lists import LISTS
+from webapp.services.exports.lists.clients import OpenTasks
+from webapp.services.exports.lists.fulfilment import OfBatch, ProductsNamed
+from webapp.services.exports.lists.messages import LettersOf
+from webapp.services.exports.lists.money import NeedingPerson, OfFile
+from webapp.services.exports.lists.operations import OperationsOf
 from webapp.services.exports.reading import count_rows, read_rows
 from webapp.services.fulfilment.listing import LinesView
 from webapp.services.invoices import drafting

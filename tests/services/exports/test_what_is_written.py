@@ -22,7 +22,8 @@ from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import EventState, ResourceKind
 from webapp.services import journal
 from webapp.services.duplicates.pairs import PairsView, SeenPairs, own_only
-from webapp.services.exports.lists import Everything, OperationsOf
+from webapp.services.exports.exported_list import Everything
+from webapp.services.exports.lists.operations import OperationsOf
 from webapp.services.journal import JournalView
 from webapp.services.messages import suppressing
 from webapp.services.subscriptions.saved_methods import CardsView, Expiry

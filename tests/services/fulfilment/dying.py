@@ -1,6 +1,5 @@
 """A process of its own that works on batches, and dies at a chosen place."""
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -8,9 +7,8 @@ from uuid import UUID
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.services.charges.crashing import kill_process
+from tests import forking
 from webapp import clock
-from webapp.extensions import db
 from webapp.services import outbox
 from webapp.services.fulfilment import lock_runs
 
@@ -29,18 +27,12 @@ def fork(what: Callable[[UUID, UUID], None], organisation_id: UUID, batch_id: UU
     """Do ``what`` in a forked process, which dies as by kill -9 before the statement or commit numbered ``fatal`` (0 is
     the first), or lives where it comes to none; returns its process id.
     """
-    db.session.remove()
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
+
+    def work() -> None:
         _die_before(fatal)
         what(organisation_id, batch_id)
-        status = 0
-    finally:
-        os._exit(status)
+
+    return forking.fork(work)
 
 
 def _die_before(fatal: int) -> None:
@@ -49,7 +41,7 @@ def _die_before(fatal: int) -> None:
     def count(*_: object) -> None:
         nonlocal passed
         if passed == fatal:
-            kill_process()
+            forking.die()
         passed += 1
 
     event.listen(Engine, "before_cursor_execute", count)

@@ -1,6 +1,5 @@
 """kill -9 of real workers at every commit and call: the pretend carrier's ledger shows each parcel once."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,7 +12,8 @@ import pytest
 from demo.carrier import Carrier as Pretend
 from demo.carrier import Label
 from tests import factories
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.forking import fork, was_killed
+from tests.services.charges.crashing import CrashPoints, fork_dying
 from tests.services.fulfilment.carrying import pretend as pretend  # noqa: PLC0414  the fixture
 from tests.services.fulfilment.packing import open_account, pack, parcels, shipments
 from webapp import clock, tenancy
@@ -81,16 +81,13 @@ def work(organisation_id: UUID, account_id: UUID, batch_id: UUID) -> None:
 
 def kill_at(fatal: int, *ids: UUID) -> bool:
     """Work in a process of its own that dies at the point; whether it came to it."""
-    db.session.remove()
-    process = os.fork()
-    if process:
-        return was_killed(process)
-    db.engine.dispose(close=False)
-    registry.close()
-    with CrashPoints(fatal, kill_process) as points:
+
+    def begin(points: CrashPoints) -> None:
+        registry.close()
         _Mortal.points = points
         work(*ids)
-    os._exit(0)
+
+    return was_killed(fork_dying(begin, fatal=fatal))
 
 
 def recover(*ids: UUID) -> None:
@@ -149,16 +146,12 @@ def test_where_keys_are_not_honoured_a_killed_worker_leaves_it_to_a_person(
 def test_two_workers_at_once_make_no_label_twice(ours: tuple[UUID, UUID, UUID], pretend: Pretend) -> None:
     organisation_id, account_id, manager_id = ours
     batch_id = ask_for_dispatch(1, manager_id, boxes=60)
-    db.session.remove()
-    workers = []
-    for _ in range(2):
-        process = os.fork()
-        if process == 0:
-            db.engine.dispose(close=False)
-            registry.close()
-            work(organisation_id, account_id, batch_id)
-            os._exit(0)
-        workers.append(process)
+
+    def begin() -> None:
+        registry.close()
+        work(organisation_id, account_id, batch_id)
+
+    workers = [fork(begin) for _ in range(2)]
     assert [was_killed(worker) for worker in workers] == [False, False]
     tenancy.enter_organisation(organisation_id)
     recover(organisation_id, account_id, batch_id)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.concurrency import at_once, in_turn
-from tests.services.charges.crashing import was_killed
+from tests.forking import was_killed
 from tests.services.charges.ledger import Ledger
 from tests.services.fulfilment import dying
 from tests.services.fulfilment.world import FulfilmentWorld

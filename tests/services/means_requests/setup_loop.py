@@ -1,6 +1,5 @@
 """A loop of clients who give their card and pay, whose processes are killed. Also ``bin/bench crashes``."""
 
-import os
 import random
 from contextlib import suppress
 from datetime import date, timedelta
@@ -13,7 +12,8 @@ from sqlalchemy import select
 
 from demo.payment_bank import Bank
 from tests import factories
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.forking import was_killed
+from tests.services.charges.crashing import CrashPoints, fork_dying
 from webapp import clock, tenancy
 from webapp.errors import DomainError
 from webapp.extensions import db
@@ -78,7 +78,6 @@ def ask_clients(rounds: int) -> list[str]:
 def crash_setups(organisation_id: UUID, bank: Bank, tokens: list[str], chance: random.Random) -> int:
     """Two forked processes for each client, each with a fatal point of its own; returns how many died."""
     kills = 0
-    db.session.remove()
     for token in tokens:
         bank.order({"mode": chance.choice(MODES), "delay": 0.05})
         workers = [_fork(organisation_id, token, fatal=chance.randrange(POINTS)) for _ in range(2)]
@@ -89,14 +88,12 @@ def crash_setups(organisation_id: UUID, bank: Bank, tokens: list[str], chance: r
 
 
 def _fork(organisation_id: UUID, token: str, *, fatal: int) -> int:
-    process = os.fork()
-    if process:
-        return process
-    db.engine.dispose(close=False)
-    MortalSandbox.points = CrashPoints(fatal, kill_process)
-    with MortalSandbox.points, suppress(DomainError):
-        live(organisation_id, token)
-    os._exit(0)
+    def begin(points: CrashPoints) -> None:
+        MortalSandbox.points = points
+        with suppress(DomainError):
+            live(organisation_id, token)
+
+    return fork_dying(begin, fatal=fatal)
 
 
 def live(organisation_id: UUID, token: str) -> None:

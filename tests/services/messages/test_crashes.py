@@ -3,7 +3,6 @@
 What must arrive may be there twice, under one Message-ID: better so than never.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,10 +14,11 @@ from sqlalchemy import select
 
 from demo.sms_gateway import Gateway
 from tests import factories
+from tests.forking import was_killed
 from tests.gateways.messaging import imap_server
 from tests.gateways.messaging.test_bounces import FROM_A_PERSON
 from tests.mail_server import MailServer
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.services.charges.crashing import CrashPoints, fork_dying
 from tests.services.messages.conftest import Desk, open_sender
 from tests.services.messages.test_mailboxes import report
 from webapp import clock, tenancy
@@ -77,15 +77,12 @@ def mortal(committed: None, mail: MailServer, gateway: Gateway, monkeypatch: pyt
 
 def kill_at(organisation_id: UUID, fatal: int, what: Callable[[UUID], object] = sending.send) -> bool:
     """Do ``what`` in a process of its own that dies at the point; whether it came to it."""
-    db.session.remove()
-    process = os.fork()
-    if process:
-        return was_killed(process)
-    db.engine.dispose(close=False)
-    with CrashPoints(fatal, kill_process) as points:
+
+    def begin(points: CrashPoints) -> None:
         _Mortal.points = points
         what(organisation_id)
-    os._exit(0)
+
+    return was_killed(fork_dying(begin, fatal=fatal))
 
 
 def recover(organisation_id: UUID) -> None:

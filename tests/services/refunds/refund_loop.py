@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from tests import factories
+from tests.forking import was_killed
 from tests.services.charges.crash_loop import MODES, WELL_EVERY
-from tests.services.charges.crashing import MortalLedger, fork_worker, was_killed
+from tests.services.charges.crashing import MortalLedger, fork_worker
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id

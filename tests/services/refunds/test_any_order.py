@@ -118,7 +118,7 @@ class Till(RuleBasedStateMachine):
         """A worker passes and perhaps dies, with a provider in this or that mood; then time passes."""
         self.ledger.behave(mode)
         try:
-            work(self.world.organisation_id, self.ledger, fatal=fatal, die=raise_killed, what=sending.carry_out)
+            work(self.world.organisation_id, self.ledger, fatal=fatal, death=raise_killed, what=sending.carry_out)
         except Killed:
             db.session.rollback()
         self.world.move_to(clock.now() + time)

@@ -71,7 +71,7 @@ def test_whoever_dies_at_any_point_the_refund_is_made_once(world: World, fatal: 
     refund_loop.ask_for_each(world.charges(), Decimal("10.00"))
     world.ledger.behave(mode)
     try:
-        work(world.organisation_id, world.ledger, fatal=fatal, die=raise_killed, what=sending.carry_out)
+        work(world.organisation_id, world.ledger, fatal=fatal, death=raise_killed, what=sending.carry_out)
     except Killed:
         db.session.rollback()
     refund_loop.recover(world.organisation_id, world.ledger)

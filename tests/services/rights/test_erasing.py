@@ -24,6 +24,7 @@ from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFou
 from webapp.extensions import db
 from webapp.gateways import document_store
 from webapp.gateways.messaging import ProviderEvent
+from webapp.models.banking import BankAccount
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.consents import ConsentPurpose
 from webapp.models.identity import User
@@ -299,6 +300,7 @@ def test_the_number_of_statements_does_not_grow_with_the_clients(cast: Cast) -> 
     numbers = []
     for size in (2, 20):
         clients = [factories.ClientFactory() for _ in range(size)]
+        accounts = [factories.make_bank_account(each).id for each in clients]
         db.session.commit()
         ids = [each.id for each in clients]
         operation_id = commands.erase_many(ids, "essai", typed=str(size), by=cast.admin, at=LATER)
@@ -306,6 +308,8 @@ def test_the_number_of_statements_does_not_grow_with_the_clients(cast: Cast) -> 
             carry_out(cast.organisation.id, operation_id)
         assert runs.find(operation_id).applied == size
         numbers.append(len(statements))
+        sealed = db.session.scalars(select(BankAccount).where(BankAccount.id.in_(accounts)))
+        assert {each.reveal_iban() for each in sealed} == {f"effacé {account_id}" for account_id in accounts}
     assert numbers[0] == numbers[1]
 
 

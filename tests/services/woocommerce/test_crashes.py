@@ -3,7 +3,6 @@
 Besides: Redis forgets everything, PostgreSQL goes away in the middle, two workers share the work.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +13,8 @@ import pytest
 from sqlalchemy import select, text
 
 from tests import factories
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.forking import die, was_killed
+from tests.services.charges.crashing import fork_dying
 from tests.services.woocommerce.deliveries import deliver, events, make_signed_shop
 from tests.services.woocommerce.telling import Picture, picture
 from tests.services.woocommerce.test_handling import BOX, CUSTOMER, LATER, PARENT, product, renewal
@@ -66,18 +66,7 @@ def have_told(make: Callable[[], WooCommerceShop]) -> UUID:
 
 def fork(what: Callable[[], object], fatal: int | None = None) -> int:
     """Do ``what`` in a process of its own, which dies at the point; returns its process id."""
-    db.session.remove()
-    process = os.fork()
-    if process:
-        return process
-    status = 1
-    try:
-        db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
-        with CrashPoints(fatal, kill_process):
-            what()
-        status = 0
-    finally:
-        os._exit(status)
+    return fork_dying(lambda _: what(), fatal=fatal)
 
 
 def recover(organisation_id: UUID) -> None:
@@ -175,7 +164,7 @@ def test_what_ends_its_worker_again_and_again_takes_no_others_with_it(
 
     def project_or_die(words: Any, names: Any, **more: Any) -> Any:
         if (ResourceKind.ORDER, PARENT["id"]) in names:
-            kill_process()
+            die()
         return project_all(words, names, **more)
 
     monkeypatch.setattr(projecting, "project_all", project_or_die)

@@ -1,6 +1,5 @@
 """kill -9 of a pull before and after every commit: what was committed stands, the rest is read again."""
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
@@ -11,7 +10,8 @@ from sqlalchemy import select
 from demo.woocommerce_shop import Shop
 from tests import factories
 from tests import woocommerce_shop as shops
-from tests.services.charges.crashing import CrashPoints, kill_process, was_killed
+from tests.forking import was_killed
+from tests.services.charges.crashing import fork_dying
 from tests.services.woocommerce.conftest import connect
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -42,14 +42,7 @@ def mortal(committed: None, quick: None, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def kill_at(organisation_id: UUID, pull_id: UUID, fatal: int) -> bool:
     """Pull in a process of its own that dies at the point; whether it came to it."""
-    db.session.remove()
-    process = os.fork()
-    if process:
-        return was_killed(process)
-    db.engine.dispose(close=False)
-    with CrashPoints(fatal, kill_process):
-        pulling.carry_out(organisation_id, pull_id)
-    os._exit(0)
+    return was_killed(fork_dying(lambda _: pulling.carry_out(organisation_id, pull_id), fatal=fatal))
 
 
 def test_a_killed_pull_goes_on_where_it_was(mortal: tuple[Shop, UUID, UUID]) -> None:

@@ -14,8 +14,9 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.woocommerce import PullScope, WooCommercePull
+from webapp.services.leases import LeaseLostError
 from webapp.services.woocommerce import pulling, pulls
-from webapp.services.woocommerce.pulls import LeaseLostError, PullRefusedError
+from webapp.services.woocommerce.pulls import PullRefusedError
 from webapp.transactions import transaction
 
 LATER = NOW + pulls.LEASE + timedelta(seconds=1)

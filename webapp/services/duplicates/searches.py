@@ -1,7 +1,7 @@
 """The life of a search for duplicates: every night among all clients, and after a synchronisation among those touched.
 
-A search is a row before it is a job. Whoever works on it holds a lease, renewed with every step, and a fence; when the
-lease runs out the sweep rings again, and another process goes on from ``steps_done``, which every step committed.
+It is owned by a lease, renewed with every step; whoever takes it over goes on from ``steps_done``, which every step
+committed.
 """
 
 from datetime import datetime, timedelta
@@ -9,13 +9,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
-from sqlalchemy import and_, exists, func, or_, select, text, update
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from webapp import clock, tenancy
 from webapp.clock import PARIS
-from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client
@@ -26,6 +25,7 @@ from webapp.models.runs import RunStatus
 from webapp.models.winleadplus import SyncRun
 from webapp.queue import enqueue_after_commit
 from webapp.services.duplicates import finding
+from webapp.services.leases import LeaseLostError, Leases
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -42,10 +42,15 @@ BETWEEN_NIGHTS = timedelta(hours=20)
 LOOKS_BACK = timedelta(days=1)
 """How long ago a synchronisation may have ended for its clients to be looked at: the night has seen those before."""
 INTERRUPTED = "Cette recherche a été interrompue plusieurs fois et a été arrêtée."
-
-
-class LeaseLostError(DomainError):
-    """Another process has taken the search over; this one must stop without writing."""
+_LEASES = Leases(
+    DuplicateSearch,
+    JOB,
+    lasting=LEASE,
+    waiting=WAITING_LIMIT,
+    attempts=MAX_ATTEMPTS,
+    interrupted=INTERRUPTED,
+    taken_over="Cette recherche a été reprise par un autre processus.",
+)
 
 
 def start(*, at: datetime, **cause: UUID) -> UUID | None:
@@ -89,18 +94,19 @@ def carry_out(organisation_id: UUID, search_id: UUID) -> None:
             log.exception("duplicate_search_failed", reference=reference)
             db.session.rollback()
             error = f"Une erreur inattendue a arrêté cette recherche (référence {reference})."
-            _save(search, at=clock.now(), status=RunStatus.FAILED, error=error, finished_at=clock.now())
+            _LEASES.end(search.id, search.fence, at=clock.now(), status=RunStatus.FAILED, error=error)
 
 
 def _work(search: DuplicateSearch) -> None:
     while search.steps_done < search.steps:
         with transaction():
             found = search.found + finding.take_step(search, search.steps_done, at=clock.now())
-            _save(search, at=clock.now(), steps_done=search.steps_done + 1, found=found)
-        search.steps_done, search.found = search.steps_done + 1, found
+            done = search.steps_done + 1
+            _LEASES.renew(search.id, search.fence, at=clock.now(), steps_done=done, found=found)
+        search.steps_done, search.found = done, found
     with transaction():
         gone = finding.forget_unseen(search)
-        _save(search, at=clock.now(), status=RunStatus.SUCCESS, finished_at=clock.now())
+        _LEASES.end(search.id, search.fence, at=clock.now(), status=RunStatus.SUCCESS)
     log.info("duplicates_found", found=search.found, gone=gone)
 
 
@@ -110,67 +116,20 @@ def claim(search_id: UUID, *, at: datetime) -> DuplicateSearch | None:
     What is returned is no row of the session any more, and holds where the work has come.
     """
     with transaction():
-        search = db.session.scalar(
-            select(DuplicateSearch)
-            .where(DuplicateSearch.id == search_id, DuplicateSearch.status == RunStatus.RUNNING)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        if search is None or (search.lease_until is not None and search.lease_until > at):
-            return None
-        if search.attempts >= MAX_ATTEMPTS:
-            search.status, search.error, search.finished_at = RunStatus.FAILED, INTERRUPTED, at
-            search.lease_until = None
-            return None
-        search.fence += 1
-        search.attempts += 1
-        search.lease_until = at + LEASE
-        search.steps = search.steps or finding.count_steps(search)
-        db.session.flush()
-        db.session.expunge(search)
+        search = _LEASES.claim(search_id, at=at)
+        if search is not None:
+            search.steps = search.steps or finding.count_steps(search)
+            db.session.flush()
+            db.session.expunge(search)
     return search
-
-
-def _save(search: DuplicateSearch, *, at: datetime, **progress: object) -> None:
-    """Prolong the lease, or let go of it at the end, and write ``progress``, in the caller's transaction.
-
-    Raises LeaseLostError, which undoes the caller's transaction.
-    """
-    lease_until = None if "finished_at" in progress else at + LEASE
-    with transaction():
-        changed = db.session.execute(
-            update(DuplicateSearch)
-            .where(
-                DuplicateSearch.id == search.id,
-                DuplicateSearch.fence == search.fence,
-                DuplicateSearch.status == RunStatus.RUNNING,
-            )
-            .values(lease_until=lease_until, **progress)
-            .execution_options(synchronize_session=False)
-        )
-        if changed.rowcount != 1:  # type: ignore[attr-defined]
-            raise LeaseLostError("Cette recherche a été reprise par un autre processus.")
 
 
 # ---- The timetable
 
 
 def sweep(*, at: datetime) -> int:
-    """Ring again for every search, of any organisation, whose lease ran out or whose bell was never heard."""
-    with tenancy.across_organisations():
-        abandoned = db.session.execute(
-            select(DuplicateSearch.organisation_id, DuplicateSearch.id).where(
-                DuplicateSearch.status == RunStatus.RUNNING,
-                or_(
-                    DuplicateSearch.lease_until < at,
-                    and_(DuplicateSearch.lease_until.is_(None), DuplicateSearch.started_at < at - WAITING_LIMIT),
-                ),
-            )
-        ).all()
-    for organisation_id, search_id in abandoned:
-        log.warning("duplicate_search_abandoned", search_id=str(search_id), organisation_id=str(organisation_id))
-        enqueue_after_commit(JOB, organisation_id, search_id, on="sync")
-    return len(abandoned)
+    """Ring again for every search that nobody has in hand; returns how many."""
+    return _LEASES.sweep(at=at)
 
 
 def start_due(*, at: datetime) -> int:

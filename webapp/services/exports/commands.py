@@ -15,7 +15,8 @@ from webapp.models.identity import Role, User
 from webapp.models.journal import JournalKind
 from webapp.services import journal
 from webapp.services.exports import writing
-from webapp.services.exports.lists import LISTS, ExportedList
+from webapp.services.exports.exported_list import ExportedList
+from webapp.services.exports.lists import LISTS
 from webapp.services.exports.reading import Wanted, count_rows, read_rows
 from webapp.services.exports.writing import Batches, Target
 from webapp.services.list_columns import SealedColumn, chosen

@@ -161,18 +161,24 @@ def _clear(table: str, holding: Holding, given: Mapping[str, Any]) -> None:
 def _seal_anew(table: str, holding: Holding, given: Mapping[str, Any]) -> None:
     """Sealed columns that cannot be empty hold a text that tells nothing; an IBAN's index is made from it, too."""
     organisation_id = given["organisation_id"]
+    mine = f"t.organisation_id = :organisation_id AND ({holding.whose})"
     for column, words in holding.resealed.items():
-        mine = f"t.organisation_id = :organisation_id AND ({holding.whose})"
-        for row_id in db.session.execute(text(f"SELECT t.id FROM {table} t WHERE {mine}"), given).scalars().all():
-            said = words.replace("{id}", str(row_id))
-            values = {column: crypto.seal(said, place=f"{organisation_id}|{table}.{column}|{row_id}")}
-            if table == "bank_accounts":
-                values["iban_index"] = crypto.blind_index(said, purpose=iban_purpose(organisation_id))
-            sets = ", ".join(f'"{name}" = :{name}' for name in values)
-            db.session.execute(
-                text(f"UPDATE {table} SET {sets} WHERE organisation_id = :organisation_id AND id = :row_id"),
-                {**values, "organisation_id": organisation_id, "row_id": row_id},
-            )
+        row_ids = db.session.execute(text(f"SELECT t.id FROM {table} t WHERE {mine}"), given).scalars()
+        sealed = [_sealed(table, column, words, row_id, organisation_id) for row_id in row_ids]
+        if sealed:
+            sets = ", ".join(f'"{name}" = :{name}' for name in sealed[0].keys() - {"organisation_id", "id"})
+            wanted = "organisation_id = :organisation_id AND id = :id"
+            db.session.execute(text(f"UPDATE {table} SET {sets} WHERE {wanted}"), sealed)
+
+
+def _sealed(table: str, column: str, words: str, row_id: UUID, organisation_id: UUID) -> dict[str, Any]:
+    """The row's names, and what the column holds from now on."""
+    said = words.replace("{id}", str(row_id))
+    row: dict[str, Any] = {"organisation_id": organisation_id, "id": row_id}
+    row[column] = crypto.seal(said, place=f"{organisation_id}|{table}.{column}|{row_id}")
+    if table == "bank_accounts":
+        row["iban_index"] = crypto.blind_index(said, purpose=iban_purpose(organisation_id))
+    return row
 
 
 def _tell(operation: Operation, client_ids: Sequence[UUID], *, at: datetime) -> None:

@@ -36,9 +36,10 @@ from webapp.models.woocommerce import (
     WooCommerceResource,
     WooCommerceShop,
 )
+from webapp.services.leases import LeaseLostError
 from webapp.services.woocommerce import claiming, handling, pulls, reading, stages, trying
 from webapp.services.woocommerce.outcomes import Outcome
-from webapp.services.woocommerce.pulls import Lease, LeaseLostError
+from webapp.services.woocommerce.pulls import Lease
 from webapp.services.woocommerce.stages import Cursor, How, Stage
 from webapp.services.woocommerce.values import UnreadableError, read_instant
 from webapp.transactions import let_go, transaction

@@ -1,7 +1,7 @@
 """The life of a pull (relevé): started once, owned by one process at a time, always brought to an end.
 
-A pull is a row before it is a job. Whoever works on it holds a lease, renewed with every page, and a fence; when the
-lease runs out the sweep rings again, and another process goes on from the cursor, which every page committed.
+It is owned by a lease, renewed with every page; whoever takes it over goes on from the cursor, which every page
+committed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, text, update
+from sqlalchemy import Select, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
@@ -24,6 +24,7 @@ from webapp.models.base import new_id
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.woocommerce import PullScope, WooCommercePull, WooCommerceShop
 from webapp.queue import enqueue_after_commit, enqueue_once_after_commit
+from webapp.services.leases import Leases
 from webapp.services.schedule import take_tick
 from webapp.transactions import transaction
 
@@ -47,14 +48,19 @@ KEPT = timedelta(days=90)
 FURTHEST_BACK = timedelta(days=10 * 366)
 
 INTERRUPTED = "Le relevé a été interrompu plusieurs fois et a été arrêté. Relancez-le."
+_LEASES = Leases(
+    WooCommercePull,
+    JOB,
+    lasting=LEASE,
+    waiting=WAITING_LIMIT,
+    attempts=MAX_ATTEMPTS,
+    interrupted=INTERRUPTED,
+    taken_over="Le relevé a été repris par un autre processus.",
+)
 
 
 class PullRefusedError(DomainError):
     """The shop cannot be read as it stands: switched off, or without a key."""
-
-
-class LeaseLostError(DomainError):
-    """Another process has taken the pull over; this one must stop without writing."""
 
 
 @dataclass(frozen=True)
@@ -152,74 +158,26 @@ def ask_for(shop: WooCommerceShop, awaited: str | None) -> None:
 def claim(pull_id: UUID, *, at: datetime) -> Lease | None:
     """Take the pull, if nobody holds it: None where it has ended, is held, or was tried too often."""
     with transaction():
-        pull = db.session.scalar(
-            select(WooCommercePull)
-            .where(WooCommercePull.id == pull_id, WooCommercePull.status == RunStatus.RUNNING)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        if pull is None or (pull.lease_until is not None and pull.lease_until > at):
-            return None
-        if pull.attempts >= MAX_ATTEMPTS:
-            pull.status, pull.error, pull.finished_at, pull.lease_until = RunStatus.FAILED, INTERRUPTED, at, None
-            return None
-        pull.fence += 1
-        pull.attempts += 1
-        pull.lease_until = at + LEASE
-        return Lease(pull.organisation_id, pull.id, pull.shop_id, pull.fence)
+        pull = _LEASES.claim(pull_id, at=at)
+        return Lease(pull.organisation_id, pull.id, pull.shop_id, pull.fence) if pull else None
 
 
 def renew(lease: Lease, *, at: datetime, **progress: object) -> None:
-    """Prolong the lease and write ``progress`` (columns of WooCommercePull); in the caller's transaction, if any.
-
-    Raises LeaseLostError, which undoes the caller's transaction, when the pull is no longer ours.
-    """
-    with transaction():
-        changed = db.session.execute(
-            update(WooCommercePull)
-            .where(*_is_mine(lease))
-            .values({"lease_until": at + LEASE, **progress})
-            .execution_options(synchronize_session=False)
-        )
-        if changed.rowcount != 1:  # type: ignore[attr-defined]
-            raise LeaseLostError("Le relevé a été repris par un autre processus.")
+    """Prolong the lease and write ``progress`` (columns of WooCommercePull). Raises LeaseLostError."""
+    _LEASES.renew(lease.pull_id, lease.fence, at=at, **progress)
 
 
 def finish(lease: Lease, *, status: RunStatus, at: datetime, error: str | None = None) -> None:
     """Bring the pull to its end. ``error`` is a French sentence. Raises LeaseLostError."""
-    renew(lease, at=at, lease_until=None, status=status, error=error, phase="", finished_at=at)
-
-
-def _is_mine(lease: Lease) -> list[ColumnElement[bool]]:
-    return [
-        WooCommercePull.id == lease.pull_id,
-        WooCommercePull.fence == lease.fence,
-        WooCommercePull.status == RunStatus.RUNNING,
-    ]
+    _LEASES.end(lease.pull_id, lease.fence, at=at, status=status, error=error, phase="")
 
 
 # ---- The timetable
 
 
 def sweep(*, at: datetime) -> int:
-    """Ring again for every pull, of any organisation, whose lease ran out or whose bell was never heard.
-
-    Returns how many. Taking a pull over is a compare-and-set in ``claim``: ringing twice is harmless.
-    """
-    with tenancy.across_organisations():
-        abandoned = db.session.execute(
-            select(WooCommercePull.organisation_id, WooCommercePull.id).where(
-                WooCommercePull.status == RunStatus.RUNNING,
-                or_(
-                    WooCommercePull.lease_until < at,
-                    and_(WooCommercePull.lease_until.is_(None), WooCommercePull.started_at < at - WAITING_LIMIT),
-                ),
-            )
-        ).all()
-    for organisation_id, pull_id in abandoned:
-        log.warning("shop_pull_abandoned", run_id=str(pull_id), organisation_id=str(organisation_id))
-        enqueue_after_commit(JOB, organisation_id, pull_id, on="sync")
-    return len(abandoned)
+    """Ring again for every pull that nobody has in hand; returns how many."""
+    return _LEASES.sweep(at=at)
 
 
 def start_due(*, at: datetime) -> int:

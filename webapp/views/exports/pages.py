@@ -13,16 +13,12 @@ from webapp.models.operations import OperationKind
 from webapp.security import current_user
 from webapp.services.bank_files import listing as bank_files
 from webapp.services.duplicates.pairs import SeenPairs, own_only
-from webapp.services.exports.lists import (
-    Everything,
-    LettersOf,
-    NeedingPerson,
-    OfBatch,
-    OfFile,
-    OpenTasks,
-    OperationsOf,
-    ProductsNamed,
-)
+from webapp.services.exports.exported_list import Everything
+from webapp.services.exports.lists.clients import OpenTasks
+from webapp.services.exports.lists.fulfilment import OfBatch, ProductsNamed
+from webapp.services.exports.lists.messages import LettersOf
+from webapp.services.exports.lists.money import NeedingPerson, OfFile
+from webapp.services.exports.lists.operations import OperationsOf
 from webapp.services.fulfilment import listing as batches
 from webapp.views import invoices, journal, winleadplus
 from webapp.views.charges import listing as charges
