@@ -15,7 +15,7 @@ from webapp.extensions import db
 from webapp.gateways.spreadsheets import Cell
 from webapp.iban import iban_purpose, mask_iban
 from webapp.models.banking import BankAccount
-from webapp.models.base import new_id
+from webapp.models.base import new_id, new_id_text
 from webapp.models.clients import full_name
 from webapp.models.commercials import Commercial
 from webapp.models.commercials import full_name as commercial_name
@@ -42,10 +42,11 @@ class StagedRow(NamedTuple):
     email: str | None
     phone: str | None
     reference: str | None
-    new_id: UUID
+    new_id: str
+    client_id: str
     client: str
     contract: str | None
-    contract_id: UUID | None
+    contract_id: str | None
     account: str | None
     account_indexes: list[bytes] | None
     account_id: UUID | None
@@ -228,6 +229,7 @@ class RowReader:
         if label in ("", "Sans nom"):
             label = client.get("email") or contract.get("reference") or f"Ligne {line}"
         account_id = new_id() if account else None
+        client_id = new_id_text()
         indexes, secrets = None, None
         if account and "iban" in account and not faults:
             indexes = crypto.blind_indexes(account["iban"], purpose=self.purpose)
@@ -245,10 +247,11 @@ class RowReader:
             client.get("email"),
             client.get("phone"),
             contract.get("reference"),
-            new_id(),
+            client_id,
+            client_id,
             _json(client) or "{}",
             _json(contract),
-            new_id() if contract else None,
+            new_id_text() if contract else None,
             _json(account),
             indexes,
             account_id,
