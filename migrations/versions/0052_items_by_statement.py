@@ -53,7 +53,8 @@ def upgrade() -> None:
     """)
     op.execute("""
       CREATE TRIGGER operation_items_stay BEFORE UPDATE OF organisation_id, operation_id ON operation_items
-      FOR EACH ROW WHEN ((OLD.organisation_id, OLD.operation_id) IS DISTINCT FROM (NEW.organisation_id, NEW.operation_id))
+      FOR EACH ROW
+      WHEN ((OLD.organisation_id, OLD.operation_id) IS DISTINCT FROM (NEW.organisation_id, NEW.operation_id))
       EXECUTE FUNCTION keep_operation_of_item()
     """)
     op.execute("""

@@ -69,7 +69,7 @@ def _stage_file(work: Work, kept: Import, read: Reading, directory: Directory, s
     last = 0
     with reading.opened(KeptFile.of(kept)) as file:
         rows = reading.read_all(file, read)
-        while chunk := [reader.staged(row) for row in islice(rows, STAGED_AT_ONCE)]:
+        while chunk := reader.staged(list(islice(rows, STAGED_AT_ONCE))):
             with transaction():
                 stage.add(chunk)
                 work.save()

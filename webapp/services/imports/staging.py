@@ -4,7 +4,7 @@ Clients are matched as the synchronisation does: by their own identifier, else b
 one client are joined: the first one leads, and what a later one says otherwise refuses that later one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -251,6 +251,9 @@ _LEAD_ANEW = """WITH heirs AS (
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = heirs.leader"""
 
 
+_COMMERCIALS = ("client.commercial", "contract.commercial")
+_WHOLE = ("client.full_name", "client.full_name_first")
+
 SENTENCES = {
     "no_such_client": "Cet identifiant ne correspond à aucun client, ou à un client effacé.",
     "contradicts": "Cette ligne contredit la ligne %s, qui parle du même client.",
@@ -331,28 +334,28 @@ class Stage:
         """What follows for the lines once it is known who they are about."""
         self.execute("SELECT analyze_import_rows()")
         self.has_followers |= self.execute(_JOIN) > 0
-        for statement in self._what_applies():
-            self.execute(statement)
+        for is_needed, statement in self._what_follows():
+            if is_needed:
+                self.execute(statement)
 
-    def _what_applies(self) -> Iterator[LiteralString]:
-        """The statements that this file can need, in their order: most have one line a client, and few mandates."""
-        if self.has_followers:
-            yield _FOLLOW
-        if self.parameters["inactive_ids"] and self.columns & {"client.commercial", "contract.commercial"}:
-            yield _INACTIVE
-        if self.has_followers:
-            yield _CONTRADICT.replace("{merged}", _MERGED)
-        if "contract.reference" in self.columns:
-            yield from (_REFERENCES, _OWNERS)
-        has_mandates = "mandate.umr" in self.columns
-        if has_mandates:
-            yield from (_UMR_TWICE, _PRESENT_MANDATES)
-        if self.has_followers:
-            yield from (_LEAD_ANEW, _MERGE.replace("{merged}", _MERGED))
-        yield _NOBODY
-        if "account.iban" in self.columns:
-            yield _ACCOUNTS
-        if has_mandates:
-            yield from (_ACCOUNTS_OF_MANDATES, _DECLARED_MANDATES)
-        if self.columns & {"client.full_name", "client.full_name_first"}:
-            yield _WHOLE_NAMES.replace("{same_name}", _SAME_NAME)
+    def _what_follows(self) -> Sequence[tuple[bool, LiteralString]]:
+        """The statements in their order, and whether this file can need them."""
+        columns, follows = self.columns, self.has_followers
+        has_mandates = "mandate.umr" in columns
+        names_commercials = bool(self.parameters["inactive_ids"] and {*_COMMERCIALS} & columns)
+        return (
+            (follows, _FOLLOW),
+            (names_commercials, _INACTIVE),
+            (follows, _CONTRADICT.replace("{merged}", _MERGED)),
+            ("contract.reference" in columns, _REFERENCES),
+            ("contract.reference" in columns, _OWNERS),
+            (has_mandates, _UMR_TWICE),
+            (has_mandates, _PRESENT_MANDATES),
+            (follows, _LEAD_ANEW),
+            (follows, _MERGE.replace("{merged}", _MERGED)),
+            (True, _NOBODY),
+            ("account.iban" in columns, _ACCOUNTS),
+            (has_mandates, _ACCOUNTS_OF_MANDATES),
+            (has_mandates, _DECLARED_MANDATES),
+            (bool({*_WHOLE} & columns), _WHOLE_NAMES.replace("{same_name}", _SAME_NAME)),
+        )
