@@ -8,7 +8,7 @@ from webapp.gateways.spreadsheets import Cell
 from webapp.models.clients import full_name
 from webapp.models.commercials import full_name as commercial_name
 from webapp.services.imports.columns import Column
-from webapp.services.imports.transforms import TextReader
+from webapp.services.imports.transforms import TextReader, refuse_failed_formula
 
 PIECE = 200
 """Cells that are looked at together: one that is odd makes so many be read one by one."""
@@ -64,5 +64,6 @@ class ColumnReader:
                 yield None
 
     def _value(self, cell: Cell) -> str | None:
+        refuse_failed_formula(cell)
         value = self._read(cell)
         return self.resolve(value) if self.resolve and value and value not in UNNAMED else value

@@ -88,7 +88,8 @@ def _match(work: Work, stage: Stage, settings: dict[str, Any], last: int) -> Non
     with transaction():
         decisions = settings.get("decisions", {})
         lines = [(int(line), what) for line, what in decisions.items() if line.isdecimal()]
-        stage.decide(decisions.get("everyone"), lines)
+        if decisions:
+            stage.decide(decisions.get("everyone"), lines)
         stage.settle()
         work.save()
 

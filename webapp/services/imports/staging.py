@@ -101,15 +101,16 @@ _FIND = """WITH chosen AS MATERIALIZED (
   FROM sure
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = sure.line"""
 
-# Two groups that turn out to be one client become one.
+# Two groups that turn out to be one client become one. No leader stands behind its line; that it is the line itself
+# would be taken for so rare that groups are joined by loops.
 _JOIN = """WITH first AS (
     SELECT client_id, min(line) AS leader FROM import_rows
     WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
-      AND fault IS NULL AND leader = line AND NOT is_new AND NOT is_undecided
+      AND fault IS NULL AND leader >= line AND NOT is_new AND NOT is_undecided
     GROUP BY client_id HAVING count(*) > 1
   ), moved AS (
     SELECT r.line, first.leader FROM import_rows r JOIN first ON first.client_id = r.client_id
-    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = r.leader
+    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader >= r.line
       AND r.line <> first.leader AND NOT r.is_new
   )
   UPDATE import_rows r SET leader = moved.leader FROM moved
@@ -142,13 +143,18 @@ _MERGE = """WITH merged AS ({merged})
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = merged.leader
     AND r.client <> merged.client"""
 
-_NOBODY = """UPDATE import_rows r SET fault = CASE
-      WHEN NOT l.client ?| '{last_name,first_name}' THEN %(no_name)s ELSE %(no_creation)s END
-  FROM import_rows l
-  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
-    AND r.fault IS NULL AND r.is_new AND NOT r.is_undecided
-    AND l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
-    AND (NOT %(creates_clients)s OR NOT l.client ?| '{last_name,first_name}')"""
+_NOBODY = """UPDATE import_rows r SET fault = CASE WHEN has_name THEN %(no_creation)s ELSE %(no_name)s END
+  FROM (
+    SELECT f.line, CASE WHEN f.leader = f.line THEN f.client ELSE (
+        SELECT l.client FROM import_rows l
+        WHERE l.organisation_id = f.organisation_id AND l.operation_id = f.operation_id AND l.line = f.leader
+      ) END ?| '{last_name,first_name}' AS has_name
+    FROM import_rows f
+    WHERE f.organisation_id = %(organisation_id)s AND f.operation_id = %(operation_id)s
+      AND f.fault IS NULL AND f.is_new AND NOT f.is_undecided
+  ) named
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = named.line
+    AND (NOT %(creates_clients)s OR NOT has_name)"""
 
 _REFERENCES = """WITH same AS (
     SELECT reference, min(line) AS first FROM import_rows
@@ -332,7 +338,6 @@ class Stage:
 
     def settle(self) -> None:
         """What follows for the lines once it is known who they are about."""
-        self.execute("SELECT analyze_import_rows()")
         self.has_followers |= self.execute(_JOIN) > 0
         for is_needed, statement in self._what_follows():
             if is_needed:

@@ -26,9 +26,10 @@ from webapp.services.winleadplus.values import STATUSES
 APOSTROPHE = "'"
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 LOST_LETTER = "\ufffd"
-_CHANGED_MARKS = ("  ", "| ", " |", f"|{APOSTROPHE}", LOST_LETTER)
+_CHANGED_MARKS = ("  ", "| ", " |", f"|{APOSTROPHE}", LOST_LETTER, "|#", "|Err")
 """Among texts between bars: what one has that is not kept as it stands."""
 YEARS = range(1900, 2200)
+_FAILED_FORMULA = re.compile(r"#[A-Z][A-Z0-9/_]*\s?[!?]|#N/A|#GETTING_DATA|Err\s?:\d{3}")
 _BARE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
 _WITH_TIME = re.compile(r"(\S+?)[ T,]+(?:à )?\d{1,2}[:hH]\d{2}(?::\d{2})?", re.ASCII)
@@ -60,6 +61,12 @@ def text_of(cell: Cell) -> str:
 def refuse(sentence: str) -> InvalidInputError:
     """What a transform raises."""
     return InvalidInputError(sentence)
+
+
+def refuse_failed_formula(cell: Cell) -> None:
+    """Raise InvalidInputError for what a formula that failed leaves: #DIV/0!, #N/A, « #NOM ? », Err:502."""
+    if isinstance(cell, str) and cell.startswith(("#", "Err")) and _FAILED_FORMULA.fullmatch(cell.strip()):
+        raise refuse(f"La formule de cette cellule a échoué ({cell.strip()}).")
 
 
 @dataclass(frozen=True)
