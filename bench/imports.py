@@ -2,10 +2,10 @@
 
 Floor of the plan: the sheet read by the same library alone, its rows copied into a temporary table, and one statement
 that compares them with what is there, by bare psycopg. That floor keeps nothing; « plan, kept » is held against one
-that also writes the same items by COPY, since a plan is kept. Each is the best of three, and told in milliseconds of the
-processor, too: of this process, of the one that reads the sheet, and of PostgreSQL's. Floor of the applying: ``COPY`` of
-the rows that came to be into the same tables, with the same indexes and triggers, and one ``UPDATE`` of those that were
-known.
+that also writes the same items by COPY, since a plan is kept. Each is the best of three, and told in milliseconds of
+processors, too: of this process, of the one that reads the sheet, and of PostgreSQL's. Floor of the applying: ``COPY``
+of the rows that came to be into the same tables, with the same indexes and triggers, and one ``UPDATE`` of those that
+were known.
 """
 
 import gc

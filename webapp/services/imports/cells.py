@@ -28,6 +28,7 @@ class ColumnReader:
         self._read = partial(column.read, is_1904=is_1904) if column.knows_1904 else column.read
         self._plain = column.read if isinstance(column.read, TextReader) and resolve is None else None
         self._known: dict[str, str | None] = {}
+        self._is_secret = column.part == "account"
 
     def read(self, cells: Sequence[Cell], refuse: Refuse) -> list[str | None]:
         """What the cells say, each in its place: None for nothing, and for what was refused."""
@@ -51,8 +52,8 @@ class ColumnReader:
                 yield None
                 continue
             try:
-                # Only texts are remembered: 1, 1.0 and True are one key.
-                if type(cell) is not str:
+                # Only texts are remembered: 1, 1.0 and True are one key. An IBAN is not kept longer than it must.
+                if type(cell) is not str or self._is_secret:
                     yield self._value(cell)
                 elif cell in known:
                     yield known[cell]

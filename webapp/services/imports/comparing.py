@@ -106,15 +106,12 @@ WITH r AS NOT MATERIALIZED (
     WHERE t.organisation_id = %(organisation_id)s AND t.id = g.mandate_id
   ) m ON true
   WHERE g.mandate IS NOT NULL
-), written AS (
-  INSERT INTO operation_items (organisation_id, operation_id, position, target, row_id, client_id, line, label, action,
-    seen, before, after, reason, candidate_ids)
-  SELECT %(organisation_id)s, %(operation_id)s, %(position)s + row_number() OVER (ORDER BY line, rank), target, row_id,
-    client_id, line, left(label, 200), action, seen, before, after, reason, candidate_ids
-  FROM items
-  RETURNING 1
 )
-SELECT count(*) FROM written"""
+INSERT INTO operation_items (organisation_id, operation_id, position, target, row_id, client_id, line, label, action,
+  seen, before, after, reason, candidate_ids)
+SELECT %(organisation_id)s, %(operation_id)s, %(position)s + row_number() OVER (ORDER BY line, rank), target, row_id,
+  client_id, line, left(label, 200), action, seen, before, after, reason, candidate_ids
+FROM items"""
 
 # Of both images, what is the same goes, and with it what the file does not say, or may not change. ``OFFSET 0`` keeps
 # PostgreSQL from making an image anew for each column.
@@ -167,8 +164,7 @@ class Comparison:
     def write(self, stage: Stage, after: int, upto: int, *, position: int) -> int:
         """The items of the lines behind ``after``, up to ``upto``, behind ``position``. Returns how many."""
         parameters = {**stage.parameters, **self.parameters, "after": after, "upto": upto, "position": position}
-        row = driver_connection().execute(self.statement, parameters).fetchone()
-        return int(row[0]) if row else 0
+        return driver_connection().execute(self.statement, parameters).rowcount
 
 
 def _columns_of(keys: Sequence[str], part: str, *, without: Sequence[str]) -> list[str]:

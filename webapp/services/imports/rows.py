@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,8 +32,8 @@ MOST_UNKNOWN = 50
 class StagedRow(NamedTuple):
     """A line as ``import_rows`` has it: see ImportRow."""
 
-    organisation_id: UUID
-    operation_id: UUID
+    organisation_id: str
+    operation_id: str
     line: int
     leader: int
     label: str
@@ -138,6 +139,8 @@ class Line(NamedTuple):
 _NAMED_WHOLE = {"full_name": True, "full_name_first": False}
 """The columns of whole names, and whether the last name stands first."""
 _NUMBERS: dict[str, Callable[[str], float]] = {"amount": float, "withdrawal_day": int}
+_POSTCODES = {"postcode": "country", "delivery_postcode": "delivery_country"}
+_postcode = lru_cache(8192)(normalise_postcode)
 Said = dict[str, dict[str, list[Any]]]
 """By part and name, what each row says."""
 
@@ -154,7 +157,8 @@ class RowReader:
         operation_id: UUID,
         is_1904: bool,
     ) -> None:
-        self.organisation_id, self.operation_id = tenancy.current_organisation_id(), operation_id
+        self.organisation_id = tenancy.current_organisation_id()
+        self.key = str(self.organisation_id), str(operation_id)
         self.directory = directory
         resolved = {"commercial": directory.commercial, "company": directory.company}
         self.chosen = [
@@ -220,10 +224,10 @@ class RowReader:
             mandate["company_id"] = contract.get("company_id") or str(self.directory.company_id)
 
     def _check_postcodes(self, client: dict[str, Any], faults: list[str]) -> None:
-        for postcode, country in (("postcode", "country"), ("delivery_postcode", "delivery_country")):
+        for postcode, country in _POSTCODES.items():
             if postcode in client:
                 try:
-                    client[postcode] = normalise_postcode(client[postcode], client.get(country, "FR"))
+                    client[postcode] = _postcode(client[postcode], client.get(country, "FR"))
                 except InvalidInputError as error:
                     faults.append(self._fault(f"client.{postcode}", error.message))
 
@@ -248,8 +252,7 @@ class RowReader:
         account.pop("iban", None)
         account.pop("bic", None)
         return StagedRow(
-            self.organisation_id,
-            self.operation_id,
+            *self.key,
             line.number,
             line.number,
             label[:200],
