@@ -9,6 +9,7 @@ import datetime
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -88,13 +89,19 @@ def _is_1904() -> bool:
 
 
 def _failures(sheet: str) -> Failures:
-    """The formulas of the sheet that failed, which python-calamine reads as blank cells."""
+    """The formulas of the sheet that failed, which python-calamine reads as blank cells.
+
+    What it could read and this cannot has none: whether the file is whole is for python-calamine to say.
+    """
     sys.stdin.buffer.seek(0)
-    with zipfile.ZipFile(sys.stdin.buffer) as archive:
-        if "content.xml" in archive.namelist():
-            return _failures_of_ods(archive, sheet)
-        part = _part_of(archive, sheet)
-        return _failures_of_xlsx(archive, part) if part else {}
+    try:
+        with zipfile.ZipFile(sys.stdin.buffer) as archive:
+            if "content.xml" in archive.namelist():
+                return _failures_of_ods(archive, sheet)
+            part = _part_of(archive, sheet)
+            return _failures_of_xlsx(archive, part) if part else {}
+    except (ElementTree.ParseError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return {}
 
 
 def _part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
