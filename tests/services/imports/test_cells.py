@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from webapp.services.imports.transforms import refuse_failed_formula
 
 CITY, AMOUNT, EMAIL = BY_KEY["client.city"], BY_KEY["contract.amount"], BY_KEY["client.email"]
 ODD = (
-    "", " ", "Lyon", " Lyon", "Aix  en Provence", "Saint-Étienne", "Saint-E\u0301tienne", "'=x", "'Lyon", "a|b", "| ",
+    "", " ", "Lyon", " Lyon", "Lyon ", "Aix  en Provence", "Saint-Étienne", "Saint-E\u0301tienne", "'=x", "'Lyon", "a|b", "| ",
     "|'=x", "Ly\u00a0on", "a\nb", "\u200eLyon", "�", "x" * 101, "x" * 100, "#DIV/0!", "#1", "Err:502", "Sans nom", "12",
     "1.234",
 )  # fmt: skip
@@ -48,6 +49,14 @@ def test_a_column_says_what_its_cells_say(cells: list[Cell], again: list[Cell]) 
             refused: list[tuple[int, str]] = []
             values = reader.read(given_cells, lambda place, why, refused=refused: refused.append((place, why)))
             assert (values, refused) == _one_by_one(column, given_cells)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_cell_among_plain_ones_is_read_as_it_is_alone(odd: str) -> None:
+    cells: list[Cell] = ["Lyon", odd, "Lille"]
+    refused: list[tuple[int, str]] = []
+    values = ColumnReader(CITY, is_1904=False).read(cells, lambda place, why: refused.append((place, why)))
+    assert (values, refused) == _one_by_one(CITY, cells)
 
 
 def test_places_are_those_of_the_column_beyond_the_first_piece() -> None:
