@@ -144,7 +144,7 @@ def _file(url: str, size: int) -> bytes:
             last_name, first_name, email = (
                 known[number - 1] if number <= len(known) else ("Nouveau", f"Client {number}", f"n{number}@example.org")
             )
-            phone, postcode = f"0639{number:06}", f"{1000 + number % 95000:05}"
+            phone, postcode = f"0739{number:06}", f"{1000 + number % 95000:05}"
             row = (last_name, first_name, email, phone, postcode, "Ailleurs", f"I-{number}", number + 0.5)
             sheet.write_row(number, 0, row)
     return content.getvalue()

@@ -70,7 +70,8 @@ def upgrade() -> None:
     """)
     op.drop_constraint(ORGANISATION, "operation_items", type_="foreignkey")
     op.drop_constraint(OPERATION, "operation_items", type_="foreignkey")
-    op.execute(ANALYZE.format(columns=" (organisation_id, operation_id, line, leader, client_id)"))
+    joined = "organisation_id, operation_id, line, leader, client_id, is_new, is_undecided, fault"
+    op.execute(ANALYZE.format(columns=f" ({joined})"))
 
 
 def downgrade() -> None:

@@ -259,3 +259,6 @@ class OperationItem(OrganisationScoped, Base):
     def place_of_secrets(organisation_id: UUID, operation_id: UUID, position: int) -> str:
         """Where the secrets of an item belong (associated data)."""
         return f"{organisation_id}|operation_items.secrets|{operation_id}/{position}"
+
+
+OperationItem.__table__.add_is_dependent_on(Operation.__table__)  # type: ignore[attr-defined]  # as a key would say

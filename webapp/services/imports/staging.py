@@ -101,18 +101,12 @@ _FIND = """WITH chosen AS MATERIALIZED (
   FROM sure
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = sure.line"""
 
-# Two groups that turn out to be one client become one. No leader stands behind its line; that it is the line itself
-# would be taken for so rare that groups are joined by loops.
-_JOIN = """WITH first AS (
-    SELECT client_id, min(line) AS leader FROM import_rows
+# Two groups that turn out to be one client become one.
+_JOIN = """WITH known AS (
+    SELECT line, min(line) OVER (PARTITION BY client_id) AS leader FROM import_rows
     WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
-      AND fault IS NULL AND leader >= line AND NOT is_new AND NOT is_undecided
-    GROUP BY client_id HAVING count(*) > 1
-  ), moved AS (
-    SELECT r.line, first.leader FROM import_rows r JOIN first ON first.client_id = r.client_id
-    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader >= r.line
-      AND r.line <> first.leader AND NOT r.is_new
-  )
+      AND fault IS NULL AND leader = line AND NOT is_new
+  ), moved AS MATERIALIZED (SELECT line, leader FROM known WHERE leader <> line)
   UPDATE import_rows r SET leader = moved.leader FROM moved
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = moved.line"""
 
@@ -338,6 +332,7 @@ class Stage:
 
     def settle(self) -> None:
         """What follows for the lines once it is known who they are about."""
+        self.execute("SELECT analyze_import_rows()")
         self.has_followers |= self.execute(_JOIN) > 0
         for is_needed, statement in self._what_follows():
             if is_needed:
