@@ -39,6 +39,8 @@ def make_row(table: Table, **values: Any) -> dict[str, Any]:
     row = {"organisation_id": tenancy.current_organisation_id(), **SPECIAL.get(table.name, {}), **values}
     if table.name == "default_means":
         row["mandate_id"] = make_row(table_named("mandates"), client_id=row["client_id"])["id"]
+    if table.name == "operation_items" and "operation_id" not in row:
+        row["operation_id"] = make_row(table_named("operations"))["id"]
     for key in table.foreign_key_constraints:
         column = list(key.columns)[-1]
         if column.name not in row and not column.nullable and len(key.columns) > 1:

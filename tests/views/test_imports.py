@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
+from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.gateways import document_store
@@ -124,6 +125,49 @@ def test_a_file_that_is_no_table_is_refused_where_it_was_given(cast: Cast, manag
 def test_models_can_be_downloaded(cast: Cast, manager_client: FlaskClient) -> None:
     assert manager_client.get("/imports/modele.csv").data.startswith(b"\xef\xbb\xbf")
     assert manager_client.get("/imports/modele.xlsx").data.startswith(b"PK")
+
+
+def _undecided(client: FlaskClient, lines: int) -> str:
+    """The address of an import whose lines each wait for a person, and one has a fault."""
+    rows = []
+    for number in range(lines):
+        email = f"{lines}-{number}@exemple.fr"
+        for _ in range(2):
+            factories.ClientFactory(email=email)
+        rows.append(f"DUPONT;{email};Lyon\n")
+    import_id = _given(client, "Nom;E-mail;Ville\n" + "".join(rows) + "FAUX;faux@@exemple;Lyon\n")
+    _read(import_id)
+    address = f"/imports/{import_id}"
+    keys = ["client.last_name", "client.email", "client.city"]
+    client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
+    _carry_out()
+    return address
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [("", 2), ("?suivi=1", 2), ("/colonnes", 3), ("/plan", 6), ("/plan?suivi=1", 3), ("/rejets", 4)],
+)
+def test_the_pages_ask_as_much_for_many_lines_as_for_one(
+    cast: Cast, manager_client: FlaskClient, step: str, expected: int
+) -> None:
+    def queries(lines: int) -> int:
+        address = _undecided(manager_client, lines)
+        db.session.commit()
+        with recorded_queries() as statements:
+            answer = manager_client.get(address + step, headers=HTMX if "suivi" in step else {})
+        assert answer.status_code == 200
+        answer.close()
+        return len(statements)
+
+    assert queries(1) == queries(12) == expected
+
+
+def test_the_page_that_takes_a_file_asks_for_who_is_there_alone(cast: Cast, manager_client: FlaskClient) -> None:
+    db.session.commit()
+    with recorded_queries() as statements:
+        assert manager_client.get("/imports/nouveau").status_code == 200
+    assert len(statements) == 1
 
 
 ADDRESSES = ("", "/colonnes", "/plan", "/rejets")

@@ -146,7 +146,7 @@ def _cells(lines: Iterator[bytes]) -> Iterator[list[Cell]]:
     for line in lines:
         rows: list[list[Any]] = orjson.loads(line)
         for row in rows:
-            yield [_plain(cell) for cell in row] if any(type(cell) is list for cell in row) else row
+            yield [_plain(cell) for cell in row] if list in map(type, row) else row
 
 
 def _plain(cell: Any) -> Cell:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, DateTime, Enum, ForeignKeyConstraint, Identity, MetaData, and_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, foreign, mapped_column
+from uuid_utils import uuid7 as quick_uuid7
 from uuid_utils.compat import uuid7
 
 from webapp import clock
@@ -26,6 +27,11 @@ NAMING_CONVENTION = {
 def new_id() -> UUID:
     """A UUIDv7: unguessable enough for addresses, and arriving in index order."""
     return uuid7()
+
+
+def new_id_text() -> str:
+    """``new_id`` as text, in a quarter of the time: for rows that COPY writes by the thousand."""
+    return str(quick_uuid7())
 
 
 class Base(DeclarativeBase):

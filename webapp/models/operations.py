@@ -234,8 +234,10 @@ class OperationItem(OrganisationScoped, Base):
             postgresql_where=text("left_out IS NOT NULL"),
         ),
         Index("ix_operation_items_row", "organisation_id", "row_id", postgresql_where=text("row_id IS NOT NULL")),
-        tenant_key("operation_id", "operations"),
     )
+
+    # No foreign keys: they would be asked for each of many rows. Triggers see to it, once a statement (ADR 74).
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-10)
 
     operation_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -257,3 +259,6 @@ class OperationItem(OrganisationScoped, Base):
     def place_of_secrets(organisation_id: UUID, operation_id: UUID, position: int) -> str:
         """Where the secrets of an item belong (associated data)."""
         return f"{organisation_id}|operation_items.secrets|{operation_id}/{position}"
+
+
+OperationItem.__table__.add_is_dependent_on(Operation.__table__)  # type: ignore[attr-defined]  # as a key would say

@@ -4,13 +4,15 @@ import io
 import resource
 import struct
 import tempfile
+import zipfile
 from collections.abc import Callable
 
 import pytest
 import xlsxwriter
 
 from tests.conftest import NOW, Cast
-from tests.services.imports.conftest import applied, items_of, kept, planned
+from tests.services.imports.conftest import RULES, applied, items_of, kept, planned
+from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -18,6 +20,7 @@ from webapp.models.identity import Role
 from webapp.services.imports import commands
 from webapp.services.imports.reading import Options, Reading, examine
 from webapp.services.operations import deciding
+from webapp.services.operations.carry_out import carry_out
 
 
 def _workbook(fill: Callable[[xlsxwriter.Workbook], None], **options: object) -> bytes:
@@ -48,18 +51,73 @@ def test_a_million_blank_rows_are_none() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # KiB
 
 
-def test_formulas_count_by_what_they_came_to_and_say_nothing_where_they_failed(cast: Cast) -> None:
+def test_formulas_count_by_what_they_came_to_and_those_that_failed_are_errors_at_their_cell(cast: Cast) -> None:
     def fill(workbook: xlsxwriter.Workbook) -> None:
-        sheet = workbook.add_worksheet()
-        sheet.write_row(0, 0, ["Nom", "E-mail", "N° contrat", "Montant"])
-        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr", "C-1"])
-        sheet.write_formula(1, 3, "=600*2.5", None, 1500)
-        sheet.write_row(2, 0, ["Martin", "luc@exemple.fr", "C-2"])
-        sheet.write_formula(2, 3, "=1/0", None, "#DIV/0!")
+        workbook.add_worksheet("Notes").write_formula(2, 1, "=NA()", None, "#N/A")
+        sheet = workbook.add_worksheet("Clients & contrats")
+        sheet.write_row(1, 1, ["Nom", "E-mail", "N° contrat", "Montant"])
+        sheet.write_row(2, 1, ["Durand", "ana@exemple.fr", "C-1"])
+        sheet.write_formula(2, 4, "=600*2.5", None, 1500)
+        sheet.write_row(3, 1, ["Martin", "luc@exemple.fr", "C-2"])
+        sheet.write_formula(3, 4, "=1/0", None, "#DIV/0!")
+        sheet.write_formula(4, 1, "=A99", None, "#REF!")
+        sheet.write_row(4, 2, ["zoe@exemple.fr", "C-3", 12])
 
-    operation_id = planned(_workbook(fill), cast.admin, name="clients.xlsx")
-    told = [(item.line, item.action.value, item.after.get("amount")) for item in items_of(operation_id)]
-    assert told == [(2, "create", None), (2, "create", 1500.0), (3, "create", None), (3, "create", None)]
+    import_id = kept(_workbook(fill), cast.admin, "clients.xlsx", sheet="Clients & contrats")
+    keys = commands.find(import_id, by=cast.admin).columns
+    operation_id = commands.match(import_id, keys, RULES, by=cast.admin, at=NOW)
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    assert [
+        (item.line, item.action.value, item.after.get("amount"), item.reason) for item in items_of(operation_id)
+    ] == [
+        (3, "create", None, None),
+        (3, "create", 1500.0, None),
+        (4, "error", None, "Montant\u202f: La formule de cette cellule a échoué (#DIV/0!)."),
+        (5, "error", None, "Nom\u202f: La formule de cette cellule a échoué (#REF!)."),
+    ]
+
+
+ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content office:version="1.2"
+ xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
+><office:body><office:spreadsheet><table:table table:name="Clients">{rows}</table:table></office:spreadsheet>
+</office:body></office:document-content>"""
+
+
+def _ods_row(*texts: str, times: int = 1) -> str:
+    cells = "".join(
+        '<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value=""'
+        f' calcext:value-type="error"><text:p>{text}</text:p></table:table-cell>'
+        if text.startswith("#")
+        else f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+        if text
+        else '<table:table-cell table:number-columns-repeated="2"/>'
+        for text in texts
+    )
+    return f'<table:table-row table:number-rows-repeated="{times}">{cells}</table:table-row>'
+
+
+def test_a_formula_that_failed_in_an_opendocument_sheet_is_an_error_too(cast: Cast) -> None:
+    rows = (
+        _ods_row("", times=3) + _ods_row("", "Nom", "E-mail", "Ville") + _ods_row("", "Durand", "a@exemple.fr", "#N/A")
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", ODS.format(rows=rows))
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+    items = items_of(planned(content.getvalue(), cast.admin, name="clients.ods"))
+    assert [(item.line, item.reason) for item in items] == [
+        (5, "Ville\u202f: La formule de cette cellule a échoué (#N/A).")
+    ]
+
+
+@pytest.mark.parametrize("code", ["#DIV/0!", "#N/A", "#NOM ?", "#VALEUR!", "Err:502"])
+def test_what_a_failed_formula_left_in_a_csv_is_an_error(cast: Cast, code: str) -> None:
+    items = items_of(planned(f"Nom;E-mail;Ville\nDurand;a@exemple.fr;{code}\nPetit;b@exemple.fr;#1 Lyon\n", cast.admin))
+    assert [item.reason for item in items] == [f"Ville\u202f: La formule de cette cellule a échoué ({code}).", None]
 
 
 def test_merged_cells_hold_their_value_in_the_first_one(cast: Cast) -> None:

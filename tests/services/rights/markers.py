@@ -75,7 +75,7 @@ def _mark(table: Table, made: dict[str, dict[str, Any]], client_id: UUID, *, wit
     for name in candidates(table) - {*holding.plain, *left}:
         values[name] = _marked(table.columns[name], values.get("id"))
     if table.name == "operation_items":
-        values |= {"row_id": client_id, "position": 1}
+        values |= {"row_id": client_id, "position": 1, "operation_id": made["operations"]["id"]}
     if table.name == "duplicate_pairs":
         other = made.setdefault("_other", make_row(TABLES["clients"], last_name="Autre"))
         values["first_id"], values["second_id"] = sorted([client_id, other["id"]])

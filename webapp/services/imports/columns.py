@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from uuid import UUID
 
 from webapp.gateways.spreadsheets import Cell
@@ -11,7 +11,7 @@ from webapp.services.clients.fields import LENGTHS as CLIENT_LENGTHS
 from webapp.services.contracts import columns as contract_columns
 from webapp.services.contracts.fields import LENGTHS as CONTRACT_LENGTHS
 from webapp.services.imports import transforms
-from webapp.services.imports.transforms import fold, read_text, refuse, text_of
+from webapp.services.imports.transforms import TextReader, fold, refuse, text_of
 
 Reader = Callable[..., str | None]
 
@@ -49,16 +49,12 @@ def _column(key: str, label: str, headings: str, read: Reader, *, knows_1904: bo
     return Column(key, label, tuple(folded), read, knows_1904)
 
 
-def _text(length: int) -> Reader:
-    return partial(read_text, length=length)
-
-
 def _client_text(name: str) -> Reader:
-    return _text(CLIENT_LENGTHS[name])
+    return TextReader(CLIENT_LENGTHS[name])
 
 
 def _contract_text(name: str) -> Reader:
-    return _text(CONTRACT_LENGTHS[name])
+    return TextReader(CONTRACT_LENGTHS[name])
 
 
 def _read_id(cell: Cell) -> str | None:
@@ -90,13 +86,13 @@ COLUMNS: tuple[Column, ...] = (
         "NOM Prénom",
         "nom prenom|nom et prenom|nom complet|full name|fullname|client|nom prenom client|nom prenom du client|contact"
         "|customer|customer name|titulaire",
-        _text(400),
+        TextReader(400),
     ),
     _column(
         "client.full_name_first",
         "Prénom NOM",
         "prenom nom|prenom et nom|prenom nom client",
-        _text(400),
+        TextReader(400),
     ),
     _column(
         "client.birth_date",
@@ -144,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
         "Commercial",
         "apporteur|vendeur|conseiller|charge de clientele|sales rep|salesperson|sales|owner|account manager"
         "|commercial du client|nom du commercial|email du commercial|mail commercial|email commercial",
-        _text(320),
+        TextReader(320),
     ),
     _column(
         "client.delivery_name",
@@ -201,12 +197,12 @@ COLUMNS: tuple[Column, ...] = (
         "statut contrat|etat du contrat|etat contrat|contract status",
         transforms.read_contract_status,
     ),
-    _column("contract.company", "Société", "entite|company|societe vendeuse|societe du contrat", _text(200)),
+    _column("contract.company", "Société", "entite|company|societe vendeuse|societe du contrat", TextReader(200)),
     _column(
         "contract.commercial",
         "Commercial à la signature",
         "commercial contrat|commercial du contrat|commercial signataire|signe par|vendu par",
-        _text(320),
+        TextReader(320),
     ),
     _column(
         "contract.contract_type",
@@ -274,7 +270,7 @@ COLUMNS: tuple[Column, ...] = (
         "account.holder",
         "Titulaire du compte",
         "titulaire compte|titulaire iban|account holder",
-        _text(200),
+        TextReader(200),
     ),
     _column(
         "mandate.umr",
@@ -293,7 +289,7 @@ COLUMNS: tuple[Column, ...] = (
         "mandate.signed_in",
         "Lieu de signature du mandat",
         "lieu de signature|lieu signature|lieu",
-        _text(70),
+        TextReader(70),
     ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}

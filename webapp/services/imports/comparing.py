@@ -17,13 +17,18 @@ _POINTING = {"commercial": "commercial_id", "company": "company_id"}
 _INSTANTS = {"signed_on": "signed_at", "validated_on": "validated_at"}
 
 _STATEMENT = """
-WITH r AS MATERIALIZED (
+WITH r AS NOT MATERIALIZED (
   SELECT * FROM import_rows
   WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
     AND line > %(after)s AND line <= %(upto)s
 ), good AS MATERIALIZED (
-  SELECT r.*, l.client AS led FROM r
-  JOIN import_rows l ON l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
+  SELECT r.line, r.leader, r.label, r.client_id, r.is_new, r.client, r.reference, r.contract, r.contract_id, r.account,
+    r.account_id, r.secrets, r.mandate, r.mandate_id,
+    CASE WHEN r.leader = r.line THEN r.client ELSE (
+      SELECT l.client FROM import_rows l
+      WHERE l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
+    ) END AS led
+  FROM r
   WHERE r.fault IS NULL AND NOT r.is_undecided
 ), items AS (
   SELECT line, 0 AS rank, 'client' AS target, NULL::uuid AS row_id, NULL::uuid AS client_id, label, 'error' AS action,
@@ -44,7 +49,7 @@ WITH r AS MATERIALIZED (
       coalesce(nullif(trim(c.last_name || ' ' || c.first_name), ''), g.label) AS name, d.*
     FROM good g
     JOIN clients c ON c.organisation_id = %(organisation_id)s AND c.id = g.client_id
-    CROSS JOIN LATERAL (SELECT {client_image} AS image) i
+    CROSS JOIN LATERAL (SELECT {client_image} AS image OFFSET 0) i
     {client_difference}
     WHERE NOT g.is_new AND g.leader = g.line
   ) compared
@@ -72,7 +77,7 @@ WITH r AS MATERIALIZED (
       {contract_after} AS after
     FROM good g
     JOIN contracts k ON k.organisation_id = %(organisation_id)s AND k.reference = g.reference
-    CROSS JOIN LATERAL (SELECT {contract_image} AS image) i
+    CROSS JOIN LATERAL (SELECT {contract_image} AS image OFFSET 0) i
     {contract_difference}
     WHERE g.contract IS NOT NULL
   ) compared
@@ -101,28 +106,25 @@ WITH r AS MATERIALIZED (
     WHERE t.organisation_id = %(organisation_id)s AND t.id = g.mandate_id
   ) m ON true
   WHERE g.mandate IS NOT NULL
-), written AS (
-  INSERT INTO operation_items (organisation_id, operation_id, position, target, row_id, client_id, line, label, action,
-    seen, before, after, reason, candidate_ids)
-  SELECT %(organisation_id)s, %(operation_id)s, %(position)s + row_number() OVER (ORDER BY line, rank), target, row_id,
-    client_id, line, left(label, 200), action, seen, before, after, reason, candidate_ids
-  FROM items
-  RETURNING 1
 )
-SELECT count(*) FROM written"""
+INSERT INTO operation_items (organisation_id, operation_id, position, target, row_id, client_id, line, label, action,
+  seen, before, after, reason, candidate_ids)
+SELECT %(organisation_id)s, %(operation_id)s, %(position)s + row_number() OVER (ORDER BY line, rank), target, row_id,
+  client_id, line, left(label, 200), action, seen, before, after, reason, candidate_ids
+FROM items"""
 
-_DIFFERENCE = """CROSS JOIN LATERAL (
-      SELECT coalesce(jsonb_object_agg(s.key, {alias}.image->s.key), '{{}}') AS before,
-        coalesce(jsonb_object_agg(s.key, s.value), '{{}}') AS after
-      FROM jsonb_each(CASE WHEN {said} <@ {alias}.image THEN '{{}}'::jsonb ELSE {said} END) s
-      WHERE s.value IS DISTINCT FROM {alias}.image->s.key AND {applies}
-    ) d"""
+# Of both images, what is the same goes, and with it what the file does not say, or may not change. ``OFFSET 0`` keeps
+# PostgreSQL from making an image anew for each column.
+_DIFFERENCE = """CROSS JOIN LATERAL (SELECT ARRAY[{same}] AS keys OFFSET 0) same
+    CROSS JOIN LATERAL (SELECT i.image - same.keys AS before, {said} - 'reference' - same.keys AS after) d"""
+_SAME = """CASE WHEN {said} ? {key} AND {said}->{key} <> i.image->{key} AND {applies} THEN NULL ELSE {key} END"""
 _APPLIES = {
     Policy.FILE: "true",
-    Policy.FILL: "({alias}.image->>s.key) IS NULL OR ({alias}.image->>s.key) = ''",
+    Policy.FILL: "coalesce(i.image->>{key}, '') = ''",
     Policy.OURS: "false",
 }
-_ONCE = "(s.key <> 'commercial_id' OR {alias}.image->>s.key IS NULL)"
+_ONCE = "i.image->>{key} IS NULL"
+_SET_ONCE = {("contract", "commercial_id")}
 """The commercial of a contract is that of its signature: once there, it stays."""
 SAME_PERSON = "Même personne\u202f? Plusieurs clients, ou un client du même nom, peuvent être celui de cette ligne."
 
@@ -140,28 +142,29 @@ class Comparison:
         contracts = _columns_of(keys, "contract", without=("reference",))
         return sql.SQL(_STATEMENT).format(
             client_image=_image("c", clients),
-            client_difference=self._difference("g.client", "i"),
+            client_difference=self._difference("client", clients),
             contract_image=_image("k", contracts),
-            contract_difference=self._difference("(g.contract - 'reference')", "i", _ONCE),
+            contract_difference=self._difference("contract", contracts),
             contract_before=sql.SQL(_with_instants("d.before", of="k")),
             contract_after=sql.SQL(_with_instants("d.after")),
             instants=sql.SQL(_with_instants("g.said")),
             mandate_version=sql.SQL(TARGETS[ItemTarget.MANDATE].version),
         )
 
-    def _difference(self, said: str, alias: str, only: str = "true") -> sql.Composed:
-        applies = f"({_APPLIES[self.policy]}) AND {only}".replace("{alias}", alias)
-        return sql.SQL(_DIFFERENCE).format(
-            alias=sql.SQL(alias),
-            said=sql.SQL(said),
-            applies=sql.SQL(f"({applies})"),
-        )
+    def _difference(self, part: str, columns: Sequence[str]) -> sql.Composed:
+        said = sql.Identifier("g", part)
+        same = []
+        for name in columns:
+            only = _ONCE if (part, name) in _SET_ONCE else "true"
+            condition = sql.SQL(f"({_APPLIES[self.policy]}) AND {only}").format(key=sql.Literal(name))
+            same.append(sql.SQL(_SAME).format(said=said, key=sql.Literal(name), applies=condition))
+        keys = sql.SQL(", ").join(same) if same else sql.SQL("NULL::text")
+        return sql.SQL(_DIFFERENCE).format(same=keys, said=said)
 
     def write(self, stage: Stage, after: int, upto: int, *, position: int) -> int:
         """The items of the lines behind ``after``, up to ``upto``, behind ``position``. Returns how many."""
         parameters = {**stage.parameters, **self.parameters, "after": after, "upto": upto, "position": position}
-        row = driver_connection().execute(self.statement, parameters).fetchone()
-        return int(row[0]) if row else 0
+        return driver_connection().execute(self.statement, parameters).rowcount
 
 
 def _columns_of(keys: Sequence[str], part: str, *, without: Sequence[str]) -> list[str]:

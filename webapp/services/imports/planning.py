@@ -69,7 +69,7 @@ def _stage_file(work: Work, kept: Import, read: Reading, directory: Directory, s
     last = 0
     with reading.opened(KeptFile.of(kept)) as file:
         rows = reading.read_all(file, read)
-        while chunk := [reader.staged(row) for row in islice(rows, STAGED_AT_ONCE)]:
+        while chunk := reader.staged(list(islice(rows, STAGED_AT_ONCE))):
             with transaction():
                 stage.add(chunk)
                 work.save()
@@ -88,7 +88,8 @@ def _match(work: Work, stage: Stage, settings: dict[str, Any], last: int) -> Non
     with transaction():
         decisions = settings.get("decisions", {})
         lines = [(int(line), what) for line, what in decisions.items() if line.isdecimal()]
-        stage.decide(decisions.get("everyone"), lines)
+        if decisions:
+            stage.decide(decisions.get("everyone"), lines)
         stage.settle()
         work.save()
 

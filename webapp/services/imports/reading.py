@@ -35,8 +35,7 @@ _ARCHIVE = b"PK"
 _OLE = b"\xd0\xcf\x11\xe0"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of the file; ``line`` is its line in it, from 1."""
 
     line: int
@@ -45,7 +44,7 @@ class Row:
     @property
     def is_blank(self) -> bool:
         """Whether no cell holds anything."""
-        return not any(cell not in (None, "") and not (isinstance(cell, str) and cell.isspace()) for cell in self.cells)
+        return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in self.cells)
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """A row of a file as what it says of a client, a contract, an account and a mandate, or why it is refused."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,26 +16,24 @@ from webapp.extensions import db
 from webapp.gateways.spreadsheets import Cell
 from webapp.iban import iban_purpose, mask_iban
 from webapp.models.banking import BankAccount
-from webapp.models.base import new_id
+from webapp.models.base import new_id, new_id_text
 from webapp.models.clients import full_name
 from webapp.models.commercials import Commercial
-from webapp.models.commercials import full_name as commercial_name
 from webapp.models.organisations import Company
 from webapp.services.contact import normalise_postcode
-from webapp.services.imports.columns import BY_KEY, Column
+from webapp.services.imports.cells import ColumnReader
+from webapp.services.imports.columns import BY_KEY, PARTS
 from webapp.services.imports.reading import Row
 from webapp.services.imports.transforms import fold, split_full_name
 
 MOST_UNKNOWN = 50
-UNNAMED = frozenset({full_name("", ""), commercial_name("", "", None, None)})
-"""What our lists show where there is no name: it says nothing."""
 
 
 class StagedRow(NamedTuple):
     """A line as ``import_rows`` has it: see ImportRow."""
 
-    organisation_id: UUID
-    operation_id: UUID
+    organisation_id: str
+    operation_id: str
     line: int
     leader: int
     label: str
@@ -42,10 +41,11 @@ class StagedRow(NamedTuple):
     email: str | None
     phone: str | None
     reference: str | None
-    new_id: UUID
+    new_id: str
+    client_id: str
     client: str
     contract: str | None
-    contract_id: UUID | None
+    contract_id: str | None
     account: str | None
     account_indexes: list[bytes] | None
     account_id: UUID | None
@@ -125,8 +125,28 @@ class Directory:
         return str(found)
 
 
+class Line(NamedTuple):
+    """A row whose cells are read: by name what it says of each, and what is wrong with it."""
+
+    number: int
+    faults: list[str]
+    client: dict[str, Any]
+    contract: dict[str, Any]
+    account: dict[str, Any]
+    mandate: dict[str, Any]
+
+
+_NAMED_WHOLE = {"full_name": True, "full_name_first": False}
+"""The columns of whole names, and whether the last name stands first."""
+_NUMBERS: dict[str, Callable[[str], float]] = {"amount": float, "withdrawal_day": int}
+_POSTCODES = {"postcode": "country", "delivery_postcode": "delivery_country"}
+_postcode = lru_cache(8192)(normalise_postcode)
+Said = dict[str, dict[str, list[Any]]]
+"""By part and name, what each row says."""
+
+
 class RowReader:
-    """Reads rows of one file: which cell is what was decided once."""
+    """Reads rows of one file, column by column: which is what was decided once."""
 
     def __init__(
         self,
@@ -137,68 +157,63 @@ class RowReader:
         operation_id: UUID,
         is_1904: bool,
     ) -> None:
-        self.organisation_id, self.operation_id = tenancy.current_organisation_id(), operation_id
-        self.directory, self.width = directory, len(keys)
+        self.organisation_id = tenancy.current_organisation_id()
+        self.key = str(self.organisation_id), str(operation_id)
+        self.directory = directory
+        resolved = {"commercial": directory.commercial, "company": directory.company}
         self.chosen = [
-            (
-                place,
-                BY_KEY[key],
-                partial(BY_KEY[key].read, is_1904=is_1904) if BY_KEY[key].knows_1904 else BY_KEY[key].read,
-            )
+            (place, ColumnReader(BY_KEY[key], is_1904=is_1904, resolve=resolved.get(BY_KEY[key].name)))
             for place, key in enumerate(keys)
             if key
         ]
         self.headings = {key: headings[place] for place, key in enumerate(keys) if key}
         self.purpose = iban_purpose(self.organisation_id)
 
-    def staged(self, row: Row) -> StagedRow:
-        """What the row says. What is wrong with it stands in ``fault``, each with the heading of its column."""
-        said: dict[str, dict[str, Any]] = {"client": {}, "contract": {}, "account": {}, "mandate": {}}
-        faults: list[str] = []
-        cells = row.cells
-        for place, column, read in self.chosen:
-            cell = cells[place] if place < len(cells) else None
-            if cell is None or cell == "":
-                continue
-            try:
-                value = read(cell)
-            except InvalidInputError as error:
-                faults.append(self._fault(column.key, error.message))
-                continue
-            if value is not None:
-                self._put(said, column, cell, value, faults)
-        self._check(said, faults)
-        return self._row(row.line, said, faults)
+    def staged(self, rows: Sequence[Row]) -> list[StagedRow]:
+        """What the rows say. What is wrong with one stands in ``fault``, each with the heading of its column."""
+        faults: defaultdict[int, list[str]] = defaultdict(list)
+        said: Said = {"client": {}, "contract": {}, "account": {}, "mandate": {}}
+        for place, reader in self.chosen:
+            cells = [row.cells[place] if place < len(row.cells) else None for row in rows]
+            self._put(said, reader, cells, faults)
+        staged = []
+        for number, parts in enumerate(zip(*(_by_row(said[part], len(rows)) for part in PARTS), strict=True)):
+            line = Line(rows[number].line, faults.pop(number, []), *parts)
+            self._check(line)
+            staged.append(self._row(line))
+        return staged
 
-    def _put(self, said: dict[str, dict[str, Any]], column: Column, cell: Cell, value: str, faults: list[str]) -> None:
-        part, name = said[column.part], column.name
-        if value in UNNAMED:
-            return
-        if name in ("full_name", "full_name_first"):
-            last, first = split_full_name(cell, is_last_first=name == "full_name")
-            part["whole"] = value
-            part.update({key: text for key, text in (("last_name", last), ("first_name", first)) if text})
-            if len(last) > 200 or len(first) > 200:
-                faults.append(self._fault(column.key, "C’est trop long\u202f: 200 caractères au plus."))
-        elif name in ("commercial", "company"):
-            try:
-                part[f"{name}_id"] = getattr(self.directory, name)(value)
-            except InvalidInputError as error:
-                faults.append(self._fault(column.key, error.message))
-        elif name == "amount":
-            part[name] = float(value)
-        elif name == "withdrawal_day":
-            part[name] = int(value)
+    def _put(
+        self, said: Said, reader: ColumnReader, cells: Sequence[Cell], faults: defaultdict[int, list[str]]
+    ) -> None:
+        """What a column says of each row."""
+        column, part = reader.column, said[reader.column.part]
+
+        def refuse(number: int, sentence: str) -> None:
+            faults[number].append(self._fault(column.key, sentence))
+
+        values: list[Any] = reader.read(cells, refuse)
+        if column.name in _NAMED_WHOLE:
+            _add(part, "whole", values)
+            names = [split_full_name(value, is_last_first=_NAMED_WHOLE[column.name]) for value in values]
+            for number, (last, first) in enumerate(names):
+                if len(last) > 200 or len(first) > 200:
+                    refuse(number, "C’est trop long\u202f: 200 caractères au plus.")
+            _add(part, "last_name", [last or None for last, _ in names])
+            _add(part, "first_name", [first or None for _, first in names])
+        elif column.name in _NUMBERS:
+            number_of = _NUMBERS[column.name]
+            _add(part, column.name, [None if value is None else number_of(value) for value in values])
         else:
-            part[name] = value
+            _add(part, f"{column.name}_id" if reader.resolve else column.name, values)
 
-    def _check(self, said: dict[str, dict[str, Any]], faults: list[str]) -> None:
+    def _check(self, line: Line) -> None:
         """What cells say together."""
-        self._check_postcodes(said["client"], faults)
-        contract, account, mandate = said["contract"], said["account"], said["mandate"]
+        contract, account, mandate, faults = line.contract, line.account, line.mandate, line.faults
+        self._check_postcodes(line.client, faults)
         if contract and "reference" not in contract:
             faults.append(self._fault("contract.reference", "Indiquez la référence du contrat."))
-        if contract.get("ends_on") and contract["ends_on"] < contract.get("starts_on", ""):
+        if "ends_on" in contract and contract["ends_on"] < contract.get("starts_on", ""):
             faults.append(self._fault("contract.ends_on", "La fin précède le début."))
         if account and "iban" not in account and not faults:
             faults.append(self._fault("account.iban", "Indiquez l’IBAN du compte."))
@@ -209,10 +224,10 @@ class RowReader:
             mandate["company_id"] = contract.get("company_id") or str(self.directory.company_id)
 
     def _check_postcodes(self, client: dict[str, Any], faults: list[str]) -> None:
-        for postcode, country in (("postcode", "country"), ("delivery_postcode", "delivery_country")):
+        for postcode, country in _POSTCODES.items():
             if postcode in client:
                 try:
-                    client[postcode] = normalise_postcode(client[postcode], client.get(country, "FR"))
+                    client[postcode] = _postcode(client[postcode], client.get(country, "FR"))
                 except InvalidInputError as error:
                     faults.append(self._fault(f"client.{postcode}", error.message))
 
@@ -220,14 +235,15 @@ class RowReader:
         heading = self.headings.get(key, BY_KEY[key].label)
         return f"{heading}\u202f: {sentence}"
 
-    def _row(self, line: int, said: dict[str, dict[str, Any]], faults: list[str]) -> StagedRow:
-        client, contract, account, mandate = said["client"], said["contract"], said["account"], said["mandate"]
+    def _row(self, line: Line) -> StagedRow:
+        client, contract, account, mandate, faults = line.client, line.contract, line.account, line.mandate, line.faults
         wanted_id = client.pop("id", None)
         whole = client.pop("whole", "")
         label = whole or full_name(client.get("last_name", ""), client.get("first_name", "")) if client else ""
         if label in ("", "Sans nom"):
-            label = client.get("email") or contract.get("reference") or f"Ligne {line}"
+            label = client.get("email") or contract.get("reference") or f"Ligne {line.number}"
         account_id = new_id() if account else None
+        client_id = new_id_text()
         indexes, secrets = None, None
         if account and "iban" in account and not faults:
             indexes = crypto.blind_indexes(account["iban"], purpose=self.purpose)
@@ -236,19 +252,19 @@ class RowReader:
         account.pop("iban", None)
         account.pop("bic", None)
         return StagedRow(
-            self.organisation_id,
-            self.operation_id,
-            line,
-            line,
+            *self.key,
+            line.number,
+            line.number,
             label[:200],
             wanted_id,
             client.get("email"),
             client.get("phone"),
             contract.get("reference"),
-            new_id(),
+            client_id,
+            client_id,
             _json(client) or "{}",
             _json(contract),
-            new_id() if contract else None,
+            new_id_text() if contract else None,
             _json(account),
             indexes,
             account_id,
@@ -267,6 +283,23 @@ class RowReader:
                 place = BankAccount.place(self.organisation_id, account_id, name)
                 columns[name] = crypto.seal(account[name], place=place)
         return orjson.dumps({name: f"\\x{value.hex()}" for name, value in columns.items()}).decode()
+
+
+def _add(part: dict[str, list[Any]], name: str, values: list[Any]) -> None:
+    """What one more column says: it wins over an earlier one where it is not blank."""
+    if earlier := part.get(name):
+        values = [before if value is None else value for before, value in zip(earlier, values, strict=True)]
+    part[name] = values
+
+
+def _by_row(said: dict[str, list[Any]], count: int) -> list[dict[str, Any]]:
+    """Of each row what it says, by name."""
+    if not said:
+        return [{} for _ in range(count)]
+    rows = zip(*said.values(), strict=True)
+    if any(None in values for values in said.values()):
+        return [{name: value for name, value in zip(said, row, strict=True) if value is not None} for row in rows]
+    return [dict(zip(said, row, strict=True)) for row in rows]
 
 
 def _json(values: dict[str, Any]) -> str | None:

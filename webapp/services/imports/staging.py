@@ -14,28 +14,30 @@ from webapp.models.operations import Operation
 from webapp.services.imports.rows import StagedRow
 from webapp.services.winleadplus.copying import copy_rows, driver_connection
 
-_GROUP = """WITH keyed AS (
+_GROUP = """WITH keyed AS MATERIALIZED (
     SELECT line, phone, coalesce(wanted_id::text, email) AS strong,
-      fold(concat(client->>'last_name', ' ', client->>'first_name')) AS name,
+      concat(client->>'last_name', ' ', client->>'first_name') AS name,
       CASE WHEN client <> '{}' AND wanted_id IS NULL AND email IS NULL AND phone IS NULL
         THEN md5(client::text) END AS weak
     FROM import_rows WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s AND fault IS NULL
-  ), led AS (
-    SELECT line, phone, strong, weak, name,
-      CASE WHEN strong IS NOT NULL THEN min(line) OVER (PARTITION BY strong) END AS leader
-    FROM keyed
+  ), strong AS (
+    SELECT strong, min(line) AS leader FROM keyed WHERE strong IS NOT NULL GROUP BY strong HAVING count(*) > 1
+  ), weak AS (
+    SELECT weak, min(line) AS leader FROM keyed WHERE weak IS NOT NULL GROUP BY weak HAVING count(*) > 1
   ), phones AS (
-    SELECT DISTINCT ON (phone) phone, name, coalesce(leader, line) AS leader FROM led WHERE phone IS NOT NULL
+    SELECT DISTINCT ON (phone) phone, fold(name) AS name, coalesce(strong.leader, line) AS leader
+    FROM keyed LEFT JOIN strong USING (strong)
+    WHERE phone IN (SELECT phone FROM keyed WHERE strong IS NULL)
     ORDER BY phone, line
   ), grouped AS (
-    SELECT led.line, coalesce(led.leader, phones.leader,
-      CASE WHEN weak IS NOT NULL THEN min(led.line) OVER (PARTITION BY weak) END, led.line) AS leader
-    FROM led LEFT JOIN phones ON led.strong IS NULL AND phones.phone = led.phone
-      AND (phones.name = led.name OR '' IN (phones.name, led.name))  -- a family has one telephone, too
+    SELECT keyed.line, coalesce(strong.leader, phones.leader, weak.leader, keyed.line) AS leader
+    FROM keyed LEFT JOIN strong USING (strong) LEFT JOIN weak USING (weak)
+    LEFT JOIN phones ON keyed.strong IS NULL AND phones.phone = keyed.phone
+      AND (phones.name = fold(keyed.name) OR '' IN (phones.name, fold(keyed.name)))  -- a family has one telephone, too
   )
   UPDATE import_rows r SET leader = grouped.leader FROM grouped
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = grouped.line
-    AND grouped.leader <> r.leader"""
+    AND grouped.leader <> grouped.line"""
 
 # A client who was merged leads to the one that was kept, however often that one was merged since.
 _KEPT = """CASE WHEN c.merged_into_id IS NULL THEN c.id ELSE (
@@ -51,72 +53,60 @@ _SAME_NAME = """fold(r.label) IN (fold(c.last_name || ' ' || c.first_name), fold
 # Archived clients are found by their own identifier alone, as by their mapping in a synchronisation.
 _PRESENT = "(c.archived_at IS NULL OR c.merged_into_id IS NOT NULL)"
 
-_FIND = """WITH found AS (
-    SELECT r.line, r.wanted_id, r.email, r.phone, ids.*,
-      CASE WHEN r.reference IS NOT NULL THEN (
-        SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
-        WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference AND c.erased_at IS NULL
-      ) END AS owner_id,
-      CASE WHEN r.reference IS NOT NULL THEN (
-        SELECT c.id FROM contracts k JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
-        WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference AND ({same_name})
-      ) END AS named_owner_id
-    FROM import_rows r
-    CROSS JOIN LATERAL (SELECT
+# Whatever says who a client is, is looked for where what says it better found nobody. Who is not found stays new.
+_FIND = """WITH chosen AS MATERIALIZED (
+    SELECT r.line, r.wanted_id, CASE WHEN owner.erased_at IS NULL THEN owner.id END AS owner_id,
+      r.client <> '{}' AND r.wanted_id IS NULL AND r.email IS NULL AND r.phone IS NULL AS is_by_name,
       CASE WHEN r.wanted_id IS NOT NULL THEN ARRAY(
           SELECT {kept} FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id AND c.erased_at IS NULL) END AS by_id,
-      CASE WHEN r.wanted_id IS NULL AND r.email IS NOT NULL THEN ARRAY(
+          WHERE c.organisation_id = r.organisation_id AND c.id = r.wanted_id AND c.erased_at IS NULL)
+      ELSE coalesce(
+        CASE WHEN r.email IS NOT NULL THEN nullif(ARRAY(
           SELECT DISTINCT {kept} FROM clients c
           WHERE c.organisation_id = r.organisation_id AND c.email = r.email AND {present}
-          ORDER BY 1 LIMIT 20) END AS by_email,
-      CASE WHEN r.wanted_id IS NULL AND r.phone IS NOT NULL THEN ARRAY(
+          ORDER BY 1 LIMIT 20), '{}') END,
+        CASE WHEN r.phone IS NOT NULL THEN nullif(ARRAY(
           SELECT DISTINCT {kept} FROM clients c
           WHERE c.organisation_id = r.organisation_id AND c.phone = r.phone AND {present}
-          ORDER BY 1 LIMIT 20) END AS by_phone,
-      CASE WHEN r.wanted_id IS NULL AND r.email IS NULL AND r.phone IS NULL AND r.client ?| '{last_name,first_name}'
-        THEN ARRAY(
-          SELECT DISTINCT {kept} FROM clients c
-          WHERE c.organisation_id = r.organisation_id AND {present}
-            AND c.name_key IN (fold(r.label), fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
-              fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')))
-          ORDER BY 1 LIMIT 20) END AS by_name
-    ) ids
+          ORDER BY 1 LIMIT 20), '{}') END,
+        CASE WHEN r.email IS NULL AND r.phone IS NULL THEN coalesce(
+          (SELECT ARRAY[c.id] FROM clients c
+            WHERE c.organisation_id = r.organisation_id AND c.id = owner.id AND ({same_name})),
+          CASE WHEN r.client ?| '{last_name,first_name}' THEN ARRAY(
+            SELECT DISTINCT {kept} FROM clients c
+            WHERE c.organisation_id = r.organisation_id AND {present}
+              AND c.name_key IN (fold(r.label), fold(concat(r.client->>'last_name', ' ', r.client->>'first_name')),
+                fold(concat(r.client->>'first_name', ' ', r.client->>'last_name')))
+            ORDER BY 1 LIMIT 20) END,
+          CASE WHEN owner.erased_at IS NULL AND owner.id IS NOT NULL THEN ARRAY[owner.id] END) END,
+        '{}') END AS ids
+    FROM import_rows r
+    LEFT JOIN LATERAL (
+      SELECT c.id, c.erased_at FROM contracts k
+      JOIN clients c ON c.organisation_id = k.organisation_id AND c.id = k.client_id
+      WHERE k.organisation_id = r.organisation_id AND k.reference = r.reference
+    ) owner ON true
     WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
       AND r.line > %(after)s AND r.line <= %(upto)s AND r.fault IS NULL AND r.leader = r.line
-  ), chosen AS (
-    SELECT line, owner_id, by_id IS NULL AND by_email IS NULL AND by_phone IS NULL AS is_by_name,
-      coalesce(by_id, nullif(by_email, '{}'), nullif(by_phone, '{}'),
-        CASE WHEN email IS NULL AND phone IS NULL AND named_owner_id IS NOT NULL THEN ARRAY[named_owner_id] END,
-        by_name,
-        CASE WHEN email IS NULL AND phone IS NULL AND owner_id IS NOT NULL THEN ARRAY[owner_id] END, '{}') AS ids
-    FROM found
+  ), sure AS (
+    SELECT line, ids, wanted_id, CASE WHEN owner_id = ANY(ids) THEN owner_id
+      WHEN cardinality(ids) = 1 AND NOT is_by_name THEN ids[1] END AS client_id
+    FROM chosen
+    WHERE ids <> '{}' OR wanted_id IS NOT NULL
   )
   UPDATE import_rows r SET
-    client_id = CASE
-      WHEN chosen.owner_id = ANY(chosen.ids) THEN chosen.owner_id
-      WHEN cardinality(chosen.ids) = 1 AND NOT (chosen.is_by_name AND r.client <> '{}') THEN chosen.ids[1]
-      ELSE r.new_id END,
-    is_new = NOT (coalesce(chosen.owner_id = ANY(chosen.ids), false)
-      OR (cardinality(chosen.ids) = 1 AND NOT (chosen.is_by_name AND r.client <> '{}'))),
-    is_undecided = cardinality(chosen.ids) > 0 AND NOT coalesce(chosen.owner_id = ANY(chosen.ids), false)
-      AND (cardinality(chosen.ids) > 1 OR (chosen.is_by_name AND r.client <> '{}')),
-    candidate_ids = chosen.ids,
-    fault = CASE WHEN r.wanted_id IS NOT NULL AND chosen.ids = '{}' THEN %(no_such_client)s END
-  FROM chosen
-  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = chosen.line"""
+    client_id = coalesce(sure.client_id, r.new_id), is_new = sure.client_id IS NULL,
+    is_undecided = sure.client_id IS NULL AND sure.ids <> '{}', candidate_ids = sure.ids,
+    fault = CASE WHEN sure.ids = '{}' THEN %(no_such_client)s END
+  FROM sure
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = sure.line"""
 
 # Two groups that turn out to be one client become one.
-_JOIN = """WITH first AS (
-    SELECT client_id, min(line) AS leader FROM import_rows
+_JOIN = """WITH known AS (
+    SELECT line, min(line) OVER (PARTITION BY client_id) AS leader FROM import_rows
     WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
-      AND fault IS NULL AND leader = line AND NOT is_new AND NOT is_undecided
-    GROUP BY client_id HAVING count(*) > 1
-  ), moved AS (
-    SELECT r.line, first.leader FROM import_rows r JOIN first ON first.client_id = r.client_id
-    WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = r.leader
-      AND r.line <> first.leader AND NOT r.is_new
-  )
+      AND fault IS NULL AND leader = line AND NOT is_new
+  ), moved AS MATERIALIZED (SELECT line, leader FROM known WHERE leader <> line)
   UPDATE import_rows r SET leader = moved.leader FROM moved
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = moved.line"""
 
@@ -147,22 +137,28 @@ _MERGE = """WITH merged AS ({merged})
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = merged.leader
     AND r.client <> merged.client"""
 
-_NOBODY = """UPDATE import_rows r SET fault = CASE
-      WHEN NOT l.client ?| '{last_name,first_name}' THEN %(no_name)s ELSE %(no_creation)s END
-  FROM import_rows l
-  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
-    AND r.fault IS NULL AND r.is_new AND NOT r.is_undecided
-    AND l.organisation_id = r.organisation_id AND l.operation_id = r.operation_id AND l.line = r.leader
-    AND (NOT %(creates_clients)s OR NOT l.client ?| '{last_name,first_name}')"""
+_NOBODY = """UPDATE import_rows r SET fault = CASE WHEN has_name THEN %(no_creation)s ELSE %(no_name)s END
+  FROM (
+    SELECT f.line, CASE WHEN f.leader = f.line THEN f.client ELSE (
+        SELECT l.client FROM import_rows l
+        WHERE l.organisation_id = f.organisation_id AND l.operation_id = f.operation_id AND l.line = f.leader
+      ) END ?| '{last_name,first_name}' AS has_name
+    FROM import_rows f
+    WHERE f.organisation_id = %(organisation_id)s AND f.operation_id = %(operation_id)s
+      AND f.fault IS NULL AND f.is_new AND NOT f.is_undecided
+  ) named
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = named.line
+    AND (NOT %(creates_clients)s OR NOT has_name)"""
 
 _REFERENCES = """WITH same AS (
-    SELECT line, min(line) OVER (PARTITION BY reference) AS first FROM import_rows
+    SELECT reference, min(line) AS first FROM import_rows
     WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s
       AND fault IS NULL AND reference IS NOT NULL
+    GROUP BY reference HAVING count(*) > 1
   )
   UPDATE import_rows r SET fault = format(%(twice)s, same.first) FROM same
-  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = same.line
-    AND same.first <> same.line"""
+  WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.fault IS NULL
+    AND r.reference = same.reference AND r.line <> same.first"""
 
 _OWNERS = """UPDATE import_rows r SET fault = %(borrowed)s FROM contracts k
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s
@@ -255,6 +251,9 @@ _LEAD_ANEW = """WITH heirs AS (
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.leader = heirs.leader"""
 
 
+_COMMERCIALS = ("client.commercial", "contract.commercial")
+_WHOLE = ("client.full_name", "client.full_name_first")
+
 SENTENCES = {
     "no_such_client": "Cet identifiant ne correspond à aucun client, ou à un client effacé.",
     "contradicts": "Cette ligne contredit la ligne %s, qui parle du même client.",
@@ -275,7 +274,8 @@ class Stage:
 
     def __init__(self, operation: Operation, *, inactive_ids: Iterable[UUID] = ()) -> None:
         settings = operation.settings
-        self.has_whole_names = bool({"client.full_name", "client.full_name_first"} & set(settings["columns"]))
+        self.columns = frozenset(filter(None, settings["columns"]))
+        self.has_followers = False
         self.parameters = {
             "organisation_id": operation.organisation_id,
             "operation_id": operation.id,
@@ -284,9 +284,9 @@ class Stage:
             **SENTENCES,
         }
 
-    def execute(self, statement: LiteralString, **more: Any) -> None:
-        """One of the statements above, in the current transaction."""
-        driver_connection().execute(sql.SQL(statement), {**self.parameters, **more})
+    def execute(self, statement: LiteralString, **more: Any) -> int:
+        """One of the statements above, in the current transaction. Returns how many rows it changed."""
+        return driver_connection().execute(sql.SQL(statement), {**self.parameters, **more}).rowcount
 
     def clear(self) -> None:
         """Forget the lines."""
@@ -301,7 +301,7 @@ class Stage:
     def group(self) -> None:
         """Lines about the same client have one leader. Called once all lines are there: statistics are made of them."""
         self.execute("SELECT analyze_import_rows()")
-        self.execute(_GROUP)
+        self.has_followers = self.execute(_GROUP) > 0
 
     def find(self, after: int, upto: int) -> None:
         """Who the leaders behind line ``after``, up to ``upto``, are."""
@@ -333,11 +333,29 @@ class Stage:
     def settle(self) -> None:
         """What follows for the lines once it is known who they are about."""
         self.execute("SELECT analyze_import_rows()")
-        for statement in (
-            _JOIN, _FOLLOW, _INACTIVE, _CONTRADICT.replace("{merged}", _MERGED), _REFERENCES, _OWNERS, _UMR_TWICE,
-            _PRESENT_MANDATES, _LEAD_ANEW, _MERGE.replace("{merged}", _MERGED), _NOBODY,
-            _ACCOUNTS, _ACCOUNTS_OF_MANDATES, _DECLARED_MANDATES,
-        ):  # fmt: skip
-            self.execute(statement)
-        if self.has_whole_names:
-            self.execute(_WHOLE_NAMES.replace("{same_name}", _SAME_NAME))
+        self.has_followers |= self.execute(_JOIN) > 0
+        for is_needed, statement in self._what_follows():
+            if is_needed:
+                self.execute(statement)
+
+    def _what_follows(self) -> Sequence[tuple[bool, LiteralString]]:
+        """The statements in their order, and whether this file can need them."""
+        columns, follows = self.columns, self.has_followers
+        has_mandates = "mandate.umr" in columns
+        names_commercials = bool(self.parameters["inactive_ids"] and {*_COMMERCIALS} & columns)
+        return (
+            (follows, _FOLLOW),
+            (names_commercials, _INACTIVE),
+            (follows, _CONTRADICT.replace("{merged}", _MERGED)),
+            ("contract.reference" in columns, _REFERENCES),
+            ("contract.reference" in columns, _OWNERS),
+            (has_mandates, _UMR_TWICE),
+            (has_mandates, _PRESENT_MANDATES),
+            (follows, _LEAD_ANEW),
+            (follows, _MERGE.replace("{merged}", _MERGED)),
+            (True, _NOBODY),
+            ("account.iban" in columns, _ACCOUNTS),
+            (has_mandates, _ACCOUNTS_OF_MANDATES),
+            (has_mandates, _DECLARED_MANDATES),
+            (bool({*_WHOLE} & columns), _WHOLE_NAMES.replace("{same_name}", _SAME_NAME)),
+        )
