@@ -2,7 +2,7 @@
 //   data-pick-all on a box    chooses, or not, all rows of its table
 //   data-row-nav on a table   ↑ ↓ Home End move between the rows' first links; a click on a row opens its link
 //   data-testid="search"      / focuses it; ↓ in it goes to the first row
-//   data-menu on <details>    closes on Escape and on a click elsewhere
+//   data-menu on <details>    closes on Escape and on a click elsewhere, or on a data-choice in it
 //   data-close="id"           takes that element away; focus goes to data-back-to="id"
 //   data-open-dialog="id"     opens that <dialog>
 //   data-focus                has the focus when the page opens; a field in error has it rather
@@ -114,8 +114,10 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const table = event.target.closest?.("[data-row-nav]");
     const search = document.querySelector('[data-testid="search"]');
-    if (event.key === "Escape") closeMenus(null);
-    else if (table && !isTyping(event.target)) moveInTable(event, table);
+    if (event.key === "Escape") {
+      closeMenus(null);
+      document.documentElement.dataset.noHints = "";
+    } else if (table && !isTyping(event.target)) moveInTable(event, table);
     else if (event.key === "ArrowDown" && event.target === search) {
       event.preventDefault();
       const list = document.querySelector("[data-row-nav]");
@@ -128,6 +130,11 @@
       search.select();
     } else if (event.key === "?") document.getElementById("clavier")?.showModal();
   });
+
+  // --- Escape puts hints away until the pointer or the focus moves on ---
+  for (const move of ["pointerover", "focusin"]) {
+    document.addEventListener(move, () => delete document.documentElement.dataset.noHints);
+  }
 
   // --- the box that chooses all rows of a table; without script there is none ---
   const showPickAll = () => document.querySelectorAll("[data-pick-all]").forEach((box) => (box.hidden = false));
@@ -156,7 +163,7 @@
   }
 
   document.addEventListener("click", (event) => {
-    closeMenus(event.target.closest("details[data-menu]"));
+    closeMenus(event.target.closest("[data-choice]") ? null : event.target.closest("details[data-menu]"));
     const button = event.target.closest("button");
     if (button?.dataset.dismiss === "toast") button.closest('[data-testid="toast"]').remove();
     else if (button?.dataset.close) {

@@ -41,8 +41,6 @@ HTMX = {"HX-Request": "true"}
 CSRF_SECRET = "csrf-secret-of-the-session"
 TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
-GARBAGE = 50_000
-"""Objects made and not freed after which the collector looks."""
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 """The instant at which the application's clock starts in every test: a Friday morning in Paris."""
 
@@ -54,10 +52,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: the collector, a tenth of a run when it looks through all of it, leaves it out."""
+    """What is imported by now stays: the collector leaves it out."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 def _worker_number() -> int:

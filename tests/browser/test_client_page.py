@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import PHONE
@@ -202,3 +202,37 @@ def test_an_error_leaves_as_soon_as_the_person_corrects_it(synced: World, sign_i
     expect(error).to_have_count(0)
     expect(page.get_by_label("Nom", exact=True)).not_to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Nom", exact=True)).not_to_have_attribute("aria-describedby", re.compile("error"))
+
+
+def test_the_origin_of_a_value_is_reached_from_an_icon_that_says_so(synced: World, sign_in: SignIn) -> None:
+    page = sign_in("commercial.nord", at="/clients?source=winleadplus")
+    page.get_by_test_id("client-name").first.click()
+    icon = page.get_by_role("link", name="Origine de l’e-mail", exact=True)
+    hint = icon.get_by_text("Origine de l’e-mail")
+    size = icon.bounding_box()
+    assert size is not None
+    assert min(size["width"], size["height"]) >= 32
+    assert _width(hint) <= 1
+    page.keyboard.press("Tab")  # from here on the keyboard leads
+    icon.focus()
+    assert _width(hint) > 50
+    page.keyboard.press("Escape")
+    assert _width(hint) <= 1
+    icon.hover()
+    assert _width(hint) > 50
+    icon.press("Enter")
+    expect(page.get_by_test_id("origin-step").first).to_be_visible()
+    expect(icon).to_be_focused()
+    address = page.get_by_text("Origine de l’adresse")
+    address.locator("xpath=..").press("Enter")
+    page.get_by_role("link", name="Origine de la ville").press("Enter")
+    expect(page.get_by_text("Origine\u202f: ville")).to_be_visible()
+    expect(page.get_by_role("link", name="Origine de la ville")).to_be_hidden()
+    expect(address.locator("xpath=..")).to_be_focused()
+
+
+def _width(hint: Locator) -> float:
+    """How much of it one sees."""
+    box = hint.bounding_box()
+    assert box is not None
+    return box["width"]

@@ -1,5 +1,7 @@
 """People's rights in the browser: who may, what the pages say, and that an erased client gets nothing more."""
 
+import html
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from tests.conftest import NOW, Cast
 from tests.services.rights.markers import mark_all
 from webapp.extensions import db
 from webapp.models.clients import Client, ClientStatus
+from webapp.models.means_requests import MeansRequest
 from webapp.models.operations import Operation, OperationKind
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.rights import commands
@@ -128,6 +131,43 @@ def test_every_page_that_showed_the_client_still_works(cast: Cast, admin_client:
     assert shown > 10
     assert "Client effacé" not in admin_client.get("/clients").text
     assert "Client effacé" not in admin_client.get("/recherche?q=efface").text
+
+
+TABS = ("", "?onglet=paiements", "?onglet=activites", "?onglet=documents", "?onglet=messages", "?onglet=consentements")
+
+
+def main_of(page: str) -> str:
+    """What a page shows between its bars."""
+    return page.partition("<main")[2].partition("</main>")[0]
+
+
+def test_the_page_of_an_erased_client_offers_nothing_that_is_refused(cast: Cast, admin_client: FlaskClient) -> None:
+    person = factories.ClientFactory(status=ClientStatus.ACTIVE)
+    mark_all(person, with_kept=False)
+    db.session.scalars(select(MeansRequest)).one().keep_token("the link of its page")
+    erased(person, cast)
+    for tab in TABS:
+        page = main_of(admin_client.get(f"/clients/{person.id}{tab}").text)
+        assert page.count("rien ne peut plus être ajouté à sa fiche") == 1
+        assert 'method="post"' not in page, tab
+        assert "hx-post" not in page, tab
+        for link in {html.unescape(each) for each in re.findall(r'href="(/[^"]*)"', page)}:
+            assert "/nouveau" not in link
+            with admin_client.get(link) as answer:
+                assert answer.status_code < 400, link
+                if f"/clients/{person.id}" in link and answer.mimetype == "text/html":  # to read
+                    assert 'method="post"' not in main_of(answer.text), link
+
+
+def test_an_erased_client_gets_no_contract(cast: Cast, admin_client: FlaskClient) -> None:
+    person = factories.ClientFactory(status=ClientStatus.ACTIVE)
+    contract = factories.ContractFactory(client_id=person.id)
+    subscribe = f"/abonnements/nouveau?contrat={contract.id}"
+    assert subscribe in admin_client.get(f"/contrats/{contract.id}").text
+    erased(person, cast)
+    assert subscribe not in admin_client.get(f"/contrats/{contract.id}").text
+    written = {"reference": "C-1", "status": "active", "company_id": str(contract.company_id)}
+    assert admin_client.post(f"/contrats/nouveau?client={person.id}", data=written).status_code == 404
 
 
 def test_a_client_that_there_is_not_is_not_found(admin_client: FlaskClient) -> None:

@@ -27,5 +27,6 @@ class History:
 
 def show_history(history: History) -> str:
     """The panel, or the page for a browser without script."""
-    template = "origins/_panel.html" if is_fragment_request() else "origins/page.html"
-    return render_template(template, history=history)
+    if is_fragment_request():
+        return render_template("origins/_panel.html", history=history, has_title=False)
+    return render_template("origins/page.html", history=history, has_title=True)

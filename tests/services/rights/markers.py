@@ -23,12 +23,16 @@ MARK = "zzmarque"
 """What every text of the client holds."""
 EMAIL = f"{MARK}@example.fr"
 
+PARTY = dict.fromkeys("name address_line1 address_line2 postcode city country email phone".split(), MARK)
 ENDED: dict[str, dict[str, Any]] = {
     "subscriptions": {"status": "canceled"},
     "charges": {"status": "succeeded"},
     "refunds": {"status": "succeeded"},
     "charge_attempts": {"status": "succeeded"},
-    "invoices": {"number": 7, "status": "issued", "issued_on": NOW.date(), "finalised_at": NOW},
+    "invoices": {
+        "number": 7, "status": "issued", "issued_on": NOW.date(), "finalised_at": NOW,
+        "seller": PARTY, "buyer": PARTY,
+    },
     "dunning_cases": {"status": "paid", "closed_at": NOW},
     "dunning_claims": {"left_at": NOW, "outcome": "paid"},
     "means_requests": {"status": "canceled", "ended_at": NOW},

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import orjson
@@ -11,7 +12,9 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import NOW, Cast
-from tests.services.rights.markers import EMAIL, MARK, mark_all
+from tests.rows import make_row
+from tests.services.rights.markers import EMAIL, MARK, PARTY, mark_all
+from tests.services.rights.test_list import TABLES
 from webapp import tenancy
 from webapp.errors import ForbiddenError, NotFoundError
 from webapp.extensions import db
@@ -57,9 +60,11 @@ def test_the_archive_holds_everything_and_nothing_of_another(cast: Cast, person:
         assert given.testzip() is None
         names = given.namelist()
         assert names[:3] == ["LISEZ-MOI.txt", "Donnees.pdf", "donnees.json"]
-        assert names[3:] == ["documents/001 contrat.pdf"]  # of the other document the file is gone
+        # Of the other document the file is gone.
+        assert names[3:] == ["documents/001 contrat.pdf", f"factures/001 Facture {EMAIL}.pdf"]
         assert given.read(names[3]) == b"%PDF-1.7 le mien"
         assert given.read("Donnees.pdf").startswith(b"%PDF-")
+        assert given.read(names[4]).startswith(b"%PDF-")
         words = given.read("donnees.json").decode()
     content: dict[str, Any] = orjson.loads(words)
     assert content["rubriques"].keys() == {section.table for section in SECTIONS}
@@ -87,7 +92,7 @@ def test_it_leaves_a_trace_without_data(cast: Cast, person: Client) -> None:
     disclosing.disclose(person.id, by=cast.admin, at=NOW)
     [entry] = [each for each in db.session.scalars(select(JournalEntry)) if each.id not in before]
     assert (entry.kind, entry.user_id) == (JournalKind.DISCLOSURE, cast.admin.id)
-    assert entry.details == [["Fiche", str(person.id)], ["Documents", 1]]
+    assert entry.details == [["Fiche", str(person.id)], ["Documents", 1], ["Factures", 1]]
 
 
 def test_documents_follow_part_by_part(cast: Cast, person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +103,24 @@ def test_documents_follow_part_by_part(cast: Cast, person: Client, monkeypatch: 
     chunks = list(disclosing.disclose(person.id, by=cast.admin, at=NOW).chunks)
     assert len(chunks) > 100
     assert max(map(len, chunks)) < 1_000_000
+
+
+def test_what_has_a_number_follows_printed_one_by_one(cast: Cast) -> None:
+    client = factories.ClientFactory()
+    about = {"client_id": client.id, "seller": PARTY, "buyer": PARTY, "series": "FA"}
+    numbered = {"status": "issued", "issued_on": NOW.date(), "finalised_at": NOW}
+    first = make_row(TABLES["invoices"], **about, **numbered, number=1, reference="FA-000001")
+    corrects = {"corrects_id": first["id"], "series": "AV", "number": 1, "reference": "AV-000001", "total": -1}
+    make_row(TABLES["invoices"], **{**about, **numbered, **corrects, "issued_on": date(2026, 11, 21)})
+    make_row(TABLES["invoices"], **about, status="draft")
+    archive = disclosing.disclose(client.id, by=cast.admin, at=NOW)
+    db.session.expunge_all()  # the request is over
+    chunks = list(archive.chunks)
+    assert max(chunk.count(b"factures/0") for chunk in chunks[:-1]) == 1  # the last one has the list of all
+    with opened(iter(chunks)) as given:
+        names = given.namelist()[3:]
+        assert names == ["factures/001 Facture FA-000001.pdf", "factures/002 Avoir AV-000001.pdf"]
+        assert all(given.read(name).startswith(b"%PDF-") for name in names)
 
 
 def test_admins_alone_and_only_of_their_organisation(cast: Cast, person: Client) -> None:

@@ -29,7 +29,9 @@ def test_a_value_tells_where_it_comes_from_and_goes_back(
 ) -> None:
     changed = _changed_client(cast)
     address = f"/clients/{changed.id}/origine/city"
-    assert address in client.get(f"/clients/{changed.id}").text
+    shown = client.get(f"/clients/{changed.id}").text
+    assert address in shown
+    assert "Origine de la ville" in shown
     panel, page = client.get(address, headers=HTMX).text, client.get(address).text
     for text in (panel, page):
         assert "Lille" in text

@@ -78,7 +78,7 @@ def find_header(client_id: UUID, *, viewer: User) -> Header:
         raise NotFoundError("Ce client n’existe pas ou plus.")
     client, commercial = row
     present(client)
-    return Header(client, commercial, may_reveal(viewer, commercial))
+    return Header(client, commercial, _may_reveal(viewer, client, commercial))
 
 
 def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -> ClientProfile:
@@ -100,10 +100,15 @@ def find_profile(client_id: UUID, *, viewer: User, before: UUID | None = None) -
         contracts=_list_contracts(client_id),
         tasks=list_open_tasks(client_id),
         timeline=list_events(client_id, before=before),
-        may_reveal=may_reveal(viewer, commercial),
+        may_reveal=_may_reveal(viewer, client, commercial),
         has_identity_card=has_card,
         provenance=find_provenance(client) if last_sync else None,
     )
+
+
+def _may_reveal(viewer: User, client: Client, commercial: Commercial | None) -> bool:
+    """Whether ``viewer`` may see bank details; of an erased client nobody may."""
+    return client.erased_at is None and may_reveal(viewer, commercial)
 
 
 def _list_contracts(client_id: UUID) -> list[Contract]:

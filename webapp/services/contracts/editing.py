@@ -61,6 +61,8 @@ def create_contract(client_id: UUID, written: ContractFields, *, by: User, at: d
     new = written.normalised(today=at.astimezone(PARIS).date())
     with transaction():
         client = find_client(client_id)
+        if client.erased_at is not None:
+            raise NotFoundError("Ce client n’existe pas ou plus.")
         contract = Contract(id=new_id(), client_id=client.id, created_at=at)
         company = _find_parties(new, before=None)
         contract.currency = company.currency

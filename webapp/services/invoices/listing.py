@@ -222,6 +222,13 @@ def find_invoice(invoice_id: UUID) -> Invoice:
     return invoice
 
 
+def list_numbered(client_ids: Sequence[UUID]) -> list[Invoice]:
+    """What has a number of the invoices and credit notes of these clients, the first issued first, to be printed."""
+    loaded = selectinload(Invoice.lines), joinedload(Invoice.corrects)
+    wanted = select(Invoice).where(Invoice.client_id.in_(client_ids), Invoice.number.is_not(None)).options(*loaded)
+    return list(db.session.scalars(wanted.order_by(Invoice.issued_on, Invoice.id)))
+
+
 def find_invoice_of_charge(charge_id: UUID) -> Invoice | None:
     """The invoice of a charge, if it has one."""
     return db.session.scalar(select(Invoice).where(Invoice.charge_id == charge_id))

@@ -33,7 +33,12 @@ def print_invoice(invoice_id: UUID) -> bytes:
     invoice = find_invoice(invoice_id)
     if invoice.number is None:
         raise NotNumberedError("Ce document n’a pas encore de numéro. Réessayez dans quelques instants.")
-    return pdf.printer(TEMPLATES / "invoice.css")(render(invoice))
+    return to_pdf(render(invoice))
+
+
+def to_pdf(page: str) -> bytes:
+    """The PDF of a page that was rendered. Raises PrintingUnavailableError."""
+    return pdf.printer(TEMPLATES / "invoice.css")(page)
 
 
 def file_name(invoice: Invoice) -> str:

@@ -1,14 +1,14 @@
 """« Remettre ses données »: an archive for the person who asks what is known of them (RGPD, art. 15).
 
 It is made when somebody asks, and kept nowhere. What the database holds of one person fits into memory and is whole
-before the first byte leaves; the documents follow from the disk, part by part.
+before the first byte leaves; the documents follow from the disk, part by part, and invoices are printed one by one.
 """
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,13 +29,14 @@ from webapp.models.journal import JournalKind
 from webapp.models.organisations import Organisation
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import journal, pdf
+from webapp.services.invoices import listing, printing
 from webapp.services.rights import wording
 from webapp.services.rights.erasing import check_admin, groups_of
 from webapp.services.rights.gathering import Section, gather
 from webapp.transactions import transaction
 
 TEMPLATES = Path(__file__).parent / "print"
-PART = 1 << 16
+CHUNK = 1 << 16
 """Bytes of a document that are read together."""
 READ_ME = """\
 Ce que contient cette archive
@@ -45,12 +46,15 @@ Donnees.pdf     Vos données, lisibles, rubrique par rubrique.
 donnees.json    Les mêmes données, pour un logiciel, avec ce qui est technique (identifiants, dates exactes).
                 Chaque rubrique porte le nom d’une table ; « titre » le dit en français, « lignes » en donne le contenu.
 documents/      Les fichiers gardés avec votre fiche.
+factures/       Vos factures et vos avoirs.
 
 Les personnes qui ont écrit une note ou un message sont nommées comme auteurs. Vous pouvez demander à corriger ces
 données, à les faire effacer, ou vous opposer à leur usage ; et saisir la CNIL (www.cnil.fr).
 """
 
 Sections = list[tuple[Section, list[dict[str, Any]]]]
+Part = tuple[str, Callable[[], Iterator[bytes]]]
+"""A file of the archive: its name, and what makes its bytes when its turn has come."""
 
 
 class Archive(NamedTuple):
@@ -71,17 +75,21 @@ def disclose(client_id: UUID, *, by: User, at: datetime) -> Archive:
         raise NotFoundError("Ce client n’existe pas, ou a été effacé.")
     ids = groups_of([client_id])[client_id]
     sections = list(gather(ids))
-    files = _files(ids)
+    files, invoices = _files(ids), _invoices(ids)
+    named = [name for name, _ in (*files, *invoices)]
     words = [
         ("LISEZ-MOI.txt", READ_ME.encode()),
-        ("Donnees.pdf", _pdf(client, sections, [name for name, _ in files], at=at)),
+        ("Donnees.pdf", _pdf(client, sections, named, at=at)),
         ("donnees.json", _json(sections, at=at)),
     ]
     with transaction():
         db.session.add(TimelineEvent(client_id=client_id, kind=EventKind.DATA_DISCLOSED, at=at, user_id=by.id))
-        facts: dict[str, journal.Fact] = {"Fiche": str(client_id), "Documents": len(files)}
+        facts: dict[str, journal.Fact] = {"Fiche": str(client_id), "Documents": len(files), "Factures": len(invoices)}
         journal.note(JournalKind.DISCLOSURE, facts, by=by, at=at)
-    return Archive(f"donnees-{at.astimezone(PARIS):%Y-%m-%d}.zip", _zip(words, files, at=at))
+    parts: list[Part] = [(name, partial(iter, [content])) for name, content in words]
+    parts += [(name, partial(_read, path)) for name, path in files]
+    parts += [(name, partial(_print, page)) for name, page in invoices]
+    return Archive(f"donnees-{at.astimezone(PARIS):%Y-%m-%d}.zip", _zip(parts, at=at))
 
 
 def _files(ids: Sequence[UUID]) -> list[tuple[str, Path]]:
@@ -94,6 +102,14 @@ def _files(ids: Sequence[UUID]) -> list[tuple[str, Path]]:
     ]
     present = [(name, path) for name, path in found if path.is_file()]
     return [(f"documents/{number:03} {name}", path) for number, (name, path) in enumerate(present, start=1)]
+
+
+def _invoices(ids: Sequence[UUID]) -> list[tuple[str, str]]:
+    """The pages of invoices and credit notes, still as HTML, which is small, by the names that the PDFs will have."""
+    return [
+        (f"factures/{number:03} {printing.file_name(each)}", printing.render(each))
+        for number, each in enumerate(listing.list_numbered(ids), start=1)
+    ]
 
 
 def _json(sections: Sections, *, at: datetime) -> bytes:
@@ -148,17 +164,24 @@ class _Outlet(io.RawIOBase):
         return taken
 
 
-def _zip(words: Sequence[tuple[str, bytes]], files: Sequence[tuple[str, Path]], *, at: datetime) -> Iterator[bytes]:
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            yield part
+
+
+def _print(page: str) -> Iterator[bytes]:
+    yield printing.to_pdf(page)
+
+
+def _zip(parts: Sequence[Part], *, at: datetime) -> Iterator[bytes]:
     outlet = _Outlet()
     when = at.astimezone(PARIS).timetuple()[:6]
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in words:
-            archive.writestr(_entry(name, when), content)
-            yield outlet.take()
-        for name, path in files:
-            with path.open("rb") as file, archive.open(_entry(name, when), "w") as member:
-                while part := file.read(PART):
-                    member.write(part)
+        for name, content in parts:
+            with archive.open(_entry(name, when), "w") as member:
+                for chunk in content():
+                    member.write(chunk)
                     yield outlet.take()
     yield outlet.take()
 
