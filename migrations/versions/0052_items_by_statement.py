@@ -1,6 +1,6 @@
 """That items belong to an operation is asked once a statement, not twice a row; less of staged lines is looked at.
 
-Revision: 0052, after 0050
+Revision: 0052, after 0051
 
 Both keys of an item asked row by row whether the one operation, and its organisation, are there: three quarters of the
 time that writing a plan took. Triggers ask for all rows of a statement, and take the items along with their operation.
@@ -10,7 +10,7 @@ Constraints and triggers change under a short lock, and no row is read.
 from alembic import op
 
 revision = "0052"
-down_revision = "0050"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 

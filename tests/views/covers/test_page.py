@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import HTMX
@@ -257,6 +257,20 @@ def test_a_sale_that_cannot_be_leaves_no_subscription(
     assert answer.status_code == 422
     assert sentence.lower() in answer.text.lower()
     assert db.session.query(Subscription).count() == 0
+
+
+def test_an_erased_client_gets_no_cover_and_theirs_does_not_change(client: FlaskClient) -> None:
+    cover, version, other = add_cover(client), on_sale(), sold()
+    for client_id in (cover.client_id, other.client_id):
+        db.session.execute(update(Client).where(Client.id == client_id).values(erased_at=NOON))
+    db.session.commit()
+    assert "Changer de logement" not in client.get(f"/couvertures/{cover.id}").text
+    assert client.post(f"/couvertures/{cover.id}/options", data={"option": "SERRURERIE"}).status_code == 409
+    moved = client.post(f"/couvertures/{cover.id}/logement", data=HOME | {"depuis": "2026-12-01"})
+    assert moved.status_code == 409
+    added = client.post(f"/abonnements/{other.id}/couverture", data=cover_form(version))
+    assert added.status_code == 409
+    assert "sont effacées" in added.text
 
 
 def test_an_outsider_finds_no_cover_of_ours(client: FlaskClient, outsider_client: FlaskClient) -> None:

@@ -35,6 +35,7 @@ from webapp.transactions import transaction
 
 BY_MONTHS = (Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.ANNUAL)
 """How often a cover can be paid."""
+ERASED = "Les données de ce client sont effacées\u202f: sa couverture ne change plus."
 EARLIEST = date(2000, 1, 1)
 FURTHEST = timedelta(days=366)
 """How far ahead a cover may take effect."""
@@ -66,6 +67,8 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
     """
     with transaction():
         subscription = lifecycle.find_for_update(subscription_id)
+        if subscription.client.erased_at:
+            raise CoverStateError(ERASED)
         if subscription.status.is_final:
             raise CoverStateError("Cet abonnement est terminé\u202f: il ne peut plus donner de couverture.")
         if loading.find_of_subscription(subscription_id) is not None:
@@ -233,6 +236,8 @@ def next_cycle(cover: Cover, *, at: datetime) -> date:
 def _find_living(cover_id: UUID, *, at: datetime) -> Cover:
     cover = loading.find_for_update(cover_id)
     following.catch_up(cover, at=at)
+    if cover.client.erased_at:
+        raise CoverStateError(ERASED)
     if cover.subscription.status.is_final:
         raise CoverStateError("Cette couverture est terminée.")
     return cover
