@@ -18,6 +18,7 @@ from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from itsdangerous import URLSafeTimedSerializer
+from jinja2 import FileSystemBytecodeCache
 from psycopg import sql
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
@@ -121,10 +122,20 @@ class Browser(FlaskClient):
 
 
 @pytest.fixture(scope="session")
-def app(settings: Settings, database: str) -> Iterator[Flask]:
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the processes of a run keep the templates that they have compiled, for each other."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings, database: str, compiled_templates: Path) -> Iterator[Flask]:
     """The application on the test database, migrated."""
     app = create_app(settings)
     app.config["TESTING"] = True
+    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(compiled_templates))
     app.register_blueprint(probe.bp)
     app.test_client_class = Browser
     with app.app_context():
