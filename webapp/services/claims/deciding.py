@@ -104,7 +104,10 @@ def correct_asked(
         claim.asked = asked
         rules = _by_rules(claim, held)
         if before != asked:
-            told = {"claim_asked": [None if before is None else str(before), str(asked)], "reason": [None, why]}
+            told = {
+                "claim_asked": [recording.as_told(before), recording.as_told(asked)],
+                **({"reason": [None, why]} if why else {}),
+            }
             recording.tell(claim, EventKind.CLAIM_CHANGED, told, by=by, at=held.at)
         if rules.outcome is Outcome.ACCEPTED:
             declaring.follow_rules(claim, rules, by=by, at=held.at)

@@ -185,7 +185,7 @@ def tell_decided(claim: Claim, *, by: User | None, at: datetime, reason: str | N
     """Tell the client's timeline what was decided."""
     changes: dict[str, list[str | None]] = {
         "claim_status": [None, claim.status.label],
-        "claim_covered": [None, str(claim.covered)],
+        "claim_covered": [None, recording.as_told(claim.covered)],
     }
     if reason:
         changes["reason"] = [None, reason]

@@ -104,7 +104,7 @@ def _checked_note(written: str) -> str | None:
 
 
 def _tell(claim: Claim, kind: EntryKind, amount: Decimal, note: str | None, *, by: User | None, at: datetime) -> None:
-    changes: dict[str, list[str | None]] = {f"claim_{kind.value}": [None, str(amount)]}
+    changes: dict[str, list[str | None]] = {f"claim_{kind.value}": [None, recording.as_told(amount)]}
     if note:
         changes["reason"] = [None, note]
     recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=by, at=at)

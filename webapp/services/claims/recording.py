@@ -5,6 +5,7 @@ What one cover's files tell has one order: under the lock, each command is later
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -161,6 +162,11 @@ def tell(claim: Claim, kind: EventKind, changes: dict[str, list[str | None]], *,
     words = {"claim": [None, claim.reference], **changes}
     user_id = by.id if by else None
     db.session.add(TimelineEvent(client_id=claim.client_id, kind=kind, at=at, user_id=user_id, changes=words))
+
+
+def as_told(amount: Decimal | None) -> str | None:
+    """An amount as the timeline keeps it: « 24.00 EUR »."""
+    return None if amount is None else f"{amount:.2f} EUR"
 
 
 def finish(claim: Claim, *, at: datetime) -> None:

@@ -20,6 +20,9 @@ from webapp.services.charges import columns as charge_columns
 from webapp.services.charges import event_columns as outbox_columns
 from webapp.services.charges import listing as charges
 from webapp.services.charges.listing import ChargesView
+from webapp.services.claims import columns as claim_columns
+from webapp.services.claims import listing as claims
+from webapp.services.claims.listing import ClaimsView
 from webapp.services.clients import columns as client_columns
 from webapp.services.clients import listing as clients
 from webapp.services.clients import task_columns, tasks
@@ -36,7 +39,8 @@ from webapp.services.dunning import figures as dunning_figures
 from webapp.services.dunning import letters as dunning_letters
 from webapp.services.dunning import listing as cases
 from webapp.services.dunning.figures import DocumentsView
-from webapp.services.dunning.listing import CasesView, ClaimsView
+from webapp.services.dunning.listing import CasesView
+from webapp.services.dunning.listing import ClaimsView as DunningClaimsView
 from webapp.services.duplicates import columns as pair_columns
 from webapp.services.duplicates import pairs
 from webapp.services.duplicates.pairs import SeenPairs
@@ -290,6 +294,15 @@ _ALL = (
         lambda _: cover_columns.COVERS,
         cover_columns.DEFAULT,
     ),
+    _list(
+        "dossiers",
+        "Dossiers de sinistre",
+        "dossier",
+        view=ClaimsView,
+        select=claims.select_all,
+        columns=claim_columns.CLAIMS,
+        default=claim_columns.DEFAULT,
+    ),
     ExportedList(
         "relances",
         "Dossiers de relance",
@@ -371,7 +384,7 @@ _ALL = (
         "Créances",
         "créance",
         "créances",
-        ClaimsView,
+        DunningClaimsView,
         lambda view, today: cases.select_all_claims(view, today=today),
         lambda _: case_columns.CLAIMS,
     ),
