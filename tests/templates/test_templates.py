@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from tests.factories import (
     default_company,
     make_bank_account,
 )
+from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
@@ -54,6 +56,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
+from webapp.services.claims import deciding
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.fulfilment import locking
@@ -277,6 +280,17 @@ def _make_shipment(cast: Cast) -> dict[str, UUID]:
     return {"batch_id": batch.id, "shipment_id": shipment.id}
 
 
+def _make_cover(cast: Cast) -> dict[str, UUID]:
+    """A plan, a cover of it, and a claim that was refused, contested, and is in doubt."""
+    cover = make_cover(cast.commercial)
+    claim = declare(cover, cast.commercial, "2026-02-01")
+    deciding.contest(claim.id, reason="Il conteste", version=None, by=cast.manager, at=clock.now())
+    deciding.accept(claim.id, covered=Decimal(9), reason="Geste", version=None, by=cast.manager, at=clock.now())
+    claim.doubt = "Décidé\u202f: refusé."
+    db.session.commit()
+    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": cover.periods[0].version.plan_id}
+
+
 def _make_case() -> dict[str, UUID]:
     """A case of dunning with a letter that waits, for the charge that was refused."""
     charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
@@ -434,6 +448,7 @@ def test_every_template_is_rendered_by_a_visit(
         | _make_means_request(subject)
         | _make_message(subject)
         | _make_case()
+        | _make_cover(cast)
         | _make_shop(subject)
     )
     words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
