@@ -57,6 +57,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
 from webapp.services.claims import deciding
+from webapp.services.covers import plans
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.fulfilment import locking
@@ -288,7 +289,9 @@ def _make_cover(cast: Cast) -> dict[str, UUID]:
     deciding.accept(claim.id, covered=Decimal(9), reason="Geste", version=None, by=cast.manager, at=clock.now())
     claim.doubt = "Décidé\u202f: refusé."
     db.session.commit()
-    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": cover.periods[0].version.plan_id}
+    plan_id = cover.periods[0].version.plan_id
+    plans.draft_next(plan_id, by=cast.admin, at=clock.now())
+    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": plan_id}
 
 
 def _make_case() -> dict[str, UUID]:
