@@ -81,7 +81,7 @@ def list_claims(view: ClaimsView, *, size: int = PAGE_SIZE) -> keyset.Page[Claim
 
     def read(start: Position | None) -> Sequence[ClaimRow]:
         page = keyset.cut(statement, [Claim.declared_on, Claim.id], start, is_descending=True, size=size)
-        return [ClaimRow(*row) for row in db.session.execute(page)]
+        return [ClaimRow._make(row) for row in db.session.execute(page)]
 
     start = keyset.decode(view.cursor, sort=BY_DAY, kind=date)
     return keyset.page(read, start, place=lambda row: (row.declared_on, row.id), sort=BY_DAY, size=size)
