@@ -311,6 +311,7 @@ def _create_tables() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("token", sa.Uuid(), nullable=True),
         sa.Column("created_by_id", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("asked BETWEEN 0 AND 1000000", name=op.f("ck_claims_asked")),
@@ -346,10 +347,18 @@ def _create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f("pk_claims")),
         sa.UniqueConstraint("organisation_id", "reference", name=op.f("uq_claims_organisation_id_reference")),
+        sa.UniqueConstraint("organisation_id", "token", name=op.f("uq_claims_organisation_id_token")),
     )
     op.create_index("ix_claims_client", "claims", ["organisation_id", "client_id", "declared_on"], unique=False)
     op.create_index("ix_claims_cover", "claims", ["organisation_id", "cover_id", "event_on"], unique=False)
     op.create_index("ix_claims_declared", "claims", ["organisation_id", "declared_on", "id"], unique=False)
+    op.create_index(
+        "ix_claims_doubt",
+        "claims",
+        ["organisation_id", "declared_on", "id"],
+        unique=False,
+        postgresql_where=sa.text("doubt IS NOT NULL"),
+    )
     op.create_index("ix_claims_status", "claims", ["organisation_id", "status", "declared_on", "id"], unique=False)
     op.create_index("ix_claims_trade", "claims", ["organisation_id", "trade", "declared_on", "id"], unique=False)
     op.create_table(

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from tests.factories import (
     default_company,
     make_bank_account,
 )
+from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
@@ -57,6 +59,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
+from webapp.services.claims import deciding
 from webapp.services.covers import plans, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
@@ -283,6 +286,19 @@ def _make_shipment(cast: Cast) -> dict[str, UUID]:
     return {"batch_id": batch.id, "shipment_id": shipment.id}
 
 
+def _make_claim(cast: Cast) -> dict[str, UUID]:
+    """A plan, a cover of it, and a claim that was refused, contested, and is in doubt."""
+    cover = make_cover(cast.commercial)
+    claim = declare(cover, cast.commercial, "2026-02-01")
+    deciding.contest(claim.id, reason="Il conteste", version=None, by=cast.manager, at=clock.now())
+    deciding.accept(claim.id, covered=Decimal(9), reason="Geste", version=None, by=cast.manager, at=clock.now())
+    claim.doubt = "Décidé\u202f: refusé."
+    db.session.commit()
+    plan_id = cover.periods[0].version.plan_id
+    plans.draft_next(plan_id, by=cast.admin, at=clock.now())
+    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": plan_id}
+
+
 def _make_case() -> dict[str, UUID]:
     """A case of dunning with a letter that waits, for the charge that was refused."""
     charge = db.session.scalars(select(Charge).where(Charge.status == ChargeStatus.FAILED)).one()
@@ -371,12 +387,11 @@ def _make_shop(client: Client) -> dict[str, UUID]:
     return {"shop_id": shop.id, "event_id": event.id, "pull_id": pull.id, "resource_id": order.id}
 
 
-def _make_cover(cast: Cast, client: Client) -> dict[str, UUID]:
-    """A plan with an option on sale and a draft of its next version, and a cover that a client has of it."""
+def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
+    """A client's cover that has an option, and whether something is covered."""
     version = CoverPlanVersionFactory(published_at=None)
     CoverPlanOptionFactory(version_id=version.id)
     version.published_at = clock.now()
-    db.session.commit()
     subscription = SubscriptionFactory(client_id=client.id)
     db.session.commit()
     home = HomeFields(
@@ -388,12 +403,9 @@ def _make_cover(cast: Cast, client: Client) -> dict[str, UUID]:
     )
     asked = CoverRequest(version_id=version.id, option_codes=frozenset({"SERRURERIE"}), home=home)
     cover = selling.add_cover(subscription.id, asked, by=cast.admin, at=clock.now())
-    plans.draft_next(version.plan_id, by=cast.admin, at=clock.now())
-    return {"cover_id": cover.id, "plan_id": version.plan_id}
-
-
-def _visit_covers(browser: FlaskClient, cover_id: UUID) -> None:
-    assert "decision" in browser.get(f"/couvertures/{cover_id}/verifier?metier=plumbing", headers=HTMX).text
+    assert browser.get(f"/couvertures/{cover.id}").status_code == 200
+    assert browser.get(f"/clients/{client.id}?onglet=couverture").status_code == 200
+    assert "decision" in browser.get(f"/couvertures/{cover.id}/verifier?metier=plumbing", headers=HTMX).text
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:
@@ -465,8 +477,8 @@ def test_every_template_is_rendered_by_a_visit(
         | _make_means_request(subject)
         | _make_message(subject)
         | _make_case()
+        | _make_claim(cast)
         | _make_shop(subject)
-        | _make_cover(cast, subject)
     )
     words = {"word": "fichier-sepa", "mois": f"{clock.today():%Y-%m}", "what": "ventes"}
     other_company = CompanyFactory().id
@@ -488,7 +500,6 @@ def test_every_template_is_rendered_by_a_visit(
     answer = admin_client.post(f"/abonnements/{ids['subscription_id']}/lignes", data=lines | {"version": "1"})
     assert answer.status_code == 200
     _visit_bank_files(admin_client, ids["file_id"])
-    _visit_covers(admin_client, ids["cover_id"])
     _visit_imports(admin_client)
     with tenancy.organisation(cast.organisation.id):
         _visit_client_imports(cast.organisation.id, admin_client)
@@ -496,6 +507,7 @@ def test_every_template_is_rendered_by_a_visit(
         _visit_batches(admin_client)
         _visit_charge_of_shop(admin_client, subject)
         _visit_operations(admin_client, subject)
+        _visit_covers(cast, admin_client, subject)
     assert admin_client.get("/clients/exporter").status_code == 200
     assert admin_client.get("/vues/clients").status_code == 200
     assert admin_client.post("/vues/clients", data={"nom": ""}).status_code == 422

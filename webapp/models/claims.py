@@ -1,12 +1,12 @@
 """Claims (sinistres) and their files (dossiers déclaratifs): what was declared, what was decided, and what it cost."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -63,6 +63,29 @@ TRANSITIONS: dict[ClaimStatus, frozenset[ClaimStatus]] = {
 OPEN = frozenset({ClaimStatus.DECLARED, ClaimStatus.TO_REVIEW, ClaimStatus.ACCEPTED, ClaimStatus.IN_PROGRESS})
 
 
+REOPENED_WITHIN = timedelta(days=90)
+"""How long after its end a file can go on."""
+
+
+class WaitsFor(StrEnum):
+    """Whose turn it is. States tell of us and of the operator; what the client still owes us, they do not."""
+
+    US = "us"
+    OPERATOR = "operator"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"us": "Nous", "operator": "L’opérateur"}[self.value]
+
+
+WAITING: dict[WaitsFor, frozenset[ClaimStatus]] = {
+    WaitsFor.US: frozenset({ClaimStatus.DECLARED, ClaimStatus.TO_REVIEW}),
+    WaitsFor.OPERATOR: frozenset({ClaimStatus.ACCEPTED, ClaimStatus.IN_PROGRESS}),
+}
+"""What is doubtful waits for us besides, whatever its state."""
+
+
 class ClaimChannel(StrEnum):
     """How a claim reached us."""
 
@@ -102,12 +125,14 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     ``event_on`` and ``declared_on`` are local dates in Paris; ``event_at`` where the hour is known. ``asked``,
     ``covered``, ``deductible`` and ``over`` are of the decision that holds, in euros with tax; ``asked`` is empty while
     nobody knows. ``doubt`` says why an earlier decision would be another one by what is known now. ``words`` are
-    the client's words. ``version`` moves with every change, so that two people cannot overwrite each other.
+    the client's words. ``version`` moves with every change, so that two people cannot overwrite each other. ``token``
+    is of the form by which it was declared: pressed twice, it declares once.
     """
 
     __tablename__ = "claims"
     __table_args__ = (
         UniqueConstraint("organisation_id", "reference"),
+        UniqueConstraint("organisation_id", "token"),
         CheckConstraint("asked BETWEEN 0 AND 1000000", name="asked"),
         CheckConstraint("covered >= 0 AND deductible >= 0 AND over >= 0", name="amounts_are_positive"),
         Index("ix_claims_cover", "organisation_id", "cover_id", "event_on"),
@@ -115,6 +140,7 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
         Index("ix_claims_declared", "organisation_id", "declared_on", "id"),
         Index("ix_claims_status", "organisation_id", "status", "declared_on", "id"),
         Index("ix_claims_trade", "organisation_id", "trade", "declared_on", "id"),
+        Index("ix_claims_doubt", "organisation_id", "declared_on", "id", postgresql_where=text("doubt IS NOT NULL")),
         tenant_key("cover_id", "covers", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("home_id", "covered_homes", ondelete="RESTRICT"),
@@ -140,6 +166,7 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     closed_at: Mapped[datetime | None]
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
+    token: Mapped[UUID | None]
     created_by_id: Mapped[UUID | None]
 
     cover: Mapped[Cover] = relationship(primaryjoin=lambda: linked(Cover, Claim.cover_id), viewonly=True)
@@ -160,6 +187,13 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
         order_by="ClaimChange.at, ClaimChange.id",
         viewonly=True,
     )
+
+    @property
+    def waits_for(self) -> WaitsFor | None:
+        """Whose turn it is; None where nothing is left to do."""
+        if self.doubt:
+            return WaitsFor.US
+        return next((each for each, statuses in WAITING.items() if self.status in statuses), None)
 
     def can_become(self, status: ClaimStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""

@@ -32,6 +32,7 @@ _FORGET = "webapp.services.dunning.suspending.forget"
 _TRIGGERS = "webapp.services.message_triggers"
 _GATHER = "webapp.services.fulfilment.gathering.gather"
 _FOLLOW = "webapp.services.covers.following.follow"
+_DOUBT = "webapp.services.claims.doubting.follow"
 
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.SUBSCRIPTION_CHARGED: (_GATHER, f"{_TRIGGERS}.subscriptions.welcome"),
@@ -39,15 +40,17 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.CHARGE_REVERSED: (_REVIEW, _GATHER),
     OutboxKind.CHARGE_REFUNDED: (_REVIEW, _GATHER),
     OutboxKind.CHARGE_SETTLED: (_REVIEW, _GATHER),
-    OutboxKind.SUBSCRIPTION_ACTIVATED: (_FOLLOW,),
+    OutboxKind.SUBSCRIPTION_ACTIVATED: (_FOLLOW, _DOUBT),
     OutboxKind.SUBSCRIPTION_PAUSED: (
         _FOLLOW,
+        _DOUBT,
         f"{_TRIGGERS}.subscriptions.tell_paused",
     ),
-    OutboxKind.SUBSCRIPTION_RESUMED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
-    OutboxKind.SUBSCRIPTION_CANCELED: (_FOLLOW, _FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
+    OutboxKind.SUBSCRIPTION_RESUMED: (_FOLLOW, _DOUBT, _FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
+    OutboxKind.SUBSCRIPTION_CANCELED: (_FOLLOW, _DOUBT, _FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
     OutboxKind.SUBSCRIPTION_EXPIRED: (
         _FOLLOW,
+        _DOUBT,
         f"{_TRIGGERS}.subscriptions.tell_ended",
     ),
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),

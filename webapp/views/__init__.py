@@ -5,6 +5,7 @@ from flask import Flask
 from webapp.views import (
     bank_files,
     charges,
+    claims,
     clients,
     commercials,
     consents,
@@ -54,6 +55,7 @@ BLUEPRINTS = (
     *consents.BLUEPRINTS,
     *contracts.BLUEPRINTS,
     *covers.BLUEPRINTS,
+    *claims.BLUEPRINTS,
     commercials.bp,
     search.bp,
     saved_views.bp,

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp.extensions import db
-from webapp.models.claims import ClaimEntry, EntryKind
+from webapp.models.claims import OPEN, Claim, ClaimEntry, EntryKind
 from webapp.services.covers.claims import Entry
 
 
@@ -37,3 +37,9 @@ def list_entries(cover_id: UUID, *, besides: UUID | None = None) -> list[Entry]:
         for row in db.session.execute(statement)
         if row.claim_id != besides
     ]
+
+
+def has_open_claim(cover_id: UUID) -> bool:
+    """Whether a claim of the cover is not over: its home and its plan stay as they are until it is."""
+    statement = select(Claim.id).where(Claim.cover_id == cover_id, Claim.status.in_(OPEN)).limit(1)
+    return db.session.scalar(statement) is not None

@@ -89,10 +89,10 @@ def _select(view: CoversView) -> Select[*tuple[Any, ...]]:
         select(Cover.id)
         .join(Client, linked(Client, Cover.client_id))
         .join(Subscription, linked(Subscription, Cover.subscription_id))
-        .join(CoverPeriod, linked(Cover, CoverPeriod.cover_id) & _is_latest(CoverPeriod))
+        .join(CoverPeriod, linked(Cover, CoverPeriod.cover_id) & is_latest(CoverPeriod))
         .join(CoverPlanVersion, linked(CoverPlanVersion, CoverPeriod.version_id))
         .join(CoverPlan, linked(CoverPlan, CoverPlanVersion.plan_id))
-        .join(CoverHome, linked(Cover, CoverHome.cover_id) & _is_latest(CoverHome))
+        .join(CoverHome, linked(Cover, CoverHome.cover_id) & is_latest(CoverHome))
         .join(CoveredHome, linked(CoveredHome, CoverHome.home_id))
     )
     if view.plan_id:
@@ -107,7 +107,7 @@ def _select(view: CoversView) -> Select[*tuple[Any, ...]]:
     return statement
 
 
-def _is_latest(rows: type[CoverPeriod] | type[CoverHome]) -> ColumnElement[bool]:
+def is_latest(rows: type[CoverPeriod] | type[CoverHome]) -> ColumnElement[bool]:
     """Whether no row of the same cover began later."""
     later = aliased(rows)
     return ~(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from webapp import french
@@ -13,10 +14,14 @@ from webapp.services.covers.lifetime import CoverLife
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision of a claim, and what the ledger holds of that claim by now."""
+    """The last decision of a claim, and what the ledger holds of that claim by now.
+
+    ``since`` is when it was first decided, where that was earlier.
+    """
 
     decision: Decision
     entries: tuple[Entry, ...] = ()
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,21 @@ class Doubt:
 def left_to_review(life: CoverLife, decided: Sequence[Decided]) -> tuple[Doubt, ...]:
     """The claims that are doubtful by the cover's life and the ledger as they are known now.
 
-    ``decided`` are the claims of a cover in the order in which they were decided. Each is looked at beside what the
-    ledger now holds of those before it.
+    ``decided`` are the claims of a cover in the order in which they were first decided. Each is looked at beside what
+    the ledger now holds of those before it, and of those that had been decided when it was decided anew.
     """
     doubts = []
-    ledger: list[Entry] = []
-    for each in decided:
+    for place, each in enumerate(decided):
         was = each.decision
+        ledger = [
+            entry
+            for other_place, other in enumerate(decided)
+            if other_place < place or (other.since is not None and other is not each and other.since < was.at)
+            for entry in other.entries
+        ]
         would_be = decide(life, was.claim, ledger, was.at)
         if was.claim.claim_id is not None and _is_different(was, would_be):
             doubts.append(Doubt(was.claim.claim_id, was, would_be))
-        ledger.extend(each.entries)
     return tuple(doubts)
 
 

@@ -24,7 +24,7 @@ from webapp.models.covers import (
 from webapp.models.identity import User
 from webapp.models.subscriptions import PER_YEAR, Frequency, Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.covers import following, homes, loading, plans
+from webapp.services.covers import following, homes, ledger, loading, plans
 from webapp.services.covers.homes import HomeFields
 from webapp.services.dunning import days
 from webapp.services.subscriptions import lifecycle
@@ -214,6 +214,8 @@ def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at:
     """Let the cover hold for another home from a day on. Raises NotFoundError, CoverStateError; InvalidInputError."""
     with transaction():
         cover = _find_living(cover_id, at=at)
+        if ledger.has_open_claim(cover_id):
+            raise CoverStateError("Un sinistre est ouvert\u202f: le logement change une fois son dossier clos.")
         standing = cover.homes[-1]
         if since <= standing.since:
             raise InvalidInputError(

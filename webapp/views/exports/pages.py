@@ -22,6 +22,7 @@ from webapp.services.exports.lists.operations import OperationsOf
 from webapp.services.fulfilment import listing as batches
 from webapp.views import invoices, journal, winleadplus
 from webapp.views.charges import listing as charges
+from webapp.views.claims import listing as claims
 from webapp.views.clients import duplicates, tasks
 from webapp.views.clients import listing as clients
 from webapp.views.contracts import listing as contracts
@@ -108,6 +109,7 @@ PAGES = (
     ExportedPage("notifications", "/prelevements/notifications", MANAGERS, provider_events_listing.read_view),
     ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view, saved=invoices.PAGE),
     ExportedPage("couvertures", "/couvertures", EVERYBODY, covers.read_view),
+    ExportedPage("dossiers", "/dossiers", EVERYBODY, claims.read_view),
     ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
     ExportedPage("lots", "/lots", EVERYBODY, Everything),
     ExportedPage("lignes-de-lot", "/lots/<uuid:batch_id>", EVERYBODY, _lines_of_batch),

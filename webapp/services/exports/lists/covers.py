@@ -1,6 +1,10 @@
-"""Covers."""
+"""Covers and claim files."""
 
-from webapp.services.covers import columns, listing
+from webapp.services.claims import columns as claim_columns
+from webapp.services.claims import listing as claims
+from webapp.services.claims.listing import ClaimsView
+from webapp.services.covers import columns as cover_columns
+from webapp.services.covers import listing as covers
 from webapp.services.covers.listing import CoversView
 from webapp.services.exports.exported_list import ExportedList
 
@@ -10,8 +14,17 @@ LISTS = (
         "Couvertures",
         "couverture",
         view=CoversView,
-        select=listing.select_all,
-        columns=columns.COVERS,
-        default=columns.DEFAULT,
+        select=covers.select_all,
+        columns=cover_columns.COVERS,
+        default=cover_columns.DEFAULT,
+    ),
+    ExportedList.of_any_day(
+        "dossiers",
+        "Dossiers de sinistre",
+        "dossier",
+        view=ClaimsView,
+        select=claims.select_all,
+        columns=claim_columns.CLAIMS,
+        default=claim_columns.DEFAULT,
     ),
 )

@@ -1,0 +1,71 @@
+"""« Dossiers »: the claim files of an organisation, the latest declared first."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.models.claims import ClaimStatus, WaitsFor
+from webapp.models.covers import Trade
+from webapp.services.claims import listing
+from webapp.services.claims.listing import ClaimsView
+from webapp.services.covers.listing import list_plan_choices
+from webapp.views.layout import is_fragment_request
+from webapp.views.lists import read, read_day
+from webapp.views.rate_limits import paced
+
+bp = Blueprint("claims", __name__, url_prefix="/dossiers")
+
+STATUSES = [("", "Tous les états"), *((each.value, each.label) for each in ClaimStatus)]
+TRADES = [("", "Tous les métiers"), *((each.value, each.label) for each in Trade)]
+TURNS = [("", "En attente de tous"), *((each.value, f"En attente\u202f: {each.label.lower()}") for each in WaitsFor)]
+
+
+@bp.get("")
+@paced
+def index() -> ResponseReturnValue:
+    """The list, as the address says. What cannot be read in it is ignored."""
+    view = read_view()
+    page = listing.list_claims(view)
+    values: dict[str, Any] = {
+        "view": view,
+        "rows": page.rows,
+        "first_page": _address(view, cursor=None) if view.cursor else None,
+        "next_page": _address(view, cursor=page.next_cursor) if page.next_cursor else None,
+    }
+    if not is_fragment_request():
+        plans = [("", "Toutes les formules"), *((str(plan_id), label) for plan_id, label in list_plan_choices())]
+        return render_template("claims/list.html", **values, plans=plans, statuses=STATUSES, trades=TRADES, turns=TURNS)
+    response = make_response(render_template("claims/_list.html", **values))
+    if request.headers.get("HX-Source") == "form#claims-filters":
+        response.headers["HX-Push-Url"] = _address(view, cursor=None)
+    return response
+
+
+def read_view() -> ClaimsView:
+    """The view that the address asks for. What cannot be read in it is ignored."""
+    return ClaimsView(
+        search=" ".join(request.args.get("q", "").split()),
+        status=read(ClaimStatus, request.args.get("etat")),
+        trade=read(Trade, request.args.get("metier")),
+        plan_id=read(UUID, request.args.get("formule")),
+        waits_for=read(WaitsFor, request.args.get("attente")),
+        declared_before=read_day(request.args.get("avant")),
+        cursor=request.args.get("apres"),
+    )
+
+
+def _address(view: ClaimsView, **changes: Any) -> str:
+    target = replace(view, **changes)
+    query: dict[str, Any] = {
+        "q": target.search,
+        "etat": target.status,
+        "metier": target.trade,
+        "formule": target.plan_id,
+        "attente": target.waits_for,
+        "avant": target.declared_before,
+        "apres": target.cursor,
+    }
+    return url_for("claims.index", **{name: value for name, value in query.items() if value})
