@@ -50,6 +50,7 @@ def test_an_admin_reads_what_goes_and_what_stays_and_erases(person: Client, admi
     assert "Données effacées" in page
     assert "Hélène" not in page
     assert "Modifier" not in page
+    assert "se créent ici" not in page  # the words where there is no contract
 
 
 def test_the_name_is_typed_and_the_client_is_as_it_was_seen(person: Client, admin_client: FlaskClient) -> None:
