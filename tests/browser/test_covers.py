@@ -60,12 +60,39 @@ def test_a_plan_becomes_a_cover_that_answers(
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("decision")).to_have_attribute("data-covered", "370.00")
     _look(page, shot, f"cover-{scheme}-{size}")
+    _declare(page, shot, f"{scheme}-{size}")
+    page.get_by_role("main").get_by_role("link", name=re.compile("Couverture V-")).click()
     page.get_by_role("link", name="Voir le client").click()
-    expect(page.get_by_test_id("cover-counters")).to_contain_text("0 sur 3 interventions")
+    expect(page.get_by_test_id("cover-counters").first).to_contain_text("1 sur 3 interventions")
     _look(page, shot, f"cover-tab-{scheme}-{size}")
     page.goto("/couvertures")
     expect(page.get_by_test_id("cover-row").first).to_be_visible()
     _look(page, shot, f"covers-{scheme}-{size}")
+
+
+def _declare(page: Page, shot: Shot, variant: str) -> None:
+    """A claim of today is declared, accepted by the rules, done and closed; then the list shows it."""
+    page.get_by_role("link", name="Déclarer un sinistre").click()
+    page.get_by_label("Métier").select_option("electricity")
+    page.get_by_label("Montant demandé TTC").fill("1,005")
+    page.get_by_role("button", name="Déclarer le sinistre").press("Enter")
+    expect(page.get_by_label("Montant demandé TTC")).to_have_attribute("aria-invalid", "true")
+    _look(page, shot, f"claim-form-{variant}")
+    page.get_by_label("Montant demandé TTC").fill("640")
+    page.get_by_label("Ce que dit le client").fill("<b>Le tableau</b> a disjoncté.")
+    page.get_by_role("button", name="Déclarer le sinistre").press("Enter")
+    status = page.get_by_test_id("claim-status")
+    expect(status).to_have_attribute("data-status", "accepted")
+    expect(page.get_by_test_id("decision").first).to_have_attribute("data-covered", "500.00")
+    _look(page, shot, f"claim-{variant}")
+    for label, state in (("Commencer", "in_progress"), ("Clore", "closed")):
+        page.get_by_role("link", name=label, exact=True).press("Enter")
+        page.get_by_test_id("action-form").get_by_role("button", name=label, exact=True).press("Enter")
+        expect(status).to_have_attribute("data-status", state)
+    page.get_by_role("link", name="Dossiers", exact=True).first.click()
+    expect(page.get_by_test_id("claim-row").first).to_have_attribute("data-status", "closed")
+    _look(page, shot, f"claims-{variant}")
+    page.get_by_test_id("claim-row").first.get_by_role("link").first.click()
 
 
 def _open_bare_subscription(page: Page) -> None:
