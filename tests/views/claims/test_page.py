@@ -187,6 +187,21 @@ def test_what_became_doubtful_is_shown_and_confirmed(
     assert 'data-testid="claim-doubt"' not in client.get(f"/dossiers/{second.id}").text
 
 
+def test_a_home_that_was_another_one_makes_a_closed_file_doubtful(
+    cast: Cast, client: FlaskClient, cover: Cover
+) -> None:
+    claim = declare(cover, cast.commercial, home_id=cover.homes[0].home_id)
+    moved = {"type": "flat", "occupation": "owner", "adresse": "8 quai", "code_postal": "59000", "ville": "Lille"}
+    address = f"/couvertures/{cover.id}/logement"
+    refused = client.post(address, data=moved | {"depuis": "2026-11-01"})
+    assert refused.status_code == 409
+    assert "Un sinistre est ouvert" in refused.text
+    for word in ("commencer", "clore"):
+        assert act(client, claim, word).status_code == 303
+    assert client.post(address, data=moved | {"depuis": "2026-11-01"}).status_code == 303
+    assert "Serait aujourd’hui\u202f: refusé (logement couvert)" in client.get(f"/dossiers/{claim.id}").text
+
+
 def test_a_decision_that_was_erased_with_its_client(client: FlaskClient, claim: Claim) -> None:
     erase_decisions()
     page = client.get(f"/dossiers/{claim.id}")

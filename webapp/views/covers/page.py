@@ -14,6 +14,7 @@ from webapp.models.clients import Client
 from webapp.models.covers import CoverPlanVersion, HomeKind, Occupancy, Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
+from webapp.services.claims import doubting
 from webapp.services.clients import editing
 from webapp.services.covers import homes, loading, plans, profile, selling
 from webapp.services.covers.decisions import Decision
@@ -137,6 +138,7 @@ def move(cover_id: UUID) -> ResponseReturnValue:
     try:
         since = asked_day("depuis", field="since") or clock.today()
         selling.move_home(cover_id, _written(), since=since, by=current_user(), at=clock.now())
+        doubting.look_again(cover_id, at=clock.now())
     except (InvalidInputError, CoverStateError) as error:
         return _move_form(cover_id, error), error.status
     return _done(cover.id, "Le logement couvert change.")
