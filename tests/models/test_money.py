@@ -14,6 +14,7 @@ from webapp.models.money import (
     line_amount,
     part_of,
     tax_label,
+    tax_name,
     totals,
 )
 
@@ -83,4 +84,5 @@ def test_parts_taken_one_after_the_other_never_exceed_a_rate_and_end_at_nothing(
 def test_the_tax_on_insurance_is_told_apart_from_vat() -> None:
     assert tax_label(INSURANCE_TAX) == "TSCA 9\u202f%"
     assert tax_label(Decimal("5.50")) == "5,5\u202f%"
+    assert [tax_name(rate) for rate in (INSURANCE_TAX, Decimal(20))] == ["TSCA 9\u202f%", "TVA 20\u202f%"]
     assert INSURANCE_TAX not in VAT_RATES

@@ -22,6 +22,11 @@ def tax_label(rate: Decimal) -> str:
     return f"{'TSCA ' if rate == INSURANCE_TAX else ''}{french.quantity(rate)}\u202f%"
 
 
+def tax_name(rate: Decimal) -> str:
+    """The tax and its rate: « TVA 20 % », « TSCA 9 % »."""
+    return tax_label(rate) if rate == INSURANCE_TAX else f"TVA {tax_label(rate)}"
+
+
 def cents(amount: Decimal) -> Decimal:
     """The amount rounded to two places, half up (away from zero)."""
     return amount.quantize(CENT, ROUND_HALF_UP)

@@ -388,6 +388,7 @@ NOBODYS: dict[str, str] = {
     "contract_tallies": "counts",
     "claim_counters": "counts",
     "coupons": SETTINGS,
+    "cover_operators": SETTINGS,
     "cover_plan_options": SETTINGS,
     "cover_plan_versions": SETTINGS,
     "cover_plans": SETTINGS,

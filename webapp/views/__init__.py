@@ -28,6 +28,7 @@ from webapp.views import (
     message_settings,
     messages,
     operations,
+    operators,
     own_sessions,
     preferences,
     provider_events,
@@ -75,6 +76,7 @@ BLUEPRINTS = (
     preferences.bp,
     teams.bp,
     operations.bp,
+    *operators.BLUEPRINTS,
     winleadplus.bp,
     *woocommerce.BLUEPRINTS,
 )

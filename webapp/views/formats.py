@@ -30,7 +30,7 @@ from webapp.french import (
     whole,
 )
 from webapp.models.clients import Client, ClientStatus
-from webapp.models.money import tax_label
+from webapp.models.money import tax_label, tax_name
 from webapp.services.contact import readable_phone
 from webapp.services.fulfilment.addresses import Destination
 from webapp.services.woocommerce.showing import admin_url, movement_label, order_label, topic_label, url_in_admin
@@ -55,6 +55,7 @@ def init_app(app: Flask) -> None:
         month,
         quantity,
         tax_label,
+        tax_name,
         iban,
         field_label,
         field_value,

@@ -73,15 +73,15 @@ def _found(cover: Cover | None) -> Cover:
     return cover
 
 
-def life_of(cover: Cover) -> CoverLife:
-    """All that a decision needs to know of a cover."""
+def life_of(cover: Cover, *, names_homes: bool = True) -> CoverLife:
+    """All that a decision needs to know of a cover. Without ``names_homes``, its sentences tell no address."""
     ends = [home.since for home in cover.homes[1:]]
     return CoverLife(
         effective_on=cover.effective_on,
         plans=tuple(PlanPeriod(plan_terms(period.version), period.since) for period in cover.periods),
         options=tuple(OptionPeriod(option_terms(each.option), each.since, each.until) for each in cover.options),
         homes=tuple(
-            HomePeriod(each.home_id, each.since, until, each.home.one_line)
+            HomePeriod(each.home_id, each.since, until, each.home.one_line if names_homes else "")
             for each, until in zip(cover.homes, [*ends, None], strict=True)
         ),
         intervals=intervals_of([fact_of(row) for row in cover.facts]),

@@ -1,0 +1,95 @@
+"""The keys by which operators ask: made once, shown once, revoked for good."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+
+from webapp import tenancy
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.extensions import db
+from webapp.models.identity import User
+from webapp.models.operators import CoverOperator
+from webapp.services.contact import clean_text
+from webapp.transactions import transaction
+
+PREFIX = "dep_"
+NAME_LENGTH = 100
+START_LENGTH = 10
+MOST_OPERATORS = 50
+NOTED_EVERY = timedelta(minutes=1)
+
+
+class UnknownKeyError(DomainError):
+    """Nobody has this key, or it was revoked."""
+
+    status = 401
+
+
+class NewKey(NamedTuple):
+    """An operator, and its key in clear, which nobody can read again."""
+
+    operator: CoverOperator
+    key: str
+
+
+def list_operators() -> list[CoverOperator]:
+    """All of the organisation: those whose key opens something first, by name."""
+    statement = select(CoverOperator).order_by(CoverOperator.revoked_at.is_not(None), CoverOperator.name)
+    return list(db.session.scalars(statement))
+
+
+def add_operator(name: str, *, by: User, at: datetime) -> NewKey:
+    """Make an operator and its key. Raises InvalidInputError (field « name »)."""
+    name = clean_text(name)
+    if not name or len(name) > NAME_LENGTH:
+        raise InvalidInputError(f"Indiquez un nom, de {NAME_LENGTH} caractères au plus.", field="name")
+    key = PREFIX + secrets.token_urlsafe(32)
+    with transaction():
+        if len(list_operators()) >= MOST_OPERATORS:
+            raise InvalidInputError(f"Une organisation a {MOST_OPERATORS} opérateurs au plus.", field="name")
+        operator = CoverOperator(
+            name=name, key_hash=_hash(key), key_start=key[:START_LENGTH], created_by_id=by.id, created_at=at
+        )
+        db.session.add(operator)
+        db.session.flush()
+    return NewKey(operator, key)
+
+
+def revoke(operator_id: UUID, *, at: datetime) -> CoverOperator:
+    """Let the key open nothing any more. Raises NotFoundError."""
+    with transaction():
+        operator = db.session.scalar(select(CoverOperator).where(CoverOperator.id == operator_id).with_for_update())
+        if operator is None:
+            raise NotFoundError("Cet opérateur n’existe pas ou plus.")
+        operator.revoked_at = operator.revoked_at or at
+    return operator
+
+
+def find_operator(key: str) -> CoverOperator:
+    """Whose key it is, whatever the organisation. Raises UnknownKeyError."""
+    with tenancy.across_organisations():
+        statement = select(CoverOperator).where(
+            CoverOperator.key_hash == _hash(key), CoverOperator.revoked_at.is_(None)
+        )
+        operator = db.session.scalar(statement) if key.startswith(PREFIX) else None
+    if operator is None:
+        raise UnknownKeyError("This key is unknown or was revoked.")
+    return operator
+
+
+def note_asked(operator_id: UUID, *, at: datetime) -> None:
+    """Keep when the operator last asked, to the minute: a write for each question would be one too many."""
+    is_old = or_(CoverOperator.last_asked_at.is_(None), CoverOperator.last_asked_at < at - NOTED_EVERY)
+    with transaction():
+        db.session.execute(
+            update(CoverOperator).where(CoverOperator.id == operator_id, is_old).values(last_asked_at=at)
+        )
+
+
+def _hash(key: str) -> bytes:
+    """A key is 256 random bits: nobody guesses it from a hash without salt."""
+    return hashlib.sha256(key.encode()).digest()
