@@ -126,6 +126,16 @@ def test_the_amount_changes_and_the_ledger_is_corrected_never_edited(cast: Cast)
     assert counters_on(claim.cover, EVENT).amount == 500
 
 
+@pytest.mark.parametrize("asked", [None, "-1", "1000000.01", "1.005", "NaN"])
+def test_an_amount_that_is_none_corrects_nothing(cast: Cast, asked: str | None) -> None:
+    claim = declare(make_cover(cast.commercial), cast.commercial, asked="420")
+    amount = None if asked is None else Decimal(asked)
+    with pytest.raises(InvalidInputError) as refused:
+        deciding.correct_asked(claim.id, asked=amount, reason="x", version=None, by=cast.commercial, at=LATER)
+    assert refused.value.field == "asked"
+    assert recording.find_claim(claim.id).asked == 420
+
+
 def test_what_the_rules_no_longer_accept_goes_to_a_person(cast: Cast) -> None:
     claim = declare(make_cover(cast.commercial), cast.commercial, asked="420")
     deciding.correct_asked(claim.id, asked=Decimal(40), reason="Devis", version=None, by=cast.commercial, at=LATER)

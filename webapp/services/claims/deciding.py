@@ -102,6 +102,7 @@ def correct_asked(
         why = recording.checked_reason(reason, is_needed=claim.asked not in (None, asked))
         before = claim.asked
         claim.asked = asked
+        recording.as_declared(claim)  # what no claim can say is refused before anything is written
         rules = _by_rules(claim, held)
         if before != asked:
             told = {
