@@ -25,6 +25,7 @@ BATCH = 500
 NOT_SEALED = {
     "bank_accounts.iban_index",
     "batch_documents.file",
+    "cover_operators.key_hash",
     "means_requests.token_hash",
     "message_frames.logo",
     "messages.to_index",

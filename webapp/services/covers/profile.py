@@ -110,9 +110,11 @@ def _profile(cover: Cover, *, at: datetime) -> CoverProfile:
 def would_be_covered(
     cover_id: UUID, *, trade: Trade, event_on: date, asked: Decimal | None, at: datetime, names_homes: bool = True
 ) -> Decision:
-    """What would be decided of such a claim if it were declared now; without ``names_homes``, no sentence has an address.
+    """What would be decided of such a claim if it were declared now, in sentences that name homes, or do not.
 
     Raises NotFoundError; InvalidInputError for what no claim can say.
     """
     claim = Claim(trade=trade, event_on=event_on, declared_on=days.local(at), asked=asked)
-    return decide(loading.life_of(loading.find_cover(cover_id), names_homes=names_homes), claim, ledger.list_entries(cover_id), at)
+    return decide(
+        loading.life_of(loading.find_cover(cover_id), names_homes=names_homes), claim, ledger.list_entries(cover_id), at
+    )

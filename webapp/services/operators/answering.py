@@ -29,9 +29,7 @@ def answer_cover(reference: str, *, trade: Trade, on: date, at: datetime) -> dic
     cover_id = db.session.scalar(select(Cover.id).where(Cover.number == code.number)) if code and is_cover else None
     if cover_id is None:
         raise NotFoundError(_UNKNOWN_COVER)
-    decision = profile.would_be_covered(
-        cover_id, trade=trade, event_on=on, asked=None, at=at, names_homes=False
-    )
+    decision = profile.would_be_covered(cover_id, trade=trade, event_on=on, asked=None, at=at, names_homes=False)
     return {
         "version": VERSION,
         "reference": f"{Cover.LETTER}-{code.number}" if code else reference,
