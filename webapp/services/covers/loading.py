@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
@@ -51,17 +51,17 @@ def list_of_client(client_id: UUID) -> list[Cover]:
 
 
 def _whole() -> Select[Cover]:
-    version = selectinload(Cover.periods).selectinload(CoverPeriod.version)
+    version = selectinload(Cover.periods).joinedload(CoverPeriod.version)
     return (
         select(Cover)
         .options(
-            selectinload(Cover.client),
-            selectinload(Cover.subscription),
-            version.selectinload(CoverPlanVersion.plan),
+            joinedload(Cover.client),
+            joinedload(Cover.subscription),
+            version.joinedload(CoverPlanVersion.plan),
             version.selectinload(CoverPlanVersion.options),
-            selectinload(Cover.options).selectinload(CoverOption.option),
-            selectinload(Cover.homes).selectinload(CoverHome.home),
-            selectinload(Cover.facts).selectinload(CoverFact.user),
+            selectinload(Cover.options).joinedload(CoverOption.option),
+            selectinload(Cover.homes).joinedload(CoverHome.home),
+            selectinload(Cover.facts).joinedload(CoverFact.user),
         )
         .execution_options(populate_existing=True)
     )

@@ -42,6 +42,12 @@ class CoverProfile:
         return (periods or self.cover.periods)[-1 if periods else 0].version
 
     @property
+    def next_version(self) -> tuple[CoverPlanVersion, date] | None:
+        """The version that it will have, and from when on, where that is another one."""
+        coming = [each for each in self.cover.periods if each.since > max(self.on, self.cover.effective_on)]
+        return (coming[0].version, coming[0].since) if coming else None
+
+    @property
     def home(self) -> CoveredHome:
         """The home that it holds for today, or will first hold for."""
         homes = [each for each in self.cover.homes if each.since <= self.on]

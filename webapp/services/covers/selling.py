@@ -182,7 +182,7 @@ def add_option(cover_id: UUID, code: str, *, since: date | None, by: User, at: d
     today = days.local(at)
     since = since or today
     with transaction():
-        cover = _find_living(cover_id, at=at)
+        cover = find_living(cover_id, at=at)
         option = next((each for each in cover.periods[-1].version.options if each.code == code), None)
         if option is None:
             raise InvalidInputError("Choisissez une option de la formule.", field="option")
@@ -199,7 +199,7 @@ def add_option(cover_id: UUID, code: str, *, since: date | None, by: User, at: d
 def end_option(cover_id: UUID, cover_option_id: UUID, *, by: User, at: datetime) -> Cover:
     """Let an option end with the next cycle of the subscription. Raises NotFoundError, CoverStateError."""
     with transaction():
-        cover = _find_living(cover_id, at=at)
+        cover = find_living(cover_id, at=at)
         period = next((each for each in cover.options if each.id == cover_option_id), None)
         if period is None:
             raise NotFoundError("Cette option n’existe pas ou plus.")
@@ -213,7 +213,7 @@ def end_option(cover_id: UUID, cover_option_id: UUID, *, by: User, at: datetime)
 def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at: datetime) -> Cover:
     """Let the cover hold for another home from a day on. Raises NotFoundError, CoverStateError; InvalidInputError."""
     with transaction():
-        cover = _find_living(cover_id, at=at)
+        cover = find_living(cover_id, at=at)
         if ledger.has_open_claim(cover_id):
             raise CoverStateError("Un sinistre est ouvert\u202f: le logement change une fois son dossier clos.")
         standing = cover.homes[-1]
@@ -235,7 +235,8 @@ def next_cycle(cover: Cover, *, at: datetime) -> date:
     return cover.subscription.next_charge_on or cover.subscription.current_period_end or days.local(at)
 
 
-def _find_living(cover_id: UUID, *, at: datetime) -> Cover:
+def find_living(cover_id: UUID, *, at: datetime) -> Cover:
+    """The cover, locked and up to date, to be changed. Raises NotFoundError; CoverStateError where it is over."""
     cover = loading.find_for_update(cover_id)
     following.catch_up(cover, at=at)
     if cover.client.erased_at:

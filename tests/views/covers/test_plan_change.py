@@ -1,0 +1,203 @@
+"""Another plan for a cover: a dearer one at once, prorated; a cheaper one with the next cycle; and what refuses one."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import Cast
+from tests.services.claims.files import declare
+from tests.views.covers.test_page import HOME, NOON
+from webapp import clock
+from webapp.extensions import db
+from webapp.models.charges import ChargeStatus
+from webapp.models.covers import Cover, CoverPeriod, CoverPlanVersion, HomeKind, Occupancy
+from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
+from webapp.models.subscriptions import Subscription
+from webapp.services.covers import loading, selling
+from webapp.services.covers.homes import HomeFields
+from webapp.services.covers.selling import CoverRequest
+from webapp.services.subscriptions import lifecycle, scheduling
+
+pytestmark = pytest.mark.usefixtures("cast")
+TODAY = date(2026, 11, 20)
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(app_context: object) -> None:
+    clock.start_at(NOON)
+
+
+def version_of(label: str, price: str, **values: Any) -> CoverPlanVersion:
+    plan = factories.CoverPlanFactory(label=label)
+    version: CoverPlanVersion = factories.CoverPlanVersionFactory(plan_id=plan.id, price=Decimal(price), **values)
+    return version
+
+
+def cover_of(cast: Cast, version: CoverPlanVersion, *, is_charged: bool = True) -> Cover:
+    """A cover since January whose subscription was charged for November, with a line of the plan's name."""
+    subscription: Subscription = factories.SubscriptionFactory(
+        client_id=factories.ClientFactory().id, anchor_date=date(2026, 11, 1)
+    )
+    factories.SubscriptionLineFactory(
+        subscription_id=subscription.id, label="Confort", unit_price=version.price, vat_rate=Decimal(9)
+    )
+    if is_charged:
+        period = {"period_start": date(2026, 11, 1), "period_end": date(2026, 12, 1)}
+        factories.ChargeFactory(
+            subscription_id=subscription.id,
+            client_id=subscription.client_id,
+            status=ChargeStatus.SUCCEEDED,
+            cycle_no=0,
+            due_on=date(2026, 11, 1),
+            **period,
+        )
+    scheduling.schedule(subscription, 1)
+    db.session.flush()
+    asked = CoverRequest(
+        version_id=version.id,
+        home=HomeFields(
+            kind=HomeKind.FLAT,
+            occupancy=Occupancy.TENANT,
+            address_line1=HOME["adresse"],
+            postcode=HOME["code_postal"],
+            city=HOME["ville"],
+        ),
+        concluded_on=date(2026, 1, 10),
+        effective_on=date(2026, 1, 10),
+    )
+    return selling.add_cover(subscription.id, asked, by=cast.admin, at=NOON)
+
+
+def confirm(browser: FlaskClient, cover: Cover, chosen: CoverPlanVersion, **values: str) -> Any:
+    page = browser.get(f"/couvertures/{cover.id}/formule?formule={chosen.id}")
+    assert page.status_code == 200, page.text
+    form = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page.text)) | values
+    return browser.post(f"/couvertures/{cover.id}/formule", data=form)
+
+
+def periods_of(cover: Cover) -> list[tuple[date, Any]]:
+    return [(each.since, each.version_id) for each in loading.find_cover(cover.id).periods]
+
+
+def test_a_dearer_plan_is_taken_at_once_and_its_difference_is_asked_with_the_next_cycle(
+    client: FlaskClient, cast: Cast
+) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00", cap_per_claim=None)
+    shown = client.get(f"/couvertures/{cover.id}/formule").text
+    assert "Sérénité" in shown
+    preview = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}").text
+    assert 'data-at-once="1"' in preview
+    assert confirm(client, cover, dearer).status_code == 303
+    assert periods_of(cover)[1:] == [(TODAY, dearer.id)]
+    subscription = loading.find_cover(cover.id).subscription
+    assert [(line.label, line.unit_price) for line in subscription.lines] == [("Sérénité", Decimal("40.0000"))]
+    (adjustment,) = db.session.scalars(select(SubscriptionAdjustment))
+    assert adjustment.amount == Decimal(re.search(r'data-amount="([\d.]+)"', preview)[1])  # type: ignore[index]
+    assert adjustment.amount > 0
+
+
+def test_a_cheaper_plan_comes_with_the_next_cycle(client: FlaskClient, cast: Cast) -> None:
+    cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
+    assert confirm(client, cover, cheaper).status_code == 303
+    assert periods_of(cover)[1:] == [(date(2026, 12, 1), cheaper.id)]
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert "dès le 01/12/2026\u202f: Essentiel" in page
+    assert db.session.query(PlannedChange).count() == 1
+    assert [line.label for line in loading.find_cover(cover.id).subscription.lines] == ["Confort"]
+
+
+def test_sent_twice_it_is_done_once(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    page = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}").text
+    form = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page))
+    for _ in range(2):
+        assert client.post(f"/couvertures/{cover.id}/formule", data=form).status_code == 303
+    assert len(periods_of(cover)) == 2
+    assert db.session.query(SubscriptionAdjustment).count() == 1
+
+
+def test_two_changes_on_one_day_are_refused(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    dearest = version_of("Excellence", "60.00")
+    confirm(client, cover, dearer)
+    refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearest.id}")
+    assert refused.status_code == 409
+    assert "la suivante vient après ce jour" in refused.text
+
+
+def test_a_plan_below_what_was_used_this_year_is_refused(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_of(cast, version_of("Confort", "40.00"))
+    small = version_of("Essentiel", "10.00", cap_per_claim=Decimal(100), cap_per_year=Decimal(100))
+    claim = declare(cover, cast.commercial, "2026-11-20")
+    for word in ("commencer", "clore"):
+        version = re.search(r'name="version" value="(\d+)"', client.get(f"/dossiers/{claim.id}?action={word}").text)
+        assert version
+        assert client.post(f"/dossiers/{claim.id}/{word}", data={"version": version[1]}).status_code == 303
+    refused = client.get(f"/couvertures/{cover.id}/formule?formule={small.id}")
+    assert refused.status_code == 422
+    assert "déjà pris en charge cette année" in refused.text
+
+
+def test_a_plan_stays_while_a_claim_is_open(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    declare(cover, cast.commercial, "2026-11-20")
+    refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
+    assert refused.status_code == 409
+    assert "Un sinistre est en cours" in refused.text
+
+
+def test_a_plan_that_is_not_sold_there_or_not_at_all_is_refused(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_of(cast, version_of("Confort", "10.00"))
+    far = version_of("Sérénité", "40.00", postcodes=("75",))
+    gone = version_of("Ancienne", "50.00", retired_at=datetime(2026, 1, 1, tzinfo=UTC))
+    for asked, sentence in ((far.id, "pas vendue au code postal"), (gone.id, "en vente"), (uuid4(), "en vente")):
+        refused = client.get(f"/couvertures/{cover.id}/formule?formule={asked}")
+        assert refused.status_code == 422
+        assert sentence in refused.text
+    assert len(periods_of(cover)) == 1
+
+
+def test_an_amount_that_is_not_the_one_shown_changes_nothing(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    refused = confirm(client, cover, dearer, montant="0.01")
+    assert refused.status_code == 409
+    assert "Les montants ont changé" in refused.text
+    stale = confirm(client, cover, dearer, version="0")
+    assert stale.status_code == 409
+    assert len(periods_of(cover)) == 1
+    assert db.session.query(SubscriptionAdjustment).count() == 0
+
+
+def test_where_no_line_bears_the_plans_name_its_price_is_changed_by_hand(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Formule", "10.00")), version_of("Sérénité", "40.00")
+    page = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}").text
+    assert "son prix se change à la main" in page
+    assert confirm(client, cover, dearer).status_code == 303
+    assert [line.label for line in loading.find_cover(cover.id).subscription.lines] == ["Confort"]
+
+
+def test_an_ended_cover_keeps_its_plan(client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Formule", "10.00")), version_of("Sérénité", "40.00")
+    page = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}").text
+    lifecycle.cancel(cover.subscription_id, reason="Déménagement", by=cast.admin, at=NOON)
+    form = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page))
+    db.session.commit()
+    assert client.post(f"/couvertures/{cover.id}/formule", data=form).status_code == 409
+    assert db.session.query(CoverPeriod).count() == 1
+
+
+def test_an_outsider_changes_nothing_of_ours(outsider_client: FlaskClient, cast: Cast) -> None:
+    cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    db.session.commit()
+    address = f"/couvertures/{cover.id}/formule"
+    assert outsider_client.get(address).status_code == 404
+    assert outsider_client.get(f"{address}?formule={dearer.id}").status_code == 404
+    form = {"formule": str(dearer.id), "changement": str(uuid4()), "montant": "0"}
+    assert outsider_client.post(address, data=form).status_code == 404
