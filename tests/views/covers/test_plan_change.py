@@ -166,6 +166,7 @@ def test_a_plan_that_is_not_sold_there_or_not_at_all_is_refused(client: FlaskCli
 
 def test_an_amount_that_is_not_the_one_shown_changes_nothing(client: FlaskClient, cast: Cast) -> None:
     cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
+    db.session.commit()
     refused = confirm(client, cover, dearer, montant="0.01")
     assert refused.status_code == 409
     assert "Les montants ont changé" in refused.text
