@@ -26,8 +26,13 @@ SIGNED = {
 
 LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
 """Whose address holds a secret that a client was given."""
+KEYED = {"operator_api.covers", "operator_api.claim", "operator_api.openapi"}
+"""Asked with a key of one's own, and the contract of these, which is no secret."""
 PUBLIC = (
-    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"} | SIGNED | LINKS
+    {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"}
+    | SIGNED
+    | LINKS
+    | KEYED
 )
 """Whoever adds a view here says that strangers may see it."""
 
