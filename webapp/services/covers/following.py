@@ -14,6 +14,8 @@ from webapp.services.covers import intervals, loading
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
+RENOUNCED = "Renonciation dans les quatorze jours"
+"""The reason of a subscription that ends with the renunciation of its cover."""
 BEGUN = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.PAUSED)
 
 
@@ -69,7 +71,8 @@ def _fact_of(cover: Cover, change: SubscriptionHistory) -> CoverFact | None:
     if old is SubscriptionStatus.PAUSED and new is SubscriptionStatus.ACTIVE:
         return _resumption(cover, change)
     if new.is_final:
-        return _fact(cover, CoverCause.TERMINATION, at, change, note=change.reason or new.label)
+        cause = CoverCause.RENUNCIATION if change.reason == RENOUNCED else CoverCause.TERMINATION
+        return _fact(cover, cause, at, change, note=change.reason or new.label)
     return None  # unpaid for now, or paid again before anything was suspended: the cover goes on
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from webapp.extensions import db
 from webapp.models.claims import Claim as ClaimRow
 from webapp.models.covers import Cover, CoveredHome, CoverOption, CoverPlanVersion, Trade
-from webapp.services.covers import ledger, loading
+from webapp.services.covers import ledger, loading, renouncing
 from webapp.services.covers.claims import Claim
 from webapp.services.covers.counters import Counters, remaining
 from webapp.services.covers.deciding import decide
@@ -20,7 +20,6 @@ from webapp.services.covers.lifetime import CoverLife
 from webapp.services.dunning import days
 
 CLAIMS_SHOWN = 10
-RENUNCIATION_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,15 @@ class CoverProfile:
 
     @property
     def renounced_until(self) -> date:
-        """The last day on which the client may renounce the cover (code of insurance, art. L112-2-1)."""
-        return self.cover.concluded_on + timedelta(days=RENUNCIATION_DAYS)
+        """The last day on which the client may give the cover up."""
+        return renouncing.last_day(self.cover)
+
+    @property
+    def may_renounce(self) -> bool:
+        """Whether that can be done today."""
+        subscription = self.cover.subscription
+        is_living = not (subscription.status.is_final or subscription.is_of_shop or self.cover.client.erased_at)
+        return is_living and self.on <= self.renounced_until
 
 
 def find_profile(cover_id: UUID, *, at: datetime) -> CoverProfile:

@@ -18,7 +18,7 @@ from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
 from webapp.services.claims import doubting
 from webapp.services.clients import editing
-from webapp.services.covers import changing, homes, loading, plans, profile, selling
+from webapp.services.covers import changing, homes, loading, plans, profile, renouncing, selling
 from webapp.services.covers.changing import PlanChange
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
@@ -170,6 +170,22 @@ def _plans_page(cover_id: UUID, *, change: PlanChange | None = None, problem: Do
         change_id=new_id(),
         problem=problem,
     )
+
+
+@bp.route("/couvertures/<uuid:cover_id>/renonciation", methods=["GET", "POST"])
+def renounce(cover_id: UUID) -> ResponseReturnValue:
+    """What giving the cover up comes to, and doing it."""
+    cover, found = loading.find_cover(cover_id), None
+    try:
+        if request.method == "POST":
+            renouncing.renounce(cover_id, by=current_user(), at=clock.now())
+            return _done(cover_id, "Renonciation enregistrée\u202f: la couverture est terminée.")
+        found = renouncing.preview_renunciation(cover_id, at=clock.now())
+    except NotFoundError:
+        raise
+    except DomainError as error:
+        return render_template("covers/renounce.html", cover=cover, renunciation=None, problem=error), error.status
+    return render_template("covers/renounce.html", cover=cover, renunciation=found, problem=None)
 
 
 @bp.route("/couvertures/<uuid:cover_id>/logement", methods=["GET", "POST"])
