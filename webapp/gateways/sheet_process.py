@@ -6,12 +6,13 @@ python-calamine holds a sheet whole (90 bytes a cell): that memory is this proce
 """
 
 import datetime
+import posixpath
 import re
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import orjson
@@ -20,13 +21,28 @@ import python_calamine
 BATCH = 500
 """Rows to a line of the output."""
 PIECE = 1024 * 1024
-FAILED = re.compile(rb'<(?:\w+:)?c\s([^>/]*\bt="e"[^>/]*)>(.*?)</(?:\w+:)?c>', re.DOTALL)
-PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+COLUMNS_LIMIT = 16_384
+"""The widest sheet of any program: a row that says it repeats a cell more often lies."""
+FAILED = re.compile(rb"""<(?:\w+:)?c\s([^>/]*\bt=["']e["'][^>/]*)>(.*?)</(?:\w+:)?c>""", re.DOTALL)
+PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 CODE = re.compile(rb"<(?:\w+:)?v[^>]*>([^<]{1,20})<")
 TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 ODS_KIND = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
-Failures = dict[int, dict[int, str]]
-"""By row and column, from 0: the code of a formula that failed, as #DIV/0!."""
+
+
+class UnplacedError(Exception):
+    """Nobody can tell in which cells of the sheet a formula failed; ``spreadsheets`` knows it by its name."""
+
+
+class Run(NamedTuple):
+    """Rows one after the other, from ``first`` to before ``end`` (from 0), in which the same cells failed.
+
+    ``codes``: by column, from 0, what the program wrote there, as #DIV/0!.
+    """
+
+    first: int
+    end: int
+    codes: dict[int, str]
 
 
 def main(sheet: str, head: int) -> None:
@@ -47,13 +63,8 @@ def main(sheet: str, head: int) -> None:
     _write(first)
     if chosen is None:
         return
-    failures = _failures(chosen.name)
-    left = chosen.start[1] if chosen.start else 0  # columns are counted from the first that holds anything
     batch: list[list[Any]] = []
-    for number, row in enumerate(chosen.iter_rows(), start=1):
-        for column, code in failures.get(number - 1, {}).items():
-            if 0 <= column - left < len(row):
-                row[column - left] = code
+    for number, row in enumerate(_rows(chosen), start=1):
         batch.append(row)
         if number == head:
             break
@@ -61,6 +72,21 @@ def main(sheet: str, head: int) -> None:
             _write(batch)
             batch = []
     _write(batch)
+
+
+def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[list[Any]]:
+    """The rows of a sheet, with the code of a failed formula where python-calamine reads a blank cell."""
+    failures = _failures(sheet.name)
+    left = sheet.start[1] if sheet.start else 0  # columns are counted from the first that holds anything
+    run = next(failures, None)
+    for number, row in enumerate(sheet.iter_rows()):
+        while run is not None and run.end <= number:
+            run = next(failures, None)
+        if run is not None and run.first <= number:
+            for column, code in run.codes.items():
+                if 0 <= column - left < len(row):
+                    row[column - left] = code
+        yield row
 
 
 def _write(value: object) -> None:
@@ -88,47 +114,48 @@ def _is_1904() -> bool:
     return b'date1904="1"' in head or b'date1904="true"' in head
 
 
-def _failures(sheet: str) -> Failures:
-    """The formulas of the sheet that failed, which python-calamine reads as blank cells.
+def _failures(sheet: str) -> Iterator[Run]:
+    """Where the formulas of the sheet failed, which python-calamine reads as blank cells; in the order of rows.
 
-    What it could read and this cannot has none: whether the file is whole is for python-calamine to say.
+    Raises UnplacedError where that cannot be told: a blank cell says nothing, and a failed one must not read as blank.
     """
     sys.stdin.buffer.seek(0)
     try:
         with zipfile.ZipFile(sys.stdin.buffer) as archive:
-            if "content.xml" in archive.namelist():
-                return _failures_of_ods(archive, sheet)
-            part = _part_of(archive, sheet)
-            return _failures_of_xlsx(archive, part) if part else {}
-    except (ElementTree.ParseError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
-        return {}
+            is_ods = "content.xml" in archive.namelist()
+            return iter(_failures_of_ods(archive, sheet) if is_ods else _failures_of_xlsx(archive, sheet))
+    except (
+        ElementTree.ParseError,
+        LookupError,
+        ValueError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as why:
+        raise UnplacedError from why
 
 
-def _part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
-    """The member of an XLSX that holds the sheet."""
-    link = None
-    for each in ElementTree.fromstring(archive.read("xl/workbook.xml")).iter():  # noqa: S314  see above: alone, limited
-        if each.tag.endswith("}sheet") and each.get("name") == sheet:
-            link = next((value for name, value in each.attrib.items() if name.endswith("}id")), None)
-    for each in ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels")).iter():  # noqa: S314
-        if link is not None and each.get("Id") == link:
-            target = each.get("Target", "")
-            member = target[1:] if target.startswith("/") else f"xl/{target}"
-            return member if member in archive.namelist() else None
-    return None
+def _part_of(archive: zipfile.ZipFile, sheet: str) -> str:
+    """The member of an XLSX that holds the sheet. Raises KeyError or ValueError where the workbook does not say."""
+    sheets = ElementTree.fromstring(archive.read("xl/workbook.xml")).iter()  # noqa: S314  see above: alone, limited
+    (named,) = (each for each in sheets if each.tag.endswith("}sheet") and each.get("name") == sheet)
+    (link,) = (value for name, value in named.attrib.items() if name.endswith("}id"))
+    parts = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels")).iter()  # noqa: S314
+    (target,) = (each.attrib["Target"] for each in parts if each.get("Id") == link)
+    return posixpath.normpath(posixpath.join("/xl", target))[1:]
 
 
-def _failures_of_xlsx(archive: zipfile.ZipFile, part: str) -> Failures:
-    found: Failures = {}
-    for rows in _whole_rows(archive, part):
-        if b't="e"' not in rows:
+def _failures_of_xlsx(archive: zipfile.ZipFile, sheet: str) -> list[Run]:
+    found: dict[int, dict[int, str]] = {}
+    for rows in _whole_rows(archive, _part_of(archive, sheet)):
+        if b't="e"' not in rows and b"t='e'" not in rows:  # far quicker than the pattern
             continue
         for attributes, content in FAILED.findall(rows):
             place, code = PLACE.search(attributes), CODE.search(content)
-            if place and code:
-                row = found.setdefault(int(place[2]) - 1, {})
-                row[_column(place[1])] = code[1].decode("ascii", "replace")
-    return found
+            if not (place and code):
+                raise UnplacedError
+            found.setdefault(int(place[2]) - 1, {})[_column(place[1])] = code[1].decode()
+    return [Run(row, row + 1, codes) for row, codes in sorted(found.items())]
 
 
 def _whole_rows(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
@@ -152,17 +179,11 @@ def _column(letters: bytes) -> int:
     return number - 1
 
 
-def _failures_of_ods(archive: zipfile.ZipFile, sheet: str) -> Failures:
+def _failures_of_ods(archive: zipfile.ZipFile, sheet: str) -> list[Run]:
     """Places are counted through, since runs of like cells and rows stand there once: only where something failed."""
-    with archive.open("content.xml") as file:
-        before = b""
-        while piece := file.read(PIECE):
-            if b'value-type="error"' in before + piece:
-                break
-            before = piece[-20:]
-        else:
-            return {}
-    found: Failures = {}
+    if not _holds_failures(archive):
+        return []
+    found = []
     row, is_in = 0, False
     with archive.open("content.xml") as file:
         for event, each in ElementTree.iterparse(file, ("start", "end")):  # noqa: S314
@@ -171,19 +192,33 @@ def _failures_of_ods(archive: zipfile.ZipFile, sheet: str) -> Failures:
             elif event == "end" and each.tag == f"{TABLE}table-row":
                 times = int(each.get(f"{TABLE}number-rows-repeated", "1"))
                 if is_in:
-                    if failed := _failures_of_row(each):
-                        found |= dict.fromkeys(range(row, row + min(times, BATCH)), failed)
+                    if codes := _failures_of_row(each):
+                        found.append(Run(row, row + times, codes))
                     row += times
                 each.clear()
     return found
 
 
+def _holds_failures(archive: zipfile.ZipFile) -> bool:
+    """Whether a cell of an ODS failed at all; far quicker than counting places."""
+    with archive.open("content.xml") as file:
+        before = b""
+        while piece := file.read(PIECE):
+            if b'value-type="error"' in before + piece:
+                return True
+            before = piece[-20:]
+    return False
+
+
 def _failures_of_row(row: ElementTree.Element) -> dict[int, str]:
-    found, column = {}, 0
+    found: dict[int, str] = {}
+    column = 0
     for cell in row:
+        times = int(cell.get(f"{TABLE}number-columns-repeated", "1"))
         if cell.get(ODS_KIND) == "error":
-            found[column] = "".join(cell.itertext()).strip()[:20]
-        column += int(cell.get(f"{TABLE}number-columns-repeated", "1"))
+            code = "".join(cell.itertext()).strip()[:20]
+            found |= dict.fromkeys(range(column, min(column + times, COLUMNS_LIMIT)), code)
+        column += times
     return found
 
 

@@ -41,6 +41,10 @@ OLD_FORMAT = "Ce fichier est d’un ancien format d’Excel (.xls)\u202f: enregi
 MACROS = "Ce classeur contient des macros\u202f: enregistrez-le au format .xlsx, sans macros."
 BROKEN = "Ce fichier est abîmé, ou n’est pas un classeur Excel (.xlsx) ou OpenDocument (.ods)."
 TOO_MUCH = "Ce classeur est bien plus grand, une fois ouvert, que ce que nous lisons\u202f: découpez-le."
+UNPLACED = (
+    "Nous ne pouvons pas voir, dans ce classeur, quelles formules ont échoué\u202f: "
+    "ouvrez-le dans votre tableur et enregistrez-le à nouveau au format .xlsx."
+)
 NO_SHEET = "Ce classeur n’a aucune feuille visible."
 
 
@@ -139,7 +143,7 @@ def _why(code: int, said: bytes) -> str:
         return LOCKED
     if code < 0 or b"MemoryError" in said:
         return TOO_MUCH
-    return BROKEN
+    return UNPLACED if b"UnplacedError" in said else BROKEN
 
 
 def _cells(lines: Iterator[bytes]) -> Iterator[list[Cell]]:

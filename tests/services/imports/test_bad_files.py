@@ -1,6 +1,7 @@
 """Files that want to harm, or that nobody looked at: read in little memory, or refused in a sentence."""
 
 import io
+import re
 import resource
 import struct
 import tempfile
@@ -15,6 +16,7 @@ from tests.services.imports.conftest import RULES, applied, items_of, kept, plan
 from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import db
+from webapp.gateways.spreadsheets import UNPLACED
 from webapp.models.clients import Client
 from webapp.models.identity import Role
 from webapp.services.imports import commands
@@ -103,15 +105,61 @@ def test_a_formula_that_failed_in_an_opendocument_sheet_is_an_error_too(cast: Ca
     rows = (
         _ods_row("", times=3) + _ods_row("", "Nom", "E-mail", "Ville") + _ods_row("", "Durand", "a@exemple.fr", "#N/A")
     )
+    items = items_of(planned(_ods(rows), cast.admin, name="clients.ods"))
+    assert [(item.line, item.reason) for item in items] == [
+        (5, "Ville\u202f: La formule de cette cellule a échoué (#N/A).")
+    ]
+
+
+def _ods(rows: str) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("content.xml", ODS.format(rows=rows))
         archive.writestr("META-INF/manifest.xml", "<manifest/>")
-    items = items_of(planned(content.getvalue(), cast.admin, name="clients.ods"))
-    assert [(item.line, item.reason) for item in items] == [
-        (5, "Ville\u202f: La formule de cette cellule a échoué (#N/A).")
-    ]
+    return content.getvalue()
+
+
+def test_each_of_a_run_of_like_cells_and_rows_that_failed_is_an_error(cast: Cast) -> None:
+    heads = _ods_row("Nom", "E-mail", "Ville", "Code postal")
+    failed = (
+        '<table:table-row table:number-rows-repeated="700">'
+        '<table:table-cell office:value-type="string"><text:p>Durand</text:p></table:table-cell>'
+        '<table:table-cell office:value-type="string"><text:p>a@exemple.fr</text:p></table:table-cell>'
+        '<table:table-cell table:number-columns-repeated="2" office:value-type="string" calcext:value-type="error">'
+        "<text:p>#N/A</text:p></table:table-cell></table:table-row>"
+    )
+    items = items_of(planned(_ods(heads + failed), cast.admin, name="clients.ods"))
+    assert len(items) == 700
+    assert all(item.reason and "Ville" in item.reason and "Code postal" in item.reason for item in items)
+
+
+def _rewritten(content: bytes, member: str, old: str, new: str) -> bytes:
+    """A workbook, with a pattern of one of its members replaced."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as whole, zipfile.ZipFile(written, "w") as archive:
+        for each in whole.namelist():
+            text = whole.read(each).decode()
+            archive.writestr(each, re.sub(old, new, text) if each == member else text)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new"),
+    [
+        ("xl/worksheets/sheet1.xml", r'<c r="[A-Z]+[0-9]+"', "<c"),
+        ("xl/worksheets/sheet1.xml", r"<v>#DIV/0!</v>", ""),
+    ],
+)
+def test_a_workbook_in_which_failed_formulas_cannot_be_found_is_refused(member: str, old: str, new: str) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Nom", "E-mail", "Montant"])
+        sheet.write_row(1, 0, ["Durand", "ana@exemple.fr"])
+        sheet.write_formula(1, 2, "=1/0", None, "#DIV/0!")
+
+    with pytest.raises(InvalidInputError, match=re.escape(UNPLACED)):
+        _examined(_rewritten(_workbook(fill), member, old, new))
 
 
 @pytest.mark.parametrize("code", ["#DIV/0!", "#N/A", "#NOM ?", "#VALEUR!", "Err:502"])
