@@ -42,8 +42,9 @@ def install_by_apt() -> bool:
         return False
     _say("Chromium: installing Debian's package for the browser tests")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
-    return _succeeds(["apt-get", "update", "-qq"], environment) and _succeeds(install, environment)
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]  # another installation may be under way
+    install = [*apt, "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+    return _succeeds([*apt, "update", "-qq"], environment) and _succeeds(install, environment)
 
 
 def install_by_playwright() -> bool:
