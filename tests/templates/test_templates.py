@@ -406,6 +406,7 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     assert browser.get(f"/couvertures/{cover.id}").status_code == 200
     assert browser.get(f"/clients/{client.id}?onglet=couverture").status_code == 200
     assert "decision" in browser.get(f"/couvertures/{cover.id}/verifier?metier=plumbing", headers=HTMX).text
+    assert browser.get(f"/couvertures/{cover.id}/options/{cover.options[0].id}/fin").status_code == 200
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:

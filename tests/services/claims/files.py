@@ -9,6 +9,7 @@ from sqlalchemy import inspect, text
 from tests import factories
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.base import new_id
 from webapp.models.claims import Claim, ClaimEntry, EntryKind
 from webapp.models.covers import Cover, CoverPlanVersion, HomeKind, Occupancy, Trade
 from webapp.models.identity import User
@@ -16,9 +17,10 @@ from webapp.models.operations import Operation, OperationKind, OperationState
 from webapp.models.subscriptions import Subscription
 from webapp.services.claims import declaring
 from webapp.services.claims.declaring import ClaimFields
-from webapp.services.covers import ledger, loading, selling
+from webapp.services.covers import ledger, loading, options, selling
 from webapp.services.covers.counters import Counters, remaining
 from webapp.services.covers.homes import HomeFields
+from webapp.services.covers.pricing import Confirmed
 from webapp.services.covers.selling import CoverRequest
 
 EFFECTIVE = date(2026, 1, 10)
@@ -91,3 +93,11 @@ def erase_decisions() -> None:
     db.session.execute(text("SELECT set_config('crm.erasing', '', true)"))
     db.session.commit()
     db.session.expire_all()
+
+
+def add_option(cover: Cover, code: str, *, by: User, at: datetime) -> Cover:
+    """Add an option at the price that is shown."""
+    change = options.preview_option(cover.id, code, at=at)
+    version = loading.find_cover(cover.id).subscription.version
+    confirmed = Confirmed(shown=change.price.amount, change_id=new_id(), version=version)
+    return options.add_option(cover.id, code, confirmed, by=by, at=at)

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.conftest import Cast
-from tests.services.claims.files import NOON, counters_on, declare, evening_of, make_cover
+from tests.services.claims.files import NOON, add_option, counters_on, declare, evening_of, make_cover
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.claims import Claim, ClaimDecision, ClaimStatus
 from webapp.models.covers import Cover, Trade
 from webapp.services.claims import accounts, deciding, doubting, money, working
-from webapp.services.covers import selling
 
 AMOUNTS = st.sampled_from([None, "0", "50", "60.01", "300", "420", "640.10", "1500"])
 OFTEN = ("accept", "correct", "contest")
@@ -35,8 +34,7 @@ class World:
     def __init__(self, cast: Cast) -> None:
         self.by = cast.manager
         self.cover: Cover = make_cover(cast.commercial, claims_per_year=3, cap_per_year=Decimal(1000))
-        spring = date(2026, 5, 1)
-        selling.add_option(self.cover.id, "SERRURERIE", since=spring, by=self.by, at=evening_of(spring))
+        add_option(self.cover, "SERRURERIE", by=self.by, at=evening_of(date(2026, 5, 1)))
         self.claims: list[Claim] = []
         self.at = NOON
 

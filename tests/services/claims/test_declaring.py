@@ -14,6 +14,7 @@ from tests.queries import recorded_statements
 from tests.services.claims.files import (
     HOME,
     NOON,
+    add_option,
     counters_on,
     declare,
     entries_of,
@@ -32,14 +33,13 @@ from webapp.services.claims.declaring import ClaimFields
 from webapp.services.claims.recording import ClaimStateError
 from webapp.services.covers import loading, selling
 from webapp.services.covers.decisions import Decision, Left, Outcome, Step
+from webapp.services.covers.recording import CoverStateError
 from webapp.services.subscriptions import lifecycle
 
 
 def test_the_worked_example_on_real_rows(cast: Cast) -> None:
     cover = make_cover(cast.commercial)
-    selling.add_option(
-        cover.id, "SERRURERIE", since=date(2026, 5, 1), by=cast.commercial, at=evening_of(date(2026, 5, 1))
-    )
+    add_option(cover, "SERRURERIE", by=cast.commercial, at=evening_of(date(2026, 5, 1)))
     for row in ROWS:
         day = date.fromisoformat(row.day)
         claim = declare(cover, cast.commercial, day, str(row.asked), trade=row.trade, at=evening_of(day))
@@ -164,7 +164,7 @@ def test_a_home_does_not_change_while_a_claim_is_open(cast: Cast) -> None:
     cover = make_cover(cast.commercial)
     declare(cover, cast.commercial)
     asked = selling.CoverRequest(version_id=None, home=HOME)
-    with pytest.raises(selling.CoverStateError, match="Un sinistre est ouvert"):
+    with pytest.raises(CoverStateError, match="Un sinistre est ouvert"):
         selling.move_home(cover.id, asked, since=date(2026, 12, 1), by=cast.commercial, at=NOON)
 
 

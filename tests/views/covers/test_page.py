@@ -19,7 +19,7 @@ from webapp.models.clients import Client
 from webapp.models.covers import Cover, CoverPlanVersion
 from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.covers import listing
+from webapp.services.covers import listing, loading
 from webapp.services.covers.listing import CoversView
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
@@ -177,24 +177,54 @@ def test_a_question_without_sense_is_answered_where_it_is_asked(client: FlaskCli
         assert 'aria-invalid="true"' in answer.text
 
 
-def test_an_option_is_added_waits_and_ends(client: FlaskClient) -> None:
+def test_the_clients_tab_costs_the_same_however_many_covers_there_are(client: FlaskClient) -> None:
     cover = add_cover(client)
+    address = f"/clients/{cover.client_id}?onglet=couverture"
+    with recorded_queries() as one:
+        client.get(address)
+    for _ in range(2):
+        subscription = factories.SubscriptionFactory(client_id=cover.client_id)
+        db.session.commit()
+        form = cover_form(on_sale())
+        assert client.post(f"/abonnements/{subscription.id}/couverture", data=form).status_code == 303
+    with recorded_queries() as three:
+        tab = client.get(address).text
+    assert all(f"Couverture {each.code}" in tab for each in db.session.scalars(select(Cover)))
+    assert len(three) == len(one)
+
+
+def confirm(client: FlaskClient, address: str, **values: str) -> Any:
+    """Send the form that the page of a change shows."""
+    page = client.get(address)
+    assert page.status_code == 200, page.text
+    form = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page.text))
+    return client.post(address.partition("?")[0], data=form | values)
+
+
+def lines_of(cover: Cover) -> list[tuple[str, Decimal]]:
+    return [(line.label, line.unit_price) for line in loading.find_cover(cover.id).subscription.lines]
+
+
+def test_an_option_is_shown_with_its_price_added_with_its_line_waits_and_ends(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    factories.SubscriptionLineFactory(subscription_id=cover.subscription_id, label="Confort")
+    db.session.commit()
     address = f"/couvertures/{cover.id}/options"
-    assert client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-20"}).status_code == 303
+    before = lines_of(cover)
+    assert "3,00\u00a0€ HT par mois de plus" in client.get(f"{address}?option=SERRURERIE").text
+    assert confirm(client, f"{address}?option=SERRURERIE").status_code == 303
+    assert lines_of(cover) == [*before, ("Option Serrurerie", Decimal("3.0000"))]
     part = client.get(f"/couvertures/{cover.id}/verifier?metier=locksmith").text
     assert "est en délai de carence jusqu’au 04/12/2026 inclus" in part
-    twice = client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-21"})
+    twice = client.get(f"{address}?option=SERRURERIE")
     assert twice.status_code == 422
     assert "a déjà cette option" in twice.text
-    early = client.post(address, data={"option": "SERRURERIE", "depuis": "2026-11-19"})
-    assert early.status_code == 422
-    option_id = re.search(
-        rf"/couvertures/{cover.id}/options/([0-9a-f-]+)/fin", client.get(f"/couvertures/{cover.id}").text
-    )
-    assert option_id
-    assert client.post(f"{address}/{option_id[1]}/fin").status_code == 303
-    assert client.post(f"{address}/{option_id[1]}/fin").status_code == 409
-    assert client.post(f"{address}/{uuid4()}/fin").status_code == 404
+    end = re.search(rf"{address}/[0-9a-f-]+/fin", client.get(f"/couvertures/{cover.id}").text)
+    assert end
+    assert confirm(client, end[0]).status_code == 303
+    assert lines_of(cover) == before  # nothing was charged yet: the line goes at once
+    assert client.post(end[0], data={"changement": str(uuid4())}).status_code == 409
+    assert client.get(f"{address}/{uuid4()}/fin").status_code == 404
 
 
 def test_a_cover_moves_to_another_home_and_remembers_the_former(client: FlaskClient) -> None:
@@ -265,7 +295,8 @@ def test_an_erased_client_gets_no_cover_and_theirs_does_not_change(client: Flask
         db.session.execute(update(Client).where(Client.id == client_id).values(erased_at=NOON))
     db.session.commit()
     assert "Changer de logement" not in client.get(f"/couvertures/{cover.id}").text
-    assert client.post(f"/couvertures/{cover.id}/options", data={"option": "SERRURERIE"}).status_code == 409
+    sent = {"option": "SERRURERIE", "changement": str(uuid4()), "version": str(cover.subscription.version)}
+    assert client.post(f"/couvertures/{cover.id}/options", data=sent).status_code == 409
     moved = client.post(f"/couvertures/{cover.id}/logement", data=HOME | {"depuis": "2026-12-01"})
     assert moved.status_code == 409
     added = client.post(f"/abonnements/{other.id}/couverture", data=cover_form(version))

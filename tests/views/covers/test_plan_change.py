@@ -17,9 +17,10 @@ from tests.views.covers.test_page import HOME, NOON
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import ChargeStatus
-from webapp.models.covers import Cover, CoverPeriod, CoverPlanVersion, HomeKind, Occupancy
+from webapp.models.covers import Cover, CoverPeriod, CoverPlanVersion, HomeKind, Occupancy, Trade
 from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
 from webapp.models.subscriptions import Subscription
+from webapp.services.claims import working
 from webapp.services.covers import loading, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
@@ -202,3 +203,63 @@ def test_an_outsider_changes_nothing_of_ours(outsider_client: FlaskClient, cast:
     assert outsider_client.get(f"{address}?formule={dearer.id}").status_code == 404
     form = {"formule": str(dearer.id), "changement": str(uuid4()), "montant": "0"}
     assert outsider_client.post(address, data=form).status_code == 404
+
+
+def cover_with_options(cast: Cast) -> Cover:
+    """A cover that was charged for November, of a plan with two options."""
+    version = version_of("Confort", "10.00", published_at=None)
+    for code, trade in (("SERRURERIE", "locksmith"), ("VITRES", "glazing")):
+        factories.CoverPlanOptionFactory(
+            version_id=version.id, code=code, label=code.capitalize(), trades=[trade], waiting_days=0
+        )
+    version.published_at = datetime(2025, 1, 1, tzinfo=UTC)
+    db.session.flush()
+    return cover_of(cast, version)
+
+
+def confirm_option(browser: FlaskClient, address: str) -> Any:
+    page = browser.get(address)
+    form = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page.text))
+    return browser.post(address.partition("?")[0], data=form)
+
+
+def test_the_days_of_an_option_until_the_next_cycle_are_asked_with_it(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_with_options(cast)
+    address = f"/couvertures/{cover.id}/options?option=SERRURERIE"
+    shown = re.search(r'data-amount="([\d.]+)"', client.get(address).text)
+    assert shown
+    assert confirm_option(client, address).status_code == 303
+    (adjustment,) = db.session.scalars(select(SubscriptionAdjustment))
+    assert adjustment.amount == Decimal(shown[1]) > 0
+    assert [line.label for line in loading.find_cover(cover.id).subscription.lines] == ["Confort", "Option Serrurerie"]
+
+
+def ends_of(browser: FlaskClient, cover: Cover) -> list[str]:
+    return re.findall(rf"/couvertures/{cover.id}/options/[0-9a-f-]+/fin", browser.get(f"/couvertures/{cover.id}").text)
+
+
+def test_options_that_end_with_the_same_cycle_all_leave_it(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_with_options(cast)
+    for code in ("SERRURERIE", "VITRES"):
+        assert confirm_option(client, f"/couvertures/{cover.id}/options?option={code}").status_code == 303
+    for address in ends_of(client, cover):
+        assert confirm_option(client, address).status_code == 303
+    (plan,) = db.session.scalars(select(PlannedChange))
+    assert [line["label"] for line in plan.lines or []] == ["Confort"]
+    assert {each.until for each in loading.find_cover(cover.id).options} == {date(2026, 12, 1)}
+    dearer = version_of("Sérénité", "40.00")
+    refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
+    assert refused.status_code == 409
+    assert "change déjà avec la prochaine échéance" in refused.text
+
+
+def test_an_option_that_was_used_this_year_does_not_end_within_it(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_with_options(cast)
+    assert confirm_option(client, f"/couvertures/{cover.id}/options?option=SERRURERIE").status_code == 303
+    claim = declare(cover, cast.manager, TODAY, "250", trade=Trade.LOCKSMITH, at=NOON)
+    for step in (working.start, working.close):
+        step(claim.id, by=cast.manager, at=NOON, version=None)
+    (end,) = ends_of(client, cover)
+    refused = client.get(end)
+    assert refused.status_code == 409
+    assert "elle peut prendre fin à partir du 10/01/2027" in refused.text

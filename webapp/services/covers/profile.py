@@ -1,17 +1,18 @@
 """What the page of a cover shows: how it stands, its line of time, what is used; and whether a thing is covered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.extensions import db
 from webapp.models.claims import Claim as ClaimRow
 from webapp.models.covers import Cover, CoveredHome, CoverOption, CoverPlanVersion, Trade
 from webapp.services.covers import ledger, loading, renouncing
-from webapp.services.covers.claims import Claim
+from webapp.services.covers.claims import Claim, Entry
 from webapp.services.covers.counters import Counters, remaining
 from webapp.services.covers.deciding import decide
 from webapp.services.covers.decisions import Decision
@@ -95,19 +96,23 @@ class CoverProfile:
 
 def find_profile(cover_id: UUID, *, at: datetime) -> CoverProfile:
     """What the page shows. Raises NotFoundError."""
-    return _profile(loading.find_cover(cover_id), at=at)
+    (profile,) = _profiles([loading.find_cover(cover_id)], at=at)
+    return profile
 
 
 def list_profiles(client_id: UUID, *, at: datetime) -> list[CoverProfile]:
-    """The same of each of a client's covers, the latest first."""
-    return [_profile(cover, at=at) for cover in loading.list_of_client(client_id)]
+    """The same of each of a client's covers, the latest first; as many queries however many there are."""
+    return _profiles(loading.list_of_client(client_id), at=at)
 
 
-def _profile(cover: Cover, *, at: datetime) -> CoverProfile:
-    life, on = loading.life_of(cover), days.local(at)
-    entries = ledger.list_entries(cover.id)
-    statement = select(ClaimRow).where(ClaimRow.cover_id == cover.id)
-    claims = db.session.scalars(statement.order_by(ClaimRow.event_on.desc(), ClaimRow.id.desc()).limit(CLAIMS_SHOWN))
+def _profiles(covers: Sequence[Cover], *, at: datetime) -> list[CoverProfile]:
+    cover_ids = [cover.id for cover in covers]
+    entries, claims, on = ledger.list_entries_of(cover_ids), _latest_claims(cover_ids), days.local(at)
+    return [_profile(cover, entries[cover.id], claims[cover.id], on=on, at=at) for cover in covers]
+
+
+def _profile(cover: Cover, entries: list[Entry], claims: list[ClaimRow], *, on: date, at: datetime) -> CoverProfile:
+    life = loading.life_of(cover)
     return CoverProfile(
         cover=cover,
         life=life,
@@ -115,8 +120,20 @@ def _profile(cover: Cover, *, at: datetime) -> CoverProfile:
         state=life.state_at(at),
         line_of_time=life.line_of_time(),
         counters=remaining(life, entries, max(on, cover.effective_on)),
-        claims=list(claims),
+        claims=claims,
     )
+
+
+def _latest_claims(cover_ids: Sequence[UUID]) -> dict[UUID, list[ClaimRow]]:
+    """The latest claims of each cover, so many as are shown."""
+    latest_first = (ClaimRow.event_on.desc(), ClaimRow.id.desc())
+    place = func.row_number().over(partition_by=ClaimRow.cover_id, order_by=latest_first)
+    ranked = select(ClaimRow.id, place.label("place")).where(ClaimRow.cover_id.in_(cover_ids)).subquery()
+    statement = select(ClaimRow).join(ranked, ranked.c.id == ClaimRow.id).where(ranked.c.place <= CLAIMS_SHOWN)
+    found: dict[UUID, list[ClaimRow]] = {cover_id: [] for cover_id in cover_ids}
+    for claim in db.session.scalars(statement.order_by(*latest_first)):
+        found[claim.cover_id].append(claim)
+    return found
 
 
 def would_be_covered(

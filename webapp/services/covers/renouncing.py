@@ -20,8 +20,8 @@ from webapp.models.covers import Cover
 from webapp.models.identity import User
 from webapp.models.money import cents
 from webapp.models.timeline import EventKind
-from webapp.services.covers import following, ledger, loading, selling
-from webapp.services.covers.selling import CoverStateError
+from webapp.services.covers import following, ledger, loading, recording
+from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
 from webapp.services.refunds import commands as refunds
 from webapp.services.subscriptions import lifecycle
@@ -74,14 +74,14 @@ def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
         lifecycle.cancel(cover.subscription_id, reason=following.RENOUNCED, by=by, at=at)
         cover = loading.find_for_update(cover_id)
         following.catch_up(cover, at=at)
-        selling.tell(cover, EventKind.COVER_CHANGED, {"reason": [None, following.RENOUNCED]}, by=by, at=at)
+        recording.tell(cover, EventKind.COVER_CHANGED, {"reason": [None, following.RENOUNCED]}, by=by, at=at)
     return loading.find_cover(cover_id)
 
 
 def _check(cover: Cover, *, at: datetime) -> None:
     lifecycle.refuse_of_shop(cover.subscription)
     if cover.client.erased_at:
-        raise CoverStateError(selling.ERASED)
+        raise CoverStateError(recording.ERASED)
     if cover.subscription.status.is_final:
         raise CoverStateError("Cette couverture est terminée.")
     until = last_day(cover)

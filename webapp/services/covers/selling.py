@@ -1,4 +1,4 @@
-"""Covers are made for subscriptions, and changed: plan, options, home, by rows that are only ever added."""
+"""Covers are made for subscriptions, and hold for another home, by rows that are only ever added."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import french
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.covers import (
@@ -22,10 +22,11 @@ from webapp.models.covers import (
     CoverPlanVersion,
 )
 from webapp.models.identity import User
-from webapp.models.subscriptions import PER_YEAR, Frequency, Subscription
-from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.covers import following, homes, ledger, loading, plans
+from webapp.models.subscriptions import Subscription
+from webapp.models.timeline import EventKind
+from webapp.services.covers import following, homes, ledger, loading, plans, pricing, recording
 from webapp.services.covers.homes import HomeFields
+from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
 from webapp.services.subscriptions import lifecycle
 from webapp.services.subscriptions.creation import create_subscription
@@ -33,16 +34,9 @@ from webapp.services.subscriptions.fields import SubscriptionFields, Subscriptio
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
-BY_MONTHS = (Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.ANNUAL)
-"""How often a cover can be paid."""
-ERASED = "Les données de ce client sont effacées\u202f: sa couverture ne change plus."
 EARLIEST = date(2000, 1, 1)
 FURTHEST = timedelta(days=366)
 """How far ahead a cover may take effect."""
-
-
-class CoverStateError(DomainError):
-    """The state of the cover, or of its subscription, does not allow this."""
 
 
 NO_HOME = HomeFields()
@@ -68,7 +62,7 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
     with transaction():
         subscription = lifecycle.find_for_update(subscription_id)
         if subscription.client.erased_at:
-            raise CoverStateError(ERASED)
+            raise CoverStateError(recording.ERASED)
         if subscription.status.is_final:
             raise CoverStateError("Cet abonnement est terminé\u202f: il ne peut plus donner de couverture.")
         if loading.find_of_subscription(subscription_id) is not None:
@@ -90,7 +84,7 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
         _promise(cover, version, options, home, since=effective_on, by=by, at=at)
         cover = loading.find_for_update(cover.id)
         following.begin(cover, subscription, at=at)
-        tell(cover, EventKind.COVER_ADDED, {"plan": [None, version.plan.label]}, by=by, at=at)
+        recording.tell(cover, EventKind.COVER_ADDED, {"plan": [None, version.plan.label]}, by=by, at=at)
     return loading.find_cover(cover.id)
 
 
@@ -107,9 +101,8 @@ def sell_cover(
         options = _find_options(version, asked.option_codes)
         _, effective_on = _checked_days(asked, on=days.local(at))
         _check_not_covered(client_id, asked, version)
-        rhythm = check_frequency(frequency)
-        months = 12 // PER_YEAR[rhythm] if rhythm in BY_MONTHS else 0
-        if not months:
+        months = pricing.MONTHS.get(check_frequency(frequency))
+        if months is None:
             raise InvalidInputError("Une couverture se paie par mois, trimestre ou année.", field="frequency")
         subscription = create_subscription(
             SubscriptionFields(
@@ -126,14 +119,11 @@ def sell_cover(
         return add_cover(subscription.id, asked, by=by, at=at)
 
 
-def _lines(version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: int) -> list[SubscriptionLineFields]:
-    sold = [(version.plan.label, version.price), *((f"Option {each.label}", each.price) for each in options)]
-    return [
-        SubscriptionLineFields(
-            label=label, unit_price=price, quantity=Decimal(months), vat_rate=version.vat_rate, is_shipped=False
-        )
-        for label, price in sold
-    ]
+def _lines(
+    version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: Decimal
+) -> list[SubscriptionLineFields]:
+    of_options = (pricing.option_line(each, vat_rate=version.vat_rate, months=months) for each in options)
+    return [pricing.plan_line(version, months=months), *of_options]
 
 
 def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
@@ -174,46 +164,10 @@ def _promise(
     db.session.flush()
 
 
-def add_option(cover_id: UUID, code: str, *, since: date | None, by: User, at: datetime) -> Cover:
-    """Add an option of the cover's plan from a day on, today at the earliest; its waiting begins with that day.
-
-    Raises NotFoundError, CoverStateError; InvalidInputError (fields « option », « since »).
-    """
-    today = days.local(at)
-    since = since or today
-    with transaction():
-        cover = find_living(cover_id, at=at)
-        option = next((each for each in cover.periods[-1].version.options if each.code == code), None)
-        if option is None:
-            raise InvalidInputError("Choisissez une option de la formule.", field="option")
-        if any(each.option.code == code and (each.until is None or each.until > since) for each in cover.options):
-            raise InvalidInputError("Cette couverture a déjà cette option.", field="option")
-        if not today <= since <= today + FURTHEST:
-            raise InvalidInputError("Choisissez un jour, d’aujourd’hui à dans un an.", field="since")
-        since = max(since, cover.effective_on)
-        db.session.add(CoverOption(cover_id=cover_id, option_id=option.id, since=since, user_id=by.id, at=at))
-        tell(cover, EventKind.COVER_CHANGED, {"option": [None, option.label]}, by=by, at=at)
-    return loading.find_cover(cover_id)
-
-
-def end_option(cover_id: UUID, cover_option_id: UUID, *, by: User, at: datetime) -> Cover:
-    """Let an option end with the next cycle of the subscription. Raises NotFoundError, CoverStateError."""
-    with transaction():
-        cover = find_living(cover_id, at=at)
-        period = next((each for each in cover.options if each.id == cover_option_id), None)
-        if period is None:
-            raise NotFoundError("Cette option n’existe pas ou plus.")
-        if period.until is not None:
-            raise CoverStateError(f"Cette option prend déjà fin le {french.day(period.until)}.")
-        period.until = max(next_cycle(cover, at=at), period.since + timedelta(days=1))
-        tell(cover, EventKind.COVER_CHANGED, {"option": [period.option.label, None]}, by=by, at=at)
-    return loading.find_cover(cover_id)
-
-
 def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at: datetime) -> Cover:
     """Let the cover hold for another home from a day on. Raises NotFoundError, CoverStateError; InvalidInputError."""
     with transaction():
-        cover = find_living(cover_id, at=at)
+        cover = recording.find_living(cover_id, at=at)
         if ledger.has_open_claim(cover_id):
             raise CoverStateError("Un sinistre est ouvert\u202f: le logement change une fois son dossier clos.")
         standing = cover.homes[-1]
@@ -226,24 +180,8 @@ def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at:
         if home.id == standing.home_id:
             raise InvalidInputError("Ce logement est déjà celui qui est couvert.", field="home")
         db.session.add(CoverHome(cover_id=cover_id, since=since, home_id=home.id, user_id=by.id, at=at))
-        tell(cover, EventKind.COVER_CHANGED, {"home": [standing.home.one_line, home.one_line]}, by=by, at=at)
+        recording.tell(cover, EventKind.COVER_CHANGED, {"home": [standing.home.one_line, home.one_line]}, by=by, at=at)
     return loading.find_cover(cover_id)
-
-
-def next_cycle(cover: Cover, *, at: datetime) -> date:
-    """The first day of the subscription's next cycle; today where nothing falls due."""
-    return cover.subscription.next_charge_on or cover.subscription.current_period_end or days.local(at)
-
-
-def find_living(cover_id: UUID, *, at: datetime) -> Cover:
-    """The cover, locked and up to date, to be changed. Raises NotFoundError; CoverStateError where it is over."""
-    cover = loading.find_for_update(cover_id)
-    following.catch_up(cover, at=at)
-    if cover.client.erased_at:
-        raise CoverStateError(ERASED)
-    if cover.subscription.status.is_final:
-        raise CoverStateError("Cette couverture est terminée.")
-    return cover
 
 
 def _find_sold(subscription: Subscription, version_id: UUID | None) -> CoverPlanVersion:
@@ -284,10 +222,3 @@ def _home(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at
         raise InvalidInputError("Choisissez un logement du client.", field="home")
     homes.check_sold_at(version, home)
     return home
-
-
-def tell(cover: Cover, kind: EventKind, changes: dict[str, list[str | None]], *, by: User | None, at: datetime) -> None:
-    """Tell the client's timeline, in the caller's transaction."""
-    words = {"cover": [None, cover.code], **changes}
-    user_id = by.id if by else None
-    db.session.add(TimelineEvent(client_id=cover.client_id, kind=kind, at=at, user_id=user_id, changes=words))

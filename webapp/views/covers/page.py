@@ -1,7 +1,6 @@
-"""Covers: the page of one, the form that lets a subscription give one, and what changes one."""
+"""Covers: the page of one, the forms that sell one, and another home for it."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -9,21 +8,19 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import DomainError, InvalidInputError
 from webapp.french import read_number
-from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.covers import CoverPlanVersion, HomeKind, Occupancy, Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
 from webapp.services.claims import doubting
 from webapp.services.clients import editing
-from webapp.services.covers import changing, homes, loading, plans, profile, renouncing, selling
-from webapp.services.covers.changing import PlanChange
+from webapp.services.covers import homes, loading, plans, pricing, profile, selling
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
-from webapp.services.covers.selling import CoverRequest, CoverStateError
-from webapp.services.plan_changes.changing import OtherAmountError
+from webapp.services.covers.recording import CoverStateError
+from webapp.services.covers.selling import CoverRequest
 from webapp.services.subscriptions import lifecycle, offering
 from webapp.views.covers import wording
 from webapp.views.layout import is_fragment_request, toast
@@ -35,7 +32,7 @@ bp = Blueprint("cover", __name__)
 
 HOME_KINDS = [("", "Choisir…"), *((each.value, each.label) for each in HomeKind)]
 OCCUPANCIES = [("", "Choisir…"), *((each.value, each.label) for each in Occupancy)]
-FREQUENCIES = [(each.value, each.label) for each in selling.BY_MONTHS]
+FREQUENCIES = [(each.value, each.label) for each in pricing.MONTHS]
 TRADES = [(each.value, each.label) for each in Trade]
 
 
@@ -108,84 +105,6 @@ def sell(client_id: UUID) -> ResponseReturnValue:
         return _sale_form(client, error), error.status
     toast("success", f"Couverture {cover.code} vendue\u202f: elle prend effet avec le premier paiement.")
     return redirect(url_for("cover.show", cover_id=cover.id), 303)
-
-
-@bp.post("/couvertures/<uuid:cover_id>/options")
-def add_option(cover_id: UUID) -> ResponseReturnValue:
-    """Add an option of the plan."""
-    try:
-        since = asked_day("depuis", field="since")
-        cover = selling.add_option(
-            cover_id, request.form.get("option", ""), since=since, by=current_user(), at=clock.now()
-        )
-    except (InvalidInputError, CoverStateError) as error:
-        return _page(cover_id, problem=error), error.status
-    return _done(cover.id, "Option ajoutée.")
-
-
-@bp.post("/couvertures/<uuid:cover_id>/options/<uuid:option_id>/fin")
-def end_option(cover_id: UUID, option_id: UUID) -> ResponseReturnValue:
-    """Let an option end with the next cycle."""
-    try:
-        selling.end_option(cover_id, option_id, by=current_user(), at=clock.now())
-    except CoverStateError as error:
-        return _page(cover_id, problem=error), error.status
-    return _done(cover_id, "L’option prend fin avec la prochaine échéance.")
-
-
-@bp.route("/couvertures/<uuid:cover_id>/formule", methods=["GET", "POST"])
-def change_plan(cover_id: UUID) -> ResponseReturnValue:
-    """Other plans; what the chosen one comes to (``?formule=…``); and the change."""
-    asked = read(UUID, request.values.get("formule"))
-    try:
-        if request.method == "POST":
-            cover = changing.change_plan(cover_id, asked, **_confirmed(), by=current_user(), at=clock.now())
-            return _done(cover.id, "La formule change.")
-        change = changing.preview_plan(cover_id, asked, at=clock.now()) if asked else None
-    except NotFoundError:
-        raise
-    except DomainError as error:
-        return _plans_page(cover_id, problem=error), error.status
-    return _plans_page(cover_id, change=change)
-
-
-def _confirmed() -> dict[str, Any]:
-    change_id = read(UUID, request.form.get("changement"))
-    if change_id is None:
-        raise OtherAmountError("Vérifiez ce que le changement coûte, puis confirmez.")
-    amount = read_number(request.form.get("montant", "")) or Decimal(0)
-    return {"shown": amount, "adjustment_id": change_id, "version": read(int, request.form.get("version")) or 0}
-
-
-def _plans_page(cover_id: UUID, *, change: PlanChange | None = None, problem: DomainError | None = None) -> str:
-    shown = profile.find_profile(cover_id, at=clock.now())
-    choices = changing.list_choices(shown.cover)
-    return render_template(
-        "covers/change.html",
-        shown=shown,
-        cover=shown.cover,
-        choices=choices,
-        promises={version.id: wording.in_a_line(version) for version in choices},
-        change=change,
-        change_id=new_id(),
-        problem=problem,
-    )
-
-
-@bp.route("/couvertures/<uuid:cover_id>/renonciation", methods=["GET", "POST"])
-def renounce(cover_id: UUID) -> ResponseReturnValue:
-    """What giving the cover up comes to, and doing it."""
-    cover, found = loading.find_cover(cover_id), None
-    try:
-        if request.method == "POST":
-            renouncing.renounce(cover_id, by=current_user(), at=clock.now())
-            return _done(cover_id, "Renonciation enregistrée\u202f: la couverture est terminée.")
-        found = renouncing.preview_renunciation(cover_id, at=clock.now())
-    except NotFoundError:
-        raise
-    except DomainError as error:
-        return render_template("covers/renounce.html", cover=cover, renunciation=None, problem=error), error.status
-    return render_template("covers/renounce.html", cover=cover, renunciation=found, problem=None)
 
 
 @bp.route("/couvertures/<uuid:cover_id>/logement", methods=["GET", "POST"])
