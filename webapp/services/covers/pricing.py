@@ -78,15 +78,15 @@ def lines_now(cover: Cover) -> list[SubscriptionLineFields]:
         raise CoverStateError(
             "L’abonnement change déjà avec la prochaine échéance\u202f: attendez-la, ou annulez d’abord ce changement."
         )
-    return [_as_written(CheckedLine.of(line)) for line in cover.subscription.lines]
+    return list(map(SubscriptionLineFields.of, cover.subscription.lines))
 
 
 def lines_of_next_cycle(cover: Cover) -> list[SubscriptionLineFields]:
     """What it will sell with the next cycle, to be changed with it."""
     plan = planning.find_plan(cover.subscription_id)
     if plan is not None and plan.lines is not None:
-        return [_as_written(CheckedLine.from_json(line)) for line in plan.lines]
-    return [_as_written(CheckedLine.of(line)) for line in cover.subscription.lines]
+        return [SubscriptionLineFields.of(CheckedLine.from_json(line)) for line in plan.lines]
+    return list(map(SubscriptionLineFields.of, cover.subscription.lines))
 
 
 def find_place(lines: list[SubscriptionLineFields], label: str) -> int | None:
@@ -133,15 +133,3 @@ def settlement_of(preview: ChangePreview) -> Settlement | None:
 
 def _line(label: str, price: Decimal, vat_rate: Decimal, months: Decimal | None) -> SubscriptionLineFields:
     return SubscriptionLineFields(label=label, unit_price=price, quantity=months, vat_rate=vat_rate, is_shipped=False)
-
-
-def _as_written(line: CheckedLine) -> SubscriptionLineFields:
-    return SubscriptionLineFields(
-        label=line.label,
-        unit_price=line.unit_price,
-        quantity=line.quantity,
-        vat_rate=line.vat_rate,
-        discount=line.discount,
-        product_id=line.product_id,
-        is_shipped=line.is_shipped,
-    )

@@ -45,6 +45,19 @@ class SubscriptionLineFields:
     product_id: UUID | None = None
     is_shipped: bool | None = None
 
+    @classmethod
+    def of(cls, line: "SubscriptionLine | CheckedLine") -> "SubscriptionLineFields":
+        """A line that is kept, or planned, as somebody would write it."""
+        return cls(
+            label=line.label,
+            unit_price=line.unit_price,
+            quantity=line.quantity,
+            vat_rate=line.vat_rate,
+            discount=line.discount,
+            product_id=line.product_id,
+            is_shipped=line.is_shipped,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedLine:

@@ -109,18 +109,7 @@ def written_lines(lines: Iterable[SubscriptionLineFields]) -> list[WrittenLine]:
 
 def lines_of(subscription: Subscription) -> list[WrittenLine]:
     """The lines of a subscription as the form shows them."""
-    return written_lines(
-        SubscriptionLineFields(
-            label=line.label,
-            unit_price=line.unit_price,
-            quantity=line.quantity,
-            vat_rate=line.vat_rate,
-            discount=line.discount,
-            product_id=line.product_id,
-            is_shipped=line.is_shipped,
-        )
-        for line in subscription.lines
-    )
+    return written_lines(map(SubscriptionLineFields.of, subscription.lines))
 
 
 def read_payment(word: str) -> PaymentFields:
