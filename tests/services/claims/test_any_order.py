@@ -78,14 +78,14 @@ class World:
     @staticmethod
     def state_of(claim: Claim) -> tuple[object, ...]:
         """What a refusal must leave alone."""
-        sums = accounts.sum_up(accounts.list_entries(claim.id))
+        sums = accounts.sums_of(claim.id)
         return claim.status, claim.version, claim.asked, claim.covered, claim.doubt, sums
 
     def check(self) -> None:
         """What holds at every moment."""
         ruled: list[Claim] = []
         for claim in self.claims:
-            sums = accounts.sum_up(accounts.list_entries(claim.id))
+            sums = accounts.sums_of(claim.id)
             assert claim.covered == sums.covered >= 0
             assert sums.reserve >= 0
             assert 0 <= sums.recovered <= sums.paid

@@ -36,7 +36,7 @@ def recover(claim: Claim, cast: Cast, amount: str) -> Claim:
 
 
 def sums_of(claim: Claim) -> Sums:
-    return accounts.sum_up(accounts.list_entries(claim.id))
+    return accounts.sums_of(claim.id)
 
 
 def test_what_is_paid_is_no_longer_expected(cast: Cast, claim: Claim) -> None:

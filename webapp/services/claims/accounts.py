@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -55,6 +55,13 @@ def sum_up(entries: Iterable[ClaimEntry]) -> Sums:
     for entry in entries:
         sums[entry.kind] += entry.amount
     return Sums(**{kind.value: amount for kind, amount in sums.items()})
+
+
+def sums_of(claim_id: UUID) -> Sums:
+    """What the ledger of a claim comes to, as it stands in the caller's transaction."""
+    statement = select(ClaimEntry.kind, func.sum(ClaimEntry.amount)).where(ClaimEntry.claim_id == claim_id)
+    sums = {kind.value: amount for kind, amount in db.session.execute(statement.group_by(ClaimEntry.kind))}
+    return Sums(**sums)
 
 
 def expected_cost(decision: Decision, covered: Decimal) -> Decimal:
@@ -106,7 +113,7 @@ def set_reserve(
     of: ClaimDecision | None = None,
 ) -> Decimal:
     """Let that be what the claim is still expected to cost; returns by how much it changes."""
-    change = max(amount, NOTHING) - sum_up(list_entries(claim.id)).reserve
+    change = max(amount, NOTHING) - sums_of(claim.id).reserve
     if change:
         _entry(claim, EntryKind.RESERVE, change, by=by, at=at, note=note, of=of)
         db.session.flush()

@@ -41,7 +41,7 @@ def accept(
         )
         accounts.set_covered(claim, _use(claim, rules, amount), by=by, at=held.at, of=row)
         _share_out(claim, rules)
-        borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
+        borne = accounts.sums_of(claim.id).borne
         accounts.set_reserve(claim, accounts.expected_cost(rules, amount) - borne, by=by, at=held.at, of=row)
         _conclude(claim, held, by=by, reason=why)
     return claim

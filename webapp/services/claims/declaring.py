@@ -176,7 +176,7 @@ def follow_rules(claim: Claim, decision: Decision, *, by: User | None, at: datet
     claim.doubt = None
     is_refused = status is ClaimStatus.REFUSED
     expected = Decimal(0) if is_refused else accounts.expected_cost(decision, decision.covered)
-    borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
+    borne = accounts.sums_of(claim.id).borne
     accounts.set_reserve(claim, expected - borne, by=by, at=at, of=row)
     tell_decided(claim, by=by, at=at)
 

@@ -68,7 +68,7 @@ def add_recovered(
     """
     with transaction():
         claim, held = recording.hold(claim_id, version=version, at=at)
-        sums = accounts.sum_up(accounts.list_entries(claim.id))
+        sums = accounts.sums_of(claim.id)
         checked, why = _checked(amount), _checked_note(note)
         if checked > sums.borne:
             paid = french.short_money(sums.borne)
@@ -82,7 +82,7 @@ def add_recovered(
 def _sums_of_paying(claim: Claim) -> Sums:
     if claim.status not in PAYING:
         raise ClaimStateError(f"Rien ne se paie pour un dossier «\u00a0{claim.status.label}\u00a0».")
-    return accounts.sum_up(accounts.list_entries(claim.id))
+    return accounts.sums_of(claim.id)
 
 
 def _checked(amount: Decimal | None, *, least: Decimal = Decimal("0.01")) -> Decimal:

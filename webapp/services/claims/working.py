@@ -41,7 +41,7 @@ def cancel(claim_id: UUID, *, reason: str, version: int | None, by: User | None,
     with transaction():
         claim, held = recording.hold(claim_id, version=version, at=at)
         why = recording.checked_reason(reason)
-        borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
+        borne = accounts.sums_of(claim.id).borne
         if borne:
             paid = french.short_money(borne)
             raise ClaimStateError(f"{paid} sont déjà payés\u202f: notez d’abord ce qui a été récupéré.")
