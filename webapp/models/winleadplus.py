@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webapp import clock
 from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
 from webapp.models.identity import User
-from webapp.models.runs import RunStatus, RunTrigger
+from webapp.models.runs import Leased, RunStatus, RunTrigger
 from webapp.tenancy import OrganisationScoped
 
 DEFAULT_INTERVAL_MINUTES = 60
@@ -50,13 +50,11 @@ class RunPhase(StrEnum):
         }[self.value]
 
 
-class SyncRun(OrganisationScoped, Identified, Base):
+class SyncRun(Leased, Base):
     """One synchronisation, kept as history. At most one runs per organisation (a unique index sees to it).
 
-    A run is owned by whoever holds its ``fence``: taking it over adds one, and a write that names an older
-    fence changes nothing. ``lease_until`` says when the sweeper may take it over. ``user_token`` is the
-    requester's access token, encrypted, emptied as soon as it has been used. ``absent`` is how many prospects vanished
-    at once, too many to believe it: items of kind ABSENT name them until an admin confirms it.
+    ``user_token`` is the requester's access token, encrypted, emptied as soon as it has been used. ``absent`` is how
+    many prospects vanished at once, too many to believe it: items of kind ABSENT name them until an admin confirms it.
     """
 
     __tablename__ = "sync_runs"
@@ -74,7 +72,6 @@ class SyncRun(OrganisationScoped, Identified, Base):
 
     trigger: Mapped[RunTrigger] = mapped_column(stored_enum(RunTrigger))
     dry_run: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
-    status: Mapped[RunStatus] = mapped_column(stored_enum(RunStatus), default=RunStatus.RUNNING)
     phase: Mapped[RunPhase] = mapped_column(stored_enum(RunPhase), default=RunPhase.WAITING)
     done: Mapped[int] = mapped_column(default=0, server_default="0")
     created: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -83,12 +80,6 @@ class SyncRun(OrganisationScoped, Identified, Base):
     errors: Mapped[int] = mapped_column(default=0, server_default="0")
     warnings: Mapped[int] = mapped_column(default=0, server_default="0")
     conflicts: Mapped[int] = mapped_column(default=0, server_default="0")
-    error: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime] = mapped_column(default=clock.now)
-    finished_at: Mapped[datetime | None]
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int] = mapped_column(default=0, server_default="0")
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     absent: Mapped[int] = mapped_column(default=0, server_default="0")
     absence_confirmed_at: Mapped[datetime | None]
     stop_requested_at: Mapped[datetime | None]

@@ -10,6 +10,7 @@ from webapp import queue, tenancy
 from webapp.extensions import db
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import SyncRun
+from webapp.services.leases import LeaseLostError
 from webapp.services.winleadplus import runs
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -68,9 +69,9 @@ def test_a_process_that_lost_its_lease_writes_nothing(cast: Cast) -> None:
     second = runs.claim(run_id, at=NOON + runs.LEASE + timedelta(seconds=1))
     assert first
     assert second
-    with pytest.raises(runs.LeaseLostError):
+    with pytest.raises(LeaseLostError):
         runs.renew(first, at=NOON, created=99)
-    with pytest.raises(runs.LeaseLostError):
+    with pytest.raises(LeaseLostError):
         runs.finish(first, status=RunStatus.SUCCESS, at=NOON)
     runs.renew(second, at=NOON, created=1)
     run = runs.find_run(run_id)
@@ -128,7 +129,7 @@ def test_a_real_run_stops_a_simulation_and_starts(cast: Cast) -> None:
     stopped = runs.find_run(simulation)
     assert stopped
     assert (stopped.status, stopped.error, stopped.finished_at) == (RunStatus.FAILED, runs.SIMULATION_STOPPED, NOON)
-    with pytest.raises(runs.LeaseLostError):
+    with pytest.raises(LeaseLostError):
         runs.renew(lease, at=NOON, created=99)
     assert runs.claim(simulation, at=NOON + timedelta(minutes=5)) is None
 

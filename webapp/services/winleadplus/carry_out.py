@@ -15,11 +15,12 @@ from webapp.gateways import identity, winleadplus
 from webapp.gateways.json_stream import Element
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import WinLeadPlusConfig as Config
+from webapp.services.leases import LeaseLostError, StoppedError
 from webapp.services.winleadplus import config, runs
 from webapp.services.winleadplus.applying import Applier
 from webapp.services.winleadplus.plans import Rules
 from webapp.services.winleadplus.progress import Work
-from webapp.services.winleadplus.runs import Lease, LeaseLostError, StoppedError
+from webapp.services.winleadplus.runs import Lease
 from webapp.services.winleadplus.sellers import seller
 from webapp.services.winleadplus.writing import Author
 

@@ -1,16 +1,14 @@
 """The life of a synchronisation run: started once, owned by one process at a time, always brought to an end.
 
-A run is a row before it is a job. Whoever works on it holds a lease, renewed with every chunk, and a fence; when
-the lease runs out (kill -9, power cut) the sweeper rings again, another process takes over with a higher
-fence, and whatever the first one still tries to write is refused.
+A run is owned by leases (``services/leases.py``), renewed with every chunk. It may carry the token of whoever asked for
+it, which is handed out once.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
-from sqlalchemy import ColumnElement, and_, or_, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp import crypto, tenancy
@@ -21,9 +19,8 @@ from webapp.models.identity import Role, User
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import RunPhase, SyncRun, WinLeadPlusConfig
 from webapp.queue import enqueue_after_commit
+from webapp.services.leases import Leases
 from webapp.transactions import transaction
-
-log = structlog.get_logger()
 
 LEASE = timedelta(seconds=45)
 """How long a silent process keeps a run. Chunks renew it every few seconds."""
@@ -37,17 +34,22 @@ SIMULATION_STOPPED = "La simulation a été arrêtée\u202f: une synchronisation
 STOPPED = "Arrêtée à la demande\u202f: ce qui avait été lu est enregistré, le reste le sera la prochaine fois."
 INTERRUPTED = "La synchronisation a été interrompue plusieurs fois et a été arrêtée. Relancez-la."
 
+_ENDED = {"phase": RunPhase.DONE, "user_token": None}
+_LEASES = Leases(
+    SyncRun,
+    JOB,
+    lasting=LEASE,
+    waiting=WAITING_LIMIT,
+    attempts=MAX_ATTEMPTS,
+    interrupted=INTERRUPTED,
+    taken_over="La synchronisation a été reprise par un autre processus.",
+    at_end=_ENDED,
+    stopped=STOPPED,
+)
+
 
 class SwitchedOffError(DomainError):
     """The organisation takes no part in WinLeadPlus."""
-
-
-class LeaseLostError(DomainError):
-    """Another process has taken the run over; this one must stop without writing."""
-
-
-class StoppedError(DomainError):
-    """Somebody asked for the end of the run; what was applied stands."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,9 @@ def _stop_simulation(*, at: datetime) -> None:
         .values(
             status=RunStatus.FAILED,
             error=SIMULATION_STOPPED,
-            phase=RunPhase.DONE,
             finished_at=at,
             lease_until=None,
-            user_token=None,
+            **_ENDED,
         )
     )
 
@@ -135,24 +136,13 @@ def claim(run_id: UUID, *, at: datetime) -> Lease | None:
     The user's token is handed out once and wiped; a later claim works with the service account.
     """
     with transaction():
-        run = db.session.scalar(
-            select(SyncRun)
-            .where(SyncRun.id == run_id, SyncRun.status == RunStatus.RUNNING)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        if run is None or (run.lease_until is not None and run.lease_until > at):
-            return None
-        if run.attempts >= MAX_ATTEMPTS:
-            _close(run, status=RunStatus.FAILED, error=INTERRUPTED, at=at)
+        run = _LEASES.claim(run_id, at=at)
+        if run is None:
             return None
         token = None
         if run.user_token is not None:
             token = crypto.unseal(run.user_token, place=_token_place(run.organisation_id, run.id))
         run.user_token = None
-        run.fence += 1
-        run.attempts += 1
-        run.lease_until = at + LEASE
         return Lease(run.organisation_id, run.id, run.fence, run.attempts, run.trigger, run.dry_run, token)
 
 
@@ -162,53 +152,17 @@ def renew(lease: Lease, *, at: datetime, **progress: object) -> None:
     Raises LeaseLostError when the run is no longer ours, StoppedError where somebody asked for its end: both undo the
     caller's transaction.
     """
-    with transaction():
-        renewed = db.session.execute(
-            update(SyncRun)
-            .where(*_is_mine(lease))
-            .values(lease_until=at + LEASE, **progress)
-            .returning(SyncRun.stop_requested_at)
-            .execution_options(synchronize_session=False)
-        ).first()
-        if renewed is None:
-            raise LeaseLostError("La synchronisation a été reprise par un autre processus.")
-        if renewed.stop_requested_at is not None and "finished_at" not in progress:
-            raise StoppedError(STOPPED)
+    _LEASES.renew(lease.run_id, lease.fence, at=at, **progress)
 
 
 def finish(lease: Lease, *, status: RunStatus, at: datetime, error: str | None = None) -> None:
     """Bring the run to its end. ``error`` is a French sentence for the list of runs. Raises LeaseLostError."""
-    renew(lease, at=at, status=status, error=error, phase=RunPhase.DONE, finished_at=at, user_token=None)
-
-
-def _is_mine(lease: Lease) -> list[ColumnElement[bool]]:
-    return [SyncRun.id == lease.run_id, SyncRun.fence == lease.fence, SyncRun.status == RunStatus.RUNNING]
-
-
-def _close(run: SyncRun, *, status: RunStatus, error: str, at: datetime) -> None:
-    run.status, run.error, run.finished_at = status, error, at
-    run.phase, run.user_token, run.lease_until = RunPhase.DONE, None, None
+    _LEASES.end(lease.run_id, lease.fence, at=at, status=status, error=error)
 
 
 def sweep(*, at: datetime) -> int:
-    """Ring again for every run, of any organisation, whose lease ran out or whose bell was never heard.
-
-    Returns how many. Taking a run over is a compare-and-set in ``claim``: ringing twice is harmless.
-    """
-    with tenancy.across_organisations():
-        abandoned = db.session.execute(
-            select(SyncRun.organisation_id, SyncRun.id).where(
-                SyncRun.status == RunStatus.RUNNING,
-                or_(
-                    SyncRun.lease_until < at,
-                    and_(SyncRun.lease_until.is_(None), SyncRun.started_at < at - WAITING_LIMIT),
-                ),
-            )
-        ).all()
-    for organisation_id, run_id in abandoned:
-        log.warning("sync_run_abandoned", run_id=str(run_id), organisation_id=str(organisation_id))
-        enqueue_after_commit(JOB, organisation_id, run_id, on="sync")
-    return len(abandoned)
+    """Ring again for every run that nobody has in hand; returns how many."""
+    return _LEASES.sweep(at=at)
 
 
 def stop(run_id: UUID, *, by: User, at: datetime) -> None:
