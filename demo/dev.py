@@ -39,6 +39,7 @@ from demo.surroundings import (
     needs_carrier,
     needs_identity_provider,
     needs_maildev,
+    needs_operator,
     needs_payment_provider,
     needs_sms_gateway,
     needs_winleadplus,
@@ -50,6 +51,19 @@ PROCFILE = ROOT / "Procfile"
 WITH_KEYCLOAK = "--keycloak"
 START_UP_PATIENCE = 120.0  # seconds, for a slow machine's first imports
 EMBEDDED = {"postgres": ("DATABASE_URL", start_postgres), "redis": ("REDIS_URL", start_redis)}
+
+PRETEND_WORLD = {
+    "identity": (needs_identity_provider, False),
+    "winleadplus": (needs_winleadplus, True),
+    "payment": (needs_payment_provider, True),
+    "maildev": (needs_maildev, True),
+    "smtp": (needs_maildev, False),
+    "sms": (needs_sms_gateway, True),
+    "carrier": (needs_carrier, True),
+    "woocommerce": (needs_woocommerce, False),
+    "operator": (needs_operator, False),
+}
+"""Ports of its servers: whether one is needed, and whether it may move."""
 
 
 class StartUpError(Exception):
@@ -155,6 +169,7 @@ class Development:
         self._console.say(f"SMS : {self._environment['SMS_SANDBOX_URL']}")
         self._console.say(f"Transporteur : {self._environment['CARRIER_SANDBOX_URL']}")
         self._console.say(f"Boutique : {self._environment['WOOCOMMERCE_SHOP_URL']}")
+        self._console.say(f"Opérateur : {self._environment['DEPANSSUR_OPERATOR_URL']}")
         self._console.say(f"Prêt : {self._environment['PUBLIC_URL']}")
 
     def keep_running(self) -> NoReturn:
@@ -201,22 +216,10 @@ class Development:
         return started
 
     def _choose_ports(self) -> None:
-        """Three may not move: users, senders and shops are known by the addresses of what they belong to."""
-        if needs_identity_provider(self._given):
-            self._ports["identity"] = port_of(self._home, "identity", may_move=False)
-        if needs_winleadplus(self._given):
-            self._ports["winleadplus"] = port_of(self._home, "winleadplus", may_move=True)
-        if needs_payment_provider(self._given):
-            self._ports["payment"] = port_of(self._home, "payment", may_move=True)
-        if needs_maildev(self._given):
-            self._ports["maildev"] = port_of(self._home, "maildev", may_move=True)
-            self._ports["smtp"] = port_of(self._home, "smtp", may_move=False)
-        if needs_sms_gateway(self._given):
-            self._ports["sms"] = port_of(self._home, "sms", may_move=True)
-        if needs_carrier(self._given):
-            self._ports["carrier"] = port_of(self._home, "carrier", may_move=True)
-        if needs_woocommerce(self._given):
-            self._ports["woocommerce"] = port_of(self._home, "woocommerce", may_move=False)
+        """Four may not move: users, senders, shops and operators are known by the addresses of what they belong to."""
+        for name, (is_needed, may_move) in PRETEND_WORLD.items():
+            if is_needed(self._given):
+                self._ports[name] = port_of(self._home, name, may_move=may_move)
 
     def _start_pretend_world(self) -> None:
         outside = for_pretend_world(self._environment, self._ports)
@@ -228,6 +231,7 @@ class Development:
             "sms": [sys.executable, "-m", "demo.sms_gateway"],
             "carrier": [sys.executable, "-m", "demo.carrier"],
             "woocommerce": [sys.executable, "-m", "demo.woocommerce_shop"],
+            "operator": [sys.executable, "-m", "demo.depanssur_operator"],
         }
         for name in commands.keys() & self._ports.keys():
             self._supervisor.start(Child(name, commands[name], outside, is_outside=True))
@@ -281,6 +285,7 @@ class Development:
                 "sms_sandbox_url": known["SMS_SANDBOX_URL"],
                 "carrier_sandbox_url": known["CARRIER_SANDBOX_URL"],
                 "woocommerce_shop_url": known["WOOCOMMERCE_SHOP_URL"],
+                "depanssur_operator_url": known["DEPANSSUR_OPERATOR_URL"],
                 "home": str(self._home),
                 "pids": pids,
             },

@@ -79,6 +79,7 @@ def _new_secrets() -> dict[str, str]:
         "WINLEADPLUS_CLIENT_SECRET",
         "PAYMENT_SANDBOX_SECRET",
         "WOOCOMMERCE_SHOP_SECRET",
+        "DEPANSSUR_OPERATOR_SECRET",
         "POSTGRES_PASSWORD",
         "CRM_OWNER_PASSWORD",
         "CRM_APP_PASSWORD",

@@ -11,7 +11,17 @@ import psycopg
 from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
-SEEDS = ("seed.py", "senders.py", "carriers.py", "shops.py", "subscriptions.py", "dunning.py", "accounts.json")
+SEEDS = (
+    "seed.py",
+    "senders.py",
+    "carriers.py",
+    "shops.py",
+    "subscriptions.py",
+    "dunning.py",
+    "covers.py",
+    "operators.py",
+    "accounts.json",
+)
 STATE = """
     SELECT obj_description('alembic_version'::regclass),
            (SELECT string_agg(version_num, ',') FROM alembic_version),

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from demo import prospects
 from demo.carriers import add_carrier
 from demo.covers import add_covers
+from demo.operators import add_operator
 from demo.senders import add_senders
 from demo.shops import add_shop
 from demo.subscriptions import add_subscriptions
@@ -93,6 +94,7 @@ def seed() -> None:
         add_shop()
         add_subscriptions()
         add_covers()
+        add_operator()
 
 
 def _people(accounts: list[dict[str, Any]]) -> list[Commercial]:

@@ -11,6 +11,17 @@ from demo.home import secrets_of
 Environment = dict[str, str]
 
 OWNERS_ADDRESS = "DATABASE_OWNER_URL"
+PRETEND_WORLD = (
+    ("identity", "OIDC_ISSUER", "/realms/crm", "OIDC_CLIENT_SECRET"),
+    ("winleadplus", "EXTERNAL_API_URL", "/api/prospects", ""),
+    ("payment", "PAYMENT_SANDBOX_URL", "", "PAYMENT_SANDBOX_SECRET"),
+    ("maildev", "MAILDEV_URL", "", ""),
+    ("sms", "SMS_SANDBOX_URL", "", ""),
+    ("carrier", "CARRIER_SANDBOX_URL", "", ""),
+    ("woocommerce", "WOOCOMMERCE_SHOP_URL", "", "WOOCOMMERCE_SHOP_SECRET"),
+    ("operator", "DEPANSSUR_OPERATOR_URL", "", "DEPANSSUR_OPERATOR_SECRET"),
+)
+"""Of each of its servers: the variable with its address, the path in it, and the variable with its secret."""
 SERVERS_ADDRESSES = ["DATABASE_URL", OWNERS_ADDRESS, "REDIS_URL"]
 
 
@@ -42,13 +53,17 @@ def needs_woocommerce(given: Mapping[str, str]) -> bool:
     return "WOOCOMMERCE_SHOP_URL" not in given
 
 
+def needs_operator(given: Mapping[str, str]) -> bool:
+    return "DEPANSSUR_OPERATOR_URL" not in given
+
+
 def environment(
     home: Path, given: Mapping[str, str], servers: Mapping[str, Server], ports: Mapping[str, int]
 ) -> Environment:
     """The whole of it, with the owner's address, which only migrations should get.
 
     `servers` are the embedded ones (postgres, redis) and `ports` those of the pretend world (identity, winleadplus,
-    payment, maildev and its smtp, sms, carrier, woocommerce), as far as they are needed.
+    payment, maildev and its smtp, sms, carrier, woocommerce, operator), as far as they are needed.
     """
     found = {name: value for name, value in given.items() if value != ""}
     for defaults in (_ours(home), _addresses(home, servers), _pretend_world(home, ports), _web(found)):
@@ -92,25 +107,13 @@ def _addresses(home: Path, servers: Mapping[str, Server]) -> Environment:
 
 
 def _pretend_world(home: Path, ports: Mapping[str, int]) -> Environment:
-    found = {}
-    if port := ports.get("identity"):
-        found["OIDC_ISSUER"] = f"http://127.0.0.1:{port}/realms/crm"
-        found["OIDC_CLIENT_SECRET"] = secrets_of(home)["OIDC_CLIENT_SECRET"]
-    if port := ports.get("winleadplus"):
-        found["EXTERNAL_API_URL"] = f"http://127.0.0.1:{port}/api/prospects"
-    if port := ports.get("payment"):
-        found["PAYMENT_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
-        found["PAYMENT_SANDBOX_SECRET"] = secrets_of(home)["PAYMENT_SANDBOX_SECRET"]
-    if port := ports.get("maildev"):
-        found["MAILDEV_URL"] = f"http://127.0.0.1:{port}"
+    kept, found = secrets_of(home), {}
+    for name, address, path, secret in PRETEND_WORLD:
+        if port := ports.get(name):
+            found[address] = f"http://127.0.0.1:{port}{path}"
+            found |= {secret: kept[secret]} if secret else {}
+    if "maildev" in ports:
         found["MAILDEV_SMTP"] = f"127.0.0.1:{ports['smtp']}"
-    if port := ports.get("sms"):
-        found["SMS_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
-    if port := ports.get("carrier"):
-        found["CARRIER_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
-    if port := ports.get("woocommerce"):
-        found["WOOCOMMERCE_SHOP_URL"] = f"http://127.0.0.1:{port}"
-        found["WOOCOMMERCE_SHOP_SECRET"] = secrets_of(home)["WOOCOMMERCE_SHOP_SECRET"]
     return found
 
 

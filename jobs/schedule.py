@@ -32,6 +32,9 @@ from webapp.services.message_triggers import cards, digest
 from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.operations import runs as operation_runs
+from webapp.services.operators import fetching as operator_documents
+from webapp.services.operators import handling as operator_events
+from webapp.services.operators import telling as operator_deliveries
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.rights import erasing
@@ -67,6 +70,10 @@ TIMETABLE = (
     TimetableEntry("shop-events-sweep", timedelta(seconds=15), shop_events.sweep),
     TimetableEntry("shop-events-prune", timedelta(minutes=10), shop_events.prune),
     TimetableEntry("shop-pulls-prune", timedelta(days=1), shop_pulls.prune),
+    TimetableEntry("operator-events-sweep", timedelta(seconds=15), operator_events.sweep),
+    TimetableEntry("operator-events-prune", timedelta(minutes=10), operator_events.prune),
+    TimetableEntry("operator-documents-sweep", timedelta(seconds=30), operator_documents.sweep),
+    TimetableEntry("operator-deliveries-sweep", timedelta(seconds=15), operator_deliveries.sweep),
     # Each organisation once a night, and after each synchronisation; this only looks whose time has come.
     TimetableEntry("duplicates-due", timedelta(minutes=1), duplicate_searches.start_due),
     TimetableEntry("duplicates-sweep", timedelta(seconds=30), duplicate_searches.sweep),

@@ -14,7 +14,8 @@ from webapp import crypto
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.clients import Client
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
 
 KEYS = {"consumer_key": "ck_0123456789", "consumer_secret": "cs_9876543210"}
 

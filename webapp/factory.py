@@ -14,7 +14,7 @@ from whitenoise import WhiteNoise
 from webapp import cli, clock, crypto, keeping, links, logs, queue, security, sessions, tenancy, views
 from webapp.config import Settings
 from webapp.extensions import csrf, db, htmx, limiter, migrate
-from webapp.gateways import document_store, identity, messaging, winleadplus, woocommerce
+from webapp.gateways import document_store, identity, messaging, operators, winleadplus, woocommerce
 from webapp.gateways.carriers import registry as carriers
 from webapp.gateways.providers import pacing
 from webapp.gateways.providers import registry as payment_providers
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> Flask:
     document_store.use(settings)
     identity.use(settings)
     winleadplus.use(settings)
+    operators.use(settings)
     woocommerce.use(settings)
     payment_providers.use(settings)
     messaging.use(settings)

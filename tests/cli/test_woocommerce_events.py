@@ -13,7 +13,8 @@ from tests.services.woocommerce.deliveries import deliver, events, make_signed_s
 from tests.services.woocommerce.test_handling import LATER, product, renewal
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
-from webapp.models.woocommerce import EventState, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import WooCommerceShop
 from webapp.services.woocommerce import handling, receiving
 
 

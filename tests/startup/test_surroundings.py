@@ -26,6 +26,7 @@ PORTS = {
     "sms": 15007,
     "carrier": 15008,
     "woocommerce": 15009,
+    "operator": 15010,
 }
 
 
@@ -42,6 +43,8 @@ def test_everything_has_a_default(home: Path) -> None:
     assert found["CARRIER_SANDBOX_URL"] == "http://127.0.0.1:15008"
     assert found["WOOCOMMERCE_SHOP_URL"] == "http://127.0.0.1:15009"
     assert len(found["WOOCOMMERCE_SHOP_SECRET"]) > 30
+    assert found["DEPANSSUR_OPERATOR_URL"] == "http://127.0.0.1:15010"
+    assert len(found["DEPANSSUR_OPERATOR_SECRET"]) > 30
     assert found["PUBLIC_URL"] == "http://127.0.0.1:8000"
     assert found["CRM_HOME"] == str(home)
 

@@ -48,6 +48,7 @@ from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.covers import HomeKind, Occupancy
 from webapp.models.documents import Document
+from webapp.models.events import EventState
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
@@ -58,7 +59,7 @@ from webapp.models.providers import DefaultMeans, Provider, ProviderAccount
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
-from webapp.models.woocommerce import EventState, PullScope, WooCommercePull
+from webapp.models.woocommerce import PullScope, WooCommercePull
 from webapp.services.claims import deciding
 from webapp.services.covers import plans, selling
 from webapp.services.covers.homes import HomeFields

@@ -20,13 +20,14 @@ SIGNED = {
     "webhooks.create_sandbox_event",
     "message_webhooks.hear",
     "woocommerce_webhooks.create_delivery",
+    "operator_webhooks.create_event",
     "identity.end_by_provider",
 }
 """Called by machines: a signature over the body, or a secret in the address, stands for session and CSRF token."""
 
 LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
 """Whose address holds a secret that a client was given."""
-KEYED = {"operator_api.covers", "operator_api.claim", "operator_api.openapi"}
+KEYED = {"operator_api.covers", "operator_api.claim", "operator_api.openapi", "operator_webhooks.openapi"}
 """Asked with a key of one's own, and the contract of these, which is no secret."""
 PUBLIC = (
     {"static", "health.live", "health.ready", "identity.start", "identity.finish", "identity.ended"}

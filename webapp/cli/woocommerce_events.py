@@ -9,7 +9,8 @@ from flask.cli import AppGroup
 
 from webapp import clock, french
 from webapp.cli.woocommerce_pulls import json_option, organisation_option, organisation_work, shop_option
-from webapp.models.woocommerce import EventState, WooCommerceEvent
+from webapp.models.events import EventState
+from webapp.models.woocommerce import WooCommerceEvent
 from webapp.services.woocommerce import events_listing, pulls, reopening
 from webapp.services.woocommerce.events_listing import EventRow, EventsView
 

@@ -25,6 +25,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     merging,
     messages,
     operations,
+    operator_events,
     operators,
     organisations,
     outbox,

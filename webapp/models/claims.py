@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Numeric, SmallInteger, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,6 +15,7 @@ from webapp.models.base import Base, Identified, Timestamped, linked, stored_enu
 from webapp.models.clients import Client
 from webapp.models.covers import Cover, CoveredHome, Trade
 from webapp.models.identity import User
+from webapp.models.operators import CoverOperator
 from webapp.tenancy import OrganisationScoped
 
 
@@ -100,6 +101,20 @@ class ClaimChannel(StrEnum):
         return {"phone": "Téléphone", "email": "E-mail", "letter": "Courrier", "operator": "Opérateur"}[self.value]
 
 
+class ReportedState(StrEnum):
+    """How a claim stands at the operator, as it says: what it does, not what we decide. CANCELED is for good."""
+
+    DECLARED = "declared"
+    IN_PROGRESS = "in_progress"
+    CLOSED = "closed"
+    CANCELED = "canceled"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"declared": "Déclaré", "in_progress": "En cours", "closed": "Clos", "canceled": "Annulé"}[self.value]
+
+
 class EntryKind(StrEnum):
     """What an entry of the claims ledger is about."""
 
@@ -127,11 +142,23 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     nobody knows. ``doubt`` says why an earlier decision would be another one by what is known now. ``words`` are
     the client's words. ``version`` moves with every change, so that two people cannot overwrite each other. ``token``
     is of the form by which it was declared: pressed twice, it declares once.
+
+    ``operator_id`` is who repairs, ``external_id`` what it calls the file, ``revision`` the greatest one of which we
+    have heard, ``reported_state`` how it stands there, as told at ``reported_at``.
     """
 
     __tablename__ = "claims"
     __table_args__ = (
         UniqueConstraint("organisation_id", "reference"),
+        Index(
+            "uq_claims_external_id",
+            "organisation_id",
+            "operator_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        CheckConstraint("external_id IS NULL OR operator_id IS NOT NULL", name="external_ids_are_of_operators"),
         UniqueConstraint("organisation_id", "token"),
         CheckConstraint("asked BETWEEN 0 AND 1000000", name="asked"),
         CheckConstraint("covered >= 0 AND deductible >= 0 AND over >= 0", name="amounts_are_positive"),
@@ -144,6 +171,7 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
         tenant_key("cover_id", "covers", ondelete="RESTRICT"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("home_id", "covered_homes", ondelete="RESTRICT"),
+        tenant_key("operator_id", "cover_operators", ondelete="RESTRICT"),
         tenant_key("created_by_id", "users", ondelete="SET NULL"),
     )
 
@@ -168,7 +196,15 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     token: Mapped[UUID | None]
     created_by_id: Mapped[UUID | None]
+    operator_id: Mapped[UUID | None]
+    external_id: Mapped[str | None] = mapped_column(String(100))
+    revision: Mapped[int | None]
+    reported_state: Mapped[ReportedState | None] = mapped_column(stored_enum(ReportedState))
+    reported_at: Mapped[datetime | None]
 
+    operator: Mapped[CoverOperator | None] = relationship(
+        primaryjoin=lambda: linked(CoverOperator, Claim.operator_id), viewonly=True
+    )
     cover: Mapped[Cover] = relationship(primaryjoin=lambda: linked(Cover, Claim.cover_id), viewonly=True)
     client: Mapped[Client] = relationship(primaryjoin=lambda: linked(Client, Claim.client_id), viewonly=True)
     home: Mapped[CoveredHome | None] = relationship(
@@ -186,6 +222,14 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
         primaryjoin=lambda: linked(Claim, ClaimChange.claim_id),
         order_by="ClaimChange.at, ClaimChange.id",
         viewonly=True,
+    )
+    interventions: Mapped[list["ClaimIntervention"]] = relationship(
+        primaryjoin=lambda: linked(Claim, ClaimIntervention.claim_id),
+        order_by="ClaimIntervention.scheduled_at, ClaimIntervention.external_id",
+        viewonly=True,
+    )
+    satisfaction: Mapped["ClaimSatisfaction | None"] = relationship(
+        primaryjoin=lambda: linked(Claim, ClaimSatisfaction.claim_id), viewonly=True, uselist=False
     )
 
     @property
@@ -279,6 +323,46 @@ class ClaimChange(OrganisationScoped, Identified, Base):
     user_id: Mapped[UUID | None]
 
     user: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, ClaimChange.user_id), viewonly=True)
+
+
+class ClaimIntervention(OrganisationScoped, Identified, Base):
+    """A visit of a craftsman, as the operator says: ``done_at`` is empty until it took place; ``note`` is its words."""
+
+    __tablename__ = "claim_interventions"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "claim_id", "external_id"),
+        tenant_key("claim_id", "claims", ondelete="RESTRICT"),
+    )
+
+    claim_id: Mapped[UUID]
+    external_id: Mapped[str] = mapped_column(String(100))
+    scheduled_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    craftsman: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class ClaimSatisfaction(OrganisationScoped, Identified, Base):
+    """What a client answered when the operator asked how it was: ``score`` from 0 to 10, and perhaps a comment.
+
+    One for each claim: the latest answer.
+    """
+
+    __tablename__ = "claim_satisfactions"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "claim_id"),
+        CheckConstraint("score BETWEEN 0 AND 10", name="score"),
+        Index("ix_claim_satisfactions_answered", "organisation_id", "answered_at"),
+        Index("ix_claim_satisfactions_client", "organisation_id", "client_id", "answered_at"),
+        tenant_key("claim_id", "claims", ondelete="RESTRICT"),
+        tenant_key("client_id", "clients", ondelete="RESTRICT"),
+    )
+
+    claim_id: Mapped[UUID]
+    client_id: Mapped[UUID]
+    score: Mapped[int] = mapped_column(SmallInteger)
+    comment: Mapped[str] = mapped_column(Text, default="", server_default="")
+    answered_at: Mapped[datetime]
 
 
 class ClaimCounter(OrganisationScoped, Base):

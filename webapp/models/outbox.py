@@ -36,6 +36,7 @@ class OutboxKind(StrEnum):
     CREDIT_NOTE_ISSUED = "credit_note.issued"
     MANDATE_REVOKED = "mandate.revoked"
     SHIPMENT_HANDED_OVER = "shipment.handed_over"
+    CLAIM_CHANGED = "claim.changed"
 
     @property
     def label(self) -> str:
@@ -61,6 +62,7 @@ class OutboxKind(StrEnum):
             "credit_note.issued": "Avoir émis",
             "mandate.revoked": "Mandat révoqué",
             "shipment.handed_over": "Expédition remise au transporteur",
+            "claim.changed": "Dossier de sinistre déclaré ou modifié",
         }[self.value]
 
 

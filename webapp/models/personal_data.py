@@ -68,6 +68,17 @@ def _nulls(*columns: str) -> dict[str, str]:
     return dict.fromkeys(columns, "NULL")
 
 
+_EVENT = {
+    "state": "CASE WHEN t.state IN ('done', 'ignored') THEN t.state ELSE 'ignored' END",
+    "reason": "CASE WHEN t.state = 'done' THEN NULL ELSE 'Client effacé.' END",
+    "waits_for": "NULL",
+    "next_attempt_at": "NULL",
+    "lease_until": "NULL",
+    "fence": "t.fence + 1",
+    "handled_at": "coalesce(t.handled_at, :at)",
+}
+"""What is left of an event: nobody takes it up any more."""
+
 HOLDINGS: dict[str, Holding] = {
     # ---- What was found, or names the client, elsewhere; before what it is found by goes
     "journal_entries": Holding(
@@ -81,18 +92,18 @@ HOLDINGS: dict[str, Holding] = {
         """t.id = ANY(:shop_event_ids) OR (t.shop_id, t.kind, t.woo_id) IN (
           SELECT r.shop_id, r.kind, r.woo_id FROM woocommerce_resources r
           WHERE r.organisation_id = :organisation_id AND r.client_id = ANY(:ids))""",
-        goes={
-            "body": "NULL",
-            "state": "CASE WHEN t.state IN ('done', 'ignored') THEN t.state ELSE 'ignored' END",
-            "reason": "CASE WHEN t.state = 'done' THEN NULL ELSE 'Client effacé.' END",
-            "waits_for": "NULL",
-            "next_attempt_at": "NULL",
-            "lease_until": "NULL",
-            "fence": "t.fence + 1",
-            "handled_at": "coalesce(t.handled_at, :at)",
-        },
+        goes=_EVENT | {"body": "NULL"},
         plain=("topic", "delivery_id", "body_hash"),
     ),
+    "operator_events": Holding(
+        f"t.id = ANY(:operator_event_ids) OR t.claim_id IN {_CLAIMS}",
+        goes=_EVENT | {"body": "NULL"},
+        plain=("message_id", "type", "external_id"),
+    ),
+    "operator_documents": Holding(
+        f"t.claim_id IN {_CLAIMS}", goes=_EVENT | {"name": "''", "url": "NULL"}, plain=("external_id",)
+    ),
+    "operator_deliveries": Holding(f"t.claim_id IN {_CLAIMS}", goes=_EVENT, plain=("type", "told")),
     "batch_documents": Holding(
         """EXISTS (SELECT FROM fulfilment_batch_lines l WHERE l.organisation_id = t.organisation_id
           AND l.batch_id = t.batch_id AND l.client_id = ANY(:ids) AND l.consignment_no = ANY(t.consignments))""",
@@ -262,7 +273,11 @@ HOLDINGS: dict[str, Holding] = {
         f"t.claim_id IN {_CLAIMS}",
         goes={"content": "'{}'", "reason": "CASE WHEN t.reason IS NOT NULL THEN 'effacé avec le client' END"},
     ),
-    "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference",)),
+    "claim_interventions": Holding(
+        f"t.claim_id IN {_CLAIMS}", goes={"craftsman": "''", "note": "''"}, plain=("external_id",)
+    ),
+    "claim_satisfactions": Holding(goes={"comment": "''"}),
+    "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference", "external_id")),
     "cover_facts": Holding(f"t.cover_id IN {_COVERS}", goes={"note": "''"}),
     "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),

@@ -14,7 +14,6 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     String,
-    Text,
     UniqueConstraint,
     text,
 )
@@ -23,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock, crypto, tenancy
 from webapp.models.base import Base, Timestamped, linked, stored_enum, tenant_key
+from webapp.models.events import ReceivedEvent, received_arguments
 from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.runs import Leased, RunStatus, RunTrigger
@@ -138,60 +138,12 @@ class WooCommerceShop(SealedCredentials, Timestamped, Base):
         return opened
 
 
-class EventState(StrEnum):
-    """How far an event has come; see EVENT_TRANSITIONS."""
-
-    RECEIVED = "received"
-    PROCESSING = "processing"
-    DONE = "done"
-    IGNORED = "ignored"
-    WAITING = "waiting"
-    FAILED = "failed"
-
-    @property
-    def label(self) -> str:
-        """The words on the screen."""
-        return {
-            "received": "Reçu",
-            "processing": "En traitement",
-            "done": "Traité",
-            "ignored": "Ignoré",
-            "waiting": "En attente",
-            "failed": "En échec",
-        }[self.value]
-
-
-EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
-    EventState.RECEIVED: frozenset({EventState.PROCESSING}),
-    EventState.PROCESSING: frozenset(
-        {
-            EventState.RECEIVED,  # tried again later: its lease ran out, or something failed that may pass
-            EventState.DONE,
-            EventState.IGNORED,
-            EventState.WAITING,
-            EventState.FAILED,
-        }
-    ),
-    EventState.WAITING: frozenset({EventState.RECEIVED, EventState.IGNORED}),  # IGNORED: a person closes it
-    EventState.FAILED: frozenset({EventState.RECEIVED, EventState.IGNORED}),
-    EventState.DONE: frozenset(),
-    EventState.IGNORED: frozenset(),
-}
-OPEN_STATES = frozenset({EventState.RECEIVED, EventState.PROCESSING, EventState.WAITING, EventState.FAILED})
-"""States in which something is still to happen, by itself or by a person."""
-
-
-class WooCommerceEvent(Sealing, Base):
+class WooCommerceEvent(ReceivedEvent, Base):
     """A delivery (notification) of a shop that was kept (événement), or a resource of a pull that failed or waits.
 
     ``topic`` is the shop's (``order.updated``), of pulls ``pull.order``; ``kind`` is empty where it is none that we
     know, ``woo_id`` where the body names none. No single header tells deliveries apart: Woo gives one ``delivery_id``
-    to all that a hook sends in a second. ``body`` is sealed as it came, and emptied 90 days after ``handled_at``.
-
-    ``reason`` says in French why it is IGNORED, WAITING or FAILED, or will be tried again. ``waits_for`` names the
-    resource that must come first: ``subscription:282``. ``next_attempt_at`` is when it is taken up by itself; empty
-    where nothing happens until something comes, or a person decides. Whoever handles it holds ``lease_until`` and
-    ``fence``; ``attempts`` counts those since something last came of it.
+    to all that a hook sends in a second. ``waits_for`` names the resource that must come first: ``subscription:282``.
     """
 
     __tablename__ = "woocommerce_events"
@@ -205,20 +157,7 @@ class WooCommerceEvent(Sealing, Base):
             "body_hash",
             name="uq_woocommerce_events_delivery",
         ),
-        CheckConstraint("reason IS NOT NULL OR state IN ('received', 'processing', 'done')", name="says_why"),
-        CheckConstraint("(state = 'processing') = (lease_until IS NOT NULL)", name="leased_while_processing"),
-        Index(
-            "ix_woocommerce_events_due",
-            "organisation_id",
-            "next_attempt_at",
-            "id",
-            postgresql_where=text("next_attempt_at IS NOT NULL AND state IN ('received', 'waiting')"),
-        ),
-        Index(
-            "ix_woocommerce_events_leased",
-            "lease_until",
-            postgresql_where=text("state = 'processing'"),
-        ),
+        *received_arguments("woocommerce_events", "shop_id"),
         Index(
             "ix_woocommerce_events_open",
             "organisation_id",
@@ -227,20 +166,7 @@ class WooCommerceEvent(Sealing, Base):
             "woo_id",
             postgresql_where=text("state IN ('received', 'processing', 'waiting', 'failed')"),
         ),
-        Index(
-            "ix_woocommerce_events_waiting",
-            "organisation_id",
-            "shop_id",
-            "waits_for",
-            postgresql_where=text("waits_for IS NOT NULL"),
-        ),
-        Index("ix_woocommerce_events_received", "organisation_id", "received_at", "id"),
         Index("ix_woocommerce_events_topic", "organisation_id", "shop_id", "topic", "received_at"),
-        Index(
-            "ix_woocommerce_events_prunable",
-            "handled_at",
-            postgresql_where=text("handled_at IS NOT NULL AND body IS NOT NULL"),
-        ),
         tenant_key("shop_id", "woocommerce_shops", ondelete="RESTRICT"),
     )
 
@@ -251,37 +177,10 @@ class WooCommerceEvent(Sealing, Base):
     webhook_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     delivery_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
     body_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    body: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
-    received_at: Mapped[datetime] = mapped_column(default=clock.now)
-    state: Mapped[EventState] = mapped_column(stored_enum(EventState), default=EventState.RECEIVED)
-    reason: Mapped[str | None] = mapped_column(Text)
-    waits_for: Mapped[str | None] = mapped_column(String(64))
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    next_attempt_at: Mapped[datetime | None] = mapped_column(default=clock.now)
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int] = mapped_column(default=0, server_default="0")
-    handled_at: Mapped[datetime | None]
 
     shop: Mapped[WooCommerceShop] = relationship(
         primaryjoin=lambda: linked(WooCommerceShop, WooCommerceEvent.shop_id), viewonly=True
     )
-
-    def can_become(self, state: EventState) -> bool:
-        """Whether the table of transitions leads from the present state to ``state``."""
-        return state in EVENT_TRANSITIONS[self.state]
-
-    @staticmethod
-    def body_place(organisation_id: UUID, event_id: UUID) -> str:
-        """Where a sealed body belongs, as ``place_of("body")`` says: for statements that make rows without objects."""
-        return f"{organisation_id}|woocommerce_events.body|{event_id}"
-
-    def keep_body(self, body: bytes) -> None:
-        """Seal the bytes as they came."""
-        self.body = crypto.keyring().encrypt(body, place=self.place_of("body"))
-
-    def body_in_clear(self) -> bytes | None:
-        """The bytes as they came; None once they are pruned."""
-        return None if self.body is None else crypto.keyring().decrypt(self.body, place=self.place_of("body"))
 
 
 class WooCommerceResource(Emailed, Base):

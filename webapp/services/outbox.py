@@ -56,6 +56,7 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.CREDIT_NOTE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),
     OutboxKind.MANDATE_REVOKED: (f"{_TRIGGERS}.mandates.tell_revoked",),
+    OutboxKind.CLAIM_CHANGED: ("webapp.services.operators.telling.follow",),
     OutboxKind.SHIPMENT_HANDED_OVER: (f"{_TRIGGERS}.shipments.tell_sent",),
 }
 """Who listens to what, by dotted name ("webapp.services.module.function"), so that nobody imports in a circle.

@@ -13,13 +13,14 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.duplicates import DuplicatePair, PairScore
+from webapp.models.events import EventState
 from webapp.models.exports import ExportFormat
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.models.messages import SuppressionReason
 from webapp.models.operations import Operation, OperationKind, OperationState
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
-from webapp.models.woocommerce import EventState, ResourceKind
+from webapp.models.woocommerce import ResourceKind
 from webapp.services import journal
 from webapp.services.duplicates.pairs import PairsView, SeenPairs, own_only
 from webapp.services.exports.exported_list import Everything

@@ -27,6 +27,7 @@ from webapp.gateways.messaging import ProviderEvent
 from webapp.models.banking import BankAccount
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.consents import ConsentPurpose
+from webapp.models.events import EventState
 from webapp.models.identity import User
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.models.means_requests import MeansRequestStatus
@@ -35,7 +36,6 @@ from webapp.models.operations import ItemAction, Operation, OperationItem, Opera
 from webapp.models.personal_data import ERASED, HOLDINGS
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind
-from webapp.models.woocommerce import EventState
 from webapp.services import bulk
 from webapp.services.clients import activities, documents, editing
 from webapp.services.clients.activities import Genre

@@ -17,20 +17,15 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.charges import Charge
 from webapp.models.clients import Client
+from webapp.models.events import EventState
 from webapp.models.payments import Payment
 from webapp.models.preferences import PreferenceValue
 from webapp.models.subscriptions import Subscription
-from webapp.models.woocommerce import (
-    EventState,
-    ResourceKind,
-    WooCommerceMapping,
-    WooCommerceResource,
-    WooCommerceShop,
-)
+from webapp.models.woocommerce import ResourceKind, WooCommerceMapping, WooCommerceResource, WooCommerceShop
 from webapp.services.charges import effects
+from webapp.services.event_engine import Outcome
 from webapp.services.woocommerce import keeping, projecting, reading
 from webapp.services.woocommerce.kept import Words
-from webapp.services.woocommerce.outcomes import Outcome
 from webapp.transactions import transaction
 
 ORDER, CUSTOMER, SUBSCRIPTION = ResourceKind.ORDER, ResourceKind.CUSTOMER, ResourceKind.SUBSCRIPTION

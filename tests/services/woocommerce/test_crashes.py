@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from tests import factories
 from tests.forking import die, was_killed
@@ -22,8 +23,10 @@ from tests.woocommerce import SECRET as REAL_SECRET
 from tests.woocommerce import deliveries
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
+from webapp.models.events import EventState
 from webapp.models.payments import Payment, PaymentKind
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
+from webapp.models.woocommerce import ResourceKind, WooCommerceShop
+from webapp.services import event_engine
 from webapp.services.woocommerce import claiming, handling, projecting, receiving
 
 DAY = (
@@ -72,7 +75,7 @@ def fork(what: Callable[[], object], fatal: int | None = None) -> int:
 def recover(organisation_id: UUID) -> None:
     """Time passes, and everybody is well again."""
     for _ in range(2):
-        clock.start_at(clock.now() + claiming.LEASE + timedelta(minutes=1))
+        clock.start_at(clock.now() + event_engine.LEASE + timedelta(minutes=1))
         claiming.sweep(at=clock.now())
         handling.handle_due(organisation_id)
 
@@ -171,11 +174,11 @@ def test_what_ends_its_worker_again_and_again_takes_no_others_with_it(
     deaths = 0
     while was_killed(fork(lambda: handling.handle_due(organisation_id))):
         deaths += 1
-        clock.start_at(clock.now() + claiming.LEASE + timedelta(minutes=1))
+        clock.start_at(clock.now() + event_engine.LEASE + timedelta(minutes=1))
         claiming.sweep(at=clock.now())
-    assert deaths == len(claiming.RETRIES) + 1
+    assert deaths == len(event_engine.RETRIES) + 1
     tenancy.enter_organisation(organisation_id)
-    failed = [event.woo_id for event in events() if event.reason == claiming.BROKEN_OFF]
+    failed = [event.woo_id for event in events() if event.reason == event_engine.BROKEN_OFF]
     assert failed == [PARENT["id"]]
 
 
@@ -183,7 +186,7 @@ def test_a_killed_sweep_is_swept_again(open_shop: Callable[[], WooCommerceShop],
     for fatal in range(2):
         organisation_id = have_told(open_shop)
         assert was_killed(fork(lambda each=organisation_id: handling.handle_due(each), 1))  # type: ignore[misc]
-        clock.start_at(clock.now() + claiming.LEASE + timedelta(minutes=1))
+        clock.start_at(clock.now() + event_engine.LEASE + timedelta(minutes=1))
         assert was_killed(fork(lambda: claiming.sweep(at=clock.now()), fatal))
         recover(organisation_id)
         assert stand(organisation_id) == (undisturbed, sorted(ENDS)), fatal
@@ -198,7 +201,7 @@ def test_a_killed_receiver_has_kept_the_delivery_or_never_answered(
     queue.queue(receiving.QUEUE).connection.flushdb()
     assert was_killed(fork(lambda: deliver(product(), shop_id=shop_id), fatal))
     assert queue.queue(receiving.QUEUE).count == 0, "it died before it rang"
-    clock.start_at(LATER + claiming.PATIENCE + timedelta(seconds=1))
+    clock.start_at(LATER + event_engine.PATIENCE + timedelta(seconds=1))
     assert claiming.sweep(at=clock.now()) == kept
     handling.handle_due(organisation_id)
     tenancy.enter_organisation(organisation_id)
@@ -231,7 +234,7 @@ def test_postgresql_goes_away_in_the_middle(
 
     with monkeypatch.context() as broken:
         broken.setattr(projecting, "project_all", project_without_database)
-        with pytest.raises(handling.OperationalError):
+        with pytest.raises(OperationalError):
             handling.handle_due(organisation_id)
     db.session.remove()
     tenancy.enter_organisation(organisation_id)
@@ -263,7 +266,7 @@ def test_workers_at_the_same_time_come_to_the_same(
     expected, _ = stand(alone)
     assert expected["subscriptions"]
     shared = real_day()
-    monkeypatch.setattr(claiming, "BATCH", 10)  # so that there is something for each of them
+    monkeypatch.setattr(claiming.ENGINE, "batch", 10)  # so that there is something for each of them
     workers = [fork(lambda: handling.handle_due(shared)) for _ in range(3)]
     assert not any(was_killed(worker) for worker in workers)
     told, ends = stand(shared)

@@ -8,7 +8,8 @@ from tests.conftest import NOW, Cast
 from tests.services.woocommerce.conftest import Connected, Pull
 from webapp import queue
 from webapp.extensions import db
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource
 from webapp.services.woocommerce import fetching, handling, pulling, pulls
 
 

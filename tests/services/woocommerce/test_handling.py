@@ -14,16 +14,11 @@ from tests.services.woocommerce.deliveries import deliver, events, make_signed_s
 from tests.woocommerce import deliveries
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.events import EVENT_TRANSITIONS, EventState
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.models.woocommerce import (
-    EVENT_TRANSITIONS,
-    EventState,
-    ResourceKind,
-    WooCommerceEvent,
-    WooCommerceResource,
-    WooCommerceShop,
-)
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
+from webapp.services import event_engine
 from webapp.services.woocommerce import claiming, handling, projecting
 
 REAL = {each.seq: orjson.loads(each.body) for each in deliveries() if each.kind}
@@ -263,7 +258,7 @@ def test_a_claim_whose_owner_died_is_freed_by_the_sweep(cast: Cast, shop: WooCom
     (claimed,) = claiming.claim(at=clock.now())
     assert claiming.claim(at=clock.now()) == []
     assert claiming.sweep(at=clock.now()) == 0
-    clock.start_at(LATER + claiming.LEASE + timedelta(seconds=1))
+    clock.start_at(LATER + event_engine.LEASE + timedelta(seconds=1))
     assert claiming.sweep(at=clock.now()) == 0, "due now, not for long"
     assert work(cast) == [EventState.DONE]
     handling.handle([claimed], at=clock.now())
@@ -274,15 +269,15 @@ def test_one_that_kills_its_worker_again_and_again_is_for_a_person(cast: Cast, s
     deliver(product())
     for _ in range(9):
         assert len(claiming.claim(at=clock.now())) == 1
-        clock.start_at(clock.now() + claiming.LEASE + timedelta(seconds=1))
+        clock.start_at(clock.now() + event_engine.LEASE + timedelta(seconds=1))
         claiming.sweep(at=clock.now())
     (event,) = events()
-    assert (event.state, event.reason) == (EventState.FAILED, claiming.BROKEN_OFF)
+    assert (event.state, event.reason) == (EventState.FAILED, event_engine.BROKEN_OFF)
 
 
 def test_the_sweep_rings_for_what_nobody_heard(cast: Cast, shop: WooCommerceShop) -> None:
     deliver(product())
-    assert claiming.sweep(at=clock.now() + claiming.PATIENCE) == 1
+    assert claiming.sweep(at=clock.now() + event_engine.PATIENCE) == 1
     assert claiming.sweep(at=clock.now()) == 0
 
 

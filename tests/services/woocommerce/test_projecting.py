@@ -16,12 +16,13 @@ from tests.services.woocommerce.telling import CUSTOMER, ORDER, SUBSCRIPTION, Te
 from webapp.extensions import db
 from webapp.models.charges import Attention, Charge, ChargeStatus
 from webapp.models.clients import Client, ClientStatus, Source
+from webapp.models.events import EventState
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.preferences import PreferenceValue
 from webapp.models.subscriptions import Collector, Frequency, Subscription, SubscriptionHistory, SubscriptionStatus
-from webapp.models.woocommerce import EventState, WooCommerceResource
-from webapp.services.woocommerce.outcomes import Outcome
+from webapp.models.woocommerce import WooCommerceResource
+from webapp.services.event_engine import Outcome
 
 DAY = datetime(2026, 11, 2, 9, tzinfo=UTC)
 LATER = DAY + timedelta(days=30)

@@ -15,9 +15,10 @@ from tests.woocommerce import Delivery, deliveries
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
+from webapp.models.events import EventState
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Frequency, SubscriptionStatus
-from webapp.models.woocommerce import EventState, WooCommerceMapping
+from webapp.models.woocommerce import WooCommerceMapping
 
 TOLD = list(deliveries())
 SOON_AFTER = TOLD[-1].received_at + timedelta(minutes=15)

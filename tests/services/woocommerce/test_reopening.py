@@ -8,7 +8,8 @@ from tests.services.woocommerce import bodies
 from tests.woocommerce_rows import make_event, make_shop, reload_event
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceShop
 from webapp.services.woocommerce import handling, reopening
 from webapp.services.woocommerce.events_listing import EventsView
 

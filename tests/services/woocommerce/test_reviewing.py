@@ -16,8 +16,9 @@ from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.clients import Client, Source
+from webapp.models.events import EventState
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
 from webapp.services.woocommerce import handling, reviewing
 from webapp.services.woocommerce.reviewing import ReviewedError, ReviewView
 

@@ -16,8 +16,9 @@ from tests.woocommerce_rows import make_event, make_order, make_resource, make_s
 from webapp import queue
 from webapp.extensions import db
 from webapp.models.base import new_id
+from webapp.models.events import EventState
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.woocommerce import EventState, MappingKind, ResourceKind, WooCommerceMapping, WooCommerceShop
+from webapp.models.woocommerce import MappingKind, ResourceKind, WooCommerceMapping, WooCommerceShop
 from webapp.services.woocommerce import events_listing
 
 PAGE = "/integrations/woocommerce/evenements"

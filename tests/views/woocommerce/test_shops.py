@@ -15,8 +15,9 @@ from tests.queries import recorded_queries
 from tests.woocommerce_rows import KEYS, make_event, make_shop
 from webapp import tenancy
 from webapp.extensions import db
+from webapp.models.events import EventState
 from webapp.models.subscriptions import Collector
-from webapp.models.woocommerce import EventState, WooCommerceShop
+from webapp.models.woocommerce import WooCommerceShop
 
 PAGE = "/integrations/woocommerce"
 NEW = f"{PAGE}/nouvelle"

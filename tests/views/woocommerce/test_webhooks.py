@@ -18,7 +18,8 @@ from webapp import queue, tenancy
 from webapp.config import Settings
 from webapp.extensions import db
 from webapp.factory import create_app
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceShop
 
 ADDRESS = "/webhooks/woocommerce"
 BODY = b'{"id":11,"name":"Savon"}'

@@ -113,7 +113,7 @@ def correct_asked(
         if rules.outcome is Outcome.ACCEPTED:
             declaring.follow_rules(claim, rules, by=by, at=held.at)
         else:
-            _leave_to_person(claim, rules, by=by, at=held.at)
+            leave_to_person(claim, rules, by=by, at=held.at)
         recording.finish(claim, at=held.at)
         doubting.look_at(held)
     return claim
@@ -190,7 +190,8 @@ def _share_out(claim: Claim, rules: Decision) -> None:
     claim.over = borne - claim.deductible
 
 
-def _leave_to_person(claim: Claim, rules: Decision, *, by: User | None, at: datetime) -> None:
+def leave_to_person(claim: Claim, rules: Decision, *, by: User | None, at: datetime) -> None:
+    """Let a person decide what the rules do not accept; until then it uses nothing. In the caller's transaction."""
     before = claim.status
     row = recording.keep_decision(claim, rules, TO_REVIEW, covered=NOTHING, by=by, at=at)
     if claim.status is not TO_REVIEW:

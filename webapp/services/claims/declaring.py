@@ -64,12 +64,21 @@ def declare(cover_id: UUID, fields: ClaimFields, *, by: User | None, at: datetim
         standing = _find_declared(cover_id, fields.token)
         if standing is not None:
             return standing
-        if held.cover.client.erased_at is not None:
-            raise ClaimStateError("Ce client a été effacé\u202f: plus rien n’est déclaré pour lui.")
-        claim = _open(held, fields, by=by)
-        _decide(claim, held, by=by)
+        claim = open_file(held, fields, by=by)
         if held.is_news:
             doubting.look_at(held)
+    return claim
+
+
+def open_file(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
+    """Open a file of a locked cover and decide it, in the caller's transaction.
+
+    Raises ClaimStateError; InvalidInputError, naming the field.
+    """
+    if held.cover.client.erased_at is not None:
+        raise ClaimStateError("Ce client a été effacé\u202f: plus rien n’est déclaré pour lui.")
+    claim = _open(held, fields, by=by)
+    _decide(claim, held, by=by)
     return claim
 
 
@@ -91,10 +100,7 @@ def _open(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
         raise InvalidInputError("Indiquez comment le client l’a déclaré.", field="channel")
     if fields.home_id not in (None, *(home.home_id for home in held.cover.homes)):
         raise InvalidInputError("Choisissez un logement de cette couverture.", field="home_id")
-    words = clean_lines(fields.words)
-    if len(words) > WORDS_LENGTH:
-        most = french.whole(WORDS_LENGTH)
-        raise InvalidInputError(f"C’est trop long\u202f: {most} caractères au plus.", field="words")
+    words = checked_words(fields.words)
     claim = Claim(
         id=new_id(),
         cover_id=held.cover.id,
@@ -102,7 +108,7 @@ def _open(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
         home_id=fields.home_id,
         trade=fields.trade,
         event_on=event_on,
-        event_at=_event_at(event_on, fields.event_time, held),
+        event_at=instant_of(event_on, fields.event_time, held),
         declared_on=declared_on,
         channel=fields.channel,
         words=words,
@@ -134,7 +140,17 @@ def _checked_days(fields: ClaimFields, *, today: date) -> tuple[date, date]:
     return fields.event_on, declared_on
 
 
-def _event_at(event_on: date, hour: time | None, held: Held) -> datetime | None:
+def checked_words(written: str) -> str:
+    """What the client said, fit to be kept. Raises InvalidInputError."""
+    words = clean_lines(written)
+    if len(words) > WORDS_LENGTH:
+        most = french.whole(WORDS_LENGTH)
+        raise InvalidInputError(f"C’est trop long\u202f: {most} caractères au plus.", field="words")
+    return words
+
+
+def instant_of(event_on: date, hour: time | None, held: Held) -> datetime | None:
+    """The instant of an hour on the wall in Paris; None where nobody knows it. Raises InvalidInputError."""
     if hour is None:
         return None
     event_at = datetime.combine(event_on, hour, clock.PARIS)

@@ -17,7 +17,9 @@ from webapp.models.base import new_id
 from webapp.models.claims import Claim, ClaimChange, ClaimDecision, ClaimStatus
 from webapp.models.covers import Cover
 from webapp.models.identity import User
+from webapp.models.outbox import OutboxKind
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import outbox
 from webapp.services.clients.activities import clean_lines
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.covers import claims as declared
@@ -170,7 +172,8 @@ def as_told(amount: Decimal | None) -> str | None:
 
 
 def finish(claim: Claim, *, at: datetime) -> None:
-    """The last thing of every command: whoever has a form of the file open has to look again."""
+    """The last thing of every command: who has a form of the file open has to look again, and who repairs is told."""
     claim.version += 1
     claim.changed_at = at
+    outbox.emit(OutboxKind.CLAIM_CHANGED, claim.id, at=at)
     db.session.flush()

@@ -30,6 +30,7 @@ BELONGINGS: dict[str, Belonging] = {
     "covered_homes": Belonging("logement couvert", "logements couverts"),
     "covers": Belonging("couverture", "couvertures"),
     "claims": Belonging("dossier de sinistre", "dossiers de sinistre"),
+    "claim_satisfactions": Belonging("réponse de satisfaction", "réponses de satisfaction"),
     "charges": Belonging("prélèvement", "prélèvements"),
     "payments": Belonging("paiement", "paiements", since="t.recorded_at"),
     "invoices": Belonging("facture ou avoir", "factures et avoirs"),

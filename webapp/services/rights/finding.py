@@ -38,6 +38,7 @@ def find(ids: Sequence[UUID], operation_id: UUID, *, at: Any) -> dict[str, Any]:
         "address_indexes": _indexes(addresses),
         "webhook_ids": list(_scan("webhook_events", "body", "handled_at IS NOT NULL", [*needles, *_references(ids)])),
         "shop_event_ids": list(_scan("woocommerce_events", "body", "body IS NOT NULL", needles)),
+        "operator_event_ids": list(_scan("operator_events", "body", "body IS NOT NULL", needles)),
         "sync_item_ids": list(_scan("sync_items", "payload", "payload IS NOT NULL AND client_id IS NULL", needles)),
     }
 

@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from webapp.models import clients
 from webapp.models.clients import Client
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource, WooCommerceShop
 from webapp.services.list_columns import ListColumn, ValueKind, labels_of, told_of_each
 from webapp.services.woocommerce.reviewing import LABELS
 from webapp.services.woocommerce.topics import TOPICS

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import contains_eager, undefer
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
+from webapp.models.events import EventState
 from webapp.models.woocommerce import (
-    EventState,
     MappingKind,
     ResourceKind,
     WooCommerceEvent,
@@ -20,12 +20,11 @@ from webapp.models.woocommerce import (
     WooCommerceResource,
 )
 from webapp.services import keyset
+from webapp.services.event_engine import NO_EVENT, state_is
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
 BY_RECEPTION = "-received_at"
-
-NO_EVENT = "Cet événement n’existe pas ou plus."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +83,16 @@ def select_all(view: EventsView) -> Select[*tuple[Any, ...]]:
 
 def narrowed(statement: Any, view: EventsView) -> Any:
     """A statement on events with the filters of the view."""
-    if view.state is not None:
-        # The value itself: a bound parameter would not be recognised as the partial index's in a generic plan.
-        statement = statement.where(WooCommerceEvent.state == literal_column(f"'{view.state.value}'"))
-    if view.shop_id is not None:
-        statement = statement.where(WooCommerceEvent.shop_id == view.shop_id)
-    if view.topic is not None:
-        statement = statement.where(WooCommerceEvent.topic == view.topic)
-    return statement
+    return statement.where(*conditions(view))
+
+
+def conditions(view: EventsView) -> list[ColumnElement[bool]]:
+    """What narrows events to those of the view."""
+    return [
+        *state_is(WooCommerceEvent.state, view.state),
+        *([WooCommerceEvent.shop_id == view.shop_id] if view.shop_id is not None else []),
+        *([WooCommerceEvent.topic == view.topic] if view.topic is not None else []),
+    ]
 
 
 def key_of(event: WooCommerceEvent) -> Key | None:

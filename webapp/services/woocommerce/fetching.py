@@ -8,8 +8,8 @@ from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.gateways import woocommerce
 from webapp.models.woocommerce import ResourceKind, WooCommerceResource, WooCommerceShop
+from webapp.services.event_engine import Outcome
 from webapp.services.woocommerce import handling, pulls, stages, trying
-from webapp.services.woocommerce.outcomes import Outcome
 from webapp.transactions import let_go
 
 

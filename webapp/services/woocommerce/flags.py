@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from webapp import clock, french
+from webapp.models.events import EventState
 from webapp.models.subscriptions import Frequency, ShopPeriod
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceResource
+from webapp.models.woocommerce import ResourceKind, WooCommerceResource
+from webapp.services.event_engine import Outcome
 from webapp.services.woocommerce import cycles, rhythms, states
-from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.reading import Customer, Order, Resource, Sale, Subscription
 
 STILL_WAITING = "STILL_WAITING"

@@ -14,18 +14,19 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceShop
+from webapp.services import event_engine
+from webapp.services.event_engine import LONG_WAIT, UNEXPECTED, Outcome
 from webapp.services.woocommerce import claiming, keeping, projecting, pulls, reading, receiving
-from webapp.services.woocommerce.claiming import LONG_WAIT, Claimed
+from webapp.services.woocommerce.claiming import Claimed
 from webapp.services.woocommerce.erased import ERASED_HERE, find_erased
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.services.woocommerce.keeping import Kept
 from webapp.services.woocommerce.kept import Name, Words
-from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.reading import Deleted, Resource
 from webapp.services.woocommerce.values import UnreadableError
 from webapp.transactions import transaction
@@ -41,7 +42,6 @@ REPLACED = "Remplacée par une notification plus récente."
 KNOWN = "Déjà connue\u202f: rien n’a changé."
 OLDER = "Plus ancienne que ce qui est connu."
 OF_ERASED = Outcome(EventState.IGNORED, ERASED_HERE)
-UNEXPECTED = "Erreur inattendue ({kind})\u202f: elle est dans le journal."
 WAITS_LONG = "Attend depuis plus d’un jour\u202f: {sentence}"
 
 
@@ -55,7 +55,7 @@ def handle_due(organisation_id: UUID) -> int:
                 handle(of_shop, at=clock.now())
             taken += len(claimed)
         if taken >= TURN:
-            claiming.ring(organisation_id)
+            claiming.ENGINE.ring(organisation_id)
     return taken
 
 
@@ -82,10 +82,10 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
     try:
         with transaction():
             shop = _hold(claimed[0].shop_id)
-            told = [_Read(each, _read(shop, each)) for each in claiming.lock(claimed)]
+            told = [_Read(each, _read(shop, each)) for each in claiming.ENGINE.lock(claimed)]
             _come_to_an_end(shop, _but_erased(shop, told), at=at)
     except Exception as error:
-        if isinstance(error, InterfaceError) or (isinstance(error, OperationalError) and error.connection_invalidated):
+        if event_engine.is_database_away(error):
             raise
         resources = _grouped(claimed, _resource_of)
         if len(resources) > 1:
@@ -95,7 +95,7 @@ def handle(claimed: Sequence[Claimed], *, at: datetime) -> None:
                 handle([each for of_resource in half for each in of_resource], at=clock.now())
             return
         log.exception("shop_event_failed", event_id=str(claimed[0].id))
-        claiming.put_off(claimed, UNEXPECTED.format(kind=type(error).__name__), at=clock.now())
+        claiming.ENGINE.put_off(claimed, UNEXPECTED.format(kind=type(error).__name__), at=clock.now())
 
 
 def _hold(shop_id: UUID) -> WooCommerceShop:
@@ -144,7 +144,7 @@ def _but_erased(shop: WooCommerceShop, told: Sequence[_Read]) -> list[_Read]:
             rest.append(_Read(each.event, OF_ERASED))
         else:
             rest.append(each)
-    claiming.forget(forgotten)
+    claiming.ENGINE.forget(forgotten)
     return rest
 
 
@@ -153,7 +153,7 @@ def _come_to_an_end(shop: WooCommerceShop, told: Sequence[_Read], *, at: datetim
     named: dict[Name, list[_Read]] = {}
     for each in told:
         if isinstance(each.said, Outcome):
-            claiming.end(each.event, each.said, at=at)
+            event_engine.end(each.event, each.said, at=at)
         else:
             each.event.woo_id = each.said.woo_id
             named.setdefault((each.said.kind, each.said.woo_id), []).append(each)
@@ -162,7 +162,7 @@ def _come_to_an_end(shop: WooCommerceShop, told: Sequence[_Read], *, at: datetim
     awake = _bring(words, {name: events for name, events in kept.items() if events}, at=at)
     events = [each.event for each in told]
     if events:
-        claiming.write_ends(events)
+        claiming.ENGINE.write_ends(events)
     if awake:
         claiming.wake(shop, awake, but=[event.id for event in events], at=at)
 
@@ -172,7 +172,7 @@ def _keep(words: Words, told: Sequence[_Read], *, at: datetime) -> list[WooComme
     said = [(each.event, each.said) for each in told if isinstance(each.said, reading.Word)]
     said.sort(key=lambda each: each[1].standing)
     for event, _ in said[:-1]:
-        claiming.end(event, Outcome(EventState.IGNORED, REPLACED), at=at)
+        event_engine.end(event, Outcome(EventState.IGNORED, REPLACED), at=at)
     seen_at = max((event.received_at for event, _ in said), default=at)
     greatest = [(event, word, seen_at) for event, word in said[-1:]]
     deletions = [(each.event, each.said, each.event.received_at) for each in told if isinstance(each.said, Deleted)]
@@ -186,7 +186,7 @@ def _keep(words: Words, told: Sequence[_Read], *, at: datetime) -> list[WooComme
 def _is_over(event: WooCommerceEvent, kept: Kept, *, at: datetime) -> bool:
     """Whether the event is to be projected; else it is ended. One that has been here before was kept by itself."""
     if kept is Kept.OLDER or (kept is Kept.SAME and event.reason is None):
-        claiming.end(event, Outcome(EventState.IGNORED, OLDER if kept is Kept.OLDER else KNOWN), at=at)
+        event_engine.end(event, Outcome(EventState.IGNORED, OLDER if kept is Kept.OLDER else KNOWN), at=at)
         return False
     return True
 
@@ -198,7 +198,7 @@ def _bring(words: Words, events: Mapping[Name, Sequence[WooCommerceEvent]], *, a
     outcomes = projecting.project_all(words, events, at=at)
     for name, of_resource in events.items():
         for event in of_resource:
-            claiming.end(event, outcomes[name], at=at)
+            event_engine.end(event, outcomes[name], at=at)
         first = min(event.received_at for event in of_resource)
         _note_long_wait(words, name, outcomes[name], is_long=at >= first + LONG_WAIT)
         pulls.ask_for(words.shop, outcomes[name].waits_for)
@@ -247,5 +247,5 @@ def _apply_word(shop: WooCommerceShop, kind: ResourceKind, word: Resource | Dele
     db.session.flush()
     pulls.ask_for(shop, outcome.waits_for)
     if outcome.state is not EventState.WAITING and claiming.wake(shop, [name], at=at):
-        claiming.ring(shop.organisation_id)
+        claiming.ENGINE.ring(shop.organisation_id)
     return outcome

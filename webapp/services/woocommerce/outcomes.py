@@ -1,26 +1,9 @@
-"""What came of a resource: the end of handling it, or what it waits for."""
+"""Reports of a shop that cannot go on, with what came of them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from webapp.models.woocommerce import EventState
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """``state`` is DONE, IGNORED, WAITING or FAILED; ``sentence`` says why, in French, in all but the first.
-
-    ``waits_for`` names what must come first (``subscription:282``, ``client:17``); ``again_at`` is when to look once
-    more though nothing has come.
-    """
-
-    state: EventState
-    sentence: str | None = None
-    waits_for: str | None = None
-    again_at: datetime | None = None
-
-
-DONE = Outcome(EventState.DONE)
+from webapp.models.events import EventState
+from webapp.services.event_engine import Outcome
 
 
 class HeldUpError(Exception):

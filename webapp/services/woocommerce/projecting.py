@@ -15,11 +15,13 @@ from sqlalchemy import ARRAY, Text, cast, func, select
 
 from webapp.extensions import db
 from webapp.models.charges import Charge
+from webapp.models.events import EventState
 from webapp.models.organisations import Company
 from webapp.models.products import Product
 from webapp.models.providers import Milestone
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceShop
+from webapp.models.woocommerce import ResourceKind, WooCommerceShop
 from webapp.services.charges import effects
+from webapp.services.event_engine import DONE, Outcome
 from webapp.services.woocommerce import (
     attributes,
     client_report,
@@ -36,7 +38,7 @@ from webapp.services.woocommerce import (
 )
 from webapp.services.woocommerce.kept import Family, Kept, Name, Subscriptions, Words
 from webapp.services.woocommerce.matching import People
-from webapp.services.woocommerce.outcomes import DONE, HeldUpError, Outcome
+from webapp.services.woocommerce.outcomes import HeldUpError
 from webapp.services.woocommerce.reading import Customer, Order, Resource, Sale
 from webapp.services.woocommerce.reading import Subscription as Word
 from webapp.services.woocommerce.subscription_report import Held

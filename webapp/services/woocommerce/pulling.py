@@ -26,19 +26,20 @@ from webapp.extensions import db
 from webapp.french import counted
 from webapp.gateways import woocommerce
 from webapp.gateways.woocommerce import PER_PAGE, Connection
+from webapp.models.events import EventState
 from webapp.models.runs import RunStatus
 from webapp.models.woocommerce import (
     LARGEST_ID,
-    EventState,
     PullScope,
     ResourceKind,
     WooCommercePull,
     WooCommerceResource,
     WooCommerceShop,
 )
+from webapp.services import event_engine
+from webapp.services.event_engine import Outcome
 from webapp.services.leases import LeaseLostError
 from webapp.services.woocommerce import claiming, handling, pulls, reading, stages, trying
-from webapp.services.woocommerce.outcomes import Outcome
 from webapp.services.woocommerce.pulls import Lease
 from webapp.services.woocommerce.stages import Cursor, How, Stage
 from webapp.services.woocommerce.values import UnreadableError, read_instant
@@ -419,7 +420,7 @@ def _apply_one(shop: WooCommerceShop, kind: ResourceKind, shown: _Shown, at: dat
         raise
     except Exception as error:
         log.exception("shop_resource_failed")
-        outcome = Outcome(EventState.FAILED, handling.UNEXPECTED.format(kind=type(error).__name__))
+        outcome = Outcome(EventState.FAILED, event_engine.UNEXPECTED.format(kind=type(error).__name__))
         woo_id = shown.word.woo_id if shown.word else None
         claiming.keep_of_pull(shop, kind, woo_id, shown.body, outcome, at=at)
         return outcome.state

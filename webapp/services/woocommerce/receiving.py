@@ -17,7 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 from webapp import crypto, queue
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.woocommerce import LARGEST_ID, EventState, ResourceKind, WooCommerceEvent, WooCommerceShop
+from webapp.models.events import EventState
+from webapp.models.woocommerce import LARGEST_ID, ResourceKind, WooCommerceEvent, WooCommerceShop
 from webapp.services.woocommerce import signing, sources
 from webapp.transactions import transaction
 

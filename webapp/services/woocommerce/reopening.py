@@ -5,59 +5,39 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
-from webapp import french
-from webapp.errors import DomainError, ForbiddenError, NotFoundError
+from webapp.errors import ForbiddenError, NotFoundError
 from webapp.extensions import db
+from webapp.models.events import EventState
 from webapp.models.identity import Role, User
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.woocommerce import EventState, ResourceKind, WooCommerceEvent, WooCommerceResource
+from webapp.models.woocommerce import ResourceKind, WooCommerceEvent, WooCommerceResource
+from webapp.services import event_engine
 from webapp.services.woocommerce import claiming, events_listing
-from webapp.services.woocommerce.events_listing import NO_EVENT, EventsView
+from webapp.services.woocommerce.events_listing import EventsView
 from webapp.services.woocommerce.flags import STILL_WAITING
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
 
-DECIDABLE = (EventState.WAITING, EventState.FAILED)
-AFRESH = {"state": EventState.RECEIVED, "attempts": 0}
-"""What an event is like that is taken up once more. Its reason stays: it tells that it has been looked at before."""
-
-
-class EventStateError(DomainError):
-    """The event neither failed nor waits: nothing is to be decided."""
-
 
 def retry_event(event_id: UUID, *, at: datetime) -> None:
     """Have an event handled once more, now. Raises NotFoundError, EventStateError."""
-    with transaction():
-        event = _find_decidable(event_id)
-        for name, value in AFRESH.items():
-            setattr(event, name, value)
-        event.next_attempt_at = at
-        claiming.ring(event.organisation_id)
+    claiming.ENGINE.retry(event_id, at=at)
 
 
 def retry_all(view: EventsView, *, at: datetime) -> int:
     """Have every event of the view that failed or waits handled once more; returns how many."""
-    with transaction():
-        statement = events_listing.narrowed(update(WooCommerceEvent), view)
-        changed = db.session.execute(
-            statement.where(WooCommerceEvent.state.in_(DECIDABLE))
-            .values(**AFRESH, next_attempt_at=at)
-            .execution_options(synchronize_session=False)
-        )
-        claiming.ring(current_organisation_id())
-        return int(changed.rowcount)  # type: ignore[attr-defined]
+    return claiming.ENGINE.retry_all(*events_listing.conditions(view), at=at)
 
 
 def close_event(event_id: UUID, *, by: User, at: datetime) -> None:
     """A person has seen to an event: it is IGNORED, and says by whom. Raises NotFoundError, EventStateError."""
     with transaction():
-        _close([_find_decidable(event_id)], by=by, at=at)
+        _close([claiming.ENGINE.find_decidable(event_id)], by=by, at=at)
 
 
 def close_waiting(shop_id: UUID, kind: ResourceKind, woo_id: int, *, by: User, at: datetime) -> None:
@@ -78,9 +58,8 @@ def close_waiting(shop_id: UUID, kind: ResourceKind, woo_id: int, *, by: User, a
 
 
 def _close(events: Sequence[WooCommerceEvent], *, by: User, at: datetime) -> None:
+    event_engine.close(events, by=by, at=at)
     for event in events:
-        event.state, event.waits_for, event.next_attempt_at, event.handled_at = EventState.IGNORED, None, None, at
-        event.reason = f"Classé par {by.full_name} le {french.moment(at)}. Avant\u202f: {event.reason}"
         _lift_waiting(event)
 
 
@@ -98,21 +77,6 @@ def _lift_waiting(event: WooCommerceEvent) -> None:
     )
     if row is not None:
         row.review = [each for each in row.review if each["code"] != STILL_WAITING]
-
-
-def _find_decidable(event_id: UUID) -> WooCommerceEvent:
-    """The event, locked."""
-    event = db.session.scalar(
-        select(WooCommerceEvent)
-        .where(WooCommerceEvent.id == event_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if event is None:
-        raise NotFoundError(NO_EVENT)
-    if event.state not in DECIDABLE:
-        raise EventStateError("Cet événement n’est ni en échec ni en attente\u202f: il n’y a rien à décider.")
-    return event
 
 
 def reveal_body(event_id: UUID, *, by: User, at: datetime) -> bytes:

@@ -272,7 +272,7 @@ def _settle(
     projecting.project(shop, row.kind, row.woo_id, at=at)
     claiming.wake(shop, [(row.kind, row.woo_id)], at=at)
     claiming.wake_waiting(shop, person.key, at=at)
-    claiming.ring(shop.organisation_id)
+    claiming.ENGINE.ring(shop.organisation_id)
 
 
 def close(resource_id: UUID, *, by: User, at: datetime) -> None:

@@ -23,9 +23,10 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import woocommerce
 from webapp.models.base import new_id
+from webapp.models.events import EventState
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Collector
-from webapp.models.woocommerce import EventState, WooCommerceEvent, WooCommerceMapping, WooCommercePull, WooCommerceShop
+from webapp.models.woocommerce import WooCommerceEvent, WooCommerceMapping, WooCommercePull, WooCommerceShop
 from webapp.services.contact import clean_text
 from webapp.services.preferences.schemas import list_schemas
 from webapp.services.woocommerce import sources, topics

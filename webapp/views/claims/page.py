@@ -21,6 +21,7 @@ from webapp.services.claims.actions import ClaimAction
 from webapp.services.claims.declaring import ClaimFields
 from webapp.services.claims.recording import ClaimStateError
 from webapp.services.covers import loading
+from webapp.services.operators.news import news_of
 from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.form import asked_day
@@ -186,6 +187,7 @@ def _page(claim_id: UUID, *, asked: ClaimAction | None, problem: DomainError | N
         "claims/show.html",
         shown=shown,
         claim=shown.claim,
+        news=news_of(shown.claim),
         words={action: word for word, action in WORDS.items()},
         asked=asked if asked in shown.actions else None,
         problem=problem,

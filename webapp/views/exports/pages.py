@@ -34,6 +34,7 @@ from webapp.views.fulfilment import shipments
 from webapp.views.lists import read
 from webapp.views.mandates import listing as mandates
 from webapp.views.messages import listing as messages
+from webapp.views.operators import events as operator_events
 from webapp.views.provider_events import listing as provider_events_listing
 from webapp.views.shown_lists import ListPage
 from webapp.views.subscriptions import cards
@@ -110,6 +111,12 @@ PAGES = (
     ExportedPage("factures", "/factures", EVERYBODY, invoices.read_view, saved=invoices.PAGE),
     ExportedPage("couvertures", "/couvertures", EVERYBODY, covers.read_view),
     ExportedPage("dossiers", "/dossiers", EVERYBODY, claims.read_view),
+    ExportedPage(
+        "evenements-d-operateurs",
+        "/couvertures/operateurs/evenements",
+        MANAGERS,
+        lambda: operator_events.view_of(request.args),
+    ),
     ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
     ExportedPage("lots", "/lots", EVERYBODY, Everything),
     ExportedPage("lignes-de-lot", "/lots/<uuid:batch_id>", EVERYBODY, _lines_of_batch),

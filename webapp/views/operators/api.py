@@ -4,7 +4,6 @@ The contract is ``openapi.py``; what an operator needs to know stands in docs/de
 """
 
 from datetime import date
-from typing import Any
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
@@ -19,6 +18,7 @@ from webapp.security import public
 from webapp.services.operators import answering, keys
 from webapp.views.lists import read, read_day
 from webapp.views.operators.openapi import document
+from webapp.views.operators.problems import problem
 
 log = structlog.get_logger()
 bp = Blueprint("operator_api", __name__, url_prefix="/api/depanssur/v1")
@@ -62,12 +62,12 @@ def openapi() -> Response:
 
 @bp.errorhandler(DomainError)
 def _refuse(error: DomainError) -> Response:
-    return _problem(error.status, error.message, field=error.field)
+    return problem(error.status, error.message, field=error.field)
 
 
 @bp.errorhandler(RateLimitExceeded)
 def _slow_down(_error: RateLimitExceeded) -> Response:
-    answer = _problem(429, f"At most {RATE}.")
+    answer = problem(429, f"At most {RATE}.")
     answer.headers["Retry-After"] = "60"
     return answer
 
@@ -93,15 +93,3 @@ def _day() -> date:
     if day is None:
         raise InvalidInputError("A date, as 2026-11-20.", field="on")
     return day
-
-
-def _problem(status: int, detail: str, *, field: str | None = None) -> Response:
-    body: dict[str, Any] = {"type": "about:blank", "status": status, "detail": detail}
-    if field:
-        body["field"] = field
-    answer = jsonify(body)
-    answer.status_code = status
-    answer.mimetype = "application/problem+json"
-    if status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer

@@ -1,21 +1,27 @@
-"""« Opérateurs »: who may ask about covers from outside, and by which key. For admins."""
+"""« Opérateurs »: who may ask about covers from outside, and how we tell each other of claims. For admins."""
 
+from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
-from webapp.errors import DomainError, InvalidInputError
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.identity import Role
+from webapp.models.operators import CoverOperator
 from webapp.security import current_user, requires
-from webapp.services.operators import keys
+from webapp.services.operators import connecting, keys
+from webapp.services.operators.connecting import Direction, NewSecret
 from webapp.services.operators.keys import NewKey
 from webapp.views.layout import toast
+from webapp.views.lists import read
 
 bp = Blueprint("operators", __name__, url_prefix="/couvertures/operateurs")
 
 for_admins = requires(Role.ADMIN)
+DIRECTIONS = {"reception": Direction.THEIRS, "envoi": Direction.OURS}
+"""Who signs, as the addresses say it."""
 
 
 @bp.get("")
@@ -45,6 +51,87 @@ def revoke(operator_id: UUID) -> ResponseReturnValue:
     operator = keys.revoke(operator_id, at=clock.now())
     toast("success", f"La clé de {operator.name} n’ouvre plus rien.")
     return redirect(url_for("operators.index"), 303)
+
+
+@bp.get("/<uuid:operator_id>")
+@for_admins
+def show(operator_id: UUID) -> ResponseReturnValue:
+    """How one of them tells us of claims, and where we tell it."""
+    return _operator_page(connecting.find_operator(operator_id))
+
+
+@bp.post("/<uuid:operator_id>/secrets/<word>")
+@for_admins
+def create_secret(operator_id: UUID, word: str) -> ResponseReturnValue:
+    """Make a secret: this answer alone shows it. Reloaded, it makes no other one."""
+    made = connecting.new_secret(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    answer = make_response(_operator_page(made.operator, made=made), 201)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@bp.post("/<uuid:operator_id>/secrets/<word>/fin")
+@for_admins
+def end_old_secrets(operator_id: UUID, word: str) -> ResponseReturnValue:
+    """Let the newest secret alone hold."""
+    connecting.end_old_secrets(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    toast("success", "Les anciens secrets ne sont plus acceptés.")
+    return redirect(url_for("operators.show", operator_id=operator_id), 303)
+
+
+@bp.get("/<uuid:operator_id>/secrets/<word>")
+@for_admins
+def show_secrets(operator_id: UUID, word: str) -> ResponseReturnValue:
+    """Where a form leaves its address: the page that it stands in."""
+    _direction(word)
+    return redirect(url_for("operators.show", operator_id=operator_id), 303)
+
+
+@bp.post("/<uuid:operator_id>/adresse")
+@for_admins
+def set_delivery_url(operator_id: UUID) -> ResponseReturnValue:
+    """Say where the operator is told of the files that colleagues declare."""
+    try:
+        operator = connecting.set_delivery_url(operator_id, request.form.get("adresse", ""))
+    except InvalidInputError as error:
+        return _operator_page(connecting.find_operator(operator_id), problem=error), error.status
+    toast("success", "Adresse enregistrée." if operator.delivery_url else "Plus rien ne lui est envoyé.")
+    return redirect(url_for("operators.show", operator_id=operator_id), 303)
+
+
+def _direction(word: str) -> Direction:
+    if word not in DIRECTIONS:
+        raise NotFoundError
+    return DIRECTIONS[word]
+
+
+def _seen() -> datetime | None:
+    """When the secrets had last changed, as the page that the form stands in showed it."""
+    return read(datetime.fromisoformat, request.form.get("vu"))
+
+
+def _operator_page(
+    operator: CoverOperator, *, made: NewSecret | None = None, problem: DomainError | None = None
+) -> str:
+    standing = {
+        direction.value: {
+            "column": direction.value,
+            "word": word,
+            "label": direction.label,
+            "count": len(operator.secrets_in_clear(direction.value)),
+        }
+        for word, direction in DIRECTIONS.items()
+    }
+    return render_template(
+        "operators/show.html",
+        operator=operator,
+        webhook_url=url_for("operator_webhooks.create_event", operator_id=operator.id, _external=True),
+        standing=standing,
+        made=made,
+        seen=operator.secrets_changed_at.isoformat() if operator.secrets_changed_at else "",
+        problem=problem,
+        written=request.form if problem else {},
+    )
 
 
 def _page(*, made: NewKey | None = None, problem: DomainError | None = None) -> str:

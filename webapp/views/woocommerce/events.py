@@ -10,8 +10,10 @@ from werkzeug.datastructures import MultiDict
 from webapp import clock
 from webapp.extensions import limiter
 from webapp.french import counted
-from webapp.models.woocommerce import EventState
+from webapp.models.events import EventState
 from webapp.security import current_user
+from webapp.services import body_masking
+from webapp.services.event_engine import DECIDABLE
 from webapp.services.woocommerce import events_listing, masking, reopening, shops
 from webapp.services.woocommerce.events_listing import EventsView
 from webapp.services.woocommerce.topics import TOPICS
@@ -38,7 +40,7 @@ def index() -> ResponseReturnValue:
         "view": view,
         "rows": page.rows,
         "filters": _filters(view),
-        "can_retry_all": any(row.event.state in reopening.DECIDABLE for row in page.rows),
+        "can_retry_all": any(row.event.state in DECIDABLE for row in page.rows),
         "first_page": _address(view, None) if view.cursor else None,
         "next_page": _address(view, page.next_cursor) if page.next_cursor else None,
         "may_change": may_change(),
@@ -88,7 +90,7 @@ def show(event_id: UUID) -> ResponseReturnValue:
     """One event: what became of it, and its body with personal data masked."""
     row = events_listing.find_event(event_id)
     body = row.event.body_in_clear()
-    masked = masking.masked(body) if body is not None else None
+    masked = body_masking.masked(body, masking.SHOWN) if body is not None else None
     return _page(row, masked, is_unreadable=body is not None and masked is None)
 
 
@@ -98,7 +100,7 @@ def show(event_id: UUID) -> ResponseReturnValue:
 def reveal(event_id: UUID) -> ResponseReturnValue:
     """One event with its body as it came; the client's timeline tells who looked."""
     body = reopening.reveal_body(event_id, by=current_user(), at=clock.now())
-    return _page(events_listing.find_event(event_id), masking.in_clear(body), is_in_clear=True)
+    return _page(events_listing.find_event(event_id), body_masking.in_clear(body), is_in_clear=True)
 
 
 @bp.get("/<uuid:event_id>/en-clair")
@@ -119,7 +121,7 @@ def _page(
         body=body,
         is_in_clear=is_in_clear,
         is_unreadable=is_unreadable,
-        is_decidable=row.event.state in reopening.DECIDABLE,
+        is_decidable=row.event.state in DECIDABLE,
         may_change=may_change(),
     )
 

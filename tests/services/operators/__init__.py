@@ -1,0 +1,1 @@
+"""What operators tell us of claims, and what we tell them."""

@@ -1,0 +1,312 @@
+"""What the operator reports of a claim: its file is opened, corrected and moved on, whatever came first.
+
+Each report is the whole present state of a claim at the operator, with a revision that grows: the greatest is what
+holds, and how it came to it does not matter. The decision stays ours: the rules decide anew with what is reported, as
+long as no person has decided; what a person decided goes back to one where the rules do not accept it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from webapp import french
+from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.claims import (
+    REOPENED_WITHIN,
+    Claim,
+    ClaimChannel,
+    ClaimDecision,
+    ClaimIntervention,
+    ClaimSatisfaction,
+    ClaimStatus,
+    ReportedState,
+)
+from webapp.models.covers import Trade
+from webapp.models.timeline import EventKind
+from webapp.services.claims import accounts, deciding, declaring, doubting, recording
+from webapp.services.claims.declaring import ClaimFields
+from webapp.services.claims.recording import ClaimStateError, Held
+from webapp.services.covers import ledger
+from webapp.services.covers.deciding import decide
+from webapp.services.covers.decisions import Outcome
+from webapp.services.covers.terms import NOTHING
+from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
+
+BY_OPERATOR = "D’après l’opérateur"
+OTHER_COVER = "Ce dossier est celui d’une autre couverture\u202f: une déclaration ne change pas de couverture."
+STAYS_CANCELED = "Ce dossier est annulé\u202f: un dossier annulé ne se rouvre pas."
+TAKEN = "Ce dossier porte déjà le numéro {external_id} chez l’opérateur."
+MET = {
+    ReportedState.IN_PROGRESS: (ClaimStatus.IN_PROGRESS,),
+    ReportedState.CLOSED: (ClaimStatus.CLOSED,),
+    ReportedState.CANCELED: (ClaimStatus.CANCELED,),
+}
+"""The states of ours that are what the operator says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """A visit of a craftsman."""
+
+    external_id: str
+    scheduled_at: datetime | None = None
+    done_at: datetime | None = None
+    craftsman: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Satisfaction:
+    """What the client answered; ``score`` is from 0 to 10."""
+
+    score: int
+    answered_at: datetime
+    comment: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A claim as it stands at the operator. ``reference`` is ours, where the operator heard of the file from us."""
+
+    external_id: str
+    revision: int
+    state: ReportedState
+    trade: Trade
+    event_on: date
+    declared_on: date
+    event_time: time | None = None
+    asked: Decimal | None = None
+    words: str = ""
+    reference: str | None = None
+    interventions: tuple[Intervention, ...] = ()
+    satisfaction: Satisfaction | None = None
+
+
+def apply(operator_id: UUID, cover_id: UUID, told: Report, *, at: datetime) -> Claim | None:
+    """Bring the file to what is told; None where as much or more was told before.
+
+    Raises NotFoundError; ClaimStateError and InvalidInputError for what no file can become.
+    """
+    with transaction():
+        held = recording.hold_cover(cover_id, at=at)
+        claim = _find(operator_id, told)
+        if claim is not None and claim.cover_id != cover_id:
+            raise ClaimStateError(OTHER_COVER)
+        if claim is not None and claim.revision is not None and claim.revision >= told.revision:
+            return None
+        if claim is None:
+            claim = declaring.open_file(held, _fields(told), by=None)
+        else:
+            _correct(claim, held, told)
+        claim.operator_id, claim.external_id, claim.revision = operator_id, told.external_id, told.revision
+        claim.reported_state, claim.reported_at = told.state, held.at
+        _keep_interventions(claim, told.interventions)
+        _keep_satisfaction(claim, told.satisfaction)
+        _follow(claim, held)
+        recording.finish(claim, at=held.at)
+        doubting.look_at(held)
+    return claim
+
+
+def catch_up(claim_id: UUID, *, at: datetime) -> None:
+    """Bring a file to what the operator said last: a person may have accepted it only now. Raises NotFoundError."""
+    claim = recording.find_claim(claim_id)
+    if not lags(claim):
+        return
+    with transaction():
+        claim, held = recording.hold(claim_id, version=None, at=at)
+        if lags(claim):
+            _follow(claim, held)
+            recording.finish(claim, at=held.at)
+            doubting.look_at(held)
+
+
+def lags(claim: Claim) -> bool:
+    """Whether an accepted file is not as far as the operator says that it is."""
+    state = claim.reported_state
+    return (
+        claim.status is ClaimStatus.ACCEPTED
+        and state is not None
+        and claim.status not in MET.get(state, (claim.status,))
+    )
+
+
+def _find(operator_id: UUID, told: Report) -> Claim | None:
+    """The file, locked; the caller holds the cover, so that two first reports open one."""
+    is_it = Claim.external_id == told.external_id
+    if told.reference:
+        is_it = or_(is_it, Claim.reference == told.reference)
+    statement = select(Claim).where(Claim.operator_id == operator_id, is_it).with_for_update()
+    claims = db.session.scalars(statement.execution_options(populate_existing=True)).all()
+    other = next((each for each in claims if each.external_id not in (None, told.external_id)), None)
+    if other is not None or len(claims) > 1:
+        named = other.external_id if other is not None else told.external_id
+        raise ClaimStateError(TAKEN.format(external_id=named))
+    return claims[0] if claims else None
+
+
+def _fields(told: Report) -> ClaimFields:
+    return ClaimFields(
+        trade=told.trade,
+        event_on=told.event_on,
+        event_time=told.event_time,
+        declared_on=told.declared_on,
+        channel=ClaimChannel.OPERATOR,
+        asked=told.asked,
+        words=told.words,
+    )
+
+
+def _correct(claim: Claim, held: Held, told: Report) -> None:
+    """Let the file say what is told, and be decided anew where that matters."""
+    if claim.status is ClaimStatus.CANCELED and told.state is not ReportedState.CANCELED:
+        raise ClaimStateError(STAYS_CANCELED)
+    if claim.channel is ClaimChannel.OPERATOR:  # else they are what the client said to us
+        claim.words = declaring.checked_words(told.words)
+    event_at = declaring.instant_of(told.event_on, told.event_time, held)
+    now = (told.trade, told.event_on, event_at, told.declared_on, told.asked)
+    before = (claim.trade, claim.event_on, claim.event_at, claim.declared_on, claim.asked)
+    if now == before:
+        return
+    is_decided = claim.status not in (ClaimStatus.CANCELED, ClaimStatus.DECLARED)
+    if is_decided and claim.status is ClaimStatus.CLOSED:
+        _reopen(claim, held)
+    if claim.event_on != told.event_on:  # what was used is given back in the year of the day that was told before
+        accounts.set_covered(claim, None, by=None, at=held.at, of=None)
+    claim.trade, claim.event_on, claim.event_at, claim.declared_on, claim.asked = now
+    recording.as_declared(claim)  # what no claim can say is refused before anything is written
+    if before[-1] != told.asked:
+        changes = {"claim_asked": [recording.as_told(before[-1]), recording.as_told(told.asked)]}
+        recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=None, at=held.at)
+    if is_decided:
+        _decide_anew(claim, held)
+
+
+def _decide_anew(claim: Claim, held: Held) -> None:
+    """By the rules, also where they refuse now; but what a person decided, or was paid, is a person's to take back."""
+    entries = ledger.list_entries(held.cover.id, besides=claim.id)
+    rules = decide(held.life, recording.as_declared(claim), entries, held.at)
+    if rules.outcome is not Outcome.ACCEPTED and _is_of_person(claim):
+        deciding.leave_to_person(claim, rules, by=None, at=held.at)
+        return
+    status = declaring.STATUS_OF[rules.outcome]
+    stays = claim.status is status or (status is ClaimStatus.ACCEPTED and claim.status is ClaimStatus.IN_PROGRESS)
+    if not stays and not claim.can_become(status):
+        _move(claim, ClaimStatus.TO_REVIEW, held)  # the only way from one decision to another
+    declaring.follow_rules(claim, rules, by=None, at=held.at)
+
+
+def _is_of_person(claim: Claim) -> bool:
+    """Whether a person has decided the file, or money was paid for it."""
+    decided = select(ClaimDecision.id).where(ClaimDecision.claim_id == claim.id, ClaimDecision.user_id.is_not(None))
+    if db.session.scalar(decided.limit(1)) is not None:
+        return True
+    return bool(accounts.sum_up(accounts.list_entries(claim.id)).borne)
+
+
+def _follow(claim: Claim, held: Held) -> None:
+    """Bring the file as far as the operator says that it is; what is refused, or waits for a person, stays so."""
+    if claim.reported_state is ReportedState.CANCELED:
+        _cancel(claim, held)
+        return
+    if claim.reported_state is ReportedState.DECLARED:
+        return
+    if claim.reported_state is ReportedState.IN_PROGRESS and claim.status is ClaimStatus.CLOSED:
+        _reopen(claim, held)
+        _decide_anew(claim, held)
+    if claim.status is ClaimStatus.ACCEPTED:
+        _move(claim, ClaimStatus.IN_PROGRESS, held)
+    if claim.reported_state is ReportedState.CLOSED and claim.status is ClaimStatus.IN_PROGRESS:
+        claim.closed_at = held.at
+        accounts.set_reserve(claim, NOTHING, by=None, at=held.at)
+        _move(claim, ClaimStatus.CLOSED, held)
+
+
+def _reopen(claim: Claim, held: Held) -> None:
+    if claim.closed_at is not None and held.at - claim.closed_at > REOPENED_WITHIN:
+        raise ClaimStateError(
+            f"Ce dossier est clos depuis plus de {REOPENED_WITHIN.days} jours\u202f: "
+            "l’opérateur déclare un nouveau sinistre."
+        )
+    claim.closed_at = None
+    _move(claim, ClaimStatus.IN_PROGRESS, held)
+
+
+def _cancel(claim: Claim, held: Held) -> None:
+    if claim.status is ClaimStatus.CANCELED:
+        return
+    borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
+    if borne:
+        paid = french.short_money(borne)
+        raise ClaimStateError(f"{paid} sont déjà payés\u202f: notez d’abord ce qui a été récupéré.")
+    if claim.status is ClaimStatus.CLOSED:
+        _reopen(claim, held)
+    if claim.status is ClaimStatus.REFUSED:
+        _move(claim, ClaimStatus.TO_REVIEW, held)
+    accounts.set_covered(claim, None, by=None, at=held.at, of=None)
+    accounts.set_reserve(claim, NOTHING, by=None, at=held.at)
+    claim.deductible = claim.over = NOTHING
+    claim.doubt = None
+    _move(claim, ClaimStatus.CANCELED, held)
+
+
+def _move(claim: Claim, status: ClaimStatus, held: Held) -> None:
+    before = claim.status
+    recording.move(claim, status, reason=BY_OPERATOR, by=None, at=held.at)
+    changes: dict[str, list[str | None]] = {
+        "claim_status": [before.label, status.label],
+        "reason": [None, BY_OPERATOR],
+    }
+    recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=None, at=held.at)
+
+
+def _keep_interventions(claim: Claim, told: tuple[Intervention, ...]) -> None:
+    """Those that are told, and no others."""
+    gone = delete(ClaimIntervention).where(
+        ClaimIntervention.claim_id == claim.id,
+        ClaimIntervention.external_id.not_in([each.external_id for each in told]),
+    )
+    db.session.execute(gone.execution_options(synchronize_session=False))
+    if not told:
+        return
+    rows = [
+        {
+            "organisation_id": current_organisation_id(),
+            "id": new_id(),
+            "claim_id": claim.id,
+            "external_id": each.external_id,
+            "scheduled_at": each.scheduled_at,
+            "done_at": each.done_at,
+            "craftsman": each.craftsman,
+            "note": each.note,
+        }
+        for each in told
+    ]
+    statement = insert(ClaimIntervention).values(rows)
+    said = {name: statement.excluded[name] for name in ("scheduled_at", "done_at", "craftsman", "note")}
+    db.session.execute(
+        statement.on_conflict_do_update(index_elements=["organisation_id", "claim_id", "external_id"], set_=said)
+    )
+
+
+def _keep_satisfaction(claim: Claim, told: Satisfaction | None) -> None:
+    """The answer that is told, if any."""
+    if told is None:
+        gone = delete(ClaimSatisfaction).where(ClaimSatisfaction.claim_id == claim.id)
+        db.session.execute(gone.execution_options(synchronize_session=False))
+        return
+    said = {"score": told.score, "comment": told.comment, "answered_at": told.answered_at}
+    statement = insert(ClaimSatisfaction).values(
+        organisation_id=current_organisation_id(),
+        id=new_id(),
+        claim_id=claim.id,
+        client_id=claim.client_id,
+        **said,
+    )
+    db.session.execute(statement.on_conflict_do_update(index_elements=["organisation_id", "claim_id"], set_=said))

@@ -1,0 +1,105 @@
+"""Handling: one event, one transaction. The file is opened or moved on, what is linked is written down to be fetched.
+
+A worker that dies in between leaves a claim whose lease runs out; doing it again changes nothing.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import String, cast, func, select
+
+from webapp import clock, queue, tenancy
+from webapp.extensions import db
+from webapp.models.claims import Claim
+from webapp.models.covers import Cover
+from webapp.models.events import EventState
+from webapp.models.operator_events import OperatorEvent
+from webapp.services import event_engine
+from webapp.services.claims import reported
+from webapp.services.event_engine import DONE, Claimed, Engine, Outcome
+from webapp.services.operators import contract, fetching
+from webapp.services.operators.receiving import JOB
+from webapp.transactions import transaction
+
+ENGINE = Engine(OperatorEvent, job=JOB, told=("claim_id",), batch=50)
+TURN = 500
+"""Events that one job handles, about: what else waits in its queue gets a turn."""
+
+PRUNED = "Son contenu a été effacé."
+OLDER = "Révision {told}\u202f: la révision {known} du dossier est déjà connue."
+NO_COVER = "La couverture {code} n’existe pas (encore) ici."
+
+
+def handle_due(organisation_id: UUID) -> int:
+    """Handle the organisation's due events; returns how many were taken up."""
+    queue.heard(JOB, organisation_id)
+    taken = 0
+    with tenancy.organisation(organisation_id):
+        while taken < TURN and (claimed := ENGINE.claim(at=clock.now())):
+            for each in claimed:
+                handle(each)
+            taken += len(claimed)
+        if taken >= TURN:
+            ENGINE.ring(organisation_id)
+    return taken
+
+
+def handle(claimed: Claimed) -> None:
+    """Handle a claimed event. Safe to repeat. Raises OperationalError or InterfaceError where the database is away."""
+    ENGINE.attempt(claimed, lambda: ENGINE.conclude(claimed, _handled))
+
+
+def _handled(event: OperatorEvent) -> Outcome:
+    at = clock.now()
+    body = event.body_in_clear()
+    if body is None:
+        return Outcome(EventState.IGNORED, PRUNED)
+    told = contract.read(body, at=event.received_at)
+    cover_id = db.session.scalar(select(Cover.id).where(Cover.number == told.cover))
+    if cover_id is None:
+        code = f"{Cover.LETTER}-{told.cover}"
+        return Outcome(EventState.WAITING, NO_COVER.format(code=code), waits_for=_name_of(told.cover))
+    claim = reported.apply(event.operator_id, cover_id, told.report, at=at)
+    if claim is None:
+        known = _find(event)
+        event.claim_id = known.id
+        return Outcome(EventState.IGNORED, OLDER.format(told=told.report.revision, known=known.revision))
+    event.claim_id = claim.id
+    fetching.ask_for(claim, told.documents, at=at)
+    return DONE
+
+
+def _find(event: OperatorEvent) -> Claim:
+    statement = select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
+    return db.session.scalars(statement).one()
+
+
+def _name_of(number: int) -> str:
+    return f"cover:{number}"
+
+
+def wake(*, at: datetime) -> int:
+    """Take up the events, of all organisations, whose cover has come; returns how many."""
+    is_there = (
+        select(Cover.id)
+        .where(
+            Cover.organisation_id == OperatorEvent.organisation_id,
+            OperatorEvent.waits_for == func.concat("cover:", cast(Cover.number, String)),
+        )
+        .exists()
+    )
+    with tenancy.across_organisations(), transaction():
+        return ENGINE.wake(
+            OperatorEvent.waits_for.is_not(None), OperatorEvent.state == EventState.WAITING, is_there, at=at
+        )
+
+
+def sweep(*, at: datetime) -> int:
+    """Wake what waits for a cover that has come, free what was abandoned, and ring; returns how many organisations."""
+    wake(at=at - event_engine.PATIENCE)  # due so long ago that it is rung for at once
+    return ENGINE.sweep(at=at)
+
+
+def prune(*, at: datetime) -> int:
+    """Empty some bodies that were handled long ago; returns how many."""
+    return ENGINE.prune(at=at)
