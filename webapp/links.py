@@ -19,6 +19,11 @@ def giving_means(token: str) -> str:
     return f"{_base()}/moyen-de-paiement/{token}"
 
 
+def accepting_sale(token: str) -> str:
+    """Where a client reads what a colleague has prepared, and accepts it."""
+    return f"{_base()}/accord/{token}"
+
+
 def page(path: str) -> str:
     """A page for colleagues, by its path."""
     return f"{_base()}{path}"

@@ -36,6 +36,7 @@ from tests.factories import (
 )
 from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
+from tests.views.sales import journey as sale_journey
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
@@ -408,6 +409,24 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     assert browser.get(f"/clients/{client.id}?onglet=couverture").status_code == 200
     assert "decision" in browser.get(f"/couvertures/{cover.id}/verifier?metier=plumbing", headers=HTMX).text
     assert browser.get(f"/couvertures/{cover.id}/options/{cover.options[0].id}/fin").status_code == 200
+    _visit_sale(browser, client)
+
+
+def _visit_sale(browser: FlaskClient, client: Client) -> None:
+    """A sale from its first step to the link that the client follows, and a client who is found meanwhile."""
+    version = sale_journey.on_sale()
+    client.email = client.email or "anne@example.com"
+    db.session.commit()
+    browser.get("/souscriptions/nouvelle?q=x", headers=HTMX)
+    sale_id = sale_journey.begin(browser, client)
+    browser.get(f"/souscriptions/{sale_id}/logement")
+    sale_journey.walk(browser, sale_id, version)
+    for step in ("client", "logement", "formule", "documents", "paiement", "recapitulatif", "signature"):
+        assert browser.get(f"/souscriptions/{sale_id}/{step}").status_code == 200
+    browser.get(f"/souscriptions/{sale_id}/formule/prix?formule={version.id}", headers=HTMX)
+    sale_journey.send(browser, sale_id, "signature/lien")
+    browser.get("/souscriptions")
+    assert "J’accepte" in browser.get(sale_journey.sent_link(sale_id)).text
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:

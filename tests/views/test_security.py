@@ -25,7 +25,16 @@ SIGNED = {
 }
 """Called by machines: a signature over the body, or a secret in the address, stands for session and CSRF token."""
 
-LINKS = {"means_link.show", "means_link.thank", "means_link.leave", "unsubscribe.show", "unsubscribe.confirm"}
+LINKS = {
+    "means_link.show",
+    "means_link.thank",
+    "means_link.leave",
+    "unsubscribe.show",
+    "unsubscribe.confirm",
+    "sale_link.show",
+    "sale_link.accept",
+    "sale_link.document",
+}
 """Whose address holds a secret that a client was given."""
 KEYED = {"operator_api.covers", "operator_api.claim", "operator_api.openapi", "operator_webhooks.openapi"}
 """Asked with a key of one's own, and the contract of these, which is no secret."""
@@ -100,7 +109,10 @@ def test_a_page_of_what_is_not_ours_or_is_not_there_is_not_found(app: Flask, adm
 
 def test_every_write_needs_the_csrf_token(app: Flask, admin_client: FlaskClient) -> None:
     for endpoint, method, address in routes(app):
-        if method != "GET" and endpoint not in SIGNED | {"unsubscribe.confirm"}:  # the link's token is signed, too
+        if method != "GET" and endpoint not in SIGNED | {
+            "unsubscribe.confirm",
+            "sale_link.accept",
+        }:  # nobody guesses the link
             answer = admin_client.open(address, method=method, headers={"X-CSRFToken": "forged"})
             assert answer.status_code == 400, endpoint
             assert "Rechargez" in answer.text, endpoint

@@ -35,6 +35,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     products,
     provider_events,
     providers,
+    sales,
     saved_views,
     schedule,
     shipping,

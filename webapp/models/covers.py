@@ -234,6 +234,11 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
         order_by="CoverPlanOption.code",
         viewonly=True,
     )
+    documents: Mapped[list["CoverPlanDocument"]] = relationship(
+        primaryjoin=lambda: linked(CoverPlanVersion, CoverPlanDocument.version_id),
+        order_by="CoverPlanDocument.kind",
+        viewonly=True,
+    )
 
     @property
     def is_draft(self) -> bool:
@@ -283,6 +288,40 @@ class CoverPlanOption(OrganisationScoped, Identified, Base):
     cap_per_year: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     draws_on_main_cap: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     price: Mapped[Decimal] = mapped_column(Numeric(14, 2))
+
+
+class PlanDocumentKind(StrEnum):
+    """What a client is given before signing."""
+
+    INFORMATION = "information"
+    TERMS = "terms"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"information": "Fiche d’information", "terms": "Conditions générales"}[self.value]
+
+
+class CoverPlanDocument(OrganisationScoped, Identified, Timestamped, Base):
+    """A document (PDF) of a version of a plan, which clients are given before they sign.
+
+    ``edition`` is its own version, as printed on it; ``stored_as`` its random name in the store, which the next version
+    of the plan may share; ``size`` in bytes. Like the version it never changes once that is published.
+    """
+
+    __tablename__ = "cover_plan_documents"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "version_id", "kind"),
+        Index("ix_cover_plan_documents_stored_as", "organisation_id", "stored_as"),
+        tenant_key("version_id", "cover_plan_versions"),
+    )
+
+    version_id: Mapped[UUID]
+    kind: Mapped[PlanDocumentKind] = mapped_column(stored_enum(PlanDocumentKind))
+    edition: Mapped[str] = mapped_column(String(50))
+    name: Mapped[str] = mapped_column(String(200))
+    size: Mapped[int]
+    stored_as: Mapped[str] = mapped_column(String(64))
 
 
 class CoveredHome(OrganisationScoped, Identified, Timestamped, Base):

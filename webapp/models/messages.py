@@ -82,6 +82,8 @@ class MessageKind(StrEnum):
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_ENDED = "subscription_ended"
     SHIPMENT_SENT = "shipment_sent"
+    SALE_DOCUMENTS = "sale_documents"
+    SALE_ACCEPTANCE = "sale_acceptance"
     FREE = "free"
     SATISFACTION = "satisfaction"
     PROSPECTION = "prospection"

@@ -289,6 +289,23 @@ HOLDINGS: dict[str, Holding] = {
         }
     ),
     "covers": Holding(),
+    "cover_sales": Holding(
+        goes={
+            **_nulls(
+                "home_address_line1",
+                "home_address_line2",
+                "home_postcode",
+                "home_city",
+                "home_access_notes",
+                "home_occupied_since",
+                "signed_from",
+                "token_hash",
+                "token_expires_at",
+            ),
+            "abandoned_at": "CASE WHEN t.signed_at IS NULL THEN coalesce(t.abandoned_at, :at) END",
+        },
+        plain=("option_codes",),
+    ),
     "subscription_lines": Holding("false", kept={"label": CONTRACTS}),
     "planned_changes": Holding("false", kept={"lines": CONTRACTS}),
     "subscription_adjustments": Holding("false", kept=dict.fromkeys(("lines", "vat", "price", "left_over"), ACCOUNTS)),
@@ -404,6 +421,7 @@ NOBODYS: dict[str, str] = {
     "claim_counters": "counts",
     "coupons": SETTINGS,
     "cover_operators": SETTINGS,
+    "cover_plan_documents": SETTINGS,
     "cover_plan_options": SETTINGS,
     "cover_plan_versions": SETTINGS,
     "cover_plans": SETTINGS,

@@ -90,6 +90,7 @@ class EventKind(StrEnum):
     SHIPMENT_HANDED_OVER = "shipment_handed_over"
     COVER_ADDED = "cover_added"
     COVER_CHANGED = "cover_changed"
+    SALE_SIGNED = "sale_signed"
     CLAIM_DECLARED = "claim_declared"
     CLAIM_DECIDED = "claim_decided"
     CLAIM_CHANGED = "claim_changed"
@@ -170,6 +171,7 @@ class EventKind(StrEnum):
             "shipment_handed_over": "Expédition remise au transporteur",
             "cover_added": "Couverture créée",
             "cover_changed": "Couverture modifiée",
+            "sale_signed": "Souscription signée",
             "claim_declared": "Sinistre déclaré",
             "claim_decided": "Décision sur un sinistre",
             "claim_changed": "Dossier de sinistre modifié",

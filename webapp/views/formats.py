@@ -225,6 +225,8 @@ FIELD_LABELS = {
     "charge_action": "Décision",
     "shipment": "Expédition",
     "cover": "Couverture",
+    "sale": "Souscription",
+    "signed_by": "Signature",
     "plan": "Formule",
     "option": "Option",
     "home": "Logement couvert",

@@ -17,7 +17,7 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.covers import Cover, CoverPlanVersion
-from webapp.models.subscriptions import Frequency, Subscription, SubscriptionStatus
+from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.covers import listing, loading
 from webapp.services.covers.listing import CoversView
@@ -241,54 +241,6 @@ def test_a_cover_moves_to_another_home_and_remembers_the_former(client: FlaskCli
     assert "le suivant vient après" in early.text
 
 
-def test_a_cover_is_sold_with_the_subscription_that_pays_for_it(client: FlaskClient) -> None:
-    version, buyer = on_sale(), factories.ClientFactory(address_line1="1 rue Haute", postcode="59000", city="Lille")
-    db.session.commit()
-    address = f"/clients/{buyer.id}/couvertures/nouvelle"
-    assert 'value="1 rue Haute"' in client.get(address).text
-    today = {"conclu": "2026-11-20", "effet": "2026-11-20"}
-    form = cover_form(version, option=["SERRURERIE"], frequence="quarterly", paiement="transfer") | today
-    assert client.post(address, data=form).status_code == 303
-    cover = db.session.scalars(select(Cover)).one()
-    subscription = cover.subscription
-    assert (subscription.status, subscription.frequency) == (SubscriptionStatus.PENDING, Frequency.QUARTERLY)
-    assert [(line.label, line.amount, line.vat_rate) for line in subscription.lines] == [
-        ("Confort", Decimal("29.70"), Decimal(9)),
-        ("Option Serrurerie", Decimal("9.00"), Decimal(9)),
-    ]
-    assert subscription.per_cycle.with_tax == Decimal("42.18")
-    page = client.get(f"/couvertures/{cover.id}").text
-    assert "Pas encore en vigueur" in page
-    assert "TSCA 9\u202f%" in client.get(f"/abonnements/{subscription.id}").text
-
-    twice = client.post(address, data=form | {"adresse": "3 RUE DU PORT"})
-    assert twice.status_code == 422
-    assert f"déjà couvert par cette formule\u202f: couverture {cover.code}" in twice.text
-    assert db.session.query(Subscription).count() == 1
-
-
-@pytest.mark.parametrize(
-    ("written", "sentence"),
-    [
-        ({"formule": ""}, "Choisissez une formule en vente"),
-        ({"frequence": "weekly"}, "Une couverture se paie par mois, trimestre ou année"),
-        ({"frequence": "toujours"}, "Cette fréquence n’existe pas"),
-        ({"paiement": "or"}, "moyen de paiement"),
-        ({"ville": ""}, "Indiquez la ville"),
-    ],
-)
-def test_a_sale_that_cannot_be_leaves_no_subscription(
-    client: FlaskClient, written: dict[str, str], sentence: str
-) -> None:
-    version, buyer = on_sale(), factories.ClientFactory()
-    db.session.commit()
-    today = {"conclu": "2026-11-20", "effet": "2026-11-20", "frequence": "monthly", "paiement": "defaut"}
-    answer = client.post(f"/clients/{buyer.id}/couvertures/nouvelle", data=cover_form(version) | today | written)
-    assert answer.status_code == 422
-    assert sentence.lower() in answer.text.lower()
-    assert db.session.query(Subscription).count() == 0
-
-
 def test_an_erased_client_gets_no_cover_and_theirs_does_not_change(client: FlaskClient) -> None:
     cover, version, other = add_cover(client), on_sale(), sold()
     for client_id in (cover.client_id, other.client_id):
@@ -311,9 +263,6 @@ def test_an_outsider_finds_no_cover_of_ours(client: FlaskClient, outsider_client
     assert outsider_client.get(f"/couvertures/{cover.id}/logement").status_code == 404
     assert outsider_client.get(f"/abonnements/{cover.subscription_id}/couverture").status_code == 404
     assert outsider_client.post(f"/abonnements/{cover.subscription_id}/couverture", data=HOME).status_code == 404
-    stranger = f"/clients/{cover.client_id}/couvertures/nouvelle"
-    assert outsider_client.get(stranger).status_code == 404
-    assert outsider_client.post(stranger, data=HOME).status_code == 404
     for action in ("options", f"options/{uuid4()}/fin", "logement"):
         assert outsider_client.post(f"/couvertures/{cover.id}/{action}", data=HOME).status_code == 404
     assert "Lefèvre" not in outsider_client.get("/couvertures").text

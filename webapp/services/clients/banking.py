@@ -113,6 +113,16 @@ def add_account(client: Client, details: BankDetails, *, by: User, at: datetime)
     return True
 
 
+def find_by_iban(client: Client, iban: str) -> BankAccount:
+    """The client's account of that (compact) IBAN. Raises NotFoundError."""
+    indexes = crypto.blind_indexes(iban, purpose=iban_purpose(client.organisation_id))
+    wanted = select(BankAccount).where(BankAccount.client_id == client.id, BankAccount.iban_index.in_(indexes))
+    account = db.session.scalar(wanted)
+    if account is None:
+        raise NotFoundError("Ce compte bancaire n’existe pas ou plus.")
+    return account
+
+
 def find_account(client_id: UUID, account_id: UUID) -> BankAccount:
     """One account of the client. Raises NotFoundError."""
     wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)

@@ -23,6 +23,7 @@ from webapp.models.consents import Consent
 from webapp.models.contracts import Contract
 from webapp.models.documents import Document
 from webapp.models.identity import Role, User
+from webapp.models.sales import CoverSale
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.banking import may_reveal, refuse_fresh_taking
 from webapp.services.clients.editing import find_client
@@ -44,8 +45,12 @@ _DOCUMENTS = (
     .order_by(Document.created_at.desc(), Document.id.desc())
     .limit(SHOWN)
 )
-_PROOFS = select(Consent.document_id).where(
-    Consent.client_id == bindparam("client_id"), Consent.document_id.is_not(None)
+_PROOFS = select(Document.id).where(
+    Document.client_id == bindparam("client_id"),
+    or_(
+        Document.id.in_(select(Consent.document_id).where(Consent.client_id == bindparam("client_id"))),
+        Document.id.in_(select(CoverSale.signed_document_id).where(CoverSale.client_id == bindparam("client_id"))),
+    ),
 )
 _CONTRACTS = (
     select(Contract)
@@ -173,7 +178,7 @@ def _refuse_beyond_quota(size: int) -> None:
 def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetime) -> Document:
     """Take a document away, for who added it, a manager or an admin. Raises NotFoundError, ForbiddenError.
 
-    One that proves a consent stays: ProofError.
+    One that proves a consent, or that the client signed, stays: ProofError.
     """
     with transaction():
         document = _lock_document(client_id, document_id)
@@ -182,7 +187,7 @@ def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetim
                 "Seuls la personne qui l’a ajouté, un manager ou un administrateur peuvent le retirer."
             )
         if document.id in list_proofs(client_id):
-            raise ProofError("Ce fichier prouve un consentement du client\u202f: il est gardé.")
+            raise ProofError("Ce fichier prouve un consentement ou une signature du client\u202f: il est gardé.")
         stored_as, organisation_id = document.stored_as, document.organisation_id
         db.session.delete(document)
         _tell(document, EventKind.DOCUMENT_REMOVED, by=by, at=at)
@@ -191,7 +196,7 @@ def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetim
 
 
 class ProofError(DomainError):
-    """The document shows what a client consented to."""
+    """The document shows what a client consented to, or signed."""
 
 
 def _lock_document(client_id: UUID, document_id: UUID) -> Document:
@@ -201,7 +206,7 @@ def _lock_document(client_id: UUID, document_id: UUID) -> Document:
 
 
 def list_proofs(client_id: UUID) -> set[UUID]:
-    """The client's documents that prove a consent."""
+    """The client's documents that prove a consent, or bear a signature."""
     return set(db.session.scalars(_PROOFS, {"client_id": client_id}))
 
 

@@ -92,7 +92,7 @@ def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChang
     place = pricing.find_place(lines, present.plan.label)
     if place is None:
         return PlanChange(version, since, is_at_once, Price(None))
-    lines[place] = pricing.plan_line(version, months=lines[place].quantity)
+    lines[place] = pricing.plan_line(version, quantity=lines[place].quantity)
     price = pricing.price_now(cover, lines, at=at) if is_at_once else Price(lines)
     return PlanChange(version, since, is_at_once, price)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from webapp import french
@@ -45,7 +46,7 @@ def preview_option(cover_id: UUID, code: str, *, at: datetime) -> OptionChange:
     months = pricing.MONTHS.get(cover.subscription.frequency)
     if months is None:
         return OptionChange(option, since, Price(None))
-    line = pricing.option_line(option, vat_rate=version.vat_rate, months=months)
+    line = pricing.option_line(option, vat_rate=version.vat_rate, quantity=Decimal(months))
     return OptionChange(option, since, pricing.price_now(cover, [*pricing.lines_now(cover), line], at=at))
 
 

@@ -14,6 +14,7 @@ from webapp.extensions import db
 from webapp.models.covers import (
     CoverNature,
     CoverPlan,
+    CoverPlanDocument,
     CoverPlanOption,
     CoverPlanVersion,
     HomeKind,
@@ -27,6 +28,7 @@ from webapp.services.concurrent_edits import EditableFields, EditConflictError
 from webapp.services.contact import clean_text
 from webapp.services.covers import loading
 from webapp.services.covers.terms import Terms, find_faults, find_faults_between
+from webapp.services.plan_documents import drop_unused
 from webapp.transactions import transaction
 
 LABEL_LENGTH = 100
@@ -95,6 +97,7 @@ def list_sold(company_id: UUID | None = None) -> list[CoverPlanVersion]:
         .order_by(CoverPlan.label, CoverPlan.id)
         .options(
             selectinload(CoverPlanVersion.options),
+            selectinload(CoverPlanVersion.documents),
             selectinload(CoverPlanVersion.plan).selectinload(CoverPlan.company),
         )
     )
@@ -113,7 +116,10 @@ def find_plan(plan_id: UUID) -> CoverPlan:
 
 def _plans() -> Select[CoverPlan]:
     return select(CoverPlan).options(
-        selectinload(CoverPlan.company), selectinload(CoverPlan.versions).selectinload(CoverPlanVersion.options)
+        selectinload(CoverPlan.company),
+        selectinload(CoverPlan.versions).options(
+            selectinload(CoverPlanVersion.options), selectinload(CoverPlanVersion.documents)
+        ),
     )
 
 
@@ -143,6 +149,8 @@ def draft_next(plan_id: UUID, *, by: User, at: datetime) -> CoverPlanVersion:
         draft = _add_draft(plan_id, latest.version + 1, fields_of(latest), by=by, at=at)
         for option in latest.options:
             db.session.add(CoverPlanOption(version_id=draft.id, **_values_of(option)))
+        for document in latest.documents:
+            db.session.add(_copy(document, draft.id, at=at))
         db.session.flush()
     return draft
 
@@ -155,7 +163,7 @@ def edit_draft(plan_id: UUID, written: VersionFields, *, edits: int) -> CoverPla
     """
     _check_version(written)
     with transaction():
-        draft = _lock_draft(plan_id)
+        draft = lock_draft(plan_id)
         if draft.edits != edits:
             raise EditConflictError(
                 "Quelqu’un d’autre a modifié ce brouillon entre-temps\u202f: relisez-le avant d’enregistrer.",
@@ -172,7 +180,7 @@ def add_option(plan_id: UUID, written: OptionFields) -> CoverPlanOption:
     code, label = _checked_code(written.code), _checked_label(written.label)
     _check_price(written.price)
     with transaction():
-        draft = _lock_draft(plan_id)
+        draft = lock_draft(plan_id)
         options = list(db.session.scalars(select(CoverPlanOption).where(CoverPlanOption.version_id == draft.id)))
         option = next((each for each in options if each.code == code), None)
         if option is None and len(options) >= MOST_OPTIONS:
@@ -193,7 +201,7 @@ def add_option(plan_id: UUID, written: OptionFields) -> CoverPlanOption:
 def remove_option(plan_id: UUID, code: str) -> None:
     """Take an option out of the draft. Raises NotFoundError, PlanStateError."""
     with transaction():
-        draft = _lock_draft(plan_id)
+        draft = lock_draft(plan_id)
         statement = delete(CoverPlanOption).where(CoverPlanOption.version_id == draft.id, CoverPlanOption.code == code)
         db.session.execute(statement)
         draft.edits += 1
@@ -206,7 +214,7 @@ def publish(plan_id: UUID, *, edits: int, at: datetime) -> CoverPlanVersion:
     InvalidInputError for one that promises nothing.
     """
     with transaction():
-        draft = _lock_draft(plan_id)
+        draft = lock_draft(plan_id)
         if draft.edits != edits:
             raise EditConflictError("Le brouillon a changé entre-temps\u202f: relisez-le avant de le publier.")
         _check_version(fields_of(draft))
@@ -228,12 +236,14 @@ def drop_draft(plan_id: UUID) -> bool:
     Raises NotFoundError, PlanStateError.
     """
     with transaction():
-        draft = _lock_draft(plan_id)
+        draft = lock_draft(plan_id)
         is_first = draft.version == 1
         statement = delete(CoverPlan).where(CoverPlan.id == plan_id)
         if not is_first:
             statement = delete(CoverPlanVersion).where(CoverPlanVersion.id == draft.id)
+        files = [document.stored_as for document in draft.documents]
         db.session.execute(statement)
+        drop_unused(files)
     return not is_first
 
 
@@ -254,6 +264,19 @@ def fields_of(version: CoverPlanVersion) -> VersionFields:
         vat_rate=version.vat_rate,
         commitment_months=version.commitment_months,
         notice_days=version.notice_days,
+    )
+
+
+def _copy(document: CoverPlanDocument, version_id: UUID, *, at: datetime) -> CoverPlanDocument:
+    """The same document for another version: files never change, so that both have the same."""
+    return CoverPlanDocument(
+        version_id=version_id,
+        kind=document.kind,
+        edition=document.edition,
+        name=document.name,
+        size=document.size,
+        stored_as=document.stored_as,
+        created_at=at,
     )
 
 
@@ -283,7 +306,8 @@ def _lock(plan_id: UUID) -> None:
         raise NotFoundError("Cette formule n’existe pas ou plus.")
 
 
-def _lock_draft(plan_id: UUID) -> CoverPlanVersion:
+def lock_draft(plan_id: UUID) -> CoverPlanVersion:
+    """The draft, which nobody publishes or drops meanwhile. Raises NotFoundError, PlanStateError without one."""
     _lock(plan_id)
     statement = select(CoverPlanVersion).where(
         CoverPlanVersion.plan_id == plan_id, CoverPlanVersion.published_at.is_(None)

@@ -19,7 +19,7 @@ from webapp.services.plan_changes.changing import ChangePreview
 from webapp.services.subscriptions import lifecycle, planning
 from webapp.services.subscriptions.fields import CheckedLine, SubscriptionLineFields
 
-MONTHS = {Frequency.MONTHLY: Decimal(1), Frequency.QUARTERLY: Decimal(3), Frequency.ANNUAL: Decimal(12)}
+MONTHS = {Frequency.MONTHLY: 1, Frequency.QUARTERLY: 3, Frequency.ANNUAL: 12}
 """How often a cover can be paid, and the months of a cycle: prices are per month."""
 
 
@@ -53,14 +53,14 @@ class Price:
         return self.preview.proration.amount if self.preview else NOTHING
 
 
-def plan_line(version: CoverPlanVersion, *, months: Decimal | None) -> SubscriptionLineFields:
-    """The line of a plan, whose cycle has so many months."""
-    return _line(version.plan.label, version.price, version.vat_rate, months)
+def plan_line(version: CoverPlanVersion, *, quantity: Decimal | None) -> SubscriptionLineFields:
+    """The line of a plan; its quantity is the months of a cycle."""
+    return _line(version.plan.label, version.price, version.vat_rate, quantity)
 
 
-def option_line(option: CoverPlanOption, *, vat_rate: Decimal, months: Decimal | None) -> SubscriptionLineFields:
+def option_line(option: CoverPlanOption, *, vat_rate: Decimal, quantity: Decimal) -> SubscriptionLineFields:
     """The line of an option."""
-    return _line(option_label(option), option.price, vat_rate, months)
+    return _line(option_label(option), option.price, vat_rate, quantity)
 
 
 def option_label(option: CoverPlanOption) -> str:
@@ -131,5 +131,5 @@ def settlement_of(preview: ChangePreview) -> Settlement | None:
     return preview.ways[0] if preview.ways else None
 
 
-def _line(label: str, price: Decimal, vat_rate: Decimal, months: Decimal | None) -> SubscriptionLineFields:
-    return SubscriptionLineFields(label=label, unit_price=price, quantity=months, vat_rate=vat_rate, is_shipped=False)
+def _line(label: str, price: Decimal, vat_rate: Decimal, quantity: Decimal | None) -> SubscriptionLineFields:
+    return SubscriptionLineFields(label=label, unit_price=price, quantity=quantity, vat_rate=vat_rate, is_shipped=False)

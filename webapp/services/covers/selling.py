@@ -1,6 +1,6 @@
 """Covers are made for subscriptions, and hold for another home, by rows that are only ever added."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -68,7 +68,7 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
         if loading.find_of_subscription(subscription_id) is not None:
             raise CoverStateError("Cet abonnement donne déjà une couverture.")
         version = _find_sold(subscription, asked.version_id)
-        options = _find_options(version, asked.option_codes)
+        options = find_options(version, asked.option_codes)
         concluded_on, effective_on = _checked_days(asked, on=days.local(at))
         home = _home(subscription.client_id, asked, version, at=at)
         cover = Cover(
@@ -89,28 +89,34 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
 
 
 def sell_cover(
-    client_id: UUID, asked: CoverRequest, *, frequency: str, payment: PaymentFields, by: User, at: datetime
+    client_id: UUID,
+    asked: CoverRequest,
+    *,
+    frequency: str,
+    payment: PaymentFields,
+    contract_id: UUID | None = None,
+    by: User,
+    at: datetime,
 ) -> Cover:
     """Sell a cover to a client: a pending subscription with the plan's and the options' prices, and its cover.
 
-    The first payment, or a person, activates it. A home is covered once by a plan, so that whoever sends the form twice
-    sells once. Raises NotFoundError; InvalidInputError, naming the field.
+    It is of the contract that is named, if any. The first payment, or a person, activates it. A home is covered once by
+    a plan, so that whoever sends the form twice sells once. Raises NotFoundError; InvalidInputError, naming the field.
     """
     with transaction():
         version = _find_any_sold(asked.version_id)
-        options = _find_options(version, asked.option_codes)
+        options = find_options(version, asked.option_codes)
         _, effective_on = _checked_days(asked, on=days.local(at))
         _check_not_covered(client_id, asked, version)
-        months = pricing.MONTHS.get(check_frequency(frequency))
-        if months is None:
-            raise InvalidInputError("Une couverture se paie par mois, trimestre ou année.", field="frequency")
+        months = months_of(frequency)
         subscription = create_subscription(
             SubscriptionFields(
                 client_id=client_id,
                 company_id=version.plan.company_id,
+                contract_id=contract_id,
                 frequency=frequency,
                 anchor_date=max(effective_on, days.local(at)),
-                lines=_lines(version, options, months),
+                lines=sold_lines(version, options, months),
                 payment=payment,
             ),
             by=by,
@@ -119,11 +125,21 @@ def sell_cover(
         return add_cover(subscription.id, asked, by=by, at=at)
 
 
-def _lines(
-    version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: Decimal
+def months_of(frequency: str) -> int:
+    """How many months are paid at once. Raises InvalidInputError (field « frequency »)."""
+    months = pricing.MONTHS.get(check_frequency(frequency))
+    if months is None:
+        raise InvalidInputError("Une couverture se paie par mois, trimestre ou année.", field="frequency")
+    return months
+
+
+def sold_lines(
+    version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: int
 ) -> list[SubscriptionLineFields]:
-    of_options = (pricing.option_line(each, vat_rate=version.vat_rate, months=months) for each in options)
-    return [pricing.plan_line(version, months=months), *of_options]
+    """What is charged each time: the plan, and each option."""
+    quantity = Decimal(months)
+    of_options = (pricing.option_line(each, vat_rate=version.vat_rate, quantity=quantity) for each in options)
+    return [pricing.plan_line(version, quantity=quantity), *of_options]
 
 
 def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
@@ -192,8 +208,9 @@ def _find_sold(subscription: Subscription, version_id: UUID | None) -> CoverPlan
     return version
 
 
-def _find_options(version: CoverPlanVersion, codes: frozenset[str]) -> list[CoverPlanOption]:
-    if codes - {option.code for option in version.options}:
+def find_options(version: CoverPlanVersion, codes: Collection[str]) -> list[CoverPlanOption]:
+    """The options of those codes. Raises InvalidInputError (field « options ») for one that the version has not."""
+    if set(codes) - {option.code for option in version.options}:
         raise InvalidInputError("Choisissez des options de cette formule.", field="options")
     return [option for option in version.options if option.code in codes]
 

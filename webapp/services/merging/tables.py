@@ -29,6 +29,7 @@ BELONGINGS: dict[str, Belonging] = {
     "subscription_history": Belonging(since="t.at"),
     "covered_homes": Belonging("logement couvert", "logements couverts"),
     "covers": Belonging("couverture", "couvertures"),
+    "cover_sales": Belonging("souscription", "souscriptions"),
     "claims": Belonging("dossier de sinistre", "dossiers de sinistre"),
     "claim_satisfactions": Belonging("réponse de satisfaction", "réponses de satisfaction"),
     "charges": Belonging("prélèvement", "prélèvements"),

@@ -8,6 +8,7 @@ from webapp import links
 from webapp.errors import DomainError, NotFoundError
 from webapp.gateways.messaging import Address, AttachedFile, OutgoingEmail, OutgoingSms, RefusalKind, Refused
 from webapp.models.messages import Channel, MessageSender
+from webapp.services import plan_documents
 from webapp.services.clients import documents
 from webapp.services.consents import unsubscribing
 from webapp.services.invoices import listing as invoices
@@ -91,6 +92,9 @@ def _load_file(source: str, file_id: UUID, client_id: UUID | None) -> AttachedFi
         return AttachedFile(
             invoice_printing.file_name(invoice), "application/pdf", invoice_printing.print_invoice(file_id)
         )
+    if source == "plan_document":
+        plan_document, path = plan_documents.find_file(file_id)
+        return AttachedFile(plan_document.name, "application/pdf", path.read_bytes())
     if client_id is None:
         raise NotFoundError("Ce document n’existe pas ou plus.")
     document, path = documents.find_file(client_id, file_id)

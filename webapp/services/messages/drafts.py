@@ -10,11 +10,11 @@ from uuid import UUID
 from webapp.models.messages import Channel, Message, MessageKind
 from webapp.services.messages.rendering import Text
 
-AttachmentSource = Literal["invoice", "document"]
+AttachmentSource = Literal["invoice", "document", "plan_document"]
 
 
 class Attachment(NamedTuple):
-    """A file that travels along: an invoice, printed when the message leaves, or a document of the client."""
+    """A file that travels along: an invoice, printed when the message leaves; a document of the client, or a plan's."""
 
     source: AttachmentSource
     id: UUID

@@ -108,6 +108,7 @@ COMMON_TO_COLLEAGUES = (_text("nom_complet", "Nom de la personne", "Nora Petit")
 
 _SUBSCRIPTION = _text("abonnement", "Ce à quoi le client est abonné", "Panier de saison (S-1042)")
 _PAYMENT_LINK = _text("lien_paiement", "Lien de paiement, s’il y en a un", "https://crm.example/paiement/…")
+_PLAN = _text("formule", "Formule choisie", "Confort")
 _DUNNING = (
     _money("montant_du", "Total dû", "84,20 €"),
     _table(
@@ -320,6 +321,30 @@ _ALL = (
             ),
         ),
         (EMAIL, SMS),
+    ),
+    Kind(
+        MessageKind.SALE_DOCUMENTS,
+        "Documents avant souscription",
+        "Couvertures",
+        "Quand on envoie au client les documents de la formule qu’il choisit, joints",
+        (_PLAN,),
+        is_asked_for=True,
+    ),
+    Kind(
+        MessageKind.SALE_ACCEPTANCE,
+        "Souscription à accepter",
+        "Couvertures",
+        "Quand on demande au client d’accepter sa souscription par un lien",
+        (
+            _PLAN,
+            _text("logement", "Logement couvert", "3 rue du Port, 59000 Lille"),
+            _money("montant", "Montant par échéance, taxe comprise", "14,06 €"),
+            _text("rythme", "Rythme des échéances", "par mois"),
+            _date("prise_effet", "Prise d’effet"),
+            _text("lien", "Lien à ouvrir", "https://crm.example/accord/…"),
+            _date("valable_jusqu_au", "Valable jusqu’au", "19 décembre 2026"),
+        ),
+        is_asked_for=True,
     ),
     Kind(
         MessageKind.FREE,

@@ -47,6 +47,7 @@ SECTIONS = (
     Section("Ajustements", "subscription_adjustments", _of("subscriptions", "subscription_id")),
     Section("Couvertures", "covers"),
     Section("Logements couverts", "covered_homes"),
+    Section("Souscriptions", "cover_sales"),
     Section("Vie des couvertures", "cover_facts", _of("covers", "cover_id")),
     Section("Dossiers de sinistre", "claims"),
     Section("Décisions sur les sinistres", "claim_decisions", _of("claims", "claim_id")),

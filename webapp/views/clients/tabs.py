@@ -32,6 +32,7 @@ from webapp.services.merging import listing as merges
 from webapp.services.messages import listing as messages
 from webapp.services.messages import suppressing
 from webapp.services.messages.kinds import KINDS
+from webapp.services.sales import listing as sales
 from webapp.services.subscriptions import defaults
 from webapp.services.subscriptions.listing import list_of_client
 from webapp.services.woocommerce import client_orders
@@ -181,7 +182,11 @@ def _consents(client: Client) -> dict[str, Any]:
 
 def _covers(client: Client) -> dict[str, Any]:
     trades = [(each.value, each.label) for each in Trade]
-    return {"covers": covers.list_profiles(client.id, at=clock.now()), "trades": trades}
+    return {
+        "covers": covers.list_profiles(client.id, at=clock.now()),
+        "open_sales": sales.list_open(client_id=client.id).sales,
+        "trades": trades,
+    }
 
 
 _FILLERS: dict[ClientTab, Callable[[Client], dict[str, Any]]] = {

@@ -10,29 +10,25 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.french import read_number
-from webapp.models.clients import Client
-from webapp.models.covers import CoverPlanVersion, HomeKind, Occupancy, Trade
+from webapp.models.covers import HomeKind, Occupancy, Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
 from webapp.services.claims import doubting
-from webapp.services.clients import editing
-from webapp.services.covers import homes, loading, plans, pricing, profile, selling
+from webapp.services.covers import homes, loading, plans, profile, selling
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.selling import CoverRequest
-from webapp.services.subscriptions import lifecycle, offering
+from webapp.services.subscriptions import lifecycle
 from webapp.views.covers import wording
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
-from webapp.views.subscriptions.changes import as_payment_problem
-from webapp.views.subscriptions.form import asked_day, payment_choices, read_payment
+from webapp.views.subscriptions.form import asked_day
 
 bp = Blueprint("cover", __name__)
 
 HOME_KINDS = [("", "Choisir…"), *((each.value, each.label) for each in HomeKind)]
 OCCUPANCIES = [("", "Choisir…"), *((each.value, each.label) for each in Occupancy)]
-FREQUENCIES = [(each.value, each.label) for each in pricing.MONTHS]
 TRADES = [(each.value, each.label) for each in Trade]
 
 
@@ -83,27 +79,6 @@ def new(subscription_id: UUID) -> ResponseReturnValue:
     except (InvalidInputError, CoverStateError) as error:
         return _form(subscription, error), error.status
     toast("success", f"Couverture {cover.code} créée.")
-    return redirect(url_for("cover.show", cover_id=cover.id), 303)
-
-
-@bp.route("/clients/<uuid:client_id>/couvertures/nouvelle", methods=["GET", "POST"])
-def sell(client_id: UUID) -> ResponseReturnValue:
-    """The form that sells a cover to a client, and the sale."""
-    client = editing.find_client(client_id)
-    if request.method == "GET":
-        return _sale_form(client)
-    try:
-        cover = selling.sell_cover(
-            client_id,
-            _written(),
-            frequency=request.form.get("frequence", ""),
-            payment=read_payment(request.form.get("paiement", "")),
-            by=current_user(),
-            at=clock.now(),
-        )
-    except InvalidInputError as error:
-        return _sale_form(client, error), error.status
-    toast("success", f"Couverture {cover.code} vendue\u202f: elle prend effet avec le premier paiement.")
     return redirect(url_for("cover.show", cover_id=cover.id), 303)
 
 
@@ -160,53 +135,18 @@ def _as_sent(home: HomeFields, effective_on: date) -> dict[str, Any]:
 
 def _form(subscription: Subscription, problem: DomainError | None = None) -> str:
     """The form of a cover that a subscription is to give."""
-    return _cover_form(
-        subscription.client,
-        plans.list_sold(subscription.company_id),
-        problem,
-        address=url_for("cover.new", subscription_id=subscription.id),
-        back=url_for("subscription.show", subscription_id=subscription.id),
-        effective_on=max(clock.today(), subscription.anchor_date),
-    )
-
-
-def _sale_form(client: Client, problem: DomainError | None = None) -> str:
-    """The same with how it is paid: a subscription is made with it."""
-    return _cover_form(
-        client,
-        plans.list_sold(),
-        as_payment_problem(problem) if problem else None,
-        address=url_for("cover.sell", client_id=client.id),
-        back=url_for("client.show", client_id=client.id, onglet="couverture"),
-        effective_on=clock.today(),
-        payments=payment_choices(offering.list_means(client.id, on=clock.today())),
-    )
-
-
-def _cover_form(
-    client: Client,
-    sold: list[CoverPlanVersion],
-    problem: DomainError | None,
-    *,
-    address: str,
-    back: str,
-    effective_on: date,
-    payments: list[tuple[str, str]] | None = None,
-) -> str:
+    client, sold = subscription.client, plans.list_sold(subscription.company_id)
     return render_template(
         "covers/new.html",
+        subscription=subscription,
         client=client,
         sold=sold,
         promises={version.id: wording.in_a_line(version) for version in sold},
-        address=address,
-        back=back,
         homes=homes.list_homes(client.id),
-        written=_as_sent(HomeFields.of_client(client), effective_on),
+        written=_as_sent(HomeFields.of_client(client), max(clock.today(), subscription.anchor_date)),
         problem=problem,
         home_kinds=HOME_KINDS,
         occupancies=OCCUPANCIES,
-        frequencies=FREQUENCIES,
-        payments=payments,
     )
 
 

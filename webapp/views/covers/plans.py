@@ -2,22 +2,35 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import clock
-from webapp.errors import DomainError, InvalidInputError
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.french import field_amount, read_number
-from webapp.models.covers import CoverNature, CoverPlan, CoverPlanVersion, HomeKind, Trade, YearKind
+from webapp.models.covers import (
+    CoverNature,
+    CoverPlan,
+    CoverPlanDocument,
+    CoverPlanVersion,
+    HomeKind,
+    PlanDocumentKind,
+    Trade,
+    YearKind,
+)
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
+from webapp.services import plan_documents
 from webapp.services.concurrent_edits import EditConflictError
-from webapp.services.covers import plans
+from webapp.services.covers import documents, plans
 from webapp.services.covers.plans import OptionFields, PlanStateError, VersionFields
 from webapp.services.subscriptions import offering
+from webapp.views.clients.documents import FORM_AROUND
 from webapp.views.covers import wording
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -101,6 +114,61 @@ def remove_option(plan_id: UUID) -> ResponseReturnValue:
     """Take an option out of the draft."""
     plans.remove_option(plan_id, request.form.get("code", ""))
     return _done(plan_id, "Option retirée.")
+
+
+@bp.url_value_preprocessor
+def _let_files_pass(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Other requests are small. Set here, since the CSRF check reads the form before the view does."""
+    if endpoint == "cover_plans.add_document":
+        request.max_content_length = documents.SIZE_LIMIT + FORM_AROUND
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def _refuse_unread(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+    """What is so large that nobody reads it: the plan's page says so, to those who may see it."""
+    toast("error", documents.TOO_LARGE)
+    return redirect(url_for("cover_plans.show", plan_id=(request.view_args or {})["plan_id"]), 303)
+
+
+@bp.post("/<uuid:plan_id>/documents")
+@for_admins
+def add_document(plan_id: UUID) -> ResponseReturnValue:
+    """Give the draft a document, or replace the one of that kind."""
+    file, kind = request.files.get("fichier"), read(PlanDocumentKind, request.form.get("type"))
+    try:
+        added = documents.add_document(
+            plan_id, kind, request.form.get("edition", ""), file.read() if file else b"", at=clock.now()
+        )
+    except InvalidInputError as error:
+        return _page(plans.find_plan(plan_id), error, of="document"), error.status
+    return _done(plan_id, f"Document enregistré\u202f: {added.name}.")
+
+
+@bp.post("/<uuid:plan_id>/documents/retirer")
+@for_admins
+def remove_document(plan_id: UUID) -> ResponseReturnValue:
+    """Take a document out of the draft."""
+    documents.remove_document(plan_id, read(PlanDocumentKind, request.form.get("type")))
+    return _done(plan_id, "Document retiré.")
+
+
+@bp.get("/<uuid:plan_id>/documents/<uuid:document_id>")
+@for_managers
+def document(plan_id: UUID, document_id: UUID) -> ResponseReturnValue:
+    """A document of one of the plan's versions."""
+    plan = plans.find_plan(plan_id)
+    found, path = plan_documents.find_file(document_id)
+    if found.version_id not in {version.id for version in plan.versions}:
+        raise NotFoundError(plan_documents.GONE)
+    return send_document(found, path)
+
+
+def send_document(found: CoverPlanDocument, path: Path) -> Response:
+    """A document of a plan, always as a download: nothing that somebody put here is shown under our name."""
+    response = send_file(path, mimetype="application/pdf", as_attachment=True, download_name=found.name)
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
 
 
 @bp.post("/<uuid:plan_id>/publier")
@@ -238,8 +306,11 @@ def _page(plan: CoverPlan, problem: DomainError | None = None, *, of: str = "") 
         draft=draft,
         written=shown,
         written_option=_as_sent(OPTION_NAMES) if of == "option" else dict.fromkeys(OPTION_NAMES, ""),
-        problem=problem if of != "option" else None,
+        problem=problem if of not in ("option", "document") else None,
         option_problem=problem if of == "option" else None,
+        document_problem=problem if of == "document" else None,
+        document_kinds=[(each.value, each.label) for each in PlanDocumentKind],
+        written_document=request.form if of == "document" else {},
         natures=NATURES,
         years=YEARS,
         trades=list(Trade),

@@ -58,6 +58,9 @@ ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
     "Engagement": lambda version: f"{version.commitment_months} mois",
     "Préavis": lambda version: french.counted(version.notice_days, "jour"),
     "Options": _options,
+    "Documents": lambda version: (
+        ", ".join(f"{each.kind.label} {each.edition}" for each in version.documents) or "Aucun"
+    ),
 }
 
 

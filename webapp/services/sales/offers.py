@@ -1,0 +1,152 @@
+"""What a sale comes to: its price, its dates, and what is still to be done before it can be signed."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from webapp import french
+from webapp.models.covers import CoverPlanOption, CoverPlanVersion
+from webapp.models.money import Totals, totals
+from webapp.models.sales import CoverSale, SaleStep
+from webapp.services.covers import renouncing, selling
+from webapp.services.dunning import days
+from webapp.services.sales import drafting
+from webapp.services.sales.drafting import SaleStateError
+from webapp.services.subscriptions.fields import check_lines
+
+PER = {1: "par mois", 3: "par trimestre", 12: "par an"}
+
+
+class StepMissingError(SaleStateError):
+    """A step before is to be done first; ``step`` is which."""
+
+    def __init__(self, step: SaleStep, message: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What is charged each time, and in a month; ``months`` are paid at once."""
+
+    lines: list[tuple[str, Totals]]
+    each: Totals
+    monthly: Totals
+    months: int
+
+    @property
+    def per(self) -> str:
+        """How often it is paid: « par mois »."""
+        return PER[self.months]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A sale whose plan is chosen, as it would be signed at an instant.
+
+    ``waits_until`` is the last day of the plan's waiting, None without any; ``options`` with the same of each.
+    ``replaced_by`` is the version that is sold today instead, ``is_withdrawn`` where none is.
+    """
+
+    version: CoverPlanVersion
+    price: Price
+    effective_on: date
+    waits_until: date | None
+    options: list[tuple[CoverPlanOption, date | None]]
+    renounced_until: date
+    replaced_by: CoverPlanVersion | None
+    is_withdrawn: bool
+
+
+def price_of(version: CoverPlanVersion, options: list[CoverPlanOption], frequency: str) -> Price:
+    """What the plan with those options costs. Raises InvalidInputError (field « frequency »)."""
+    months = selling.months_of(frequency)
+    lines = check_lines(selling.sold_lines(version, options, months))
+    return Price(
+        lines=[(line.label, totals([(line.vat_rate, line.amount)])) for line in lines],
+        each=totals((line.vat_rate, line.amount) for line in lines),
+        monthly=totals((line.vat_rate, line.unit_price) for line in lines),
+        months=months,
+    )
+
+
+def sold_of(sale: CoverSale) -> CoverPlanVersion:
+    """The version of the plan that is sold. Raises StepMissingError where none is chosen."""
+    if not sale.has_home:
+        raise StepMissingError(SaleStep.HOME, "Indiquez d’abord le logement.")
+    if sale.plan_version is None:
+        raise StepMissingError(SaleStep.PLAN, "Choisissez d’abord une formule.")
+    return sale.plan_version
+
+
+def has_documents(sale: CoverSale) -> bool:
+    """Whether the client was given the documents of what is sold, if it has any."""
+    return not sold_of(sale).documents or sale.documents_version_id == sale.plan_version_id
+
+
+def earliest(concluded_on: date, *, starts_at_once: bool) -> date:
+    """The first day on which a cover can hold: at once where the client asked for it, else once nobody can renounce.
+
+    Insurance: code des assurances, art. L112-2-1; services: code de la consommation, art. L221-25.
+    """
+    return concluded_on if starts_at_once else renounced_until(concluded_on) + timedelta(days=1)
+
+
+def renounced_until(concluded_on: date) -> date:
+    """The last day on which what is concluded that day can be given up."""
+    return concluded_on + timedelta(days=renouncing.DAYS)
+
+
+def too_early(first: date, *, starts_at_once: bool) -> str:
+    """Why a day is refused."""
+    if starts_at_once:
+        return "La couverture prend effet aujourd’hui au plus tôt."
+    return (
+        "Sans exécution immédiate, la couverture prend effet après le délai de renonciation\u202f: "
+        f"le {french.day(first)} au plus tôt."
+    )
+
+
+def offer_of(sale: CoverSale, *, at: datetime) -> Offer:
+    """What would be signed at that instant. Raises StepMissingError where no plan is chosen."""
+    version, today = sold_of(sale), days.local(at)
+    options = [option for option in version.options if option.code in sale.option_codes]
+    first = earliest(today, starts_at_once=sale.starts_at_once)
+    effective_on = max(sale.effective_on or first, first)
+    sold = version.plan.sold
+    return Offer(
+        version=version,
+        price=price_of(version, options, sale.frequency),
+        effective_on=effective_on,
+        waits_until=_waits_until(effective_on, version.waiting_days),
+        options=[(option, _waits_until(effective_on, option.waiting_days)) for option in options],
+        renounced_until=renounced_until(today),
+        replaced_by=sold if sold and sold.id != version.id else None,
+        is_withdrawn=sold is None,
+    )
+
+
+def _waits_until(effective_on: date, waiting_days: int) -> date | None:
+    return effective_on + timedelta(days=waiting_days - 1) if waiting_days else None
+
+
+def check_ready(sale: CoverSale, *, at: datetime) -> Offer:
+    """What is signed now. Raises StepMissingError, naming the step that is to be done, or done anew, first."""
+    drafting.check_open(sale)
+    offer = offer_of(sale, at=at)
+    if not offer.version.is_sold:
+        raise StepMissingError(SaleStep.PLAN, f"{changed_price(offer)} Choisissez-la à nouveau.")
+    if not has_documents(sale):
+        raise StepMissingError(SaleStep.DOCUMENTS, "Le client n’a pas encore reçu les documents de cette formule.")
+    if sale.step.number < SaleStep.SIGNATURE.number:
+        raise StepMissingError(sale.step, f"Une étape n’est pas faite\u202f: {sale.step.label.lower()}.")
+    return offer
+
+
+def changed_price(offer: Offer) -> str:
+    """That what was chosen is no longer sold so, and for how much it is."""
+    label = offer.version.plan.label
+    if offer.replaced_by is None:
+        return f"La formule {label} n’est plus en vente."
+    before, now = offer.version.price, offer.replaced_by.price
+    price = f"{french.money(now)} HT par mois au lieu de {french.money(before)}" if before != now else "au même prix"
+    return f"La formule {label} a changé depuis\u202f: version {offer.replaced_by.version}, {price}."
