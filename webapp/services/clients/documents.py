@@ -92,9 +92,17 @@ TAKEN = "PDF, JPEG, PNG, Word (docx) ou Excel (xlsx)"
 
 
 def add_document(
-    client_id: UUID, given_name: str, content: bytes, *, mandate: Mandate | None = None, by: User, at: datetime
+    client_id: UUID,
+    given_name: str,
+    content: bytes,
+    *,
+    mandate: Mandate | None = None,
+    claim_id: UUID | None = None,
+    by: User | None,
+    at: datetime,
 ) -> Document:
-    """Keep a file with the client, under its own name without any path in it; as the signed copy of a ``mandate``.
+    """Keep a file with the client, under its own name without any path in it; as the signed copy of a ``mandate``,
+    or with one of the client's claim files. Without ``by`` an operator sent it.
 
     The file is written before the row: a crash in between leaves a file that nobody knows of, never a row without
     its file. Raises NotFoundError; InvalidInputError, field ``file``; QuotaError.
@@ -112,8 +120,9 @@ def add_document(
                 content_type=kind.content_type,
                 size=len(content),
                 stored_as=stored_as,
-                user_id=by.id,
+                user_id=by.id if by else None,
                 mandate_id=mandate.id if mandate else None,
+                claim_id=claim_id,
                 created_at=at,
             )
             db.session.add(document)
@@ -260,6 +269,12 @@ def list_documents(client_id: UUID) -> Sequence[Document]:
     return db.session.scalars(_DOCUMENTS, {"client_id": client_id}).all()
 
 
+def list_of_claim(claim_id: UUID) -> Sequence[Document]:
+    """The files of a claim file, the newest first."""
+    of_claim = select(Document).where(Document.claim_id == claim_id).options(joinedload(Document.user))
+    return db.session.scalars(of_claim.order_by(Document.created_at.desc(), Document.id.desc()).limit(SHOWN)).all()
+
+
 def list_contracts_with_documents(client_id: UUID) -> Sequence[Contract]:
     """The contracts that came with paths or links, the latest signed first."""
     return db.session.scalars(_CONTRACTS, {"client_id": client_id}).all()
@@ -287,6 +302,7 @@ def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
     ) > NAME_LENGTH else name, kind
 
 
-def _tell(document: Document, kind: EventKind, *, by: User, at: datetime) -> None:
-    event = TimelineEvent(client_id=document.client_id, kind=kind, at=at, user_id=by.id, body=document.name)
+def _tell(document: Document, kind: EventKind, *, by: User | None, at: datetime) -> None:
+    user_id = by.id if by else None
+    event = TimelineEvent(client_id=document.client_id, kind=kind, at=at, user_id=user_id, body=document.name)
     db.session.add(event)
