@@ -82,6 +82,8 @@ class MessageKind(StrEnum):
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     SUBSCRIPTION_ENDED = "subscription_ended"
     SHIPMENT_SENT = "shipment_sent"
+    COVER_TERMINATED = "cover_terminated"
+    COVER_KEPT = "cover_kept"
     FREE = "free"
     SATISFACTION = "satisfaction"
     PROSPECTION = "prospection"

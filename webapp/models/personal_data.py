@@ -263,6 +263,12 @@ HOLDINGS: dict[str, Holding] = {
         goes={"content": "'{}'", "reason": "CASE WHEN t.reason IS NOT NULL THEN 'effacé avec le client' END"},
     ),
     "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference",)),
+    "cover_termination_withdrawals": Holding(
+        f"""t.termination_id IN (SELECT id FROM cover_terminations WHERE organisation_id = :organisation_id
+          AND cover_id IN {_COVERS})""",
+        goes={"reason": "'effacé avec le client'"},
+    ),
+    "cover_terminations": Holding(f"t.cover_id IN {_COVERS}", goes=_nulls("note"), plain=("explanation",)),
     "cover_facts": Holding(f"t.cover_id IN {_COVERS}", goes={"note": "''"}),
     "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),

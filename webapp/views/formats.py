@@ -228,6 +228,7 @@ FIELD_LABELS = {
     "plan": "Formule",
     "option": "Option",
     "home": "Logement couvert",
+    "termination": "Résiliation",
     "claim": "Dossier",
     "trade": "Métier",
     "event_on": "Jour de l’événement",

@@ -12,6 +12,7 @@ from webapp.models.charges import Charge, ChargeStatus, RefusalClass
 from webapp.models.messages import MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services.covers import loading as covers
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.messages import writing
 from webapp.services.messages.writing import Draft
@@ -107,6 +108,9 @@ def tell_canceled(event: OutboxEvent) -> None:
     """Tell of a cancellation. What never began is not told of, nor what dunning ends, which it tells of itself."""
     change = _find_change(event, SubscriptionStatus.CANCELED)
     if change is not None and change.old_status is not SubscriptionStatus.PENDING and change.reason != lifecycle.UNPAID:
+        cover = covers.find_bare(event.subject_id)
+        if cover is not None and cover.termination is not None:
+            return  # confirmed when it was written down
         subscription = lifecycle.find_subscription(event.subject_id)
         _write(MessageKind.SUBSCRIPTION_CANCELED, subscription, str(event.id), date_fin=_day_of(event, subscription))
 

@@ -127,6 +127,16 @@ _DUNNING = (
     _text("numero_dossier", "Numéro du dossier", "I-31"),
 )
 
+_COVER = (
+    _text("couverture", "Numéro de la couverture", "V-214"),
+    _text("formule", "Formule", "Confort"),
+)
+_TERMINATION = (
+    *_COVER,
+    _text("motif", "Motif de la résiliation", "Déménagement"),
+    _date("date_fin", "Premier jour sans couverture", "21 décembre 2026"),
+)
+
 _ALL = (
     Kind(
         MessageKind.SEPA_NOTICE,
@@ -320,6 +330,27 @@ _ALL = (
             ),
         ),
         (EMAIL, SMS),
+    ),
+    Kind(
+        MessageKind.COVER_TERMINATED,
+        "Confirmation de résiliation",
+        "Couvertures",
+        "Quand la résiliation d’une couverture est enregistrée",
+        (
+            *_TERMINATION,
+            _text("explication", "D’où vient cette date", "Déménagement le 15/11/2026 : un mois après la réception."),
+            _text("remboursement", "Ce qui est à rembourser, s’il y a lieu", "12,40 €"),
+        ),
+        (EMAIL, LETTER),
+        must_arrive=True,
+    ),
+    Kind(
+        MessageKind.COVER_KEPT,
+        "Résiliation retirée",
+        "Couvertures",
+        "Quand la résiliation d’une couverture est retirée avant sa date",
+        (*_TERMINATION, _text("explication", "D’où venait cette date", "Un mois après la réception.")),
+        (EMAIL, LETTER),
     ),
     Kind(
         MessageKind.FREE,

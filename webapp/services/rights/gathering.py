@@ -48,6 +48,12 @@ SECTIONS = (
     Section("Couvertures", "covers"),
     Section("Logements couverts", "covered_homes"),
     Section("Vie des couvertures", "cover_facts", _of("covers", "cover_id")),
+    Section("Résiliations", "cover_terminations", _of("covers", "cover_id")),
+    Section(
+        "Résiliations retirées",
+        "cover_termination_withdrawals",
+        _of("cover_terminations", "termination_id", through=_of("covers", "cover_id")),
+    ),
     Section("Dossiers de sinistre", "claims"),
     Section("Décisions sur les sinistres", "claim_decisions", _of("claims", "claim_id")),
     Section("Comptes des sinistres", "claim_entries", _of("claims", "claim_id")),
