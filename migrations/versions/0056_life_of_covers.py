@@ -1,4 +1,4 @@
-"""Terminations of covers: asked for by a channel, on a ground, and withdrawn.
+"""Terminations of covers: asked for by a channel, on a ground, and withdrawn; cover years that were told of.
 
 Revision: 0056, after 0054
 
@@ -18,6 +18,26 @@ ADDED_TO = ("cover_terminations", "cover_termination_withdrawals")
 
 def upgrade() -> None:
     _create_terminations()
+    op.create_table(
+        "cover_cap_alerts",
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("cover_id", sa.Uuid(), nullable=False),
+        sa.Column("year_since", sa.Date(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id", "cover_id"],
+            ["covers.organisation_id", "covers.id"],
+            name=op.f("fk_cover_cap_alerts_organisation_id_cover_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+            name=op.f("fk_cover_cap_alerts_organisation_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "cover_id", "year_since", name=op.f("pk_cover_cap_alerts")),
+    )
     for table in ADDED_TO:
         op.execute(
             f"CREATE TRIGGER {table}_kept BEFORE UPDATE OR DELETE ON {table}"
@@ -95,5 +115,5 @@ def _create_terminations() -> None:
 
 
 def downgrade() -> None:
-    for table in reversed(ADDED_TO):
+    for table in ("cover_cap_alerts", *reversed(ADDED_TO)):
         op.drop_table(table)

@@ -518,6 +518,17 @@ class CoverFact(OrganisationScoped, Identified, Base):
     user: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, CoverFact.user_id), viewonly=True)
 
 
+class CoverCapAlert(OrganisationScoped, Base):
+    """A cover year, by its first day, of which somebody was told that most is used."""
+
+    __tablename__ = "cover_cap_alerts"
+    __table_args__ = (tenant_key("cover_id", "covers"),)
+
+    cover_id: Mapped[UUID] = mapped_column(primary_key=True)
+    year_since: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class CoverTermination(OrganisationScoped, Identified, Base):
     """A termination (résiliation) that was asked for: by which channel, when, on which ground. Only ever added to.
 

@@ -263,6 +263,7 @@ HOLDINGS: dict[str, Holding] = {
         goes={"content": "'{}'", "reason": "CASE WHEN t.reason IS NOT NULL THEN 'effacé avec le client' END"},
     ),
     "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference",)),
+    "cover_cap_alerts": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_termination_withdrawals": Holding(
         f"""t.termination_id IN (SELECT id FROM cover_terminations WHERE organisation_id = :organisation_id
           AND cover_id IN {_COVERS})""",

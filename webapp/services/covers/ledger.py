@@ -1,5 +1,6 @@
 """What claims used of a cover: the entries of the ledger, as decisions and counters read them."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,8 +12,14 @@ from webapp.services.covers.claims import Entry
 
 def list_entries(cover_id: UUID, *, besides: UUID | None = None) -> list[Entry]:
     """What was covered of a cover's claims, in the order in which it was written, but for the claim ``besides``."""
+    return [entry for entry in list_entries_of([cover_id])[cover_id] if entry.claim_id != besides]
+
+
+def list_entries_of(cover_ids: Collection[UUID]) -> dict[UUID, list[Entry]]:
+    """The same of some covers, by cover, in one statement."""
     statement = (
         select(
+            ClaimEntry.cover_id,
             ClaimEntry.claim_id,
             ClaimEntry.event_on,
             ClaimEntry.amount,
@@ -21,22 +28,23 @@ def list_entries(cover_id: UUID, *, besides: UUID | None = None) -> list[Entry]:
             ClaimEntry.counts,
             ClaimEntry.holds_place,
         )
-        .where(ClaimEntry.cover_id == cover_id, ClaimEntry.kind == EntryKind.COVERED)
+        .where(ClaimEntry.cover_id.in_(cover_ids), ClaimEntry.kind == EntryKind.COVERED)
         .order_by(ClaimEntry.at, ClaimEntry.id)
     )
-    return [
-        Entry(
-            claim_id=row.claim_id,
-            event_on=row.event_on,
-            covered=row.amount,
-            option=row.option_code,
-            draws_on_main=row.draws_on_main,
-            counts=row.counts,
-            holds_place=row.holds_place,
+    entries: dict[UUID, list[Entry]] = {cover_id: [] for cover_id in cover_ids}
+    for row in db.session.execute(statement):
+        entries[row.cover_id].append(
+            Entry(
+                claim_id=row.claim_id,
+                event_on=row.event_on,
+                covered=row.amount,
+                option=row.option_code,
+                draws_on_main=row.draws_on_main,
+                counts=row.counts,
+                holds_place=row.holds_place,
+            )
         )
-        for row in db.session.execute(statement)
-        if row.claim_id != besides
-    ]
+    return entries
 
 
 def has_open_claim(cover_id: UUID) -> bool:

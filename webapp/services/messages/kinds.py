@@ -332,6 +332,52 @@ _ALL = (
         (EMAIL, SMS),
     ),
     Kind(
+        MessageKind.COVER_OPEN,
+        "Garantie ouverte",
+        "Couvertures",
+        "Le premier jour après une carence",
+        (
+            *_COVER,
+            _text("garantie", "Ce dont la carence est finie\u202f: la formule ou une option", "Serrurerie"),
+            _text("metiers", "Métiers couverts", "Plomberie, Serrurerie"),
+            _date("depuis", "Premier jour couvert", "9 février 2027"),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_RENEWED,
+        "Nouvelle année de couverture",
+        "Couvertures",
+        "Le premier jour d’une nouvelle année de couverture",
+        (
+            *_COVER,
+            _date("depuis", "Premier jour de l’année", "10 janvier 2027"),
+            _text("utilise", "Ce qui a été utilisé l’année passée", "2 interventions, 870 €"),
+            _text("promis", "Ce qui est promis pour l’année", "3 interventions, 1 200 €"),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_SUSPENDED,
+        "Couverture suspendue",
+        "Couvertures",
+        "Quand une couverture est suspendue, par une pause ou un impayé",
+        (
+            *_COVER,
+            _text("depuis", "Moment de la suspension", "20/11/2026 à 12:00"),
+            _text("reprise", "Quand elle reprend, en une phrase", "Elle reprend le 5 février 2027."),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_RESUMED,
+        "Couverture reprise",
+        "Couvertures",
+        "Quand une couverture suspendue reprend",
+        (
+            *_COVER,
+            _text("depuis", "Moment de la reprise", "21/11/2026 à 12:00"),
+            _date("prochaine_echeance", "Prochaine échéance"),
+        ),
+    ),
+    Kind(
         MessageKind.COVER_TERMINATED,
         "Confirmation de résiliation",
         "Couvertures",

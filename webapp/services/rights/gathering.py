@@ -88,6 +88,7 @@ NOT_GIVEN = {
     "batch_totals": "sums over many clients",
     "contract_changes": "told in the timeline",
     "contract_status_changes": "the contract's page by another name: told in the timeline",
+    "cover_cap_alerts": "which years were told of: a task tells it",
     "cover_homes": "which home when: told in the timeline",
     "cover_options": "which option when: told in the timeline",
     "cover_periods": "which version of a plan when: told in the timeline",
