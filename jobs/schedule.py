@@ -20,6 +20,7 @@ from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
+from webapp.services.covers import alerts as cover_alerts
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.exports import carrying_out as exports
@@ -29,6 +30,7 @@ from webapp.services.imports import commands as imports
 from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.message_triggers import cards, digest
+from webapp.services.message_triggers import covers as cover_messages
 from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.operations import runs as operation_runs
@@ -92,6 +94,9 @@ TIMETABLE = (
     TimetableEntry("messages-held", timedelta(hours=1), messages_sweeping.look_again),
     TimetableEntry("bounces", timedelta(minutes=5), mailboxes.ring),
     TimetableEntry("card-expiry", timedelta(days=1), cards.tell_expiring),
+    TimetableEntry("covers-open", timedelta(days=1), cover_messages.tell_open),
+    TimetableEntry("covers-renewed", timedelta(days=1), cover_messages.tell_renewed),
+    TimetableEntry("covers-near-cap", timedelta(days=1), cover_alerts.raise_due),
     TimetableEntry("digest", timedelta(hours=1), digest.write_due),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),

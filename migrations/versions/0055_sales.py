@@ -1,6 +1,6 @@
 """Sales of covers, from draft to signature, and the documents of a version of a plan.
 
-Revision: 0055, after 0053
+Revision: 0055, after 0054
 
 New tables alone: nobody waits. What was published, and what was signed, is kept by triggers.
 """

@@ -407,8 +407,13 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     cover = selling.add_cover(subscription.id, asked, by=cast.admin, at=clock.now())
     assert browser.get(f"/couvertures/{cover.id}").status_code == 200
     assert browser.get(f"/clients/{client.id}?onglet=couverture").status_code == 200
+    today = clock.today().isoformat()
+    end = {"moyen": "letter", "motif": "agreed", "recue": today, "evenement": today, "fin": today, "note": "Geste"}
+    assert 'data-ends="' in browser.get(f"/couvertures/{cover.id}/resiliation", query_string=end, headers=HTMX).text
     assert "decision" in browser.get(f"/couvertures/{cover.id}/verifier?metier=plumbing", headers=HTMX).text
     assert browser.get(f"/couvertures/{cover.id}/options/{cover.options[0].id}/fin").status_code == 200
+    assert browser.post(f"/couvertures/{cover.id}/resiliation", data=end).status_code == 303
+    assert "Geste" in browser.get(f"/couvertures/{cover.id}/resiliation").text
     _visit_sale(browser, client)
 
 

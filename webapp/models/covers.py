@@ -135,6 +135,56 @@ class CoverCause(StrEnum):
         }[self.value]
 
 
+class TerminationChannel(StrEnum):
+    """How a termination was asked for."""
+
+    LETTER = "letter"
+    REGISTERED_LETTER = "registered_letter"
+    EMAIL = "email"
+    PHONE = "phone"
+    CLIENT_AREA = "client_area"
+    IN_PERSON = "in_person"
+    COMPANY = "company"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {
+            "letter": "Lettre",
+            "registered_letter": "Lettre recommandée",
+            "email": "E-mail",
+            "phone": "Téléphone",
+            "client_area": "Espace client",
+            "in_person": "Sur place",
+            "company": "Décision de la société",
+        }[self.value]
+
+
+class TerminationGround(StrEnum):
+    """Why a cover is terminated; the ground says when it ends (see services/covers/ends.py)."""
+
+    ANNIVERSARY = "anniversary"
+    AFTER_A_YEAR = "after_a_year"
+    MOVE = "move"
+    LOSS = "loss"
+    UNPAID = "unpaid"
+    FRAUD = "fraud"
+    AGREED = "agreed"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen. « Non-paiement » is not the word of dunning, which tells the client by itself."""
+        return {
+            "anniversary": "À l’échéance annuelle",
+            "after_a_year": "À tout moment, après un an",
+            "move": "Déménagement",
+            "loss": "Perte du logement",
+            "unpaid": "Non-paiement",
+            "fraud": "Fraude",
+            "agreed": "Accord entre les parties",
+        }[self.value]
+
+
 class CoverPlan(OrganisationScoped, Identified, Timestamped, Base):
     """What a company sells under one name (formule). What it promises stands in its versions."""
 
@@ -394,6 +444,20 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     facts: Mapped[list["CoverFact"]] = relationship(
         primaryjoin=lambda: linked(Cover, CoverFact.cover_id), order_by="CoverFact.at, CoverFact.id", viewonly=True
     )
+    terminations: Mapped[list["CoverTermination"]] = relationship(
+        primaryjoin=lambda: linked(Cover, CoverTermination.cover_id),
+        order_by="CoverTermination.at, CoverTermination.id",
+        viewonly=True,
+    )
+
+    @property
+    def termination(self) -> "CoverTermination | None":
+        """The termination that stands: not withdrawn, neither here nor by the subscription, which goes on then."""
+        latest = self.terminations[-1] if self.terminations else None
+        if latest is None or latest.withdrawal is not None:
+            return None
+        is_planned = self.subscription.cancels_on == latest.ends_on
+        return latest if is_planned or self.subscription.status.is_final else None
 
 
 class CoverPeriod(OrganisationScoped, Base):
@@ -491,3 +555,65 @@ class CoverFact(OrganisationScoped, Identified, Base):
     at: Mapped[datetime] = mapped_column(default=clock.now)
 
     user: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, CoverFact.user_id), viewonly=True)
+
+
+class CoverCapAlert(OrganisationScoped, Base):
+    """A cover year, by its first day, of which somebody was told that most is used."""
+
+    __tablename__ = "cover_cap_alerts"
+    __table_args__ = (tenant_key("cover_id", "covers"),)
+
+    cover_id: Mapped[UUID] = mapped_column(primary_key=True)
+    year_since: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class CoverTermination(OrganisationScoped, Identified, Base):
+    """A termination (résiliation) that was asked for: by which channel, when, on which ground. Only ever added to.
+
+    ``due_on`` is the first day without cover by the rule of the ground, ``ends_on`` the day on which the subscription
+    ends for it: later where the rule's day had passed when it was written down. ``event_on`` is the day of the move or
+    the loss, or the day that was agreed. ``explanation`` has a sentence a line.
+    """
+
+    __tablename__ = "cover_terminations"
+    __table_args__ = (
+        Index("ix_cover_terminations_cover", "organisation_id", "cover_id", "at", "id"),
+        CheckConstraint("due_on <= ends_on", name="ends_when_due_or_later"),
+        tenant_key("cover_id", "covers"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    cover_id: Mapped[UUID]
+    channel: Mapped[TerminationChannel] = mapped_column(stored_enum(TerminationChannel))
+    ground: Mapped[TerminationGround] = mapped_column(stored_enum(TerminationGround))
+    received_on: Mapped[date]
+    event_on: Mapped[date | None]
+    due_on: Mapped[date]
+    ends_on: Mapped[date]
+    explanation: Mapped[str] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(String(500))
+    user_id: Mapped[UUID | None]
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    user: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, CoverTermination.user_id), viewonly=True)
+    withdrawal: Mapped["CoverTerminationWithdrawal | None"] = relationship(
+        primaryjoin=lambda: linked(CoverTermination, CoverTerminationWithdrawal.termination_id),
+        viewonly=True,
+        uselist=False,
+    )
+
+
+class CoverTerminationWithdrawal(OrganisationScoped, Base):
+    """A termination was withdrawn before its day: by whom, when, why. Only ever added to."""
+
+    __tablename__ = "cover_termination_withdrawals"
+    __table_args__ = (
+        tenant_key("termination_id", "cover_terminations"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    termination_id: Mapped[UUID] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    user_id: Mapped[UUID | None]
+    at: Mapped[datetime] = mapped_column(default=clock.now)

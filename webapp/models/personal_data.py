@@ -278,6 +278,13 @@ HOLDINGS: dict[str, Holding] = {
     ),
     "claim_satisfactions": Holding(goes={"comment": "''"}),
     "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference", "external_id")),
+    "cover_cap_alerts": Holding(f"t.cover_id IN {_COVERS}"),
+    "cover_termination_withdrawals": Holding(
+        f"""t.termination_id IN (SELECT id FROM cover_terminations WHERE organisation_id = :organisation_id
+          AND cover_id IN {_COVERS})""",
+        goes={"reason": "'effacé avec le client'"},
+    ),
+    "cover_terminations": Holding(f"t.cover_id IN {_COVERS}", goes=_nulls("note"), plain=("explanation",)),
     "cover_facts": Holding(f"t.cover_id IN {_COVERS}", goes={"note": "''"}),
     "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),

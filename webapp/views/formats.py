@@ -230,6 +230,7 @@ FIELD_LABELS = {
     "plan": "Formule",
     "option": "Option",
     "home": "Logement couvert",
+    "termination": "Résiliation",
     "claim": "Dossier",
     "trade": "Métier",
     "event_on": "Jour de l’événement",

@@ -5,16 +5,21 @@ from datetime import date, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from tests import factories
 from tests.conftest import Cast
+from tests.services.covers.test_following import HOME
 from tests.services.dunning.world import DunningWorld
 from webapp import clock
 from webapp.clock import PARIS
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.contracts import PaymentMethod
+from webapp.models.covers import CoverCause
 from webapp.models.dunning import CaseStatus, DunningSuspension, StepAction
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import decisions
+from webapp.services.covers import loading, selling
+from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import sequences
 from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
 
@@ -71,6 +76,8 @@ def test_the_cover_is_suspended_on_the_thirty_first_day_and_ended_ten_days_later
 def test_what_is_paid_in_between_is_covered_from_noon_of_the_day_after(
     world: DunningWorld, insured: Subscription, cast: Cast, hour: int
 ) -> None:
+    asked = CoverRequest(version_id=factories.CoverPlanVersionFactory().id, home=HOME)
+    cover = selling.add_cover(insured.id, asked, by=cast.admin, at=clock.now())
     world.live_until(date(2026, 3, 2))
     world.post()
     world.live_until(date(2026, 4, 3))
@@ -89,6 +96,9 @@ def test_what_is_paid_in_between_is_covered_from_noon_of_the_day_after(
     [suspension] = db.session.scalars(select(DunningSuspension)).all()
     assert suspension.ended_at is not None
     assert suspension.ended_at.astimezone(PARIS).replace(microsecond=0) == _at(paid_on + timedelta(days=1), 12)
+    world.deliver()
+    resumed = loading.life_of(loading.find_cover(cover.id)).intervals[-1]
+    assert (resumed.cause, resumed.since) == (CoverCause.PAYMENT, _at(paid_on + timedelta(days=1), 12))
 
 
 def test_money_that_goes_back_before_noon_leaves_the_cover_suspended(

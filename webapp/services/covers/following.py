@@ -11,6 +11,7 @@ from webapp.models.covers import Cover, CoverCause, CoverFact, CoverKind, CoverN
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
 from webapp.services.covers import intervals, loading
+from webapp.services.dunning import suspending
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
@@ -88,7 +89,8 @@ def _resumption(cover: Cover, change: SubscriptionHistory) -> CoverFact:
     facts = [loading.fact_of(row) for row in cover.facts]
     standing = intervals.intervals_of(facts)
     if standing and standing[-1].cause is CoverCause.UNPAID:
-        paid = intervals.paid(change.at, facts, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
+        paid_at = suspending.find_paid_at(cover.subscription_id, resumed_at=change.at) or change.at
+        paid = intervals.paid(paid_at, facts, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
         return _fact(cover, CoverCause.PAYMENT, paid.since, change)
     return _fact(cover, CoverCause.RESUMPTION, change.at, change)
 

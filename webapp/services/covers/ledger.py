@@ -1,6 +1,6 @@
 """What claims used of a cover: the entries of the ledger, as decisions and counters read them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,8 +15,8 @@ def list_entries(cover_id: UUID, *, besides: UUID | None = None) -> list[Entry]:
     return [entry for entry in list_entries_of([cover_id])[cover_id] if entry.claim_id != besides]
 
 
-def list_entries_of(cover_ids: Sequence[UUID]) -> dict[UUID, list[Entry]]:
-    """The same of each of several covers, in one query."""
+def list_entries_of(cover_ids: Collection[UUID]) -> dict[UUID, list[Entry]]:
+    """The same of some covers, by cover, in one statement."""
     statement = (
         select(
             ClaimEntry.cover_id,
@@ -31,19 +31,20 @@ def list_entries_of(cover_ids: Sequence[UUID]) -> dict[UUID, list[Entry]]:
         .where(ClaimEntry.cover_id.in_(cover_ids), ClaimEntry.kind == EntryKind.COVERED)
         .order_by(ClaimEntry.at, ClaimEntry.id)
     )
-    found: dict[UUID, list[Entry]] = {cover_id: [] for cover_id in cover_ids}
+    entries: dict[UUID, list[Entry]] = {cover_id: [] for cover_id in cover_ids}
     for row in db.session.execute(statement):
-        entry = Entry(
-            claim_id=row.claim_id,
-            event_on=row.event_on,
-            covered=row.amount,
-            option=row.option_code,
-            draws_on_main=row.draws_on_main,
-            counts=row.counts,
-            holds_place=row.holds_place,
+        entries[row.cover_id].append(
+            Entry(
+                claim_id=row.claim_id,
+                event_on=row.event_on,
+                covered=row.amount,
+                option=row.option_code,
+                draws_on_main=row.draws_on_main,
+                counts=row.counts,
+                holds_place=row.holds_place,
+            )
         )
-        found[row.cover_id].append(entry)
-    return found
+    return entries
 
 
 def has_open_claim(cover_id: UUID) -> bool:

@@ -1,5 +1,6 @@
 """From rows to the plain values that decisions are made from."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -43,6 +44,11 @@ def find_of_subscription(subscription_id: UUID) -> Cover | None:
 def find_bare(subscription_id: UUID) -> Cover | None:
     """The same, without what it promises."""
     return db.session.scalar(select(Cover).where(Cover.subscription_id == subscription_id))
+
+
+def list_covers(cover_ids: Collection[UUID]) -> list[Cover]:
+    """Some covers, by id: as many statements as for one."""
+    return list(db.session.scalars(_whole().where(Cover.id.in_(cover_ids)).order_by(Cover.id)))
 
 
 def list_of_client(client_id: UUID) -> list[Cover]:

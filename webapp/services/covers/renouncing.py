@@ -8,34 +8,20 @@ is given back by a person, charge by charge, as any refund.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
-
 from webapp import french
-from webapp.extensions import db
-from webapp.models.charges import Charge
 from webapp.models.covers import Cover
 from webapp.models.identity import User
-from webapp.models.money import cents
 from webapp.models.timeline import EventKind
-from webapp.services.covers import following, ledger, loading, recording
+from webapp.services.covers import following, ledger, loading, owed, recording
+from webapp.services.covers.owed import OwedBack
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
-from webapp.services.refunds import commands as refunds
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
 DAYS = 14
-NOTHING = Decimal("0.00")
-
-
-class OwedBack(NamedTuple):
-    """A charge, and what of it is owed back, with tax."""
-
-    charge: Charge
-    amount: Decimal
 
 
 @dataclass(frozen=True)
@@ -49,7 +35,7 @@ class Renunciation:
     @property
     def total(self) -> Decimal:
         """All that is owed back, with tax."""
-        return sum((each.amount for each in self.owed), NOTHING)
+        return owed.total_of(self.owed)
 
 
 def last_day(cover: Cover) -> date:
@@ -62,7 +48,9 @@ def preview_renunciation(cover_id: UUID, *, at: datetime) -> Renunciation:
     cover = loading.find_cover(cover_id)
     _check(cover, at=at)
     keeps_days = any(entry.covered > 0 for entry in ledger.list_entries(cover_id))
-    return Renunciation(last_day(cover), keeps_days, _list_owed(cover, keeps_days=keeps_days, on=days.local(at)))
+    tomorrow = days.local(at) + timedelta(days=1)
+    found = owed.list_owed(cover.subscription_id, unused_from=tomorrow if keeps_days else None)
+    return Renunciation(last_day(cover), keeps_days, found)
 
 
 def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
@@ -89,21 +77,3 @@ def _check(cover: Cover, *, at: datetime) -> None:
         raise CoverStateError(f"On pouvait renoncer jusqu’au {french.day(until)}\u202f: résiliez l’abonnement.")
     if ledger.has_open_claim(cover.id):
         raise CoverStateError("Un sinistre est en cours\u202f: on renonce une fois son dossier clos ou annulé.")
-
-
-def _list_owed(cover: Cover, *, keeps_days: bool, on: date) -> list[OwedBack]:
-    statement = select(Charge).where(Charge.subscription_id == cover.subscription_id).order_by(Charge.due_on, Charge.id)
-    owed = []
-    for charge in db.session.scalars(statement):
-        paid = refunds.find_refundable(charge).in_all
-        amount = cents(paid * _unused(charge, on)) if keeps_days else paid
-        if amount > 0:
-            owed.append(OwedBack(charge, amount))
-    return owed
-
-
-def _unused(charge: Charge, on: date) -> Decimal:
-    """Which part of the charge's period is still to come, today being used."""
-    whole = (charge.period_end - charge.period_start).days
-    left = (charge.period_end - max(charge.period_start, on + timedelta(days=1))).days
-    return Decimal(max(left, 0)) / Decimal(whole) if whole > 0 else Decimal(0)

@@ -444,6 +444,20 @@ def find_progress(cases: Sequence[DunningCase]) -> dict[UUID, Progress]:
     return {case.id: _progress(case, done[case.id], noticed.get(case.id)) for case in cases}
 
 
+def find_noticed_on(subscription_id: UUID) -> date | None:
+    """The day on which the formal notice was sent of what the subscription owes now; None where none has left."""
+    holding = (
+        select(DunningCase)
+        .join(DunningClaim, linked(DunningCase, DunningClaim.case_id))
+        .join(Charge, linked(Charge, DunningClaim.charge_id))
+        .where(
+            Charge.subscription_id == subscription_id, DunningClaim.left_at.is_(None), DunningClaim.is_noticed.is_(True)
+        )
+    )
+    progress = find_progress(db.session.scalars(holding).unique().all())
+    return min((each.noticed_on for each in progress.values() if each.noticed_on), default=None)
+
+
 def _progress(case: DunningCase, done: Sequence[DunningStep], notice: telling.Notice | None) -> Progress:
     carried_out = [step for step in done if step.outcome is StepOutcome.DONE]
     suspended = [step.at for step in carried_out if step.action is StepAction.SUSPEND]

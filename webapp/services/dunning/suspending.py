@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.dunning import (
     DunningCase,
     DunningClaim,
@@ -71,6 +71,21 @@ def _paid_at(case: DunningCase) -> datetime | None:
             Payment.charge_id.in_(select(DunningClaim.charge_id).where(DunningClaim.case_id == case.id)),
         )
     )
+
+
+def find_paid_at(subscription_id: UUID, *, resumed_at: datetime) -> datetime | None:
+    """When that was paid for which dunning resumed the subscription at that instant; None where it did not."""
+    case = (
+        select(DunningCase)
+        .join(DunningSuspension, linked(DunningCase, DunningSuspension.case_id))
+        .where(
+            DunningSuspension.subscription_id == subscription_id,
+            DunningSuspension.ended_at == resumed_at,
+            DunningSuspension.resume_at.is_not(None),
+        )
+    )
+    found = db.session.scalar(case)
+    return _paid_at(found) if found else None
 
 
 def _list_standing(*conditions: ColumnElement[bool]) -> Sequence[DunningSuspension]:

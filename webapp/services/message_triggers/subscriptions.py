@@ -12,7 +12,9 @@ from webapp.models.charges import Charge, ChargeStatus, RefusalClass
 from webapp.models.messages import MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services.covers import loading
 from webapp.services.means_requests import listing as means_requests
+from webapp.services.message_triggers import covers
 from webapp.services.messages import writing
 from webapp.services.messages.writing import Draft
 from webapp.services.subscriptions import lifecycle, naming, scheduling
@@ -88,10 +90,14 @@ def tell_refused(event: OutboxEvent) -> None:
 
 
 def tell_paused(event: OutboxEvent) -> None:
-    """Tell of a pause that still holds. What dunning suspends, it tells of itself."""
+    """Tell of a pause that still holds: what that means for a cover. What dunning suspends, it tells of itself."""
     change = _find_change(event, SubscriptionStatus.PAUSED)
-    if change is not None and change.reason != lifecycle.UNPAID:
-        subscription = lifecycle.find_subscription(event.subject_id)
+    if change is None:
+        return
+    subscription, cover = lifecycle.find_subscription(event.subject_id), loading.find_of_subscription(event.subject_id)
+    if cover is not None:
+        covers.tell_suspended(event, cover, resumes_on=subscription.resume_on, at=clock.now())
+    elif change.reason != lifecycle.UNPAID:
         _write(MessageKind.SUBSCRIPTION_PAUSED, subscription, str(event.id), reprise_le=subscription.resume_on)
 
 
@@ -99,8 +105,11 @@ def tell_resumed(event: OutboxEvent) -> None:
     """Tell that a subscription goes on, as long as it does."""
     if _find_change(event, SubscriptionStatus.ACTIVE) is not None:
         subscription = lifecycle.find_subscription(event.subject_id)
-        next_charge = subscription.next_charge_on
-        _write(MessageKind.SUBSCRIPTION_RESUMED, subscription, str(event.id), prochaine_echeance=next_charge)
+        cover, next_charge = loading.find_of_subscription(event.subject_id), subscription.next_charge_on
+        if cover is not None:
+            covers.tell_resumed(event, cover, next_charge_on=next_charge, at=clock.now())
+        else:
+            _write(MessageKind.SUBSCRIPTION_RESUMED, subscription, str(event.id), prochaine_echeance=next_charge)
 
 
 def tell_canceled(event: OutboxEvent) -> None:
@@ -108,6 +117,9 @@ def tell_canceled(event: OutboxEvent) -> None:
     change = _find_change(event, SubscriptionStatus.CANCELED)
     if change is not None and change.old_status is not SubscriptionStatus.PENDING and change.reason != lifecycle.UNPAID:
         subscription = lifecycle.find_subscription(event.subject_id)
+        cover = loading.find_bare(event.subject_id)
+        if cover and cover.termination and cover.termination.ends_on <= _day_of(event, subscription):
+            return  # confirmed when it was written down
         _write(MessageKind.SUBSCRIPTION_CANCELED, subscription, str(event.id), date_fin=_day_of(event, subscription))
 
 

@@ -128,6 +128,16 @@ _DUNNING = (
     _text("numero_dossier", "Numéro du dossier", "I-31"),
 )
 
+_COVER = (
+    _text("couverture", "Numéro de la couverture", "V-214"),
+    _text("formule", "Formule", "Confort"),
+)
+_TERMINATION = (
+    *_COVER,
+    _text("motif", "Motif de la résiliation", "Déménagement"),
+    _date("date_fin", "Premier jour sans couverture", "21 décembre 2026"),
+)
+
 _ALL = (
     Kind(
         MessageKind.SEPA_NOTICE,
@@ -345,6 +355,73 @@ _ALL = (
             _date("valable_jusqu_au", "Valable jusqu’au", "19 décembre 2026"),
         ),
         is_asked_for=True,
+    ),
+    Kind(
+        MessageKind.COVER_OPEN,
+        "Garantie ouverte",
+        "Couvertures",
+        "Le premier jour après une carence",
+        (
+            *_COVER,
+            _text("garantie", "Ce dont la carence est finie\u202f: la formule ou une option", "Serrurerie"),
+            _text("metiers", "Métiers couverts", "Plomberie, Serrurerie"),
+            _date("depuis", "Premier jour couvert", "9 février 2027"),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_RENEWED,
+        "Nouvelle année de couverture",
+        "Couvertures",
+        "Le premier jour d’une nouvelle année de couverture",
+        (
+            *_COVER,
+            _date("depuis", "Premier jour de l’année", "10 janvier 2027"),
+            _text("utilise", "Ce qui a été utilisé l’année passée", "2 interventions, 870 €"),
+            _text("promis", "Ce qui est promis pour l’année", "3 interventions, 1 200 €"),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_SUSPENDED,
+        "Couverture suspendue",
+        "Couvertures",
+        "Quand une couverture est suspendue, par une pause ou un impayé",
+        (
+            *_COVER,
+            _text("depuis", "Moment de la suspension", "20/11/2026 à 12:00"),
+            _text("reprise", "Quand elle reprend, en une phrase", "Elle reprend le 5 février 2027."),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_RESUMED,
+        "Couverture reprise",
+        "Couvertures",
+        "Quand une couverture suspendue reprend",
+        (
+            *_COVER,
+            _text("depuis", "Moment de la reprise", "21/11/2026 à 12:00"),
+            _date("prochaine_echeance", "Prochaine échéance"),
+        ),
+    ),
+    Kind(
+        MessageKind.COVER_TERMINATED,
+        "Confirmation de résiliation",
+        "Couvertures",
+        "Quand la résiliation d’une couverture est enregistrée",
+        (
+            *_TERMINATION,
+            _text("explication", "D’où vient cette date", "Déménagement le 15/11/2026 : un mois après la réception."),
+            _text("remboursement", "Ce qui est à rembourser, s’il y a lieu", "12,40 €"),
+        ),
+        (EMAIL, LETTER),
+        must_arrive=True,
+    ),
+    Kind(
+        MessageKind.COVER_KEPT,
+        "Résiliation retirée",
+        "Couvertures",
+        "Quand la résiliation d’une couverture est retirée avant sa date",
+        (*_TERMINATION, _text("explication", "D’où venait cette date", "Un mois après la réception.")),
+        (EMAIL, LETTER),
     ),
     Kind(
         MessageKind.FREE,

@@ -19,7 +19,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.identity import User
 from webapp.models.outbox import OutboxKind
-from webapp.models.subscriptions import Collector, Subscription, SubscriptionStatus
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionHistory, SubscriptionStatus
 from webapp.models.timeline import EventKind
 from webapp.services.contact import clean_text
 from webapp.services.subscriptions import history, scheduling
@@ -196,6 +196,18 @@ def cancel(
     return subscription
 
 
+def cancel_on(subscription_id: UUID, day: date, *, reason: str, by: User | None, at: datetime) -> Subscription:
+    """Let it end as a day begins; now where that day has begun. Raises as ``cancel``."""
+    reason = _checked_reason(reason)
+    with transaction():
+        subscription = _find_in(subscription_id, {PENDING, ACTIVE, PAUSED, PAST_DUE}, "résilié")
+        if day > scheduling.local_date(at, subscription.timezone):
+            _plan_end(subscription, day, reason=reason, by=by, at=at)
+        else:
+            change_status(subscription, CANCELED, reason=reason, by=by, at=at)
+    return subscription
+
+
 def withdraw_cancellation(subscription_id: UUID, *, by: User | None, at: datetime) -> Subscription:
     """Withdraw the cancellation planned for the end of the period. Raises TransitionRefusedError if there is none."""
     with transaction():
@@ -305,9 +317,18 @@ def _end(subscription: Subscription, *, at: datetime) -> None:
     if subscription.cancels_on is not None and subscription.cancels_on <= scheduling.local_date(
         at, subscription.timezone
     ):
-        change_status(subscription, CANCELED, reason="Résiliation prévue en fin de période", by=None, at=at)
+        change_status(subscription, CANCELED, reason=_planned_reason(subscription), by=None, at=at)
     else:
         expire(subscription.id, at=at)
+
+
+def _planned_reason(subscription: Subscription) -> str:
+    """Why it was to end, as it was written when the end was planned."""
+    statement = select(SubscriptionHistory.reason).where(
+        SubscriptionHistory.subscription_id == subscription.id, SubscriptionHistory.changes.has_key("cancels_on")
+    )
+    latest = statement.order_by(SubscriptionHistory.at.desc(), SubscriptionHistory.id.desc()).limit(1)
+    return db.session.scalar(latest) or "Résiliation prévue"
 
 
 def _has_come(day: ColumnElement[Any] | InstrumentedAttribute[date | None], at: datetime) -> ColumnElement[bool]:
