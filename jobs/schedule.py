@@ -24,7 +24,7 @@ from webapp.services.covers import alerts as cover_alerts
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.exports import carrying_out as exports
-from webapp.services.figures import tallies
+from webapp.services.figures import in_force, tallies
 from webapp.services.fulfilment import dispatching, documents, labelling, lock_runs, tracking_rounds
 from webapp.services.imports import commands as imports
 from webapp.services.invoices import finalising
@@ -115,6 +115,7 @@ TIMETABLE = (
     TimetableEntry("subscriptions-resume", timedelta(minutes=5), lifecycle.resume_due),
     TimetableEntry("subscriptions-end", timedelta(minutes=5), lifecycle.end_due),
     TimetableEntry("tallies-fold", timedelta(hours=1), tallies.fold_all),
+    TimetableEntry("cover-figures", timedelta(minutes=1), in_force.book_all),
 )
 
 

@@ -94,6 +94,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("subscriptions-resume", minutes(5), "subscriptions.lifecycle.resume_due"),
         ("subscriptions-end", minutes(5), "subscriptions.lifecycle.end_due"),
         ("tallies-fold", hours(1), "figures.tallies.fold_all"),
+        ("cover-figures", minutes(1), "figures.in_force.book_all"),
     }
 
 

@@ -16,6 +16,7 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     dunning,
     duplicates,
     exports,
+    figures,
     fulfilment,
     identity,
     imports,

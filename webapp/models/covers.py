@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, FetchedValue, Index, Numeric, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -407,7 +407,8 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     ``concluded_on`` is the day of the agreement, ``effective_on`` the first day on which it holds, waiting included;
     both are local dates in Paris. What it promises, where, and whether it held at an instant stand in its periods,
-    homes and facts, to which rows are only ever added.
+    homes and facts, to which rows are only ever added. Its figures count for ``commercial_id``, the client's commercial
+    when it was sold: a trigger writes it.
     """
 
     LETTER = "V"
@@ -417,6 +418,8 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         UniqueConstraint("organisation_id", "number"),
         UniqueConstraint("organisation_id", "subscription_id"),
         Index("ix_covers_client", "organisation_id", "client_id"),
+        Index("ix_covers_commercial", "organisation_id", "commercial_id"),
+        tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
         tenant_key("subscription_id", "subscriptions"),
         tenant_key("client_id", "clients", ondelete="RESTRICT"),
         tenant_key("created_by_id", "users", ondelete="SET NULL"),
@@ -424,6 +427,7 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     subscription_id: Mapped[UUID]
     client_id: Mapped[UUID]
+    commercial_id: Mapped[UUID | None] = mapped_column(server_default=FetchedValue())
     concluded_on: Mapped[date]
     effective_on: Mapped[date]
     created_by_id: Mapped[UUID | None]

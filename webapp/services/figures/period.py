@@ -61,6 +61,13 @@ class Period:
             return Period.between(self.since - (self.until - self.since) - DAY, self.since - DAY)
         return Period.around(self.since - DAY, self.span)
 
+    @property
+    def in_whole_months(self) -> "Period":
+        """The months that it has days of."""
+        if self.span is not Span.CUSTOM:
+            return self
+        return Period.between(self.since.replace(day=1), Period.around(self.until).until)
+
     def is_running(self, today: date) -> bool:
         """Whether it has begun and goes on after ``today``."""
         return self.since <= today < self.until

@@ -11,13 +11,16 @@ from sqlalchemy import func, select, text
 
 from webapp import tenancy
 from webapp.extensions import db
+from webapp.models.figures import FigureTally
 from webapp.models.organisations import Organisation
 from webapp.models.tallies import ClientTally, ContractTally
 from webapp.transactions import transaction
 
-_MEASURES: dict[type[ContractTally] | type[ClientTally], tuple[str, ...]] = {
+Table = type[ContractTally] | type[ClientTally] | type[FigureTally]
+_MEASURES: dict[Table, tuple[str, ...]] = {
     ContractTally: ("contracts", "amount"),
     ClientTally: ("clients",),
+    FigureTally: ("amount", "days"),
 }
 
 
@@ -44,7 +47,7 @@ def rebuild(organisation_id: UUID) -> None:
         db.session.execute(select(func.rebuild_tallies(organisation_id)))
 
 
-def _statement(table: type[ContractTally] | type[ClientTally]) -> str:
+def _statement(table: Table) -> str:
     measures = _MEASURES[table]
     kept = ", ".join(column.name for column in table.__table__.columns if column.name not in ("id", *measures))
     summed = ", ".join(f"sum({measure}) AS {measure}" for measure in measures)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, Row, and_, func, select
+from sqlalchemy import CTE, ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -36,10 +36,14 @@ NOT_OWED = (ChargeStatus.SKIPPED, ChargeStatus.CANCELED)
 
 @dataclass(frozen=True)
 class MetricsScope:
-    """Whose figures: those of ``currency``, of clients of ``commercial_ids`` only where they are given."""
+    """Whose figures: those of ``currency``, of clients of ``commercial_ids`` only where they are given.
+
+    ``subscription_ids``, where it is given, gives those that count.
+    """
 
     currency: str = "EUR"
     commercial_ids: Collection[UUID] | None = None
+    subscription_ids: Select[UUID] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What a change of revenue must meet. Indexes hold all that is asked of one."""
@@ -50,6 +54,8 @@ class MetricsScope:
         ]
         if self.commercial_ids is not None:
             conditions.append(SubscriptionHistory.client_id.in_(_clients_of(self.commercial_ids)))
+        if self.subscription_ids is not None:
+            conditions.append(SubscriptionHistory.subscription_id.in_(self.subscription_ids))
         return conditions
 
 
@@ -98,22 +104,27 @@ def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTH
 
     Parts are rounded along their running sum, so that they always add up to the cent.
     """
-    client = _revenue_of_moved(since, until, scope)
-    start, end = client.c.start, client.c.end
-    parts = {
-        "new": and_(start == 0, ~client.c.came_before),
-        "expansion": and_(start > 0, end > start),
-        "contraction": and_(end > 0, end < start),
-        "churn": and_(start > 0, end == 0),
-        "reactivation": and_(start == 0, client.c.came_before),
-    }
-    moved = (func.coalesce(func.sum(end - start).filter(part), 0).label(name) for name, part in parts.items())
+    client = revenue_of_moved(since, until, scope)
+    change = func.sum(client.c.end - client.c.start)
+    moved = (func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items())
     total = (
         select(func.coalesce(func.sum(_CHANGE), 0))
         .where(*scope.conditions(), SubscriptionHistory.at < since)
         .scalar_subquery()
     )
     return _rounded(db.session.execute(select(total.label("start"), *moved)).one())
+
+
+def parts_of(client: CTE) -> dict[str, ColumnElement[bool]]:
+    """Which clients of ``revenue_of_moved`` are which movement."""
+    start, end = client.c.start, client.c.end
+    return {
+        "new": and_(start == 0, ~client.c.came_before),
+        "expansion": and_(start > 0, end > start),
+        "contraction": and_(end > 0, end < start),
+        "churn": and_(start > 0, end == 0),
+        "reactivation": and_(start == 0, client.c.came_before),
+    }
 
 
 def _rounded(yearly: Row[*tuple[Any, ...]]) -> Movements:
@@ -143,7 +154,7 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
     A client is active while something recurring is paid for; one that came and left in between counts as both. Whose
     revenue changed and is nothing at the end has left: it was something before the change, or after it.
     """
-    moved = _revenue_of_moved(since, until, scope)
+    moved = revenue_of_moved(since, until, scope)
     active = (
         select(SubscriptionHistory.client_id)
         .where(*scope.conditions(), SubscriptionHistory.at < until)
@@ -160,7 +171,7 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
     return Churn(left, left + stayed)
 
 
-def _revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:
+def revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:
     """A year's revenue at both ends of a period of each client with a change within it: the sum of all before.
 
     ``came_before`` tells whether there was any revenue before the period.

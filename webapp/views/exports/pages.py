@@ -29,6 +29,7 @@ from webapp.views.contracts import listing as contracts
 from webapp.views.covers import listing as covers
 from webapp.views.dunning import figures as dunning_figures
 from webapp.views.dunning import listing as dunning
+from webapp.views.figures import depanssur
 from webapp.views.fulfilment import page as batch
 from webapp.views.fulfilment import shipments
 from webapp.views.lists import read
@@ -116,6 +117,15 @@ PAGES = (
         "/couvertures/operateurs/evenements",
         MANAGERS,
         lambda: operator_events.view_of(request.args),
+    ),
+    *(
+        ExportedPage(
+            f"{group}-depanssur",
+            f"/statistiques/depanssur/{group}/<string:figure>",
+            EVERYBODY,
+            depanssur.read_rows_of(group),
+        )
+        for group in depanssur.GROUPS
     ),
     ExportedPage("relances", "/relances", EVERYBODY, dunning.read_view),
     ExportedPage("lots", "/lots", EVERYBODY, Everything),

@@ -1,5 +1,5 @@
 """Figures: the dashboard, statistics, and what their pages share."""
 
-from webapp.views.figures import dashboard, statistics
+from webapp.views.figures import dashboard, depanssur, statistics
 
-BLUEPRINTS = (dashboard.bp, statistics.bp)
+BLUEPRINTS = (dashboard.bp, statistics.bp, depanssur.bp)

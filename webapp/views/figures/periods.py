@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from webapp import french
 from webapp.errors import InvalidInputError
 from webapp.services.contracts.counting import MAIN_CURRENCY
 from webapp.services.figures.breakdowns import Breakdown
+from webapp.services.figures.cover_figures import CoverFigures
 from webapp.services.figures.period import Period, Span
 from webapp.views.lists import IMPOSSIBLE_DAY, YEARS, has_impossible_day, read, read_day
 
@@ -60,6 +61,7 @@ def init_app(app: Flask) -> None:
     """Make the filters known to the templates."""
     app.add_template_filter(chart_data)
     app.add_template_filter(revenue_chart)
+    app.add_template_filter(premium_chart)
     app.add_template_filter(period_name)
     app.add_template_filter(period_query)
 
@@ -98,6 +100,14 @@ def read_period(
         problem,
         period.is_running(today),
     )
+
+
+def in_whole_months(bar: PeriodBar) -> PeriodBar:
+    """The bar of figures that are told by month."""
+    period = bar.period.in_whole_months
+    if bar.problem:
+        return bar
+    return replace(bar, period=period, since=str(period.since), until=str(period.until))
 
 
 def _asked_period(arguments: MultiDict[str, str], *, today: date, default: Span) -> Period:
@@ -144,6 +154,12 @@ def chart_data(breakdown: Breakdown, measure: Measure, shape: Shape = "columns")
 def revenue_chart(months: Mapping[date, Decimal]) -> str:
     """The MRR of each month, as columns."""
     return _chart("columns", MAIN_CURRENCY, [(f"{month:%m/%Y}", float(revenue)) for month, revenue in months.items()])
+
+
+def premium_chart(months: Mapping[date, CoverFigures]) -> str:
+    """The premium that was earned in each month, as columns."""
+    points = [(f"{month:%m/%Y}", float(figures.earned)) for month, figures in months.items()]
+    return _chart("columns", MAIN_CURRENCY, points)
 
 
 def _chart(shape: Shape, unit: str, points: Sequence[tuple[str, float]]) -> str:

@@ -24,7 +24,8 @@ from webapp.services.figures.recurring import find_recurring, revenue_by_month
 from webapp.services.figures.risks import find_risks
 from webapp.services.figures.scope import Scope, figures_scope
 from webapp.services.pages.commercial_page import find_commercial
-from webapp.views.figures.periods import PeriodBar, read_period
+from webapp.views.figures import depanssur
+from webapp.views.figures.periods import PeriodBar, in_whole_months, read_period
 from webapp.views.figures.spreadsheets import Cell, csv_file
 from webapp.views.lists import read
 from webapp.views.tabs import asked_tab
@@ -38,6 +39,7 @@ class StatisticsTab(StrEnum):
     DIRECTION = "direction"
     COMMERCIAL = "commercial"
     SUBSCRIPTIONS = "abonnements"
+    DEPANSSUR = "depanssur"
     RISKS = "risques"
 
     @property
@@ -50,8 +52,11 @@ class StatisticsTab(StrEnum):
 def show() -> ResponseReturnValue:
     """A tab of a period; an unknown one gives the first, and says so."""
     tab = asked_tab(StatisticsTab)
-    bar = _read_bar(onglet=tab.value)
     scope = figures_scope(current_user())
+    narrowed = depanssur.read_filters(scope).query if tab is StatisticsTab.DEPANSSUR else {}
+    bar = _read_bar(onglet=tab.value, **narrowed)
+    if tab is StatisticsTab.DEPANSSUR:
+        bar = in_whole_months(bar)
     values = _VALUES[tab](scope, bar.period)
     return render_template(
         f"figures/statistics/{tab}.html", tab=tab, tabs=list(StatisticsTab), bar=bar, scope=scope, **values
@@ -93,6 +98,7 @@ _VALUES: Mapping[StatisticsTab, Callable[[Scope, Period], dict[str, Any]]] = {
     StatisticsTab.DIRECTION: _direction,
     StatisticsTab.COMMERCIAL: _commercial,
     StatisticsTab.SUBSCRIPTIONS: _subscriptions,
+    StatisticsTab.DEPANSSUR: depanssur.tab_values,
     StatisticsTab.RISKS: _risks,
 }
 

@@ -9,6 +9,7 @@ from webapp.services.exports.lists import (
     contracts,
     covers,
     dunning,
+    figures,
     fulfilment,
     messages,
     money,
@@ -16,5 +17,5 @@ from webapp.services.exports.lists import (
     woocommerce,
 )
 
-_DOMAINS = (clients, contracts, covers, money, dunning, messages, fulfilment, woocommerce, operations)
+_DOMAINS = (clients, contracts, covers, figures, money, dunning, messages, fulfilment, woocommerce, operations)
 LISTS: dict[str, ExportedList] = {each.key: each for domain in _DOMAINS for each in domain.LISTS}
