@@ -5,6 +5,9 @@ from datetime import datetime
 from webapp.models.events import EventState
 from webapp.services.event_engine import Outcome
 
+NO_CURRENCY = "devise inconnue"
+"""Of a sale that names none, in sentences."""
+
 
 class HeldUpError(Exception):
     """A report cannot go on, for a reason of the shop's: ``outcome`` says which. What was written until then stands."""
