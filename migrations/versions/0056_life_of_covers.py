@@ -1,6 +1,6 @@
 """Terminations of covers: asked for by a channel, on a ground, and withdrawn; cover years that were told of.
 
-Revision: 0056, after 0054
+Revision: 0056, after 0055
 
 New tables: nobody waits.
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0056"
-down_revision = "0054"
+down_revision = "0055"
 branch_labels = None
 depends_on = None
 
