@@ -53,7 +53,8 @@ def list_covers(cover_ids: Collection[UUID]) -> list[Cover]:
 
 def list_of_client(client_id: UUID) -> list[Cover]:
     """The client's covers, the latest first."""
-    return list(db.session.scalars(_whole().where(Cover.client_id == client_id).order_by(Cover.number.desc())))
+    statement = _whole().where(Cover.client_id == client_id).options(selectinload(Cover.terminations))
+    return list(db.session.scalars(statement.order_by(Cover.number.desc())))
 
 
 def _whole() -> Select[Cover]:
