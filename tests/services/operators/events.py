@@ -30,12 +30,12 @@ def make_operator(by: User, name: str = "Dépanneurs de Lille") -> CoverOperator
     return operator
 
 
-def claim_of(cover: Cover | str, revision: int = 1, **fields: Any) -> dict[str, Any]:
+def claim_of(of: Cover | str, revision: int = 1, **fields: Any) -> dict[str, Any]:
     """A claim as an operator tells it."""
     return {
         "external_id": "OP-1",
         "revision": revision,
-        "cover": cover if isinstance(cover, str) else cover.code,
+        "cover": of if isinstance(of, str) else of.code,
         "state": "declared",
         "trade": "plumbing",
         "event_on": "2026-11-19",

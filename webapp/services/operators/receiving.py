@@ -35,7 +35,7 @@ _BY_ID = select(_OPERATOR.organisation_id, _OPERATOR.id, _OPERATOR.webhook_secre
     _OPERATOR.id == bindparam("operator_id"), _OPERATOR.revoked_at.is_(None)
 )
 _EVENT = OperatorEvent.__table__.c
-_KEEP = insert(OperatorEvent.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
+_KEEP = insert(OperatorEvent.__table__).on_conflict_do_nothing().returning(_EVENT.id)  # type: ignore[arg-type]
 _NOBODYS_SECRET = signing.new_secret()
 
 
@@ -64,7 +64,7 @@ def receive(operator_id: UUID, headers: Mapping[str, str], body: bytes, *, at: d
         _check_reference(operator, told)
         values = _event(operator, headers["webhook-id"], told, body, at=at)
         connection = db.session.connection()
-        if connection.execute(_KEEP, values).rowcount:
+        if connection.execute(_KEEP, values).first():
             queue.enqueue_once_after_commit(JOB, operator.organisation_id, on=QUEUE)
             return Receipt(values["id"], is_repeated=False)
         known = select(_EVENT.id).where(
