@@ -37,6 +37,7 @@ from tests.factories import (
 from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
 from tests.views.sales import journey as sale_journey
+from tests.services.operators.events import claim_of, file_of, hear, make_operator
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
@@ -47,7 +48,7 @@ from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttemp
 from webapp.models.clients import Client
 from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
-from webapp.models.covers import HomeKind, Occupancy
+from webapp.models.covers import Cover, HomeKind, Occupancy
 from webapp.models.documents import Document
 from webapp.models.events import EventState
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
@@ -414,6 +415,7 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     assert browser.get(f"/couvertures/{cover.id}/options/{cover.options[0].id}/fin").status_code == 200
     assert browser.post(f"/couvertures/{cover.id}/resiliation", data=end).status_code == 303
     assert "Geste" in browser.get(f"/couvertures/{cover.id}/resiliation").text
+    _visit_operator(cast, browser, cover)
     _visit_sale(browser, client)
 
 
@@ -432,6 +434,16 @@ def _visit_sale(browser: FlaskClient, client: Client) -> None:
     sale_journey.send(browser, sale_id, "signature/lien")
     browser.get("/souscriptions")
     assert "J’accepte" in browser.get(sale_journey.sent_link(sale_id)).text
+
+
+def _visit_operator(cast: Cast, browser: FlaskClient, cover: Cover) -> None:
+    """An operator that has told of two claims, one of a cover that nobody knows."""
+    operator = make_operator(cast.admin)
+    hear(operator, claim_of(cover))
+    waiting = hear(operator, claim_of("V-999999999"))
+    for path in ("", f"/{operator.id}", "/evenements", f"/evenements/{waiting.id}", "/evenements/envois"):
+        assert browser.get(f"/couvertures/operateurs{path}").status_code == 200
+    assert browser.get(f"/dossiers/{file_of().id}").status_code == 200
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:

@@ -53,3 +53,68 @@ def test_an_outsider_revokes_nothing_of_ours(admin_client: FlaskClient, outsider
     assert outsider_client.post(f"{ADDRESS}/{operator.id}/revoquer").status_code == 404
     assert admin_client.post(f"{ADDRESS}/{uuid4()}/revoquer").status_code == 404
     assert "Standard" not in re.sub(r"par exemple.*", "", outsider_client.get(ADDRESS).text)
+
+
+def test_a_secret_is_shown_once_and_both_hold_while_it_is_changed(admin_client: FlaskClient) -> None:
+    admin_client.post(ADDRESS, data={"nom": "Standard"})
+    operator = db.session.query(CoverOperator).one()
+    page = f"{ADDRESS}/{operator.id}"
+    made = admin_client.post(f"{page}/secrets/reception", data={"vu": ""})
+    assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]{44}", made.text)
+    assert secret
+    assert "whsec_" not in admin_client.get(page).text
+    db.session.refresh(operator)
+    assert operator.secrets_in_clear("webhook_secrets") == [secret[0]]
+    assert admin_client.post(f"{page}/secrets/reception", data={"vu": ""}).status_code == 409, "sent twice"
+    seen = operator.secrets_changed_at.isoformat() if operator.secrets_changed_at else ""
+    assert admin_client.post(f"{page}/secrets/reception", data={"vu": seen}).status_code == 201
+    db.session.refresh(operator)
+    assert len(operator.secrets_in_clear("webhook_secrets")) == 2
+    seen = operator.secrets_changed_at.isoformat() if operator.secrets_changed_at else ""
+    assert admin_client.post(f"{page}/secrets/reception/fin", data={"vu": seen}).status_code == 303
+    db.session.refresh(operator)
+    (left,) = operator.secrets_in_clear("webhook_secrets")
+    assert left != secret[0]
+    assert admin_client.post(f"{page}/secrets/autre", data={"vu": seen}).status_code == 404
+
+
+def test_files_go_to_one_operator_whose_address_is_checked(admin_client: FlaskClient) -> None:
+    for name in ("Un", "Deux"):
+        admin_client.post(ADDRESS, data={"nom": name})
+    one, two = db.session.query(CoverOperator).order_by(CoverOperator.name.desc()).all()
+    address = "https://operateur.example/webhooks"
+    refused = admin_client.post(f"{ADDRESS}/{one.id}/adresse", data={"adresse": address})
+    assert refused.status_code == 422
+    assert "Créez d’abord un secret d’envoi" in refused.text
+    for operator in (one, two):
+        assert admin_client.post(f"{ADDRESS}/{operator.id}/secrets/envoi", data={"vu": ""}).status_code == 201
+    for wrong in ("ftp://x", "http://169.254.169.254/", "x" * 501):
+        answer = admin_client.post(f"{ADDRESS}/{one.id}/adresse", data={"adresse": wrong})
+        assert answer.status_code == 422
+        assert 'aria-invalid="true"' in answer.text
+    assert admin_client.post(f"{ADDRESS}/{one.id}/adresse", data={"adresse": address}).status_code == 303
+    second = admin_client.post(f"{ADDRESS}/{two.id}/adresse", data={"adresse": address})
+    assert second.status_code == 422
+    assert "Un reçoit déjà les dossiers" in second.text
+    assert admin_client.post(f"{ADDRESS}/{one.id}/adresse", data={"adresse": ""}).status_code == 303
+    assert admin_client.post(f"{ADDRESS}/{two.id}/adresse", data={"adresse": address}).status_code == 303
+
+
+def test_only_admins_connect_and_no_outsider(
+    admin_client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient
+) -> None:
+    admin_client.post(ADDRESS, data={"nom": "Standard"})
+    page = f"{ADDRESS}/{db.session.query(CoverOperator).one().id}"
+    for browser, status in ((manager_client, 403), (outsider_client, 404)):
+        assert browser.get(page).status_code == status
+        for path in ("secrets/reception", "secrets/reception/fin", "adresse"):
+            assert browser.post(f"{page}/{path}", data={"vu": ""}).status_code == status
+
+
+def test_a_revoked_operator_is_connected_no_more(admin_client: FlaskClient) -> None:
+    admin_client.post(ADDRESS, data={"nom": "Standard"})
+    page = f"{ADDRESS}/{db.session.query(CoverOperator).one().id}"
+    admin_client.post(f"{page}/revoquer")
+    assert "make-secret" not in admin_client.get(page).text
+    assert admin_client.post(f"{page}/secrets/envoi", data={"vu": ""}).status_code == 409
