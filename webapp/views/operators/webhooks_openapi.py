@@ -9,6 +9,7 @@ from webapp.models.claims import ReportedState
 from webapp.models.covers import Trade
 from webapp.services.operators.contract import (
     AMOUNT,
+    GREATEST_REVISION,
     LONGEST_ID,
     LONGEST_NAME,
     LONGEST_TEXT,
@@ -142,7 +143,12 @@ def _claim() -> dict[str, Any]:
     return _object(
         {
             "external_id": _text(LONGEST_ID, least=1) | {"description": "Your number of the claim, for good"},
-            "revision": {"type": "integer", "minimum": 1, "description": "Grows with every change of the claim"},
+            "revision": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": GREATEST_REVISION,
+                "description": "Grows with every change of the claim",
+            },
             "reference": {
                 "type": ["string", "null"],
                 "description": "Ours (DEP-2026-000123), where you heard of the claim from us",
