@@ -71,6 +71,20 @@ def test_it_learns_how_a_claim_stands(stranger: FlaskClient, cast: Cast, cover: 
     assert problem_of(ask(stranger, f"{CLAIMS}/DEP-2026-999999", key))["status"] == 404
 
 
+def test_a_claim_is_found_by_the_operators_own_number(
+    stranger: FlaskClient, cast: Cast, cover: Cover, key: str
+) -> None:
+    claim = declare(cover, cast.commercial, "2026-11-20")
+    claim.operator_id, claim.external_id = keys.find_operator(key).id, "OP-é/1"
+    db.session.commit()
+    assert ask(stranger, f"{CLAIMS}/OP-é%2F1", key).status_code == 404, "a path has no slashes"
+    claim.external_id = "OP-1"
+    db.session.commit()
+    assert ask(stranger, f"{CLAIMS}/OP-1", key).get_json()["reference"] == claim.reference
+    other = keys.add_operator("Autre", by=cast.admin, at=clock.now())
+    assert ask(stranger, f"{CLAIMS}/OP-1", other.key).status_code == 404
+
+
 def test_nothing_of_the_person_is_told(stranger: FlaskClient, cast: Cast, cover: Cover, key: str) -> None:
     claim = declare(cover, cast.commercial, "2026-11-20")
     told = ask(stranger, COVERS, key, reference=cover.code, trade="plumbing").text
@@ -111,7 +125,7 @@ def test_another_organisations_operator_finds_nothing_of_ours(
     ("query", "field", "status"),
     [
         ({"trade": "plumbing"}, "reference", 422),
-        ({"reference": "V-1" * 20, "trade": "plumbing"}, "reference", 422),
+        ({"reference": "V-1" * 40, "trade": "plumbing"}, "reference", 422),
         ({"reference": "V-1"}, "trade", 422),
         ({"reference": "V-1", "trade": "toiture"}, "trade", 422),
         ({"reference": "V-1", "trade": "plumbing", "on": "2026-02-30"}, "on", 422),

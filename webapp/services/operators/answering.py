@@ -6,8 +6,9 @@ Its phone desk asks before it sends somebody. It is told nothing of the person, 
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from webapp.errors import NotFoundError
 from webapp.extensions import db
@@ -48,9 +49,11 @@ def answer_cover(reference: str, *, trade: Trade, on: date, at: datetime) -> dic
     }
 
 
-def answer_claim(reference: str) -> dict[str, Any]:
-    """How a claim file stands. Raises NotFoundError."""
-    claim = db.session.scalar(select(Claim).where(Claim.reference == reference.strip().upper()))
+def answer_claim(reference: str, *, operator_id: UUID) -> dict[str, Any]:
+    """How a claim file stands, by our number or by that operator's own. Raises NotFoundError."""
+    is_theirs = and_(Claim.operator_id == operator_id, Claim.external_id == reference.strip())
+    claims = db.session.scalars(select(Claim).where(or_(Claim.reference == reference.strip().upper(), is_theirs))).all()
+    claim = next(iter(sorted(claims, key=lambda each: each.operator_id != operator_id)), None)
     if claim is None:
         raise NotFoundError(_UNKNOWN_CLAIM)
     return {

@@ -14,6 +14,7 @@ from webapp import clock, tenancy
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import csrf, limiter
 from webapp.models.covers import Trade
+from webapp.models.operators import CoverOperator
 from webapp.security import public
 from webapp.services.operators import answering, keys
 from webapp.views.lists import read, read_day
@@ -26,7 +27,7 @@ csrf.exempt(bp)
 
 RATE = "120 per minute"
 """What a phone desk asks at its busiest, and far less than it takes to guess a key."""
-LONGEST_REFERENCE = 40
+LONGEST_REFERENCE = 100
 
 
 @bp.get("/covers")
@@ -48,8 +49,8 @@ def covers() -> Response:
 @limiter.limit(RATE, key_func=get_remote_address)
 def claim(reference: str) -> Response:
     """How a claim file stands."""
-    _enter()
-    return jsonify(answering.answer_claim(reference[:LONGEST_REFERENCE]))
+    operator = _enter()
+    return jsonify(answering.answer_claim(reference[:LONGEST_REFERENCE], operator_id=operator.id))
 
 
 @bp.get("/openapi.json")
@@ -72,12 +73,13 @@ def _slow_down(_error: RateLimitExceeded) -> Response:
     return answer
 
 
-def _enter() -> None:
+def _enter() -> CoverOperator:
     """Work for the organisation whose key the request carries. Raises UnknownKeyError."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     operator = keys.find_operator(key.strip() if scheme.lower() == "bearer" else "")
     tenancy.enter_organisation(operator.organisation_id)
     keys.note_asked(operator.id, at=clock.now())
+    return operator
 
 
 def _reference(name: str) -> str:
