@@ -140,7 +140,8 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     ``event_on`` and ``declared_on`` are local dates in Paris; ``event_at`` where the hour is known. ``asked``,
     ``covered``, ``deductible`` and ``over`` are of the decision that holds, in euros with tax; ``asked`` is empty while
     nobody knows. ``doubt`` says why an earlier decision would be another one by what is known now. ``words`` are
-    the client's words. ``version`` moves with every change, so that two people cannot overwrite each other. ``token``
+    the client's words. ``reserve_seen_at``: when somebody looked at the reserve last. ``version`` moves with every
+    change, so that two people cannot overwrite each other. ``token``
     is of the form by which it was declared: pressed twice, it declares once.
 
     ``operator_id`` is who repairs, ``external_id`` what it calls the file, ``revision`` the greatest one of which we
@@ -192,6 +193,7 @@ class Claim(OrganisationScoped, Identified, Timestamped, Base):
     over: Mapped[Decimal] = mapped_column(Numeric(14, 2), default=Decimal(0), server_default="0")
     doubt: Mapped[str | None] = mapped_column(Text)
     closed_at: Mapped[datetime | None]
+    reserve_seen_at: Mapped[datetime | None]
     changed_at: Mapped[datetime] = mapped_column(default=clock.now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     token: Mapped[UUID | None]
@@ -363,6 +365,23 @@ class ClaimSatisfaction(OrganisationScoped, Identified, Base):
     score: Mapped[int] = mapped_column(SmallInteger)
     comment: Mapped[str] = mapped_column(Text, default="", server_default="")
     answered_at: Mapped[datetime]
+
+
+class ClaimSettings(OrganisationScoped, Base):
+    """How an organisation keeps reserves: what a claim of a trade usually costs (trade → euros, as text), and after how
+    many days a reserve is looked at again. Without a row, or a trade in it, what is usual is in the code.
+    """
+
+    __tablename__ = "claim_settings"
+    __table_args__ = (
+        CheckConstraint("review_days BETWEEN 1 AND 365", name="review_days"),
+        tenant_key("changed_by_id", "users", ondelete="SET NULL"),
+    )
+
+    review_days: Mapped[int]
+    usual_costs: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default="{}")
+    changed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    changed_by_id: Mapped[UUID | None]
 
 
 class ClaimCounter(OrganisationScoped, Base):

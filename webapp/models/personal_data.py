@@ -426,6 +426,7 @@ NOBODYS: dict[str, str] = {
     "consent_wordings": SETTINGS,
     "contract_tallies": "counts",
     "claim_counters": "counts",
+    "claim_settings": SETTINGS,
     "coupons": SETTINGS,
     "cover_operators": SETTINGS,
     "cover_plan_documents": SETTINGS,

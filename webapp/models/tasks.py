@@ -13,7 +13,10 @@ from webapp.tenancy import OrganisationScoped
 
 
 class Task(OrganisationScoped, Identified, Timestamped, Base):
-    """A task of ``user_id``, who wrote it down; open while ``done_at`` is empty. ``due_on`` is a day in Paris."""
+    """A task of ``user_id``, who does it; open while ``done_at`` is empty. ``due_on`` is a day in Paris.
+
+    ``claim_id`` is the claim file that it is about, where it is about one.
+    """
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -29,6 +32,7 @@ class Task(OrganisationScoped, Identified, Timestamped, Base):
         Index("ix_tasks_client", "organisation_id", "client_id", "done_at"),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
+        tenant_key("claim_id", "claims", ondelete="RESTRICT"),
     )
 
     client_id: Mapped[UUID]
@@ -36,6 +40,7 @@ class Task(OrganisationScoped, Identified, Timestamped, Base):
     due_on: Mapped[date]
     user_id: Mapped[UUID | None]
     done_at: Mapped[datetime | None]
+    claim_id: Mapped[UUID | None]
 
     client: Mapped[Client] = relationship(primaryjoin=lambda: linked(Client, Task.client_id), viewonly=True)
     user: Mapped[User | None] = relationship(

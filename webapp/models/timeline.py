@@ -183,7 +183,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
 
     ``body`` is what a person wrote: a note, what was said on the telephone, a task; plain text, with line breaks. Of a
     message that is held or was not delivered it says why; ``message`` is that message, or the one that was answered.
-    ``operation_id`` names the operation that did it.
+    ``operation_id`` names the operation that did it, ``claim_id`` the claim file on which a person wrote it down.
     """
 
     __tablename__ = "timeline_events"
@@ -203,6 +203,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
         tenant_key("run_id", "sync_runs", ondelete="SET NULL"),
         tenant_key("message_id", "messages", ondelete="RESTRICT"),
         tenant_key("operation_id", "operations", ondelete="RESTRICT"),
+        tenant_key("claim_id", "claims", ondelete="RESTRICT"),
     )
 
     client_id: Mapped[UUID]
@@ -212,6 +213,7 @@ class TimelineEvent(OrganisationScoped, Identified, Base):
     run_id: Mapped[UUID | None]
     message_id: Mapped[UUID | None]
     operation_id: Mapped[UUID | None]
+    claim_id: Mapped[UUID | None]
     changes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     body: Mapped[str | None] = mapped_column(Text)
 

@@ -192,3 +192,9 @@ def _create_commercial(user: User) -> None:
 def _external_id(user: User) -> str | None:
     """The subject, as WinLeadPlus would name the commercial; Keycloak's are UUIDs, other providers' may not fit."""
     return user.subject if user.subject and len(user.subject) <= EXTERNAL_ID_LENGTH else None
+
+
+def list_colleagues() -> list[User]:
+    """The users of the current organisation who have a role, by name."""
+    by_name = select(User).order_by(User.last_name, User.first_name, User.id)
+    return list(db.session.scalars(by_name.where(func.cardinality(User.roles) > 0)))

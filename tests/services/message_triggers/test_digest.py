@@ -7,6 +7,7 @@ import pytest
 
 from tests import factories
 from tests.conftest import Cast
+from tests.services.claims.files import declare, make_cover
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -69,6 +70,12 @@ def messages() -> list[Message]:
 
 
 def test_a_leader_reads_the_figures_of_the_week(cast: Cast, rep: Commercial) -> None:
+    cover = make_cover(cast.commercial)
+    cover.client.commercial_id = rep.id
+    for days in (31, 8, 7):
+        declare(cover, cast.commercial, "2026-02-20", at=MONDAY_AT_SEVEN - timedelta(days=days))
+    theirs = make_cover(cast.commercial)  # of no team
+    declare(theirs, cast.commercial, "2026-02-20", at=MONDAY_AT_SEVEN - timedelta(days=31))
     assert digest.write_due(at=MONDAY_AT_SEVEN) == 1
     [message] = messages()
     assert (message.user_id, message.client_id, message.is_asked_for) == (cast.manager.id, None, True)
@@ -76,6 +83,7 @@ def test_a_leader_reads_the_figures_of_the_week(cast: Cast, rep: Commercial) -> 
     assert (said["debut"], said["fin"]) == ({"date": "2026-11-23"}, {"date": "2026-11-29"})
     assert (said["nouveaux_clients"], said["nouveaux_abonnements"], said["abonnements_perdus"]) == (2, 1, 1)
     assert said["encaisse"] == {"decimal": "42.00"}
+    assert (said["dossiers_sans_nouvelle"], said["provisions_a_revoir"]) == (2, 1)
     [row] = said["commerciaux"]
     assert (row["nom"], row["nouveaux_clients"]) == (rep.full_name, 2)
 

@@ -11,21 +11,11 @@ from sqlalchemy import func, select
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.claims import Claim, ClaimDecision, ClaimEntry, EntryKind
-from webapp.models.covers import Trade
 from webapp.models.identity import User
+from webapp.services.claims import reserves
 from webapp.services.covers.claims import Entry
 from webapp.services.covers.decisions import Decision, Outcome
 from webapp.services.covers.terms import NOTHING
-
-USUAL_COST: dict[Trade, Decimal] = {
-    Trade.PLUMBING: Decimal(250),
-    Trade.ELECTRICITY: Decimal(250),
-    Trade.LOCKSMITH: Decimal(200),
-    Trade.HEATING: Decimal(300),
-    Trade.GLAZING: Decimal(350),
-    Trade.APPLIANCES: Decimal(200),
-}
-"""What a claim of a trade is expected to cost us while nobody knows: the first reserve, in euros with tax."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ def expected_cost(decision: Decision, covered: Decimal) -> Decimal:
     """What a claim is expected to cost: what is covered of it; while nobody knows, what its trade usually costs."""
     if covered or decision.claim.asked is not None:
         return covered or decision.covered
-    usual, most = USUAL_COST[decision.claim.trade], decision.up_to
+    usual, most = reserves.usual_cost(decision.claim.trade), decision.up_to
     return usual if most is None or decision.outcome is Outcome.REFUSED else min(usual, most)
 
 

@@ -38,7 +38,7 @@ class ClaimAction(StrEnum):
             "reopen": "Rouvrir",
             "paid": "Noter un paiement",
             "recovered": "Noter une récupération",
-            "reserve": "Modifier la provision",
+            "reserve": "Revoir la provision",
             "cancel": "Annuler",
         }[self.value]
 

@@ -1,21 +1,24 @@
 """The claim files of an organisation, the latest declared first."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
-from webapp.models.claims import WAITING, Claim, ClaimStatus, WaitsFor
+from webapp.models.claims import OPEN, WAITING, Claim, ClaimStatus, WaitsFor
 from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.covers import Cover, CoverPeriod, CoverPlan, CoverPlanVersion, Trade
 from webapp.services import keyset
+from webapp.services.claims import reserves
 from webapp.services.clients.search import find_terms
 from webapp.services.covers.listing import is_latest
 from webapp.services.keyset import Position
@@ -25,11 +28,31 @@ BY_DAY = "declared"
 _REFERENCE = re.compile(r"\s*dep\s*-?\s*([0-9]{4})\s*-?\s*([0-9]{1,10})\s*", re.IGNORECASE | re.ASCII)
 
 
+QUIET = timedelta(days=7)
+"""How long an open file may stay without news."""
+
+
+class FollowUp(StrEnum):
+    """Open files that somebody should look at, as the address says it."""
+
+    NO_NEWS = "sans-nouvelles"
+    RESERVE = "provision"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"sans-nouvelles": "Sans nouvelle depuis 7 jours", "provision": "Provision à revoir"}[self.value]
+
+    def before(self, today: date) -> date:
+        """What last happened before that day is long ago."""
+        return today - QUIET if self is FollowUp.NO_NEWS else reserves.load().seen_before(today)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClaimsView:
     """Which files are shown; ``search`` is for words over clients, or a reference. Of plans, the cover's present one.
 
-    ``declared_before`` is a day; that day does not count.
+    ``declared_before`` is a day; that day does not count. ``follow_up`` is as of the day ``untouched_since``.
     """
 
     search: str = ""
@@ -38,12 +61,14 @@ class ClaimsView:
     plan_id: UUID | None = None
     waits_for: WaitsFor | None = None
     declared_before: date | None = None
+    follow_up: FollowUp | None = None
+    untouched_since: date | None = None
     cursor: str | None = None
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves something out."""
-        filters = (self.status, self.trade, self.plan_id, self.waits_for, self.declared_before)
+        filters = (self.status, self.trade, self.plan_id, self.waits_for, self.declared_before, self.follow_up)
         return bool(self.search) or any(each is not None for each in filters)
 
 
@@ -119,8 +144,28 @@ def _narrow(statement: Select[*tuple[Any, ...]], view: ClaimsView) -> Select[*tu
         statement = statement.where(CoverPlan.id == view.plan_id)
     if view.declared_before:
         statement = statement.where(Claim.declared_on < view.declared_before)
+    if view.follow_up and view.untouched_since:
+        statement = statement.where(_is_left(view.follow_up, view.untouched_since))
     if view.waits_for is WaitsFor.US:
         statement = statement.where(or_(Claim.status.in_(WAITING[WaitsFor.US]), Claim.doubt.is_not(None)))
     elif view.waits_for:
         statement = statement.where(Claim.status.in_(WAITING[view.waits_for]), Claim.doubt.is_(None))
     return statement
+
+
+def _is_left(follow_up: FollowUp, since: date) -> ColumnElement[bool]:
+    """In a statement: the file is open, and nothing of that kind happened to it since the day began."""
+    last = Claim.changed_at if follow_up is FollowUp.NO_NEWS else func.coalesce(Claim.reserve_seen_at, Claim.created_at)
+    return Claim.status.in_(OPEN) & (last < clock.start_of(since))
+
+
+def count_to_follow(commercial_ids: Collection[UUID], *, today: date) -> dict[FollowUp, int]:
+    """How many files of some commercials' clients somebody should look at."""
+    statement = (
+        select(*(func.count().filter(_is_left(each, each.before(today))) for each in FollowUp))
+        .select_from(Claim)
+        .join(Client, linked(Client, Claim.client_id))
+        .where(Claim.organisation_id == tenancy.current_organisation_id(), Claim.status.in_(OPEN))
+        .where(Client.commercial_id.in_(commercial_ids))
+    )
+    return dict(zip(FollowUp, db.session.execute(statement).one(), strict=True))

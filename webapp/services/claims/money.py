@@ -22,7 +22,7 @@ NOTE_LENGTH = 300
 def set_reserve(
     claim_id: UUID, amount: Decimal | None, *, note: str, version: int | None, by: User, at: datetime
 ) -> Claim:
-    """Say what an open file is still expected to cost.
+    """Say what an open file is still expected to cost: the same as before, it was looked at.
 
     Raises NotFoundError, EditConflictError, ClaimStateError; InvalidInputError (fields « amount », « note »).
     """
@@ -32,9 +32,10 @@ def set_reserve(
             raise ClaimStateError(f"Un dossier «\u00a0{claim.status.label}\u00a0» n’a plus de provision.")
         checked, why = _checked(amount, least=Decimal(0)), _checked_note(note)
         change = accounts.set_reserve(claim, checked, by=by, at=held.at, note=why)
+        claim.reserve_seen_at = held.at
         if change:
             _tell(claim, EntryKind.RESERVE, change, why, by=by, at=held.at)
-            recording.finish(claim, at=held.at)
+        recording.finish(claim, at=held.at)
     return claim
 
 

@@ -42,8 +42,19 @@ class Genre(StrEnum):
         return {"note": "Note", "appel": "Appel", "tache": "Tâche"}[self.value]
 
 
-def record(client_id: UUID, genre: Genre, written: str, *, due_on: date | None, by: User, at: datetime) -> None:
-    """Write a note, a call or a task down; ``due_on``, a day in Paris, is for tasks alone.
+def record(
+    client_id: UUID,
+    genre: Genre,
+    written: str,
+    *,
+    due_on: date | None,
+    by: User,
+    at: datetime,
+    claim_id: UUID | None = None,
+    for_id: UUID | None = None,
+) -> None:
+    """Write a note, a call or a task down. ``due_on``, a day in Paris, is for tasks alone, as is ``for_id``, who does
+    it where that is not ``by``. ``claim_id``: it is about one of the client's claim files.
 
     Raises NotFoundError; InvalidInputError, naming the field.
     """
@@ -54,8 +65,17 @@ def record(client_id: UUID, genre: Genre, written: str, *, due_on: date | None, 
         if genre is Genre.TASK:
             due = _checked_due_date(due_on, today=at.astimezone(clock.PARIS).date())
             title = " ".join(body.split())
-            db.session.add(Task(client_id=client.id, title=title, due_on=due, user_id=by.id, created_at=at))
-        _tell(client.id, kind, body, by=by, at=at)
+            db.session.add(
+                Task(
+                    client_id=client.id,
+                    title=title,
+                    due_on=due,
+                    user_id=for_id or by.id,
+                    claim_id=claim_id,
+                    created_at=at,
+                )
+            )
+        _tell(client.id, kind, body, claim_id=claim_id, by=by, at=at)
 
 
 def set_done(client_id: UUID, task_id: UUID, done: bool, *, by: User, at: datetime) -> Task:
@@ -67,7 +87,8 @@ def set_done(client_id: UUID, task_id: UUID, done: bool, *, by: User, at: dateti
             raise NotFoundError("Cette tâche n’existe pas ou plus.")
         if done is not (task.done_at is not None):
             task.done_at = at if done else None
-            _tell(client_id, EventKind.TASK_DONE if done else EventKind.TASK_REOPENED, task.title, by=by, at=at)
+            kind = EventKind.TASK_DONE if done else EventKind.TASK_REOPENED
+            _tell(client_id, kind, task.title, claim_id=task.claim_id, by=by, at=at)
     return task
 
 
@@ -115,5 +136,6 @@ def _checked_due_date(due_on: date | None, *, today: date) -> date:
     return due_on
 
 
-def _tell(client_id: UUID, kind: EventKind, body: str, *, by: User, at: datetime) -> None:
-    db.session.add(TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=body))
+def _tell(client_id: UUID, kind: EventKind, body: str, *, claim_id: UUID | None, by: User, at: datetime) -> None:
+    event = TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=body, claim_id=claim_id)
+    db.session.add(event)

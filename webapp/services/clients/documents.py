@@ -310,4 +310,5 @@ def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
 def _tell(document: Document, kind: EventKind, *, by: User | None, at: datetime) -> None:
     user_id = by.id if by else None
     event = TimelineEvent(client_id=document.client_id, kind=kind, at=at, user_id=user_id, body=document.name)
+    event.claim_id = document.claim_id
     db.session.add(event)

@@ -19,6 +19,8 @@ from webapp.models.messages import MessageKind
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services.claims import listing as claims
+from webapp.services.claims.listing import FollowUp
 from webapp.services.dunning import figures as dunning_figures
 from webapp.services.messages import writing
 from webapp.services.messages.writing import Draft
@@ -179,6 +181,7 @@ def _variables(
     unpaid = dunning_figures.unpaid_by_age(
         commercial_ids=frozenset(commercial.id for commercial in team), today=at.astimezone(clock.PARIS).date()
     )
+    left = claims.count_to_follow([each.id for each in team], today=at.astimezone(clock.PARIS).date())
     return {
         "debut": week.monday,
         "fin": week.sunday,
@@ -196,5 +199,8 @@ def _variables(
             }
             for commercial, each in of_team
         ],
+        "dossiers_sans_nouvelle": left[FollowUp.NO_NEWS],
+        "provisions_a_revoir": left[FollowUp.RESERVE],
+        "lien_dossiers": links.page("/dossiers"),
         "lien": links.page("/commerciaux"),
     }

@@ -1,5 +1,5 @@
 """The pages of claim files: their list, one of them, and declaring one."""
 
-from webapp.views.claims import listing, page
+from webapp.views.claims import listing, notes, page, settings
 
-BLUEPRINTS = (listing.bp, page.bp)
+BLUEPRINTS = (listing.bp, settings.bp, notes.bp, page.bp)

@@ -7,10 +7,13 @@ from uuid import UUID
 from flask import Blueprint, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp import clock
 from webapp.models.claims import ClaimStatus, WaitsFor
 from webapp.models.covers import Trade
+from webapp.models.identity import Role
+from webapp.security import current_user
 from webapp.services.claims import listing
-from webapp.services.claims.listing import ClaimsView
+from webapp.services.claims.listing import ClaimsView, FollowUp
 from webapp.services.covers.listing import list_plan_choices
 from webapp.views.layout import is_fragment_request
 from webapp.views.lists import read, read_day
@@ -21,6 +24,8 @@ bp = Blueprint("claims", __name__, url_prefix="/dossiers")
 STATUSES = [("", "Tous les états"), *((each.value, each.label) for each in ClaimStatus)]
 TRADES = [("", "Tous les métiers"), *((each.value, each.label) for each in Trade)]
 TURNS = [("", "En attente de tous"), *((each.value, f"En attente\u202f: {each.label.lower()}") for each in WaitsFor)]
+
+FOLLOW_UPS = [("", "Tous les suivis"), *((each.value, each.label) for each in FollowUp)]
 
 
 @bp.get("")
@@ -37,7 +42,16 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         plans = [("", "Toutes les formules"), *((str(plan_id), label) for plan_id, label in list_plan_choices())]
-        return render_template("claims/list.html", **values, plans=plans, statuses=STATUSES, trades=TRADES, turns=TURNS)
+        return render_template(
+            "claims/list.html",
+            **values,
+            plans=plans,
+            statuses=STATUSES,
+            trades=TRADES,
+            turns=TURNS,
+            follow_ups=FOLLOW_UPS,
+            is_admin=current_user().has_role(Role.ADMIN),
+        )
     response = make_response(render_template("claims/_list.html", **values))
     if request.headers.get("HX-Source") == "form#claims-filters":
         response.headers["HX-Push-Url"] = _address(view, cursor=None)
@@ -46,6 +60,7 @@ def index() -> ResponseReturnValue:
 
 def read_view() -> ClaimsView:
     """The view that the address asks for. What cannot be read in it is ignored."""
+    follow_up = read(FollowUp, request.args.get("suivi"))
     return ClaimsView(
         search=" ".join(request.args.get("q", "").split()),
         status=read(ClaimStatus, request.args.get("etat")),
@@ -53,6 +68,8 @@ def read_view() -> ClaimsView:
         plan_id=read(UUID, request.args.get("formule")),
         waits_for=read(WaitsFor, request.args.get("attente")),
         declared_before=read_day(request.args.get("avant")),
+        follow_up=follow_up,
+        untouched_since=follow_up.before(clock.today()) if follow_up else None,
         cursor=request.args.get("apres"),
     )
 
@@ -66,6 +83,7 @@ def _address(view: ClaimsView, **changes: Any) -> str:
         "formule": target.plan_id,
         "attente": target.waits_for,
         "avant": target.declared_before,
+        "suivi": target.follow_up,
         "apres": target.cursor,
     }
     return url_for("claims.index", **{name: value for name, value in query.items() if value})

@@ -11,15 +11,16 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
-from webapp.french import field_amount, read_number
+from webapp.french import field_amount, file_size, read_number
 from webapp.models.base import new_id
 from webapp.models.claims import Claim, ClaimChannel
 from webapp.models.covers import Cover, Trade
 from webapp.security import current_user
-from webapp.services.claims import actions, deciding, declaring, money, profile, working
+from webapp.services.claims import actions, deciding, declaring, money, notes, profile, working
 from webapp.services.claims.actions import ClaimAction
 from webapp.services.claims.declaring import ClaimFields
 from webapp.services.claims.recording import ClaimStateError
+from webapp.services.clients import documents
 from webapp.services.covers import loading
 from webapp.services.operators.news import news_of
 from webapp.views.layout import toast
@@ -78,7 +79,7 @@ def new(cover_id: UUID) -> ResponseReturnValue:
 @bp.get("/dossiers/<uuid:claim_id>")
 def show(claim_id: UUID) -> ResponseReturnValue:
     """One file; with ``?action=…`` that action's form is open on it."""
-    return _page(claim_id, asked=WORDS.get(request.args.get("action", "")))
+    return show_page(claim_id, asked=WORDS.get(request.args.get("action", "")))
 
 
 @bp.post("/dossiers/<uuid:claim_id>/<word>")
@@ -94,7 +95,7 @@ def act(claim_id: UUID, word: str) -> ResponseReturnValue:
     except NotFoundError:
         raise
     except DomainError as error:
-        return _page(claim_id, asked=action, problem=error), error.status
+        return show_page(claim_id, asked=action, problem=error), error.status
     toast("success", DONE[action])
     return redirect(url_for("claim.show", claim_id=claim_id), 303)
 
@@ -181,7 +182,10 @@ _DO: dict[ClaimAction, Callable[[UUID], Claim]] = {
 }
 
 
-def _page(claim_id: UUID, *, asked: ClaimAction | None, problem: DomainError | None = None) -> str:
+def show_page(
+    claim_id: UUID, *, asked: ClaimAction | None = None, problem: DomainError | None = None, was_read: bool = True
+) -> str:
+    """The page of a file, with an action's form open on it, or with what was refused; not ``was_read``: unread."""
     shown = profile.find_profile(claim_id, by=current_user(), at=clock.now())
     return render_template(
         "claims/show.html",
@@ -191,6 +195,11 @@ def _page(claim_id: UUID, *, asked: ClaimAction | None, problem: DomainError | N
         words={action: word for word, action in WORDS.items()},
         asked=asked if asked in shown.actions else None,
         problem=problem,
-        written=request.form,
+        written=request.form if was_read else {},
         asked_before=field_amount(shown.claim.asked),
+        put=notes.find_notes(shown.claim),
+        taken=documents.TAKEN,
+        accepted=",".join(documents.KINDS),
+        limit=file_size(documents.SIZE_LIMIT),
+        today=clock.today(),
     )
