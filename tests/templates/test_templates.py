@@ -36,8 +36,8 @@ from tests.factories import (
 )
 from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
-from tests.views.sales import journey as sale_journey
 from tests.services.operators.events import claim_of, file_of, hear, make_operator
+from tests.views.sales import journey as sale_journey
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
@@ -433,7 +433,10 @@ def _visit_sale(browser: FlaskClient, client: Client) -> None:
     browser.get(f"/souscriptions/{sale_id}/formule/prix?formule={version.id}", headers=HTMX)
     sale_journey.send(browser, sale_id, "signature/lien")
     browser.get("/souscriptions")
-    assert "J’accepte" in browser.get(sale_journey.sent_link(sale_id)).text
+    link = sale_journey.sent_link(sale_id)
+    assert "J’accepte" in browser.get(link).text
+    browser.post(link)
+    assert browser.get(f"/souscriptions/{sale_id}/signature/preuve").status_code == 200
 
 
 def _visit_operator(cast: Cast, browser: FlaskClient, cover: Cover) -> None:
