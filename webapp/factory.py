@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Flask:
     carriers.use(settings)
     links.use(settings.base_url)
     redis = Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
-    queue.use(redis)
+    queue.use(settings.redis_url)
     keeping.use(redis)
     pacing.use(settings.redis_url)
 

@@ -4,9 +4,15 @@ Jobs are named, never imported, so that services and jobs do not import each oth
 resolves every name that the code mentions.
 """
 
+import time
+from collections.abc import Callable
 from functools import partial
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -30,13 +36,26 @@ SERIALIZER = JSONSerializer
 LONGEST_SILENCE = 60
 """Seconds after which a bell that was rung once and never heard may be rung again."""
 
+PATIENCE = 2
+"""Seconds that Redis may take for a bell: somebody waits for the answer of the request that rings."""
+PAUSE = 5
+"""Seconds without any bell after one that took so long, or each request would wait anew. Sweepers make up for it."""
+
 _redis: Redis | None = None
+_paused_until = 0.0
 
 
-def use(redis: Redis) -> None:
+def use(redis_url: str) -> None:
     """Set the process's Redis, once, at start-up. A Redis object connects at its first command only."""
-    global _redis
-    _redis = redis
+    global _redis, _paused_until
+    _redis = connect(redis_url, patience=PATIENCE)
+    _paused_until = 0.0
+
+
+def connect(redis_url: str, *, patience: float) -> Redis:
+    """A Redis that waits once: a connection that broke is tried anew, one that does not answer is not."""
+    once = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    return Redis.from_url(redis_url, socket_timeout=patience, socket_connect_timeout=patience, retry=once)
 
 
 def queue(name: str) -> Queue:
@@ -52,7 +71,7 @@ def _connection() -> Redis:
 
 def enqueue_after_commit(job: str, *ids: object, on: str) -> None:
     """Ring for ``job`` (``jobs.<module>.<function>``) on queue ``on`` once the transaction has committed."""
-    after_commit(partial(_enqueue, job, on, [str(value) for value in ids]))
+    _ring_after_commit(partial(_enqueue, job, on, [str(value) for value in ids]))
 
 
 def _enqueue(job: str, on: str, ids: list[str]) -> None:
@@ -65,7 +84,22 @@ def enqueue_once_after_commit(job: str, *ids: object, on: str) -> None:
 
     For jobs that do whatever there is to do, and say ``heard`` before they look: a thousand changes ring once.
     """
-    after_commit(partial(_enqueue_once, job, on, [str(value) for value in ids]))
+    _ring_after_commit(partial(_enqueue_once, job, on, [str(value) for value in ids]))
+
+
+def _ring_after_commit(ring: Callable[[], object]) -> None:
+    after_commit(partial(_ring, ring))
+
+
+def _ring(ring: Callable[[], object]) -> None:
+    global _paused_until
+    if time.monotonic() < _paused_until:
+        return
+    try:
+        ring()
+    except RedisTimeoutError:
+        _paused_until = time.monotonic() + PAUSE
+        raise
 
 
 def heard(job: str, *ids: object) -> None:

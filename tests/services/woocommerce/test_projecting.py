@@ -520,13 +520,22 @@ def test_the_money_of_a_new_order_waits_to_know_what_it_is_for(teller: Teller) -
     assert db.session.scalar(select(func.count()).where(Payment.external_id.like("60-%"))) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"currency": "USD"}, {"currency": ""}, {"total": "-1.00"}])
-def test_an_order_that_cannot_be_taken_over_fails_with_a_sentence(teller: Teller, wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"currency": "USD"}, "Cette commande est en USD, la société en EUR"),
+        ({"currency": ""}, "Cette commande est en devise inconnue, la société en EUR"),
+        ({"total": "-1.00"}, "Le montant de cette commande est négatif"),
+    ],
+)
+def test_an_order_that_cannot_be_taken_over_fails_with_a_sentence(
+    teller: Teller, wrong: dict[str, str], sentence: str
+) -> None:
     teller.tell(CUSTOMER, bodies.customer(2, "camille@example.org", at=DAY))
     outcome = teller.tell(ORDER, bodies.order(50, [SOAP], at=DAY, paid_at=DAY, **wrong))
     assert outcome
     assert outcome.state is EventState.FAILED
-    assert outcome.sentence
+    assert (outcome.sentence or "").startswith(sentence + "\u202f:")
     assert db.session.scalar(select(func.count()).select_from(Payment)) == 0
 
 

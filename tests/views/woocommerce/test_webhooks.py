@@ -1,5 +1,6 @@
 """The receiver: a signature in the place of session and CSRF, and an answer at once."""
 
+import socket
 from collections import Counter
 from uuid import UUID, uuid4
 
@@ -190,6 +191,23 @@ def test_redis_away_the_delivery_is_kept_all_the_same(
     monkeypatch.setattr(queue, "_redis", Redis(host="127.0.0.1", port=9, socket_connect_timeout=1))
     assert stranger.post(ADDRESS, data=BODY, headers=headers_of(BODY)).status_code == 200
     assert len(events()) == 1
+
+
+def test_of_a_redis_that_does_not_answer_one_delivery_waits_and_no_other(
+    shop: WooCommerceShop, stranger: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        monkeypatch.setattr(
+            queue, "_redis", queue.connect(f"redis://127.0.0.1:{silent.getsockname()[1]}", patience=0.2)
+        )
+        monkeypatch.setattr(queue, "_paused_until", 0.0)
+        for body in (BODY, BODY + b" ", BODY + b"  "):
+            assert stranger.post(ADDRESS, data=body, headers=headers_of(body)).status_code == 200
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert [event.state for event in events()] == [EventState.RECEIVED] * 3
 
 
 def test_postgresql_away_the_shop_is_told_so(settings: Settings) -> None:

@@ -21,6 +21,8 @@ class Outcome:
 
 
 DONE = Outcome(EventState.DONE)
+NO_CURRENCY = "devise inconnue"
+"""Of a sale that names none, in sentences."""
 
 
 class HeldUpError(Exception):

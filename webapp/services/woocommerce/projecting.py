@@ -191,7 +191,9 @@ class _Projection:
 
     def _check_order(self, order: Order) -> None:
         if order.currency != self.company.currency:
-            raise outcomes.failed(CURRENCY.format(currency=order.currency, ours=self.company.currency))
+            raise outcomes.failed(
+                CURRENCY.format(currency=order.currency or outcomes.NO_CURRENCY, ours=self.company.currency)
+            )
         if order.total < 0:
             raise outcomes.failed(BELOW_NOTHING)
 

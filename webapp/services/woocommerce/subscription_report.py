@@ -54,7 +54,7 @@ DELIVERY = (
 def check(word: Word, company: Company, collected_by: Collector) -> None:
     """Raises HeldUpError for what cannot be taken over."""
     if word.currency != company.currency:
-        raise outcomes.failed(CURRENCY.format(currency=word.currency, ours=company.currency))
+        raise outcomes.failed(CURRENCY.format(currency=word.currency or outcomes.NO_CURRENCY, ours=company.currency))
     if not rhythms.is_known(word.period, word.interval):
         raise outcomes.failed(RHYTHM.format(interval=word.interval, period=word.period))
     is_other = rhythms.frequency_of(word.period, word.interval) is Frequency.OTHER
