@@ -151,11 +151,12 @@ def test_what_is_sent_all_the_same_is_refused_with_the_sentence(
 def test_lists_say_when_and_count_beside_the_revenue(client: FlaskClient, held: Subscription) -> None:
     ours()
     page = client.get("/abonnements").text
-    assert "attendu par la boutique le 22/11/2026" in page
+    shown = '22/11/2026<span class="fact-secondary d-block">par la boutique</span>'
+    assert shown in page
     assert "Toutes les 3 semaines" in page
     assert "20,00\xa0€ HT par mois" in page
     assert re.findall(r'data-testid="result-beside">1 hors MRR', page)
-    assert "attendu par la boutique le 22/11/2026" in client.get(f"/clients/{held.client_id}").text
+    assert shown in client.get(f"/clients/{held.client_id}").text
     only = client.get(f"/abonnements?frequence={Frequency.OTHER}").text
     assert re.findall(r'data-subscription-id="([^"]+)"', only) == [str(held.id)]
 
