@@ -36,8 +36,8 @@ from tests.factories import (
 )
 from tests.services.claims.files import declare, make_cover
 from tests.services.fulfilment import packing
-from tests.views.sales import journey as sale_journey
 from tests.services.operators.events import claim_of, file_of, hear, make_operator
+from tests.views.sales import journey as sale_journey
 from tests.woocommerce_rows import make_event, make_order, make_shop
 from webapp import clock, crypto, tenancy
 from webapp.extensions import db
