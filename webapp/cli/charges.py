@@ -24,6 +24,9 @@ from webapp.services.invoices import finalising
 from webapp.services.means_requests import looking
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.operations import runs as operation_runs
+from webapp.services.operators import fetching as operator_documents
+from webapp.services.operators import handling as operator_events
+from webapp.services.operators import telling as operator_deliveries
 from webapp.services.organisations import find_organisation
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
@@ -103,6 +106,9 @@ def sweep(as_json: bool) -> None:
         "imports": imports.sweep(at=at),
         "shop_pulls": shop_pulls.sweep(at=at),
         "shop_events": shop_events.sweep(at=at),
+        "operator_events": operator_events.sweep(at=at),
+        "operator_documents": operator_documents.sweep(at=at),
+        "operator_deliveries": operator_deliveries.sweep(at=at),
     }
     click.echo(json.dumps(result) if as_json else f"Prélèvements repris : {sum(counts.values())}.")
 

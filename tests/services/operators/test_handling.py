@@ -129,6 +129,24 @@ def test_what_a_person_decided_goes_back_to_one(cast: Cast, cover: Cover, operat
     assert file_of().reported_state is ReportedState.IN_PROGRESS
 
 
+def test_what_a_person_is_to_look_at_is_not_accepted_past_them(
+    cast: Cast, cover: Cover, operator: CoverOperator
+) -> None:
+    hear(operator, claim_of(cover, 1))
+    deciding.contest(file_of().id, reason="Suspect", version=None, by=cast.manager, at=clock.now())
+    hear(operator, claim_of(cover, 2, asked="430.00"))
+    assert told(file_of())[:2] == (ClaimStatus.TO_REVIEW, Decimal(0))
+
+
+def test_nothing_is_kept_of_what_is_told_of_an_erased_client(cover: Cover, operator: CoverOperator) -> None:
+    hear(operator, claim_of(cover, 1))
+    cover.client.erased_at = clock.now()
+    db.session.commit()
+    event = hear(operator, claim_of(cover, 2, words="Chez Mme Lefèvre"))
+    assert (event.state, event.reason, event.body_in_clear()) == (IGNORED, handling.ERASED_HERE, None)
+    assert file_of().revision == 1
+
+
 def test_a_refused_file_stays_refused_whatever_the_operator_does(cover: Cover, operator: CoverOperator) -> None:
     for revision, state in enumerate(("declared", "in_progress", "closed"), start=1):
         assert hear(operator, claim_of(cover, revision, trade="glazing", state=state)).state is DONE

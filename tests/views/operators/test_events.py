@@ -15,7 +15,7 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.covers import Cover
 from webapp.models.events import EventState
-from webapp.models.operator_events import OperatorDelivery
+from webapp.models.operator_events import OperatorDelivery, OperatorDocument
 from webapp.models.operators import CoverOperator
 from webapp.services.operators import listing
 from webapp.services.operators.listing import EventsView
@@ -139,6 +139,28 @@ def test_the_file_shows_its_operators_news(manager_client: FlaskClient, cover: C
     for words in ("Nouvelles de l’opérateur", operator.name, "OP-1", "21/11/2026", "Photo.jpg", "9 sur 10", "Parfait"):
         assert words in page
     assert HOSTILE not in page
+
+
+def test_a_file_that_could_not_be_fetched_is_asked_for_again(
+    manager_client: FlaskClient,
+    client: FlaskClient,
+    outsider_client: FlaskClient,
+    cover: Cover,
+    operator: CoverOperator,
+) -> None:
+    linked = {"external_id": "d1", "name": "Photo.exe", "url": "https://example.org/a.exe"}
+    hear(operator, claim_of(cover, documents=[linked]), "document.added")
+    row = db.session.query(OperatorDocument).one()
+    row.state, row.reason, row.next_attempt_at = EventState.FAILED, "Ce genre de fichier n’est pas accepté.", None
+    db.session.commit()
+    address = f"{ADDRESS}/fichiers/{row.id}/reessayer"
+    assert address in manager_client.get(f"/dossiers/{row.claim_id}").text
+    assert address not in client.get(f"/dossiers/{row.claim_id}").text
+    assert client.post(address).status_code == 403
+    assert outsider_client.post(address).status_code == 404
+    assert manager_client.post(address).status_code == 303
+    db.session.refresh(row)
+    assert row.state is EventState.RECEIVED
 
 
 def test_they_are_of_managers_and_admins(client: FlaskClient, waiting: UUID) -> None:

@@ -26,6 +26,7 @@ from webapp.models.operators import CoverOperator
 from webapp.services.operators import connecting, keys
 from webapp.services.operators.connecting import Direction
 from webapp.services.operators.contract import BODY_LIMIT
+from webapp.views.operators import webhooks
 
 ADDRESS = "/webhooks/depanssur"
 JSON = {"Content-Type": "application/json"}
@@ -142,6 +143,18 @@ def test_while_a_secret_is_changed_both_hold(stranger: FlaskClient, operator: Co
     assert tell(stranger, operator, claim_of("V-12", 2)).status_code == 401
     SECRETS[str(operator.id)] = made.secret
     assert old != made.secret
+    assert tell(stranger, operator, claim_of("V-12", 3)).status_code == 202
+
+
+def test_who_sends_too_fast_is_slowed_down_for_a_minute(
+    stranger: FlaskClient, operator: CoverOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.start_at(clock.now() + timedelta(hours=1))
+    monkeypatch.setattr(webhooks, "MOST", 2)
+    answers = [tell(stranger, operator, claim_of("V-12", revision)) for revision in (1, 2, 3)]
+    assert [each.status_code for each in answers] == [202, 202, 429]
+    assert answers[-1].headers["Retry-After"] == "60"
+    clock.start_at(clock.now() + timedelta(minutes=1))
     assert tell(stranger, operator, claim_of("V-12", 3)).status_code == 202
 
 

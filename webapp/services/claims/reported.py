@@ -19,6 +19,7 @@ from webapp.models.base import new_id
 from webapp.models.claims import (
     REOPENED_WITHIN,
     Claim,
+    ClaimChange,
     ClaimChannel,
     ClaimDecision,
     ClaimIntervention,
@@ -189,10 +190,11 @@ def _correct(claim: Claim, held: Held, told: Report) -> None:
 
 
 def _decide_anew(claim: Claim, held: Held) -> None:
-    """By the rules, also where they refuse now; but what a person decided, or was paid, is a person's to take back."""
+    """By the rules, also where they refuse now; but what a person looks at, decided or paid stays a person's."""
     entries = ledger.list_entries(held.cover.id, besides=claim.id)
     rules = decide(held.life, recording.as_declared(claim), entries, held.at)
-    if rules.outcome is not Outcome.ACCEPTED and _is_of_person(claim):
+    is_to_be_seen = rules.outcome is not Outcome.ACCEPTED or claim.status is ClaimStatus.TO_REVIEW
+    if is_to_be_seen and _is_of_person(claim):
         deciding.leave_to_person(claim, rules, by=None, at=held.at)
         return
     status = declaring.STATUS_OF[rules.outcome]
@@ -203,9 +205,12 @@ def _decide_anew(claim: Claim, held: Held) -> None:
 
 
 def _is_of_person(claim: Claim) -> bool:
-    """Whether a person has decided the file, or money was paid for it."""
+    """Whether a person has decided the file or moved it, or money was paid for it."""
     decided = select(ClaimDecision.id).where(ClaimDecision.claim_id == claim.id, ClaimDecision.user_id.is_not(None))
-    if db.session.scalar(decided.limit(1)) is not None:
+    moved = select(ClaimChange.id).where(
+        ClaimChange.claim_id == claim.id, ClaimChange.user_id.is_not(None), ClaimChange.old_status.is_not(None)
+    )
+    if any(db.session.scalar(each.limit(1)) is not None for each in (decided, moved)):
         return True
     return bool(accounts.sum_up(accounts.list_entries(claim.id)).borne)
 

@@ -86,12 +86,11 @@ def _keep(row: OperatorDocument, name: str, content: bytes) -> Outcome:
     return DONE
 
 
-def list_unfetched(claim_id: UUID) -> Sequence[OperatorDocument]:
-    """The files of a claim that are not here, or not yet, each with why."""
-    statement = select(OperatorDocument).where(
-        OperatorDocument.claim_id == claim_id, OperatorDocument.state != EventState.DONE
-    )
-    return db.session.scalars(statement.order_by(OperatorDocument.received_at, OperatorDocument.id)).all()
+def retry(document_id: UUID, *, at: datetime) -> UUID:
+    """Fetch once more what failed; the claim it belongs to. Raises NotFoundError, EventStateError."""
+    ENGINE.retry(document_id, at=at)
+    statement = select(OperatorDocument.claim_id).where(OperatorDocument.id == document_id)
+    return db.session.scalars(statement).one()
 
 
 def sweep(*, at: datetime) -> int:

@@ -7,10 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import String, cast, func, select
+from sqlalchemy.orm import joinedload
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
 from webapp.models.claims import Claim
+from webapp.models.clients import Client
 from webapp.models.covers import Cover
 from webapp.models.events import EventState
 from webapp.models.operator_events import OperatorEvent
@@ -27,6 +29,7 @@ TURN = 500
 
 PRUNED = "Son contenu a été effacé."
 OLDER = "Révision {told}\u202f: la révision {known} du dossier est déjà connue."
+ERASED_HERE = "Ce client a été effacé\u202f: plus rien n’est gardé de ce qui est dit de lui."
 NO_COVER = "La couverture {code} n’existe pas (encore) ici."
 
 
@@ -55,11 +58,16 @@ def _handled(event: OperatorEvent) -> Outcome:
     if body is None:
         return Outcome(EventState.IGNORED, PRUNED)
     told = contract.read(body, at=event.received_at)
-    cover_id = db.session.scalar(select(Cover.id).where(Cover.number == told.cover))
-    if cover_id is None:
+    cover = db.session.scalar(
+        select(Cover).where(Cover.number == told.cover).options(joinedload(Cover.client).load_only(Client.erased_at))
+    )
+    if cover is None:
         code = f"{Cover.LETTER}-{told.cover}"
-        return Outcome(EventState.WAITING, NO_COVER.format(code=code), waits_for=_name_of(told.cover))
-    claim = reported.apply(event.operator_id, cover_id, told.report, at=at)
+        return Outcome(EventState.WAITING, NO_COVER.format(code=code), waits_for=f"cover:{told.cover}")
+    if cover.client.erased_at is not None:
+        ENGINE.forget([event])
+        return Outcome(EventState.IGNORED, ERASED_HERE)
+    claim = reported.apply(event.operator_id, cover.id, told.report, at=at)
     if claim is None:
         known = _find(event)
         event.claim_id = known.id
@@ -72,10 +80,6 @@ def _handled(event: OperatorEvent) -> Outcome:
 def _find(event: OperatorEvent) -> Claim:
     statement = select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
     return db.session.scalars(statement).one()
-
-
-def _name_of(number: int) -> str:
-    return f"cover:{number}"
 
 
 def wake(*, at: datetime) -> int:

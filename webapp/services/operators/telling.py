@@ -72,7 +72,7 @@ def _write(claim: Claim, operator: CoverOperator, *, at: datetime) -> None:
     last = db.session.scalar(
         select(OperatorDelivery.told)
         .where(OperatorDelivery.claim_id == claim.id)
-        .order_by(OperatorDelivery.received_at.desc(), OperatorDelivery.id.desc())
+        .order_by(OperatorDelivery.id.desc())  # as they were written: the outbox delivers in any order
         .limit(1)
     )
     if last == told:

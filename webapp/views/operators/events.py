@@ -16,7 +16,7 @@ from webapp.models.identity import Role
 from webapp.security import current_user, requires
 from webapp.services import body_masking
 from webapp.services.event_engine import DECIDABLE
-from webapp.services.operators import listing
+from webapp.services.operators import fetching, listing
 from webapp.services.operators.contract import LONGEST_ID, EventType
 from webapp.services.operators.listing import EventsView
 from webapp.views.layout import is_fragment_request, toast
@@ -167,3 +167,12 @@ def retry_delivery(delivery_id: UUID) -> ResponseReturnValue:
     listing.retry_delivery(delivery_id, at=clock.now())
     toast("success", "Nouvel envoi demandé\u202f: il a lieu dans un instant.")
     return redirect(url_for("operator_events.deliveries"), 303)
+
+
+@bp.post("/fichiers/<uuid:document_id>/reessayer")
+@for_managers
+def retry_document(document_id: UUID) -> ResponseReturnValue:
+    """Fetch once more a file that an operator linked to."""
+    claim_id = fetching.retry(document_id, at=clock.now())
+    toast("success", "Nouvel essai demandé\u202f: il a lieu dans un instant.")
+    return redirect(url_for("claim.show", claim_id=claim_id), 303)
