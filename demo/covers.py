@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.covers import CoverPlan, HomeKind, Occupancy, Trade
+from webapp.models.covers import CoverPlan, HomeKind, Occupancy, PlanDocumentKind, Trade
 from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
-from webapp.services.covers import plans, selling
+from webapp.services.covers import documents, plans, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.plans import OptionFields, VersionFields
 from webapp.services.covers.selling import CoverRequest
@@ -41,6 +41,7 @@ OPTION = OptionFields(
     cap_per_year=Decimal(300),
     price=Decimal("2.90"),
 )
+EDITION = "2026-01"
 HELD_FOR = timedelta(days=120)
 
 
@@ -56,8 +57,31 @@ def add_covers() -> None:
         plan = plans.create_plan("HABITATION", OFFER, company_id, by=admin, at=now)
         plans.edit_draft(plan.id, TERMS, edits=1)
         plans.add_option(plan.id, OPTION)
-        version = plans.publish(plan.id, edits=3, at=now)
+        for kind in PlanDocumentKind:
+            documents.add_document(plan.id, kind, EDITION, _pdf(f"{kind.label}, version {EDITION}"), at=now)
+        version = plans.publish(plan.id, edits=5, at=now)
         _cover(version.id, by=admin)
+
+
+def _pdf(title: str) -> bytes:
+    """A page with a title, made by hand: nothing has to be loaded for it."""
+    words = title.replace("’", "'").encode("cp1252")
+    stream = b"BT /F1 18 Tf 60 760 Td (" + words + b") Tj ET"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R"
+        b" /Resources << /Font << /F1 4 0 R >> >> >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+    ]
+    content, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, start=1):
+        places.append(len(content))
+        content += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 6\n0000000000 65535 f \n" + table
+    return content + head + b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(content)
 
 
 def _cover(version_id: UUID, *, by: User) -> None:

@@ -132,9 +132,6 @@ def _create_tables() -> None:
         sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.CheckConstraint("(signed_at IS NULL) = (signed_by IS NULL)", name=op.f("ck_cover_sales_signed_somehow")),
         sa.CheckConstraint(
-            "(token_hash IS NULL) = (token_expires_at IS NULL)", name=op.f("ck_cover_sales_token_expires")
-        ),
-        sa.CheckConstraint(
             "documents_version_id IS NULL OR documents_given_at IS NOT NULL",
             name=op.f("ck_cover_sales_documents_given"),
         ),

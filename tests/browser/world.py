@@ -162,6 +162,11 @@ class World:
         numbers = httpx.get(f"{self.known['woocommerce_shop_url']}/_state").json()["numbers"]
         return f"acheteur.{numbers['user'] + 1}@boutique.example"
 
+    def emails_with(self, subject: str) -> list[dict[str, Any]]:
+        """The e-mails that were sent with such a subject, the latest last."""
+        sent: list[dict[str, Any]] = httpx.get(f"{self.known['maildev_url']}/email").json()
+        return [email for email in sent if subject in email["subject"]]
+
     def captures_of(self, subscription_id: str) -> list[str]:
         """The amounts that the pretend payment provider has captured for a subscription."""
         ledger = httpx.get(f"{self.known['payment_sandbox_url']}/_ledger").json()

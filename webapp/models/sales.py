@@ -103,7 +103,6 @@ class CoverSale(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         CheckConstraint("home_id IS NULL OR home_kind IS NULL", name="one_home"),
         CheckConstraint("(signed_at IS NULL) = (signed_by IS NULL)", name="signed_somehow"),
         CheckConstraint("signed_at IS NULL OR abandoned_at IS NULL", name="one_end"),
-        CheckConstraint("(token_hash IS NULL) = (token_expires_at IS NULL)", name="token_expires"),
         CheckConstraint("documents_version_id IS NULL OR documents_given_at IS NOT NULL", name="documents_given"),
         Index(
             "ix_cover_sales_open",

@@ -16,6 +16,7 @@ from webapp.security import current_user
 from webapp.services import plan_documents
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.consents.listing import find_present
+from webapp.services.consents.wordings import list_wordings
 from webapp.services.covers import homes, plans, pricing, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.sales import choosing, drafting, offers
@@ -255,8 +256,8 @@ def _documents_page(sale: CoverSale, problem: DomainError | None = None) -> str:
     return render_template(
         "sales/documents.html",
         **frame(sale, SaleStep.DOCUMENTS, problem),
-        is_given=offers.has_documents(sale),
         present=find_present(sale.client_id),
+        texts=[(each.purpose.label, each.present.text) for each in list_wordings(at=clock.now()) if each.present],
         channels=CHANNELS,
         written=request.form,
     )
@@ -304,13 +305,21 @@ def _payment_page(sale: CoverSale, problem: DomainError | None = None) -> str:
     return render_template(
         "sales/payment.html",
         **frame(sale, SaleStep.PAYMENT, problem),
-        choices=payment_choices(offering.list_means(sale.client_id, on=clock.today())),
-        can_ask=can_ask,
-        has_default=has_default,
-        chosen=request.form.get("paiement") or _payment_word(sale, can_ask=can_ask, has_default=has_default),
+        offered=_offered(sale, can_ask=can_ask, has_default=has_default),
+        chosen=request.form["paiement"]
+        if "paiement" in request.form
+        else _payment_word(sale, can_ask=can_ask, has_default=has_default),
         written=request.form,
         today=clock.today(),
     )
+
+
+def _offered(sale: CoverSale, *, can_ask: bool, has_default: bool) -> list[tuple[str, str]]:
+    """The choices, what needs least of the client first; the fields of a new mandate stand below the last one."""
+    choices = payment_choices(offering.list_means(sale.client_id, on=clock.today()))
+    kept = [choice for choice in choices if choice[0] and (choice[0] != DEFAULT or has_default)]
+    asked = [(ASKED, "Le client le donne par un lien, dès la signature\u202f: carte ou mandat")] if can_ask else []
+    return [*asked, *kept, ("", "À choisir plus tard"), (MANDATE, "Un mandat SEPA donné maintenant")]
 
 
 def _payment_word(sale: CoverSale, *, can_ask: bool, has_default: bool) -> str:
