@@ -431,7 +431,10 @@ def _visit_sale(browser: FlaskClient, client: Client) -> None:
     browser.get(f"/souscriptions/{sale_id}/formule/prix?formule={version.id}", headers=HTMX)
     sale_journey.send(browser, sale_id, "signature/lien")
     browser.get("/souscriptions")
-    assert "J’accepte" in browser.get(sale_journey.sent_link(sale_id)).text
+    link = sale_journey.sent_link(sale_id)
+    assert "J’accepte" in browser.get(link).text
+    browser.post(link)
+    assert browser.get(f"/souscriptions/{sale_id}/signature/preuve").status_code == 200
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:

@@ -44,6 +44,9 @@ def test_a_client_reads_accepts_once_and_what_proves_it_is_kept(client: FlaskCli
     assert sale.signed_at is not None
     assert db.session.scalars(select(Cover.id)).one() == sale.cover_id
     assert db.session.scalar(select(func.count()).select_from(Contract)) == 1
+    proof = client.get(f"/souscriptions/{sale_id}", follow_redirects=True).text
+    for words in ("203.0.113.7", "Texte accepté, version 1", "Fiche d’information 2026-03", "par le lien reçu"):
+        assert words in proof
     watching = client.get(f"/souscriptions/{sale_id}/signature", headers={"HX-Request": "true"})
     assert watching.headers["HX-Redirect"] == f"/couvertures/{sale.cover_id}"
 

@@ -254,6 +254,7 @@ def test_a_sale_that_is_given_up_is_over(client: FlaskClient) -> None:
     assert send(client, sale_id, "abandon").location == "/souscriptions"
     assert send(client, sale_id, "signature/papier", fichier=scan()).status_code == 409
     assert f"/souscriptions/{sale_id}" not in client.get("/souscriptions").text
+    assert "Ce qui était proposé" in client.get(f"/souscriptions/{sale_id}", follow_redirects=True).text
 
 
 def test_a_home_that_the_plan_covers_already_is_not_sold_twice(client: FlaskClient) -> None:
@@ -280,7 +281,7 @@ def test_every_role_sells(cast: Cast, sign_in: SignIn, who: str) -> None:
 def test_an_outsider_finds_no_sale_of_ours(client: FlaskClient, outsider_client: FlaskClient) -> None:
     sale_id = ready(client)
     sale = find(sale_id)
-    for step in STEPS:
+    for step in (*STEPS, "signature/preuve"):
         assert outsider_client.get(f"/souscriptions/{sale_id}/{step}").status_code == 404, step
     for step in (*STEPS[:-1], "abandon", "signature/papier", "signature/lien"):
         form = {"version": sale.version, "client": sale.client_id, "fichier": scan()}

@@ -35,3 +35,8 @@ def list_open(*, of: User | None = None, client_id: UUID | None = None) -> OpenS
     )
     found = list(db.session.scalars(statement.order_by(CoverSale.changed_at.desc(), CoverSale.id).limit(SHOWN + 1)))
     return OpenSales(found[:SHOWN], len(found) > SHOWN)
+
+
+def find_of_cover(cover_id: UUID) -> CoverSale | None:
+    """The sale that led to a cover, if one did."""
+    return db.session.scalar(select(CoverSale).where(CoverSale.cover_id == cover_id))

@@ -107,8 +107,8 @@ def too_early(first: date, *, starts_at_once: bool) -> str:
 
 
 def offer_of(sale: CoverSale, *, at: datetime) -> Offer:
-    """What would be signed at that instant. Raises StepMissingError where no plan is chosen."""
-    version, today = sold_of(sale), days.local(at)
+    """What would be signed at that instant, or was. Raises StepMissingError where no plan is chosen."""
+    version, today = sold_of(sale), days.local(sale.signed_at or at)
     options = [option for option in version.options if option.code in sale.option_codes]
     first = earliest(today, starts_at_once=sale.starts_at_once)
     effective_on = max(sale.effective_on or first, first)

@@ -23,3 +23,8 @@ WORDINGS = (
 )
 WORDING = WORDINGS[-1]
 """The words in use."""
+
+
+def find_wording(version: int | None) -> Wording:
+    """The words of a version; those in use where none is named."""
+    return next((each for each in WORDINGS if each.version == version), WORDING)

@@ -19,6 +19,7 @@ from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.selling import CoverRequest
+from webapp.services.sales.listing import find_of_cover
 from webapp.services.subscriptions import lifecycle
 from webapp.views.covers import wording
 from webapp.views.layout import is_fragment_request, toast
@@ -167,6 +168,7 @@ def _page(cover_id: UUID, problem: DomainError | None = None, decision: Decision
     shown = profile.find_profile(cover_id, at=clock.now())
     return render_template(
         "covers/show.html",
+        sale=find_of_cover(cover_id),
         shown=shown,
         cover=shown.cover,
         problem=problem,

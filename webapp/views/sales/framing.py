@@ -46,9 +46,11 @@ def step_address(sale_id: UUID, step: SaleStep) -> str:
 
 
 def to_step(sale: CoverSale, step: SaleStep | None = None) -> ResponseReturnValue:
-    """To a step, without one to that which is to be done next; of a sale that is signed, to what it led to."""
+    """To a step, without one to that which is to be done next; of a sale that is over, to what it led to."""
     if sale.cover_id:
         return redirect(url_for("cover.show", cover_id=sale.cover_id), 303)
+    if not sale.is_open:
+        return redirect(url_for("sale_signing.prove", sale_id=sale.id), 303)
     return redirect(step_address(sale.id, step or sale.step), 303)
 
 

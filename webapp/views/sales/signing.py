@@ -15,10 +15,10 @@ from webapp.security import current_user
 from webapp.services.clients import documents
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.messages.listing import list_about
-from webapp.services.sales import drafting, signing
+from webapp.services.sales import drafting, offers, signing
 from webapp.services.sales.drafting import SaleStateError
 from webapp.services.sales.offers import StepMissingError
-from webapp.services.sales.wordings import WORDING
+from webapp.services.sales.wordings import WORDING, find_wording
 from webapp.views.clients.documents import FORM_AROUND, PACE
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.sales.framing import frame, seen_version, to_step
@@ -57,6 +57,21 @@ def _state(sale: CoverSale) -> ResponseReturnValue:
     if sale.cover_id:
         return "", 200, {"HX-Redirect": url_for("cover.show", cover_id=sale.cover_id)}
     return "", 204
+
+
+@bp.get("/preuve")
+def prove(sale_id: UUID) -> ResponseReturnValue:
+    """What was signed, when, how, and by which words: what stands in court."""
+    sale = drafting.find_sale(sale_id)
+    if sale.is_open:
+        return to_step(sale)
+    return render_template(
+        "sales/proof.html",
+        sale=sale,
+        offer=offers.offer_of(sale, at=clock.now()) if sale.plan_version and sale.has_home else None,
+        home_line=drafting.home_line(sale),
+        wording=find_wording(sale.wording_version),
+    )
 
 
 @bp.post("/papier")

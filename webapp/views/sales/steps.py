@@ -60,8 +60,11 @@ def _answered(
 
 @bp.get("")
 def show(sale_id: UUID) -> ResponseReturnValue:
-    """On with a sale, where it was left."""
-    return to_step(drafting.find_sale(sale_id))
+    """On with a sale, where it was left; of one that is over, what was signed."""
+    sale = drafting.find_sale(sale_id)
+    if not sale.is_open:
+        return redirect(url_for("sale_signing.prove", sale_id=sale_id), 303)
+    return to_step(sale)
 
 
 @bp.post("/abandon")
