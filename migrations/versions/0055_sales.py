@@ -216,6 +216,13 @@ def _create_tables() -> None:
         unique=False,
         postgresql_where=sa.text("signed_at IS NULL AND abandoned_at IS NULL"),
     )
+    op.create_index(
+        "ix_cover_sales_cover",
+        "cover_sales",
+        ["organisation_id", "cover_id"],
+        unique=False,
+        postgresql_where=sa.text("cover_id IS NOT NULL"),
+    )
     op.create_index("uq_cover_sales_token_hash", "cover_sales", ["token_hash"], unique=True)
 
 

@@ -112,6 +112,12 @@ class CoverSale(OrganisationScoped, Identified, Timestamped, Numbered, Base):
             postgresql_where=text("signed_at IS NULL AND abandoned_at IS NULL"),
         ),
         Index("ix_cover_sales_client", "organisation_id", "client_id"),
+        Index(
+            "ix_cover_sales_cover",
+            "organisation_id",
+            "cover_id",
+            postgresql_where=text("cover_id IS NOT NULL"),
+        ),
         Index("uq_cover_sales_token_hash", "token_hash", unique=True),
         tenant_key("client_id", "clients"),
         tenant_key("owner_id", "users", ondelete="SET NULL"),
