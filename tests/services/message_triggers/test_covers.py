@@ -9,7 +9,7 @@ from sqlalchemy.orm import undefer
 
 from tests.conftest import Cast
 from tests.queries import recorded_queries
-from tests.services.claims.files import declare, make_cover
+from tests.services.claims.files import add_option, declare, make_cover
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.covers import Cover, Trade, YearKind
@@ -17,7 +17,7 @@ from webapp.models.messages import Message, MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.models.tasks import Task
-from webapp.services.covers import alerts, selling
+from webapp.services.covers import alerts
 from webapp.services.message_triggers import covers, subscriptions
 from webapp.services.messages import rendering
 from webapp.services.subscriptions import lifecycle
@@ -69,7 +69,7 @@ def test_the_end_of_a_waiting_says_what_is_covered(cover: Cover) -> None:
 
 
 def test_an_option_has_its_own(cover: Cover, cast: Cast) -> None:
-    selling.add_option(cover.id, "SERRURERIE", since=date(2026, 11, 20), by=cast.commercial, at=NOON)
+    add_option(cover, "SERRURERIE", by=cast.commercial, at=NOON)
     assert covers.tell_open(at=NOON + 14 * DAY) == 0
     assert covers.tell_open(at=NOON + 15 * DAY) == 1
     [words] = texts(MessageKind.COVER_OPEN)

@@ -198,7 +198,8 @@ def test_a_home_that_was_another_one_makes_a_closed_file_doubtful(
     assert "Un sinistre est ouvert" in refused.text
     for word in ("commencer", "clore"):
         assert act(client, claim, word).status_code == 303
-    assert client.post(address, data=moved | {"depuis": "2026-11-01"}).status_code == 303
+    since = {"depuis": "2026-11-01", "montre": "2026-11-01"}
+    assert client.post(address, data=moved | since).status_code == 303
     assert "Serait aujourd’hui\u202f: refusé (logement couvert)" in client.get(f"/dossiers/{claim.id}").text
 
 

@@ -232,11 +232,16 @@ def test_a_cover_moves_to_another_home_and_remembers_the_former(client: FlaskCli
     address = f"/couvertures/{cover.id}/logement"
     assert client.get(address).status_code == 200
     moved = HOME | {"adresse": "8 quai des Brumes", "code_postal": "76600", "ville": "Le Havre", "depuis": "2026-12-01"}
-    assert client.post(address, data=moved).status_code == 303
+    shown = client.post(address, data=moved)
+    assert shown.status_code == 200
+    assert 'data-since="2026-12-01"' in shown.text
+    assert "est vendue à cette adresse, au même prix" in shown.text
+    assert client.post(address, data=moved | {"montre": "2026-11-30"}).status_code == 422
+    assert client.post(address, data=moved | {"montre": "2026-12-01"}).status_code == 303
     page = client.get(f"/couvertures/{cover.id}").text
     assert "3 rue du Port" in page
     assert "dès le 01/12/2026\u202f: 8 quai des Brumes" in page
-    early = client.post(address, data=moved | {"depuis": "2026-11-30"})
+    early = client.post(address, data=moved | {"depuis": "2026-11-30", "montre": "2026-11-30"})
     assert early.status_code == 422
     assert "le suivant vient après" in early.text
 

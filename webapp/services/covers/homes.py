@@ -40,6 +40,12 @@ class HomeFields:
             city=client.city or "",
         )
 
+    @property
+    def one_line(self) -> str:
+        """The address in one line."""
+        street = ", ".join(line for line in (self.address_line1, self.address_line2) if line)
+        return f"{street}, {self.postcode} {self.city}"
+
     def is_at(self, home: CoveredHome) -> bool:
         """Whether it is written as the address of that home, whatever case and accents."""
         written = fold_search(f"{self.address_line1} {self.address_line2 or ''} {self.postcode}")

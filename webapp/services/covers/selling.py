@@ -35,6 +35,7 @@ from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
 EARLIEST = date(2000, 1, 1)
+CLAIM_IS_OPEN = "Un sinistre est ouvert\u202f: le logement change une fois son dossier clos."
 FURTHEST = timedelta(days=366)
 """How far ahead a cover may take effect."""
 
@@ -185,7 +186,7 @@ def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at:
     with transaction():
         cover = recording.find_living(cover_id, at=at)
         if ledger.has_open_claim(cover_id):
-            raise CoverStateError("Un sinistre est ouvert\u202f: le logement change une fois son dossier clos.")
+            raise CoverStateError(CLAIM_IS_OPEN)
         standing = cover.homes[-1]
         if since <= standing.since:
             raise InvalidInputError(
@@ -229,10 +230,20 @@ def _checked_days(asked: CoverRequest, *, on: date) -> tuple[date, date]:
 
 
 def _home(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at: datetime) -> CoveredHome:
+    home = check_home(client_id, asked, version, at=at)
+    return homes.add_home(client_id, home, at=at) if isinstance(home, HomeFields) else home
+
+
+def check_home(
+    client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at: datetime
+) -> CoveredHome | HomeFields:
+    """The client's home that was chosen, or the one that was written, at which the plan is sold. Raises
+    InvalidInputError.
+    """
     if asked.home_id is None:
         written = asked.home.normalised(on=days.local(at))
         homes.check_sold_at(version, written)
-        return homes.add_home(client_id, written, at=at)
+        return written
     statement = select(CoveredHome).where(CoveredHome.id == asked.home_id, CoveredHome.client_id == client_id)
     home = db.session.scalar(statement)
     if home is None:

@@ -14,9 +14,10 @@ from webapp.models.covers import HomeKind, Occupancy, Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
 from webapp.services.claims import doubting
-from webapp.services.covers import homes, loading, plans, profile, selling
+from webapp.services.covers import homes, loading, moving, plans, profile, selling
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
+from webapp.services.covers.moving import Move
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.sales.listing import find_of_cover
@@ -85,17 +86,19 @@ def new(subscription_id: UUID) -> ResponseReturnValue:
 
 @bp.route("/couvertures/<uuid:cover_id>/logement", methods=["GET", "POST"])
 def move(cover_id: UUID) -> ResponseReturnValue:
-    """The form of another home, and the change."""
-    cover = loading.find_cover(cover_id)
+    """The form of another home; what it comes to; and the change, once that was shown."""
     if request.method == "GET":
         return _move_form(cover_id)
     try:
-        since = asked_day("depuis", field="since") or clock.today()
-        selling.move_home(cover_id, _written(), since=since, by=current_user(), at=clock.now())
+        wished, shown = asked_day("depuis", field="since"), read_day(request.form.get("montre", ""))
+        if shown is None:
+            found = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now())
+            return _move_form(cover_id, found=found)
+        moving.move(cover_id, _written(), wished=wished, shown=shown, by=current_user(), at=clock.now())
         doubting.look_again(cover_id, at=clock.now())
     except (InvalidInputError, CoverStateError) as error:
         return _move_form(cover_id, error), error.status
-    return _done(cover.id, "Le logement couvert change.")
+    return _done(cover_id, "Le logement couvert change.")
 
 
 def _written() -> CoverRequest:
@@ -151,13 +154,14 @@ def _form(subscription: Subscription, problem: DomainError | None = None) -> str
     )
 
 
-def _move_form(cover_id: UUID, problem: DomainError | None = None) -> str:
+def _move_form(cover_id: UUID, problem: DomainError | None = None, found: Move | None = None) -> str:
     shown = profile.find_profile(cover_id, at=clock.now())
     return render_template(
         "covers/move.html",
         shown=shown,
         homes=[home for home in homes.list_homes(shown.cover.client_id) if home.id != shown.home.id],
         written=_as_sent(HomeFields(), clock.today()),
+        found=found,
         problem=problem,
         home_kinds=HOME_KINDS,
         occupancies=OCCUPANCIES,
