@@ -4,7 +4,7 @@ import html
 import io
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -48,6 +48,7 @@ from webapp.models.commercials import Team
 from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.covers import HomeKind, Occupancy
 from webapp.models.documents import Document
+from webapp.models.figures import FigureClosing
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
@@ -65,6 +66,7 @@ from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
+from webapp.services.figures.closings import TOLD
 from webapp.services.fulfilment import locking
 from webapp.services.imports import commands as imports
 from webapp.services.invoices import drafting, finalising
@@ -406,6 +408,15 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     assert browser.get(f"/couvertures/{cover.id}").status_code == 200
     assert browser.get(f"/clients/{client.id}?onglet=couverture").status_code == 200
     assert "decision" in browser.get(f"/couvertures/{cover.id}/verifier?metier=plumbing", headers=HTMX).text
+    _visit_cover_figures(browser)
+
+
+def _visit_cover_figures(browser: FlaskClient) -> None:
+    """The rows behind a figure, and a month that is closed."""
+    db.session.add(FigureClosing(month=date(2020, 1, 1), entries=0, fingerprint="", figures=dict.fromkeys(TOLD, "0")))
+    db.session.commit()
+    for page in ("mois", "mois/2020-01-01", "couvertures/en-vigueur"):
+        assert browser.get(f"/statistiques/depanssur/{page}").status_code == 200
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:
