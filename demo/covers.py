@@ -95,16 +95,16 @@ class Life(NamedTuple):
 
 
 LIVES = (
-    Life(11, is_full=True, claims=(Told(40, Trade.HEATING, "310", "280"), Told(180, Trade.APPLIANCES, "190", "160"))),
-    Life(10, is_full=False, claims=(Told(20, Trade.PLUMBING, "180"), Told(75, Trade.PLUMBING, "420", "370"))),
-    Life(9, is_full=False, claims=(Told(120, Trade.ELECTRICITY, "640", "500"),)),
-    Life(8, is_full=True, claims=(Told(60, Trade.GLAZING, "350", "320"), Told(200, Trade.PLUMBING, "900"))),
+    Life(11, is_full=True, claims=(Told(40, Trade.HEATING, "160", "130"), Told(180, Trade.APPLIANCES, "90", "60"))),
+    Life(10, is_full=False, claims=(Told(20, Trade.PLUMBING, "180"), Told(75, Trade.PLUMBING, "150", "100"))),
+    Life(9, is_full=False, claims=(Told(120, Trade.ELECTRICITY, "200", "150"),)),
+    Life(8, is_full=True, claims=(Told(60, Trade.GLAZING, "120", "90"), Told(200, Trade.PLUMBING, "180"))),
     Life(8, is_full=False, has_left=True),
     Life(6, is_full=False, claims=(Told(90, Trade.GLAZING, "260"), Told(130, Trade.HEATING, "95", "45"))),
     Life(5, is_full=True, is_refunded=True),
-    Life(4, is_full=False, claims=(Told(70, Trade.ELECTRICITY, "150", "100"),)),
+    Life(4, is_full=False, claims=(Told(70, Trade.ELECTRICITY, "140", "90"),)),
     Life(3, is_full=False, claims=(Told(10, Trade.PLUMBING, "220"),)),
-    Life(2, is_full=True, claims=(Told(35, Trade.APPLIANCES, "240"),)),
+    Life(2, is_full=True, claims=(Told(35, Trade.APPLIANCES, "90"),)),
     Life(1, is_full=False),
 )
 STREETS = ("rue des Arts", "rue Royale", "rue de Paris", "quai du Wault", "rue Nationale", "rue Solférino")
@@ -197,7 +197,9 @@ def _sell(version: CoverPlanVersion, client: Client, number: int, *, by: User, a
 
 
 def _charge(subscription: Subscription, month: int, *, at: datetime, is_refunded: bool) -> None:
-    """A month that was paid by transfer, with its invoice; the next one falls due a month later."""
+    """A month with its invoice, paid by transfer three days later; the next one falls due a month later."""
+    paid_at = at + timedelta(days=3)
+    is_paid = paid_at < clock.now()
     day = at.astimezone(clock.PARIS).date()
     line = subscription.lines[0]
     total = totals([(line.vat_rate, line.unit_price)])
@@ -225,8 +227,9 @@ def _charge(subscription: Subscription, month: int, *, at: datetime, is_refunded
                 "amount": str(line.unit_price),
             }
         ],
-        status=ChargeStatus.SUCCEEDED,
-        settled_at=at,
+        status=ChargeStatus.SUCCEEDED if is_paid else ChargeStatus.SCHEDULED,
+        payment_method=PaymentMethod.TRANSFER,
+        settled_at=paid_at if is_paid else None,
         created_at=at,
     )
     db.session.add(charge)
@@ -234,8 +237,9 @@ def _charge(subscription: Subscription, month: int, *, at: datetime, is_refunded
     scheduling.advance(subscription)
     drafting.draft_for_charge(charge, at=at)
     finalising.finalise_drafts(subscription.organisation_id, at=at)
-    _pay(charge, charge.amount, PaymentKind.CAPTURE, at=at + timedelta(days=3))
-    if is_refunded:
+    if is_paid:
+        _pay(charge, charge.amount, PaymentKind.CAPTURE, at=paid_at)
+    if is_paid and is_refunded:
         refund = _pay(charge, -charge.amount, PaymentKind.REFUND, at=at + timedelta(days=5))
         invoice = crediting.lock_invoice_of(charge.id)
         crediting.credit_refund(invoice, refund, reason="Geste commercial", by_id=None, at=at + timedelta(days=5))

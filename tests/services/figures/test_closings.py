@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import Cast
 from tests.services.figures.cover_world import World
@@ -107,3 +107,14 @@ def test_what_waits_to_be_booked_is_booked_before_the_month_closes(world: World,
     closed = closings.close_month(JANUARY, by=cast.admin, at=IN_MARCH)
     assert closed.figures["in_force"] == "4"
     assert in_force.book() == 0
+
+
+def test_whoever_books_holds_a_closing_off(world: World, cast: Cast) -> None:
+    with db.engine.engine.connect() as other:
+        other.execute(text("SELECT figure_open_month(:id)"), {"id": cast.organisation.id})
+        db.session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            closings.close_month(JANUARY, by=cast.admin, at=IN_MARCH)
+        db.session.rollback()
+    assert closings.list_closings() == []
+    assert closings.close_month(JANUARY, by=cast.admin, at=IN_MARCH).month == JANUARY

@@ -18,7 +18,7 @@ from webapp.models.figures import FigureClosing, FigureEntry
 from webapp.models.identity import User
 from webapp.services.figures import in_force
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures
-from webapp.services.figures.cover_revenue import CoverRevenue, find_revenue
+from webapp.services.figures.cover_revenue import CoverRevenue, reckon
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -73,9 +73,10 @@ def close_month(month: date, *, by: User, at: datetime) -> FigureClosing:
     One transaction: killed anywhere, the month is open, or closed whole. Raises ClosingError where it is closed, not
     over, or not the next one.
     """
-    organisation_id = current_organisation_id()
+    name = f"figures|{current_organisation_id()}"
     with transaction():
-        db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"figures|{organisation_id}", 0))))
+        in_force.take_turn()  # before the other lock, as whoever books
+        db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
         _check_next(month, at=at)
         while in_force.book_lot() is not None:
             pass
@@ -87,7 +88,7 @@ def close_month(month: date, *, by: User, at: datetime) -> FigureClosing:
             closed_by_id=by.id,
             entries=entries,
             fingerprint=fingerprint,
-            figures=_kept(count_figures(view), find_revenue(view, at=at)[0]),
+            figures=_kept(count_figures(view), reckon(view, at)),
         )
         db.session.add(closing)
         db.session.flush()
