@@ -17,9 +17,10 @@ down_revision = "0056"
 branch_labels = None
 depends_on = None
 
-# The plan that a cover had on a day (before its first one, that), and every trade that plan and options promised.
+# The plan that a cover had on a day (before its first one, that), and every trade that plan and options promised. It is
+# a table, so that it is planned as a part of the statement that asks.
 COVER_PROMISE = """
-CREATE FUNCTION cover_promise(organisation uuid, cover uuid, on_day date, OUT plan_id uuid, OUT trades varchar[])
+CREATE FUNCTION cover_promise(organisation uuid, cover uuid, on_day date) RETURNS TABLE (plan_id uuid, trades varchar[])
 LANGUAGE sql STABLE AS $$
   SELECT v.plan_id, ARRAY(
     SELECT DISTINCT trade FROM (
@@ -54,17 +55,19 @@ DECLARE open_month date := figure_open_month(organisation);
 BEGIN
   INSERT INTO figure_entries (organisation_id, id, month, day, kind, amount, cover_id, charge_id, source_id, plan_id,
                               trades, commercial_id)
-  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="span.day")}, span.day, 'earned', share.amount,
-         paid.cover_id, paid.charge_id, paid.payment_id, promise.plan_id, promise.trades, paid.commercial_id
-  FROM (
-    SELECT p.id AS payment_id, h.id AS charge_id, c.id AS cover_id, c.commercial_id, h.period_start AS first_day,
-      greatest(h.period_end, h.period_start + 1) AS next_day,
+  WITH paid AS MATERIALIZED (
+    SELECT p.id AS payment_id, h.id AS charge_id, c.id AS cover_id, c.commercial_id, promise.plan_id, promise.trades,
+      h.period_start AS first_day, greatest(h.period_end, h.period_start + 1) AS next_day,
       CASE WHEN h.amount = 0 THEN p.amount ELSE round(p.amount * h.amount_before_tax / h.amount, 2) END AS premium
     FROM payments p
     JOIN charges h ON h.organisation_id = p.organisation_id AND h.id = p.charge_id
     JOIN covers c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
+    CROSS JOIN LATERAL cover_promise(organisation, c.id, h.period_start) promise
     WHERE p.organisation_id = organisation AND p.id = ANY(ids) AND p.currency = 'EUR' AND h.period_end > c.concluded_on
-  ) paid
+  )
+  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="span.day")}, span.day, 'earned', share.amount,
+         paid.cover_id, paid.charge_id, paid.payment_id, paid.plan_id, paid.trades, paid.commercial_id
+  FROM paid
   CROSS JOIN LATERAL generate_series(date_trunc('month', paid.first_day::timestamp), paid.next_day::timestamp
                                      - interval '1 day', interval '1 month') AS months (start)
   CROSS JOIN LATERAL (
@@ -75,7 +78,6 @@ BEGIN
     SELECT round(paid.premium * (span.next_day - paid.first_day) / (paid.next_day - paid.first_day), 2)
       - round(paid.premium * (span.day - paid.first_day) / (paid.next_day - paid.first_day), 2) AS amount
   ) share
-  CROSS JOIN LATERAL cover_promise(organisation, paid.cover_id, paid.first_day) promise
   WHERE share.amount <> 0
   ON CONFLICT DO NOTHING;
 END $$
@@ -87,10 +89,16 @@ DECLARE open_month date := figure_open_month(organisation);
 BEGIN
   INSERT INTO figure_entries (organisation_id, id, month, day, kind, amount, cover_id, claim_id, source_id, plan_id,
                               trades, commercial_id, reason)
-  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="told.day")}, told.day, told.kind, told.amount, c.id,
-         m.id, told.source_id, promise.plan_id, ARRAY[m.trade], c.commercial_id, told.reason
-  FROM claims m
-  JOIN covers c ON c.organisation_id = m.organisation_id AND c.id = m.cover_id
+  WITH files AS MATERIALIZED (
+    SELECT m.id, m.cover_id, m.trade, c.commercial_id, promise.plan_id
+    FROM claims m
+    JOIN covers c ON c.organisation_id = m.organisation_id AND c.id = m.cover_id
+    CROSS JOIN LATERAL cover_promise(organisation, c.id, m.event_on) promise
+    WHERE m.organisation_id = organisation AND m.id = ANY(ids)
+  )
+  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="told.day")}, told.day, told.kind, told.amount,
+         m.cover_id, m.id, told.source_id, m.plan_id, ARRAY[m.trade], m.commercial_id, told.reason
+  FROM files m
   CROSS JOIN LATERAL (
     SELECT e.id AS source_id, timezone('Europe/Paris', e.at)::date AS day, e.kind, e.amount, NULL::varchar AS reason
     FROM claim_entries e
@@ -118,8 +126,6 @@ BEGIN
     ) decided ON true
     WHERE h.organisation_id = organisation AND h.claim_id = m.id AND h.new_status = 'refused'
   ) told
-  CROSS JOIN LATERAL cover_promise(organisation, c.id, m.event_on) promise
-  WHERE m.organisation_id = organisation AND m.id = ANY(ids)
   ON CONFLICT DO NOTHING;
 
   INSERT INTO figure_entries (organisation_id, id, month, day, kind, amount, cover_id, claim_id, source_id, plan_id,
@@ -147,21 +153,27 @@ DECLARE open_month date := figure_open_month(organisation);
 BEGIN
   INSERT INTO figure_entries (organisation_id, id, month, day, kind, amount, cover_id, charge_id, invoice_id, source_id,
                               plan_id, trades, commercial_id)
-  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="told.day")}, told.day, told.kind, told.amount, c.id,
-         h.id, i.id, told.source_id, promise.plan_id, promise.trades, c.commercial_id
-  FROM invoices i
-  LEFT JOIN invoices first ON first.organisation_id = i.organisation_id AND first.id = i.corrects_id
-  JOIN charges h ON h.organisation_id = i.organisation_id AND h.id = coalesce(i.charge_id, first.charge_id)
-  JOIN covers c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
+  WITH documents AS MATERIALIZED (
+    SELECT i.id, i.issued_on, i.total, h.id AS charge_id, c.id AS cover_id, c.commercial_id, promise.plan_id,
+      promise.trades
+    FROM invoices i
+    LEFT JOIN invoices first ON first.organisation_id = i.organisation_id AND first.id = i.corrects_id
+    JOIN charges h ON h.organisation_id = i.organisation_id AND h.id = coalesce(i.charge_id, first.charge_id)
+    JOIN covers c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
+    CROSS JOIN LATERAL cover_promise(organisation, c.id, h.period_start) promise
+    WHERE i.organisation_id = organisation AND i.id = ANY(ids) AND i.number IS NOT NULL AND i.currency = 'EUR'
+      AND h.period_end > c.concluded_on
+  )
+  SELECT organisation, gen_random_uuid(), {_BOOKED_IN.format(day="told.day")}, told.day, told.kind, told.amount,
+         i.cover_id, i.charge_id, i.id, told.source_id, i.plan_id, i.trades, i.commercial_id
+  FROM documents i
   CROSS JOIN LATERAL (
     SELECT i.id AS source_id, i.issued_on AS day, 'invoiced' AS kind, i.total AS amount
     UNION ALL
     SELECT a.id, timezone('Europe/Paris', a.at)::date, 'settled', a.amount FROM allocations a
     WHERE a.organisation_id = organisation AND a.invoice_id = i.id
   ) told
-  CROSS JOIN LATERAL cover_promise(organisation, c.id, h.period_start) promise
-  WHERE i.organisation_id = organisation AND i.id = ANY(ids) AND i.number IS NOT NULL AND i.currency = 'EUR'
-    AND h.period_end > c.concluded_on AND told.amount <> 0
+  WHERE told.amount <> 0
   ON CONFLICT DO NOTHING;
 END $$
 """
@@ -199,6 +211,9 @@ TALLY_FIGURES = """
 TALLY = f"""
 CREATE FUNCTION tally_figures() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF EXISTS (SELECT FROM added JOIN figure_closings USING (organisation_id, month)) THEN
+    RAISE EXCEPTION 'a month that is closed takes no entry';
+  END IF;
   {TALLY_FIGURES.format(entries="added")};
   RETURN NULL;
 END $$
@@ -272,6 +287,10 @@ def upgrade() -> None:
     op.execute(
         "CREATE TRIGGER figure_closings_kept BEFORE DELETE ON figure_closings"
         " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+    )
+    op.execute(
+        "CREATE TRIGGER figure_closings_frozen BEFORE UPDATE ON figure_closings FOR EACH ROW"
+        " WHEN (to_jsonb(OLD) - 'closed_by_id' <> to_jsonb(NEW) - 'closed_by_id') EXECUTE FUNCTION refuse_change()"
     )
     op.execute(
         "CREATE TRIGGER covers_commercial BEFORE INSERT ON covers FOR EACH ROW EXECUTE FUNCTION set_cover_commercial()"

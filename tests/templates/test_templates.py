@@ -4,7 +4,7 @@ import html
 import io
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -51,6 +51,7 @@ from webapp.models.contracts import Contract, PaymentMethod
 from webapp.models.covers import Cover, HomeKind, Occupancy
 from webapp.models.documents import Document
 from webapp.models.events import EventState
+from webapp.models.figures import FigureClosing
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, FulfilmentBatchLine, LineStatus
 from webapp.models.invoices import Invoice
 from webapp.models.means_requests import MeansRequest, MeansRequestStatus
@@ -68,6 +69,7 @@ from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
+from webapp.services.figures.closings import TOLD
 from webapp.services.fulfilment import locking
 from webapp.services.imports import commands as imports
 from webapp.services.invoices import drafting, finalising
@@ -416,6 +418,7 @@ def _visit_covers(cast: Cast, browser: FlaskClient, client: Client) -> None:
     assert browser.post(f"/couvertures/{cover.id}/resiliation", data=end).status_code == 303
     assert "Geste" in browser.get(f"/couvertures/{cover.id}/resiliation").text
     _visit_operator(cast, browser, cover)
+    _visit_cover_figures(browser)
     _visit_sale(browser, client)
 
 
@@ -447,6 +450,14 @@ def _visit_operator(cast: Cast, browser: FlaskClient, cover: Cover) -> None:
     for path in ("", f"/{operator.id}", "/evenements", f"/evenements/{waiting.id}", "/evenements/envois"):
         assert browser.get(f"/couvertures/operateurs{path}").status_code == 200
     assert browser.get(f"/dossiers/{file_of().id}").status_code == 200
+
+
+def _visit_cover_figures(browser: FlaskClient) -> None:
+    """The rows behind a figure, and a month that is closed."""
+    db.session.add(FigureClosing(month=date(2020, 1, 1), entries=0, fingerprint="", figures=dict.fromkeys(TOLD, "0")))
+    db.session.commit()
+    for page in ("mois", "mois/2020-01-01", "couvertures/en-vigueur"):
+        assert browser.get(f"/statistiques/depanssur/{page}").status_code == 200
 
 
 def _visit_charge_of_shop(browser: FlaskClient, client: Client) -> None:

@@ -161,3 +161,7 @@ class FigureClosing(OrganisationScoped, Base):
     closed_by: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, FigureClosing.closed_by_id), viewonly=True
     )
+
+    def amount(self, name: str) -> Decimal:
+        """One of the kept figures that are euros."""
+        return Decimal(self.figures[name])

@@ -289,6 +289,7 @@ HOLDINGS: dict[str, Holding] = {
     "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_periods": Holding(f"t.cover_id IN {_COVERS}"),
+    "figure_entries": Holding(f"t.cover_id IN {_COVERS}", plain=("reason", "trades")),
     "covered_homes": Holding(
         goes={
             **_nulls("address_line2", "access_notes", "occupied_since"),

@@ -102,3 +102,35 @@ def test_what_is_not_there_or_beyond_ones_scope(world: World, cast: Cast, sign_i
 def test_chosen_days_are_widened_to_their_months(world: World, admin_client: FlaskClient) -> None:
     page = admin_client.get("/statistiques?onglet=depanssur&du=2026-01-15&au=2026-02-03").text
     assert "du 01/01/2026 au 28/02/2026" in page
+
+
+def test_an_admin_closes_months_and_nobody_else(world: World, cast: Cast, sign_in: SignIn) -> None:
+    for user in (cast.commercial, cast.manager):
+        for method in ("get", "post"):
+            assert getattr(sign_in(user), method)("/statistiques/depanssur/mois").status_code == 403
+        assert sign_in(user).get("/statistiques/depanssur/mois/2026-01-01").status_code == 403
+    admin = sign_in(cast.admin)
+    assert admin.get("/statistiques/depanssur/mois/2026-01-01").status_code == 404
+    assert "Clôturer janvier 2026" in admin.get("/statistiques/depanssur/mois").text
+    for month, status in {"2026-02-01": 409, "2026-01-01": 303, "rien": 422}.items():
+        assert admin.post("/statistiques/depanssur/mois", data={"mois": month}).status_code == status
+    assert "janvier 2026" in admin.get("/statistiques/depanssur/mois").text
+    assert 'data-testid="unchanged"' in admin.get("/statistiques/depanssur/mois/2026-01-01").text
+    assert "clôturés jusqu’en janvier 2026" in sign_in(cast.commercial).get(TAB).text
+    outsider = sign_in(cast.outsider)
+    assert outsider.get("/statistiques/depanssur/mois/2026-01-01").status_code in (403, 404)
+
+
+def test_the_figures_as_files(world: World, cast: Cast, sign_in: SignIn) -> None:
+    query = TAB.partition("?")[2]
+    lines = sign_in(cast.admin).get(f"/statistiques/depanssur/chiffres.csv?{query}").text.splitlines()
+    assert lines[0].startswith("\ufeffPériode;Prime acquise HT;Payé")
+    assert lines[1].startswith("2026;")
+    assert len(lines) == 14
+    mine = sign_in(cast.commercial).get(f"/statistiques/depanssur/chiffres.csv?{query}").text.splitlines()
+    assert mine[1] != lines[1]
+    assert sign_in(cast.admin).get(f"/statistiques/depanssur/chiffres.xlsx?{query}").data[:2] == b"PK"
+    page = sign_in(cast.manager).get(f"/statistiques/depanssur/tableau.pdf?{query}")
+    assert page.mimetype == "application/pdf"
+    assert page.data.startswith(b"%PDF")
+    assert page.data.count(b"/Type /Page\n") <= 1

@@ -31,10 +31,11 @@ def find_revenue(view: CoverFiguresView, *, at: datetime) -> tuple[CoverRevenue,
     """The revenue of a view, and since when that is known: it is kept for some minutes where it took long."""
     whose = ["all"] if view.commercial_ids is None else sorted(map(str, view.commercial_ids))
     what = [view.first, view.last, view.plan_id, view.trade, *whose]
-    return keeping.keep("cover-revenue", what, CoverRevenue, partial(_tell, view, at), at=at)
+    return keeping.keep("cover-revenue", what, CoverRevenue, partial(reckon, view, at), at=at)
 
 
-def _tell(view: CoverFiguresView, at: datetime) -> CoverRevenue:
+def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
+    """The revenue of a view, as it is now."""
     since, until = instants_of(view)
     left_since, left_until = churn_period(view, at=at)
     scope = scope_of(view)

@@ -125,9 +125,24 @@ PERSON = "person"
 """The reason of a refusal that no rule gives."""
 
 
+_REASONS = {
+    Step.IN_FORCE: "Pas en vigueur",
+    Step.WAITING: "En carence",
+    Step.SUSPENDED: "Suspendue",
+    Step.TRADE: "Métier non couvert",
+    Step.HOME: "Autre logement",
+    Step.DECLARED: "Déclaré trop tard",
+    Step.CLAIMS_LEFT: "Nombre de sinistres atteint",
+    Step.DEDUCTIBLE: "Sous la franchise",
+    Step.CAP_PER_CLAIM: "Plafond par intervention",
+    Step.CAP_PER_YEAR: "Plafond annuel atteint",
+    Step.COVERED: "Rien à prendre en charge",
+}
+
+
 def reason_label(reason: str) -> str:
     """Why claims were refused, on the screen."""
-    return "Décision d’une personne" if reason == PERSON else Step(reason).label
+    return "Décision d’une personne" if reason == PERSON else _REASONS[Step(reason)]
 
 
 class FigureRow(NamedTuple):

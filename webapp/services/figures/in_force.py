@@ -107,22 +107,24 @@ def book() -> int:
 
 
 def book_lot() -> int | None:
-    """Book a lot of changes, in the caller's transaction; None where there is none.
-
-    An organisation's lots are booked one after the other.
-    """
-    organisation_id = current_organisation_id()
-    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"figure-work|{organisation_id}", 0))))
+    """Book a lot of changes, in the caller's transaction; None where there is none."""
+    take_turn()
     lot = select(FigureWork.id).order_by(FigureWork.id).limit(LOT)
     taken = delete(FigureWork).where(FigureWork.id.in_(lot)).returning(FigureWork.cover_id)
     cover_ids = sorted(set(db.session.scalars(taken)))
     if not cover_ids:
         return None
-    db.session.execute(select(func.book_past(organisation_id, cover_ids)))
+    db.session.execute(select(func.book_past(current_organisation_id(), cover_ids)))
     entries = list(_differences(cover_ids))
     if entries:
         db.session.execute(insert(FigureEntry), entries)
     return len(entries)
+
+
+def take_turn() -> None:
+    """Wait for whoever books what changed in the organisation, and let others wait until the transaction ends."""
+    name = f"figure-work|{current_organisation_id()}"
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _differences(cover_ids: Sequence[UUID]) -> Iterator[dict[str, object]]:

@@ -99,6 +99,7 @@ NOT_GIVEN = {
     "dunning_claims": "which charge stands in which case",
     "dunning_instalments": "become charges",
     "dunning_suspensions": "told in the history of the subscription",
+    "figure_entries": "what counts in which month: sums that stand in payments, invoices and claims",
     "duplicate_pairs": "compares with other people",
     "exports": "others' lists",
     "hosted_pages": "pages of a provider, for a quarter of an hour",

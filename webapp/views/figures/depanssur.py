@@ -1,28 +1,34 @@
 """The tab « Depanssur » of the statistics: its filters, the rows behind each figure, and months that are closed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from webapp import clock
-from webapp.errors import ForbiddenError, NotFoundError
+from webapp import clock, french
+from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.commercials import Commercial
 from webapp.models.covers import Trade
-from webapp.security import current_user
+from webapp.models.identity import Role
+from webapp.security import current_user, requires
 from webapp.services.covers.listing import list_plan_choices
-from webapp.services.figures import cover_rows
-from webapp.services.figures.cover_figures import CoverFiguresView, count_figures, count_with_course
+from webapp.services.figures import board, closings, cover_rows
+from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures, count_with_course
 from webapp.services.figures.cover_revenue import find_revenue
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
-from webapp.services.figures.period import Period
+from webapp.services.figures.period import DAY, Period
 from webapp.services.figures.scope import Scope, figures_scope
-from webapp.views.figures.periods import PeriodBar, in_whole_months, period_query, read_period
-from webapp.views.lists import read
+from webapp.views.figures.periods import PeriodBar, in_whole_months, period_name, period_query, read_period
+from webapp.views.figures.spreadsheets import csv_file, xlsx_file
+from webapp.views.layout import toast
+from webapp.views.lists import read, read_day
 
 bp = Blueprint("depanssur", __name__, url_prefix="/statistiques/depanssur")
 
@@ -34,6 +40,27 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
     "creances": (Figure.RECEIVABLES,),
 }
 """What the rows of figures are, as the address says it."""
+
+
+HEADINGS = (
+    *("Période", "Prime acquise HT", "Payé", "Variation des provisions", "Récupéré", "Charge", "S/P (%)"),
+    *("En vigueur", "Jours de couverture", "Acceptés", "Fréquence", "Coût moyen", "Refusés", "Refusés (%)"),
+    *("Facturé TTC", "Reste à payer TTC", "DSO (jours)"),
+)
+CLOSED = {
+    "earned": "Prime acquise (HT)",
+    "paid": "Payé",
+    "reserve": "Variation des provisions",
+    "recovered": "Récupéré",
+    "cost": "Charge des sinistres",
+    "invoiced": "Facturé TTC",
+    "receivables": "Reste à payer TTC",
+    "accepted": "Sinistres acceptés",
+    "in_force": "Couvertures en vigueur",
+    "cover_days": "Jours de couverture",
+}
+"""What is shown of a closed month."""
+for_admins = requires(Role.ADMIN)
 
 
 @dataclass(frozen=True)
@@ -95,12 +122,127 @@ def tab_values(scope: Scope, period: Period) -> dict[str, Any]:
         "known_at": known_at,
         "is_kept": known_at != at,
         "is_running": view.end > clock.today(),
+        "closed_until": closings.last_closed(),
         "plans": [("", "Toutes les formules"), *((str(plan_id), label) for plan_id, label in list_plan_choices())],
         "trades": TRADES,
         "commercials": [("", "Tous les commerciaux"), *_list_commercials(scope)],
         "reason_label": cover_rows.reason_label,
         "rows_of": lambda figure, **more: rows_address(Figure(figure), period, filters, **more),
     }
+
+
+@bp.get("/chiffres.<any(csv, xlsx):kind>")
+def save(kind: str) -> Response:
+    """The figures of the period and of each of its last twelve months, as a file."""
+    scope, bar, filters = _read_tab()
+    view = CoverFiguresView(**view_of(scope, bar.period, filters))
+    figures, course = count_with_course(view)
+    rows = [
+        [name, *_cells(each)]
+        for name, each in [
+            (period_name(bar.period), figures),
+            *((f"{month:%m/%Y}", each) for month, each in course.items()),
+        ]
+    ]
+    name = f"depanssur-{view.first}-{view.end - DAY}.{kind}"
+    return csv_file(name, HEADINGS, rows) if kind == "csv" else xlsx_file(name, "Depanssur", HEADINGS, rows)
+
+
+def _cells(figures: CoverFigures) -> list[Decimal | int | None]:
+    def percentage(ratio: Decimal | None) -> Decimal | None:
+        return None if ratio is None else 100 * ratio
+
+    return [
+        *(figures.earned, figures.paid, figures.reserve, figures.recovered, figures.cost),
+        percentage(figures.loss_ratio),
+        *(figures.in_force, figures.cover_days, figures.accepted, figures.frequency, figures.mean_cost),
+        *(figures.all_refused, percentage(figures.refused_share), figures.invoiced, figures.receivables, figures.dso),
+    ]
+
+
+@bp.get("/tableau.pdf")
+def board_page() -> Response:
+    """The figures of the period on one page, for the board."""
+    scope, bar, filters = _read_tab()
+    view, at = CoverFiguresView(**view_of(scope, bar.period, filters)), clock.now()
+    figures, course = count_with_course(view)
+    printed = board.print_board(
+        figures,
+        course,
+        find_revenue(view, at=at)[0],
+        told={
+            "period": period_name(bar.period).capitalize(),
+            "scope": scope.label,
+            "filters": " · ".join(_filter_labels(filters)),
+        },
+        closed_until=closings.last_closed(),
+        at=at,
+    )
+    response = make_response(printed)
+    response.mimetype = "application/pdf"
+    response.headers["Content-Disposition"] = f'inline; filename="depanssur-{view.first}-{view.end - DAY}.pdf"'
+    return response
+
+
+def _filter_labels(filters: Filters) -> Iterator[str]:
+    """What the figures are narrowed to, in words."""
+    if filters.plan_id:
+        yield dict(list_plan_choices())[filters.plan_id]
+    if filters.trade:
+        yield filters.trade.label
+    if filters.commercial_id:
+        yield db.session.scalars(select(Commercial).where(Commercial.id == filters.commercial_id)).one().full_name
+
+
+def _read_tab() -> tuple[Scope, PeriodBar, Filters]:
+    scope = figures_scope(current_user())
+    filters = read_filters(scope)
+    bar = read_period(request.args, "statistics.show", today=clock.today(), onglet="depanssur", **filters.query)
+    return scope, in_whole_months(bar), filters
+
+
+@bp.get("/mois")
+@for_admins
+def months() -> ResponseReturnValue:
+    """The months that are closed, and the next one."""
+    return _months_page()
+
+
+@bp.post("/mois")
+@for_admins
+def close() -> ResponseReturnValue:
+    """Close a month, for good."""
+    month = read_day(request.form.get("mois"))
+    try:
+        if month is None or month.day != 1:
+            raise InvalidInputError("Choisissez un mois.", field="mois")
+        closings.close_month(month, by=current_user(), at=clock.now())
+    except DomainError as error:
+        return _months_page(problem=error), error.status
+    toast("success", f"{french.month(month).capitalize()} est clôturé.")
+    return redirect(url_for("depanssur.months"), 303)
+
+
+@bp.get("/mois/<string:month>")
+@for_admins
+def closed_month(month: str) -> ResponseReturnValue:
+    """A closed month: what it came to, and whether its entries are still those."""
+    closing = closings.find_closing(read_day(month) or date.min)
+    return render_template(
+        "figures/depanssur/month.html",
+        closing=closing,
+        is_unchanged=closings.is_unchanged(closing),
+        told={label: (name, closing.figures[name]) for name, label in CLOSED.items()},
+    )
+
+
+def _months_page(problem: DomainError | None = None) -> str:
+    return render_template(
+        "figures/depanssur/months.html",
+        closings=closings.list_closings(),
+        next_month=closings.next_to_close(today=clock.today()),
+        problem=problem,
+    )
 
 
 def _list_commercials(scope: Scope) -> list[tuple[str, str]]:
