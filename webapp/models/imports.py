@@ -118,6 +118,9 @@ class ImportRow(OrganisationScoped, Base):
     __tablename__ = "import_rows"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
+    # No foreign key: it would be asked for each line, which costs more than all else of taking one in (ADR 74).
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-10)
+
     operation_id: Mapped[UUID] = mapped_column(primary_key=True)
     line: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     leader: Mapped[int]

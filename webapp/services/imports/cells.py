@@ -8,7 +8,7 @@ from webapp.gateways.spreadsheets import Cell
 from webapp.models.clients import full_name
 from webapp.models.commercials import full_name as commercial_name
 from webapp.services.imports.columns import Column
-from webapp.services.imports.transforms import TextReader, refuse_failed_formula
+from webapp.services.imports.transforms import AT_ONCE, TextReader, refuse_failed_formula
 
 PIECE = 200
 """Cells that are looked at together: one that is odd makes so many be read one by one."""
@@ -26,7 +26,8 @@ class ColumnReader:
     def __init__(self, column: Column, *, is_1904: bool, resolve: Callable[[str], str] | None = None) -> None:
         self.column, self.resolve = column, resolve
         self._read = partial(column.read, is_1904=is_1904) if column.knows_1904 else column.read
-        self._plain = column.read if isinstance(column.read, TextReader) and resolve is None else None
+        read_all = column.read.read_all if isinstance(column.read, TextReader) else AT_ONCE.get(column.read)
+        self._read_all = read_all if resolve is None else None
         self._known: dict[str, str | None] = {}
         self._is_secret = column.part == "account"
 
@@ -35,10 +36,8 @@ class ColumnReader:
         values: list[str | None] = []
         for start in range(0, len(cells), PIECE):
             piece = cells[start : start + PIECE]
-            if self._plain is not None and self._plain.takes_all(piece):
-                values += [cell or None for cell in piece]  # type: ignore[misc]  # texts all
-            else:
-                values += self._one_by_one(piece, start, refuse)
+            at_once = self._read_all(piece) if self._read_all is not None else None
+            values += self._one_by_one(piece, start, refuse) if at_once is None else at_once
         if not UNNAMED.isdisjoint(values):
             return [None if value in UNNAMED else value for value in values]
         return values

@@ -31,13 +31,11 @@ WITH r AS NOT MATERIALIZED (
   FROM r
   WHERE r.fault IS NULL AND NOT r.is_undecided
 ), items AS (
-  SELECT line, 0 AS rank, 'client' AS target, NULL::uuid AS row_id, NULL::uuid AS client_id, label, 'error' AS action,
-    NULL AS seen, '{{}}'::jsonb AS before, '{{}}'::jsonb AS after, fault AS reason,
-    '{{}}'::uuid[] AS candidate_ids
-  FROM r WHERE fault IS NOT NULL
-  UNION ALL
-  SELECT line, 0, 'client', NULL, NULL, label, 'undecided', NULL, '{{}}', '{{}}', %(same_person)s, candidate_ids
-  FROM r WHERE fault IS NULL AND is_undecided
+  SELECT line, 0 AS rank, 'client' AS target, NULL::uuid AS row_id, NULL::uuid AS client_id, label,
+    CASE WHEN fault IS NULL THEN 'undecided' ELSE 'error' END AS action, NULL AS seen, '{{}}'::jsonb AS before,
+    '{{}}'::jsonb AS after, coalesce(fault, %(same_person)s) AS reason,
+    CASE WHEN fault IS NULL THEN candidate_ids ELSE '{{}}' END AS candidate_ids
+  FROM r WHERE fault IS NOT NULL OR is_undecided
   UNION ALL
   SELECT line, 1, 'client', client_id, client_id, label, 'create', NULL, '{{}}', client, NULL, '{{}}'
   FROM good WHERE is_new AND leader = line
@@ -56,14 +54,16 @@ WITH r AS NOT MATERIALIZED (
   UNION ALL
   SELECT line, 2, 'contract', contract_id, client_id, reference, 'create', NULL, '{{}}',
     jsonb_build_object('client_id', client_id, 'company_id', %(company_id)s::uuid, 'currency', currency,
-      'commercial_id', coalesce(led->>'commercial_id', (SELECT c.commercial_id::text FROM clients c
-        WHERE c.organisation_id = %(organisation_id)s AND c.id = client_id)))
+      'commercial_id', coalesce(led->>'commercial_id', CASE WHEN NOT is_new THEN (
+        SELECT c.commercial_id::text FROM clients c
+        WHERE c.organisation_id = %(organisation_id)s AND c.id = client_id) END))
       || {instants},
     NULL, '{{}}'
   FROM (
     SELECT g.*, g.contract AS said,
-      coalesce((SELECT o.currency FROM companies o WHERE o.organisation_id = %(organisation_id)s
-        AND o.id = (g.contract->>'company_id')::uuid), %(currency)s) AS currency
+      coalesce(CASE WHEN g.contract ? 'company_id' THEN (
+        SELECT o.currency FROM companies o WHERE o.organisation_id = %(organisation_id)s
+          AND o.id = (g.contract->>'company_id')::uuid) END, %(currency)s) AS currency
     FROM good g
     WHERE g.contract IS NOT NULL AND NOT EXISTS (
       SELECT FROM contracts k WHERE k.organisation_id = %(organisation_id)s AND k.reference = g.reference)
@@ -116,7 +116,7 @@ FROM items"""
 # Of both images, what is the same goes, and with it what the file does not say, or may not change. ``OFFSET 0`` keeps
 # PostgreSQL from making an image anew for each column.
 _DIFFERENCE = """CROSS JOIN LATERAL (SELECT ARRAY[{same}] AS keys OFFSET 0) same
-    CROSS JOIN LATERAL (SELECT i.image - same.keys AS before, {said} - 'reference' - same.keys AS after) d"""
+    CROSS JOIN LATERAL (SELECT i.image - same.keys AS before, {said} - same.keys AS after) d"""
 _SAME = """CASE WHEN {said} ? {key} AND {said}->{key} <> i.image->{key} AND {applies} THEN NULL ELSE {key} END"""
 _APPLIES = {
     Policy.FILE: "true",
@@ -145,21 +145,20 @@ class Comparison:
             client_difference=self._difference("client", clients),
             contract_image=_image("k", contracts),
             contract_difference=self._difference("contract", contracts),
-            contract_before=sql.SQL(_with_instants("d.before", of="k")),
-            contract_after=sql.SQL(_with_instants("d.after")),
-            instants=sql.SQL(_with_instants("g.said")),
+            contract_before=sql.SQL(_with_instants("d.before", contracts, of="k")),
+            contract_after=sql.SQL(_with_instants("d.after", contracts)),
+            instants=sql.SQL(_with_instants("g.said", contracts)),
             mandate_version=sql.SQL(TARGETS[ItemTarget.MANDATE].version),
         )
 
     def _difference(self, part: str, columns: Sequence[str]) -> sql.Composed:
         said = sql.Identifier("g", part)
-        same = []
+        same: list[sql.Composable] = [sql.SQL("'reference'")]  # it says which contract it is
         for name in columns:
             only = _ONCE if (part, name) in _SET_ONCE else "true"
             condition = sql.SQL(f"({_APPLIES[self.policy]}) AND {only}").format(key=sql.Literal(name))
             same.append(sql.SQL(_SAME).format(said=said, key=sql.Literal(name), applies=condition))
-        keys = sql.SQL(", ").join(same) if same else sql.SQL("NULL::text")
-        return sql.SQL(_DIFFERENCE).format(same=keys, said=said)
+        return sql.SQL(_DIFFERENCE).format(same=sql.SQL(", ").join(same), said=said)
 
     def write(self, stage: Stage, after: int, upto: int, *, position: int) -> int:
         """The items of the lines behind ``after``, up to ``upto``, behind ``position``. Returns how many."""
@@ -190,10 +189,14 @@ def _value(alias: str, name: str) -> sql.Composable:
     return sql.Identifier(alias, name)
 
 
-def _with_instants(said: str, *, of: str | None = None) -> str:
-    """The same JSON, with instants in the place of days: when they begin in Paris, or as the row ``of`` has them."""
-    parts = [f"({said} - '{{signed_on,validated_on}}'::text[])"]
-    for day, instant in _INSTANTS.items():
-        value = f"{of}.{instant}" if of else f"({said}->>'{day}')::timestamp AT TIME ZONE 'Europe/Paris'"
-        parts.append(f"CASE WHEN {said} ? '{day}' THEN jsonb_build_object('{instant}', {value}) ELSE '{{}}' END")
+def _with_instants(said: str, columns: Sequence[str], *, of: str | None = None) -> str:
+    """The same JSON, with instants in the place of days: when they begin in Paris, or as the row ``of`` has them.
+
+    Of a file that names no such day it is the JSON itself: each step would copy it.
+    """
+    days = [day for day in _INSTANTS if day in columns]
+    parts = [f"({said} - '{{{','.join(days)}}}'::text[])" if days else said]
+    for day in days:
+        value = f"{of}.{_INSTANTS[day]}" if of else f"({said}->>'{day}')::timestamp AT TIME ZONE 'Europe/Paris'"
+        parts.append(f"CASE WHEN {said} ? '{day}' THEN jsonb_build_object('{_INSTANTS[day]}', {value}) ELSE '{{}}' END")
     return "(" + " || ".join(parts) + ")"

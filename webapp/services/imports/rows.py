@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -140,7 +140,6 @@ _NAMED_WHOLE = {"full_name": True, "full_name_first": False}
 """The columns of whole names, and whether the last name stands first."""
 _NUMBERS: dict[str, Callable[[str], float]] = {"amount": float, "withdrawal_day": int}
 _POSTCODES = {"postcode": "country", "delivery_postcode": "delivery_country"}
-_postcode = lru_cache(8192)(normalise_postcode)
 Said = dict[str, dict[str, list[Any]]]
 """By part and name, what each row says."""
 
@@ -173,9 +172,9 @@ class RowReader:
         """What the rows say. What is wrong with one stands in ``fault``, each with the heading of its column."""
         faults: defaultdict[int, list[str]] = defaultdict(list)
         said: Said = {"client": {}, "contract": {}, "account": {}, "mandate": {}}
+        columns = list(zip_longest(*(row.cells for row in rows)))
         for place, reader in self.chosen:
-            cells = [row.cells[place] if place < len(row.cells) else None for row in rows]
-            self._put(said, reader, cells, faults)
+            self._put(said, reader, columns[place] if place < len(columns) else [None] * len(rows), faults)
         staged = []
         for number, parts in enumerate(zip(*(_by_row(said[part], len(rows)) for part in PARTS), strict=True)):
             line = Line(rows[number].line, faults.pop(number, []), *parts)
@@ -227,7 +226,7 @@ class RowReader:
         for postcode, country in _POSTCODES.items():
             if postcode in client:
                 try:
-                    client[postcode] = _postcode(client[postcode], client.get(country, "FR"))
+                    client[postcode] = normalise_postcode(client[postcode], client.get(country, "FR"))
                 except InvalidInputError as error:
                     faults.append(self._fault(f"client.{postcode}", error.message))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, lru_cache
+from types import NoneType
 from typing import Any
 
 from babel import Locale
@@ -19,10 +20,20 @@ from webapp.errors import InvalidInputError
 from webapp.gateways.spreadsheets import Cell
 from webapp.models.clients import Civility, ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
-from webapp.services.contact import check_bic, check_iban, clean_text, normalise_email, normalise_phone
+from webapp.services.contact import (
+    check_bic,
+    check_iban,
+    clean_text,
+    french_postcodes,
+    normalise_email,
+    normalise_emails,
+    normalise_phone,
+    normalise_phones,
+)
 from webapp.services.mandates.lists import read_date
 from webapp.services.winleadplus.values import STATUSES
 
+ReadAll = Callable[[Sequence[Cell]], list[str | None] | None]
 APOSTROPHE = "'"
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 LOST_LETTER = "\ufffd"
@@ -84,15 +95,18 @@ class TextReader:
             raise refuse(f"C’est trop long\u202f: {self.length} caractères au plus.")
         return text or None
 
-    def takes_all(self, cells: Sequence[Cell]) -> bool:
-        """Whether each of the cells is a text that ``__call__`` returns as it is, or empty.
+    def read_all(self, cells: Sequence[Cell]) -> list[str | None] | None:
+        """The cells, where each is a text that ``__call__`` returns as it is, or empty: at a twentieth of its price.
 
-        At a twentieth of its price; where this says no, some may be so all the same.
+        None says nothing of any of them.
         """
         try:
             joined = f"|{'|'.join(cells)}|"  # type: ignore[arg-type]  # what is no text raises
         except TypeError:
-            return False
+            return None
+        return [cell or None for cell in cells] if self._takes_all(joined, cells) else None  # type: ignore[misc]
+
+    def _takes_all(self, joined: str, cells: Sequence[Cell]) -> bool:
         return (
             joined.isprintable()
             and unicodedata.is_normalized("NFC", joined)
@@ -122,6 +136,18 @@ def read_postcode(cell: Cell) -> str | None:
     """As it is written; French ones of four digits get back the zero that Excel took (01000 Bourg-en-Bresse)."""
     text = clean_text(text_of(cell)).upper()
     return text.zfill(5) if len(text) == 4 and text.isdecimal() and not isinstance(cell, str) else text or None
+
+
+def _at_once(normalise: Callable[[Sequence[str]], list[str] | None]) -> ReadAll:
+    """Many texts as they are read one by one, by a function that gives up where one of them is odd."""
+
+    def read_all(cells: Sequence[Cell]) -> list[str | None] | None:
+        if not {str, NoneType}.issuperset(map(type, cells)):
+            return None
+        found = normalise([cell or "" for cell in cells])  # type: ignore[misc]  # texts all
+        return None if found is None else [text or None for text in found]
+
+    return read_all
 
 
 def read_day(cell: Cell, *, is_1904: bool = False) -> str | None:
@@ -202,6 +228,16 @@ def read_amount(cell: Cell) -> str | None:
     if not 0 <= amount < 10**10:
         raise refuse("Le montant doit être positif, et de dix chiffres au plus.")
     return str(amount.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def _read_amounts(cells: Sequence[Cell]) -> list[str | None] | None:
+    """Numbers of at most two decimals, as ``read_amount`` writes them."""
+    if not {float, int, NoneType}.issuperset(map(type, cells)):
+        return None
+    amounts: list[Any] = [0.0 if cell is None else cell for cell in cells]
+    if any(not 0 <= amount < 10**10 or round(amount, 2) != amount for amount in amounts):
+        return None
+    return [None if cell is None else f"{cell:.2f}" for cell in cells]
 
 
 def _amount(text: str) -> Decimal:
@@ -326,6 +362,13 @@ read_payment_method = _choice(
     ),
     "Ce mode de paiement est inconnu\u202f: prélèvement, carte, virement ou chèque.",
 )
+AT_ONCE: Mapping[Callable[..., str | None], ReadAll] = {
+    read_email: _at_once(normalise_emails),
+    read_phone: _at_once(normalise_phones),
+    read_postcode: _at_once(french_postcodes),
+    read_amount: _read_amounts,
+}
+"""Of some readers of a cell, one of many cells: None where they have to be read one by one."""
 YES = frozenset(map(fold, "oui|o|yes|y|vrai|true|1|x|ok".split("|")))
 NO = frozenset(map(fold, "non|n|no|faux|false|0".split("|")))
 
