@@ -1,6 +1,6 @@
 """Lines of a file that are staged ask for their organisation no more.
 
-Revision: 0054, after 0053
+Revision: 0058, after 0057
 
 The key was asked for each line: two thirds of the time that taking lines in took. Whoever stages them holds the lease
 of an operation, which has such a key; the lines go before its plan is there. A constraint changes under a short lock,
@@ -9,8 +9,8 @@ and no row is read.
 
 from alembic import op
 
-revision = "0054"
-down_revision = "0053"
+revision = "0058"
+down_revision = "0057"
 branch_labels = None
 depends_on = None
 
