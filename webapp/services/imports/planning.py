@@ -69,11 +69,13 @@ def _stage_file(work: Work, kept: Import, read: Reading, directory: Directory, s
     last = 0
     with reading.opened(KeptFile.of(kept)) as file:
         rows = reading.read_all(file, read)
-        while chunk := reader.staged(list(islice(rows, STAGED_AT_ONCE))):
-            with transaction():
-                stage.add(chunk)
-                work.save()
+        chunk = reader.staged(list(islice(rows, STAGED_AT_ONCE)))
+        while chunk:
             last = chunk[-1].line
+            with transaction():
+                with stage.adding(chunk):  # PostgreSQL takes these in while the next ones are read
+                    chunk = reader.staged(list(islice(rows, STAGED_AT_ONCE)))
+                work.save()
     return last
 
 

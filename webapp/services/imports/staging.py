@@ -5,6 +5,7 @@ one client are joined: the first one leads, and what a later one says otherwise 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from psycopg import sql
 
 from webapp.models.operations import Operation
 from webapp.services.imports.rows import StagedRow
-from webapp.services.winleadplus.copying import copy_rows, driver_connection
+from webapp.services.winleadplus.copying import copying_rows, driver_connection
 
 _GROUP = """WITH keyed AS MATERIALIZED (
     SELECT line, phone, coalesce(wanted_id::text, email) AS strong,
@@ -294,9 +295,9 @@ class Stage:
             "DELETE FROM import_rows WHERE organisation_id = %(organisation_id)s AND operation_id = %(operation_id)s"
         )
 
-    def add(self, rows: Sequence[StagedRow]) -> None:
-        """Further lines, by COPY."""
-        copy_rows("import_rows", StagedRow._fields, rows)
+    def adding(self, rows: Sequence[StagedRow]) -> AbstractContextManager[None]:
+        """Further lines, by COPY. They are there when the block ends."""
+        return copying_rows("import_rows", StagedRow._fields, rows)
 
     def group(self) -> None:
         """Lines about the same client have one leader. Called once all lines are there: statistics are made of them."""

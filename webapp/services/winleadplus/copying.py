@@ -1,6 +1,7 @@
 """Rows into tables by COPY, and changes by COPY into a temporary table: hundreds of rows for the price of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection, sql
@@ -12,12 +13,19 @@ Row = tuple[Any, ...]
 
 def copy_rows(table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Insert rows, in the current transaction. They carry their organisation_id: COPY knows no scope."""
-    if not rows:
-        return
+    if rows:
+        with copying_rows(table, columns, rows):
+            pass
+
+
+@contextmanager
+def copying_rows(table: str, columns: Sequence[str], rows: Sequence[Row]) -> Iterator[None]:
+    """Insert rows as ``copy_rows`` does; PostgreSQL takes them in while the block does something else."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _listed(columns))
     with driver_connection().cursor().copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
+        yield
 
 
 def update_rows(table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
