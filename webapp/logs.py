@@ -24,7 +24,7 @@ ALLOWED = frozenset(
         "duration_ms attempt fence count created updated skipped errors reference exc_type exception queue tick "
         "host pid signal delay phase account_id charge_id event_id refund_id subscription_id team_id subscriber "
         "page_id means_request_id sender_id case_id batch_id parcel_id export_id recorded missing strange "
-        "operation_id applied left_out search_id found gone"
+        "operation_id applied left_out search_id found gone table"
     ).split()
 )
 """What may stand in a log line. Anything else is dropped, so that a careless call cannot leak a name or an IBAN."""

@@ -31,7 +31,7 @@ BELONGINGS: dict[str, Belonging] = {
     "covers": Belonging("couverture", "couvertures"),
     "cover_sales": Belonging("souscription", "souscriptions"),
     "claims": Belonging("dossier de sinistre", "dossiers de sinistre"),
-    "claim_satisfactions": Belonging("réponse de satisfaction", "réponses de satisfaction"),
+    "claim_satisfactions": Belonging("réponse de satisfaction", "réponses de satisfaction", since="t.answered_at"),
     "charges": Belonging("prélèvement", "prélèvements"),
     "payments": Belonging("paiement", "paiements", since="t.recorded_at"),
     "invoices": Belonging("facture ou avoir", "factures et avoirs"),
