@@ -10,6 +10,8 @@ from sqlalchemy import LargeBinary, text
 
 from tests import factories
 from tests.conftest import Cast
+from tests.services.claims.files import make_cover
+from tests.services.operators.events import claim_of, make_operator, tell
 from tests.services.winleadplus.conftest import Sync, sync, winleadplus
 from tests.services.winleadplus.looking import accounts_of, client_of
 from tests.services.winleadplus.raw import IBAN, first, second
@@ -47,6 +49,8 @@ from webapp.services.messages.drafts import Draft
 from webapp.services.messages.rendering import Text
 from webapp.services.operations import deciding, undoing
 from webapp.services.operations.carry_out import carry_out
+from webapp.services.operators import connecting, handling
+from webapp.services.operators.connecting import Direction
 from webapp.services.winleadplus import runs
 
 __all__ = ["sync", "winleadplus"]
@@ -119,6 +123,7 @@ def everything(cast: Cast, winleadplus: Upstream, sync: Sync, old: Keyring) -> U
     db.session.add(page)
     _write_a_message(organisation_id)
     _have_a_shop_tell()
+    _have_an_operator_tell(cast)
     _plan_an_account()
     _ask_for_an_export(cast.admin.id)
     runs.start(trigger=RunTrigger.MANUAL, at=clock.now(), by=cast.admin.id, user_token="token", enqueue=False)
@@ -243,6 +248,15 @@ def _have_a_shop_tell() -> None:
     mapping.keep_snapshot({"city": "Lille"})
     db.session.add_all([event, resource, mapping])
     db.session.flush()
+
+
+def _have_an_operator_tell(cast: Cast) -> None:
+    """An operator with both secrets, an event of it, and a file that it links to."""
+    operator = make_operator(cast.admin)
+    connecting.new_secret(operator.id, Direction.OURS, seen=operator.secrets_changed_at, at=clock.now())
+    linked = {"external_id": "d1", "name": "Photo.jpg", "url": "https://example.org/photo.jpg"}
+    tell(operator, claim_of(make_cover(cast.commercial), documents=[linked]))
+    handling.handle_due(cast.organisation.id)
 
 
 def test_every_column_of_bytes_is_sealed_or_known_not_to_be() -> None:

@@ -256,7 +256,7 @@ class Engine(Generic[Row]):
             db.session.rollback()
             if is_database_away(error):
                 raise
-            log.exception("event_failed", event_id=str(claimed.id), table=self.table.__name__)
+            log.exception("event_failed", event_id=str(claimed.id), job=self.job)
             self.put_off([claimed], UNEXPECTED.format(kind=type(error).__name__), at=clock.now())
             return
         if outcome is not None:
