@@ -147,9 +147,10 @@ def test_a_step_cannot_be_jumped_over(client: FlaskClient) -> None:
     version, buyer = on_sale(), make_client()
     sale_id = begin(client, buyer)
     for step, form in (("documents", {"remise": "by_hand"}), ("paiement", {"paiement": "transfer"})):
-        assert send(client, sale_id, step, **form).location.endswith("/formule")
-        assert client.get(f"/souscriptions/{sale_id}/{step}").location.endswith("/formule")
+        assert send(client, sale_id, step, **form).location.endswith("/logement")
     send(client, sale_id, "logement", **HOME)
+    for step in ("documents", "paiement", "recapitulatif", "signature"):
+        assert client.get(f"/souscriptions/{sale_id}/{step}").location.endswith("/formule"), step
     send(client, sale_id, "formule", formule=version.id, frequence="monthly")
     assert send(client, sale_id, "signature/papier", fichier=scan()).location.endswith("/documents")
     assert send(client, sale_id, "signature/lien").location.endswith("/documents")
@@ -254,7 +255,11 @@ def test_a_sale_that_is_given_up_is_over(client: FlaskClient) -> None:
     assert send(client, sale_id, "abandon").location == "/souscriptions"
     assert send(client, sale_id, "signature/papier", fichier=scan()).status_code == 409
     assert f"/souscriptions/{sale_id}" not in client.get("/souscriptions").text
-    assert "Ce qui était proposé" in client.get(f"/souscriptions/{sale_id}", follow_redirects=True).text
+    for step in STEPS:
+        assert "Ce qui était proposé" in client.get(f"/souscriptions/{sale_id}/{step}", follow_redirects=True).text, (
+            step
+        )
+    assert send(client, sale_id, "paiement", paiement="").location.endswith("/preuve")
 
 
 def test_a_home_that_the_plan_covers_already_is_not_sold_twice(client: FlaskClient) -> None:

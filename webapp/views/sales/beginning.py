@@ -68,7 +68,7 @@ def client(sale_id: UUID) -> ResponseReturnValue:
     sale = drafting.find_sale(sale_id)
     if is_fragment_request():
         return render_template("sales/_clients.html", sale=sale, **_found())
-    return _page(sale)
+    return _page(sale) if sale.is_open else to_step(sale)
 
 
 @bp.post("/<uuid:sale_id>/client")

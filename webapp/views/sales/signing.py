@@ -47,7 +47,7 @@ def show(sale_id: UUID) -> ResponseReturnValue:
     sale = drafting.find_sale(sale_id)
     if is_fragment_request():
         return _state(sale)
-    if sale.plan_version is None or sale.signed_at:
+    if sale.plan_version is None or not sale.is_open:
         return to_step(sale)
     return _page(sale)
 

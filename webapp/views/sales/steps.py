@@ -58,6 +58,17 @@ def _answered(
     return to_step(sale, step.following)
 
 
+def _elsewhere(sale: CoverSale, step: SaleStep) -> ResponseReturnValue | None:
+    """Where to go instead: a sale that is over has no steps, and a step needs those before it."""
+    if not sale.is_open:
+        return to_step(sale)
+    if step.number > SaleStep.HOME.number and not sale.has_home:
+        return to_step(sale, SaleStep.HOME)
+    if step.number > SaleStep.PLAN.number and sale.plan_version is None:
+        return to_step(sale, SaleStep.PLAN)
+    return None
+
+
 @bp.get("")
 def show(sale_id: UUID) -> ResponseReturnValue:
     """On with a sale, where it was left; of one that is over, what was signed."""
@@ -83,6 +94,8 @@ def abandon(sale_id: UUID) -> ResponseReturnValue:
 def home(sale_id: UUID) -> ResponseReturnValue:
     """The home that is covered."""
     sale = drafting.find_sale(sale_id)
+    if elsewhere := _elsewhere(sale, SaleStep.HOME):
+        return elsewhere
     if request.method == "GET":
         return _home_page(sale)
     return _answered(
@@ -147,8 +160,8 @@ def _home_as_written(sale: CoverSale) -> dict[str, str]:
 def plan(sale_id: UUID) -> ResponseReturnValue:
     """The plans that are sold for the home, side by side."""
     sale = drafting.find_sale(sale_id)
-    if not sale.has_home:
-        return to_step(sale, SaleStep.HOME)
+    if elsewhere := _elsewhere(sale, SaleStep.PLAN):
+        return elsewhere
     if request.method == "GET":
         return _plan_page(sale)
     return _answered(
@@ -226,8 +239,8 @@ def _price_of(sale: CoverSale, sold: list[Any]) -> offers.Price | None:
 def documents(sale_id: UUID) -> ResponseReturnValue:
     """The documents of the plan, how the client is given them, and what the client consents to."""
     sale = drafting.find_sale(sale_id)
-    if sale.plan_version is None:
-        return to_step(sale, SaleStep.PLAN)
+    if elsewhere := _elsewhere(sale, SaleStep.DOCUMENTS):
+        return elsewhere
     if request.method == "GET":
         return _documents_page(sale)
     form = request.form
@@ -270,8 +283,8 @@ def _documents_page(sale: CoverSale, problem: DomainError | None = None) -> str:
 def payment(sale_id: UUID) -> ResponseReturnValue:
     """How the client pays."""
     sale = drafting.find_sale(sale_id)
-    if sale.plan_version is None:
-        return to_step(sale, SaleStep.PLAN)
+    if elsewhere := _elsewhere(sale, SaleStep.PAYMENT):
+        return elsewhere
     if request.method == "GET":
         return _payment_page(sale)
     word = request.form.get("paiement", "")
@@ -342,8 +355,8 @@ def _chosen_word(sale: CoverSale) -> str:
 def summary(sale_id: UUID) -> ResponseReturnValue:
     """All of it once more, and from when it holds."""
     sale = drafting.find_sale(sale_id)
-    if sale.plan_version is None:
-        return to_step(sale, SaleStep.PLAN)
+    if elsewhere := _elsewhere(sale, SaleStep.SUMMARY):
+        return elsewhere
     if request.method == "GET":
         return _summary_page(sale)
     return _answered(
