@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from webapp.services.operators import fetching, handling, telling
+from webapp.services.operators import comparing, fetching, handling, telling
 
 
 def handle(organisation_id: str) -> None:
@@ -18,3 +18,8 @@ def fetch(organisation_id: str) -> None:
 def tell(organisation_id: str) -> None:
     """Tell them of files that were declared or decided here."""
     telling.tell_due(UUID(organisation_id))
+
+
+def compare(organisation_id: str) -> None:
+    """Compare their list of open files with ours."""
+    comparing.compare(UUID(organisation_id))

@@ -34,6 +34,7 @@ from webapp.services.message_triggers import covers as cover_messages
 from webapp.services.messages import mailboxes
 from webapp.services.messages import sweeping as messages_sweeping
 from webapp.services.operations import runs as operation_runs
+from webapp.services.operators import comparing as operator_files
 from webapp.services.operators import fetching as operator_documents
 from webapp.services.operators import handling as operator_events
 from webapp.services.operators import telling as operator_deliveries
@@ -76,6 +77,7 @@ TIMETABLE = (
     TimetableEntry("operator-events-prune", timedelta(minutes=10), operator_events.prune),
     TimetableEntry("operator-documents-sweep", timedelta(seconds=30), operator_documents.sweep),
     TimetableEntry("operator-deliveries-sweep", timedelta(seconds=15), operator_deliveries.sweep),
+    TimetableEntry("operator-files-compare", timedelta(days=7), operator_files.ring),
     # Each organisation once a night, and after each synchronisation; this only looks whose time has come.
     TimetableEntry("duplicates-due", timedelta(minutes=1), duplicate_searches.start_due),
     TimetableEntry("duplicates-sweep", timedelta(seconds=30), duplicate_searches.sweep),

@@ -64,6 +64,7 @@ def test_the_timetable_is_as_agreed() -> None:
         ("operator-events-sweep", seconds(15), "operators.handling.sweep"),
         ("operator-events-prune", minutes(10), "operators.handling.prune"),
         ("operator-documents-sweep", seconds(30), "operators.fetching.sweep"),
+        ("operator-files-compare", hours(24 * 7), "operators.comparing.ring"),
         ("operator-deliveries-sweep", seconds(15), "operators.telling.sweep"),
         ("webhooks-sweep", seconds(15), "provider_events.webhooks.sweep"),
         ("means-requests-sweep", seconds(30), "means_requests.looking.sweep"),

@@ -60,6 +60,11 @@ def fetch(url: str, *, most: int) -> bytes:
         raise _unreachable(error) from None
 
 
+def fetch_open_files(delivery_url: str, *, most: int) -> bytes:
+    """The list of open files of whoever takes what we tell at ``delivery_url``. Raises as ``fetch``."""
+    return fetch(str(httpx.URL(delivery_url).join("/files?state=open")), most=most)
+
+
 def deliver(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     """Tell an operator something: taken where it answers 2xx. Raises MayPassError, RefusedError."""
     host, address = _hosts(url)[0], httpx.URL(url)

@@ -80,7 +80,7 @@ def test_the_end_is_shown_and_explained_before_anything_is_written(client: Flask
     shown = client.get(address, query_string=MOVE, headers=HTMX).text
     assert f'data-ends="{ENDS}"' in shown
     assert 'data-owed="11.00"' in shown  # eleven of the thirty-one days that are paid
-    assert "un mois après la réception, le 20/11/2026" in shown
+    assert "un mois après la réception du 20/11/2026" in shown
     assert "L113-16" in shown
     refused = send(client, cover, fin="")
     assert refused.status_code == 422

@@ -40,6 +40,7 @@ class NewTask(NamedTuple):
     client_id: UUID
     title: str
     due_on: date
+    claim_id: UUID | None = None
 
 
 class TasksPage(NamedTuple):
@@ -60,6 +61,7 @@ def add_for_commercials(wanted: Sequence[NewTask], *, at: datetime) -> None:
             client_id=each.client_id,
             title=each.title[:TITLE_LENGTH],
             due_on=each.due_on,
+            claim_id=each.claim_id,
             user_id=owners.get(each.client_id),
             created_at=at,
         )

@@ -180,7 +180,7 @@ def _after_notice(received_on: date, promise: Promise) -> tuple[date, str]:
         last, length = received_on + relativedelta(months=1), "un mois"
     else:
         last, length = received_on + timedelta(days=promise.notice_days), counted(promise.notice_days, "jour")
-    return last + DAY, f"{length} après la réception, le {day(received_on)}"
+    return last + DAY, f"{length} après la réception du {day(received_on)}"
 
 
 _Rule = Callable[[Request, date, Promise, date], tuple[date, str]]
