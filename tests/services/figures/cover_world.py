@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
-from tests.services.claims.files import HOME, declare, sell
+from tests.services.claims.files import HOME, add_option, declare, sell
 from webapp import clock
 from webapp.errors import DomainError
 from webapp.extensions import db
@@ -95,7 +95,7 @@ class World:
             ),
             "resume": lambda: of_subscription(lambda each: lifecycle.resume(each, by=self.by, at=self.at)),
             "end": lambda: of_subscription(lambda each: lifecycle.cancel(each, reason=REASON, by=self.by, at=self.at)),
-            "option": lambda: selling.add_option(cover.id, "SERRURERIE", since=None, by=self.by, at=self.at),
+            "option": lambda: add_option(cover, "SERRURERIE", by=self.by, at=self.at),
         }
 
     def charge(self, cover: Cover, number: int, amount: Decimal) -> None:

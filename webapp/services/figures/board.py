@@ -12,6 +12,7 @@ from webapp.services import pdf
 from webapp.services.figures.cover_figures import CoverFigures
 from webapp.services.figures.cover_revenue import CoverRevenue
 from webapp.services.figures.cover_rows import reason_label
+from webapp.services.figures.cover_satisfaction import Satisfaction
 
 TEMPLATES = Path(__file__).parent / "print"
 
@@ -21,13 +22,14 @@ def print_board(
     course: Mapping[date, CoverFigures],
     revenue: CoverRevenue,
     *,
+    satisfaction: Satisfaction,
     told: Mapping[str, str],
     closed_until: date | None,
     at: datetime,
 ) -> bytes:
     """The page as a PDF. ``told`` says of what the figures are, in words. Raises PrintingUnavailableError."""
     return pdf.printer(TEMPLATES / "board.css")(
-        render_board(figures, course, revenue, told=told, closed_until=closed_until, at=at)
+        render_board(figures, course, revenue, satisfaction=satisfaction, told=told, closed_until=closed_until, at=at)
     )
 
 
@@ -36,6 +38,7 @@ def render_board(
     course: Mapping[date, CoverFigures],
     revenue: CoverRevenue,
     *,
+    satisfaction: Satisfaction,
     told: Mapping[str, str],
     closed_until: date | None,
     at: datetime,
@@ -49,6 +52,7 @@ def render_board(
             figures=figures,
             course=course,
             revenue=revenue,
+            satisfaction=satisfaction,
             told=told,
             closed_until=closed_until,
             at=at,

@@ -19,6 +19,7 @@ from webapp.models.identity import User
 from webapp.services.figures import in_force
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures
 from webapp.services.figures.cover_revenue import CoverRevenue, reckon
+from webapp.services.figures.cover_satisfaction import Satisfaction, count_answers
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -88,7 +89,7 @@ def close_month(month: date, *, by: User, at: datetime) -> FigureClosing:
             closed_by_id=by.id,
             entries=entries,
             fingerprint=fingerprint,
-            figures=_kept(count_figures(view), reckon(view, at)),
+            figures=_kept(count_figures(view), reckon(view, at), count_answers(view)),
         )
         db.session.add(closing)
         db.session.flush()
@@ -117,8 +118,8 @@ def _read_fingerprint(month: date) -> tuple[int, str]:
     return entries, fingerprint
 
 
-def _kept(figures: CoverFigures, revenue: CoverRevenue) -> dict[str, Any]:
+def _kept(figures: CoverFigures, revenue: CoverRevenue, satisfaction: Satisfaction) -> dict[str, Any]:
     """What the month came to, as it was told: amounts as texts, which keep their digits."""
     told = {name: str(getattr(figures, name)) for name in TOLD}
     moved = {name: str(amount) for name, amount in revenue.movements._asdict().items()}
-    return {**told, "refused": figures.refused, "mrr": moved, "churn": list(revenue.churn)}
+    return {**told, "refused": figures.refused, "mrr": moved, "churn": list(revenue.churn), "nps": list(satisfaction)}

@@ -8,7 +8,7 @@ from webapp.models.covers import Cover, CoverPlan, Trade
 from webapp.models.figures import FigureEntry, FigureKind
 from webapp.models.invoices import Invoice
 from webapp.services.covers.decisions import Step
-from webapp.services.figures.cover_rows import COUNTED, PERSON, reason_label
+from webapp.services.figures.cover_rows import ANSWERED_ON, COUNTED, PERSON, reason_label
 from webapp.services.list_columns import ListColumn, ValueKind, labels_of
 
 _REASONS = {reason: reason_label(reason) for reason in (*(step.value for step in Step), PERSON)}
@@ -35,4 +35,12 @@ RECEIVABLES = (
     _CLIENT,
     ListColumn("emission", "Émis le", Invoice.issued_on, ValueKind.DAY),
     _AMOUNT,
+)
+ANSWERS = (
+    ListColumn("jour", "Répondu le", ANSWERED_ON, ValueKind.DAY),
+    _CLIENT,
+    _COVER,
+    ListColumn("dossier", "Dossier", Claim.reference),
+    ListColumn("metier", "Métier", Claim.trade, ValueKind.CHOICE, labels=labels_of(Trade)),
+    ListColumn("note", "Note", COUNTED, ValueKind.INTEGER),
 )

@@ -3,17 +3,17 @@
 A plan or a trade narrows it to the covers that had it at the end of the period.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from webapp import clock, keeping, tenancy
 from webapp.models.base import linked
-from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, CoverPlanVersion
+from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, CoverPlanVersion, Trade
 from webapp.services.figures.cover_figures import CoverFiguresView
 from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
@@ -58,43 +58,53 @@ def churn_period(view: CoverFiguresView, *, at: datetime) -> tuple[datetime, dat
 
 def scope_of(view: CoverFiguresView) -> metrics.MetricsScope:
     """The subscriptions of the covers that a view counts."""
-    covers = select(Cover.subscription_id).where(Cover.organisation_id == tenancy.current_organisation_id())
-    if view.commercial_ids is not None:
-        covers = covers.where(Cover.commercial_id.in_(view.commercial_ids))
-    for chosen in _promised(view):
-        covers = covers.where(Cover.id.in_(chosen))
+    conditions = conditions_of(view)
+    if view.trade is not None:
+        conditions.append(Cover.id.in_(_with_trade(view, view.trade)))
+    covers = select(Cover.subscription_id).where(
+        Cover.organisation_id == tenancy.current_organisation_id(), *conditions
+    )
     return metrics.MetricsScope(subscription_ids=covers)
 
 
-def _promised(view: CoverFiguresView) -> list[Select[UUID]]:
-    """The covers that had the plan, and promised the trade, on the last day."""
-    last_day, ours = view.end - timedelta(days=1), tenancy.current_organisation_id()
+def conditions_of(view: CoverFiguresView) -> list[ColumnElement[bool]]:
+    """What a cover must meet for its commercial and its plan on the last day to be those of a view."""
+    conditions: list[ColumnElement[bool]] = []
+    if view.commercial_ids is not None:
+        conditions.append(Cover.commercial_id.in_(view.commercial_ids))
+    if view.plan_id is not None:
+        conditions.append(Cover.id.in_(_versions(view).where(CoverPlanVersion.plan_id == view.plan_id)))
+    return conditions
+
+
+def _versions(view: CoverFiguresView) -> Select[UUID]:
+    """Covers with the version that each had on the last day."""
+    ours = tenancy.current_organisation_id()
     latest = (
         select(CoverPeriod.cover_id, CoverPeriod.version_id)
         .ext(distinct_on(CoverPeriod.cover_id))
-        .where(CoverPeriod.organisation_id == ours, CoverPeriod.since <= last_day)
+        .where(CoverPeriod.organisation_id == ours, CoverPeriod.since < view.end)
         .order_by(CoverPeriod.cover_id, CoverPeriod.since.desc())
         .subquery()
     )
-    of_plan = (
+    return (
         select(latest.c.cover_id)
         .join(CoverPlanVersion, CoverPlanVersion.id == latest.c.version_id)
         .where(CoverPlanVersion.organisation_id == ours)
     )
-    chosen: list[Select[UUID]] = []
-    if view.plan_id is not None:
-        chosen.append(of_plan.where(CoverPlanVersion.plan_id == view.plan_id))
-    if view.trade is not None:
-        by_option = (
-            select(CoverOption.cover_id)
-            .join(CoverPlanOption, linked(CoverPlanOption, CoverOption.option_id))
-            .where(
-                CoverOption.organisation_id == ours,
-                CoverOption.since <= last_day,
-                CoverOption.until.is_(None) | (CoverOption.until > last_day),
-                CoverPlanOption.trades.contains([view.trade.value]),
-            )
+
+
+def _with_trade(view: CoverFiguresView, trade: Trade) -> Select[UUID]:
+    """The covers that promised the trade on the last day, by plan or by option."""
+    by_option = (
+        select(CoverOption.cover_id)
+        .join(CoverPlanOption, linked(CoverPlanOption, CoverOption.option_id))
+        .where(
+            CoverOption.organisation_id == tenancy.current_organisation_id(),
+            CoverOption.since < view.end,
+            CoverOption.until.is_(None) | (CoverOption.until >= view.end),
+            CoverPlanOption.trades.contains([trade.value]),
         )
-        by_plan = of_plan.where(CoverPlanVersion.trades.contains([view.trade.value]))
-        chosen.append(select(by_plan.union(by_option).subquery().c.cover_id))
-    return chosen
+    )
+    by_plan = _versions(view).where(CoverPlanVersion.trades.contains([trade.value]))
+    return select(by_plan.union(by_option).subquery().c.cover_id)

@@ -11,13 +11,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Numeric, Select, case, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Date, Numeric, Select, case, cast, func, literal_column, select, true
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
-from webapp.models.claims import Claim
+from webapp.models.claims import Claim, ClaimSatisfaction
 from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.covers import Cover, CoverPlan, Trade
 from webapp.models.figures import FigureEntry, FigureKind
@@ -25,7 +26,7 @@ from webapp.models.invoices import Invoice
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.services import keyset
 from webapp.services.covers.decisions import Step
-from webapp.services.figures import cover_revenue
+from webapp.services.figures import cover_revenue, cover_satisfaction
 from webapp.services.figures.cover_figures import COST, CoverFiguresView
 from webapp.services.keyset import Position
 from webapp.services.subscriptions import metrics
@@ -54,6 +55,7 @@ class Figure(StrEnum):
     REFUSED = "refuses"
     INVOICED = "facture"
     RECEIVABLES = "creances"
+    SATISFACTION = "satisfaction"
 
     @property
     def label(self) -> str:
@@ -80,6 +82,7 @@ _LABELS = {
     Figure.REFUSED: "Sinistres refusés",
     Figure.INVOICED: "Facturé TTC",
     Figure.RECEIVABLES: "Reste à payer TTC",
+    Figure.SATISFACTION: "Réponses des clients (NPS)",
 }
 KINDS = {
     Figure.EARNED: (FigureKind.EARNED,),
@@ -103,8 +106,9 @@ OF_COVERS = (Figure.MRR, Figure.IN_FORCE, Figure.COVER_DAYS)
 OF_CLIENTS = (*PARTS, Figure.LEFT)
 YEARLY = (Figure.MRR, *OF_CLIENTS)
 """Rows come to the revenue of a year: the twelfth of their sum, rounded once, is the figure."""
-NUMBERS = (Figure.IN_FORCE, Figure.COVER_DAYS, Figure.ACCEPTED, Figure.REFUSED)
+NUMBERS = (Figure.IN_FORCE, Figure.COVER_DAYS, Figure.ACCEPTED, Figure.REFUSED, Figure.SATISFACTION)
 """Rows come to numbers; those of the others to euros."""
+ANSWERED_ON = cast(func.timezone("Europe/Paris", ClaimSatisfaction.answered_at), Date)
 COUNTED = literal_column("counted.amount", Numeric(18, 2))
 
 
@@ -215,7 +219,7 @@ class _Shape(NamedTuple):
 
 def _shape(view: FigureRowsView) -> _Shape:
     if view.figure in KINDS:
-        columns = {
+        columns: dict[str, Any] = {
             "cover_id": Cover.id,
             "number": Cover.number,
             "plan": CoverPlan.label,
@@ -235,6 +239,16 @@ def _shape(view: FigureRowsView) -> _Shape:
         return _Shape([Cover.number, Cover.id], "numero", int, columns)
     if view.figure in OF_CLIENTS:
         return _Shape([Client.id], "client", str, {})
+    if view.figure is Figure.SATISFACTION:
+        columns = {
+            "cover_id": Cover.id,
+            "number": Cover.number,
+            "day": ANSWERED_ON,
+            "trades": array([Claim.trade]),
+            "claim_id": Claim.id,
+            "claim": Claim.reference,
+        }
+        return _Shape([ClaimSatisfaction.id], "reponse", str, columns)
     columns = {"day": Invoice.issued_on, "invoice_id": Invoice.id, "invoice": Invoice.reference}
     return _Shape([Invoice.issued_on, Invoice.id], "emission", date, columns)
 
@@ -258,7 +272,7 @@ def select_rows(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
         return _covers(view)
     if view.figure in OF_CLIENTS:
         return _clients(view)
-    return _invoices(view)
+    return _answers(view) if view.figure is Figure.SATISFACTION else _invoices(view)
 
 
 def _entries(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
@@ -338,6 +352,19 @@ def _clients(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
         select(Client.id)
         .join(counted, counted.c.client_id == Client.id)
         .where(Client.organisation_id == tenancy.current_organisation_id())
+    )
+
+
+def _answers(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
+    latest = cover_satisfaction.select_latest(view).subquery()
+    counted = select(latest.c.id, latest.c.score.label("amount")).subquery("counted")
+    return (
+        select(ClaimSatisfaction.id)
+        .join(counted, counted.c.id == ClaimSatisfaction.id)
+        .join(Claim, linked(Claim, ClaimSatisfaction.claim_id))
+        .join(Cover, linked(Cover, Claim.cover_id))
+        .join(Client, linked(Client, ClaimSatisfaction.client_id))
+        .where(ClaimSatisfaction.organisation_id == tenancy.current_organisation_id())
     )
 
 

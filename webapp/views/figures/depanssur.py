@@ -23,6 +23,7 @@ from webapp.services.figures import board, closings, cover_rows
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures, count_with_course
 from webapp.services.figures.cover_revenue import find_revenue
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
+from webapp.services.figures.cover_satisfaction import count_answers, find_satisfaction
 from webapp.services.figures.period import DAY, Period
 from webapp.services.figures.scope import Scope, figures_scope
 from webapp.views.figures.periods import PeriodBar, in_whole_months, period_name, period_query, read_period
@@ -38,6 +39,7 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
     "couvertures": cover_rows.OF_COVERS,
     "clients": cover_rows.OF_CLIENTS,
     "creances": (Figure.RECEIVABLES,),
+    "reponses": (Figure.SATISFACTION,),
 }
 """What the rows of figures are, as the address says it."""
 
@@ -119,6 +121,7 @@ def tab_values(scope: Scope, period: Period) -> dict[str, Any]:
         "figures": figures,
         "course": course,
         "revenue": revenue,
+        "satisfaction": find_satisfaction(view, at=at),
         "known_at": known_at,
         "is_kept": known_at != at,
         "is_running": view.end > clock.today(),
@@ -170,6 +173,7 @@ def board_page() -> Response:
         figures,
         course,
         find_revenue(view, at=at)[0],
+        satisfaction=find_satisfaction(view, at=at),
         told={
             "period": period_name(bar.period).capitalize(),
             "scope": scope.label,
@@ -259,7 +263,7 @@ def rows_address(figure: Figure, period: Period, filters: Filters, **more: Any) 
     return url_for("depanssur.rows", group=group, figure=figure.value, **query)
 
 
-@bp.get("/<any(ecritures, couvertures, clients, creances):group>/<string:figure>")
+@bp.get("/<any(ecritures, couvertures, clients, creances, reponses):group>/<string:figure>")
 def rows(group: str, figure: str) -> ResponseReturnValue:
     """The rows behind a figure."""
     view, filters, bar = _read_rows(group, figure)
@@ -284,6 +288,8 @@ def _total(view: FigureRowsView) -> Any:
     """The figure itself, from where the tab has it; of the movements of the MRR, what the rows come to."""
     if view.figure in cover_rows.YEARLY:
         return cover_rows.sum_rows(view)
+    if view.figure is Figure.SATISFACTION:
+        return count_answers(view).answers
     figures = count_figures(view)
     if view.reason is not None:
         return figures.refused.get(view.reason, 0)

@@ -11,5 +11,6 @@ LISTS = tuple(
         ("couvertures-depanssur", "Couvertures d’un chiffre Depanssur", "couverture", columns.COVERS),
         ("clients-depanssur", "Mouvements du MRR Depanssur", "client", columns.CLIENTS),
         ("creances-depanssur", "Reste à payer Depanssur", "document", columns.RECEIVABLES),
+        ("reponses-depanssur", "Réponses des clients (NPS) Depanssur", "réponse", columns.ANSWERS),
     )
 )
