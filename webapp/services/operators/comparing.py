@@ -58,7 +58,7 @@ def compare(organisation_id: UUID) -> int:
         try:
             listed = _read(gateway.fetch_open_files(url, most=LONGEST_LIST))
         except (MayPassError, RefusedError) as error:
-            log.warning("operator_not_compared", operator_id=str(operator_id), error=error.message)
+            log.warning("operator_not_compared", reference=str(operator_id), exc_type=type(error).__name__)
             return 0
         return _write(operator_id, listed, at=clock.now())
 
@@ -81,7 +81,7 @@ def _write(operator_id: UUID, listed: Mapping[str, int], *, at: datetime) -> int
         ).all()
         unknown = len(listed.keys() - {claim.external_id for claim in claims})
         if unknown:
-            log.warning("operator_files_unknown", operator_id=str(operator_id), count=unknown)
+            log.warning("operator_files_unknown", reference=str(operator_id), count=unknown)
         found = {claim.id: (claim, sentence) for claim in claims for sentence in _differences(claim, listed)}
         open_tasks = select(Task.claim_id, Task.title).where(Task.claim_id.in_(found), Task.done_at.is_(None))
         standing = {tuple(row) for row in db.session.execute(open_tasks)}
