@@ -19,7 +19,7 @@ from webapp.models.operator_events import OperatorDocument
 from webapp.models.operators import CoverOperator
 from webapp.services import event_engine
 from webapp.services.clients import documents
-from webapp.services.operators import fetching, handling
+from webapp.services.operators import fetching, handling, news
 
 
 @pytest.fixture
@@ -45,6 +45,9 @@ def test_a_file_is_fetched_once_and_kept_with_the_claim(cast: Cast, connected: t
     assert (row.state, row.document_id) == (EventState.DONE, document.id)
     assert (document.name, document.size, document.user_id) == ("Rapport.pdf", len(PDF), None)
     assert document.client_id == file_of().client_id
+    told = news.news_of(file_of())
+    assert told is not None
+    assert not told.missing  # it stands among the file's documents
     tell(
         operator, claim_of(file_of().cover, 2, documents=[{"external_id": "d1", "name": "a.pdf", "url": "https://x.y"}])
     )
@@ -69,6 +72,9 @@ def test_what_is_no_file_of_ours_is_refused_for_good(
     row = fetched(cast, operator, desk.url + path, name)
     assert row.state is EventState.FAILED
     assert sentence in (row.reason or "")
+    told = news.news_of(file_of())
+    assert told is not None
+    assert told.missing == [row]
     assert db.session.scalars(select(Document)).all() == []
 
 

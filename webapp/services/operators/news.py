@@ -13,11 +13,11 @@ from webapp.models.operators import CoverOperator
 
 @dataclass(frozen=True)
 class News:
-    """What an operator says of a file; ``documents`` with those that are not here (yet), and why."""
+    """What an operator says of a file; ``missing`` are its files that are not here (yet), and why."""
 
     operator: CoverOperator
     interventions: Sequence[ClaimIntervention]
-    documents: Sequence[OperatorDocument]
+    missing: Sequence[OperatorDocument]
     satisfaction: ClaimSatisfaction | None
 
 
@@ -26,13 +26,15 @@ def news_of(claim: Claim) -> News | None:
     if claim.operator_id is None:
         return None
     visits = select(ClaimIntervention).where(ClaimIntervention.claim_id == claim.id)
-    files = select(OperatorDocument).where(OperatorDocument.claim_id == claim.id)
+    files = select(OperatorDocument).where(
+        OperatorDocument.claim_id == claim.id, OperatorDocument.document_id.is_(None)
+    )
     answer = select(ClaimSatisfaction).where(ClaimSatisfaction.claim_id == claim.id)
     return News(
         operator=db.session.scalars(select(CoverOperator).where(CoverOperator.id == claim.operator_id)).one(),
         interventions=db.session.scalars(
             visits.order_by(ClaimIntervention.scheduled_at, ClaimIntervention.external_id)
         ).all(),
-        documents=db.session.scalars(files.order_by(OperatorDocument.received_at, OperatorDocument.id)).all(),
+        missing=db.session.scalars(files.order_by(OperatorDocument.received_at, OperatorDocument.id)).all(),
         satisfaction=db.session.scalar(answer),
     )
