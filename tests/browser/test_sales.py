@@ -72,7 +72,8 @@ def test_a_cover_is_sold_in_three_minutes_accepted_and_paid(
     typist.write("L")  # locataire
     typist.press("Tab")
     typist.enter("formule")
-    typist.go_to(page.get_by_role("radio", name=re.compile("Assistance habitation")))
+    typist.go_to(page.get_by_role("radio", name=re.compile("Assistance habitation")).first)
+    typist.press("Space")
     typist.go_to(page.get_by_role("checkbox", name=re.compile("Serrurerie")).first)
     typist.press("Space")
     expect(page.get_by_test_id("sale-price")).to_contain_text("17,22\u00a0€ TTC par mois")
