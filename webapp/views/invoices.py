@@ -23,7 +23,7 @@ from webapp.services.invoices.columns import COLUMNS
 from webapp.services.invoices.listing import InvoicesView
 from webapp.services.refunds import commands
 from webapp.services.subscriptions.offering import list_companies
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
@@ -62,10 +62,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("invoices/list.html", **values, **_form_values(view, shown), **page_values(shown))
-    response = make_response(render_template("invoices/_list.html", **values))
-    if request.headers.get("HX-Source") in ("form#invoices-filters", "form#invoices-columns"):
-        response.headers["HX-Push-Url"] = shown.at(_address(view))  # without the filters that filter nothing
-    return response
+    return list_part("invoices", render_template("invoices/_list.html", **values), address=shown.at(_address(view)))
 
 
 def read_view(arguments: MultiDict[str, str]) -> InvoicesView:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import french
@@ -12,7 +12,7 @@ from webapp.models.journal import JournalKind
 from webapp.security import requires
 from webapp.services import journal
 from webapp.services.journal import JournalView
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -37,10 +37,7 @@ def index() -> ResponseReturnValue:
         kinds = [("", "Tous les genres"), *((kind.value, kind.label) for kind in JournalKind)]
         people = [("", "Tout le monde"), *((str(user_id), name) for user_id, name in journal.list_people())]
         return render_template("journal/list.html", **values, kinds=kinds, people=people)
-    response = make_response(render_template("journal/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#journal-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
-    return response
+    return list_part("journal", render_template("journal/_list.html", **values), address=_address(view, None))
 
 
 def read_view() -> JournalView:

@@ -11,7 +11,19 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from flask import Flask, Response, current_app, flash, g, get_flashed_messages, redirect, render_template, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    g,
+    get_flashed_messages,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from webapp.extensions import htmx
@@ -70,6 +82,16 @@ def take_toasts() -> list[Toast]:
 def is_fragment_request() -> bool:
     """Whether HTMX asks for a part of a page; going back in history, it asks for the whole one."""
     return bool(htmx) and not htmx.history_restore_request
+
+
+def list_part(name: str, part: str, *, address: str) -> Response:
+    """A list alone. Where the form of its filters or columns asked, ``address`` is the browser's from then on: the
+    list's, without the filters that filter nothing.
+    """
+    response = make_response(part)
+    if request.headers.get("HX-Source") in (f"form#{name}-filters", f"form#{name}-columns"):
+        response.headers["HX-Push-Url"] = address
+    return response
 
 
 def _deliver_toasts(response: Response) -> Response:

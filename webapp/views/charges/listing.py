@@ -6,7 +6,7 @@ Each address also answers without HTMX, as a page of its own or by a redirect, s
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -20,7 +20,7 @@ from webapp.services.charges.columns import COLUMNS
 from webapp.services.charges.listing import ChargesView
 from webapp.views.charges.page import WORDS, for_managers
 from webapp.views.charges.runs import situation
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, list_values, open_page, page_values
@@ -59,10 +59,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("charges/index.html", **values, **situation(), **page_values(shown))
-    response = make_response(render_template("charges/_list.html", **values))
-    if request.headers.get("HX-Source") in ("form#charges-filters", "form#charges-columns"):
-        response.headers["HX-Push-Url"] = shown.at(_address(view, None))
-    return response
+    return list_part("charges", render_template("charges/_list.html", **values), address=shown.at(_address(view, None)))
 
 
 def read_view(arguments: MultiDict[str, str]) -> ChargesView:

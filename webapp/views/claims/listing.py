@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -15,7 +15,7 @@ from webapp.security import current_user
 from webapp.services.claims import listing
 from webapp.services.claims.listing import ClaimsView, FollowUp
 from webapp.services.covers.listing import list_plan_choices
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read, read_day
 from webapp.views.rate_limits import paced
 
@@ -52,10 +52,7 @@ def index() -> ResponseReturnValue:
             follow_ups=FOLLOW_UPS,
             is_admin=current_user().has_role(Role.ADMIN),
         )
-    response = make_response(render_template("claims/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#claims-filters":
-        response.headers["HX-Push-Url"] = _address(view, cursor=None)
-    return response
+    return list_part("claims", render_template("claims/_list.html", **values), address=_address(view, cursor=None))
 
 
 def read_view() -> ClaimsView:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -34,7 +34,7 @@ from webapp.services.clients.selection import (
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import status
 from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import IMPOSSIBLE_DAY, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_list, open_page, page_values
@@ -68,10 +68,7 @@ def index() -> ResponseReturnValue:
     values = _list_values(view, shown, clients, exact=exact) | {"problem": shown.problem or problem}
     if not is_fragment_request():
         return render_template("clients/list.html", **values, **_page_values(view), **page_values(shown))
-    response = make_response(render_template("clients/_list.html", **values))
-    if request.headers.get("HX-Source") in ("form#clients-filters", "form#clients-columns"):
-        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
-    return response
+    return list_part("clients", render_template("clients/_list.html", **values), address=shown.at(address(view)))
 
 
 def read_view(arguments: MultiDict[str, str]) -> tuple[ClientsView, str | None]:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -25,7 +25,7 @@ from webapp.services.contracts.selection import (
     OfTeam,
     Seller,
 )
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import IMPOSSIBLE_DAY, Chip, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
@@ -59,10 +59,7 @@ def index() -> ResponseReturnValue:
     values = {**_list_values(view, shown, contracts, exact=exact), "problem": shown.problem or problem}
     if not is_fragment_request():
         return render_template("contracts/list.html", **values, **_form_values(view, shown), **page_values(shown))
-    response = make_response(render_template("contracts/_list.html", **values))
-    if request.headers.get("HX-Source") in ("form#contracts-filters", "form#contracts-columns"):
-        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
-    return response
+    return list_part("contracts", render_template("contracts/_list.html", **values), address=shown.at(address(view)))
 
 
 @bp.app_template_filter("contracts_address")

@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.models.subscriptions import SubscriptionStatus
 from webapp.services.covers import listing
 from webapp.services.covers.listing import CoversView
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -32,10 +32,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("covers/list.html", **values)
-    response = make_response(render_template("covers/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#covers-filters":
-        response.headers["HX-Push-Url"] = _address(view, apres=None)
-    return response
+    return list_part("covers", render_template("covers/_list.html", **values), address=_address(view, apres=None))
 
 
 def read_view() -> CoversView:

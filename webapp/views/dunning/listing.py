@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -15,7 +15,7 @@ from webapp.services.clients.fields import find_own_commercial
 from webapp.services.dunning import listing
 from webapp.services.dunning.listing import CaseGroup, CaseOrder, CasesView
 from webapp.services.subscriptions.offering import list_companies
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import Chip, Column, heading, read
 from webapp.views.rate_limits import paced
 
@@ -66,10 +66,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("dunning/index.html", **values, **_form_values(view))
-    response = make_response(render_template("dunning/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#dunning-filters":
-        response.headers["HX-Push-Url"] = _address(view)
-    return response
+    return list_part("dunning", render_template("dunning/_list.html", **values), address=_address(view))
 
 
 def read_view() -> CasesView:

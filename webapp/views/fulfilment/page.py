@@ -18,7 +18,7 @@ from webapp.services.fulfilment.deciding import LineAction
 from webapp.services.fulfilment.listing import LinesView
 from webapp.services.fulfilment.locking import count_lines
 from webapp.views.fulfilment import tabs
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 from webapp.views.subscriptions.changes import preference_text
@@ -75,19 +75,17 @@ def show(batch_id: UUID) -> ResponseReturnValue:
     if tab is Tab.SHIPMENTS:
         return _shipments_list(batch)
     values = _values(batch) | _lines_values(batch) | {"problem": None, "written": {}}
-    response = make_response(render_template("fulfilment/_lines.html", **values))
-    if request.headers.get("HX-Source") == "form#lines-filters":
-        view = read_view(batch_id)
-        response.headers["HX-Push-Url"] = _address(view, view.status)
-    return response
+    view = read_view(batch_id)
+    return list_part("lines", render_template("fulfilment/_lines.html", **values), address=_address(view, view.status))
 
 
 def _shipments_list(batch: FulfilmentBatch) -> Response:
     values = tabs.shipments_list(batch)
-    response = make_response(render_template("fulfilment/_shipments_list.html", **values))
-    if request.headers.get("HX-Source") == "form#shipments-filters":
-        response.headers["HX-Push-Url"] = values["address_of"](values["view"].status)
-    return response
+    return list_part(
+        "shipments",
+        render_template("fulfilment/_shipments_list.html", **values),
+        address=values["address_of"](values["view"].status),
+    )
 
 
 @bp.get("/<uuid:batch_id>/avancement")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
@@ -17,7 +17,7 @@ from webapp.services.fulfilment.address_snapshots import FIELDS
 from webapp.services.fulfilment.shipment_listing import ShipmentsView
 from webapp.services.fulfilment.shipments import ShipmentAction
 from webapp.views.clients.form import COUNTRIES
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -58,10 +58,11 @@ def index() -> ResponseReturnValue:
     values = list_values(view, lambda **query: url_for("shipments.index", **query))
     if not is_fragment_request():
         return render_template("fulfilment/shipments.html", **values)
-    response = make_response(render_template("fulfilment/_shipments_list.html", **values))
-    if request.headers.get("HX-Source") == "form#shipments-filters":
-        response.headers["HX-Push-Url"] = values["address_of"](view.status)
-    return response
+    return list_part(
+        "shipments",
+        render_template("fulfilment/_shipments_list.html", **values),
+        address=values["address_of"](view.status),
+    )
 
 
 def read_view(batch_id: UUID | None = None) -> ShipmentsView:

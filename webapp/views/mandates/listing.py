@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -10,7 +10,7 @@ from webapp.models.identity import Role
 from webapp.security import requires
 from webapp.services.mandates import listing
 from webapp.services.mandates.listing import Lack, MandatesView
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -35,10 +35,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("mandates/list.html", **values)
-    response = make_response(render_template("mandates/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#mandates-filters":
-        response.headers["HX-Push-Url"] = _address(view, apres=None)
-    return response
+    return list_part("mandates", render_template("mandates/_list.html", **values), address=_address(view, apres=None))
 
 
 def read_view() -> MandatesView:

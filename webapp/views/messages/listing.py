@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
@@ -14,7 +14,7 @@ from webapp.services.messages import deciding, listing
 from webapp.services.messages.deciding import Released
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.listing import MessagesView
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -58,10 +58,7 @@ def index() -> ResponseReturnValue:
             kind_choices=[("", "Tous les genres"), *((kind.code.value, kind.label) for kind in KINDS.values())],
             channel_choices=[("", "Tous les moyens"), *((channel.value, channel.label) for channel in Channel)],
         )
-    response = make_response(render_template("messages/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#messages-filters":
-        response.headers["HX-Push-Url"] = _address(view, avant=None)
-    return response
+    return list_part("messages", render_template("messages/_list.html", **values), address=_address(view, avant=None))
 
 
 def read_view() -> MessagesView:

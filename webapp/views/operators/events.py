@@ -5,12 +5,11 @@ close, and make keys.
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from webapp import clock
-from webapp.french import counted
 from webapp.models.events import EventState
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
@@ -19,7 +18,8 @@ from webapp.services.event_engine import DECIDABLE
 from webapp.services.operators import fetching, listing
 from webapp.services.operators.contract import LONGEST_ID, EventType
 from webapp.services.operators.listing import EventsView
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.events import STATES, say_all_retried, say_closed, say_retried
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -27,7 +27,6 @@ bp = Blueprint("operator_events", __name__, url_prefix="/couvertures/operateurs/
 
 for_admins = requires(Role.ADMIN)
 for_managers = requires(Role.MANAGER, Role.ADMIN)
-STATES = [("", "Tous les états"), *((each.value, each.label) for each in EventState)]
 TYPES = [("", "Tous les types"), *((each.value, each.label) for each in EventType)]
 
 
@@ -50,10 +49,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("operators/events.html", **values, choices=_choices())
-    response = make_response(render_template("operators/_events.html", **values))
-    if request.headers.get("HX-Source") == "form#events-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
-    return response
+    return list_part("events", render_template("operators/_events.html", **values), address=_address(view, None))
 
 
 def view_of(query: MultiDict[str, str]) -> EventsView:
@@ -109,7 +105,7 @@ def show(event_id: UUID) -> ResponseReturnValue:
 def retry(event_id: UUID) -> ResponseReturnValue:
     """Have an event handled once more."""
     listing.retry_event(event_id, at=clock.now())
-    toast("success", "Nouvel essai demandé\u202f: il a lieu dans un instant.")
+    say_retried()
     return _back()
 
 
@@ -117,12 +113,7 @@ def retry(event_id: UUID) -> ResponseReturnValue:
 @for_managers
 def retry_all() -> ResponseReturnValue:
     """Have all events of the filter that failed or wait handled once more."""
-    number = listing.retry_all(view_of(request.form), at=clock.now())
-    if number:
-        asked = counted(number, "nouvel essai demandé", "nouveaux essais demandés")
-        toast("success", f"{asked}\u202f: ils ont lieu dans un instant.")
-    else:
-        toast("info", "Rien n’est en échec ni en attente ici\u202f: rien n’a été réessayé.")
+    say_all_retried(listing.retry_all(view_of(request.form), at=clock.now()))
     return _back()
 
 
@@ -138,7 +129,7 @@ def show_retrying() -> ResponseReturnValue:
 def close(event_id: UUID) -> ResponseReturnValue:
     """A person has seen to an event: it is tried no more."""
     listing.close_event(event_id, by=current_user(), at=clock.now())
-    toast("success", "Événement classé\u202f: il n’est plus réessayé.")
+    say_closed()
     return _back()
 
 
@@ -174,5 +165,5 @@ def retry_delivery(delivery_id: UUID) -> ResponseReturnValue:
 def retry_document(document_id: UUID) -> ResponseReturnValue:
     """Fetch once more a file that an operator linked to."""
     claim_id = fetching.retry(document_id, at=clock.now())
-    toast("success", "Nouvel essai demandé\u202f: il a lieu dans un instant.")
+    say_retried()
     return redirect(url_for("claim.show", claim_id=claim_id), 303)

@@ -6,7 +6,7 @@ Of an event only its id, kind and time are shown: the body may hold anything abo
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -16,7 +16,7 @@ from webapp.models.providers import Provider
 from webapp.security import requires
 from webapp.services.provider_events import listing, webhooks
 from webapp.services.provider_events.listing import EventsView
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 
 bp = Blueprint("provider_events", __name__, url_prefix="/prelevements/notifications")
@@ -47,10 +47,9 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("provider_events/list.html", **values, states=STATES, providers=PROVIDERS)
-    response = make_response(render_template("provider_events/_list.html", **values))
-    if request.headers.get("HX-Source") == "form#notifications-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
-    return response
+    return list_part(
+        "notifications", render_template("provider_events/_list.html", **values), address=_address(view, None)
+    )
 
 
 def read_view() -> EventsView:

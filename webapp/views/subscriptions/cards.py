@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -11,7 +11,7 @@ from webapp.security import requires
 from webapp.services.subscriptions import saved_methods
 from webapp.services.subscriptions.saved_methods import CardsView, Expiry
 from webapp.views.clients.tabs import ClientTab
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 
@@ -38,10 +38,9 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("subscriptions/cards.html", **values)
-    response = make_response(render_template("subscriptions/_cards.html", **values))
-    if request.headers.get("HX-Source") == "form#cards-filters":
-        response.headers["HX-Push-Url"] = _address(view, apres=None)
-    return response
+    return list_part(
+        "cards", render_template("subscriptions/_cards.html", **values), address=_address(view, apres=None)
+    )
 
 
 def read_view() -> CardsView:

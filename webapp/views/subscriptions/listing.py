@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -15,7 +15,7 @@ from webapp.services.contracts.listing import list_choices
 from webapp.services.subscriptions import listing
 from webapp.services.subscriptions.columns import COLUMNS
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
-from webapp.views.layout import is_fragment_request
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
@@ -57,10 +57,9 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("subscriptions/list.html", **values, **_form_values(view, shown), **page_values(shown))
-    response = make_response(render_template("subscriptions/_list.html", **values))
-    if request.headers.get("HX-Source") in ("form#subscriptions-filters", "form#subscriptions-columns"):
-        response.headers["HX-Push-Url"] = shown.at(address(view))  # without the filters that filter nothing
-    return response
+    return list_part(
+        "subscriptions", render_template("subscriptions/_list.html", **values), address=shown.at(address(view))
+    )
 
 
 @bp.app_template_filter("subscriptions_address")

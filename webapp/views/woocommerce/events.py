@@ -3,13 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from webapp import clock
 from webapp.extensions import limiter
-from webapp.french import counted
 from webapp.models.events import EventState
 from webapp.security import current_user
 from webapp.services import body_masking
@@ -17,7 +16,8 @@ from webapp.services.event_engine import DECIDABLE
 from webapp.services.woocommerce import events_listing, masking, reopening, shops
 from webapp.services.woocommerce.events_listing import EventsView
 from webapp.services.woocommerce.topics import TOPICS
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.events import STATES, say_all_retried, say_closed, say_retried
+from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 from webapp.views.woocommerce.shops import for_admins, for_managers, may_change
@@ -26,7 +26,6 @@ bp = Blueprint("shop_events", __name__, url_prefix="/integrations/woocommerce/ev
 
 LONGEST_TOPIC = 100
 REVEALS = "10 per minute; 100 per day"
-STATES = [("", "Tous les états"), *((each.value, each.label) for each in EventState)]
 
 
 @bp.get("")
@@ -47,10 +46,7 @@ def index() -> ResponseReturnValue:
     }
     if not is_fragment_request():
         return render_template("woocommerce/events.html", **values, **_choices())
-    response = make_response(render_template("woocommerce/_events.html", **values))
-    if request.headers.get("HX-Source") == "form#events-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
-    return response
+    return list_part("events", render_template("woocommerce/_events.html", **values), address=_address(view, None))
 
 
 def view_of(query: MultiDict[str, str]) -> EventsView:
@@ -131,7 +127,7 @@ def _page(
 def retry(event_id: UUID) -> ResponseReturnValue:
     """Have an event handled once more."""
     reopening.retry_event(event_id, at=clock.now())
-    toast("success", "Nouvel essai demandé\u202f: il a lieu dans un instant.")
+    say_retried()
     return _back()
 
 
@@ -139,12 +135,7 @@ def retry(event_id: UUID) -> ResponseReturnValue:
 @for_managers
 def retry_all() -> ResponseReturnValue:
     """Have all events of the filter that failed or wait handled once more."""
-    number = reopening.retry_all(view_of(request.form), at=clock.now())
-    if number:
-        asked = counted(number, "nouvel essai demandé", "nouveaux essais demandés")
-        toast("success", f"{asked}\u202f: ils ont lieu dans un instant.")
-    else:
-        toast("info", "Rien n’est en échec ni en attente ici\u202f: rien n’a été réessayé.")
+    say_all_retried(reopening.retry_all(view_of(request.form), at=clock.now()))
     return _back()
 
 
@@ -160,7 +151,7 @@ def show_retrying() -> ResponseReturnValue:
 def close(event_id: UUID) -> ResponseReturnValue:
     """A person has seen to an event: it is tried no more."""
     reopening.close_event(event_id, by=current_user(), at=clock.now())
-    toast("success", "Événement classé\u202f: il n’est plus réessayé.")
+    say_closed()
     return _back()
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -12,7 +12,7 @@ from webapp.errors import InvalidInputError
 from webapp.security import current_user
 from webapp.services.woocommerce import reviewing, shops
 from webapp.services.woocommerce.reviewing import ReviewView
-from webapp.views.layout import is_fragment_request, toast
+from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import read
 from webapp.views.rate_limits import paced
 from webapp.views.woocommerce.shops import for_admins, for_managers, may_change
@@ -47,10 +47,7 @@ def index() -> ResponseReturnValue:
         names = [(str(shop_id), name) for shop_id, name in shops.list_names()]
         choices = {"codes": CODES, "shops": [("", "Toutes les boutiques"), *names]}
         return render_template("woocommerce/reviews.html", **values, **choices)
-    response = make_response(render_template("woocommerce/_reviews.html", **values))
-    if request.headers.get("HX-Source") == "form#reviews-filters":
-        response.headers["HX-Push-Url"] = _address(view, None)  # without the filters that filter nothing
-    return response
+    return list_part("reviews", render_template("woocommerce/_reviews.html", **values), address=_address(view, None))
 
 
 def view_of(query: MultiDict[str, str]) -> ReviewView:
