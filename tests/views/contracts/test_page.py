@@ -16,6 +16,7 @@ from tests.factories import (
     ContractFactory,
     ContractLineFactory,
     ProductFactory,
+    SubscriptionFactory,
     default_company,
 )
 from tests.queries import recorded_queries
@@ -23,6 +24,7 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract, ContractStatus, ContractStatusChange, PaymentMethod
+from webapp.models.covers import Cover
 from webapp.models.timeline import EventKind, TimelineEvent
 
 NOW = datetime(2026, 11, 20, 13, 5, tzinfo=UTC)
@@ -110,7 +112,23 @@ class TestPage:
             change = {"old_status": ContractStatus.DRAFT, "new_status": ContractStatus.ACTIVE, "at": at}
             db.session.add(ContractStatusChange(contract_id=contract_id, **change))
         db.session.commit()
-        assert number_of_queries() == few <= 4
+        assert number_of_queries() == few <= 5
+
+    def test_it_leads_to_its_subscriptions_and_their_covers(self, client: FlaskClient, contract: Contract) -> None:
+        subscription = SubscriptionFactory(client_id=contract.client_id, contract_id=contract.id)
+        other = SubscriptionFactory(client_id=contract.client_id)
+        cover = Cover(
+            subscription_id=subscription.id,
+            client_id=contract.client_id,
+            concluded_on=NOW.date(),
+            effective_on=NOW.date(),
+        )
+        db.session.add(cover)
+        db.session.commit()
+        page = client.get(f"/contrats/{contract.id}").text
+        assert f'href="/abonnements/{subscription.id}"' in page
+        assert f'href="/couvertures/{cover.id}"' in page
+        assert f"/abonnements/{other.id}" not in page
 
     def test_whatever_changes_a_status_it_is_kept(self, client: FlaskClient, contract: Contract) -> None:
         contract.status, contract.status_raw, contract.changed_at = ContractStatus.ACTIVE, None, NOW

@@ -84,6 +84,17 @@ def list_plan_choices() -> list[tuple[UUID, str]]:
     return [(row.id, row.label) for row in db.session.execute(statement)]
 
 
+def list_of_contract(contract_id: UUID) -> list[tuple[Subscription, Cover | None]]:
+    """The subscriptions of a contract, the latest first, each with the cover that it gives."""
+    statement = (
+        select(Subscription, Cover)
+        .outerjoin(Cover, linked(Subscription, Cover.subscription_id))
+        .where(Subscription.contract_id == contract_id)
+        .order_by(Subscription.number.desc())
+    )
+    return [(subscription, cover) for subscription, cover in db.session.execute(statement)]
+
+
 def _select(view: CoversView) -> Select[*tuple[Any, ...]]:
     statement = (
         select(Cover.id)

@@ -18,6 +18,7 @@ from webapp.services.clients.selection import ClientsView
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.contracts import editing, profile
 from webapp.services.contracts.fields import ContractFields
+from webapp.services.covers.listing import list_of_contract
 from webapp.views.contracts.form import ContractForm
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -34,7 +35,8 @@ Page = str | Response | tuple[str, int]
 @bp.get("/<uuid:contract_id>")
 def show(contract_id: UUID) -> Page:
     """The contract's page."""
-    return render_template("contracts/show.html", profile=profile.find_profile(contract_id))
+    found = profile.find_profile(contract_id)
+    return render_template("contracts/show.html", profile=found, subscriptions=list_of_contract(contract_id))
 
 
 @bp.route("/nouveau", methods=["GET", "POST"])
