@@ -20,7 +20,7 @@ from psycopg import sql
 from redis import Redis
 from sqlalchemy.engine import make_url
 
-from demo.home import is_free
+from demo.home import is_free, secrets_of
 
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 240.0
@@ -127,9 +127,10 @@ class World:
     def _demo_data(self) -> dict[str, bytes]:
         """The rows of each table, as COPY writes them, made once in a database that nobody works in meanwhile."""
         name = f"{make_url(self.owner_url).database}_at_first"
-        # The demo's senders are those of the servers that run.
-        outside = {"MAILDEV_SMTP": self.known["maildev_smtp"], "SMS_SANDBOX_URL": self.known["sms_sandbox_url"]}
-        outside |= {"CARRIER_SANDBOX_URL": self.known["carrier_sandbox_url"]}
+        # The demo's senders, carrier and operator are those of the servers that run.
+        named = ("maildev_smtp", "sms_sandbox_url", "carrier_sandbox_url", "depanssur_operator_url")
+        outside = {name.upper(): self.known[name] for name in named}
+        outside["DEPANSSUR_OPERATOR_SECRET"] = secrets_of(self.home)["DEPANSSUR_OPERATOR_SECRET"]
         for url in ("DATABASE_URL", "DATABASE_OWNER_URL"):
             outside[url] = _named(self.environment[url], name)
         create_database(admin_url(), name, owner=make_url(self.owner_url).username or "")
