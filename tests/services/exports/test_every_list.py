@@ -34,6 +34,7 @@ from webapp.services.exports.lists.messages import LettersOf
 from webapp.services.exports.lists.money import NeedingPerson, OfFile
 from webapp.services.exports.lists.operations import OperationsOf
 from webapp.services.exports.reading import count_rows, read_rows
+from webapp.services.figures.cover_rows import Figure, FigureRowsView
 from webapp.services.fulfilment.listing import LinesView
 from webapp.services.invoices import drafting
 from webapp.services.invoices import listing as invoices
@@ -55,6 +56,11 @@ ALL_THROUGH: dict[str, Callable[[Cast], Any]] = {
     "elements-de-synchronisation": lambda _: ItemsView(_run(), tuple(ItemKind)),
     "documents-a-payer": lambda _: OF_NOVEMBER,
     "documents-du-mois": lambda _: OF_NOVEMBER,
+    "ecritures-depanssur": lambda _: _figure(Figure.COST),
+    "couvertures-depanssur": lambda _: _figure(Figure.IN_FORCE),
+    "clients-depanssur": lambda _: _figure(Figure.NEW),
+    "creances-depanssur": lambda _: _figure(Figure.RECEIVABLES),
+    "reponses-depanssur": lambda _: _figure(Figure.SATISFACTION),
 }
 OF_NOVEMBER = DocumentsView(month=date(2026, 11, 1), currency="EUR", commercial_ids=frozenset({new_id()}))
 
@@ -62,6 +68,10 @@ OF_NOVEMBER = DocumentsView(month=date(2026, 11, 1), currency="EUR", commercial_
 def view_of(key: str, cast: Cast) -> Any:
     """A view of the list that lets all through."""
     return ALL_THROUGH[key](cast) if key in ALL_THROUGH else LISTS[key].view()
+
+
+def _figure(figure: Figure) -> FigureRowsView:
+    return FigureRowsView(first=date(2026, 1, 1), last=date(2026, 11, 1), figure=figure, at=NOW)
 
 
 def _batch() -> UUID:
