@@ -101,7 +101,7 @@ def test_a_page_leads_to_the_sign_in(dev: Run) -> None:
 
 def test_others_learn_where_everything_is(dev: Run) -> None:
     known = dev.known()
-    around = {"identity", "winleadplus", "payment", "maildev", "sms", "carrier", "woocommerce"}
+    around = {"identity", "winleadplus", "payment", "maildev", "sms", "carrier", "woocommerce", "operator"}
     workers = {f"worker-{name}" for name in QUEUES} | {"postgres", "redis", "supervisor"}
     assert {"web", "scheduler"} | workers | around == set(known["pids"])
     assert all(is_alive(pid) for pid in known["pids"].values())

@@ -81,6 +81,7 @@ COMMANDS: dict[str, Callable[[Subscription, dict[str, Any]], object]] = {
     "mark_past_due": lambda it, who: lifecycle.mark_past_due(it, reason="Impayé", **who),
     "cancel": lambda it, who: lifecycle.cancel(it.id, reason="Départ", **who),
     "cancel_later": lambda it, who: lifecycle.cancel(it.id, reason="Départ", at_period_end=True, **who),
+    "cancel_on": lambda it, who: lifecycle.cancel_on(it.id, date(2027, 1, 1), reason="Départ", **who),
     "withdraw_cancellation": lambda it, who: lifecycle.withdraw_cancellation(it.id, **who),
     "expire": lambda it, who: lifecycle.expire(it.id, **who),
     "delete": lambda it, who: deletion.delete_subscription(it.id, **who),

@@ -21,6 +21,7 @@ ALWAYS_ON = {
     MessageKind.FORMAL_NOTICE,
     MessageKind.SUSPENSION_NOTICE,
     MessageKind.TERMINATION_NOTICE,
+    MessageKind.COVER_TERMINATED,
     MessageKind.FREE,
     MessageKind.SATISFACTION,
     MessageKind.PROSPECTION,
