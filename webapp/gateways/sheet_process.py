@@ -30,6 +30,17 @@ TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 ODS_KIND = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
 
 
+UNREAD = (
+    ElementTree.ParseError,  # what should be XML is none
+    LookupError,  # a member of the archive, or an attribute, that is not there
+    ValueError,  # a sheet of that name stands never or twice; a number is none
+    NotImplementedError,  # what zipfile raises for a way of packing that it cannot undo: python-calamine knows more
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What ends the search through a workbook that python-calamine could open."""
+
+
 class UnplacedError(Exception):
     """Nobody can tell in which cells of the sheet a formula failed; ``spreadsheets`` knows it by its name."""
 
@@ -124,14 +135,7 @@ def _failures(sheet: str) -> Iterator[Run]:
         with zipfile.ZipFile(sys.stdin.buffer) as archive:
             is_ods = "content.xml" in archive.namelist()
             return iter(_failures_of_ods(archive, sheet) if is_ods else _failures_of_xlsx(archive, sheet))
-    except (
-        ElementTree.ParseError,
-        LookupError,
-        ValueError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as why:
+    except UNREAD as why:
         raise UnplacedError from why
 
 
