@@ -1,6 +1,7 @@
 """kill -9 before any commit, and two at once: nothing is half-written, nothing is given twice, no cap is exceeded."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,13 +15,15 @@ from tests import factories
 from tests.concurrency import at_once
 from tests.conftest import Cast
 from tests.forking import die_at, fork, was_killed
-from tests.services.claims.files import NOON, counters_on, declare, make_cover
+from tests.services.claims.files import HOME, NOON, counters_on, declare, make_cover
 from webapp.extensions import db
 from webapp.models.claims import Claim, ClaimChange, ClaimDecision, ClaimEntry, ClaimStatus
 from webapp.models.identity import User
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.claims import deciding, money, working
+from webapp.services.claims import deciding, money, moving, working
 from webapp.services.covers import loading
+from webapp.services.covers import moving as homes
+from webapp.services.covers.selling import CoverRequest
 
 LATER = NOON + timedelta(hours=1)
 MODELS = (Claim, ClaimDecision, ClaimEntry, ClaimChange)
@@ -161,3 +164,30 @@ def test_of_two_windows_one_decides(app: Flask, cast: Cast) -> None:
     assert ends == ["EditConflictError", "done"]
     decided = select(func.count()).select_from(TimelineEvent).where(TimelineEvent.kind == EventKind.CLAIM_DECIDED)
     assert db.session.scalar(decided) == 2
+
+
+def test_a_move_that_is_killed_never_leaves_a_home_without_its_doubts(cast: Cast) -> None:
+    cover = make_cover(cast.commercial)
+    claim = declare(cover, cast.commercial, NOON.date(), home_id=cover.homes[0].home_id)
+    for step in (working.start, working.close):
+        step(claim.id, version=None, by=cast.manager, at=NOON)
+    cover_id, user_id = cover.id, cast.manager.id
+    asked = CoverRequest(version_id=None, home=replace(HOME, address_line1="8 quai"))
+    shown = homes.preview_move(cover_id, asked, wished=None, at=LATER).since
+    db.session.commit()
+
+    def stands() -> tuple[int, bool]:
+        found = len(loading.find_cover(cover_id).homes), db.session.scalars(select(Claim.doubt)).one() is not None
+        db.session.rollback()
+        return found
+
+    def work() -> None:
+        moving.move(cover_id, asked, wished=None, shown=shown, by=_user(user_id), at=LATER)
+
+    seen = []
+    for number in range(10):
+        lived = not _killed_at("commit", number, work)
+        seen.append(stands())
+        if lived:
+            break
+    assert set(seen) == {(1, False), (2, True)}

@@ -125,10 +125,7 @@ def _list_owed(cover: Cover, ground: TerminationGround, due_on: date) -> list[Ow
 
 def _check(cover: Cover) -> None:
     lifecycle.refuse_of_shop(cover.subscription)
-    if cover.client.erased_at:
-        raise CoverStateError(recording.ERASED)
-    if cover.subscription.status.is_final:
-        raise CoverStateError("Cette couverture est terminée.")
+    recording.check_living(cover)
     if cover.subscription.cancels_on is not None:
         raise CoverStateError(
             f"L’abonnement prend déjà fin le {french.day(cover.subscription.cancels_on)}\u202f: retirez d’abord cette"

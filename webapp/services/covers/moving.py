@@ -39,10 +39,7 @@ def preview_move(cover_id: UUID, asked: CoverRequest, *, wished: date | None, at
     Raises NotFoundError, CoverStateError; InvalidInputError for a home at which the plan is not sold.
     """
     cover = loading.find_cover(cover_id)
-    if cover.client.erased_at:
-        raise CoverStateError(recording.ERASED)
-    if cover.subscription.status.is_final:
-        raise CoverStateError("Cette couverture est terminée.")
+    recording.check_living(cover)
     if ledger.has_open_claim(cover_id):
         raise CoverStateError(selling.CLAIM_IS_OPEN)
     version = cover.periods[-1].version

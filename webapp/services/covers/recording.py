@@ -22,11 +22,16 @@ def find_living(cover_id: UUID, *, at: datetime) -> Cover:
     """The cover, locked and up to date, to be changed. Raises NotFoundError; CoverStateError where it is over."""
     cover = loading.find_for_update(cover_id)
     following.catch_up(cover, at=at)
+    check_living(cover)
+    return cover
+
+
+def check_living(cover: Cover) -> None:
+    """Raise CoverStateError where the cover is over, or its client erased."""
     if cover.client.erased_at:
         raise CoverStateError(ERASED)
     if cover.subscription.status.is_final:
         raise CoverStateError("Cette couverture est terminée.")
-    return cover
 
 
 def next_cycle(cover: Cover, *, at: datetime) -> date:

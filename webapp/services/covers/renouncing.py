@@ -68,10 +68,7 @@ def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
 
 def _check(cover: Cover, *, at: datetime) -> None:
     lifecycle.refuse_of_shop(cover.subscription)
-    if cover.client.erased_at:
-        raise CoverStateError(recording.ERASED)
-    if cover.subscription.status.is_final:
-        raise CoverStateError("Cette couverture est terminée.")
+    recording.check_living(cover)
     until = last_day(cover)
     if days.local(at) > until:
         raise CoverStateError(f"On pouvait renoncer jusqu’au {french.day(until)}\u202f: résiliez l’abonnement.")

@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.french import read_number
-from webapp.models.covers import HomeKind, Occupancy, Trade
+from webapp.models.covers import Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
-from webapp.services.claims import doubting
+from webapp.services.claims import moving as claims
 from webapp.services.covers import homes, loading, moving, plans, profile, selling
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
@@ -23,14 +23,13 @@ from webapp.services.covers.selling import CoverRequest
 from webapp.services.sales.listing import find_of_cover
 from webapp.services.subscriptions import lifecycle
 from webapp.views.covers import wording
+from webapp.views.covers.home_form import HOME_KINDS, OCCUPANCIES, read_home
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
 from webapp.views.subscriptions.form import asked_day
 
 bp = Blueprint("cover", __name__)
 
-HOME_KINDS = [("", "Choisir…"), *((each.value, each.label) for each in HomeKind)]
-OCCUPANCIES = [("", "Choisir…"), *((each.value, each.label) for each in Occupancy)]
 TRADES = [(each.value, each.label) for each in Trade]
 
 
@@ -94,8 +93,7 @@ def move(cover_id: UUID) -> ResponseReturnValue:
         if shown is None:
             found = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now())
             return _move_form(cover_id, found=found)
-        moving.move(cover_id, _written(), wished=wished, shown=shown, by=current_user(), at=clock.now())
-        doubting.look_again(cover_id, at=clock.now())
+        claims.move(cover_id, _written(), wished=wished, shown=shown, by=current_user(), at=clock.now())
     except (InvalidInputError, CoverStateError) as error:
         return _move_form(cover_id, error), error.status
     return _done(cover_id, "Le logement couvert change.")
@@ -103,21 +101,11 @@ def move(cover_id: UUID) -> ResponseReturnValue:
 
 def _written() -> CoverRequest:
     form = request.form
-    home = HomeFields(
-        kind=read(HomeKind, form.get("type")),
-        occupancy=read(Occupancy, form.get("occupation")),
-        occupied_since=asked_day("occupe_depuis", field="occupied_since"),
-        address_line1=form.get("adresse", ""),
-        address_line2=form.get("complement", ""),
-        postcode=form.get("code_postal", ""),
-        city=form.get("ville", ""),
-        access_notes=form.get("acces", ""),
-    )
     return CoverRequest(
         version_id=read(UUID, form.get("formule")),
         option_codes=frozenset(form.getlist("option")),
         home_id=read(UUID, form.get("logement")),
-        home=home,
+        home=read_home(),
         concluded_on=asked_day("conclu", field="concluded_on"),
         effective_on=asked_day("effet", field="effective_on"),
     )

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.models.consents import ConsentChannel, ConsentPurpose
-from webapp.models.covers import CoveredHome, HomeKind, Occupancy
+from webapp.models.covers import CoveredHome
 from webapp.models.sales import CoverSale, DocumentsWay, SaleStep
 from webapp.security import current_user
 from webapp.services import plan_documents
@@ -26,7 +26,7 @@ from webapp.services.sales.offers import StepMissingError
 from webapp.services.subscriptions import offering
 from webapp.services.subscriptions.means import find_default
 from webapp.views.covers import wording
-from webapp.views.covers.page import HOME_KINDS, OCCUPANCIES
+from webapp.views.covers.home_form import HOME_KINDS, OCCUPANCIES, read_home
 from webapp.views.covers.plans import send_document
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -44,10 +44,21 @@ ANSWERS = {"oui": True, "non": False}
 Refusals = (InvalidInputError, EditConflictError, SaleStateError)
 
 
-def _answered(
-    sale_id: UUID, page: Callable[[CoverSale, DomainError | None], str], save: Callable[[], CoverSale], step: SaleStep
+def _at(
+    step: SaleStep,
+    sale_id: UUID,
+    page: Callable[[CoverSale, DomainError | None], str],
+    save: Callable[[], CoverSale],
 ) -> ResponseReturnValue:
-    """A step that was sent: on to the next; refused, the same with the reason; a step missing before, that one."""
+    """A step: its page, and, where it was sent, on to the next one.
+
+    Refused, it is the same page with the reason; where a step before is missing, that one.
+    """
+    sale = drafting.find_sale(sale_id)
+    if elsewhere := _elsewhere(sale, step):
+        return elsewhere
+    if request.method == "GET":
+        return page(sale, None)
     try:
         sale = save()
     except StepMissingError as error:
@@ -93,36 +104,17 @@ def abandon(sale_id: UUID) -> ResponseReturnValue:
 @bp.route("/logement", methods=["GET", "POST"])
 def home(sale_id: UUID) -> ResponseReturnValue:
     """The home that is covered."""
-    sale = drafting.find_sale(sale_id)
-    if elsewhere := _elsewhere(sale, SaleStep.HOME):
-        return elsewhere
-    if request.method == "GET":
-        return _home_page(sale)
-    return _answered(
+    return _at(
+        SaleStep.HOME,
         sale_id,
         _home_page,
         lambda: drafting.write_home(
             sale_id,
             read(UUID, request.form.get("logement")),
-            _written_home(),
+            read_home(),
             version=seen_version(),
             at=clock.now(),
         ),
-        SaleStep.HOME,
-    )
-
-
-def _written_home() -> HomeFields:
-    form = request.form
-    return HomeFields(
-        kind=read(HomeKind, form.get("type")),
-        occupancy=read(Occupancy, form.get("occupation")),
-        occupied_since=asked_day("occupe_depuis", field="occupied_since"),
-        address_line1=form.get("adresse", ""),
-        address_line2=form.get("complement") or None,
-        postcode=form.get("code_postal", ""),
-        city=form.get("ville", ""),
-        access_notes=form.get("acces") or None,
     )
 
 
@@ -159,18 +151,13 @@ def _home_as_written(sale: CoverSale) -> dict[str, str]:
 @bp.route("/formule", methods=["GET", "POST"])
 def plan(sale_id: UUID) -> ResponseReturnValue:
     """The plans that are sold for the home, side by side."""
-    sale = drafting.find_sale(sale_id)
-    if elsewhere := _elsewhere(sale, SaleStep.PLAN):
-        return elsewhere
-    if request.method == "GET":
-        return _plan_page(sale)
-    return _answered(
+    return _at(
+        SaleStep.PLAN,
         sale_id,
         _plan_page,
         lambda: choosing.choose_plan(
             sale_id, *_chosen(), request.form.get("frequence", ""), version=seen_version(), at=clock.now()
         ),
-        SaleStep.PLAN,
     )
 
 
@@ -238,14 +225,10 @@ def _price_of(sale: CoverSale, sold: list[Any]) -> offers.Price | None:
 @bp.route("/documents", methods=["GET", "POST"])
 def documents(sale_id: UUID) -> ResponseReturnValue:
     """The documents of the plan, how the client is given them, and what the client consents to."""
-    sale = drafting.find_sale(sale_id)
-    if elsewhere := _elsewhere(sale, SaleStep.DOCUMENTS):
-        return elsewhere
-    if request.method == "GET":
-        return _documents_page(sale)
     form = request.form
     consents = {each: ANSWERS[word] for each in ConsentPurpose if (word := form.get(each.value, "")) in ANSWERS}
-    return _answered(
+    return _at(
+        SaleStep.DOCUMENTS,
         sale_id,
         _documents_page,
         lambda: choosing.give_documents(
@@ -257,7 +240,6 @@ def documents(sale_id: UUID) -> ResponseReturnValue:
             by=current_user(),
             at=clock.now(),
         ),
-        SaleStep.DOCUMENTS,
     )
 
 
@@ -282,13 +264,9 @@ def _documents_page(sale: CoverSale, problem: DomainError | None = None) -> str:
 @bp.route("/paiement", methods=["GET", "POST"])
 def payment(sale_id: UUID) -> ResponseReturnValue:
     """How the client pays."""
-    sale = drafting.find_sale(sale_id)
-    if elsewhere := _elsewhere(sale, SaleStep.PAYMENT):
-        return elsewhere
-    if request.method == "GET":
-        return _payment_page(sale)
     word = request.form.get("paiement", "")
-    return _answered(
+    return _at(
+        SaleStep.PAYMENT,
         sale_id,
         lambda sale, problem: _payment_page(sale, as_payment_problem(problem) if problem else None),
         lambda: choosing.choose_payment(
@@ -300,7 +278,6 @@ def payment(sale_id: UUID) -> ResponseReturnValue:
             by=current_user(),
             at=clock.now(),
         ),
-        SaleStep.PAYMENT,
     )
 
 
@@ -354,12 +331,8 @@ def _chosen_word(sale: CoverSale) -> str:
 @bp.route("/recapitulatif", methods=["GET", "POST"])
 def summary(sale_id: UUID) -> ResponseReturnValue:
     """All of it once more, and from when it holds."""
-    sale = drafting.find_sale(sale_id)
-    if elsewhere := _elsewhere(sale, SaleStep.SUMMARY):
-        return elsewhere
-    if request.method == "GET":
-        return _summary_page(sale)
-    return _answered(
+    return _at(
+        SaleStep.SUMMARY,
         sale_id,
         _summary_page,
         lambda: choosing.write_start(
@@ -369,7 +342,6 @@ def summary(sale_id: UUID) -> ResponseReturnValue:
             version=seen_version(),
             at=clock.now(),
         ),
-        SaleStep.SUMMARY,
     )
 
 
