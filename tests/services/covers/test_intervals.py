@@ -14,11 +14,16 @@ from webapp.services.covers.intervals import (
     earliest_termination,
     intervals_of,
     paid,
-    suspended_for_unpaid,
 )
+from webapp.services.dunning import days
 
 EFFECTIVE = date(2026, 1, 10)
 START = activated(EFFECTIVE)
+
+
+def _suspended(noticed_on: date) -> Fact:
+    """What dunning does where a formal notice was sent on a day: thirty full days pass, then the cover is suspended."""
+    return Fact(CoverCause.UNPAID, clock.start_of(noticed_on + timedelta(days=days.SUSPEND_AFTER_NOTICE + 1)))
 
 
 def _at(text: str) -> datetime:
@@ -33,7 +38,7 @@ def _told(intervals: Sequence[Interval]) -> list[tuple[str, str]]:
 
 def test_l113_3_over_the_night_on_which_clocks_go_forward() -> None:
     # Sent on Wednesday 25 February 2026; thirty full days are 26 February to 27 March; clocks go forward on 29 March.
-    suspended = suspended_for_unpaid(date(2026, 2, 25))
+    suspended = _suspended(date(2026, 2, 25))
     assert suspended.since == datetime(2026, 3, 27, 23, tzinfo=UTC)
     assert earliest_termination(date(2026, 2, 25)) == datetime(2026, 4, 6, 22, tzinfo=UTC)
     resumed = paid(_at("2026-03-28 10:00"), [START, suspended], is_insurance=True)
@@ -59,26 +64,26 @@ def test_l113_3_over_the_night_on_which_clocks_go_forward() -> None:
     ],
 )
 def test_l113_3_over_the_night_on_which_clocks_go_back(paid_at: datetime, noon: datetime) -> None:
-    suspended = suspended_for_unpaid(date(2026, 9, 23))
+    suspended = _suspended(date(2026, 9, 23))
     assert suspended.since == datetime(2026, 10, 23, 22, tzinfo=UTC)
     assert paid(paid_at, [START, suspended], is_insurance=True).since == noon
 
 
 def test_a_service_resumes_at_once() -> None:
-    suspended = suspended_for_unpaid(date(2026, 2, 25))
+    suspended = _suspended(date(2026, 2, 25))
     at = _at("2026-03-28 10:00")
     assert paid(at, [START, suspended], is_insurance=False).since == at
 
 
 def test_what_is_paid_on_the_thirtieth_day_is_never_suspended() -> None:
-    suspended = suspended_for_unpaid(date(2026, 2, 25))
+    suspended = _suspended(date(2026, 2, 25))
     payment = paid(_at("2026-03-27 23:00"), [START, suspended], is_insurance=True)
     assert _told(intervals_of([START, suspended, payment])) == [("active", "10/01 00:00")]
 
 
 def test_a_payment_does_not_forestall_a_suspension_that_was_written_after_it() -> None:
     payment = paid(_at("2026-02-20 09:00"), [START], is_insurance=True)
-    suspended = suspended_for_unpaid(date(2026, 2, 25))
+    suspended = _suspended(date(2026, 2, 25))
     assert _told(intervals_of([START, payment, suspended]))[-1] == ("suspended", "28/03 00:00")
 
 

@@ -15,6 +15,7 @@ from webapp.models.clients import Client
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
 from webapp.models.tasks import Task
+from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.tenancy import current_organisation_id
 
 PAGE_SIZE = 50
@@ -64,6 +65,17 @@ def add_for_commercials(wanted: Sequence[NewTask], *, at: datetime) -> None:
             claim_id=each.claim_id,
             user_id=owners.get(each.client_id),
             created_at=at,
+        )
+        for each in wanted
+    )
+
+
+def add_and_tell(wanted: Sequence[NewTask], *, at: datetime) -> None:
+    """The same, told in each client's timeline."""
+    add_for_commercials(wanted, at=at)
+    db.session.add_all(
+        TimelineEvent(
+            client_id=each.client_id, kind=EventKind.TASK_ADDED, at=at, body=each.title, claim_id=each.claim_id
         )
         for each in wanted
     )

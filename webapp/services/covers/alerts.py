@@ -1,6 +1,6 @@
 """A cover year of which most is used: a task for the commercial of the client, once a year of each cover."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,7 +12,6 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.claims import ClaimEntry
 from webapp.models.covers import CoverCapAlert
-from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.covers import ledger, loading
@@ -22,6 +21,7 @@ from webapp.transactions import transaction
 
 SHARE = Decimal("0.8")
 """The part of a yearly limit from which somebody is told."""
+TITLE = "Couverture {code}\u202f: presque tout est utilisé, {used}"
 AT_ONCE = 500
 YEAR_SINCE = """
   CASE WHEN v.year = 'civil' THEN date_trunc('year', CAST(:today AS date))::date
@@ -76,20 +76,22 @@ def raise_due(*, at: datetime) -> int:
 
 
 def _raise(cover_ids: Sequence[UUID], *, at: datetime) -> int:
-    """Whoever writes the alert makes the task: two at once make one."""
-    today, wanted = days.local(at), []
+    """Whoever writes the alerts makes the tasks: two at once make one of each."""
+    today = days.local(at)
     with transaction():
-        entries = ledger.list_entries_of(cover_ids)
+        entries, near = ledger.list_entries_of(cover_ids), {}
         for cover in loading.list_covers(cover_ids):
             counters = remaining(loading.life_of(cover), entries[cover.id], today)
-            if cover.client.erased_at is None and _is_near(counters) and _note(cover.id, counters.year.since, at=at):
-                title = f"Couverture {cover.code}\u202f: presque tout est utilisé, {counters.sentence}"
-                wanted.append(NewTask(cover.client_id, title, today))
-        tasks.add_for_commercials(wanted, at=at)
-        db.session.add_all(
-            TimelineEvent(client_id=each.client_id, kind=EventKind.TASK_ADDED, at=at, body=each.title)
-            for each in wanted
-        )
+            if cover.client.erased_at is None and _is_near(counters):
+                near[cover.id] = (cover, counters)
+        new = _note({cover_id: counters.year.since for cover_id, (_, counters) in near.items()}, at=at)
+        wanted = [
+            NewTask(
+                cover.client_id, f"Couverture {cover.code}\u202f: presque tout est utilisé, {counters.sentence}", today
+            )
+            for cover, counters in (near[cover_id] for cover_id in near if cover_id in new)
+        ]
+        tasks.add_and_tell(wanted, at=at)
     return len(wanted)
 
 
@@ -99,12 +101,17 @@ def _is_near(counters: Counters) -> bool:
     return used_up or (limit is not None and counters.claims >= SHARE * limit)
 
 
-def _note(cover_id: UUID, year_since: date, *, at: datetime) -> bool:
-    """Write that the year was told of; False where it was before."""
-    values = {"cover_id": cover_id, "year_since": year_since, "at": at}
-    values["organisation_id"] = tenancy.current_organisation_id()
-    statement = insert(CoverCapAlert).values(values).on_conflict_do_nothing().returning(CoverCapAlert.cover_id)
-    return db.session.scalar(statement) is not None
+def _note(years: Mapping[UUID, date], *, at: datetime) -> set[UUID]:
+    """Write that the years of these covers were told of; those that were not before."""
+    if not years:
+        return set()
+    organisation_id = tenancy.current_organisation_id()
+    rows = [
+        {"organisation_id": organisation_id, "cover_id": cover_id, "year_since": since, "at": at}
+        for cover_id, since in years.items()
+    ]
+    statement = insert(CoverCapAlert).values(rows).on_conflict_do_nothing().returning(CoverCapAlert.cover_id)
+    return set(db.session.scalars(statement))
 
 
 def _list_near(today: date) -> Sequence[UUID]:

@@ -66,14 +66,6 @@ def activated(effective_on: date) -> Fact:
     return Fact(CoverCause.ACTIVATION, clock.start_of(effective_on))
 
 
-def suspended_for_unpaid(noticed_on: date) -> Fact:
-    """The cover is suspended by a formal notice that was sent on a day, which itself does not count (L113-3).
-
-    Thirty full days pass: the suspension begins with the thirty-first.
-    """
-    return Fact(CoverCause.UNPAID, clock.start_of(noticed_on + timedelta(days=days.SUSPEND_AFTER_NOTICE + 1)))
-
-
 def earliest_termination(noticed_on: date) -> datetime:
     """From when on a cover that was suspended by such a notice may be terminated for it (L113-3)."""
     legal = days.SUSPEND_AFTER_NOTICE + days.TERMINATE_AFTER_SUSPENSION

@@ -31,7 +31,7 @@ from webapp.models.dunning import (
 )
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
-from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.models.timeline import EventKind
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import cases, days, planning, plans, sequences, suspending, telling
@@ -378,10 +378,7 @@ def _perform(works: Sequence[_Work], *, at: datetime, by: User | None) -> None:
 def _make_tasks(works: Sequence[_Work], *, at: datetime) -> None:
     """For the commercials of the clients."""
     made = [NewTask(work.turn.case.client_id, _task_title(work), days.local(at)) for work in works]
-    tasks.add_for_commercials(made, at=at)
-    db.session.add_all(
-        TimelineEvent(client_id=each.client_id, kind=EventKind.TASK_ADDED, at=at, body=each.title) for each in made
-    )
+    tasks.add_and_tell(made, at=at)
 
 
 def _task_title(work: _Work) -> str:

@@ -19,7 +19,6 @@ from webapp.gateways.operators import MayPassError, RefusedError
 from webapp.models.claims import OPEN, Claim
 from webapp.models.operators import CoverOperator
 from webapp.models.tasks import Task
-from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import days
@@ -90,13 +89,7 @@ def _write(operator_id: UUID, listed: Mapping[str, int], *, at: datetime) -> int
             for claim, sentence in found.values()
             if (claim.id, sentence) not in standing
         ]
-        tasks.add_for_commercials(wanted, at=at)
-        db.session.add_all(
-            TimelineEvent(
-                client_id=each.client_id, kind=EventKind.TASK_ADDED, at=at, body=each.title, claim_id=each.claim_id
-            )
-            for each in wanted
-        )
+        tasks.add_and_tell(wanted, at=at)
     return len(wanted)
 
 
