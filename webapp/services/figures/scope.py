@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from webapp.errors import ForbiddenError, NotFoundError
 from webapp.extensions import db
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.identity import Role, User
@@ -52,6 +53,22 @@ def figures_scope(user: User) -> Scope:
     sellers: dict[Seller, str] = {OfTeam(team_id): name for team_id, name in teams.items()}
     sellers |= {commercial_id: "Vos chiffres" for commercial_id, team_id in members.items() if team_id not in teams}
     return Scope(sellers=sellers, members=members)
+
+
+def find_in_scope(scope: Scope, commercial_id: UUID) -> Commercial:
+    """A commercial whose figures may be seen. Raises NotFoundError, ForbiddenError."""
+    commercial = db.session.scalar(select(Commercial).where(Commercial.id == commercial_id))
+    if commercial is None:
+        raise NotFoundError("Ce commercial n’existe pas ou plus.")
+    if not scope.includes(commercial.id):
+        raise ForbiddenError("Les chiffres de ce commercial ne sont pas à votre portée.")
+    return commercial
+
+
+def list_in_scope(scope: Scope) -> list[Commercial]:
+    """The commercials whose figures may be seen, by name; of all, those who are active."""
+    there = Commercial.is_active if scope.is_all else Commercial.id.in_(scope.members)
+    return list(db.session.scalars(select(Commercial).where(there).order_by(Commercial.name_key, Commercial.id)))
 
 
 def _list_led_teams(user: User) -> dict[UUID, str]:

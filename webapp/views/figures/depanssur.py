@@ -9,12 +9,9 @@ from uuid import UUID
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
 from webapp import clock, french
-from webapp.errors import DomainError, ForbiddenError, InvalidInputError, NotFoundError
-from webapp.extensions import db
-from webapp.models.commercials import Commercial
+from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.covers import Trade
 from webapp.models.identity import Role
 from webapp.security import current_user, requires
@@ -25,7 +22,7 @@ from webapp.services.figures.cover_revenue import find_revenue
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
 from webapp.services.figures.cover_satisfaction import count_answers, find_satisfaction
 from webapp.services.figures.period import DAY, Period
-from webapp.services.figures.scope import Scope, figures_scope
+from webapp.services.figures.scope import Scope, figures_scope, find_in_scope, list_in_scope
 from webapp.views.figures.periods import PeriodBar, in_whole_months, period_name, period_query, read_period
 from webapp.views.figures.spreadsheets import csv_file, xlsx_file
 from webapp.views.layout import toast
@@ -88,10 +85,7 @@ def read_filters(scope: Scope) -> Filters:
     if plan_id is not None and plan_id not in dict(list_plan_choices()):
         raise NotFoundError("Cette formule n’existe pas ou plus.")
     if commercial_id is not None:
-        if db.session.scalar(select(Commercial.id).where(Commercial.id == commercial_id)) is None:
-            raise NotFoundError("Ce commercial n’existe pas ou plus.")
-        if not scope.includes(commercial_id):
-            raise ForbiddenError("Les chiffres de ce commercial ne sont pas à votre portée.")
+        find_in_scope(scope, commercial_id)
     return Filters(plan_id, read(Trade, request.args.get("metier")), commercial_id)
 
 
@@ -128,7 +122,10 @@ def tab_values(scope: Scope, period: Period) -> dict[str, Any]:
         "closed_until": closings.last_closed(),
         "plans": [("", "Toutes les formules"), *((str(plan_id), label) for plan_id, label in list_plan_choices())],
         "trades": TRADES,
-        "commercials": [("", "Tous les commerciaux"), *_list_commercials(scope)],
+        "commercials": [
+            ("", "Tous les commerciaux"),
+            *((str(each.id), each.full_name) for each in list_in_scope(scope)),
+        ],
         "reason_label": cover_rows.reason_label,
         "rows_of": lambda figure, **more: rows_address(Figure(figure), period, filters, **more),
     }
@@ -177,7 +174,7 @@ def board_page() -> Response:
         told={
             "period": period_name(bar.period).capitalize(),
             "scope": scope.label,
-            "filters": " · ".join(_filter_labels(filters)),
+            "filters": " · ".join(_filter_labels(scope, filters)),
         },
         closed_until=closings.last_closed(),
         at=at,
@@ -188,14 +185,14 @@ def board_page() -> Response:
     return response
 
 
-def _filter_labels(filters: Filters) -> Iterator[str]:
+def _filter_labels(scope: Scope, filters: Filters) -> Iterator[str]:
     """What the figures are narrowed to, in words."""
     if filters.plan_id:
         yield dict(list_plan_choices())[filters.plan_id]
     if filters.trade:
         yield filters.trade.label
     if filters.commercial_id:
-        yield db.session.scalars(select(Commercial).where(Commercial.id == filters.commercial_id)).one().full_name
+        yield find_in_scope(scope, filters.commercial_id).full_name
 
 
 def _read_tab() -> tuple[Scope, PeriodBar, Filters]:
@@ -247,13 +244,6 @@ def _months_page(problem: DomainError | None = None) -> str:
         next_month=closings.next_to_close(today=clock.today()),
         problem=problem,
     )
-
-
-def _list_commercials(scope: Scope) -> list[tuple[str, str]]:
-    """Whom the reader may choose."""
-    there = Commercial.is_active if scope.is_all else Commercial.id.in_(scope.members)
-    statement = select(Commercial).where(there).order_by(Commercial.name_key, Commercial.id)
-    return [(str(each.id), each.full_name) for each in db.session.scalars(statement)]
 
 
 def rows_address(figure: Figure, period: Period, filters: Filters, **more: Any) -> str:

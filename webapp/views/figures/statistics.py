@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
-from webapp.errors import ForbiddenError, NotFoundError
+from webapp.errors import NotFoundError
 from webapp.models.contracts import ContractStatus
 from webapp.security import current_user
 from webapp.services.contracts.counting import MAIN_CURRENCY
@@ -22,8 +22,7 @@ from webapp.services.figures.kpi import contracts_per_commercial
 from webapp.services.figures.period import Period, Span
 from webapp.services.figures.recurring import find_recurring, revenue_by_month
 from webapp.services.figures.risks import find_risks
-from webapp.services.figures.scope import Scope, figures_scope
-from webapp.services.pages.commercial_page import find_commercial
+from webapp.services.figures.scope import Scope, figures_scope, find_in_scope
 from webapp.views.figures import depanssur
 from webapp.views.figures.periods import PeriodBar, in_whole_months, read_period
 from webapp.views.figures.spreadsheets import Cell, csv_file
@@ -163,10 +162,7 @@ def _read_base(scope: Scope) -> ContractsView:
     word = request.args.get("commercial")
     if word is None:
         return scope.view
-    commercial, _ = find_commercial(read(UUID, word) or UUID(int=0))
-    if not scope.includes(commercial.id):
-        raise ForbiddenError("Les chiffres de ce commercial ne sont pas à votre portée.")
-    return ContractsView(sold_by=(commercial.id,))
+    return ContractsView(sold_by=(find_in_scope(scope, read(UUID, word) or UUID(int=0)).id,))
 
 
 def _read_bar(**kept: str) -> PeriodBar:

@@ -44,7 +44,7 @@ ANSWERS = {"oui": True, "non": False}
 Refusals = (InvalidInputError, EditConflictError, SaleStateError)
 
 
-def _at(
+def _take_step(
     step: SaleStep,
     sale_id: UUID,
     page: Callable[[CoverSale, DomainError | None], str],
@@ -104,7 +104,7 @@ def abandon(sale_id: UUID) -> ResponseReturnValue:
 @bp.route("/logement", methods=["GET", "POST"])
 def home(sale_id: UUID) -> ResponseReturnValue:
     """The home that is covered."""
-    return _at(
+    return _take_step(
         SaleStep.HOME,
         sale_id,
         _home_page,
@@ -151,7 +151,7 @@ def _home_as_written(sale: CoverSale) -> dict[str, str]:
 @bp.route("/formule", methods=["GET", "POST"])
 def plan(sale_id: UUID) -> ResponseReturnValue:
     """The plans that are sold for the home, side by side."""
-    return _at(
+    return _take_step(
         SaleStep.PLAN,
         sale_id,
         _plan_page,
@@ -227,7 +227,7 @@ def documents(sale_id: UUID) -> ResponseReturnValue:
     """The documents of the plan, how the client is given them, and what the client consents to."""
     form = request.form
     consents = {each: ANSWERS[word] for each in ConsentPurpose if (word := form.get(each.value, "")) in ANSWERS}
-    return _at(
+    return _take_step(
         SaleStep.DOCUMENTS,
         sale_id,
         _documents_page,
@@ -265,7 +265,7 @@ def _documents_page(sale: CoverSale, problem: DomainError | None = None) -> str:
 def payment(sale_id: UUID) -> ResponseReturnValue:
     """How the client pays."""
     word = request.form.get("paiement", "")
-    return _at(
+    return _take_step(
         SaleStep.PAYMENT,
         sale_id,
         lambda sale, problem: _payment_page(sale, as_payment_problem(problem) if problem else None),
@@ -331,7 +331,7 @@ def _chosen_word(sale: CoverSale) -> str:
 @bp.route("/recapitulatif", methods=["GET", "POST"])
 def summary(sale_id: UUID) -> ResponseReturnValue:
     """All of it once more, and from when it holds."""
-    return _at(
+    return _take_step(
         SaleStep.SUMMARY,
         sale_id,
         _summary_page,
