@@ -14,6 +14,7 @@ LONG = (
     "tests/browser/",
     "tests/services/charges/test_crashes.py",
     "tests/startup/test_dev.py",
+    "tests/services/claims/test_any_order.py",
     "tests/services/woocommerce/test_crashes.py",
     "tests/services/winleadplus/test_interruptions.py",
     "tests/services/bank_files/test_a_month.py",

@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -243,21 +242,21 @@ class TestPages:
         )
 
     @pytest.mark.usefixtures("_crowd")
-    @pytest.mark.parametrize(("name", "sort"), list(product(VIEWS, ClientSort)))
-    def test_every_client_comes_once_in_order_forwards_and_back(self, name: str, sort: ClientSort) -> None:
-        view = replace(VIEWS[name], sort=sort)
-        pages = [list_clients(view).page]
-        while pages[-1].next_cursor:
-            pages.append(list_clients(replace(view, cursor=pages[-1].next_cursor)).page)
-        seen = [row.id for page in pages for row in page.rows]
-        assert seen == _expected(view)
-        assert len(seen) == count_clients(view).number > PAGE_SIZE
+    @pytest.mark.parametrize("name", VIEWS)
+    def test_every_client_comes_once_in_order_forwards_and_back(self, name: str) -> None:
+        for view in (replace(VIEWS[name], sort=sort) for sort in ClientSort):
+            pages = [list_clients(view).page]
+            while pages[-1].next_cursor:
+                pages.append(list_clients(replace(view, cursor=pages[-1].next_cursor)).page)
+            seen = [row.id for page in pages for row in page.rows]
+            assert seen == _expected(view), view.sort
+            assert len(seen) == count_clients(view).number > PAGE_SIZE
 
-        back = [pages[-1]]
-        while back[-1].previous_cursor:
-            back.append(list_clients(replace(view, cursor=back[-1].previous_cursor)).page)
-        assert [page.rows for page in back[::-1]] == [page.rows for page in pages]
-        assert [page.next_cursor for page in back[::-1]] == [page.next_cursor for page in pages]
+            back = [pages[-1]]
+            while back[-1].previous_cursor:
+                back.append(list_clients(replace(view, cursor=back[-1].previous_cursor)).page)
+            assert [page.rows for page in back[::-1]] == [page.rows for page in pages], view.sort
+            assert [page.next_cursor for page in back[::-1]] == [page.next_cursor for page in pages], view.sort
 
     @pytest.mark.usefixtures("_crowd")
     def test_a_search_too_common_to_sort_whole_keeps_the_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
