@@ -20,6 +20,7 @@ from webapp.services import health, outbox
 from webapp.services.bank_files import files, notices
 from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
+from webapp.services.clients import validity
 from webapp.services.covers import alerts as cover_alerts
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.duplicates import searches as duplicate_searches
@@ -99,6 +100,7 @@ TIMETABLE = (
     TimetableEntry("covers-open", timedelta(days=1), cover_messages.tell_open),
     TimetableEntry("covers-renewed", timedelta(days=1), cover_messages.tell_renewed),
     TimetableEntry("covers-near-cap", timedelta(days=1), cover_alerts.raise_due),
+    TimetableEntry("documents-expire", timedelta(days=1), validity.tell_due),
     TimetableEntry("digest", timedelta(hours=1), digest.write_due),
     TimetableEntry("refunds-sweep", timedelta(seconds=30), refunds_sweeping.sweep),
     TimetableEntry("dunning-steps", timedelta(hours=1), dunning_steps.ring),

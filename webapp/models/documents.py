@@ -1,5 +1,7 @@
 """Documents added to a client by hand. The row tells of the file; the file lies in the document store."""
 
+from datetime import date, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import Index, String, text
@@ -11,11 +13,31 @@ from webapp.models.identity import User
 from webapp.tenancy import OrganisationScoped
 
 
+class Validity(StrEnum):
+    """Where a document that expires stands on a day."""
+
+    VALID = "valid"
+    SOON = "soon"
+    EXPIRED = "expired"
+
+    @property
+    def label(self) -> str:
+        """The words on the screen."""
+        return {"valid": "Valable", "soon": "Expire bientôt", "expired": "Expiré"}[self.value]
+
+
+EXPIRES_SOON = timedelta(days=30)
+"""For so long before its last day a document is one that expires soon."""
+
+
 class Document(OrganisationScoped, Identified, Timestamped, Base):
     """A file. ``name`` is what people call it; ``stored_as`` is its random name in the store; ``size`` in bytes.
 
     With ``mandate_id`` it is the signed copy of a mandate, which shows an IBAN; with ``claim_id`` it belongs to a claim
     file (photo, invoice, report). Without ``user_id`` nobody here added it: an operator sent it.
+
+    ``valid_until`` is its last day of validity, a day in Paris; empty, it does not expire. ``tell_on`` is the next day
+    on which the timetable has something to say of that (``services/clients/validity.py``).
     """
 
     __tablename__ = "documents"
@@ -34,6 +56,13 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
             "created_at",
             postgresql_where=text("claim_id IS NOT NULL"),
         ),
+        Index(
+            "ix_documents_tell",
+            "tell_on",
+            "organisation_id",
+            "id",
+            postgresql_where=text("tell_on IS NOT NULL"),
+        ),
         Index("ix_documents_size", "organisation_id", postgresql_include=["size"]),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
@@ -49,6 +78,8 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
     user_id: Mapped[UUID | None]
     mandate_id: Mapped[UUID | None]
     claim_id: Mapped[UUID | None]
+    valid_until: Mapped[date | None]
+    tell_on: Mapped[date | None]
 
     user: Mapped[User | None] = relationship(
         primaryjoin=lambda: linked(User, Document.user_id),
@@ -58,3 +89,11 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
         primaryjoin=lambda: linked(Mandate, Document.mandate_id),
         viewonly=True,
     )
+
+    def validity_on(self, day: date) -> Validity | None:
+        """Where it stands on a day; None where it does not expire."""
+        if self.valid_until is None:
+            return None
+        if self.valid_until < day:
+            return Validity.EXPIRED
+        return Validity.SOON if self.valid_until - EXPIRES_SOON <= day else Validity.VALID

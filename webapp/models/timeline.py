@@ -56,6 +56,8 @@ class EventKind(StrEnum):
     CONTRACT_UPDATED = "contract_updated"
     DOCUMENT_ADDED = "document_added"
     DOCUMENT_REMOVED = "document_removed"
+    DOCUMENT_CHANGED = "document_changed"
+    DOCUMENT_EXPIRED = "document_expired"
     NOTE = "note"
     CALL = "call"
     TASK_ADDED = "task_added"
@@ -137,6 +139,8 @@ class EventKind(StrEnum):
             "contract_updated": "Contrat modifié",
             "document_added": "Document ajouté",
             "document_removed": "Document retiré",
+            "document_changed": "Validité d’un document modifiée",
+            "document_expired": "Document expiré",
             "note": "Note",
             "call": "Appel",
             "task_added": "Tâche ajoutée",

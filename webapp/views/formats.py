@@ -250,6 +250,7 @@ FIELD_LABELS = {
     "step": "Étape",
     "case_action": "Décision",
     "until": "Jusqu’au",
+    "valid_until": "Valable jusqu’au",
 }
 
 _SHOWN: dict[str, Callable[[str], str]] = {
@@ -260,6 +261,7 @@ _SHOWN: dict[str, Callable[[str], str]] = {
     "ends_on": _written_day,
     "anchor_date": _written_day,
     "until": _written_day,
+    "valid_until": _written_day,
     "event_on": _written_day,
     "claim_asked": _written_money,
     "claim_covered": _written_money,

@@ -48,9 +48,18 @@ def test_what_is_put_on_a_file_stands_there_and_in_the_timeline(client: FlaskCli
     assert "&lt;b&gt;Le plombier" in page
     assert 'data-testid="claim-task" data-done="0"' in page
     assert f"/clients/{claim.client_id}/documents/{document.id}" in page
+    validity = f"/clients/{claim.client_id}/documents/{document.id}/validite?dossier=1"
+    assert client.post(validity, data={"valable": "2026-12-01"}).location == address
+    assert 'data-validity="soon"' in client.get(address).text
     assert client.post(f"{address}/taches/{task.id}").status_code == 303
     assert 'data-testid="claim-task" data-done="1"' in client.get(address).text
-    assert told(claim) == [EventKind.NOTE, EventKind.TASK_ADDED, EventKind.DOCUMENT_ADDED, EventKind.TASK_DONE]
+    assert told(claim) == [
+        EventKind.NOTE,
+        EventKind.TASK_ADDED,
+        EventKind.DOCUMENT_ADDED,
+        EventKind.DOCUMENT_CHANGED,
+        EventKind.TASK_DONE,
+    ]
     assert "Relancer le plombier" in client.get(f"/clients/{claim.client_id}?onglet=activites").text
 
 

@@ -256,3 +256,27 @@ def test_uploads_have_a_rate(client: FlaskClient, manager_client: FlaskClient, s
     assert {_upload(client, subject).status_code for _ in range(30)} == {303}
     assert _upload(client, subject).status_code == 429
     assert _upload(manager_client, subject).status_code == 303
+
+
+def test_until_when_a_file_is_valid_is_said_shown_and_changed(
+    client: FlaskClient, outsider_client: FlaskClient, subject: Client
+) -> None:
+    file = FileStorage(io.BytesIO(PDF), "carte.pdf")
+    boundary, body = encode_multipart({"fichier": file, "valable": "2026-12-20"})
+    kind = f"multipart/form-data; boundary={boundary}"
+    assert client.post(f"/clients/{subject.id}/documents", data=body, content_type=kind).status_code == 303
+    document = db.session.query(Document).one()
+    address, tab = f"{_address(document)}/validite", f"/clients/{subject.id}?onglet=documents"
+    page = client.get(tab).text
+    assert "20/12/2026" in page
+    assert 'data-validity="soon"' in page
+    for written, state in (("2026-11-19", "expired"), ("2027-11-19", "valid")):
+        assert client.post(address, data={"valable": written}).location.startswith(f"/clients/{subject.id}")
+        assert f'data-validity="{state}"' in client.get(tab).text
+    assert "Validité d’un document modifiée" in client.get(f"/clients/{subject.id}?onglet=activites").text
+    client.post(address, data={"valable": "2027-02-30"})
+    assert "Indiquez une date valable." in client.get(tab).text
+    assert 'data-validity="valid"' in client.get(tab).text, "what is no date changes nothing"
+    client.post(address, data={"valable": ""})
+    assert "data-validity=" not in client.get(tab).text
+    assert outsider_client.post(address, data={"valable": "2027-01-01"}).status_code == 404

@@ -84,12 +84,16 @@ def set_done(claim_id: UUID, task_id: UUID, done: bool, *, by: User, at: datetim
     activities.set_done(recording.find_claim(claim_id).client_id, task_id, done, by=by, at=at)
 
 
-def add_file(claim_id: UUID, name: str, content: bytes, *, by: User, at: datetime) -> Document:
+def add_file(
+    claim_id: UUID, name: str, content: bytes, *, valid_until: date | None = None, by: User, at: datetime
+) -> Document:
     """Keep a photo, an invoice or a report with the file. Raises NotFoundError, ClaimStateError; InvalidInputError
-    (field « file »), QuotaError.
+    (fields « file », « valid_until »), QuotaError.
     """
     claim = _find(claim_id)
-    return documents.add_document(claim.client_id, name, content, claim_id=claim_id, by=by, at=at)
+    return documents.add_document(
+        claim.client_id, name, content, claim_id=claim_id, valid_until=valid_until, by=by, at=at
+    )
 
 
 def _find(claim_id: UUID) -> Claim:

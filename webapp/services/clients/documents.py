@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from uuid import UUID
@@ -25,6 +25,7 @@ from webapp.models.documents import Document
 from webapp.models.identity import Role, User
 from webapp.models.sales import CoverSale
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients import tasks, validity
 from webapp.services.clients.banking import may_reveal, refuse_fresh_taking
 from webapp.services.clients.editing import find_client
 from webapp.services.contact import clean_text
@@ -103,15 +104,18 @@ def add_document(
     *,
     mandate: Mandate | None = None,
     claim_id: UUID | None = None,
+    valid_until: date | None = None,
     by: User | None,
     at: datetime,
 ) -> Document:
     """Keep a file with the client, under its own name without any path in it; as the signed copy of a ``mandate``,
-    or with one of the client's claim files. Without ``by`` an operator sent it.
+    or with one of the client's claim files. Without ``by`` an operator sent it. ``valid_until`` is its last day of
+    validity.
 
     The file is written before the row: a crash in between leaves a file that nobody knows of, never a row without
-    its file. Raises NotFoundError; InvalidInputError, field ``file``; QuotaError.
+    its file. Raises NotFoundError; InvalidInputError, field ``file`` or ``valid_until``; QuotaError.
     """
+    validity.check(valid_until)
     name, kind = _checked(given_name, content)
     organisation_id = current_organisation_id()
     find_client(client_id)
@@ -128,6 +132,8 @@ def add_document(
                 user_id=by.id if by else None,
                 mandate_id=mandate.id if mandate else None,
                 claim_id=claim_id,
+                valid_until=valid_until,
+                tell_on=validity.first_told_on(valid_until, at=at),
                 created_at=at,
             )
             db.session.add(document)
@@ -190,8 +196,26 @@ def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetim
             raise ProofError("Ce fichier prouve un consentement ou une signature du client\u202f: il est gardé.")
         stored_as, organisation_id = document.stored_as, document.organisation_id
         db.session.delete(document)
+        tasks.settle(validity.key_of(document_id), by=by.id, at=at)
         _tell(document, EventKind.DOCUMENT_REMOVED, by=by, at=at)
         after_commit(lambda: document_store.drop(stored_as, organisation_id=organisation_id))
+    return document
+
+
+def set_validity(client_id: UUID, document_id: UUID, valid_until: date | None, *, by: User, at: datetime) -> Document:
+    """Say until when a document is valid; None where it does not expire. The same day again changes nothing.
+
+    Raises NotFoundError; InvalidInputError, field ``valid_until``.
+    """
+    validity.check(valid_until)
+    with transaction():
+        document = _lock_document(client_id, document_id)
+        before = document.valid_until
+        if valid_until != before:
+            document.valid_until, document.tell_on = valid_until, validity.first_told_on(valid_until, at=at)
+            tasks.settle(validity.key_of(document_id), by=by.id, at=at)
+            changes = {"valid_until": [day.isoformat() if day else None for day in (before, valid_until)]}
+            _tell(document, EventKind.DOCUMENT_CHANGED, changes=changes, by=by, at=at)
     return document
 
 
@@ -201,7 +225,8 @@ class ProofError(DomainError):
 
 def _lock_document(client_id: UUID, document_id: UUID) -> Document:
     """The document, which nobody takes for a proof meanwhile. Raises NotFoundError."""
-    db.session.execute(select(Document.id).where(Document.id == document_id).with_for_update())
+    locked = select(Document).where(Document.id == document_id).with_for_update()
+    db.session.execute(locked.execution_options(populate_existing=True))
     return find_document(client_id, document_id)
 
 
@@ -307,8 +332,15 @@ def _checked(given_name: str, content: bytes) -> tuple[str, FileKind]:
     ) > NAME_LENGTH else name, kind
 
 
-def _tell(document: Document, kind: EventKind, *, by: User | None, at: datetime) -> None:
+def _tell(
+    document: Document,
+    kind: EventKind,
+    *,
+    changes: dict[str, list[str | None]] | None = None,
+    by: User | None,
+    at: datetime,
+) -> None:
     user_id = by.id if by else None
     event = TimelineEvent(client_id=document.client_id, kind=kind, at=at, user_id=user_id, body=document.name)
-    event.claim_id = document.claim_id
+    event.claim_id, event.changes = document.claim_id, changes or {}
     db.session.add(event)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import joinedload
 
 from webapp.extensions import db
@@ -17,6 +17,7 @@ from webapp.models.identity import User
 from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.tenancy import current_organisation_id
+from webapp.transactions import transaction
 
 PAGE_SIZE = 50
 TITLE_LENGTH = 500
@@ -36,12 +37,13 @@ class Whose(StrEnum):
 
 
 class NewTask(NamedTuple):
-    """A task that the product makes for the commercial of a client."""
+    """A task that the product makes for the commercial of a client; by its ``key`` it is settled."""
 
     client_id: UUID
     title: str
     due_on: date
     claim_id: UUID | None = None
+    key: str | None = None
 
 
 class TasksPage(NamedTuple):
@@ -63,6 +65,7 @@ def add_for_commercials(wanted: Sequence[NewTask], *, at: datetime) -> None:
             title=each.title[:TITLE_LENGTH],
             due_on=each.due_on,
             claim_id=each.claim_id,
+            key=each.key,
             user_id=owners.get(each.client_id),
             created_at=at,
         )
@@ -79,6 +82,23 @@ def add_and_tell(wanted: Sequence[NewTask], *, at: datetime) -> None:
         )
         for each in wanted
     )
+
+
+def settle(key: str, *, by: UUID | None = None, at: datetime) -> None:
+    """Tick off what the product made under this key and is still to be done: there is nothing left to do about it."""
+    with transaction():
+        settled = (
+            update(Task)
+            .where(Task.organisation_id == current_organisation_id(), Task.key == key, Task.done_at.is_(None))
+            .values(done_at=at)
+            .returning(Task.client_id, Task.title, Task.claim_id)
+        )
+        db.session.add_all(
+            TimelineEvent(
+                client_id=client_id, kind=EventKind.TASK_DONE, at=at, user_id=by, body=title, claim_id=claim_id
+            )
+            for client_id, title, claim_id in db.session.execute(settled).all()
+        )
 
 
 def _find_owners(client_ids: Collection[UUID]) -> dict[UUID, UUID]:

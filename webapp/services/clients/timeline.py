@@ -87,6 +87,8 @@ _KINDS = {
     EventFilter.DOCUMENTS: (
         EventKind.DOCUMENT_ADDED,
         EventKind.DOCUMENT_REMOVED,
+        EventKind.DOCUMENT_CHANGED,
+        EventKind.DOCUMENT_EXPIRED,
         EventKind.SIGNED_COPY_ADDED,
         EventKind.SIGNED_COPY_OPENED,
     ),

@@ -85,7 +85,14 @@ def add_file(claim_id: UUID) -> ResponseReturnValue:
     file = request.files.get("fichier")
     name, content = (file.filename or "", file.read()) if file else ("", b"")
     try:
-        document = notes.add_file(claim_id, name, content, by=current_user(), at=clock.now())
+        document = notes.add_file(
+            claim_id,
+            name,
+            content,
+            valid_until=asked_day("valable", field="valid_until"),
+            by=current_user(),
+            at=clock.now(),
+        )
     except InvalidInputError as error:
         return page.show_page(claim_id, problem=error), error.status
     toast("success", f"{document.name} a été ajouté.")

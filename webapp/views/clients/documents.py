@@ -20,6 +20,7 @@ from webapp.views.clients import tabs
 from webapp.views.clients.page import REVEALS
 from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import toast
+from webapp.views.subscriptions.form import asked_day
 
 bp = Blueprint("documents", __name__, url_prefix="/clients/<uuid:client_id>/documents")
 
@@ -59,6 +60,7 @@ def add(client_id: UUID) -> Page:
             client_id,
             (file.filename or "") if file else "",
             file.read() if file else b"",
+            valid_until=asked_day("valable", field="valid_until"),
             by=current_user(),
             at=clock.now(),
         )
@@ -93,6 +95,26 @@ def _sent(document: Document, path: Path) -> Response:
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
+
+
+@bp.post("/<uuid:document_id>/validite")
+def set_validity(client_id: UUID, document_id: UUID) -> BaseResponse:
+    """Say until when it is valid, on the client's tab or, with ``dossier``, on the page of its claim file."""
+    try:
+        document = documents.set_validity(
+            client_id,
+            document_id,
+            asked_day("valable", field="valid_until"),
+            by=current_user(),
+            at=clock.now(),
+        )
+        toast("success", f"Validité de {document.name} enregistrée.")
+    except InvalidInputError as error:
+        document = documents.find_document(client_id, document_id)
+        toast("error", error.message)
+    if "dossier" in request.args and document.claim_id:
+        return redirect(url_for("claim.show", claim_id=document.claim_id), code=303)
+    return _tab(client_id)
 
 
 @bp.post("/<uuid:document_id>/retirer")

@@ -149,6 +149,7 @@ def _documents(client: Client) -> dict[str, Any]:
         "taken": documents.TAKEN,
         "limit": file_size(documents.SIZE_LIMIT),
         "room": documents.find_room(),
+        "today": clock.today(),
         "problem": None,
     }
 

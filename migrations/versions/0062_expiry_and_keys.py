@@ -1,0 +1,49 @@
+"""Documents may expire, and tasks that the product makes say what for.
+
+Revision: 0062, after 0059
+
+``documents.valid_until`` is the last day of validity, ``tell_on`` the next day on which the timetable tells of it: its
+index holds only what is still to be told of. ``tasks.key`` names what a task was made for, so that it is done by
+itself.
+Columns without a default change no row; the indexes are made while people work.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0062"
+down_revision = "0059"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.add_column("documents", sa.Column("valid_until", sa.Date(), nullable=True))
+    op.add_column("documents", sa.Column("tell_on", sa.Date(), nullable=True))
+    op.add_column("tasks", sa.Column("key", sa.String(length=100), nullable=True))
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "ix_documents_tell",
+            "documents",
+            ["tell_on", "organisation_id", "id"],
+            postgresql_where=sa.text("tell_on IS NOT NULL"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.create_index(
+            "ix_tasks_key",
+            "tasks",
+            ["organisation_id", "key"],
+            postgresql_where=sa.text("key IS NOT NULL"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_tasks_key", "tasks")
+    op.drop_index("ix_documents_tell", "documents")
+    op.drop_column("tasks", "key")
+    op.drop_column("documents", "tell_on")
+    op.drop_column("documents", "valid_until")
