@@ -22,6 +22,7 @@ from webapp.services.charges import reconciling, sweeping
 from webapp.services.charges import runs as charge_runs
 from webapp.services.clients import validity
 from webapp.services.covers import alerts as cover_alerts
+from webapp.services.covers import renouncing
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.duplicates import searches as duplicate_searches
 from webapp.services.exports import carrying_out as exports
@@ -42,6 +43,7 @@ from webapp.services.operators import telling as operator_deliveries
 from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.rights import erasing
+from webapp.services.sales import missing_means
 from webapp.services.schedule import take_tick
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
@@ -99,6 +101,8 @@ TIMETABLE = (
     TimetableEntry("card-expiry", timedelta(days=1), cards.tell_expiring),
     TimetableEntry("covers-open", timedelta(days=1), cover_messages.tell_open),
     TimetableEntry("covers-renewed", timedelta(days=1), cover_messages.tell_renewed),
+    TimetableEntry("renunciations-end", timedelta(days=1), renouncing.tell_ended),
+    TimetableEntry("means-missing", timedelta(hours=1), missing_means.look),
     TimetableEntry("covers-near-cap", timedelta(days=1), cover_alerts.raise_due),
     TimetableEntry("documents-expire", timedelta(days=1), validity.tell_due),
     TimetableEntry("digest", timedelta(hours=1), digest.write_due),

@@ -1,10 +1,11 @@
-"""Documents may expire, and tasks that the product makes say what for.
+"""Documents may expire, the end of a renunciation is told, and tasks that the product makes say what for.
 
 Revision: 0062, after 0059
 
 ``documents.valid_until`` is the last day of validity, ``tell_on`` the next day on which the timetable tells of it: its
 index holds only what is still to be told of. ``tasks.key`` names what a task was made for, so that it is done by
-itself.
+itself. ``covers.window_ends_on`` is the last day on which a client may renounce, until the timeline has told that it is
+over; of covers that stand, only those that can still be given up get one.
 Columns without a default change no row; the indexes are made while people work.
 """
 
@@ -22,12 +23,22 @@ def upgrade() -> None:
     op.add_column("documents", sa.Column("valid_until", sa.Date(), nullable=True))
     op.add_column("documents", sa.Column("tell_on", sa.Date(), nullable=True))
     op.add_column("tasks", sa.Column("key", sa.String(length=100), nullable=True))
+    op.add_column("covers", sa.Column("window_ends_on", sa.Date(), nullable=True))
+    op.execute("UPDATE covers SET window_ends_on = concluded_on + 14 WHERE concluded_on >= CURRENT_DATE - 14")
     with op.get_context().autocommit_block():
         op.create_index(
             "ix_documents_tell",
             "documents",
             ["tell_on", "organisation_id", "id"],
             postgresql_where=sa.text("tell_on IS NOT NULL"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.create_index(
+            "ix_covers_window",
+            "covers",
+            ["window_ends_on", "organisation_id", "id"],
+            postgresql_where=sa.text("window_ends_on IS NOT NULL"),
             postgresql_concurrently=True,
             if_not_exists=True,
         )
@@ -44,6 +55,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_tasks_key", "tasks")
     op.drop_index("ix_documents_tell", "documents")
+    op.drop_index("ix_covers_window", "covers")
+    op.drop_column("covers", "window_ends_on")
     op.drop_column("tasks", "key")
     op.drop_column("documents", "tell_on")
     op.drop_column("documents", "valid_until")

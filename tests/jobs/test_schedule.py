@@ -55,6 +55,8 @@ def test_the_timetable_is_as_agreed() -> None:
         ("covers-open", hours(24), "message_triggers.covers.tell_open"),
         ("covers-renewed", hours(24), "message_triggers.covers.tell_renewed"),
         ("covers-near-cap", hours(24), "covers.alerts.raise_due"),
+        ("renunciations-end", hours(24), "covers.renouncing.tell_ended"),
+        ("means-missing", hours(1), "sales.missing_means.look"),
         ("documents-expire", hours(24), "clients.validity.tell_due"),
         ("messages-due", seconds(30), "messages.sweeping.ring_due"),
         ("messages-held", hours(1), "messages.sweeping.look_again"),

@@ -407,8 +407,9 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
 
     ``concluded_on`` is the day of the agreement, ``effective_on`` the first day on which it holds, waiting included;
     both are local dates in Paris. What it promises, where, and whether it held at an instant stand in its periods,
-    homes and facts, to which rows are only ever added. Its figures count for ``commercial_id``, the client's commercial
-    when it was sold: a trigger writes it.
+    homes and facts, to which rows are only ever added. ``window_ends_on`` is the last day on which its client may
+    renounce, until the timeline has told that it is over. Its figures count for ``commercial_id``, the client's
+    commercial when it was sold: a trigger writes it.
     """
 
     LETTER = "V"
@@ -418,6 +419,13 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         UniqueConstraint("organisation_id", "number"),
         UniqueConstraint("organisation_id", "subscription_id"),
         Index("ix_covers_client", "organisation_id", "client_id"),
+        Index(
+            "ix_covers_window",
+            "window_ends_on",
+            "organisation_id",
+            "id",
+            postgresql_where=text("window_ends_on IS NOT NULL"),
+        ),
         Index("ix_covers_commercial", "organisation_id", "commercial_id"),
         tenant_key("commercial_id", "commercials", ondelete="SET NULL"),
         tenant_key("subscription_id", "subscriptions"),
@@ -430,6 +438,7 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     commercial_id: Mapped[UUID | None] = mapped_column(server_default=FetchedValue())
     concluded_on: Mapped[date]
     effective_on: Mapped[date]
+    window_ends_on: Mapped[date | None]
     created_by_id: Mapped[UUID | None]
 
     client: Mapped[Client] = relationship(primaryjoin=lambda: linked(Client, Cover.client_id), viewonly=True)

@@ -84,6 +84,7 @@ class MessageKind(StrEnum):
     SHIPMENT_SENT = "shipment_sent"
     SALE_DOCUMENTS = "sale_documents"
     SALE_ACCEPTANCE = "sale_acceptance"
+    SALE_SIGNED = "sale_signed"
     COVER_OPEN = "cover_open"
     COVER_RENEWED = "cover_renewed"
     COVER_SUSPENDED = "cover_suspended"

@@ -92,6 +92,7 @@ class EventKind(StrEnum):
     SHIPMENT_HANDED_OVER = "shipment_handed_over"
     COVER_ADDED = "cover_added"
     COVER_CHANGED = "cover_changed"
+    RENUNCIATION_ENDED = "renunciation_ended"
     SALE_SIGNED = "sale_signed"
     CLAIM_DECLARED = "claim_declared"
     CLAIM_DECIDED = "claim_decided"
@@ -175,6 +176,7 @@ class EventKind(StrEnum):
             "shipment_handed_over": "Expédition remise au transporteur",
             "cover_added": "Couverture créée",
             "cover_changed": "Couverture modifiée",
+            "renunciation_ended": "Délai de renonciation terminé",
             "sale_signed": "Souscription signée",
             "claim_declared": "Sinistre déclaré",
             "claim_decided": "Décision sur un sinistre",

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from sqlalchemy.orm import undefer
 
 from tests.services.means_requests.conftest import Desk, bank, desk
 from tests.views.sales.journey import HOME, PDF, download, find, ready, send, sent_link
@@ -13,8 +14,11 @@ from webapp.extensions import db
 from webapp.models.contracts import Contract
 from webapp.models.covers import Cover
 from webapp.models.means_requests import MeansRequest
+from webapp.models.messages import Message, MessageKind
 from webapp.models.sales import CoverSale, SignatureWay
+from webapp.services.messages import rendering
 from webapp.services.sales.signing import LIFE
+from webapp.services.sales.wordings import WORDING
 
 __all__ = ["bank", "desk"]
 pytestmark = pytest.mark.usefixtures("cast")
@@ -47,8 +51,28 @@ def test_a_client_reads_accepts_once_and_what_proves_it_is_kept(client: FlaskCli
     proof = client.get(f"/souscriptions/{sale_id}", follow_redirects=True).text
     for words in ("203.0.113.7", "Texte accepté, version 1", "Fiche d’information 2026-03", "par le lien reçu"):
         assert words in proof
+    _is_confirmed(sale)
     watching = client.get(f"/souscriptions/{sale_id}/signature", headers={"HX-Request": "true"})
     assert watching.headers["HX-Redirect"] == f"/couvertures/{sale.cover_id}"
+
+
+def _is_confirmed(sale: CoverSale) -> None:
+    """The client was sent once what was signed, with what proves it, and the documents."""
+    confirmed = select(Message).where(Message.kind == MessageKind.SALE_SIGNED).options(undefer(Message.content))
+    message = db.session.scalars(confirmed).one()
+    words = rendering.to_plain_text(message.content_in_clear()["body"])
+    for said in (
+        f"souscription {sale.code}, signée le 20/11/2026 à 10:00 par le lien reçu par e-mail",
+        "14,06\u00a0€ TTC par mois",
+        "3 rue du Port, 59000 Lille",
+        "jusqu’au 4 décembre 2026 inclus",
+        "Fiche d’information, édition 2026-03",
+        "(texte version 1)",
+        WORDING.text[:40],
+        WORDING.at_once[:40],
+    ):
+        assert said in words, (said, words)
+    assert [source for source, _ in message.attachments["files"]] == ["plan_document"] * 2
 
 
 def test_a_link_that_is_unknown_expired_or_about_something_else_accepts_nothing(

@@ -196,7 +196,7 @@ def remove_document(client_id: UUID, document_id: UUID, *, by: User, at: datetim
             raise ProofError("Ce fichier prouve un consentement ou une signature du client\u202f: il est gardé.")
         stored_as, organisation_id = document.stored_as, document.organisation_id
         db.session.delete(document)
-        tasks.settle(validity.key_of(document_id), by=by.id, at=at)
+        tasks.settle([validity.key_of(document_id)], by=by.id, at=at)
         _tell(document, EventKind.DOCUMENT_REMOVED, by=by, at=at)
         after_commit(lambda: document_store.drop(stored_as, organisation_id=organisation_id))
     return document
@@ -213,7 +213,7 @@ def set_validity(client_id: UUID, document_id: UUID, valid_until: date | None, *
         before = document.valid_until
         if valid_until != before:
             document.valid_until, document.tell_on = valid_until, validity.first_told_on(valid_until, at=at)
-            tasks.settle(validity.key_of(document_id), by=by.id, at=at)
+            tasks.settle([validity.key_of(document_id)], by=by.id, at=at)
             changes = {"valid_until": [day.isoformat() if day else None for day in (before, valid_until)]}
             _tell(document, EventKind.DOCUMENT_CHANGED, changes=changes, by=by, at=at)
     return document

@@ -84,12 +84,12 @@ def add_and_tell(wanted: Sequence[NewTask], *, at: datetime) -> None:
     )
 
 
-def settle(key: str, *, by: UUID | None = None, at: datetime) -> None:
-    """Tick off what the product made under this key and is still to be done: there is nothing left to do about it."""
+def settle(keys: Collection[str], *, by: UUID | None = None, at: datetime) -> None:
+    """Tick off what the product made under these keys and is still to be done: there is nothing left to do about it."""
     with transaction():
         settled = (
             update(Task)
-            .where(Task.organisation_id == current_organisation_id(), Task.key == key, Task.done_at.is_(None))
+            .where(Task.organisation_id == current_organisation_id(), Task.key.in_(keys), Task.done_at.is_(None))
             .values(done_at=at)
             .returning(Task.client_id, Task.title, Task.claim_id)
         )

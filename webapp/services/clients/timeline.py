@@ -77,6 +77,7 @@ _KINDS = {
     EventFilter.COVERS: (
         EventKind.COVER_ADDED,
         EventKind.COVER_CHANGED,
+        EventKind.RENUNCIATION_ENDED,
         EventKind.SALE_SIGNED,
         EventKind.CLAIM_DECLARED,
         EventKind.CLAIM_DECIDED,

@@ -10,10 +10,16 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from webapp import french
+from sqlalchemy import select, update
+
+from webapp import french, tenancy
+from webapp.extensions import db
+from webapp.models.base import linked
+from webapp.models.clients import Client
 from webapp.models.covers import Cover
 from webapp.models.identity import User
-from webapp.models.timeline import EventKind
+from webapp.models.subscriptions import Subscription
+from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.covers import following, ledger, loading, owed, recording
 from webapp.services.covers.owed import OwedBack
 from webapp.services.covers.recording import CoverStateError
@@ -22,6 +28,7 @@ from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
 DAYS = 14
+AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,61 @@ class Renunciation:
 
 def last_day(cover: Cover) -> date:
     """The last day on which the cover can be given up."""
-    return cover.concluded_on + timedelta(days=DAYS)
+    return window_end(cover.concluded_on)
+
+
+def window_end(concluded_on: date) -> date:
+    """The last day on which what is concluded that day can be given up."""
+    return concluded_on + timedelta(days=DAYS)
+
+
+def tell_ended(*, at: datetime) -> int:
+    """Tell the timelines, in every organisation, that a window of renunciation is over; returns how many ended."""
+    today = days.local(at)
+    with tenancy.across_organisations():
+        over = select(Cover.organisation_id).where(Cover.window_ends_on < today).distinct()
+        organisations = db.session.scalars(over).all()
+    ended = 0
+    for organisation_id in organisations:
+        with tenancy.organisation(organisation_id):
+            while some := _tell_some(today, at=at):
+                ended += some
+    return ended
+
+
+def _tell_some(today: date, *, at: datetime) -> int:
+    """Of some covers, once: the same transaction tells, and notes that nothing is left to tell.
+
+    Nothing is told of a cover that has ended meanwhile, by renunciation or otherwise.
+    """
+    with transaction():
+        over = (
+            select(Cover.id, Cover.client_id, Cover.number, Cover.window_ends_on)
+            .add_columns(Subscription.status, Client.erased_at)
+            .join(Subscription, linked(Subscription, Cover.subscription_id))
+            .join(Client, linked(Client, Cover.client_id))
+            .where(Cover.window_ends_on < today)
+            .order_by(Cover.window_ends_on, Cover.id)
+            .limit(AT_ONCE)
+            .with_for_update(of=Cover)
+        )
+        rows = db.session.execute(over).all()
+        db.session.add_all(
+            TimelineEvent(
+                client_id=row.client_id,
+                kind=EventKind.RENUNCIATION_ENDED,
+                at=at,
+                changes={
+                    "cover": [None, f"{Cover.LETTER}-{row.number}"],
+                    "until": [None, row.window_ends_on.isoformat()],
+                },
+            )
+            for row in rows
+            if not row.status.is_final and row.erased_at is None
+        )
+        told = update(Cover).where(Cover.id.in_([row.id for row in rows])).values(window_ends_on=None)
+        db.session.execute(told.execution_options(synchronize_session=False))
+    return len(rows)
 
 
 def preview_renunciation(cover_id: UUID, *, at: datetime) -> Renunciation:

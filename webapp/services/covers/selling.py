@@ -24,7 +24,7 @@ from webapp.models.covers import (
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind
-from webapp.services.covers import following, homes, ledger, loading, plans, pricing, recording
+from webapp.services.covers import following, homes, ledger, loading, plans, pricing, recording, renouncing
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
@@ -72,11 +72,13 @@ def add_cover(subscription_id: UUID, asked: CoverRequest, *, by: User, at: datet
         options = find_options(version, asked.option_codes)
         concluded_on, effective_on = _checked_days(asked, on=days.local(at))
         home = _home(subscription.client_id, asked, version, at=at)
+        window_end = renouncing.window_end(concluded_on)
         cover = Cover(
             subscription_id=subscription_id,
             client_id=subscription.client_id,
             concluded_on=concluded_on,
             effective_on=effective_on,
+            window_ends_on=window_end if window_end >= days.local(at) else None,
             created_by_id=by.id,
             created_at=at,
         )

@@ -36,6 +36,8 @@ def why_always_on(kind: MessageKind) -> str | None:
         return "Sans avis, aucun prélèvement SEPA ne peut être présenté\u202f: il ne s’arrête pas."
     if kind in BY_HAND:
         return "Il n’est écrit que par un collègue\u202f: rien ne part tout seul."
+    if kind is MessageKind.SALE_SIGNED:
+        return "Qui souscrit à distance doit en avoir la confirmation\u202f: elle ne s’arrête pas."
     if kind is MessageKind.COVER_TERMINATED:
         return "Qui résilie doit en avoir la confirmation\u202f: elle ne s’arrête pas."
     if KINDS[kind].must_arrive:

@@ -88,12 +88,7 @@ def earliest(concluded_on: date, *, starts_at_once: bool) -> date:
 
     Insurance: code des assurances, art. L112-2-1; services: code de la consommation, art. L221-25.
     """
-    return concluded_on if starts_at_once else renounced_until(concluded_on) + timedelta(days=1)
-
-
-def renounced_until(concluded_on: date) -> date:
-    """The last day on which what is concluded that day can be given up."""
-    return concluded_on + timedelta(days=renouncing.DAYS)
+    return concluded_on if starts_at_once else renouncing.window_end(concluded_on) + timedelta(days=1)
 
 
 def too_early(first: date, *, starts_at_once: bool) -> str:
@@ -119,7 +114,7 @@ def offer_of(sale: CoverSale, *, at: datetime) -> Offer:
         effective_on=effective_on,
         waits_until=_waits_until(effective_on, version.waiting_days),
         options=[(option, _waits_until(effective_on, option.waiting_days)) for option in options],
-        renounced_until=renounced_until(today),
+        renounced_until=renouncing.window_end(today),
         replaced_by=sold if sold and sold.id != version.id else None,
         is_withdrawn=sold is None,
     )

@@ -31,7 +31,7 @@ from webapp.services.means_requests import commands as means_requests
 from webapp.services.means_requests.commands import AlreadyAskedError, RequestFields
 from webapp.services.messages import writing
 from webapp.services.messages.writing import Draft
-from webapp.services.sales import choosing, drafting, offers
+from webapp.services.sales import choosing, confirming, drafting, offers
 from webapp.services.sales.drafting import SaleStateError
 from webapp.services.sales.offers import Offer
 from webapp.services.sales.wordings import WORDING
@@ -177,7 +177,9 @@ def _conclude(
     by: User,
     at: datetime,
 ) -> None:
-    """Contract, pending subscription and cover, in the caller's transaction; and the client is asked for a means."""
+    """Contract, pending subscription and cover, in the caller's transaction; the client is asked for a means, and sent
+    the confirmation.
+    """
     contract_id = _make_contract(sale, offer, by=by, at=at)
     today = days.local(at)
     home = drafting.home_of(sale)
@@ -212,6 +214,7 @@ def _conclude(
     sale.effective_on, sale.signed_at, sale.signed_by = offer.effective_on, at, way
     sale.signed_from, sale.wording_version, sale.changed_at = from_address, WORDING.version, at
     db.session.flush()
+    confirming.confirm(sale, offer, at=at)
 
 
 def _make_contract(sale: CoverSale, offer: Offer, *, by: User, at: datetime) -> UUID:
