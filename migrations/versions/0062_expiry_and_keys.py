@@ -6,7 +6,8 @@ Revision: 0062, after 0059
 index holds only what is still to be told of. ``tasks.key`` names what a task was made for, so that it is done by
 itself. ``covers.window_ends_on`` is the last day on which a client may renounce, until the timeline has told that it is
 over; of covers that stand, only those that can still be given up get one.
-Columns without a default change no row; the indexes are made while people work.
+Each step may be run again, should an index fail. Columns without a default change no row; the indexes are made while
+people work.
 """
 
 import sqlalchemy as sa
@@ -20,10 +21,10 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.add_column("documents", sa.Column("valid_until", sa.Date(), nullable=True))
-    op.add_column("documents", sa.Column("tell_on", sa.Date(), nullable=True))
-    op.add_column("tasks", sa.Column("key", sa.String(length=100), nullable=True))
-    op.add_column("covers", sa.Column("window_ends_on", sa.Date(), nullable=True))
+    op.add_column("documents", sa.Column("valid_until", sa.Date()), if_not_exists=True)
+    op.add_column("documents", sa.Column("tell_on", sa.Date()), if_not_exists=True)
+    op.add_column("tasks", sa.Column("key", sa.String(length=100)), if_not_exists=True)
+    op.add_column("covers", sa.Column("window_ends_on", sa.Date()), if_not_exists=True)
     op.execute("UPDATE covers SET window_ends_on = concluded_on + 14 WHERE concluded_on >= CURRENT_DATE - 14")
     with op.get_context().autocommit_block():
         op.create_index(

@@ -1,9 +1,12 @@
-"""kill -9 while a client accepts, and two clicks in one instant: the sale is concluded whole, once."""
+"""kill -9 while a client accepts, and two clicks in one instant: the sale is concluded whole, once. So it is with the
+task for the means that the client did not give.
+"""
 
+from datetime import timedelta
 from functools import partial
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests import factories
 from tests.concurrency import at_once
@@ -13,10 +16,12 @@ from tests.views.sales.journey import make_client, on_sale
 from webapp.extensions import db
 from webapp.models.contracts import Contract
 from webapp.models.covers import Cover, HomeKind, Occupancy
+from webapp.models.messages import Message, MessageKind
 from webapp.models.sales import CoverSale, DocumentsWay, SaleStep
 from webapp.models.subscriptions import Subscription
+from webapp.models.tasks import Task
 from webapp.services.covers.homes import HomeFields
-from webapp.services.sales import choosing, drafting, signing
+from webapp.services.sales import choosing, drafting, missing_means, signing
 from webapp.services.subscriptions.means import PaymentFields
 
 TOKEN = "token-of-the-client"
@@ -53,11 +58,12 @@ def _accept_and_die(point: str, number: int) -> None:
 
 
 def _made() -> list[int]:
-    """How many contracts, subscriptions, covers and signed sales there are."""
+    """How many contracts, subscriptions, covers, signed sales and confirmations there are."""
     db.session.rollback()
     signed = select(func.count()).select_from(CoverSale).where(CoverSale.signed_at.is_not(None))
     counts = [select(func.count()).select_from(model) for model in (Contract, Subscription, Cover)]
-    return [db.session.scalars(each).one() for each in (*counts, signed)]
+    confirmed = select(func.count()).select_from(Message).where(Message.kind == MessageKind.SALE_SIGNED)
+    return [db.session.scalars(each).one() for each in (*counts, signed, confirmed)]
 
 
 def test_killed_anywhere_nothing_is_concluded_and_two_clicks_conclude_once(app: Flask, committed: None) -> None:
@@ -66,6 +72,28 @@ def test_killed_anywhere_nothing_is_concluded_and_two_clicks_conclude_once(app: 
     organisation_id = cast.organisation.id
     for point, number in [*(("before_cursor_execute", each) for each in DEATHS), ("commit", 0)]:
         assert was_killed(fork(partial(_accept_and_die, point, number))), (point, number)
-        assert _made() == [0, 0, 0, 0], (point, number)
+        assert _made() == [0, 0, 0, 0, 0], (point, number)
     assert at_once(app, organisation_id, _accept, _accept) == ["done", "done"]
-    assert _made() == [1, 1, 1, 1]
+    assert _made() == [1, 1, 1, 1, 1]
+
+    db.session.execute(update(Subscription).values(payment_method=None))
+    db.session.commit()
+    killed = fork(partial(_look_and_die, 0))
+    assert was_killed(killed)
+    assert _tasks() == 0
+    assert at_once(app, organisation_id, _look, _look) == ["done", "done"]
+    assert _tasks() == 1
+
+
+def _look() -> None:
+    missing_means.look(at=NOW + timedelta(days=4))
+
+
+def _look_and_die(number: int) -> None:
+    die_at("commit", number)
+    _look()
+
+
+def _tasks() -> int:
+    db.session.rollback()
+    return db.session.scalars(select(func.count()).select_from(Task)).one()

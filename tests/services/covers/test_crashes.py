@@ -1,0 +1,97 @@
+"""kill -9 before any commit of a termination, of what is put on a claim file, and of what the timetable does about
+covers: all of it is written, once, or nothing.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import count
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from tests import factories
+from tests.conftest import Cast
+from tests.forking import lives
+from tests.services.claims.files import EFFECTIVE, NOON, declare, evening_of, make_cover
+from webapp.extensions import db
+from webapp.models.covers import CoverCapAlert, CoverTermination, TerminationChannel, TerminationGround
+from webapp.models.documents import Document
+from webapp.models.identity import User
+from webapp.models.messages import Message
+from webapp.models.outbox import OutboxEvent
+from webapp.models.tasks import Task
+from webapp.models.timeline import TimelineEvent
+from webapp.services.claims import notes
+from webapp.services.covers import alerts, ending, renouncing
+from webapp.services.covers.ends import Request
+from webapp.services.message_triggers import covers
+
+MOVE = Request(
+    channel=TerminationChannel.LETTER,
+    ground=TerminationGround.MOVE,
+    received_on=date(2026, 11, 20),
+    event_on=date(2026, 11, 15),
+    note="",
+)
+TABLES = (CoverTermination, CoverCapAlert, Document, Message, OutboxEvent, Task, TimelineEvent)
+
+
+def _user(user_id: UUID) -> User:
+    return db.session.scalars(select(User).where(User.id == user_id)).one()
+
+
+def _written() -> dict[str, int]:
+    counts = {each.__tablename__: db.session.scalar(select(func.count()).select_from(each)) or 0 for each in TABLES}
+    db.session.rollback()
+    return counts
+
+
+def _check(act: Callable[[], object], added: dict[str, int], *, again: bool = True) -> None:
+    """Kill ``act`` before each commit in turn; then it lives, and adds just this. ``again``, it adds nothing."""
+    before = _written()
+    for fatal in count():
+        lived = lives(act, fatal=fatal)
+        after = {name: number - before[name] for name, number in _written().items() if number != before[name]}
+        if lived:
+            break
+        assert after in ({}, added), f"killed before commit {fatal}"
+    assert fatal >= 1
+    assert after == added
+    if again:
+        act()
+        db.session.commit()
+        assert _written() == {name: number + added.get(name, 0) for name, number in before.items()}
+
+
+def test_killed_before_any_commit_nothing_is_half_written(committed: None) -> None:
+    cast: Cast = factories.make_cast(Cast)
+    cover = make_cover(cast.commercial)
+    for day in ("2026-02-10", "2026-05-01"):
+        claim = declare(cover, cast.commercial, day, "600")
+    cover_id, claim_id, manager_id = cover.id, claim.id, cast.manager.id
+    shown = ending.preview_termination(cover_id, MOVE, at=NOON).end.ends_on
+    termination_id, tomorrow = uuid4(), NOON.date() + timedelta(days=1)
+    db.session.commit()
+
+    def terminate() -> None:
+        by = _user(manager_id)
+        ending.terminate(cover_id, MOVE, shown=shown, termination_id=termination_id, by=by, at=NOON)
+
+    def add_file() -> None:
+        notes.add_file(claim_id, "photo.pdf", b"%PDF-1.7", by=_user(manager_id), at=NOON)
+
+    _check(lambda: covers.tell_open(at=evening_of(date(2026, 2, 9))), {"messages": 1, "timeline_events": 1})
+    _check(lambda: covers.tell_renewed(at=evening_of(date(2027, 1, 10))), {"messages": 1, "timeline_events": 1})
+    _check(lambda: renouncing.tell_ended(at=evening_of(EFFECTIVE + timedelta(days=15))), {"timeline_events": 1})
+    _check(
+        lambda: alerts.raise_due(at=NOON),
+        {"cover_cap_alerts": 1, "tasks": 1, "timeline_events": 1},
+    )
+    _check(terminate, {"cover_terminations": 1, "messages": 1, "outbox_events": 1, "timeline_events": 3})
+    _check(lambda: notes.add_note(claim_id, "Vu", by=_user(manager_id), at=NOON), {"timeline_events": 1}, again=False)
+    _check(
+        lambda: notes.add_task(claim_id, "Voir", due_on=tomorrow, for_id=None, by=_user(manager_id), at=NOON),
+        {"tasks": 1, "timeline_events": 1},
+        again=False,
+    )
+    _check(add_file, {"documents": 1, "timeline_events": 1}, again=False)
