@@ -127,6 +127,7 @@ TECHNICAL = {
     "iban_index", "to_index", "email_index", "hash", "fingerprint", "dedupe_key", "stored_as", "candidate_ids", "rank",
     "name_key", "city_key", "search_text", "reference_key", "signed_key", "ends_key", "pick_key", "box_key", "key",
     "label_file", "merged_into_id", "first_id", "second_id", "related_ids", "run_id", "operation_id",
+    "tell_on", "window_ends_on",
 }  # fmt: skip
 """Columns that say nothing of the person, or are secrets of ours."""
 NAMES_OTHERS = ("client_merged", "client_unmerged")

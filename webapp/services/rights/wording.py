@@ -153,6 +153,7 @@ LABELS = {
     "umr": "Référence du mandat (RUM)",
     "unit_price": "Prix unitaire",
     "user": "Par",
+    "valid_until": "Valable jusqu’au",
     "validated_at": "Validé le",
     "value": "Valeur",
     "vat_rate": "Taux de TVA",
