@@ -24,7 +24,7 @@ from webapp.services.contact import normalise_postcode
 from webapp.services.imports.cells import ColumnReader
 from webapp.services.imports.columns import BY_KEY, PARTS
 from webapp.services.imports.reading import Row
-from webapp.services.imports.transforms import fold, split_full_name
+from webapp.services.imports.transforms import complete_postcode, fold, split_full_name
 
 MOST_UNKNOWN = 50
 
@@ -225,8 +225,9 @@ class RowReader:
     def _check_postcodes(self, client: dict[str, Any], faults: list[str]) -> None:
         for postcode, country in _POSTCODES.items():
             if postcode in client:
+                in_country = client.get(country, "FR")
                 try:
-                    client[postcode] = normalise_postcode(client[postcode], client.get(country, "FR"))
+                    client[postcode] = normalise_postcode(complete_postcode(client[postcode], in_country), in_country)
                 except InvalidInputError as error:
                     faults.append(self._fault(f"client.{postcode}", error.message))
 

@@ -133,9 +133,13 @@ def _phone(text: str) -> str:
 
 
 def read_postcode(cell: Cell) -> str | None:
-    """As it is written; French ones of four digits get back the zero that Excel took (01000 Bourg-en-Bresse)."""
-    text = clean_text(text_of(cell)).upper()
-    return text.zfill(5) if len(text) == 4 and text.isdecimal() and not isinstance(cell, str) else text or None
+    """As it is written. The zero that Excel took from a French one comes back once the country is known."""
+    return clean_text(text_of(cell)).upper() or None
+
+
+def complete_postcode(text: str, country: str) -> str:
+    """A French one of four digits with the zero that Excel took from it (01000 Bourg-en-Bresse)."""
+    return text.zfill(5) if country == "FR" and len(text) == 4 and text.isdecimal() else text
 
 
 def _at_once(normalise: Callable[[Sequence[str]], list[str] | None]) -> ReadAll:
