@@ -9,7 +9,10 @@ from typing import IO
 import pytest
 import xlsxwriter
 
+from tests.conftest import Cast
+from tests.services.imports.conftest import kept
 from webapp.errors import InvalidInputError
+from webapp.services.imports import commands
 from webapp.services.imports.reading import NothingBelowError, Options, examine, kind_of
 
 ROW = "Nom;Prénom;E-mail\nLefèvre;Zoé;zoe@exemple.fr\n"
@@ -114,3 +117,15 @@ def test_the_sheet_that_holds_a_table_is_read_and_another_can_be_chosen() -> Non
         with pytest.raises(NothingBelowError) as refusal:
             examine(file, Options(sheet="Lisez-moi"))
     assert (refusal.value.field, refusal.value.reading.sheets) == ("sheet", ["Lisez-moi", "Clients"])
+
+
+def test_another_sheet_has_its_headings_elsewhere(cast: Cast) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        for name, line in (("Nord", 3), ("Sud", 0)):
+            sheet = workbook.add_worksheet(name)
+            sheet.write_row(line, 0, ["Nom", "Ville"])
+            sheet.write_row(line + 1, 0, [name, "Lyon"])
+
+    found = commands.reading_of(commands.find(kept(_workbook(fill), cast.admin, sheet="Sud", header=4), by=cast.admin))
+    assert found is not None
+    assert (found.sheet, found.header, found.rows) == ("Sud", 1, [["Sud", "Lyon"]])

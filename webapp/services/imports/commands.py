@@ -169,6 +169,9 @@ def correct(import_id: UUID, written: dict[str, Any], *, by: User, at: datetime)
     with transaction():
         kept = _lock(import_id, by)
         _give_plan_up(kept, by=by, at=at)
+        before = reading_of(kept)
+        if before and options.get("sheet", before.sheet) != before.sheet and options.get("header") == before.header:
+            del options["header"]  # the form sends the line of the sheet that is left
         kept.options, kept.state = options, ImportState.READING
         kept.readings += 1
         kept.attempts, kept.asked_at, kept.error = 0, at, None
