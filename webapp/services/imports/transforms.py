@@ -398,6 +398,23 @@ def _countries() -> dict[str, str]:
     return found
 
 
+_TITLES = {
+    **dict.fromkeys(("m", "mr", "monsieur"), Civility.MR.value),
+    **dict.fromkeys(("mme", "madame", "mlle", "mademoiselle"), Civility.MRS.value),
+}
+
+
+def split_title(name: str) -> tuple[str | None, str]:
+    """The civility that stands before a whole name, and the name: « Mme DUBOIS Claire ». A couple has none of its own."""
+    words = name.split()
+    civility = _TITLES.get(fold(words[0])) if len(words) > 1 else None
+    if civility is None:
+        return None, name
+    if len(words) > 3 and words[1].lower() in ("et", "ou", "&") and fold(words[2]) in _TITLES:
+        return None, " ".join(words[3:])
+    return civility, " ".join(words[1:])
+
+
 _PARTICLES = frozenset("de du des le la les d l di da del van von der den ben el al saint sainte".split())
 
 
