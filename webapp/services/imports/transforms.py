@@ -336,12 +336,13 @@ read_civility = _choice(
     },
     "Cette civilité est inconnue\u202f: M. ou Mme.",
 )
+_YES, _NO = "oui|o|yes|y|vrai|true|1|x|ok", "non|n|no|faux|false|0"
 read_client_status = _choice(
     _words(
         **{
             ClientStatus.PROSPECT.value: "prospect|lead|piste|suspect",
-            ClientStatus.ACTIVE.value: "actif|active|client|en cours|oui|yes|1|customer",
-            ClientStatus.INACTIVE.value: "inactif|inactive|ancien|ancien client|perdu|non|no|0|parti|resilie",
+            ClientStatus.ACTIVE.value: f"actif|active|client|en cours|customer|{_YES}",
+            ClientStatus.INACTIVE.value: f"inactif|inactive|ancien|ancien client|perdu|parti|resilie|{_NO}",
         }
     ),
     "Ce statut est inconnu\u202f: Prospect, Actif ou Inactif.",
@@ -373,8 +374,6 @@ AT_ONCE: Mapping[Callable[..., str | None], ReadAll] = {
     read_amount: _read_amounts,
 }
 """Of some readers of a cell, one of many cells: None where they have to be read one by one."""
-YES = frozenset(map(fold, "oui|o|yes|y|vrai|true|1|x|ok".split("|")))
-NO = frozenset(map(fold, "non|n|no|faux|false|0".split("|")))
 
 
 def read_country(cell: Cell) -> str | None:
@@ -405,7 +404,7 @@ _TITLES = {
 
 
 def split_title(name: str) -> tuple[str | None, str]:
-    """The civility that stands before a whole name, and the name: « Mme DUBOIS Claire ». A couple has none of its own."""
+    """The civility that stands before a whole name, and the name: « Mme DUBOIS Claire ». A couple has none."""
     words = name.split()
     civility = _TITLES.get(fold(words[0])) if len(words) > 1 else None
     if civility is None:
