@@ -74,11 +74,16 @@ def test_from_a_file_to_clients_and_its_rejects(cast: Cast, manager_client: Flas
     assert "import-progress" in manager_client.get(f"{address}/plan").text
     assert "import-progress" in manager_client.get(f"{address}/plan?suivi=1", headers=HTMX).text
     operation_id = _carry_out()
-    assert "2 à créer, 1 en erreur" in manager_client.get(f"{address}/plan").text
-    assert "E-mail\u202f: L’adresse e-mail n’est pas valide" in manager_client.get(f"/operations/{operation_id}").text
+    plan = manager_client.get(f"{address}/plan").text
+    assert ("2 à créer, 1 en erreur" in plan, "import-rejects" in plan) == (True, True)
+    items = manager_client.get(f"/operations/{operation_id}").text
+    assert "E-mail\u202f: L’adresse e-mail n’est pas valide" in items
+    assert ("À créer" in items, "Créé<" in items) == (True, False)
     manager_client.post(f"/operations/{operation_id}/appliquer")
     _carry_out()
-    assert "import-rejects" in manager_client.get(f"{address}/plan").text
+    items = manager_client.get(f"/operations/{operation_id}").text
+    assert ("À créer" in items, "Créé<" in items) == (False, True)
+    assert items.index("DUPONT</ins>") < items.index("Zoé</ins>") < items.index("zoe@exemple.fr</ins>")
     with manager_client.get(f"{address}/rejets") as answer:
         rejects = answer.data.decode("utf-8-sig").splitlines()
     assert rejects[0] == "Nom;Prénom;E-mail;Société;Motif"
@@ -111,7 +116,11 @@ def test_how_a_file_is_read_can_be_corrected(cast: Cast, manager_client: FlaskCl
     answer = manager_client.post(f"{address}/lecture", data={"separator": ",", "encoding": "utf-8", "header": "1"})
     assert answer.status_code == 303
     _read(import_id)
-    assert "1 colonnes" in manager_client.get(address).text
+    assert "1 colonne<" in manager_client.get(address).text
+    manager_client.post(f"{address}/lecture", data={"header": "4"})
+    _read(import_id)
+    page = manager_client.get(address).text
+    assert ("aucune ligne sous" in page, 'name="header"' in page) == (True, True)
     wrong = manager_client.post(f"{address}/lecture", data={"separator": "x"})
     assert (wrong.status_code, "séparateur" in wrong.text) == (422, True)
 

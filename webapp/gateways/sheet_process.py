@@ -65,7 +65,7 @@ def main(sheet: str, head: int) -> None:
         if each.typ == python_calamine.SheetTypeEnum.WorkSheet
         and each.visible == python_calamine.SheetVisibleEnum.Visible
     ]
-    chosen = workbook.get_sheet_by_name(sheet if sheet in names else names[0]) if names else None
+    chosen = _chosen(workbook, [sheet] if sheet in names else names)
     first = {
         "sheets": names,
         "sheet": chosen.name if chosen else None,
@@ -83,6 +83,15 @@ def main(sheet: str, head: int) -> None:
             _write(batch)
             batch = []
     _write(batch)
+
+
+def _chosen(workbook: python_calamine.CalamineWorkbook, names: list[str]) -> python_calamine.CalamineSheet | None:
+    """The first of these sheets that holds a table, else the first: a cover or a note often stands before it."""
+    for name in names:
+        sheet = workbook.get_sheet_by_name(name)
+        if sheet.height > 1 and sheet.width > 1:
+            return sheet
+    return workbook.get_sheet_by_name(names[0]) if names else None
 
 
 def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[list[Any]]:

@@ -96,9 +96,10 @@ def _refuse_bomb(members: list[zipfile.ZipInfo]) -> None:
 
 
 def read_sheet(file: IO[bytes], sheet: str | None = None, *, head: int = 0) -> OpenSheet:
-    """The sheet of that name, else the first; ``head`` rows of it, or all. ``file`` has a file descriptor.
+    """The sheet of that name, else the first that holds a table; ``head`` rows of it, or all.
 
-    Raises UnreadableSheetError, at once or while rows are read. What is not read to its end is given up.
+    ``file`` has a file descriptor. Raises UnreadableSheetError, at once or while rows are read. What is not read to its
+    end is given up.
     """
     check_archive(file)
     lines = _lines(file, sheet or "", head)

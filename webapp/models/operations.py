@@ -212,6 +212,12 @@ class ItemAction(StrEnum):
             "erase": "À effacer",
         }[self.value]
 
+    @property
+    def done_label(self) -> str:
+        """The words on the screen once the item was applied."""
+        done = {"create": "Créé", "update": "Modifié", "link": "Rattaché", "remove": "Retiré", "erase": "Effacé"}
+        return done.get(self.value, self.label)
+
 
 class OperationItem(OrganisationScoped, Base):
     """What an operation does with one row, of ours or of a file.

@@ -217,7 +217,8 @@ def show_plan(import_id: UUID) -> ResponseReturnValue:
         undecided=undecided.rows if undecided else [],
         unknown=operation.settings.get("unknown_companies", []) if is_planned else [],
         companies=[(str(company.id), company.name) for company in list_companies()],
-        has_rejects=operation.is_finished and bool(operation.errors or operation.undecided or operation.left_out),
+        has_rejects=not operation.state.is_worked_on
+        and bool(operation.errors or operation.undecided or operation.left_out),
         steps=STEPS,
         step=3 if operation.is_finished else 2,
     )

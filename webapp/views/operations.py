@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import ForbiddenError, NotFoundError
-from webapp.models.operations import ItemAction, Operation, OperationKind, OperationState
+from webapp.models.operations import ItemAction, Operation, OperationItem, OperationKind, OperationState
 from webapp.security import current_user
 from webapp.services.operations import deciding, listing, runs, undoing
 from webapp.services.operations.handlers import handler_of
@@ -94,13 +94,20 @@ def undo(operation_id: UUID) -> ResponseReturnValue:
 def download(operation_id: UUID) -> ResponseReturnValue:
     """Every item of the operation, a line for each field that changes."""
     operation = runs.find(operation_id)
-    rows = [line for row in listing.all_items(operation.id) for line in _lines(row)]
+    rows = [line for row in listing.all_items(operation.id) for line in _lines(operation, row)]
     return csv_file(f"operation-{operation.created_at:%Y-%m-%d}.csv", HEADINGS, rows)
 
 
-def _lines(row: listing.ItemRow) -> list[list[str]]:
+def action_word(operation: Operation, item: OperationItem) -> str:
+    """What is to be done with a row, what was done with it, or that it was left out."""
+    if item.left_out:
+        return "Écarté"
+    return item.action.done_label if item.position <= operation.position else item.action.label
+
+
+def _lines(operation: Operation, row: listing.ItemRow) -> list[list[str]]:
     item = row.item
-    head = [str(item.line or item.position), item.target.label, item.label, item.action.label]
+    head = [str(item.line or item.position), item.target.label, item.label, action_word(operation, item)]
     why = item.left_out or item.reason or ""
     return [
         [*head, field_label(key), _worded(before, key), _worded(after, key), why] for key, before, after in row.changes
@@ -148,6 +155,7 @@ def _items(operation: Operation) -> dict[str, object]:
         "counts": counts,
         "filters": filters,
         "actions": ItemAction,
+        "action_word": action_word,
     }
 
 

@@ -209,5 +209,21 @@ def _import_of(operation_id: UUID) -> UUID:
 
 def test_an_archived_client_is_told_by_the_day() -> None:
     archived = {"archived_at": "2026-11-20T23:30:00+00:00"}
-    (change,) = changes_of(ItemTarget.CLIENT, "", {"archived_at": None}, archived, Names())
+    (change,) = changes_of(ItemTarget.CLIENT, {"archived_at": None}, archived, Names())
     assert (change.before, change.after) == (None, "21/11/2026")
+
+
+def test_a_french_postcode_gets_its_zero_back_and_a_belgian_one_has_none(cast: Cast) -> None:
+    lines = "Nom;E-mail;Code postal;Pays\nA;a@exemple.fr;1000;\nB;b@exemple.be;1000;Belgique\n"
+    items = items_of(planned(lines, cast.admin))
+    assert [item.after["postcode"] for item in items] == ["01000", "1000"]
+
+
+def test_a_title_before_a_name_is_no_part_of_it(cast: Cast) -> None:
+    factories.ClientFactory(email="zoe@exemple.fr", last_name="DUBOIS", first_name="Zoé", civility=None)
+    names = ("Mme DUBOIS Zoé", "M. ROUX Paul", "M. et Mme PETIT Luc", "Mr Gris")
+    lines = "".join(f"{name};{mail}@exemple.fr\n" for name, mail in zip(names, ("zoe", "b", "c", "d"), strict=True))
+    items = items_of(planned(f"Client;E-mail\n{lines}", cast.admin))
+    assert items[0].after == {"civility": "Mme"}
+    said = [tuple(item.after.get(name) for name in ("civility", "last_name", "first_name")) for item in items[1:]]
+    assert said == [("M.", "ROUX", "Paul"), (None, "PETIT", "Luc"), ("M.", "Gris", None)]

@@ -9,8 +9,11 @@ from typing import IO
 import pytest
 import xlsxwriter
 
+from tests.conftest import Cast
+from tests.services.imports.conftest import kept
 from webapp.errors import InvalidInputError
-from webapp.services.imports.reading import Options, examine, kind_of
+from webapp.services.imports import commands
+from webapp.services.imports.reading import NothingBelowError, Options, examine, kind_of
 
 ROW = "Nom;Prénom;E-mail\nLefèvre;Zoé;zoe@exemple.fr\n"
 
@@ -41,7 +44,8 @@ def test_headings_may_stand_below_a_title() -> None:
     ("content", "field", "words"),
     [
         pytest.param(b"", "file", "vide", id="empty"),
-        pytest.param(b"Nom;Mail\n", "file", "aucune ligne", id="no-rows"),
+        pytest.param(b"Nom;Mail\n", "header", "aucune ligne", id="no-rows"),
+        pytest.param(b"\n;;\n", "file", "aucune ligne", id="blank"),
         pytest.param(b"Nom;Mail\nA\0;b\n", "file", "ligne 2", id="nul"),
         pytest.param(b'Nom;Mail\n"A;b\nc;d\n', "file", "ligne 2 n’est jamais", id="open-quote"),
         pytest.param(b'Nom;Mail\n"A"x;b\n', "file", "mal placé à la ligne 2", id="stray-quote"),
@@ -99,3 +103,29 @@ def test_a_workbook_of_an_old_mac_with_formulas_merged_cells_and_blank_rows() ->
         reading = examine(file, Options())
     assert (reading.sheet, reading.header, reading.is_1904, reading.total) == ("Données", 3, True, 1)
     assert reading.rows == [["Lefèvre", "30000", "1200"]]
+
+
+def test_the_sheet_that_holds_a_table_is_read_and_another_can_be_chosen() -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        workbook.add_worksheet("Lisez-moi").write(0, 0, "Ne pas modifier")
+        workbook.add_worksheet("Clients").write_row(0, 0, ["Nom", "Ville"])
+        workbook.get_worksheet_by_name("Clients").write_row(1, 0, ["Lefèvre", "Lyon"])
+
+    with tempfile.TemporaryFile() as file:
+        file.write(_workbook(fill))
+        assert examine(file, Options()).sheet == "Clients"
+        with pytest.raises(NothingBelowError) as refusal:
+            examine(file, Options(sheet="Lisez-moi"))
+    assert (refusal.value.field, refusal.value.reading.sheets) == ("sheet", ["Lisez-moi", "Clients"])
+
+
+def test_another_sheet_has_its_headings_elsewhere(cast: Cast) -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        for name, line in (("Nord", 3), ("Sud", 0)):
+            sheet = workbook.add_worksheet(name)
+            sheet.write_row(line, 0, ["Nom", "Ville"])
+            sheet.write_row(line + 1, 0, [name, "Lyon"])
+
+    found = commands.reading_of(commands.find(kept(_workbook(fill), cast.admin, sheet="Sud", header=4), by=cast.admin))
+    assert found is not None
+    assert (found.sheet, found.header, found.rows) == ("Sud", 1, [["Sud", "Lyon"]])

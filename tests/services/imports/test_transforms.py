@@ -33,6 +33,11 @@ def test_days(cell: Cell, day: str) -> None:
     assert transforms.read_day(44502.0, is_1904=True) == "2025-11-03"
 
 
+@pytest.mark.parametrize(("cell", "status"), [("Oui", "active"), (True, "active"), ("x", "active"), ("n", "inactive")])
+def test_yes_and_no_say_whether_a_client_is_active(cell: Cell, status: str) -> None:
+    assert transforms.read_client_status(cell) == status
+
+
 def test_a_birthday_in_two_digits_is_in_the_past() -> None:
     assert transforms.read_birthday("14/07/30") == "1930-07-14"
 

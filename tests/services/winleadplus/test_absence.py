@@ -70,6 +70,8 @@ def test_an_admin_confirms_it_once(cast: Cast, doubted: SyncRun) -> None:
     assert absence.confirm(doubted.id, by=cast.admin, at=clock.now()) == 25
     assert absence.confirm(doubted.id, by=cast.admin, at=clock.now()) == 0
     assert len(_absent()) == 25
+    db.session.refresh(doubted)
+    assert "l’a confirmé" in (doubted.error or "")
     listed = list_clients(ClientsView(absent=True))
     assert (listed.total.number, len(listed.page.rows)) == (25, 25)
 

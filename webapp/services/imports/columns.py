@@ -134,7 +134,9 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _column("client.city", "Ville", "commune|city|town|localite", _client_text("city")),
     _column("client.country", "Pays", "country|code pays", transforms.read_country),
-    _column("client.status", "Statut du client", "statut client|etat client", transforms.read_client_status),
+    _column(
+        "client.status", "Statut du client", "statut client|etat client|client actif", transforms.read_client_status
+    ),
     _column(
         "client.commercial",
         "Commercial",

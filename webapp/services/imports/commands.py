@@ -25,7 +25,7 @@ from webapp.queue import enqueue_after_commit
 from webapp.services.contact import clean_text
 from webapp.services.imports import columns, reading
 from webapp.services.imports.planning import refuse_others
-from webapp.services.imports.reading import KeptFile, Options, Reading
+from webapp.services.imports.reading import KeptFile, NothingBelowError, Options, Reading
 from webapp.services.imports.transforms import fold
 from webapp.services.operations import deciding, runs
 from webapp.transactions import transaction
@@ -145,15 +145,21 @@ def _record(import_id: UUID, number: int, found: Reading | None, error: InvalidI
         if found is None:
             kept.state = ImportState.UNREADABLE
             kept.error, kept.error_field = (error.message, error.field) if error else (INTERRUPTED, "file")
+            if isinstance(error, NothingBelowError) and error.field != "file":
+                _keep_reading(kept, error.reading)
             return
         kept.state, kept.error, kept.error_field = ImportState.READ, None, None
-        kept.reading = crypto.seal(orjson.dumps(asdict(found)).decode(), place=kept.place_of("reading"))
+        _keep_reading(kept, found)
         remembered = db.session.scalar(select(ImportMapping).where(ImportMapping.shape == _shape(found.headings)))
         kept.columns = columns.guess(found.headings)
         if remembered:
             own = remembered.columns[: len(found.headings) - has_reasons(found.headings)]
             kept.columns = [*own, *[None] * (len(found.headings) - len(own))]
         kept.rules = dict(remembered.rules) if remembered else {"policy": Policy.FILL.value, "creates_clients": True}
+
+
+def _keep_reading(kept: Import, found: Reading) -> None:
+    kept.reading = crypto.seal(orjson.dumps(asdict(found)).decode(), place=kept.place_of("reading"))
 
 
 def correct(import_id: UUID, written: dict[str, Any], *, by: User, at: datetime) -> None:
@@ -163,6 +169,9 @@ def correct(import_id: UUID, written: dict[str, Any], *, by: User, at: datetime)
     with transaction():
         kept = _lock(import_id, by)
         _give_plan_up(kept, by=by, at=at)
+        before = reading_of(kept)
+        if before and options.get("sheet", before.sheet) != before.sheet and options.get("header") == before.header:
+            del options["header"]  # the form sends the line of the sheet that is left
         kept.options, kept.state = options, ImportState.READING
         kept.readings += 1
         kept.attempts, kept.asked_at, kept.error = 0, at, None
@@ -198,7 +207,7 @@ def decide(import_id: UUID, decisions: dict[str, str], companies: dict[str, str]
     with transaction():
         kept = _lock(import_id, by)
         found = reading_of(kept)
-        if found is None:
+        if found is None or kept.state is not ImportState.READ:
             raise InvalidInputError("Ce fichier n’est pas encore lu.", field="columns")
         merged = {**kept.decisions, **{key: what for key, what in decisions.items() if _is_decision(key, what)}}
         if len(merged) > MOST_DECISIONS:

@@ -12,7 +12,8 @@ from webapp.services.operations.targets import TARGETS
 from webapp.services.winleadplus.copying import driver_connection
 
 # What the columns of a file are called in the table, where it is not the same.
-_NAMES = {"full_name": ("last_name", "first_name"), "full_name_first": ("last_name", "first_name")}
+_WHOLE_NAME = ("civility", "last_name", "first_name")
+_NAMES = {"full_name": _WHOLE_NAME, "full_name_first": _WHOLE_NAME}
 _POINTING = {"commercial": "commercial_id", "company": "company_id"}
 _INSTANTS = {"signed_on": "signed_at", "validated_on": "validated_at"}
 

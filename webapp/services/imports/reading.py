@@ -69,6 +69,15 @@ class Reading:
     """The first rows as they stand, with their lines: among them a person picks the headings."""
 
 
+class NothingBelowError(InvalidInputError):
+    """Nothing stands below the headings. ``reading`` has the sheets and lines among which a person picks others."""
+
+    def __init__(self, reading: Reading) -> None:
+        field = "sheet" if len(reading.sheets) > 1 else "header" if reading.above else "file"
+        super().__init__("Il n’y a aucune ligne sous les titres.", field=field)
+        self.reading = reading
+
+
 @dataclass(frozen=True)
 class Options:
     """How a person wants a file read; None is guessed."""
@@ -170,7 +179,7 @@ def examine(file: IO[bytes], options: Options) -> Reading:
     if width > MOST_COLUMNS:
         raise InvalidInputError(f"Ce fichier a {width} colonnes\u202f: {MOST_COLUMNS} au plus.", field="file")
     if reading.total == 0:
-        raise InvalidInputError("Ce fichier n’a aucune ligne sous ses titres.", field="file")
+        raise NothingBelowError(reading)
     return reading
 
 

@@ -24,7 +24,7 @@ from webapp.services.contact import normalise_postcode
 from webapp.services.imports.cells import ColumnReader
 from webapp.services.imports.columns import BY_KEY, PARTS
 from webapp.services.imports.reading import Row
-from webapp.services.imports.transforms import fold, split_full_name
+from webapp.services.imports.transforms import complete_postcode, fold, split_full_name, split_title
 
 MOST_UNKNOWN = 50
 
@@ -194,7 +194,10 @@ class RowReader:
         values: list[Any] = reader.read(cells, refuse)
         if column.name in _NAMED_WHOLE:
             _add(part, "whole", values)
-            names = [split_full_name(value, is_last_first=_NAMED_WHOLE[column.name]) for value in values]
+            titled = [split_title(value or "") for value in values]
+            names = [split_full_name(name, is_last_first=_NAMED_WHOLE[column.name]) for _, name in titled]
+            if "client.civility" not in self.headings:
+                _add(part, "civility", [civility for civility, _ in titled])
             for number, (last, first) in enumerate(names):
                 if len(last) > 200 or len(first) > 200:
                     refuse(number, "C’est trop long\u202f: 200 caractères au plus.")
@@ -225,8 +228,9 @@ class RowReader:
     def _check_postcodes(self, client: dict[str, Any], faults: list[str]) -> None:
         for postcode, country in _POSTCODES.items():
             if postcode in client:
+                in_country = client.get(country, "FR")
                 try:
-                    client[postcode] = normalise_postcode(client[postcode], client.get(country, "FR"))
+                    client[postcode] = normalise_postcode(complete_postcode(client[postcode], in_country), in_country)
                 except InvalidInputError as error:
                     faults.append(self._fault(f"client.{postcode}", error.message))
 

@@ -133,9 +133,13 @@ def _phone(text: str) -> str:
 
 
 def read_postcode(cell: Cell) -> str | None:
-    """As it is written; French ones of four digits get back the zero that Excel took (01000 Bourg-en-Bresse)."""
-    text = clean_text(text_of(cell)).upper()
-    return text.zfill(5) if len(text) == 4 and text.isdecimal() and not isinstance(cell, str) else text or None
+    """As it is written. The zero that Excel took from a French one comes back once the country is known."""
+    return clean_text(text_of(cell)).upper() or None
+
+
+def complete_postcode(text: str, country: str) -> str:
+    """A French one of four digits with the zero that Excel took from it (01000 Bourg-en-Bresse)."""
+    return text.zfill(5) if country == "FR" and len(text) == 4 and text.isdecimal() else text
 
 
 def _at_once(normalise: Callable[[Sequence[str]], list[str] | None]) -> ReadAll:
@@ -332,12 +336,13 @@ read_civility = _choice(
     },
     "Cette civilité est inconnue\u202f: M. ou Mme.",
 )
+_YES, _NO = "oui|o|yes|y|vrai|true|1|x|ok", "non|n|no|faux|false|0"
 read_client_status = _choice(
     _words(
         **{
             ClientStatus.PROSPECT.value: "prospect|lead|piste|suspect",
-            ClientStatus.ACTIVE.value: "actif|active|client|en cours|oui|yes|1|customer",
-            ClientStatus.INACTIVE.value: "inactif|inactive|ancien|ancien client|perdu|non|no|0|parti|resilie",
+            ClientStatus.ACTIVE.value: f"actif|active|client|en cours|customer|{_YES}",
+            ClientStatus.INACTIVE.value: f"inactif|inactive|ancien|ancien client|perdu|parti|resilie|{_NO}",
         }
     ),
     "Ce statut est inconnu\u202f: Prospect, Actif ou Inactif.",
@@ -369,8 +374,6 @@ AT_ONCE: Mapping[Callable[..., str | None], ReadAll] = {
     read_amount: _read_amounts,
 }
 """Of some readers of a cell, one of many cells: None where they have to be read one by one."""
-YES = frozenset(map(fold, "oui|o|yes|y|vrai|true|1|x|ok".split("|")))
-NO = frozenset(map(fold, "non|n|no|faux|false|0".split("|")))
 
 
 def read_country(cell: Cell) -> str | None:
@@ -392,6 +395,23 @@ def _countries() -> dict[str, str]:
         codes = {code: name for code, name in territories.items() if len(code) == 2 and code.isalpha()}
         found |= {fold(name): code for code, name in codes.items()} | {code.lower(): code for code in codes}
     return found
+
+
+_TITLES = {
+    **dict.fromkeys(("m", "mr", "monsieur"), Civility.MR.value),
+    **dict.fromkeys(("mme", "madame", "mlle", "mademoiselle"), Civility.MRS.value),
+}
+
+
+def split_title(name: str) -> tuple[str | None, str]:
+    """The civility that stands before a whole name, and the name: « Mme DUBOIS Claire ». A couple has none."""
+    words = name.split()
+    civility = _TITLES.get(fold(words[0])) if len(words) > 1 else None
+    if civility is None:
+        return None, name
+    if len(words) > 3 and words[1].lower() in ("et", "ou", "&") and fold(words[2]) in _TITLES:
+        return None, " ".join(words[3:])
+    return civility, " ".join(words[1:])
 
 
 _PARTICLES = frozenset("de du des le la les d l di da del van von der den ben el al saint sainte".split())

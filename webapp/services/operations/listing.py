@@ -131,7 +131,7 @@ def _worded(items: Sequence[OperationItem]) -> list[ItemRow]:
     return [
         ItemRow(
             item,
-            changes_of(item.target, item.label, item.before, item.after, names),
+            changes_of(item.target, item.before, item.after, names),
             [found[each] for each in item.candidate_ids if each in found],
         )
         for item in items

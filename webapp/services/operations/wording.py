@@ -1,7 +1,7 @@
 """How the values of a plan read: on its page, in its CSV, and in a client's timeline."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from webapp.models.commercials import Commercial
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.operations import ItemTarget
 from webapp.models.organisations import Company
+from webapp.services.clients.fields import ClientFields
 from webapp.services.contracts.editing import LABELS as CONTRACT_LABELS
 
 _CONTRACT_WORDS = {
@@ -67,22 +68,23 @@ class Names:
 
 
 def changes_of(
-    target: ItemTarget, label: str, before: dict[str, Any], after: dict[str, Any], names: Names
+    target: ItemTarget, before: dict[str, Any], after: dict[str, Any], names: Names, *, contract: str = ""
 ) -> list[Change]:
-    """What an item changes, field by field. ``label`` is the item's, of a contract its reference."""
+    """What an item changes, field by field. ``contract`` is the reference by which a client's timeline tells it."""
     changes = []
-    for column in dict.fromkeys([*after, *before]):
-        if column in HIDDEN:
+    for column in dict.fromkeys([*_ORDERS.get(target, ()), *after, *before]):
+        if column in HIDDEN or not (column in after or column in before):
             continue
         old, new = (_worded(target, column, image.get(column), names) for image in (before, after))
         if old != new:
-            changes.append(Change(_key(target, label, column), old, new))
+            changes.append(Change(_key(target, column, contract), old, new))
     return changes
 
 
-def _key(target: ItemTarget, label: str, column: str) -> str:
+def _key(target: ItemTarget, column: str, contract: str) -> str:
     if target is ItemTarget.CONTRACT:
-        return f"Contrat {label}\u202f: {_CONTRACT_WORDS.get(column, column)}"
+        word = _CONTRACT_WORDS.get(column, column)
+        return f"Contrat {contract}\u202f: {word}" if contract else f"{word[:1].upper()}{word[1:]}"
     if target in _OWN_WORDS:
         return _OWN_WORDS[target].get(column, column)
     return _NAMED.get(column, column)
@@ -100,6 +102,12 @@ _OWN_WORDS = {
     },
     ItemTarget.COMMERCIAL: {"last_name": "Nom", "first_name": "Prénom", "email": "E-mail"},
 }
+_ORDERS: dict[ItemTarget, Iterable[str]] = {
+    ItemTarget.CLIENT: [each.name for each in fields(ClientFields)],
+    ItemTarget.CONTRACT: _CONTRACT_WORDS,
+    **_OWN_WORDS,
+}
+"""The columns in the order in which people read them; JSON comes from the database by the length of its keys."""
 
 
 def _worded(target: ItemTarget, column: str, value: Any, names: Names) -> str | None:

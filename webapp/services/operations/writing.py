@@ -279,7 +279,7 @@ def _told(row: dict[str, Any], names: Names) -> dict[str, Any]:
     """A client that is created tells the values by its page; all else tells what changed."""
     if row["target"] == ItemTarget.CLIENT and row["action"] == ItemAction.CREATE:
         return {}
-    told = changes_of(ItemTarget(row["target"]), row["label"], row["before"], row["after"], names)
+    told = changes_of(ItemTarget(row["target"]), row["before"], row["after"], names, contract=row["label"])
     return {each.key: [each.before, each.after] for each in told if each.key != "archived_at"}
 
 

@@ -34,12 +34,13 @@ def is_incredible(vanished: int, held: int) -> bool:
     return vanished > BELIEVED and vanished * BELIEVED_SHARE > held
 
 
+_DOUBTED = "aucun n’a été signalé absent. Un administrateur doit confirmer que c’est bien le cas."
+_CONFIRMED = "un administrateur l’a confirmé, et ils sont signalés absents."
+
+
 def doubt(vanished: int, held: int) -> str:
     """What the run says of it."""
-    return (
-        f"{whole(vanished)} prospects sur {whole(held)} ont disparu d’un coup de la réponse\u202f: aucun n’a été"
-        " signalé absent. Un administrateur doit confirmer que c’est bien le cas."
-    )
+    return f"{whole(vanished)} prospects sur {whole(held)} ont disparu d’un coup de la réponse\u202f: {_DOUBTED}"
 
 
 def count_held() -> int:
@@ -81,6 +82,7 @@ def confirm(run_id: UUID, *, by: User, at: datetime) -> int:
         if not awaits_confirmation(run):
             raise DomainError("Une synchronisation plus récente a eu lieu\u202f: c’est elle qui fait foi.")
         run.absence_confirmed_at = at
+        run.error = (run.error or "").replace(_DOUBTED, _CONFIRMED)
         named = select(SyncItem.external_id).where(SyncItem.run_id == run_id, SyncItem.kind == ItemKind.ABSENT)
         flagged = db.session.execute(
             update(SyncMapping)
