@@ -104,7 +104,7 @@ def test_a_draft_is_read_again_before_it_is_published_with_other_zones(admin_cli
     _send(admin_client, plan.id, zone_PARIS="15,90")
     assert _send(admin_client, plan.id, "/publier").status_code == 303
     add_zone(admin_client, nom="Nord", code="NORD", codes_postaux="59")
-    assert "la version 1 ne la connaît pas ainsi" in admin_client.get("/couvertures/zones").text
+    assert "version 1 publiée avant cette zone" in admin_client.get("/couvertures/zones").text
 
 
 def test_without_zones_a_plan_has_one_price(admin_client: FlaskClient) -> None:

@@ -7,20 +7,30 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from webapp.extensions import db
-from webapp.models.covers import CoverPlanVersion
+from webapp.models.covers import CoverPlanVersion, CoverPlanZone
 from webapp.models.zones import CoverZone, CoverZonePrefix
 from webapp.services.contact import normalise_postcode
 from webapp.services.covers import plans, zones
 
 
 class SoldHere(NamedTuple):
-    """A version on sale and its price per month, before tax, None where it is not sold; ``is_current`` says whether it
-    keeps the zone as the table has it.
-    """
+    """A version on sale and its price per month, before tax; None where it is not sold."""
 
     version: CoverPlanVersion
     price: Decimal | None
+
+
+class SoldInZone(NamedTuple):
+    """A version on sale, and the zone of the table as it keeps it: None where it was written before that zone."""
+
+    version: CoverPlanVersion
+    kept: CoverPlanZone | None
     is_current: bool
+
+    @property
+    def price(self) -> Decimal | None:
+        """Its price there per month, before tax; None where it is not sold."""
+        return self.version.price if self.kept is None or self.kept.price is None else self.kept.price
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class ZoneRow:
     """A zone of the table, and what is sold there."""
 
     zone: CoverZone
-    sold: list[SoldHere]
+    sold: list[SoldInZone]
 
 
 @dataclass(frozen=True)
@@ -46,16 +56,15 @@ def list_rows() -> list[ZoneRow]:
     return [ZoneRow(zone, [_in_zone(version, zone) for version in sold]) for zone in zones.list_zones()]
 
 
-def _in_zone(version: CoverPlanVersion, zone: CoverZone) -> SoldHere:
+def _in_zone(version: CoverPlanVersion, zone: CoverZone) -> SoldInZone:
     kept = next((each for each in version.zones if each.code == zone.code), None)
-    price = version.price if kept is None or kept.price is None else kept.price
-    return SoldHere(version, price, kept is not None and kept.prefixes == zone.prefixes)
+    return SoldInZone(version, kept, kept is not None and kept.prefixes == zone.prefixes)
 
 
 def look_up(written: str) -> PlacePrices:
     """What is sold at a postcode. Raises InvalidInputError (field « postcode »)."""
     postcode = normalise_postcode(written)
-    sold = [SoldHere(version, version.price_at(postcode), True) for version in plans.list_sold()]
+    sold = [SoldHere(version, version.price_at(postcode)) for version in plans.list_sold()]
     statement = (
         select(CoverZone)
         .join(CoverZonePrefix, CoverZonePrefix.zone_id == CoverZone.id)

@@ -38,7 +38,7 @@ def compare(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]
     """A row for each thing that a version says, of each version, and one for the price of each of their zones."""
     zones = {zone.code: zone.label for version in reversed(versions) for zone in version.zones}
     told = [(label, [tell(version) for version in versions]) for label, tell in PLACE_ROWS.items()]
-    by_zone = [(f"Zone {label}", [_in_zone(code, each) for each in versions]) for code, label in zones.items()]
+    by_zone = [(f"Zone {label}", [_in_zone(code, each) for each in versions]) for code, label in sorted(zones.items())]
     return [*compare_promises(versions), *told, *by_zone]
 
 
