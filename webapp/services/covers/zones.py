@@ -18,7 +18,6 @@ from webapp.extensions import db
 from webapp.models.covers import CoverPlanVersion, CoverPlanZone
 from webapp.models.organisations import Organisation
 from webapp.models.zones import CoverZone, CoverZonePrefix
-from webapp.services.clients.search import fold_search
 from webapp.services.contact import clean_text
 from webapp.services.covers.naming import checked_code, checked_label
 from webapp.tenancy import current_organisation_id
@@ -38,8 +37,8 @@ class ZoneFields:
 
 def list_zones() -> list[CoverZone]:
     """The table, by name."""
-    found = db.session.scalars(select(CoverZone).options(selectinload(CoverZone.beginnings)))
-    return sorted(found, key=lambda zone: (fold_search(zone.label), zone.code))
+    statement = select(CoverZone).options(selectinload(CoverZone.beginnings))
+    return list(db.session.scalars(statement.order_by(func.fold(CoverZone.label), CoverZone.code)))
 
 
 def find_zone(zone_id: UUID) -> CoverZone:
