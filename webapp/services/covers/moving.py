@@ -80,16 +80,15 @@ def _priced(cover: Cover, found: Move, *, at: datetime) -> Move:
             field="since",
         )
     is_now = found.since <= today
-    priced_since = found.since if is_now else max(next_cycle, found.since)
+    by_hand = replace(found, price=Price(None), priced_since=found.since if is_now else next_cycle)
     if cover.subscription.is_of_shop:
-        return replace(found, price=Price(None), priced_since=priced_since)
+        return by_hand
     lines = pricing.lines_now(cover) if is_now else pricing.lines_of_next_cycle(cover)
     place = pricing.find_place(lines, found.version.plan.label)
     if place is None:
-        return replace(found, price=Price(None), priced_since=priced_since)
+        return by_hand
     lines[place] = pricing.plan_line(found.version, found.monthly, quantity=lines[place].quantity)
-    price = pricing.price_since(cover, lines, found.since, at=at) if is_now else Price(lines)
-    return replace(found, price=price, priced_since=priced_since)
+    return replace(by_hand, price=pricing.price_since(cover, lines, found.since, at=at) if is_now else Price(lines))
 
 
 def move(
