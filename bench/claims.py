@@ -37,9 +37,9 @@ FILL = (
     """INSERT INTO cover_plans (organisation_id, id, company_id, code, label, created_at)
     SELECT organisation_id, id, id, 'CONFORT', 'Confort', now() FROM companies""",
     """INSERT INTO cover_plan_versions (organisation_id, id, plan_id, version, nature, year, trades, waiting_days,
-      deductible, cap_per_claim, cap_per_year, claims_per_year, home_kinds, postcodes, price, vat_rate, created_at)
+      deductible, cap_per_claim, cap_per_year, claims_per_year, home_kinds, price, vat_rate, created_at)
     SELECT organisation_id, id, id, 1, 'insurance', 'anniversary', '{electricity,plumbing}', 30, 50, 500, 1200, 3,
-      '{flat,house}', '{}', 9.9, 0, now() FROM cover_plans""",
+      '{flat,house}', 9.9, 0, now() FROM cover_plans""",
     """INSERT INTO cover_plan_options (organisation_id, id, version_id, code, label, trades, waiting_days, deductible,
       cap_per_claim, cap_per_year, price)
     SELECT organisation_id, id, id, 'SERRURERIE', 'Serrurerie', '{locksmith}', 15, 50, 300, 300, 3

@@ -1,4 +1,4 @@
-"""Two plans of home-repair cover that are on sale in the demo organisation, and clients who have them.
+"""Two plans of home-repair cover that are on sale in the demo organisation, by zone, and clients who have them.
 
 One client is as in the worked example; the others have months of payments and claims behind them, told by the same
 services as in life. Called at every start: where there is a plan already, nothing is added.
@@ -29,16 +29,23 @@ from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.claims import declaring, money
 from webapp.services.claims.declaring import ClaimFields
-from webapp.services.covers import documents, following, loading, plans, selling
+from webapp.services.covers import documents, following, loading, plans, selling, zones
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.plans import OptionFields, VersionFields
 from webapp.services.covers.selling import CoverRequest
+from webapp.services.covers.zones import ZoneFields
 from webapp.services.figures import in_force
 from webapp.services.invoices import allocating, crediting, drafting, finalising
 from webapp.services.subscriptions import lifecycle, scheduling
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
+ZONES = {
+    "IDF": ZoneFields(label="Île-de-France", prefixes="75 77 78 91 92 93 94 95"),
+    "LITTORAL": ZoneFields(label="Littoral méditerranéen", prefixes="06 13 34 83"),
+    "NORD": ZoneFields(label="Nord et Pas-de-Calais", prefixes="59 62"),
+    "OUTRE-MER": ZoneFields(label="Outre-mer", prefixes="971 972 973 974 976"),
+}
 OFFER = "Assistance habitation"
 TERMS = VersionFields(
     trades=frozenset({Trade.PLUMBING, Trade.ELECTRICITY, Trade.HEATING}),
@@ -48,6 +55,7 @@ TERMS = VersionFields(
     cap_per_year=Decimal(1200),
     claims_per_year=3,
     price=Decimal("12.90"),
+    zone_prices={"IDF": Decimal("15.90"), "LITTORAL": Decimal("13.90"), "OUTRE-MER": Decimal("18.90")},
 )
 OPTION = OptionFields(
     code="SERRURERIE",
@@ -69,7 +77,8 @@ FULL_TERMS = VersionFields(
     cap_per_claim=Decimal(800),
     cap_per_year=Decimal(2000),
     claims_per_year=4,
-    price=Decimal("19.90"),
+    price=None,
+    zone_prices={"IDF": Decimal("24.90"), "LITTORAL": Decimal("21.90"), "NORD": Decimal("19.90")},
 )
 
 
@@ -120,6 +129,8 @@ def add_covers() -> None:
         if admin is None:
             return
         company_id = db.session.scalars(select(Company.id).where(Company.is_default)).one()
+        for code, zone in ZONES.items():
+            zones.create_zone(code, zone, at=now)
         plan = plans.create_plan("HABITATION", OFFER, company_id, by=admin, at=now)
         plans.edit_draft(plan.id, TERMS, edits=1)
         plans.add_option(plan.id, OPTION)

@@ -1,5 +1,6 @@
 """One factory per model. Rows land in the current session, flushed."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.clients import Client, Source
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.contracts import Contract, ContractLine, ContractStatus, PaymentMethod
-from webapp.models.covers import CoverNature, CoverPlan, CoverPlanOption, CoverPlanVersion, YearKind
+from webapp.models.covers import CoverNature, CoverPlan, CoverPlanOption, CoverPlanVersion, CoverPlanZone, YearKind
 from webapp.models.identity import User
 from webapp.models.organisations import Company, Organisation
 from webapp.models.preferences import PreferenceSchema, ValueType
@@ -284,7 +285,8 @@ class CoverPlanFactory(_Factory):
 
 class CoverPlanVersionFactory(_Factory):
     """A version as in the worked example, on sale: plumbing and electricity, waiting 30 days, deductible 50 €, 500 €
-    per claim, 1,200 € and three claims per anniversary year.
+    per claim, 1,200 € and three claims per anniversary year. ``zones`` are prices by the beginnings of postcodes:
+    ``{"75 92": "15.90", "13": None}``.
     """
 
     class Meta:
@@ -301,10 +303,30 @@ class CoverPlanVersionFactory(_Factory):
     cap_per_year = Decimal(1200)
     claims_per_year = 3
     home_kinds = ("flat", "house")
-    postcodes = ()
     price = Decimal("9.90")
     vat_rate = Decimal(9)
     published_at = datetime(2025, 1, 1, tzinfo=UTC)
+
+    @classmethod
+    def _create(
+        cls,
+        model_class: type[CoverPlanVersion],
+        *args: Any,
+        zones: Mapping[str, str | None] | None = None,
+        published_at: datetime | None,
+        **values: Any,
+    ) -> CoverPlanVersion:
+        if not zones:
+            return super()._create(model_class, *args, published_at=published_at, **values)  # type: ignore[no-any-return]
+        version: CoverPlanVersion = super()._create(model_class, *args, published_at=None, **values)
+        for number, (prefixes, price) in enumerate(zones.items(), start=1):
+            zone = CoverPlanZone(code=f"ZONE-{number}", label=f"Zone {number}", prefixes=prefixes.split())
+            zone.version_id, zone.price = version.id, None if price is None else Decimal(price)
+            db.session.add(zone)
+        db.session.flush()  # a version that is published gets no further zone
+        version.published_at = published_at
+        db.session.flush()
+        return version
 
 
 class CoverPlanOptionFactory(_Factory):

@@ -1,6 +1,6 @@
 """Staged lines keep room beside them for what is found out of them.
 
-Revision: 0063, after 0059
+Revision: 0063, after 0062
 
 A line is written once more when it is known who it is about. Where its page has room, PostgreSQL makes no further
 entry in the index: finding clients takes a quarter less of the processor. A storage parameter changes under a short
@@ -10,7 +10,7 @@ lock, and holds for pages that are written from now on.
 from alembic import op
 
 revision = "0063"
-down_revision = "0059"
+down_revision = "0062"
 branch_labels = None
 depends_on = None
 

@@ -64,9 +64,10 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.models.woocommerce import PullScope, WooCommercePull
 from webapp.services.claims import deciding
-from webapp.services.covers import plans, selling
+from webapp.services.covers import plans, selling, zones
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
+from webapp.services.covers.zones import ZoneFields
 from webapp.services.dunning import cases
 from webapp.services.dunning import steps as dunning_steps
 from webapp.services.figures.closings import TOLD
@@ -300,8 +301,9 @@ def _make_claim(cast: Cast) -> dict[str, UUID]:
     claim.doubt = "Décidé\u202f: refusé."
     db.session.commit()
     plan_id = cover.periods[0].version.plan_id
+    zone = zones.create_zone("PARIS", ZoneFields(label="Paris", prefixes="75"), at=clock.now())
     plans.draft_next(plan_id, by=cast.admin, at=clock.now())
-    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": plan_id}
+    return {"cover_id": cover.id, "claim_id": claim.id, "plan_id": plan_id, "zone_id": zone.id}
 
 
 def _make_case() -> dict[str, UUID]:

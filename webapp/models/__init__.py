@@ -46,4 +46,5 @@ from webapp.models import (  # noqa: F401  registration is the point of the impo
     timeline,
     winleadplus,
     woocommerce,
+    zones,
 )

@@ -223,8 +223,8 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
     the next one retires it (``retired_at``); covers that have it keep it.
 
     ``deductible``, ``cap_per_claim`` and ``cap_per_year`` are in euros; an empty cap or number of claims is no limit.
-    ``postcodes`` are the beginnings of the postcodes where it is sold; empty is everywhere. ``price`` is per month,
-    before tax. ``commitment_months`` and ``notice_days`` are what a termination looks at.
+    ``price`` is per month, before tax, wherever no zone has a price of its own; without one it is sold nowhere else.
+    ``commitment_months`` and ``notice_days`` are what a termination looks at.
     """
 
     __tablename__ = "cover_plan_versions"
@@ -265,8 +265,7 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
     cap_per_year: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     claims_per_year: Mapped[int | None]
     home_kinds: Mapped[list[str]] = mapped_column(ARRAY(String(32)))
-    postcodes: Mapped[list[str]] = mapped_column(ARRAY(String(10)))
-    price: Mapped[Decimal] = mapped_column(Numeric(14, 2))
+    price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     vat_rate: Mapped[Decimal] = mapped_column(Numeric(4, 2))
     commitment_months: Mapped[int] = mapped_column(default=12, server_default="12")
     notice_days: Mapped[int] = mapped_column(default=30, server_default="30")
@@ -282,6 +281,11 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
     options: Mapped[list["CoverPlanOption"]] = relationship(
         primaryjoin=lambda: linked(CoverPlanVersion, CoverPlanOption.version_id),
         order_by="CoverPlanOption.code",
+        viewonly=True,
+    )
+    zones: Mapped[list["CoverPlanZone"]] = relationship(
+        primaryjoin=lambda: linked(CoverPlanVersion, CoverPlanZone.version_id),
+        order_by="CoverPlanZone.label, CoverPlanZone.code",
         viewonly=True,
     )
     documents: Mapped[list["CoverPlanDocument"]] = relationship(
@@ -305,10 +309,46 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
         """Where it stands, on the screen."""
         return "Brouillon" if self.is_draft else "En vente" if self.is_sold else "Remplacée"
 
-    def is_sold_at(self, postcode: str, kind: HomeKind) -> bool:
-        """Whether a home of that kind at that postcode can be covered."""
-        is_near = not self.postcodes or any(postcode.startswith(beginning) for beginning in self.postcodes)
-        return is_near and kind.value in self.home_kinds
+    @property
+    def prices(self) -> list[Decimal]:
+        """What it costs here or there, the least first."""
+        priced = (self.price, *(zone.price for zone in self.zones))
+        return sorted({price for price in priced if price is not None})
+
+    def zone_of(self, postcode: str) -> "CoverPlanZone | None":
+        """The zone that a postcode is in: the longest prefix wins."""
+        places = ((len(prefix), zone) for zone in self.zones for prefix in zone.prefixes if postcode.startswith(prefix))
+        return max(places, key=lambda place: place[0], default=(0, None))[1]
+
+    def price_at(self, postcode: str) -> Decimal | None:
+        """What it costs at a postcode: the price of its zone, else the general one; None where it is not sold."""
+        zone = self.zone_of(postcode)
+        return self.price if zone is None or zone.price is None else zone.price
+
+    def price_for(self, postcode: str, kind: HomeKind | None) -> Decimal | None:
+        """The same for a home of that kind; None too where such a home is not covered."""
+        return self.price_at(postcode) if kind is not None and kind.value in self.home_kinds else None
+
+
+class CoverPlanZone(OrganisationScoped, Base):
+    """A zone as it was when a version of a plan was written, and what the version costs there; see ``CoverZone``.
+
+    A version has a row for each zone of the table: the postcode of a home is in one of them whether the version is sold
+    there or not. ``price`` is per month, before tax; empty is the version's own. Like the version, it never changes
+    once that is published.
+    """
+
+    __tablename__ = "cover_plan_zones"
+    __table_args__ = (
+        CheckConstraint("price >= 0", name="price"),
+        tenant_key("version_id", "cover_plan_versions"),
+    )
+
+    version_id: Mapped[UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(30), primary_key=True)
+    label: Mapped[str] = mapped_column(String(100))
+    prefixes: Mapped[list[str]] = mapped_column(ARRAY(String(5)))
+    price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
 
 
 class CoverPlanOption(OrganisationScoped, Identified, Base):

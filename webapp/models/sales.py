@@ -2,10 +2,11 @@
 
 import hashlib
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, String, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Numeric, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -88,6 +89,7 @@ class CoverSale(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     ``step`` is the one that is to be done next. ``version`` moves with every change, so that two colleagues do not
     overwrite each other. The home is one of the client's (``home_id``) or a further one, as written in ``home_kind`` …
     ``home_access_notes``. ``documents_version_id`` is the version of the plan whose documents the client was given.
+    ``plan_price`` is what the plan costs per month, before tax, where the home is, as it was shown when it was chosen.
     With ``asks_client`` the client is asked for a means of payment once it is signed; else it is paid as the columns of
     the same names say for a subscription.
 
@@ -103,6 +105,7 @@ class CoverSale(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         CheckConstraint("home_id IS NULL OR home_kind IS NULL", name="one_home"),
         CheckConstraint("(signed_at IS NULL) = (signed_by IS NULL)", name="signed_somehow"),
         CheckConstraint("signed_at IS NULL OR abandoned_at IS NULL", name="one_end"),
+        CheckConstraint("(plan_version_id IS NULL) = (plan_price IS NULL)", name="plan_has_price"),
         CheckConstraint("documents_version_id IS NULL OR documents_given_at IS NOT NULL", name="documents_given"),
         Index(
             "ix_cover_sales_open",
@@ -149,6 +152,7 @@ class CoverSale(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     home_access_notes: Mapped[str | None] = mapped_column(String(500))
 
     plan_version_id: Mapped[UUID | None]
+    plan_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     option_codes: Mapped[list[str]] = mapped_column(ARRAY(String(30)), default=list, server_default="{}")
     frequency: Mapped[Frequency] = mapped_column(
         stored_enum(Frequency), default=Frequency.MONTHLY, server_default="monthly"

@@ -23,6 +23,7 @@ from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.claims import deciding, money, moving, working
 from webapp.services.covers import loading
 from webapp.services.covers import moving as homes
+from webapp.services.covers.moving import ShownMove
 from webapp.services.covers.selling import CoverRequest
 
 LATER = NOON + timedelta(hours=1)
@@ -173,7 +174,7 @@ def test_a_move_that_is_killed_never_leaves_a_home_without_its_doubts(cast: Cast
         step(claim.id, version=None, by=cast.manager, at=NOON)
     cover_id, user_id = cover.id, cast.manager.id
     asked = CoverRequest(version_id=None, home=replace(HOME, address_line1="8 quai"))
-    shown = homes.preview_move(cover_id, asked, wished=None, at=LATER).since
+    shown = ShownMove(since=homes.preview_move(cover_id, asked, wished=None, at=LATER).since)
     db.session.commit()
 
     def stands() -> tuple[int, bool]:

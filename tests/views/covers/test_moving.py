@@ -1,20 +1,24 @@
 """Another home by the company's cut-off: before it at once, after it from the next cycle; what refuses one."""
 
+import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import Cast
 from tests.services.claims.files import declare, make_cover
 from tests.views.covers.test_page import HOME, NOON
-from webapp import clock
+from webapp import clock, french
 from webapp.extensions import db
-from webapp.models.charges import ChargeStatus
+from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.covers import Cover, CoverHome
-from webapp.models.subscriptions import Subscription
+from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
+from webapp.models.subscriptions import Collector, Subscription
 from webapp.services.covers import loading
 from webapp.services.subscriptions import scheduling
 
@@ -25,9 +29,12 @@ BEFORE, AFTER = datetime(2026, 11, 23, 10, 59, tzinfo=UTC), datetime(2026, 11, 2
 
 @pytest.fixture
 def cover(cast: Cast) -> Cover:
+    return paid(make_cover(cast.commercial))
+
+
+def paid(made: Cover) -> Cover:
     """Paid on Friday, 20 November, for a month."""
     clock.start_at(NOON)
-    made = make_cover(cast.commercial)
     subscription = db.session.get_one(Subscription, (made.organisation_id, made.subscription_id))
     subscription.anchor_date = date(2026, 11, 20)
     factories.ChargeFactory(
@@ -89,3 +96,120 @@ def test_neither_where_the_plan_is_not_sold_nor_with_a_claim_open(
     assert opened.status_code == 409
     assert "Un sinistre est ouvert" in opened.text
     assert db.session.query(CoverHome).count() == 1
+
+
+HELD = {
+    "collected_by": Collector.SHOP,
+    "next_charge_on": None,
+    "next_charge_at": None,
+    "shop_period": "month",
+    "shop_interval": 1,
+}
+LILLE, LE_HAVRE, PARIS = Decimal("12.00"), Decimal("18.00"), Decimal("6.00")
+
+
+def zoned(cast: Cast) -> Cover:
+    """The same at 12 € per month in the north, 18 € in Le Havre, 6 € in Paris, and not sold elsewhere."""
+    made = make_cover(cast.commercial, price=None, zones={"59": str(LILLE), "76": str(LE_HAVRE), "75": str(PARIS)})
+    factories.SubscriptionLineFactory(
+        subscription_id=made.subscription_id, label="Confort", unit_price=LILLE, vat_rate=Decimal(9)
+    )
+    paid(made)
+    line = {"label": "Confort", "product_id": None, "quantity": "1", "unit_price": "12.00", "vat_rate": "9"}
+    charge = db.session.scalars(select(Charge)).one()
+    charge.lines = [line | {"discount": "0", "amount": "12.00"}]
+    db.session.commit()
+    return made
+
+
+def confirm(browser: FlaskClient, cover: Cover, **values: str) -> Any:
+    """The form, sent, and sent again with what it showed."""
+    shown = send(browser, cover, **values)
+    assert shown.status_code == 200, shown.text
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown.text))
+    return shown.text, send(browser, cover, **values, **hidden)
+
+
+@pytest.mark.parametrize(
+    ("postcode", "monthly", "told"),
+    [
+        ("76600", LE_HAVRE, "demandés avec elle"),
+        ("75011", PARIS, "déduits d’elle"),
+    ],
+)
+def test_the_price_of_the_new_zone_is_shown_and_holds_by_day(
+    client: FlaskClient, cast: Cast, postcode: str, monthly: Decimal, told: str
+) -> None:
+    cover = zoned(cast)
+    clock.start_at(BEFORE)
+    shown, done = confirm(client, cover, code_postal=postcode)
+    assert f"{french.money(monthly)} HT par mois</strong>, au lieu de 12,00\u00a0€, dès le 23/11/2026" in shown
+    assert f"5,89\u00a0€ TTC</strong>, {told}" in shown, "27 of 30 days at 6 €, and 9 %"
+    assert done.status_code == 303
+    subscription = loading.find_cover(cover.id).subscription
+    assert [(line.label, line.unit_price) for line in subscription.lines] == [("Confort", monthly)]
+    assert [each.amount for each in db.session.scalars(select(SubscriptionAdjustment))] == [
+        Decimal("5.89").copy_sign(monthly - LILLE)
+    ]
+    assert db.session.query(CoverHome).count() == 2
+    again = send(client, cover, code_postal="59000", adresse="9 rue Neuve")
+    assert "au lieu de" in again.text, "back again at the price of then"
+
+
+def test_after_the_cut_off_the_price_of_the_new_zone_comes_with_the_next_cycle(client: FlaskClient, cast: Cast) -> None:
+    cover = zoned(cast)
+    clock.start_at(AFTER)
+    shown, done = confirm(client, cover)
+    assert "Rien n’est à régler pour la période en cours. Ensuite 18,00\u00a0€" in shown
+    assert "dès le 20/12/2026" in shown
+    assert done.status_code == 303
+    (plan,) = db.session.scalars(select(PlannedChange))
+    assert [(line["label"], Decimal(line["unit_price"])) for line in plan.lines or []] == [("Confort", LE_HAVRE)]
+    assert [line.unit_price for line in loading.find_cover(cover.id).subscription.lines] == [LILLE]
+    refused = send(client, cover, code_postal="75011", depuis="2026-12-21")
+    assert (refused.status_code, "choisissez un jour jusqu’au 20/12/2026" in refused.text) == (422, True)
+
+
+def test_a_home_in_no_zone_is_refused_and_changes_nothing(client: FlaskClient, cast: Cast) -> None:
+    cover = zoned(cast)
+    refused = send(client, cover, code_postal="13001")
+    assert (refused.status_code, "n’est pas vendue au code postal 13001" in refused.text) == (422, True)
+    assert 'id="code_postal-error"' in refused.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [({"code_postal": "75011"}, 422), ({"montant": "0.01"}, 409), ({"version": "0"}, 409), ({"changement": ""}, 409)],
+)
+def test_a_price_that_was_not_shown_changes_nothing(
+    client: FlaskClient, cast: Cast, changed: dict[str, str], status: int
+) -> None:
+    cover = zoned(cast)
+    clock.start_at(BEFORE)
+    shown = send(client, cover).text
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown))
+    assert send(client, cover, **(hidden | changed)).status_code == status
+    assert db.session.query(CoverHome).count() == 1
+    assert db.session.query(SubscriptionAdjustment).count() == 0
+
+
+def test_what_a_shop_holds_has_its_price_changed_there(client: FlaskClient, cast: Cast) -> None:
+    cover = zoned(cast)
+    db.session.execute(update(Subscription).values(HELD))
+    db.session.commit()
+    clock.start_at(BEFORE)
+    shown, done = confirm(client, cover)
+    assert "La boutique tient cet abonnement\u202f: son prix se change dans la boutique" in shown
+    assert done.status_code == 303
+    assert [line.unit_price for line in loading.find_cover(cover.id).subscription.lines] == [LILLE]
+
+
+def test_another_plan_costs_what_it_costs_where_the_home_is(client: FlaskClient, cast: Cast) -> None:
+    cover = zoned(cast)
+    plan = factories.CoverPlanFactory(label="Sérénité")
+    version = factories.CoverPlanVersionFactory(plan_id=plan.id, price=Decimal(90), zones={"59": "10.00"})
+    db.session.commit()
+    assert "10,00\u00a0€ HT par mois" in client.get(f"/couvertures/{cover.id}/formule").text
+    page = client.get(f"/couvertures/{cover.id}/formule?formule={version.id}").text
+    assert 'data-at-once="0"' in page, "it is the cheaper one there"
+    assert "Ensuite 10,00\u00a0€ HT par mois" in page

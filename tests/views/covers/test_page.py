@@ -112,7 +112,7 @@ def test_a_cover_that_cannot_be_is_refused_and_nothing_is_written(
 
 
 def test_a_plan_is_sold_only_where_and_for_what_it_says(client: FlaskClient) -> None:
-    version, subscription = on_sale(postcodes=("62", "80"), home_kinds=("house",)), sold()
+    version, subscription = on_sale(price=None, zones={"62 80": "9.90"}, home_kinds=("house",)), sold()
     address = f"/abonnements/{subscription.id}/couverture"
     assert "ne couvre pas un logement" in client.post(address, data=cover_form(version)).text
     assert "au code postal 59000" in client.post(address, data=cover_form(version, type="house")).text

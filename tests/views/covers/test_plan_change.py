@@ -156,7 +156,7 @@ def test_a_plan_stays_while_a_claim_is_open(client: FlaskClient, cast: Cast) -> 
 
 def test_a_plan_that_is_not_sold_there_or_not_at_all_is_refused(client: FlaskClient, cast: Cast) -> None:
     cover = cover_of(cast, version_of("Confort", "10.00"))
-    far = version_of("Sérénité", "40.00", postcodes=("75",))
+    far = factories.CoverPlanVersionFactory(price=None, zones={"75": "40.00"})
     gone = version_of("Ancienne", "50.00", retired_at=datetime(2026, 1, 1, tzinfo=UTC))
     for asked, sentence in ((far.id, "pas vendue au code postal"), (gone.id, "en vente"), (uuid4(), "en vente")):
         refused = client.get(f"/couvertures/{cover.id}/formule?formule={asked}")

@@ -129,7 +129,7 @@ def test_a_client_is_found_or_created_with_those_who_look_alike_shown(client: Fl
 def test_what_is_refused_is_said_and_nothing_is_lost(
     client: FlaskClient, step: str, form: dict[str, Any], sentence: str
 ) -> None:
-    version, buyer = on_sale(postcodes=("59",)), make_client()
+    version, buyer = on_sale(price=None, zones={"59": "9.90"}), make_client()
     sale_id = begin(client, buyer)
     walk(client, sale_id, version)
     if step == "documents":  # another plan has other documents
@@ -242,8 +242,8 @@ def test_another_client_or_home_makes_what_hung_on_it_to_be_chosen_anew(client: 
 
 
 def test_a_home_where_the_plan_is_not_sold_has_it_chosen_anew(client: FlaskClient) -> None:
-    version, buyer = on_sale(postcodes=("59",)), make_client()
-    on_sale(postcodes=("62",))
+    version, buyer = on_sale(price=None, zones={"59": "9.90"}), make_client()
+    on_sale(price=None, zones={"62": "9.90"})
     sale_id = begin(client, buyer)
     walk(client, sale_id, version)
     assert send(client, sale_id, "logement", **(HOME | {"code_postal": "62100"})).location.endswith("/formule")

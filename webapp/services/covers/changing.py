@@ -5,6 +5,7 @@ What the client was covered for the day before has no new waiting, and counters 
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from webapp import french
@@ -24,9 +25,12 @@ from webapp.transactions import transaction
 
 @dataclass(frozen=True)
 class PlanChange:
-    """What taking another version comes to. ``since`` is its first day."""
+    """What taking another version comes to. ``since`` is its first day; ``monthly`` its price before tax where the
+    home is.
+    """
 
     version: CoverPlanVersion
+    monthly: Decimal
     since: date
     is_at_once: bool
     price: Price
@@ -78,11 +82,11 @@ def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChang
     version = next((each for each in list_choices(cover) if each.id == version_id), None)
     if version is None:
         raise InvalidInputError("Choisissez une autre formule en vente.", field="version")
-    today, present = days.local(at), cover.periods[-1].version
-    is_at_once = version.price >= present.price
+    today, present, home = days.local(at), cover.periods[-1].version, cover.homes[-1].home
+    monthly, monthly_now = homes.price_at(version, home), present.price_at(home.postcode)
+    is_at_once = monthly_now is None or monthly >= monthly_now
     since = today if is_at_once else max(recording.next_cycle(cover, at=at), today + timedelta(days=1))
     _check_turn(cover, since)
-    homes.check_sold_at(version, cover.homes[-1].home)
     if not is_at_once:
         counters = remaining(loading.life_of(cover), ledger.list_entries(cover.id), since)
         excess = find_excess(counters, loading.plan_terms(version))
@@ -91,10 +95,10 @@ def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChang
     lines = pricing.lines_now(cover) if is_at_once else pricing.lines_of_next_cycle(cover)
     place = pricing.find_place(lines, present.plan.label)
     if place is None:
-        return PlanChange(version, since, is_at_once, Price(None))
-    lines[place] = pricing.plan_line(version, quantity=lines[place].quantity)
+        return PlanChange(version, monthly, since, is_at_once, Price(None))
+    lines[place] = pricing.plan_line(version, monthly, quantity=lines[place].quantity)
     price = pricing.price_now(cover, lines, at=at) if is_at_once else Price(lines)
-    return PlanChange(version, since, is_at_once, price)
+    return PlanChange(version, monthly, since, is_at_once, price)
 
 
 def _check_turn(cover: Cover, since: date) -> None:

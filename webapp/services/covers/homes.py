@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -86,13 +87,18 @@ def list_homes(client_id: UUID) -> list[CoveredHome]:
     return list(db.session.scalars(statement.order_by(CoveredHome.created_at.desc(), CoveredHome.id)))
 
 
-def check_sold_at(version: CoverPlanVersion, home: CoveredHome | HomeFields) -> None:
-    """Raise InvalidInputError (field « postcode » or « kind ») where the plan is not sold for such a home."""
+def price_at(version: CoverPlanVersion, home: CoveredHome | HomeFields) -> Decimal:
+    """What the plan costs per month, before tax, for such a home.
+
+    Raises InvalidInputError (field « postcode » or « kind ») where it is not sold.
+    """
+    price = version.price_for(home.postcode, home.kind)
+    if price is not None:
+        return price
     if home.kind is None or home.kind.value not in version.home_kinds:
         kind = home.kind.label.lower() if home.kind else "ce logement"
         raise InvalidInputError(f"Cette formule ne couvre pas un logement de type «\u00a0{kind}\u00a0».", field="kind")
-    if not version.is_sold_at(home.postcode, home.kind):
-        raise InvalidInputError(f"Cette formule n’est pas vendue au code postal {home.postcode}.", field="postcode")
+    raise InvalidInputError(f"Cette formule n’est pas vendue au code postal {home.postcode}.", field="postcode")
 
 
 def add_home(client_id: UUID, written: HomeFields, *, at: datetime) -> CoveredHome:

@@ -1,7 +1,7 @@
 """Plans (formules): drafts of admins, published, and never changed afterwards; the next version replaces the last."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -25,19 +25,20 @@ from webapp.models.identity import User
 from webapp.models.money import INSURANCE_TAX, VAT_RATES
 from webapp.models.organisations import Company
 from webapp.services.concurrent_edits import EditableFields, EditConflictError
-from webapp.services.contact import clean_text
-from webapp.services.covers import loading
+from webapp.services.covers import loading, zones
+from webapp.services.covers.naming import checked_code, checked_label
 from webapp.services.covers.terms import Terms, find_faults, find_faults_between
 from webapp.services.plan_documents import drop_unused
 from webapp.transactions import transaction
 
-LABEL_LENGTH = 100
 LONGEST_COMMITMENT, LONGEST_NOTICE = 36, 90
-MOST_POSTCODES, MOST_OPTIONS = 200, 12
-_CODE = re.compile(r"[A-Z0-9][A-Z0-9-]{1,29}")
-_POSTCODE = re.compile(r"[0-9AB]{1,5}", re.ASCII)
+MOST_OPTIONS = 12
 _WRONG_PRICE = "Indiquez un prix par mois, de zéro à 10\u202f000, avec deux décimales au plus."
 LARGEST_PRICE = Decimal(10_000)
+ZONES_CHANGED = (
+    "Les zones ont changé depuis l’enregistrement de ce brouillon\u202f: vérifiez ses prix, puis enregistrez-le "
+    "avant de le publier."
+)
 
 
 class PlanStateError(DomainError):
@@ -46,7 +47,10 @@ class PlanStateError(DomainError):
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFields(EditableFields):
-    """What a draft promises, as written; ``price`` is per month, before tax. What is no number is NaN, or -1."""
+    """What a draft promises, as written. What is no number is NaN, or -1.
+
+    ``price`` is per month, before tax, wherever ``zone_prices`` (by code of the zone) has none; None: nowhere else.
+    """
 
     nature: CoverNature = CoverNature.INSURANCE
     year: YearKind = YearKind.ANNIVERSARY
@@ -57,8 +61,8 @@ class VersionFields(EditableFields):
     cap_per_year: Decimal | None = None
     claims_per_year: int | None = None
     home_kinds: frozenset[HomeKind] = frozenset(HomeKind)
-    postcodes: tuple[str, ...] = ()
-    price: Decimal = Decimal(0)
+    price: Decimal | None = Decimal(0)
+    zone_prices: Mapping[str, Decimal] = field(default_factory=dict)
     vat_rate: Decimal = INSURANCE_TAX
     commitment_months: int = 12
     notice_days: int = 30
@@ -97,6 +101,7 @@ def list_sold(company_id: UUID | None = None) -> list[CoverPlanVersion]:
         .order_by(CoverPlan.label, CoverPlan.id)
         .options(
             selectinload(CoverPlanVersion.options),
+            selectinload(CoverPlanVersion.zones),
             selectinload(CoverPlanVersion.documents),
             selectinload(CoverPlanVersion.plan).selectinload(CoverPlan.company),
         )
@@ -118,14 +123,16 @@ def _plans() -> Select[CoverPlan]:
     return select(CoverPlan).options(
         selectinload(CoverPlan.company),
         selectinload(CoverPlan.versions).options(
-            selectinload(CoverPlanVersion.options), selectinload(CoverPlanVersion.documents)
+            selectinload(CoverPlanVersion.options),
+            selectinload(CoverPlanVersion.zones),
+            selectinload(CoverPlanVersion.documents),
         ),
     )
 
 
 def create_plan(code: str, label: str, company_id: UUID | None, *, by: User, at: datetime) -> CoverPlan:
     """Begin a plan, with an empty draft of its first version. Raises InvalidInputError, naming the field."""
-    code, label = _checked_code(code), _checked_label(label)
+    code, label = checked_code(code), checked_label(label)
     with transaction():
         if company_id is None or db.session.scalar(select(Company.id).where(Company.id == company_id)) is None:
             raise InvalidInputError("Choisissez la société qui vend cette formule.", field="company")
@@ -177,7 +184,7 @@ def edit_draft(plan_id: UUID, written: VersionFields, *, edits: int) -> CoverPla
 
 def add_option(plan_id: UUID, written: OptionFields) -> CoverPlanOption:
     """Add an option to the draft, or replace the one of that code. Raises as ``edit_draft``."""
-    code, label = _checked_code(written.code), _checked_label(written.label)
+    code, label = checked_code(written.code), checked_label(written.label)
     _check_price(written.price)
     with transaction():
         draft = lock_draft(plan_id)
@@ -210,13 +217,15 @@ def remove_option(plan_id: UUID, code: str) -> None:
 def publish(plan_id: UUID, *, edits: int, at: datetime) -> CoverPlanVersion:
     """Sell the draft from now on, instead of the version before, which covers that have it keep.
 
-    Raises NotFoundError, PlanStateError, EditConflictError where the draft is no longer the one that was read;
-    InvalidInputError for one that promises nothing.
+    Raises NotFoundError, PlanStateError, EditConflictError where the draft is no longer the one that was read, or the
+    table of zones the one that it was written for; InvalidInputError for one that promises nothing.
     """
     with transaction():
         draft = lock_draft(plan_id)
         if draft.edits != edits:
             raise EditConflictError("Le brouillon a changé entre-temps\u202f: relisez-le avant de le publier.")
+        if not zones.is_current(draft):
+            raise EditConflictError(ZONES_CHANGED)
         _check_version(fields_of(draft))
         options = list(db.session.scalars(select(CoverPlanOption).where(CoverPlanOption.version_id == draft.id)))
         terms = _terms(fields_of(draft))
@@ -259,8 +268,8 @@ def fields_of(version: CoverPlanVersion) -> VersionFields:
         cap_per_year=version.cap_per_year,
         claims_per_year=version.claims_per_year,
         home_kinds=frozenset(map(HomeKind, version.home_kinds)),
-        postcodes=tuple(version.postcodes),
         price=version.price,
+        zone_prices={zone.code: zone.price for zone in version.zones if zone.price is not None},
         vat_rate=version.vat_rate,
         commitment_months=version.commitment_months,
         notice_days=version.notice_days,
@@ -287,18 +296,18 @@ def _values_of(option: CoverPlanOption) -> dict[str, object]:
 
 def _add_draft(plan_id: UUID, version: int, fields: VersionFields, *, by: User, at: datetime) -> CoverPlanVersion:
     draft = CoverPlanVersion(plan_id=plan_id, version=version, created_by_id=by.id, created_at=at)
-    _write(draft, fields)
     db.session.add(draft)
-    db.session.flush()
+    _write(draft, fields)
     return draft
 
 
 def _write(draft: CoverPlanVersion, fields: VersionFields) -> None:
-    for name in vars(fields):
+    for name in vars(fields).keys() - {"zone_prices"}:
         setattr(draft, name, getattr(fields, name))
     draft.trades = sorted(trade.value for trade in fields.trades)
     draft.home_kinds = sorted(kind.value for kind in fields.home_kinds)
-    draft.postcodes = list(fields.postcodes)
+    db.session.flush()
+    zones.write_prices(draft, fields.zone_prices)
 
 
 def _lock(plan_id: UUID) -> None:
@@ -322,11 +331,12 @@ def _check_version(written: VersionFields) -> None:
     _raise_first(find_faults(_terms(written)))
     if not written.home_kinds:
         raise InvalidInputError("Choisissez au moins un type de logement.", field="home_kinds")
-    if len(written.postcodes) > MOST_POSTCODES or not all(_POSTCODE.fullmatch(code) for code in written.postcodes):
-        raise InvalidInputError(
-            "Indiquez des débuts de code postal, de 1 à 5 caractères, séparés par des espaces.", field="postcodes"
-        )
-    _check_price(written.price)
+    if written.price is not None:
+        _check_price(written.price)
+    elif not written.zone_prices:
+        raise InvalidInputError("Indiquez un prix\u202f: le prix général, ou celui d’une zone.", field="price")
+    for code, price in written.zone_prices.items():
+        _check_price(price, field=zone_field(code))
     if written.nature is CoverNature.INSURANCE and written.vat_rate != INSURANCE_TAX:
         raise InvalidInputError("Une assurance porte la taxe de 9\u202f% (TSCA), sans TVA.", field="vat_rate")
     if written.nature is CoverNature.SERVICE and written.vat_rate not in VAT_RATES:
@@ -351,29 +361,20 @@ def _terms(written: VersionFields) -> Terms:
 
 
 def _raise_first(faults: dict[str, str]) -> None:
-    for field, sentence in faults.items():
-        raise InvalidInputError(sentence, field=field)
+    for name, sentence in faults.items():
+        raise InvalidInputError(sentence, field=name)
 
 
-def _check_price(price: Decimal) -> None:
+def zone_field(code: str) -> str:
+    """What a refusal calls the price of a zone."""
+    return f"zone_{code}"
+
+
+def _check_price(price: Decimal, *, field: str = "price") -> None:
     if not price.is_finite() or not 0 <= price <= LARGEST_PRICE or price != round(price, 2):
-        raise InvalidInputError(_WRONG_PRICE, field="price")
+        raise InvalidInputError(_WRONG_PRICE, field=field)
 
 
 def _check_whole(number: int, largest: int, unit: str, field: str) -> None:
     if not 0 <= number <= largest:
         raise InvalidInputError(f"Indiquez un nombre de {unit} de 0 à {largest}.", field=field)
-
-
-def _checked_code(code: str) -> str:
-    code = clean_text(code).upper()
-    if not _CODE.fullmatch(code):
-        raise InvalidInputError("Un code a de 2 à 30 lettres sans accent, chiffres ou tirets.", field="code")
-    return code
-
-
-def _checked_label(label: str) -> str:
-    label = clean_text(label)
-    if not label or len(label) > LABEL_LENGTH:
-        raise InvalidInputError(f"Indiquez un nom, de {LABEL_LENGTH} caractères au plus.", field="label")
-    return label

@@ -4,17 +4,19 @@ A line is found by its name: that of the plan, or of the option. Other lines sta
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from webapp.errors import InvalidInputError
 from webapp.models.covers import Cover, CoverPlanOption, CoverPlanVersion
 from webapp.models.identity import User
 from webapp.models.plan_changes import Settlement
 from webapp.models.subscriptions import Frequency
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.terms import NOTHING
-from webapp.services.plan_changes import changing
+from webapp.services.dunning import days
+from webapp.services.plan_changes import changing, prorating
 from webapp.services.plan_changes.changing import ChangePreview
 from webapp.services.subscriptions import lifecycle, planning
 from webapp.services.subscriptions.fields import CheckedLine, SubscriptionLineFields
@@ -41,11 +43,12 @@ class Price:
     """What the subscription sells after a change of its cover.
 
     ``lines`` are None where no line bears the name of what changes: the price is changed by hand. ``preview`` is what
-    the days until the next cycle cost more, where the change is made at once.
+    the days until the next cycle cost more, where the change is made at once, or from ``day`` on.
     """
 
     lines: list[SubscriptionLineFields] | None
     preview: ChangePreview | None = None
+    day: date | None = None
 
     @property
     def amount(self) -> Decimal:
@@ -53,9 +56,9 @@ class Price:
         return self.preview.proration.amount if self.preview else NOTHING
 
 
-def plan_line(version: CoverPlanVersion, *, quantity: Decimal | None) -> SubscriptionLineFields:
-    """The line of a plan; its quantity is the months of a cycle."""
-    return _line(version.plan.label, version.price, version.vat_rate, quantity)
+def plan_line(version: CoverPlanVersion, price: Decimal, *, quantity: Decimal | None) -> SubscriptionLineFields:
+    """The line of a plan at its price per month where the home is; its quantity is the months of a cycle."""
+    return _line(version.plan.label, price, version.vat_rate, quantity)
 
 
 def option_line(option: CoverPlanOption, *, vat_rate: Decimal, quantity: Decimal) -> SubscriptionLineFields:
@@ -99,6 +102,19 @@ def price_now(cover: Cover, lines: list[SubscriptionLineFields], *, at: datetime
     return Price(lines, changing.preview_change(cover.subscription_id, lines, day=None, at=at))
 
 
+def price_since(cover: Cover, lines: list[SubscriptionLineFields], day: date, *, at: datetime) -> Price:
+    """What selling ``lines`` from a day of the present cycle on comes to; from today on where it was not charged.
+
+    Nothing is written. Raises InvalidInputError (field « since ») for a day before an earlier change.
+    """
+    if prorating.find_base(cover.subscription_id, days.local(at)) is None:
+        return price_now(cover, lines, at=at)
+    try:
+        return Price(lines, changing.preview_change(cover.subscription_id, lines, day=day, at=at), day)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, field="since") from error
+
+
 def take(cover: Cover, price: Price, confirmed: Confirmed, *, by: User, at: datetime) -> None:
     """Let the subscription sell what the change comes to, in the caller's transaction; it is locked from then on.
 
@@ -114,7 +130,7 @@ def take(cover: Cover, price: Price, confirmed: Confirmed, *, by: User, at: date
         changing.change_now(
             subscription_id,
             price.lines,
-            day=None,
+            day=price.day,
             settlement=settlement_of(price.preview),
             shown=confirmed.shown,
             adjustment_id=confirmed.change_id,

@@ -112,6 +112,7 @@ def sell_cover(
         _, effective_on = _checked_days(asked, on=days.local(at))
         _check_not_covered(client_id, asked, version)
         months = months_of(frequency)
+        price = homes.price_at(version, check_home(client_id, asked, at=at))
         subscription = create_subscription(
             SubscriptionFields(
                 client_id=client_id,
@@ -119,7 +120,7 @@ def sell_cover(
                 contract_id=contract_id,
                 frequency=frequency,
                 anchor_date=max(effective_on, days.local(at)),
-                lines=sold_lines(version, options, months),
+                lines=sold_lines(version, price, options, months),
                 payment=payment,
             ),
             by=by,
@@ -137,12 +138,12 @@ def months_of(frequency: str) -> int:
 
 
 def sold_lines(
-    version: CoverPlanVersion, options: Iterable[CoverPlanOption], months: int
+    version: CoverPlanVersion, price: Decimal, options: Iterable[CoverPlanOption], months: int
 ) -> list[SubscriptionLineFields]:
-    """What is charged each time: the plan, and each option."""
+    """What is charged each time: the plan at its price per month where the home is, and each option."""
     quantity = Decimal(months)
     of_options = (pricing.option_line(each, vat_rate=version.vat_rate, quantity=quantity) for each in options)
-    return [pricing.plan_line(version, quantity=quantity), *of_options]
+    return [pricing.plan_line(version, price, quantity=quantity), *of_options]
 
 
 def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
@@ -232,23 +233,17 @@ def _checked_days(asked: CoverRequest, *, on: date) -> tuple[date, date]:
 
 
 def _home(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at: datetime) -> CoveredHome:
-    home = check_home(client_id, asked, version, at=at)
+    home = check_home(client_id, asked, at=at)
+    homes.price_at(version, home)
     return homes.add_home(client_id, home, at=at) if isinstance(home, HomeFields) else home
 
 
-def check_home(
-    client_id: UUID, asked: CoverRequest, version: CoverPlanVersion, *, at: datetime
-) -> CoveredHome | HomeFields:
-    """The client's home that was chosen, or the one that was written, at which the plan is sold. Raises
-    InvalidInputError.
-    """
+def check_home(client_id: UUID, asked: CoverRequest, *, at: datetime) -> CoveredHome | HomeFields:
+    """The client's home that was chosen, or the one that was written. Raises InvalidInputError."""
     if asked.home_id is None:
-        written = asked.home.normalised(on=days.local(at))
-        homes.check_sold_at(version, written)
-        return written
+        return asked.home.normalised(on=days.local(at))
     statement = select(CoveredHome).where(CoveredHome.id == asked.home_id, CoveredHome.client_id == client_id)
     home = db.session.scalar(statement)
     if home is None:
         raise InvalidInputError("Choisissez un logement du client.", field="home")
-    homes.check_sold_at(version, home)
     return home

@@ -125,7 +125,7 @@ def change_now(
     with transaction():
         if _find(adjustment_id) is not None:
             return lifecycle.find_subscription(subscription_id)
-        _lock_charges(subscription_id)
+        lock_charges(subscription_id)
         with editing(subscription_id, version) as subscription:
             found = _prorate(subscription, lines, day, at)
             if found.amount != shown:
@@ -141,7 +141,7 @@ def change_now(
     return subscription
 
 
-def _lock_charges(subscription_id: UUID) -> None:
+def lock_charges(subscription_id: UUID) -> None:
     """Charges are locked before their subscription, as everybody does: a refund of one of them may follow."""
     statement = select(Charge.id).where(Charge.subscription_id == subscription_id).order_by(Charge.id)
     db.session.execute(statement.with_for_update())
@@ -197,7 +197,7 @@ def settle_now(
     Raises NotFoundError; NotToBeSettledError.
     """
     with transaction():
-        _lock_charges(subscription_id)
+        lock_charges(subscription_id)
         subscription = lifecycle.find_ours_for_update(subscription_id)
         adjustment = _find(adjustment_id)
         if adjustment is None or adjustment.subscription_id != subscription.id:

@@ -53,12 +53,12 @@ def choose_plan(
         sold = next((each for each in plans.list_sold() if each.id == version_id), None)
         if sold is None:
             raise InvalidInputError("Choisissez une formule en vente.", field="version")
-        homes.check_sold_at(sold, drafting.home_of(sale))
+        price = homes.price_at(sold, drafting.home_of(sale))
         selling.find_options(sold, option_codes)
         selling.months_of(frequency)
         if sale.plan_version and sale.plan_version.plan.company_id != sold.plan.company_id:
             drafting.forget_payment(sale)
-        sale.plan_version_id, sale.frequency = sold.id, Frequency(frequency)
+        sale.plan_version_id, sale.plan_price, sale.frequency = sold.id, price, Frequency(frequency)
         sale.option_codes = sorted(option_codes)
     return drafting.find_sale(sale_id)
 

@@ -47,9 +47,10 @@ def _sales() -> Select[CoverSale]:
         joinedload(CoverSale.owner),
         joinedload(CoverSale.home),
         version.selectinload(CoverPlanVersion.options),
+        version.selectinload(CoverPlanVersion.zones),
         version.selectinload(CoverPlanVersion.documents),
         version.joinedload(CoverPlanVersion.plan).options(
-            joinedload(CoverPlan.company), selectinload(CoverPlan.versions)
+            joinedload(CoverPlan.company), selectinload(CoverPlan.versions).selectinload(CoverPlanVersion.zones)
         ),
     )
 
@@ -186,7 +187,7 @@ def write_home(sale_id: UUID, home_id: UUID | None, written: HomeFields, *, vers
         if not sold:
             raise InvalidInputError(_nothing_sold_at(home), field="postcode")
         if sale.plan_version_id and sale.plan_version_id not in {each.id for each in sold}:
-            sale.plan_version_id, sale.option_codes, sale.step = None, [], SaleStep.PLAN
+            sale.plan_version_id, sale.plan_price, sale.option_codes, sale.step = None, None, [], SaleStep.PLAN
     return find_sale(sale_id)
 
 
@@ -199,7 +200,7 @@ def _find_home(client_id: UUID, home_id: UUID) -> CoveredHome:
 
 def list_sold_at(home: CoveredHome | HomeFields) -> list[CoverPlanVersion]:
     """What is sold today for such a home."""
-    return [version for version in plans.list_sold() if home.kind and version.is_sold_at(home.postcode, home.kind)]
+    return [each for each in plans.list_sold() if each.price_for(home.postcode, home.kind) is not None]
 
 
 def _nothing_sold_at(home: CoveredHome | HomeFields) -> str:

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
 
 from webapp import french
-from webapp.models.covers import CoverPlanOption, CoverPlanVersion
+from webapp.errors import InvalidInputError
+from webapp.models.covers import CoverPlanOption, CoverPlanVersion, HomeKind
 from webapp.models.money import Totals, totals
 from webapp.models.sales import CoverSale, SaleStep
-from webapp.services.covers import renouncing, selling
+from webapp.services.contact import normalise_postcode
+from webapp.services.covers import homes, plans, renouncing, selling
+from webapp.services.covers.terms import NOTHING
 from webapp.services.dunning import days
 from webapp.services.sales import drafting
 from webapp.services.sales.drafting import SaleStateError
@@ -44,29 +49,55 @@ class Offer:
     """A sale whose plan is chosen, as it would be signed at an instant.
 
     ``waits_until`` is the last day of the plan's waiting, None without any; ``options`` with the same of each.
-    ``replaced_by`` is the version that is sold today instead, ``is_withdrawn`` where none is.
+    ``plan_price`` is what the plan costs per month, before tax, as it was shown when it was chosen. ``sold`` is the
+    version that is sold today, if one is, and ``price_now`` what it costs where the home is, None where it is not sold.
     """
 
     version: CoverPlanVersion
+    plan_price: Decimal
     price: Price
     effective_on: date
     waits_until: date | None
     options: list[tuple[CoverPlanOption, date | None]]
     renounced_until: date
-    replaced_by: CoverPlanVersion | None
-    is_withdrawn: bool
+    sold: CoverPlanVersion | None
+    price_now: Decimal | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is still sold so, at that price where the home is."""
+        return self.version is self.sold and self.plan_price == self.price_now
 
 
-def price_of(version: CoverPlanVersion, options: list[CoverPlanOption], frequency: str) -> Price:
-    """What the plan with those options costs. Raises InvalidInputError (field « frequency »)."""
+def price_of(version: CoverPlanVersion, plan_price: Decimal, options: list[CoverPlanOption], frequency: str) -> Price:
+    """What the plan at that price costs with those options. Raises InvalidInputError (field « frequency »)."""
     months = selling.months_of(frequency)
-    lines = check_lines(selling.sold_lines(version, options, months))
+    lines = check_lines(selling.sold_lines(version, plan_price, options, months))
     return Price(
         lines=[(line.label, totals([(line.vat_rate, line.amount)])) for line in lines],
         each=totals((line.vat_rate, line.amount) for line in lines),
         monthly=totals((line.vat_rate, line.unit_price) for line in lines),
         months=months,
     )
+
+
+def list_prices(
+    sale: CoverSale, home_id: UUID | None, postcode: str, kind: HomeKind | None
+) -> list[tuple[CoverPlanVersion, Decimal | None]]:
+    """What each plan on sale costs per month, before tax, at a home of the client's or one that is being written.
+
+    None where it is not sold; nothing while there is no valid postcode. Any kind will do until one is said.
+    """
+    home = next((each for each in homes.list_homes(sale.client_id) if each.id == home_id), None)
+    try:
+        postcode = home.postcode if home else normalise_postcode(postcode)
+    except InvalidInputError:
+        return []
+    kind = home.kind if home else kind
+    return [
+        (version, version.price_for(postcode, kind) if kind else version.price_at(postcode))
+        for version in plans.list_sold()
+    ]
 
 
 def sold_of(sale: CoverSale) -> CoverPlanVersion:
@@ -107,16 +138,17 @@ def offer_of(sale: CoverSale, *, at: datetime) -> Offer:
     options = [option for option in version.options if option.code in sale.option_codes]
     first = earliest(today, starts_at_once=sale.starts_at_once)
     effective_on = max(sale.effective_on or first, first)
-    sold = version.plan.sold
+    sold, plan_price, home = version.plan.sold, sale.plan_price or NOTHING, drafting.home_of(sale)
     return Offer(
         version=version,
-        price=price_of(version, options, sale.frequency),
+        plan_price=plan_price,
+        price=price_of(version, plan_price, options, sale.frequency),
         effective_on=effective_on,
         waits_until=_waits_until(effective_on, version.waiting_days),
         options=[(option, _waits_until(effective_on, option.waiting_days)) for option in options],
         renounced_until=renouncing.window_end(today),
-        replaced_by=sold if sold and sold.id != version.id else None,
-        is_withdrawn=sold is None,
+        sold=sold,
+        price_now=sold.price_for(home.postcode, home.kind) if sold else None,
     )
 
 
@@ -128,7 +160,7 @@ def check_ready(sale: CoverSale, *, at: datetime) -> Offer:
     """What is signed now. Raises StepMissingError, naming the step that is to be done, or done anew, first."""
     drafting.check_open(sale)
     offer = offer_of(sale, at=at)
-    if not offer.version.is_sold:
+    if not offer.is_current:
         raise StepMissingError(SaleStep.PLAN, f"{changed_price(offer)} Choisissez-la à nouveau.")
     if not has_documents(sale):
         raise StepMissingError(SaleStep.DOCUMENTS, "Le client n’a pas encore reçu les documents de cette formule.")
@@ -139,9 +171,12 @@ def check_ready(sale: CoverSale, *, at: datetime) -> Offer:
 
 def changed_price(offer: Offer) -> str:
     """That what was chosen is no longer sold so, and for how much it is."""
-    label = offer.version.plan.label
-    if offer.replaced_by is None:
+    label, before, now = offer.version.plan.label, offer.plan_price, offer.price_now
+    if offer.sold is None:
         return f"La formule {label} n’est plus en vente."
-    before, now = offer.version.price, offer.replaced_by.price
+    if now is None:
+        return f"La formule {label} n’est plus vendue pour ce logement."
     price = f"{french.money(now)} HT par mois au lieu de {french.money(before)}" if before != now else "au même prix"
-    return f"La formule {label} a changé depuis\u202f: version {offer.replaced_by.version}, {price}."
+    if offer.version is offer.sold:
+        return f"Pour ce logement, la formule {label} coûte {price}."
+    return f"La formule {label} a changé depuis\u202f: version {offer.sold.version}, {price}."

@@ -218,7 +218,7 @@ def _conclude(
 
 
 def _make_contract(sale: CoverSale, offer: Offer, *, by: User, at: datetime) -> UUID:
-    sold = [(offer.version.plan.label, offer.version.price), *((each.label, each.price) for each, _ in offer.options)]
+    sold = [(offer.version.plan.label, offer.plan_price), *((each.label, each.price) for each, _ in offer.options)]
     today = days.local(at)
     fields = ContractFields(
         reference=f"{offer.version.plan.code}-{sale.code}",

@@ -30,7 +30,7 @@ def change_plan(cover_id: UUID) -> ResponseReturnValue:
     asked = read(UUID, request.values.get("formule"))
     try:
         if request.method == "POST":
-            changing.change_plan(cover_id, asked, _confirmed(), by=current_user(), at=clock.now())
+            changing.change_plan(cover_id, asked, read_confirmed(), by=current_user(), at=clock.now())
             return _done(cover_id, "La formule change.")
         change = changing.preview_plan(cover_id, asked, at=clock.now()) if asked else None
     except NotFoundError:
@@ -43,12 +43,14 @@ def change_plan(cover_id: UUID) -> ResponseReturnValue:
 def _plans_page(cover_id: UUID, *, change: PlanChange | None = None, problem: DomainError | None = None) -> str:
     shown = profile.find_profile(cover_id, at=clock.now())
     choices = changing.list_choices(shown.cover)
+    postcode = shown.cover.homes[-1].home.postcode
     return render_template(
         "covers/change.html",
         shown=shown,
         cover=shown.cover,
         choices=choices,
         promises={version.id: wording.in_a_line(version) for version in choices},
+        prices={version.id: version.price_at(postcode) for version in (*choices, shown.version)},
         change=change,
         change_id=new_id(),
         problem=problem,
@@ -61,7 +63,7 @@ def add_option(cover_id: UUID) -> ResponseReturnValue:
     code = request.values.get("option", "")
     try:
         if request.method == "POST":
-            options.add_option(cover_id, code, _confirmed(), by=current_user(), at=clock.now())
+            options.add_option(cover_id, code, read_confirmed(), by=current_user(), at=clock.now())
             return _done(cover_id, "Option ajoutée.")
         change = options.preview_option(cover_id, code, at=clock.now())
     except NotFoundError:
@@ -76,7 +78,7 @@ def end_option(cover_id: UUID, option_id: UUID) -> ResponseReturnValue:
     """What the end of an option comes to, and letting it end with the next cycle."""
     try:
         if request.method == "POST":
-            options.end_option(cover_id, option_id, _confirmed(), by=current_user(), at=clock.now())
+            options.end_option(cover_id, option_id, read_confirmed(), by=current_user(), at=clock.now())
             return _done(cover_id, "L’option prend fin avec la prochaine échéance.")
         change = options.preview_end(cover_id, option_id, at=clock.now())
     except NotFoundError:
@@ -99,7 +101,8 @@ def _option_page(
     )
 
 
-def _confirmed() -> Confirmed:
+def read_confirmed() -> Confirmed:
+    """What the form that showed a price sends back. Raises OtherAmountError where it showed none."""
     change_id = read(UUID, request.form.get("changement"))
     if change_id is None:
         raise OtherAmountError("Vérifiez ce que le changement coûte, puis confirmez.")

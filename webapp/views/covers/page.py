@@ -10,19 +10,23 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.french import read_number
+from webapp.models.base import new_id
 from webapp.models.covers import Trade
 from webapp.models.subscriptions import Subscription
 from webapp.security import current_user
 from webapp.services.claims import moving as claims
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.covers import homes, loading, moving, plans, profile, selling
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.homes import HomeFields
-from webapp.services.covers.moving import Move
+from webapp.services.covers.moving import Move, ShownMove
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.selling import CoverRequest
+from webapp.services.plan_changes.changing import OtherAmountError
 from webapp.services.sales.listing import find_of_cover
 from webapp.services.subscriptions import lifecycle
 from webapp.views.covers import wording
+from webapp.views.covers.changes import read_confirmed
 from webapp.views.covers.home_form import HOME_KINDS, OCCUPANCIES, read_home
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read, read_day
@@ -89,14 +93,24 @@ def move(cover_id: UUID) -> ResponseReturnValue:
     if request.method == "GET":
         return _move_form(cover_id)
     try:
-        wished, shown = asked_day("depuis", field="since"), read_day(request.form.get("montre", ""))
-        if shown is None:
+        wished, shown = asked_day("depuis", field="since"), _shown_move()
+        if shown.since is None:
             found = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now())
             return _move_form(cover_id, found=found)
         claims.move(cover_id, _written(), wished=wished, shown=shown, by=current_user(), at=clock.now())
-    except (InvalidInputError, CoverStateError) as error:
+    except (InvalidInputError, CoverStateError, OtherAmountError, EditConflictError) as error:
         return _move_form(cover_id, error), error.status
     return _done(cover_id, "Le logement couvert change.")
+
+
+def _shown_move() -> ShownMove:
+    """What the form showed, where it showed something."""
+    form = request.form
+    return ShownMove(
+        since=read_day(form.get("montre", "")),
+        monthly=read_number(form.get("prix_montre", "")),
+        confirmed=read_confirmed() if "changement" in form else None,
+    )
 
 
 def _written() -> CoverRequest:
@@ -134,6 +148,7 @@ def _form(subscription: Subscription, problem: DomainError | None = None) -> str
         client=client,
         sold=sold,
         promises={version.id: wording.in_a_line(version) for version in sold},
+        prices={version.id: wording.price(version) for version in sold},
         homes=homes.list_homes(client.id),
         written=_as_sent(HomeFields.of_client(client), max(clock.today(), subscription.anchor_date)),
         problem=problem,
@@ -150,6 +165,7 @@ def _move_form(cover_id: UUID, problem: DomainError | None = None, found: Move |
         homes=[home for home in homes.list_homes(shown.cover.client_id) if home.id != shown.home.id],
         written=_as_sent(HomeFields(), clock.today()),
         found=found,
+        change_id=new_id(),
         problem=problem,
         home_kinds=HOME_KINDS,
         occupancies=OCCUPANCIES,

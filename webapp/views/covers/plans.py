@@ -27,7 +27,7 @@ from webapp.models.identity import Role
 from webapp.security import current_user, requires
 from webapp.services import plan_documents
 from webapp.services.concurrent_edits import EditConflictError
-from webapp.services.covers import documents, plans
+from webapp.services.covers import documents, plans, zones
 from webapp.services.covers.plans import OptionFields, PlanStateError, VersionFields
 from webapp.services.subscriptions import offering
 from webapp.views.clients.documents import FORM_AROUND
@@ -232,12 +232,18 @@ def _written_version() -> VersionFields:
         cap_per_year=_amount("plafond_annuel"),
         claims_per_year=read_count(form, "interventions", "claims_per_year"),
         home_kinds=frozenset(kind for text in form.getlist("logement") if (kind := read(HomeKind, text))),
-        postcodes=tuple(dict.fromkeys(form.get("codes_postaux", "").upper().split())),
-        price=_amount("prix") or Decimal(0),
+        price=_amount("prix"),
+        zone_prices=_zone_prices(),
         vat_rate=_amount("tva") or Decimal(0),
         commitment_months=read_count(form, "engagement", "commitment_months") or 0,
         notice_days=read_count(form, "preavis", "notice_days") or 0,
     )
+
+
+def _zone_prices() -> dict[str, Decimal]:
+    """The prices by zone that are written; those of zones that nobody knows any more do not count."""
+    written = ((zone.code, _amount(plans.zone_field(zone.code))) for zone in zones.list_zones())
+    return {code: price for code, price in written if price is not None}
 
 
 def _written_option() -> OptionFields:
@@ -268,8 +274,9 @@ def _shown(version: CoverPlanVersion) -> dict[str, Any]:
         "plafond_annuel": field_amount(fields.cap_per_year),
         "interventions": "" if fields.claims_per_year is None else fields.claims_per_year,
         "logement": {kind.value for kind in fields.home_kinds},
-        "codes_postaux": " ".join(fields.postcodes),
         "prix": field_amount(fields.price),
+        **{plans.zone_field(zone.code): "" for zone in zones.list_zones()},
+        **{plans.zone_field(code): field_amount(price) for code, price in fields.zone_prices.items()},
         "tva": f"{fields.vat_rate.normalize():f}",
         "engagement": fields.commitment_months,
         "preavis": fields.notice_days,
@@ -285,9 +292,11 @@ def _as_sent(names: Iterable[str]) -> dict[str, Any]:
 
 def _list_page(problem: DomainError | None = None) -> str:
     companies = offering.list_companies()
+    listed = plans.list_plans()
     return render_template(
         "covers/plans.html",
-        plans=plans.list_plans(),
+        plans=listed,
+        prices={plan.id: wording.price(plan.sold) for plan in listed if plan.sold},
         companies=[(str(company.id), company.name) for company in companies],
         may_write=current_user().has_role(Role.ADMIN),
         written=request.form if request.method == "POST" else {},
@@ -315,6 +324,8 @@ def _page(plan: CoverPlan, problem: DomainError | None = None, *, of: str = "") 
         years=YEARS,
         trades=list(Trade),
         home_kinds=list(HomeKind),
+        zones=[(plans.zone_field(zone.code), zone) for zone in zones.list_zones()],
+        zones_changed=plans.ZONES_CHANGED if draft and not zones.is_current(draft) else "",
         vat_choices=TAX_CHOICES,
         comparison=wording.compare(plan.versions),
         may_write=current_user().has_role(Role.ADMIN),

@@ -1,12 +1,13 @@
 """What a version of a plan promises, in words: in one line, and beside other versions."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from webapp import french
 from webapp.models.covers import CoverPlanVersion, HomeKind, Trade
 from webapp.models.money import tax_label
 
-NO_CAP, NO_LIMIT = "Sans plafond", "Sans limite"
+NO_CAP, NO_LIMIT, NOT_SOLD = "Sans plafond", "Sans limite", "Non vendue"
 
 
 def in_a_line(version: CoverPlanVersion) -> str:
@@ -25,9 +26,38 @@ def in_a_line(version: CoverPlanVersion) -> str:
     return " · ".join(parts)
 
 
+def price(version: CoverPlanVersion) -> str:
+    """« 12,90 € HT par mois », or « 12,90 € à 15,90 € HT par mois, selon la zone »."""
+    if not version.prices:
+        return "sans prix"
+    least, most = french.money(version.prices[0]), french.money(version.prices[-1])
+    return f"{least} HT par mois" if least == most else f"{least} à {most} HT par mois, selon la zone"
+
+
 def compare(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]:
-    """A row for each thing that is promised, with what each version says of it."""
+    """A row for each thing that a version says, of each version, and one for the price of each of their zones."""
+    zones = {zone.code: zone.label for version in reversed(versions) for zone in version.zones}
+    told = [(label, [tell(version) for version in versions]) for label, tell in PLACE_ROWS.items()]
+    by_zone = [(f"Zone {label}", [_in_zone(code, each) for each in versions]) for code, label in sorted(zones.items())]
+    return [*compare_promises(versions), *told, *by_zone]
+
+
+def compare_promises(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]:
+    """A row for each thing that is promised wherever the home is."""
     return [(label, [told(version) for version in versions]) for label, told in ROWS.items()]
+
+
+def _in_zone(code: str, version: CoverPlanVersion) -> str:
+    """« 15,90 € : 75 92 »: the price and the postcodes of a zone."""
+    zone = next((each for each in version.zones if each.code == code), None)
+    if zone is None:
+        return "—"
+    price = version.price if zone.price is None else zone.price
+    return f"{_price(price)}\u202f: {' '.join(zone.prefixes)}"
+
+
+def _price(price: Decimal | None) -> str:
+    return NOT_SOLD if price is None else french.money(price)
 
 
 def _trades(values: Sequence[str]) -> str:
@@ -51,16 +81,17 @@ ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
     "Plafond par an": lambda version: _cap(version.cap_per_year and french.money(version.cap_per_year)),
     "Interventions par an": lambda version: str(version.claims_per_year or NO_LIMIT),
     "Compteurs": lambda version: version.year.label,
-    "Logements": _homes,
-    "Codes postaux": lambda version: " ".join(version.postcodes) or "Partout",
-    "Prix HT par mois": lambda version: french.money(version.price),
     "Taxe": lambda version: tax_label(version.vat_rate),
     "Engagement": lambda version: f"{version.commitment_months} mois",
     "Préavis": lambda version: french.counted(version.notice_days, "jour"),
-    "Options": _options,
     "Documents": lambda version: (
         ", ".join(f"{each.kind.label} {each.edition}" for each in version.documents) or "Aucun"
     ),
+}
+PLACE_ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
+    "Logements": _homes,
+    "Options": _options,
+    "Prix HT par mois, hors zones": lambda version: _price(version.price),
 }
 
 

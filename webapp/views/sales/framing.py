@@ -25,7 +25,7 @@ ENDPOINTS = {
 def frame(sale: CoverSale | None, step: SaleStep, problem: DomainError | None = None) -> dict[str, Any]:
     """What every page of a step needs; ``sale`` is None before there is one."""
     offer = offers.offer_of(sale, at=clock.now()) if sale and sale.plan_version and sale.has_home else None
-    changed = offers.changed_price(offer) if offer and sale and sale.is_open and not offer.version.is_sold else None
+    changed = offers.changed_price(offer) if offer and sale and sale.is_open and not offer.is_current else None
     reached = sale.step.number if sale else 1
     return {
         "sale": sale,

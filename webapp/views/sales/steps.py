@@ -1,6 +1,7 @@
 """The steps of a sale between client and signature: each has its address, and saves what it asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp import clock
 from webapp.errors import DomainError, InvalidInputError
 from webapp.models.consents import ConsentChannel, ConsentPurpose
-from webapp.models.covers import CoveredHome
+from webapp.models.covers import CoveredHome, CoverPlanVersion, HomeKind
 from webapp.models.sales import CoverSale, DocumentsWay, SaleStep
 from webapp.security import current_user
 from webapp.services import plan_documents
@@ -118,12 +119,32 @@ def home(sale_id: UUID) -> ResponseReturnValue:
     )
 
 
+@bp.get("/logement/prix")
+def home_prices(sale_id: UUID) -> ResponseReturnValue:
+    """What the plans cost at the home that is being written: while the form changes."""
+    sale, asked = drafting.find_sale(sale_id), request.args
+    return render_template("sales/_home_prices.html", prices=_prices_at(sale, asked))
+
+
+def _prices_at(sale: CoverSale, written: Mapping[str, str]) -> list[tuple[CoverPlanVersion, Decimal | None]]:
+    return offers.list_prices(
+        sale,
+        read(UUID, written.get("logement")),
+        written.get("code_postal", ""),
+        read(HomeKind, written.get("type")),
+    )
+
+
 def _home_page(sale: CoverSale, problem: DomainError | None = None) -> str:
+    known = homes.list_homes(sale.client_id)
+    written = request.form if request.method == "POST" else _home_as_written(sale)
+    chosen = {"logement": str(known[0].id)} if known else {}  # what the form shows until something is said
     return render_template(
         "sales/home.html",
         **frame(sale, SaleStep.HOME, problem),
-        homes=homes.list_homes(sale.client_id),
-        written=request.form if request.method == "POST" else _home_as_written(sale),
+        homes=known,
+        written=written,
+        prices=_prices_at(sale, {**chosen, **written}),
         home_kinds=HOME_KINDS,
         occupancies=OCCUPANCIES,
     )
@@ -180,13 +201,17 @@ def _asked_price(sale: CoverSale) -> offers.Price | None:
     version = next((each for each in plans.list_sold() if each.id == version_id), None)
     try:
         options = selling.find_options(version, codes) if version else []
-        return offers.price_of(version, options, request.values.get("frequence", "")) if version else None
+        if version is None:
+            return None
+        plan_price = homes.price_at(version, drafting.home_of(sale))
+        return offers.price_of(version, plan_price, options, request.values.get("frequence", ""))
     except InvalidInputError:
         return None
 
 
 def _plan_page(sale: CoverSale, problem: DomainError | None = None) -> str:
-    sold = drafting.list_sold_at(drafting.home_of(sale))
+    home = drafting.home_of(sale)
+    sold = drafting.list_sold_at(home)
     is_sent = request.method == "POST"
     if is_sent:
         chosen, ticked, frequency = request.form.get("formule"), request.form.getlist("option"), _frequency()
@@ -198,7 +223,8 @@ def _plan_page(sale: CoverSale, problem: DomainError | None = None) -> str:
         "sales/plan.html",
         **frame(sale, SaleStep.PLAN, problem),
         sold=sold,
-        rows=wording.compare(sold),
+        rows=wording.compare_promises(sold),
+        prices={version.id: version.price_at(home.postcode) for version in sold},
         chosen=chosen,
         ticked=ticked,
         frequencies=FREQUENCIES,
@@ -213,13 +239,12 @@ def _frequency() -> str:
     return request.form.get("frequence", "")
 
 
-def _price_of(sale: CoverSale, sold: list[Any]) -> offers.Price | None:
+def _price_of(sale: CoverSale, sold: list[CoverPlanVersion]) -> offers.Price | None:
     version = next((each for each in sold if each.id == sale.plan_version_id), sold[0] if len(sold) == 1 else None)
     if version is None:
         return None
-    return offers.price_of(
-        version, [each for each in version.options if each.code in sale.option_codes], sale.frequency
-    )
+    options = [each for each in version.options if each.code in sale.option_codes]
+    return offers.price_of(version, homes.price_at(version, drafting.home_of(sale)), options, sale.frequency)
 
 
 @bp.route("/documents", methods=["GET", "POST"])
