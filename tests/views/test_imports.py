@@ -90,6 +90,9 @@ def test_from_a_file_to_clients_and_its_rejects(cast: Cast, manager_client: Flas
     assert rejects[1].startswith("MARTIN;Luc;luc@@exemple;;E-mail\u202f: L’adresse e-mail")
     assert len(rejects) == 2
     assert db.session.scalars(select(Client).where(Client.email == "zoe@exemple.fr")).one().first_name == "Zoé"
+    for step, data in (("lecture", {}), ("colonnes", {"colonne": keys, "policy": "remplir"})):
+        late = manager_client.post(f"{address}/{step}", data=data)
+        assert (late.status_code, "déjà appliqué" in late.text, "steps-list" in late.text) == (409, True, True)
 
 
 def test_a_person_decides_who_somebody_is(cast: Cast, manager_client: FlaskClient) -> None:

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import clock
-from webapp.errors import InvalidInputError
+from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import limiter
 from webapp.models.identity import Role
 from webapp.models.imports import Import, ImportState, Policy
@@ -16,6 +16,7 @@ from webapp.models.operations import OperationState
 from webapp.security import current_user, requires
 from webapp.services.contracts.fields import list_companies
 from webapp.services.imports import columns, commands, csv_files, models_to_fill, reading, rejects
+from webapp.services.imports.commands import FixedError
 from webapp.services.operations import listing, runs
 from webapp.services.operations.listing import ItemFilter
 from webapp.views.layout import is_fragment_request, toast
@@ -118,12 +119,12 @@ def correct(import_id: UUID) -> ResponseReturnValue:
     header = read(int, form.get("header"))
     try:
         commands.correct(import_id, {**written, "header": header}, by=current_user(), at=clock.now())
-    except InvalidInputError as error:
+    except (InvalidInputError, FixedError) as error:
         return _file_page(commands.find(import_id, by=current_user()), error), error.status
     return redirect(_address("show", import_id), 303)
 
 
-def _file_page(kept: Import, problem: InvalidInputError | None = None) -> str:
+def _file_page(kept: Import, problem: DomainError | None = None) -> str:
     found = commands.reading_of(kept)
     if problem is None and kept.error:
         problem = InvalidInputError(kept.error, field=kept.error_field)
@@ -164,13 +165,13 @@ def plan(import_id: UUID) -> ResponseReturnValue:
     kept = commands.find(import_id, by=by)
     try:
         commands.match(import_id, keys, {**rules, "companies": kept.rules.get("companies", {})}, by=by, at=clock.now())
-    except InvalidInputError as error:
+    except (InvalidInputError, FixedError) as error:
         return make_response(_columns_page(commands.find(import_id, by=by), keys, rules, error), error.status)
     return redirect(_address("show_plan", import_id), 303)
 
 
 def _columns_page(
-    kept: Import, keys: list[str | None], rules: dict[str, object], problem: InvalidInputError | None = None
+    kept: Import, keys: list[str | None], rules: dict[str, object], problem: DomainError | None = None
 ) -> ResponseReturnValue:
     found = commands.reading_of(kept)
     if found is None or kept.state is not ImportState.READ:
