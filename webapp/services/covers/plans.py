@@ -112,8 +112,10 @@ def list_sold(company_id: UUID | None = None) -> list[CoverPlanVersion]:
 
 
 def find_plan(plan_id: UUID) -> CoverPlan:
-    """The plan with its versions and their options. Raises NotFoundError."""
-    plan = db.session.scalar(_plans().where(CoverPlan.id == plan_id).execution_options(populate_existing=True))
+    """The plan with its versions, their options and zones. Raises NotFoundError."""
+    zones_too = selectinload(CoverPlan.versions).selectinload(CoverPlanVersion.zones)
+    found = _plans().where(CoverPlan.id == plan_id).options(zones_too).execution_options(populate_existing=True)
+    plan = db.session.scalar(found)
     if plan is None:
         raise NotFoundError("Cette formule n’existe pas ou plus.")
     return plan
@@ -123,9 +125,7 @@ def _plans() -> Select[CoverPlan]:
     return select(CoverPlan).options(
         selectinload(CoverPlan.company),
         selectinload(CoverPlan.versions).options(
-            selectinload(CoverPlanVersion.options),
-            selectinload(CoverPlanVersion.zones),
-            selectinload(CoverPlanVersion.documents),
+            selectinload(CoverPlanVersion.options), selectinload(CoverPlanVersion.documents)
         ),
     )
 

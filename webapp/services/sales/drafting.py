@@ -50,7 +50,7 @@ def _sales() -> Select[CoverSale]:
         version.selectinload(CoverPlanVersion.zones),
         version.selectinload(CoverPlanVersion.documents),
         version.joinedload(CoverPlanVersion.plan).options(
-            joinedload(CoverPlan.company), selectinload(CoverPlan.versions).selectinload(CoverPlanVersion.zones)
+            joinedload(CoverPlan.company), selectinload(CoverPlan.versions)
         ),
     )
 

@@ -292,11 +292,10 @@ def _as_sent(names: Iterable[str]) -> dict[str, Any]:
 
 def _list_page(problem: DomainError | None = None) -> str:
     companies = offering.list_companies()
-    listed = plans.list_plans()
     return render_template(
         "covers/plans.html",
-        plans=listed,
-        prices={plan.id: wording.price(plan.sold) for plan in listed if plan.sold},
+        plans=plans.list_plans(),
+        prices={version.plan_id: wording.price(version) for version in plans.list_sold()},
         companies=[(str(company.id), company.name) for company in companies],
         may_write=current_user().has_role(Role.ADMIN),
         written=request.form if request.method == "POST" else {},

@@ -38,8 +38,10 @@ def compare(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]
     """A row for each thing that a version says, of each version, and one for the price of each of their zones."""
     zones = {zone.code: zone.label for version in reversed(versions) for zone in version.zones}
     told = [(label, [tell(version) for version in versions]) for label, tell in PLACE_ROWS.items()]
+    label = "Prix HT par mois, hors zones" if zones else "Prix HT par mois"
+    general = (label, [_price(version.price) for version in versions])
     by_zone = [(f"Zone {label}", [_in_zone(code, each) for each in versions]) for code, label in sorted(zones.items())]
-    return [*compare_promises(versions), *told, *by_zone]
+    return [*compare_promises(versions), *told, general, *by_zone]
 
 
 def compare_promises(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]:
@@ -91,7 +93,6 @@ ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
 PLACE_ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
     "Logements": _homes,
     "Options": _options,
-    "Prix HT par mois, hors zones": lambda version: _price(version.price),
 }
 
 
