@@ -16,7 +16,7 @@ from webapp.models.covers import CoverPlanVersion, CoverPlanZone
 from webapp.services.covers import zone_prices, zones
 from webapp.services.covers.zones import ZoneFields
 
-PREFIXES = st.text("0179", min_size=1, max_size=5)
+PREFIXES = st.text("01", min_size=1, max_size=5)
 PRICES = st.none() | st.integers(0, 3000).map(lambda cents: Decimal(cents) / 100)
 
 
@@ -26,7 +26,7 @@ def version_of(prices: Mapping[str, Decimal | None], general: Decimal | None) ->
     return CoverPlanVersion(price=general, zones=kept)
 
 
-@given(st.dictionaries(PREFIXES, PRICES, max_size=12), PRICES, st.text("0179", min_size=5, max_size=5))
+@given(st.dictionaries(PREFIXES, PRICES, max_size=12), PRICES, st.text("01", min_size=5, max_size=5))
 def test_the_longest_prefix_says_the_price(
     prices: dict[str, Decimal | None], general: Decimal | None, postcode: str
 ) -> None:
