@@ -47,7 +47,9 @@ def lives(draw: st.DrawFn) -> list[dict[str, Any]]:
                     {"external_id": f"d{number}", "name": "a.pdf", "url": "https://example.org/a.pdf"}
                     for number in range(revision)
                 ],
-                "satisfaction": {"score": revision, "answered_at": "2026-11-19T09:00:00Z"} if revision > 2 else None,
+                "satisfaction": {"score": min(revision, 10), "answered_at": "2026-11-19T09:00:00Z"}
+                if revision > 2
+                else None,
             }
         )
     return life

@@ -1,6 +1,7 @@
 """The ledger of a claim file: entries are only ever added; a correction is a further one, with its sign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -36,7 +37,8 @@ class Sums:
 def list_entries(claim_id: UUID) -> list[ClaimEntry]:
     """The entries of a claim, in the order in which they were written."""
     statement = select(ClaimEntry).where(ClaimEntry.claim_id == claim_id).order_by(ClaimEntry.at, ClaimEntry.id)
-    return list(db.session.scalars(statement))
+    with _entries_alone():
+        return list(db.session.scalars(statement))
 
 
 def sum_up(entries: Iterable[ClaimEntry]) -> Sums:
@@ -50,8 +52,18 @@ def sum_up(entries: Iterable[ClaimEntry]) -> Sums:
 def sums_of(claim_id: UUID) -> Sums:
     """What the ledger of a claim comes to, as it stands in the caller's transaction."""
     statement = select(ClaimEntry.kind, func.sum(ClaimEntry.amount)).where(ClaimEntry.claim_id == claim_id)
-    sums = {kind.value: amount for kind, amount in db.session.execute(statement.group_by(ClaimEntry.kind))}
+    with _entries_alone():
+        sums = {kind.value: amount for kind, amount in db.session.execute(statement.group_by(ClaimEntry.kind))}
     return Sums(**sums)
+
+
+@contextmanager
+def _entries_alone() -> Iterator[None]:
+    """Entries that are made and not written yet are written before some are read; what else is pending may wait."""
+    if any(isinstance(each, ClaimEntry) for each in db.session.new):
+        db.session.flush()
+    with db.session.no_autoflush:
+        yield
 
 
 def expected_cost(decision: Decision, covered: Decimal) -> Decimal:
@@ -82,7 +94,6 @@ def set_covered(claim: Claim, use: Entry | None, *, by: User | None, at: datetim
         entry = _entry(claim, EntryKind.COVERED, use.covered - covered, by=by, at=at, of=of)
         entry.option_code, entry.draws_on_main, entry.counts, entry.holds_place = _place(use)
     claim.covered = use.covered
-    db.session.flush()
 
 
 def _place(use: Entry) -> tuple[str | None, bool, bool, bool]:
@@ -101,12 +112,15 @@ def set_reserve(
     at: datetime,
     note: str | None = None,
     of: ClaimDecision | None = None,
+    standing: Sums | None = None,
 ) -> Decimal:
-    """Let that be what the claim is still expected to cost; returns by how much it changes."""
-    change = max(amount, NOTHING) - sums_of(claim.id).reserve
+    """Let that be what the claim is still expected to cost; returns by how much it changes.
+
+    ``standing`` is what its ledger comes to, where the caller knows.
+    """
+    change = max(amount, NOTHING) - (standing or sums_of(claim.id)).reserve
     if change:
         _entry(claim, EntryKind.RESERVE, change, by=by, at=at, note=note, of=of)
-        db.session.flush()
     return change
 
 
@@ -115,7 +129,6 @@ def add_entry(
 ) -> None:
     """Write that something was paid or recovered."""
     _entry(claim, kind, amount, by=by, at=at, note=note)
-    db.session.flush()
 
 
 def _entry(

@@ -65,13 +65,14 @@ def declare(cover_id: UUID, fields: ClaimFields, *, by: User | None, at: datetim
         if standing is not None:
             return standing
         claim = open_file(held, fields, by=by)
+        recording.finish(claim, at=held.at)
         if held.is_news:
             doubting.look_at(held)
     return claim
 
 
 def open_file(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
-    """Open a file of a locked cover and decide it, in the caller's transaction.
+    """Open a file of a locked cover and decide it, in the caller's transaction, who finishes it.
 
     Raises ClaimStateError; InvalidInputError, naming the field.
     """
@@ -176,13 +177,13 @@ def _decide(claim: Claim, held: Held, *, by: User | None) -> None:
     recording.tell(claim, EventKind.CLAIM_DECLARED, asked, by=by, at=at)
     decision = decide(held.life, recording.as_declared(claim), ledger.list_entries(held.cover.id), at)
     follow_rules(claim, decision, by=None, at=at)
-    recording.finish(claim, at=at)
 
 
 def follow_rules(claim: Claim, decision: Decision, *, by: User | None, at: datetime) -> None:
     """Let a file be what the rules decided, in the caller's transaction. Raises ClaimStateError."""
     status = STATUS_OF[decision.outcome]
     row = recording.keep_decision(claim, decision, status, by=by, at=at)
+    standing = accounts.sums_of(claim.id)
     is_accepted = status is ClaimStatus.ACCEPTED
     if claim.status is not status and not (is_accepted and claim.status is ClaimStatus.IN_PROGRESS):
         recording.move(claim, status, reason=decision.reason.sentence, by=by, at=at)
@@ -192,8 +193,7 @@ def follow_rules(claim: Claim, decision: Decision, *, by: User | None, at: datet
     claim.doubt = None
     is_refused = status is ClaimStatus.REFUSED
     expected = Decimal(0) if is_refused else accounts.expected_cost(decision, decision.covered)
-    borne = accounts.sums_of(claim.id).borne
-    accounts.set_reserve(claim, expected - borne, by=by, at=at, of=row)
+    accounts.set_reserve(claim, expected - standing.borne, by=by, at=at, of=row, standing=standing)
     tell_decided(claim, by=by, at=at)
 
 

@@ -6,6 +6,7 @@ What one cover's files tell has one order: under the lock, each command is later
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -43,9 +44,13 @@ class Held:
     """
 
     cover: Cover
-    life: CoverLife
     at: datetime
     is_news: bool
+
+    @cached_property
+    def life(self) -> CoverLife:
+        """What the cover promises, read once somebody asks: most of what an operator reports asks for no decision."""
+        return loading.life_of(loading.find_cover(self.cover.id))
 
 
 def find_claim(claim_id: UUID) -> Claim:
@@ -55,15 +60,11 @@ def find_claim(claim_id: UUID) -> Claim:
 
 def hold_cover(cover_id: UUID, *, at: datetime) -> Held:
     """Lock the cover until the transaction ends, and bring it up to date. Raises NotFoundError."""
-    cover = loading.find_for_update(cover_id)
-    told = len(cover.facts)
-    following.catch_up(cover, at=at)
-    is_news = len(cover.facts) > told
-    if is_news:
-        cover = loading.find_cover(cover_id)
+    cover = loading.lock(cover_id)
+    is_news = following.catch_up(cover, at=at)
     latest = select(Claim.changed_at).where(Claim.cover_id == cover_id).order_by(Claim.changed_at.desc()).limit(1)
     last = db.session.scalar(latest)
-    return Held(cover, loading.life_of(cover), at if last is None else max(at, last + _INSTANT), is_news)
+    return Held(cover, at if last is None else max(at, last + _INSTANT), is_news)
 
 
 def hold(claim_id: UUID, *, version: int | None, at: datetime) -> tuple[Claim, Held]:

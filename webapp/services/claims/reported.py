@@ -5,13 +5,14 @@ holds, and how it came to it does not matter. The decision stays ours: the rules
 long as no person has decided; what a person decided goes back to one where the rules do not accept it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, Delete, FromClause, String, all_, bindparam, delete, or_, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from webapp import french
 from webapp.extensions import db
@@ -101,17 +102,18 @@ def apply(operator_id: UUID, cover_id: UUID, told: Report, *, at: datetime) -> C
             raise ClaimStateError(OTHER_COVER)
         if claim is not None and claim.revision is not None and claim.revision >= told.revision:
             return None
+        is_new, is_decided_anew = claim is None, False
         if claim is None:
             claim = declaring.open_file(held, _fields(told), by=None)
         else:
-            _correct(claim, held, told)
+            is_decided_anew = _correct(claim, held, told)
         claim.operator_id, claim.external_id, claim.revision = operator_id, told.external_id, told.revision
         claim.reported_state, claim.reported_at = told.state, held.at
-        _keep_interventions(claim, told.interventions)
-        _keep_satisfaction(claim, told.satisfaction)
-        _follow(claim, held)
+        _keep_answers(claim, told, is_new=is_new)
+        uses_less = _follow(claim, held)
         recording.finish(claim, at=held.at)
-        doubting.look_at(held)
+        if held.is_news or is_decided_anew or uses_less:  # else no decision stands on anything else than before
+            doubting.look_at(held)
     return claim
 
 
@@ -164,8 +166,8 @@ def _fields(told: Report) -> ClaimFields:
     )
 
 
-def _correct(claim: Claim, held: Held, told: Report) -> None:
-    """Let the file say what is told, and be decided anew where that matters."""
+def _correct(claim: Claim, held: Held, told: Report) -> bool:
+    """Let the file say what is told, and be decided anew where that matters. Returns whether it says something else."""
     if claim.status is ClaimStatus.CANCELED and told.state is not ReportedState.CANCELED:
         raise ClaimStateError(STAYS_CANCELED)
     if claim.channel is ClaimChannel.OPERATOR:  # else they are what the client said to us
@@ -174,7 +176,7 @@ def _correct(claim: Claim, held: Held, told: Report) -> None:
     now = (told.trade, told.event_on, event_at, told.declared_on, told.asked)
     before = (claim.trade, claim.event_on, claim.event_at, claim.declared_on, claim.asked)
     if now == before:
-        return
+        return False
     is_decided = claim.status not in (ClaimStatus.CANCELED, ClaimStatus.DECLARED)
     if is_decided and claim.status is ClaimStatus.CLOSED:
         _reopen(claim, held)
@@ -187,6 +189,7 @@ def _correct(claim: Claim, held: Held, told: Report) -> None:
         recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=None, at=held.at)
     if is_decided:
         _decide_anew(claim, held)
+    return True
 
 
 def _decide_anew(claim: Claim, held: Held) -> None:
@@ -215,22 +218,26 @@ def _is_of_person(claim: Claim) -> bool:
     return bool(accounts.sum_up(accounts.list_entries(claim.id)).borne)
 
 
-def _follow(claim: Claim, held: Held) -> None:
-    """Bring the file as far as the operator says that it is; what is refused, or waits for a person, stays so."""
+def _follow(claim: Claim, held: Held) -> bool:
+    """Bring the file as far as the operator says that it is; what is refused, or waits for a person, stays so.
+
+    Returns whether it was canceled, or decided anew.
+    """
     if claim.reported_state is ReportedState.CANCELED:
-        _cancel(claim, held)
-        return
+        return _cancel(claim, held)
     if claim.reported_state is ReportedState.DECLARED:
-        return
-    if claim.reported_state is ReportedState.IN_PROGRESS and claim.status is ClaimStatus.CLOSED:
+        return False
+    is_reopened = claim.reported_state is ReportedState.IN_PROGRESS and claim.status is ClaimStatus.CLOSED
+    if is_reopened:
         _reopen(claim, held)
         _decide_anew(claim, held)
     if claim.status is ClaimStatus.ACCEPTED:
         _move(claim, ClaimStatus.IN_PROGRESS, held)
     if claim.reported_state is ReportedState.CLOSED and claim.status is ClaimStatus.IN_PROGRESS:
         claim.closed_at = held.at
-        accounts.set_reserve(claim, NOTHING, by=None, at=held.at)
         _move(claim, ClaimStatus.CLOSED, held)
+        accounts.set_reserve(claim, NOTHING, by=None, at=held.at)
+    return is_reopened
 
 
 def _reopen(claim: Claim, held: Held) -> None:
@@ -243,9 +250,9 @@ def _reopen(claim: Claim, held: Held) -> None:
     _move(claim, ClaimStatus.IN_PROGRESS, held)
 
 
-def _cancel(claim: Claim, held: Held) -> None:
+def _cancel(claim: Claim, held: Held) -> bool:
     if claim.status is ClaimStatus.CANCELED:
-        return
+        return False
     borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
     if borne:
         paid = french.short_money(borne)
@@ -259,6 +266,7 @@ def _cancel(claim: Claim, held: Held) -> None:
     claim.deductible = claim.over = NOTHING
     claim.doubt = None
     _move(claim, ClaimStatus.CANCELED, held)
+    return True
 
 
 def _move(claim: Claim, status: ClaimStatus, held: Held) -> None:
@@ -271,47 +279,41 @@ def _move(claim: Claim, status: ClaimStatus, held: Held) -> None:
     recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=None, at=held.at)
 
 
-def _keep_interventions(claim: Claim, told: tuple[Intervention, ...]) -> None:
-    """Those that are told, and no others."""
-    gone = delete(ClaimIntervention).where(
-        ClaimIntervention.claim_id == claim.id,
-        ClaimIntervention.external_id.not_in([each.external_id for each in told]),
-    )
-    db.session.execute(gone.execution_options(synchronize_session=False))
-    if not told:
-        return
-    rows = [
-        {
-            "organisation_id": current_organisation_id(),
-            "id": new_id(),
-            "claim_id": claim.id,
-            "external_id": each.external_id,
-            "scheduled_at": each.scheduled_at,
-            "done_at": each.done_at,
-            "craftsman": each.craftsman,
-            "note": each.note,
-        }
-        for each in told
-    ]
-    statement = insert(ClaimIntervention).values(rows)
-    said = {name: statement.excluded[name] for name in ("scheduled_at", "done_at", "craftsman", "note")}
-    db.session.execute(
-        statement.on_conflict_do_update(index_elements=["organisation_id", "claim_id", "external_id"], set_=said)
+def _keep_answers(claim: Claim, told: Report, *, is_new: bool) -> None:
+    """The visits that are told, and no others; the client's answer, if any. Nothing of a new file is there yet."""
+    connection = db.session.connection()
+    ids = {"organisation_id": current_organisation_id(), "claim_id": claim.id}
+    if not is_new:
+        named = {"its_organisation": ids["organisation_id"], "its_claim": claim.id}
+        connection.execute(_FORGET_VISITS, {**named, "told": [each.external_id for each in told.interventions]})
+        if told.satisfaction is None:
+            connection.execute(_FORGET_ANSWER, named)
+    if told.interventions:
+        connection.execute(_KEEP_VISITS, [{"id": new_id(), **ids, **vars(each)} for each in told.interventions])
+    if told.satisfaction is not None:
+        answer = {"id": new_id(), **ids, "client_id": claim.client_id, **vars(told.satisfaction)}
+        connection.execute(_KEEP_ANSWER, answer)
+
+
+def _keeping(table: FromClause, keys: Sequence[str], said: Sequence[str]) -> Insert:
+    """What keeps rows of a claim: what is ``said`` replaces what was said before, by ``keys``."""
+    statement = insert(table)  # type: ignore[arg-type]
+    return statement.on_conflict_do_update(
+        index_elements=["organisation_id", *keys], set_={name: statement.excluded[name] for name in said}
     )
 
 
-def _keep_satisfaction(claim: Claim, told: Satisfaction | None) -> None:
-    """The answer that is told, if any."""
-    if told is None:
-        gone = delete(ClaimSatisfaction).where(ClaimSatisfaction.claim_id == claim.id)
-        db.session.execute(gone.execution_options(synchronize_session=False))
-        return
-    said = {"score": told.score, "comment": told.comment, "answered_at": told.answered_at}
-    statement = insert(ClaimSatisfaction).values(
-        organisation_id=current_organisation_id(),
-        id=new_id(),
-        claim_id=claim.id,
-        client_id=claim.client_id,
-        **said,
+def _forgetting(table: FromClause) -> Delete:
+    """What forgets rows of a claim."""
+    columns = table.c
+    return delete(table).where(  # type: ignore[arg-type]
+        columns.organisation_id == bindparam("its_organisation"), columns.claim_id == bindparam("its_claim")
     )
-    db.session.execute(statement.on_conflict_do_update(index_elements=["organisation_id", "claim_id"], set_=said))
+
+
+# Made once: to build them would take longer than all that they do.
+_VISITS, _ANSWERS = ClaimIntervention.__table__, ClaimSatisfaction.__table__
+_KEEP_VISITS = _keeping(_VISITS, ["claim_id", "external_id"], ["scheduled_at", "done_at", "craftsman", "note"])
+_KEEP_ANSWER = _keeping(_ANSWERS, ["claim_id"], ["score", "comment", "answered_at"])
+_FORGET_ANSWER = _forgetting(_ANSWERS)
+_FORGET_VISITS = _forgetting(_VISITS).where(_VISITS.c.external_id != all_(bindparam("told", type_=ARRAY(String))))

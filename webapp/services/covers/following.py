@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.base import new_id
+from webapp.models.base import linked, new_id
 from webapp.models.covers import Cover, CoverCause, CoverFact, CoverKind, CoverNature
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
@@ -28,12 +28,14 @@ def follow(event: OutboxEvent) -> None:
             catch_up(loading.find_for_update(cover.id), at=event.occurred_at)
 
 
-def catch_up(cover: Cover, *, at: datetime) -> None:
+def catch_up(cover: Cover, *, at: datetime) -> bool:
     """Write down what happened to the subscription since the cover was made, as far as it is not told yet.
 
-    The caller has the cover locked, and reads it again afterwards.
+    The caller has the cover locked, and reads it again afterwards. Returns whether anything was written.
     """
-    told = {fact.history_id for fact in cover.facts}
+    is_told = select(CoverFact.id).where(
+        CoverFact.cover_id == cover.id, linked(SubscriptionHistory, CoverFact.history_id)
+    )
     changes = db.session.scalars(
         select(SubscriptionHistory)
         .where(
@@ -41,15 +43,20 @@ def catch_up(cover: Cover, *, at: datetime) -> None:
             SubscriptionHistory.at >= cover.created_at,
             SubscriptionHistory.old_status.is_not(None),
             SubscriptionHistory.old_status != SubscriptionHistory.new_status,
+            ~is_told.exists(),
         )
         .order_by(SubscriptionHistory.at, SubscriptionHistory.id)
-    )
+    ).all()
+    is_news = False
     for change in changes:
-        fact = None if change.id in told else _fact_of(cover, change)
+        fact = _fact_of(cover, change)
         if fact is not None:
             db.session.add(fact)
             cover.facts.append(fact)
-    db.session.flush()
+            is_news = True
+    if is_news:
+        db.session.flush()
+    return is_news
 
 
 def begin(cover: Cover, subscription: Subscription, *, at: datetime) -> None:

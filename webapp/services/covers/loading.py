@@ -36,6 +36,12 @@ def find_for_update(cover_id: UUID) -> Cover:
     return _found(db.session.scalar(_whole().where(Cover.id == cover_id).with_for_update(of=Cover)))
 
 
+def lock(cover_id: UUID) -> Cover:
+    """The same, without what it promises: that is read where somebody asks for it. Raises NotFoundError."""
+    statement = select(Cover).where(Cover.id == cover_id).with_for_update()
+    return _found(db.session.scalar(statement.execution_options(populate_existing=True)))
+
+
 def find_of_subscription(subscription_id: UUID) -> Cover | None:
     """The cover that the subscription gives, if it gives one."""
     return db.session.scalar(_whole().where(Cover.subscription_id == subscription_id))

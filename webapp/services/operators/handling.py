@@ -7,10 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import String, cast, func, select
-from sqlalchemy.orm import joinedload
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
+from webapp.models.base import linked
 from webapp.models.claims import Claim
 from webapp.models.clients import Client
 from webapp.models.covers import Cover
@@ -58,13 +58,12 @@ def _handled(event: OperatorEvent) -> Outcome:
     if body is None:
         return Outcome(EventState.IGNORED, PRUNED)
     told = contract.read(body, at=event.received_at)
-    cover = db.session.scalar(
-        select(Cover).where(Cover.number == told.cover).options(joinedload(Cover.client).load_only(Client.erased_at))
-    )
+    found = select(Cover.id, Client.erased_at).join(Client, linked(Client, Cover.client_id))
+    cover = db.session.execute(found.where(Cover.number == told.cover)).one_or_none()
     if cover is None:
         code = f"{Cover.LETTER}-{told.cover}"
         return Outcome(EventState.WAITING, NO_COVER.format(code=code), waits_for=f"cover:{told.cover}")
-    if cover.client.erased_at is not None:
+    if cover.erased_at is not None:
         ENGINE.forget([event])
         return Outcome(EventState.IGNORED, ERASED_HERE)
     claim = reported.apply(event.operator_id, cover.id, told.report, at=at)
