@@ -443,6 +443,7 @@ NOBODYS: dict[str, str] = {
     "duplicate_searches": "counts",
     "figure_closings": "counts",
     "figure_tallies": "counts",
+    "cover_revenue_tallies": "counts",
     "figure_work": "ids",
     "fulfilment_batches": "what many clients share",
     "import_mappings": "what the columns of files are",

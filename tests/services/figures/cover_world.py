@@ -19,7 +19,7 @@ from webapp.models.claims import Claim
 from webapp.models.covers import Cover, CoverPlanVersion, Trade
 from webapp.models.invoices import Invoice
 from webapp.models.payments import Payment, PaymentKind
-from webapp.models.subscriptions import Subscription
+from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.services.claims import deciding, money, working
 from webapp.services.covers import following, loading, selling
 from webapp.services.covers.selling import CoverRequest
@@ -45,7 +45,15 @@ class World:
     def cover(self, version: CoverPlanVersion, commercial_id: UUID | None) -> Cover:
         """A new cover of a new client."""
         client = factories.ClientFactory(commercial_id=commercial_id)
-        subscription: Subscription = factories.SubscriptionFactory(client_id=client.id, anchor_date=BEGINNING)
+        subscription: Subscription = factories.SubscriptionFactory(
+            client_id=client.id, anchor_date=BEGINNING, recurring_amount=Decimal(10)
+        )
+        begun = {"old_status": None, "new_status": subscription.status, "annual_after": Decimal(120)}
+        db.session.add(
+            SubscriptionHistory(
+                subscription_id=subscription.id, client_id=client.id, currency="EUR", at=self.at, **begun
+            )
+        )
         db.session.commit()
         today = self.at.date()
         asked = CoverRequest(version_id=version.id, home=HOME, concluded_on=today, effective_on=today)

@@ -10,7 +10,7 @@ from typing import Any
 from dateutil.relativedelta import relativedelta
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from tests.conftest import Cast
 from tests.services.figures.cover_world import World
@@ -20,10 +20,11 @@ from webapp.models.charges import Charge
 from webapp.models.claims import Claim, ClaimChange, ClaimEntry
 from webapp.models.covers import Cover, CoverKind, Trade
 from webapp.models.invoices import Allocation, Invoice
+from webapp.models.money import cents
 from webapp.models.payments import Payment
 from webapp.services.covers import loading
 from webapp.services.covers.intervals import intervals_of
-from webapp.services.figures import cover_rows, in_force, tallies
+from webapp.services.figures import cover_revenue, cover_rows, in_force, tallies
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures, count_with_course
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
 
@@ -171,9 +172,20 @@ def check(view: CoverFiguresView) -> CoverFigures:
     assert (found.receivables, found.invoiced) == oracle.documents()
     rows = {figure: rows_of(view, figure) for figure in Figure if figure in AMOUNT_OF}
     assert rows == {figure: amount(found) for figure, amount in AMOUNT_OF.items()}
+    check_revenue(view)
     for reason, number in found.refused.items():
         assert rows_of(view, Figure.REFUSED, reason=reason) == number
     return found
+
+
+def check_revenue(view: CoverFiguresView) -> None:
+    """The MRR and what moved it are the sums of their rows."""
+    moved = cover_revenue.reckon(view, clock.now()).movements
+    yearly = cover_revenue.yearly_at_end(view)
+    assert rows_of(view, Figure.MRR) == yearly
+    assert moved.end == cents(yearly / 12)
+    parts = [rows_of(view, figure) for figure in cover_rows.PARTS]
+    assert moved.start == cents((yearly - sum(parts)) / 12)
 
 
 AMOUNT_OF = {
@@ -230,6 +242,21 @@ def test_each_figure_is_that_of_its_rows(
     found = check(view)
     assert in_force.book() == 0
     tallies.fold(cast.organisation.id)
+    check_revenue(view)
+    db.session.execute(select(func.rebuild_cover_revenue(cast.organisation.id)))
+    check_revenue(view)
     whole, course = count_with_course(view)
     assert whole == found
     assert course[view.last] == count_figures(CoverFiguresView(**{**vars(view), "first": view.last}))
+
+
+def test_revenue_counts_for_whom_the_cover_does_also_once_that_changes(cast: Cast) -> None:
+    world = World(cast)
+    view = CoverFiguresView(first=date(2026, 1, 1), last=date(2026, 12, 1))
+    hers = replace(view, commercial_ids=frozenset({cast.sales_rep.id}))
+    assert (cover_revenue.yearly_at_end(view), cover_revenue.yearly_at_end(hers)) == (240, 120)
+    world.do("pause", 0, "1", 3)
+    assert (cover_revenue.yearly_at_end(view), cover_revenue.yearly_at_end(hers)) == (120, 0)
+    db.session.execute(update(Cover).values(commercial_id=cast.sales_rep.id))
+    assert (cover_revenue.yearly_at_end(view), cover_revenue.yearly_at_end(hers)) == (120, 120)
+    check_revenue(hers)

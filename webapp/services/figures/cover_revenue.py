@@ -3,17 +3,17 @@
 A plan or a trade narrows it to the covers that had it at the end of the period.
 """
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 
 from webapp import clock, keeping, tenancy
-from webapp.models.base import linked
-from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, CoverPlanVersion, Trade
+from webapp.extensions import db
+from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, CoverPlanVersion
+from webapp.models.figures import CoverRevenueTally
 from webapp.services.figures.cover_figures import CoverFiguresView
 from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
@@ -40,9 +40,27 @@ def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
     left_since, left_until = churn_period(view, at=at)
     scope = scope_of(view)
     return CoverRevenue(
-        metrics.movements(since=since, until=until, scope=scope),
+        metrics.movements(since=since, until=until, scope=scope, start=_yearly_before(view, view.first)),
         metrics.churn(since=left_since, until=left_until, scope=scope),
     )
+
+
+def yearly_at_end(view: CoverFiguresView) -> Decimal:
+    """What a year brings at the end of a view."""
+    return Decimal(db.session.execute(select(_yearly_before(view, view.end))).scalar_one())
+
+
+def _yearly_before(view: CoverFiguresView, month: date) -> ScalarSelect[Decimal]:
+    """What a year brought before a month: from the tallies, which know commercials, but no plans and trades."""
+    if view.plan_id is not None or view.trade is not None:
+        return metrics.revenue_before(clock.start_of(month), scope_of(view))
+    conditions = [
+        CoverRevenueTally.organisation_id == tenancy.current_organisation_id(),
+        CoverRevenueTally.month < month,
+    ]
+    if view.commercial_ids is not None:
+        conditions.append(CoverRevenueTally.commercial_id.in_(view.commercial_ids))
+    return select(func.coalesce(func.sum(CoverRevenueTally.amount), 0)).where(*conditions).scalar_subquery()
 
 
 def instants_of(view: CoverFiguresView) -> tuple[datetime, datetime]:
@@ -58,13 +76,18 @@ def churn_period(view: CoverFiguresView, *, at: datetime) -> tuple[datetime, dat
 
 def scope_of(view: CoverFiguresView) -> metrics.MetricsScope:
     """The subscriptions of the covers that a view counts."""
-    conditions = conditions_of(view)
-    if view.trade is not None:
-        conditions.append(Cover.id.in_(_with_trade(view, view.trade)))
     covers = select(Cover.subscription_id).where(
-        Cover.organisation_id == tenancy.current_organisation_id(), *conditions
+        Cover.organisation_id == tenancy.current_organisation_id(), *which_promise(view)
     )
     return metrics.MetricsScope(subscription_ids=covers)
+
+
+def which_promise(view: CoverFiguresView) -> list[ColumnElement[bool]]:
+    """What a cover must meet to be counted in a view; of a trade, it promised that on the last day."""
+    conditions = conditions_of(view)
+    if view.trade is not None:
+        conditions.append(_has_version(view, CoverPlanVersion.trades.contains([view.trade.value])) | _has_option(view))
+    return conditions
 
 
 def conditions_of(view: CoverFiguresView) -> list[ColumnElement[bool]]:
@@ -73,38 +96,43 @@ def conditions_of(view: CoverFiguresView) -> list[ColumnElement[bool]]:
     if view.commercial_ids is not None:
         conditions.append(Cover.commercial_id.in_(view.commercial_ids))
     if view.plan_id is not None:
-        conditions.append(Cover.id.in_(_versions(view).where(CoverPlanVersion.plan_id == view.plan_id)))
+        conditions.append(_has_version(view, CoverPlanVersion.plan_id == view.plan_id))
     return conditions
 
 
-def _versions(view: CoverFiguresView) -> Select[UUID]:
-    """Covers with the version that each had on the last day."""
+def _has_version(view: CoverFiguresView, which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a cover had such a version of a plan on the last day: looked up cover by cover, by key."""
     ours = tenancy.current_organisation_id()
     latest = (
-        select(CoverPeriod.cover_id, CoverPeriod.version_id)
-        .ext(distinct_on(CoverPeriod.cover_id))
-        .where(CoverPeriod.organisation_id == ours, CoverPeriod.since < view.end)
-        .order_by(CoverPeriod.cover_id, CoverPeriod.since.desc())
-        .subquery()
+        select(CoverPeriod.version_id)
+        .where(
+            CoverPeriod.organisation_id == ours,
+            CoverPeriod.cover_id == Cover.id,
+            CoverPeriod.since < view.end,
+        )
+        .order_by(CoverPeriod.since.desc())
+        .limit(1)
+        .correlate(Cover)
+        .scalar_subquery()
+    )
+    return latest.in_(select(CoverPlanVersion.id).where(CoverPlanVersion.organisation_id == ours, which))
+
+
+def _has_option(view: CoverFiguresView) -> ColumnElement[bool]:
+    """Whether a cover had an option with the trade on the last day."""
+    ours, trade = tenancy.current_organisation_id(), view.trade.value if view.trade else ""
+    with_trade = select(CoverPlanOption.id).where(
+        CoverPlanOption.organisation_id == ours, CoverPlanOption.trades.contains([trade])
     )
     return (
-        select(latest.c.cover_id)
-        .join(CoverPlanVersion, CoverPlanVersion.id == latest.c.version_id)
-        .where(CoverPlanVersion.organisation_id == ours)
-    )
-
-
-def _with_trade(view: CoverFiguresView, trade: Trade) -> Select[UUID]:
-    """The covers that promised the trade on the last day, by plan or by option."""
-    by_option = (
-        select(CoverOption.cover_id)
-        .join(CoverPlanOption, linked(CoverPlanOption, CoverOption.option_id))
+        select(CoverOption.id)
         .where(
-            CoverOption.organisation_id == tenancy.current_organisation_id(),
+            CoverOption.organisation_id == ours,
+            CoverOption.cover_id == Cover.id,
             CoverOption.since < view.end,
             CoverOption.until.is_(None) | (CoverOption.until >= view.end),
-            CoverPlanOption.trades.contains([trade.value]),
+            CoverOption.option_id.in_(with_trade),
         )
+        .correlate(Cover)
+        .exists()
     )
-    by_plan = _versions(view).where(CoverPlanVersion.trades.contains([trade.value]))
-    return select(by_plan.union(by_option).subquery().c.cover_id)

@@ -194,18 +194,29 @@ def list_rows(view: FigureRowsView) -> keyset.Page[FigureRow]:
     """A page of the rows, the latest first."""
     shape = _shape(view)
     columns = {"amount": COUNTED, "client_id": Client.id, "client": full_name_in_sql(), **shape.columns}
-    labelled = [column.label(name) for name, column in columns.items()]
-    statement = select_rows(view).with_only_columns(shape.order[-1], *labelled, maintain_column_froms=True)
+    shown = [shape.order[-1], *(column.label(name) for name, column in columns.items())]
+    statements = [rows.with_only_columns(*shown, maintain_column_froms=True) for rows in _select_by_kind(view)]
 
     def read(start: Position | None) -> Sequence[FigureRow]:
-        page = keyset.cut(statement, shape.order, start, is_descending=True, size=PAGE_SIZE)
-        return [FigureRow(id=row[0], **dict(zip(columns, row[1:], strict=True))) for row in db.session.execute(page)]
+        pages = [keyset.cut(each, shape.order, start, is_descending=True, size=PAGE_SIZE) for each in statements]
+        found = [row for page in pages for row in db.session.execute(page)]
+        rows = [FigureRow(id=row[0], **dict(zip(columns, row[1:], strict=True))) for row in found]
+        if len(pages) > 1:
+            is_backward = start is not None and start.is_backward
+            rows = sorted(rows, key=place, reverse=not is_backward)[: PAGE_SIZE + 1]
+        return rows
 
-    def place(row: FigureRow) -> tuple[keyset.Key, UUID]:
+    def place(row: FigureRow) -> tuple[Any, UUID]:
         return (row.day if shape.kind is date else row.number) or "", row.id
 
     start = keyset.decode(view.cursor, sort=shape.sort, kind=shape.kind)
     return keyset.page(read, start, place=place, sort=shape.sort, size=PAGE_SIZE)
+
+
+def _select_by_kind(view: FigureRowsView) -> Sequence[Select[*tuple[Any, ...]]]:
+    """The rows of a view; of entries of several kinds, those of each: an index has their order kind by kind."""
+    kinds = KINDS.get(view.figure, ())
+    return [_entries(view, [kind]) for kind in kinds] if len(kinds) > 1 else [select_rows(view)]
 
 
 class _Shape(NamedTuple):
@@ -267,7 +278,7 @@ def sum_rows(view: FigureRowsView) -> Decimal:
 def select_rows(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     """The rows of a view, in no order, joined with what its columns need and with what each comes to."""
     if view.figure in KINDS:
-        return _entries(view)
+        return _entries(view, KINDS[view.figure])
     if view.figure in OF_COVERS:
         return _covers(view)
     if view.figure in OF_CLIENTS:
@@ -275,9 +286,8 @@ def select_rows(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     return _answers(view) if view.figure is Figure.SATISFACTION else _invoices(view)
 
 
-def _entries(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
-    """Of the cost of claims, what came back is taken off."""
-    kinds = KINDS[view.figure]
+def _entries(view: FigureRowsView, kinds: Sequence[FigureKind]) -> Select[*tuple[Any, ...]]:
+    """Entries of these kinds. Of the cost of claims, what came back is taken off."""
     is_taken_off = (FigureEntry.kind == FigureKind.RECOVERED) & (view.figure is Figure.COST)
     conditions = [
         *view.conditions(FigureEntry),
@@ -302,12 +312,13 @@ def _entries(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
 
 
 def _covers(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
+    which: list[ColumnElement[bool]] = []
     if view.figure is Figure.MRR:
         _, until = cover_revenue.instants_of(view)
-        scope = cover_revenue.scope_of(view)
+        which = cover_revenue.which_promise(view)
         change = func.sum(SubscriptionHistory.annual_after - SubscriptionHistory.annual_before)
         amount = select(change.label("amount")).where(
-            *scope.conditions(),
+            *metrics.EVERYTHING.conditions(),
             SubscriptionHistory.organisation_id == Cover.organisation_id,
             SubscriptionHistory.subscription_id == Cover.subscription_id,
             SubscriptionHistory.at < until,
@@ -324,7 +335,7 @@ def _covers(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
         select(Cover.id)
         .join(Client, linked(Client, Cover.client_id))
         .join(counted, true())
-        .where(Cover.organisation_id == tenancy.current_organisation_id(), COUNTED != 0)
+        .where(Cover.organisation_id == tenancy.current_organisation_id(), *which, COUNTED != 0)
     )
 
 

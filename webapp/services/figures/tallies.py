@@ -11,16 +11,17 @@ from sqlalchemy import func, select, text
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.figures import FigureTally
+from webapp.models.figures import CoverRevenueTally, FigureTally
 from webapp.models.organisations import Organisation
 from webapp.models.tallies import ClientTally, ContractTally
 from webapp.transactions import transaction
 
-Table = type[ContractTally] | type[ClientTally] | type[FigureTally]
+Table = type[ContractTally] | type[ClientTally] | type[FigureTally] | type[CoverRevenueTally]
 _MEASURES: dict[Table, tuple[str, ...]] = {
     ContractTally: ("contracts", "amount"),
     ClientTally: ("clients",),
     FigureTally: ("amount", "days"),
+    CoverRevenueTally: ("amount",),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, Row, Select, and_, func, select
+from sqlalchemy import CTE, ColumnElement, Row, ScalarSelect, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -99,20 +99,29 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
     return {month: cents(total / 12) for month, total in zip(first_days, yearly, strict=True)}
 
 
-def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
+def movements(
+    *,
+    since: datetime,
+    until: datetime,
+    scope: MetricsScope = EVERYTHING,
+    start: ScalarSelect[Decimal] | None = None,
+) -> Movements:
     """What moved the MRR from ``since`` on and before ``until``, client by client.
 
-    Parts are rounded along their running sum, so that they always add up to the cent.
+    ``start`` gives the revenue of a year before ``since``, where somebody knows it without adding it up. Parts are
+    rounded along their running sum, so that they always add up to the cent.
     """
     client = revenue_of_moved(since, until, scope)
     change = func.sum(client.c.end - client.c.start)
     moved = (func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items())
-    total = (
-        select(func.coalesce(func.sum(_CHANGE), 0))
-        .where(*scope.conditions(), SubscriptionHistory.at < since)
-        .scalar_subquery()
-    )
+    total = revenue_before(since, scope) if start is None else start
     return _rounded(db.session.execute(select(total.label("start"), *moved)).one())
+
+
+def revenue_before(instant: datetime, scope: MetricsScope) -> ScalarSelect[Decimal]:
+    """What a year brought just before an instant, added up."""
+    changes = select(func.coalesce(func.sum(_CHANGE), 0)).where(*scope.conditions(), SubscriptionHistory.at < instant)
+    return changes.scalar_subquery()
 
 
 def parts_of(client: CTE) -> dict[str, ColumnElement[bool]]:

@@ -18,7 +18,7 @@ from webapp.security import current_user, requires
 from webapp.services.covers.listing import list_plan_choices
 from webapp.services.figures import board, closings, cover_rows
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures, count_with_course
-from webapp.services.figures.cover_revenue import find_revenue
+from webapp.services.figures.cover_revenue import find_revenue, yearly_at_end
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
 from webapp.services.figures.cover_satisfaction import count_answers, find_satisfaction
 from webapp.services.figures.period import DAY, Period
@@ -276,6 +276,8 @@ def rows(group: str, figure: str) -> ResponseReturnValue:
 
 def _total(view: FigureRowsView) -> Any:
     """The figure itself, from where the tab has it; of the movements of the MRR, what the rows come to."""
+    if view.figure is Figure.MRR:
+        return yearly_at_end(view)
     if view.figure in cover_rows.YEARLY:
         return cover_rows.sum_rows(view)
     if view.figure is Figure.SATISFACTION:
