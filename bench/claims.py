@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 
 from bench.charge_data import ORGANISATION, filler
-from bench.databases import dsn, open_database, settings_of
+from bench.databases import dsn, open_database, settings_of, without_triggers
 from bench.report import Line, Report
 from webapp import tenancy
 from webapp.extensions import db
@@ -124,9 +124,10 @@ def run(size: int = 100_000) -> Report:
 
 def _fill(owner: psycopg.Connection, size: int) -> None:
     print(f"{size:,} covers", file=sys.stderr, flush=True)
-    filler(size)(owner)
-    for statement in FILL:
-        owner.execute(statement.encode(), {"organisation": ORGANISATION, "size": size})
+    with without_triggers(owner.info.dbname) as writer:
+        filler(size)(writer)
+        for statement in FILL:
+            writer.execute(statement.encode(), {"organisation": ORGANISATION, "size": size})
     owner.execute("VACUUM ANALYZE")
 
 

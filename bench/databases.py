@@ -38,6 +38,15 @@ def dsn(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def without_triggers(database: str) -> psycopg.Connection:
+    """A connection that fires no trigger, foreign keys included: only a superuser may have it."""
+    address = make_url(os.environ["DATABASE_ADMIN_URL"]).set(database=database)
+    writer = psycopg.connect(dsn(address.render_as_string(hide_password=False)), autocommit=True)
+    for setting in ("session_replication_role = replica", "work_mem = '256MB'", "maintenance_work_mem = '512MB'"):
+        writer.execute(f"SET {setting}".encode())
+    return writer
+
+
 def _environment(name: str) -> dict[str, str]:
     """Ours, on that database; nothing here talks to the identity provider or to WinLeadPlus."""
     nowhere = "http://127.0.0.1:9"
