@@ -1,6 +1,6 @@
 """The revenue of covers by month, added up by triggers: the MRR of 200,000 covers was the sum of their whole history.
 
-Revision: 0061, after 0059
+Revision: 0061, after 0063
 
 A change of a subscription that gives a cover is counted with it; a cover that is made for a subscription counts what
 that has behind it. Whoever changes a subscription holds its row, and whoever makes a cover waits for it: of two at
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0061"
-down_revision = "0059"
+down_revision = "0063"
 branch_labels = None
 depends_on = None
 
