@@ -1,6 +1,6 @@
 """Documents may expire, the end of a renunciation is told, and tasks that the product makes say what for.
 
-Revision: 0062, after 0060
+Revision: 0061, after 0060
 
 ``documents.valid_until`` is the last day of validity, ``tell_on`` the next day on which the timetable tells of it: its
 index holds only what is still to be told of. ``tasks.key`` names what a task was made for, so that it is done by
@@ -13,7 +13,7 @@ people work.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0062"
+revision = "0061"
 down_revision = "0060"
 branch_labels = None
 depends_on = None

@@ -1,6 +1,6 @@
 """The revenue of covers by month, added up by triggers: the MRR of 200,000 covers was the sum of their whole history.
 
-Revision: 0061, after 0063
+Revision: 0063, after 0062
 
 A change of a subscription that gives a cover is counted with it; a cover that is made for a subscription counts what
 that has behind it. Whoever changes a subscription holds its row, and whoever makes a cover waits for it: of two at
@@ -11,8 +11,8 @@ once, the second sees what the first wrote. Tables that are there are locked for
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0061"
-down_revision = "0063"
+revision = "0063"
+down_revision = "0062"
 branch_labels = None
 depends_on = None
 

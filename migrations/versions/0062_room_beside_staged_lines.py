@@ -1,6 +1,6 @@
 """Staged lines keep room beside them for what is found out of them.
 
-Revision: 0063, after 0062
+Revision: 0062, after 0061
 
 A line is written once more when it is known who it is about. Where its page has room, PostgreSQL makes no further
 entry in the index: finding clients takes a quarter less of the processor. A storage parameter changes under a short
@@ -9,8 +9,8 @@ lock, and holds for pages that are written from now on.
 
 from alembic import op
 
-revision = "0063"
-down_revision = "0062"
+revision = "0062"
+down_revision = "0061"
 branch_labels = None
 depends_on = None
 
