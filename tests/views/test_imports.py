@@ -112,6 +112,23 @@ def test_a_person_decides_who_somebody_is(cast: Cast, manager_client: FlaskClien
     assert [each.city == "Lyon" for each in twins] == [False, True]
 
 
+def test_a_person_says_which_product_a_foreign_name_is(cast: Cast, manager_client: FlaskClient) -> None:
+    box = factories.ProductFactory(name="Box Énergie")
+    import_id = _given(manager_client, "Nom;E-mail;N° contrat;Produit\nDUPONT;zoe@exemple.fr;C-1;Bocse\n")
+    _read(import_id)
+    address = f"/imports/{import_id}"
+    keys = ["client.last_name", "client.email", "contract.reference", "contract.product"]
+    manager_client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
+    _carry_out()
+    page = manager_client.get(f"{address}/plan").text
+    assert ("Ces produits n’existent pas" in page, "Ces sociétés n’existent pas" in page) == (True, False)
+    assert f'<option value="{box.id}">Box Énergie</option>' in page
+    manager_client.post(f"{address}/decisions", data={"produit": "Bocse", "produit_id": str(box.id)})
+    operation_id = _carry_out()
+    assert "Box Énergie</ins>" in manager_client.get(f"/operations/{operation_id}").text
+    assert "Ces produits n’existent pas" not in manager_client.get(f"{address}/plan").text
+
+
 def test_how_a_file_is_read_can_be_corrected(cast: Cast, manager_client: FlaskClient) -> None:
     import_id = _given(manager_client)
     _read(import_id)
@@ -158,7 +175,7 @@ def _undecided(client: FlaskClient, lines: int) -> str:
 
 @pytest.mark.parametrize(
     ("step", "expected"),
-    [("", 2), ("?suivi=1", 2), ("/colonnes", 3), ("/plan", 6), ("/plan?suivi=1", 3), ("/rejets", 4)],
+    [("", 2), ("?suivi=1", 2), ("/colonnes", 3), ("/plan", 5), ("/plan?suivi=1", 3), ("/rejets", 4)],
 )
 def test_the_pages_ask_as_much_for_many_lines_as_for_one(
     cast: Cast, manager_client: FlaskClient, step: str, expected: int

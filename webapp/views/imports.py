@@ -12,9 +12,9 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import limiter
 from webapp.models.identity import Role
 from webapp.models.imports import Import, ImportState, Policy
-from webapp.models.operations import OperationState
+from webapp.models.operations import Operation, OperationState
 from webapp.security import current_user, requires
-from webapp.services.contracts.fields import list_companies
+from webapp.services.contracts.fields import list_companies, list_products
 from webapp.services.imports import columns, commands, csv_files, models_to_fill, reading, rejects
 from webapp.services.imports.commands import FixedError
 from webapp.services.operations import listing, runs
@@ -164,7 +164,8 @@ def plan(import_id: UUID) -> ResponseReturnValue:
     by = current_user()
     kept = commands.find(import_id, by=by)
     try:
-        commands.match(import_id, keys, {**rules, "companies": kept.rules.get("companies", {})}, by=by, at=clock.now())
+        mapped = {name: kept.rules.get(name, {}) for name in ("companies", "products")}
+        commands.match(import_id, keys, {**rules, **mapped}, by=by, at=clock.now())
     except (InvalidInputError, FixedError) as error:
         return make_response(_columns_page(commands.find(import_id, by=by), keys, rules, error), error.status)
     return redirect(_address("show_plan", import_id), 303)
@@ -216,8 +217,7 @@ def show_plan(import_id: UUID) -> ResponseReturnValue:
         operation=operation,
         sentence=sentence(operation),
         undecided=undecided.rows if undecided else [],
-        unknown=operation.settings.get("unknown_companies", []) if is_planned else [],
-        companies=[(str(company.id), company.name) for company in list_companies()],
+        unknown=_unknown(operation) if is_planned else [],
         has_rejects=not operation.state.is_worked_on
         and bool(operation.errors or operation.undecided or operation.left_out),
         steps=STEPS,
@@ -225,21 +225,37 @@ def show_plan(import_id: UUID) -> ResponseReturnValue:
     )
 
 
+def _unknown(operation: Operation) -> list[tuple[str, str, list[str], list[tuple[str, str]]]]:
+    """What the file names and nobody knows: its name in the form, a heading, the names, and what they can be."""
+    companies = operation.settings.get("unknown_companies", [])
+    products = operation.settings.get("unknown_products", [])
+    unknown = []
+    if companies:
+        choices = [(str(company.id), company.name) for company in list_companies()]
+        unknown.append(("societe", "Ces sociétés n’existent pas", companies, choices))
+    if products:
+        choices = [(str(product.id), product.name) for product in list_products()]
+        unknown.append(("produit", "Ces produits n’existent pas", products, choices))
+    return unknown
+
+
 @bp.post("/<uuid:import_id>/decisions")
 @for_managers
 def decide(import_id: UUID) -> ResponseReturnValue:
-    """Say who undecided lines are and which companies are meant; the plan is made anew."""
+    """Say who undecided lines are, and which companies and products are meant; the plan is made anew."""
     form = request.form
     decisions = {name.removeprefix("ligne-"): what for name, what in form.items() if name.startswith("ligne-") and what}
     if form.get("everyone"):
         decisions["everyone"] = form["everyone"]
-    companies = {
-        name: company_id
-        for name, company_id in zip(form.getlist("societe"), form.getlist("societe_id"), strict=False)
-        if company_id
-    }
-    commands.decide(import_id, decisions, companies, by=current_user(), at=clock.now())
+    companies, products = _chosen("societe"), _chosen("produit")
+    commands.decide(import_id, decisions, companies, products=products, by=current_user(), at=clock.now())
     return redirect(_address("show_plan", import_id), 303)
+
+
+def _chosen(kind: str) -> dict[str, str]:
+    """Foreign names of a kind, and what somebody chose for them."""
+    names, ids = request.form.getlist(kind), request.form.getlist(f"{kind}_id")
+    return {name: chosen for name, chosen in zip(names, ids, strict=False) if chosen}
 
 
 @bp.get("/<uuid:import_id>/rejets")

@@ -25,7 +25,7 @@ from webapp.services.operations import carry_out as carrying
 from webapp.services.operations import deciding, runs, undoing
 
 LATER = NOW + timedelta(hours=1)
-HEAD = "Nom;E-mail;Ville;Commercial;N° contrat;IBAN;RUM;Mandat signé le\n"
+HEAD = "Nom;E-mail;Ville;Commercial;N° contrat;IBAN;RUM;Mandat signé le;Produit\n"
 IBANS = ("FR7630006000011234567890189", "FR7630004000031234567890143")
 COMMITS = 30
 """More than there are of any step: the last round lives."""
@@ -42,10 +42,10 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def _content(mark: int) -> str:
     """Two clients who are new, one who is known; contracts, accounts, mandates, a commercial; and a fault."""
     return HEAD + (
-        f"Durand;a{mark}@exemple.fr;Lyon;Jean Vendeur{mark};A-{mark};{IBANS[0]};RUM-A{mark};03/11/2025\n"
-        f"Martin;b{mark}@exemple.fr;Lyon;Jean Vendeur{mark};B-{mark};{IBANS[1]};RUM-B{mark};04/11/2025\n"
-        f"Connu;known{mark}@exemple.fr;Lyon;;K-{mark};;;\n"
-        f"Faux;faux{mark}@@exemple.fr;;;;;;\n"
+        f"Durand;a{mark}@exemple.fr;Lyon;Jean Vendeur{mark};A-{mark};{IBANS[0]};RUM-A{mark};03/11/2025;Box\n"
+        f"Martin;b{mark}@exemple.fr;Lyon;Jean Vendeur{mark};B-{mark};{IBANS[1]};RUM-B{mark};04/11/2025;\n"
+        f"Connu;known{mark}@exemple.fr;Lyon;;K-{mark};;;;Box\n"
+        f"Faux;faux{mark}@@exemple.fr;;;;;;;\n"
     )
 
 
@@ -63,6 +63,7 @@ def _picture(mark: int) -> dict[str, Any]:
     return {
         "clients": [(each.email, each.city, each.archived_at is not None) for each in clients],
         "contracts": number(Contract),
+        "lines": sum(len(each.lines) for each in db.session.query(Contract).filter(Contract.client_id.in_(ids))),
         "accounts": number(BankAccount),
         "mandates": number(Mandate),
         "events": number(TimelineEvent),
@@ -134,6 +135,7 @@ def _plan(import_id: UUID, admin_id: UUID, fatal: int) -> tuple[UUID, bool]:
 def test_killed_anywhere_an_import_ends_the_same(committed: None) -> None:
     cast: Cast = factories.make_cast(Cast)
     admin_id = cast.admin.id
+    factories.ProductFactory(name="Box")
     db.session.commit()
     for fatal in range(COMMITS):
         factories.ClientFactory(email=f"known{fatal}@exemple.fr", last_name="Connu", city="Paris")
@@ -155,6 +157,7 @@ def test_killed_anywhere_an_import_ends_the_same(committed: None) -> None:
                 (f"known{fatal}@exemple.fr", "Lyon", False),
             ],
             "contracts": 3,
+            "lines": 2,
             "accounts": 2,
             "mandates": 2,
             "events": 10,
@@ -171,6 +174,7 @@ def test_killed_anywhere_an_import_ends_the_same(committed: None) -> None:
                 (f"known{fatal}@exemple.fr", "Paris", False),
             ],
             "contracts": 0,
+            "lines": 0,
             "accounts": 0,
             "mandates": 0,
             "events": 20,

@@ -10,6 +10,7 @@ from webapp.services.clients import columns as client_columns
 from webapp.services.clients.fields import LENGTHS as CLIENT_LENGTHS
 from webapp.services.contracts import columns as contract_columns
 from webapp.services.contracts.fields import LENGTHS as CONTRACT_LENGTHS
+from webapp.services.contracts.fields import LINE_LENGTH
 from webapp.services.imports import transforms
 from webapp.services.imports.transforms import TextReader, fold, refuse, text_of
 
@@ -226,6 +227,20 @@ COLUMNS: tuple[Column, ...] = (
         transforms.read_amount,
     ),
     _column(
+        "contract.product",
+        "Produit",
+        "nom du produit|nom produit|reference produit|reference du produit|ref produit|offre|article|designation"
+        "|product|product name|product reference|item",
+        TextReader(LINE_LENGTH),
+    ),
+    _column("contract.quantity", "Quantité", "qte|quantite vendue|quantity|qty", transforms.read_quantity),
+    _column(
+        "contract.unit_price",
+        "Prix unitaire HT",
+        "prix unitaire|prix unitaire hors taxes|pu|pu ht|p u|p u ht|prix ht unitaire|unit price|price per unit",
+        transforms.read_unit_price,
+    ),
+    _column(
         "contract.signed_on",
         "Date de signature",
         "signe le|date signature|date de signature du contrat|signature|signed on|signature date|date signature contrat"
@@ -319,6 +334,8 @@ _OWN_OF_CONTRACTS = {
     "client.email": "E-mail du client",
     "client.phone": "Téléphone du client",
 }
+_LISTS_SEVERAL = "contract.product"
+"""Our list names all the products of a contract in one cell: that is not the product of its one line."""
 _OWN_LISTS = (
     (client_columns.COLUMNS, frozenset({"Contrats", "Modifié", "Créé", "Source", "Identifiant du client"}), _OWN),
     (contract_columns.COLUMNS, frozenset({"Référence"}), _OWN_OF_CONTRACTS),
@@ -333,7 +350,8 @@ def _guess_own(headings: Sequence[str]) -> list[str | None] | None:
     for listed, marks, named in _OWN_LISTS:
         if set(headings) <= {column.label for column in listed} and marks & set(headings):
             known = _by_heading() | {fold(heading): key for key, heading in named.items()}
-            return [known.get(fold(heading)) for heading in headings]
+            keys = [known.get(fold(heading)) for heading in headings]
+            return [None if key == _LISTS_SEVERAL else key for key in keys]
     return None
 
 
@@ -375,6 +393,8 @@ def faults_of_mapping(keys: Sequence[str | None]) -> list[str]:
     parts = {BY_KEY[key].part for key in chosen}
     if "contract" in parts and "contract.reference" not in chosen:
         faults.append("Aucune colonne ne donne la référence du contrat\u202f: elle est nécessaire.")
+    if {"contract.quantity", "contract.unit_price"} & set(chosen) and "contract.product" not in chosen:
+        faults.append("Une quantité ou un prix unitaire demande une colonne qui donne le produit.")
     if parts & {"account"} and "account.iban" not in chosen:
         faults.append("Aucune colonne ne donne l’IBAN du compte\u202f: il est nécessaire.")
     if "mandate" in parts and not {"mandate.umr", "mandate.signed_on"} <= set(chosen):

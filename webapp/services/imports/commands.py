@@ -21,6 +21,7 @@ from webapp.models.identity import User
 from webapp.models.imports import KEPT_FOR, Import, ImportMapping, ImportRow, ImportState, Policy
 from webapp.models.operations import Operation, OperationKind, OperationState
 from webapp.models.organisations import Company
+from webapp.models.products import Product
 from webapp.queue import enqueue_after_commit
 from webapp.services.contact import clean_text
 from webapp.services.imports import columns, reading
@@ -181,8 +182,8 @@ def correct(import_id: UUID, written: dict[str, Any], *, by: User, at: datetime)
 def match(import_id: UUID, keys: list[str | None], rules: dict[str, Any], *, by: User, at: datetime) -> UUID:
     """Say what the columns are, and have the plan made. Returns the operation's id.
 
-    ``rules``: policy, creates_clients, creates_commercials, company_id, companies. Raises ForbiddenError,
-    NotFoundError, FixedError; InvalidInputError, field « columns » or « company_id ».
+    ``rules``: policy, creates_clients, creates_commercials, company_id, companies, products. Raises ForbiddenError,
+    NotFoundError, FixedError; InvalidInputError, field « columns », « company_id » or « product_id ».
     """
     with transaction():
         kept = _lock(import_id, by)
@@ -198,8 +199,16 @@ def match(import_id: UUID, keys: list[str | None], rules: dict[str, Any], *, by:
         return _plan(kept, found, by=by, at=at)
 
 
-def decide(import_id: UUID, decisions: dict[str, str], companies: dict[str, str], *, by: User, at: datetime) -> UUID:
-    """Say who undecided lines are, or which companies foreign names are, and have the plan made anew.
+def decide(
+    import_id: UUID,
+    decisions: dict[str, str],
+    companies: dict[str, str],
+    *,
+    products: dict[str, str] | None = None,
+    by: User,
+    at: datetime,
+) -> UUID:
+    """Say who undecided lines are, or which companies and products foreign names are, and have the plan made anew.
 
     ``decisions``: by line, and « everyone » for the rest: « new », « first », « skip », or a client's id. Returns the
     operation's id. Raises as ``match`` does.
@@ -216,7 +225,8 @@ def decide(import_id: UUID, decisions: dict[str, str], companies: dict[str, str]
             )
         kept.decisions = merged
         known = {**kept.rules.get("companies", {}), **companies}
-        kept.rules = _checked({**kept.rules, "companies": known})
+        sold = {**kept.rules.get("products", {}), **(products or {})}
+        kept.rules = _checked({**kept.rules, "companies": known, "products": sold})
         _remember(found.headings, kept, at)
         return _plan(kept, found, by=by, at=at)
 
@@ -243,12 +253,16 @@ def _checked(rules: dict[str, Any]) -> dict[str, Any]:
     named = dict(rules.get("companies") or {})
     if any(chosen not in companies for chosen in [*named.values(), *filter(None, [rules.get("company_id")])]):
         raise InvalidInputError("Cette société n’est pas disponible.", field="company_id")
+    sold = dict(rules.get("products") or {})
+    if sold and not set(sold.values()) <= {str(product_id) for product_id in db.session.scalars(select(Product.id))}:
+        raise InvalidInputError("Ce produit n’est pas disponible.", field="product_id")
     return {
         "policy": policy.value,
         "creates_clients": bool(rules.get("creates_clients")),
         "creates_commercials": bool(rules.get("creates_commercials")),
         "company_id": rules.get("company_id") or None,
         "companies": named,
+        "products": sold,
     }
 
 

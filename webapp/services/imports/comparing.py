@@ -8,7 +8,7 @@ from psycopg import sql
 from webapp.models.imports import Policy
 from webapp.models.operations import ItemTarget
 from webapp.services.imports.staging import Stage
-from webapp.services.operations.targets import TARGETS
+from webapp.services.operations.targets import LINE_COLUMNS, TARGETS, line_of
 from webapp.services.winleadplus.copying import driver_connection
 
 # What the columns of a file are called in the table, where it is not the same.
@@ -58,7 +58,7 @@ WITH r AS NOT MATERIALIZED (
       'commercial_id', coalesce(led->>'commercial_id', CASE WHEN NOT is_new THEN (
         SELECT c.commercial_id::text FROM clients c
         WHERE c.organisation_id = %(organisation_id)s AND c.id = client_id) END))
-      || {instants},
+      || {line_of_new} || {instants},
     NULL, '{{}}'
   FROM (
     SELECT g.*, g.contract AS said,
@@ -71,11 +71,11 @@ WITH r AS NOT MATERIALIZED (
   ) g
   UNION ALL
   SELECT line, 2, 'contract', id, client_id, reference, CASE WHEN after = '{{}}' THEN 'nothing' ELSE 'update' END,
-    seen, before, after, NULL, '{{}}'
+    seen, before, after, reason, '{{}}'
   FROM (
     SELECT g.line, k.id, k.client_id, g.reference,
       (extract(epoch from k.changed_at) * 1000000)::bigint::text AS seen, {contract_before} AS before,
-      {contract_after} AS after
+      {line_added} || {contract_after} AS after, {reason} AS reason
     FROM good g
     JOIN contracts k ON k.organisation_id = %(organisation_id)s AND k.reference = g.reference
     CROSS JOIN LATERAL (SELECT {contract_image} AS image OFFSET 0) i
@@ -127,6 +127,17 @@ _APPLIES = {
 _ONCE = "i.image->>{key} IS NULL"
 _SET_ONCE = {("contract", "commercial_id")}
 """The commercial of a contract is that of its signature: once there, it stays."""
+_LINE = ("product", "quantity", "unit_price")
+_NEW_LINE = """CASE WHEN {condition} THEN '{{"quantity": 1, "unit_price": null}}' ELSE '{{}}' END::jsonb"""
+"""A line that is new is there whole: nobody has set its price where the file gives none."""
+_SAME_IN_LINE = """CASE WHEN g.contract ? {told} AND g.contract->{told} <> i.image->{told} AND {applies}
+  THEN NULL ELSE {name} END"""
+_NO_LINE = "i.image->>'lines' = '0'"
+_SEVERAL_LINES = "CASE WHEN g.contract ? 'product_id' AND (i.image->>'lines')::int > 1 THEN %(several_lines)s END"
+_LINE_APPLIES = {Policy.FILE: "(i.image->>'lines')::int < 2", Policy.FILL: _NO_LINE, Policy.OURS: "false"}
+# A price that is blank is filled for the product that the file prices, not for another one.
+_PRICE_FILLS = f"({_NO_LINE} OR i.image->'product_id' = g.contract->'product_id' AND i.image->>'unit_price' IS NULL)"
+SEVERAL_LINES = "Ce contrat a plusieurs lignes\u202f: le produit, la quantité et le prix du fichier ne sont pas repris."
 SAME_PERSON = "Même personne\u202f? Plusieurs clients, ou un client du même nom, peuvent être celui de cette ligne."
 
 
@@ -135,26 +146,48 @@ class Comparison:
 
     def __init__(self, policy: Policy, keys: Sequence[str | None], *, company_id: UUID, currency: str) -> None:
         self.policy = policy
-        self.parameters = {"company_id": company_id, "currency": currency, "same_person": SAME_PERSON}
+        self.parameters = {
+            "company_id": company_id,
+            "currency": currency,
+            "same_person": SAME_PERSON,
+            "several_lines": SEVERAL_LINES,
+        }
         self.statement = self._statement([key for key in keys if key])
 
     def _statement(self, keys: Sequence[str]) -> sql.Composed:
         clients = _columns_of(keys, "client", without=("id",))
-        contracts = _columns_of(keys, "contract", without=("reference",))
+        contracts = _columns_of(keys, "contract", without=("reference", *_LINE))
+        sells = "contract.product" in keys
+        image = _image("k", contracts)
         return sql.SQL(_STATEMENT).format(
             client_image=_image("c", clients),
             client_difference=self._difference("client", clients),
-            contract_image=_image("k", contracts),
-            contract_difference=self._difference("contract", contracts),
+            contract_image=sql.SQL("{} || {}").format(image, sql.SQL(line_of("k"))) if sells else image,
+            contract_difference=self._difference("contract", contracts, self._same_line() if sells else ()),
+            line_of_new=sql.SQL(_NEW_LINE.format(condition="g.said ? 'product_id'") if sells else "'{}'"),
+            line_added=sql.SQL(
+                _NEW_LINE.format(condition=f"d.after ? 'product_id' AND {_NO_LINE}") if sells else "'{}'"
+            ),
+            reason=sql.SQL(_SEVERAL_LINES if sells and self.policy is not Policy.OURS else "NULL"),
             contract_before=sql.SQL(_with_instants("d.before", contracts, of="k")),
             contract_after=sql.SQL(_with_instants("d.after", contracts)),
             instants=sql.SQL(_with_instants("g.said", contracts)),
             mandate_version=sql.SQL(TARGETS[ItemTarget.MANDATE].version),
         )
 
-    def _difference(self, part: str, columns: Sequence[str]) -> sql.Composed:
+    def _same_line(self) -> Sequence[sql.Composable]:
+        """What stays of a contract's one line; ``lines`` only counts them. A product takes its name along."""
+        same: list[sql.Composable] = [sql.SQL("'lines'")]
+        for name in LINE_COLUMNS:
+            told = "product_id" if name == "product" else name
+            fills_price = name == "unit_price" and self.policy is Policy.FILL
+            applies = sql.SQL(_PRICE_FILLS if fills_price else _LINE_APPLIES[self.policy])
+            same.append(sql.SQL(_SAME_IN_LINE).format(told=sql.Literal(told), name=sql.Literal(name), applies=applies))
+        return same
+
+    def _difference(self, part: str, columns: Sequence[str], beside: Sequence[sql.Composable] = ()) -> sql.Composed:
         said = sql.Identifier("g", part)
-        same: list[sql.Composable] = [sql.SQL("'reference'")]  # it says which contract it is
+        same: list[sql.Composable] = [sql.SQL("'reference'"), *beside]  # it says which contract it is
         for name in columns:
             only = _ONCE if (part, name) in _SET_ONCE else "true"
             condition = sql.SQL(f"({_APPLIES[self.policy]}) AND {only}").format(key=sql.Literal(name))

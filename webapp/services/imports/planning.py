@@ -46,7 +46,7 @@ def prepare(work: Work) -> None:
     if kept is None:
         raise NotFoundError(reading.GONE)
     read = Reading(**settings["reading"])
-    directory = Directory.load(settings["rules"])
+    directory = Directory.load(settings["rules"], has_products="contract.product" in settings["columns"])
     stage = Stage(operation, inactive_ids=directory.inactive_ids)
     plans.begin(work)
     with transaction():
@@ -121,8 +121,12 @@ def _new_commercial(commercial_id: UUID, values: dict[str, str]) -> PlannedItem:
 
 
 def _keep_unknown(operation: Operation, directory: Directory) -> None:
-    """The companies that the file names and nobody knows: a person says which they are."""
-    settings = {**operation.settings, "unknown_companies": list(directory.unknown_companies)}
+    """The companies and products that the file names and nobody knows: a person says which they are."""
+    settings = {
+        **operation.settings,
+        "unknown_companies": list(directory.unknown_companies),
+        "unknown_products": list(directory.unknown_products),
+    }
     db.session.execute(update(Operation).where(Operation.id == operation.id).values(settings=settings))
 
 

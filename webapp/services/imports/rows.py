@@ -20,6 +20,7 @@ from webapp.models.base import new_id, new_id_text
 from webapp.models.clients import full_name
 from webapp.models.commercials import Commercial
 from webapp.models.organisations import Company
+from webapp.models.products import Product
 from webapp.services.contact import normalise_postcode
 from webapp.services.imports.cells import ColumnReader
 from webapp.services.imports.columns import BY_KEY, PARTS
@@ -57,7 +58,7 @@ class StagedRow(NamedTuple):
 
 @dataclass
 class Directory:
-    """The commercials and companies that cells may name, and those commercials who are to be created.
+    """The commercials, companies and products that cells may name, and those commercials who are to be created.
 
     ``inactive_ids`` are those who left: their name may stand where they are, and comes to nobody else.
     """
@@ -69,10 +70,16 @@ class Directory:
     new_commercials: dict[UUID, dict[str, str]] = field(default_factory=dict)
     inactive_ids: set[UUID] = field(default_factory=set)
     unknown_companies: dict[str, None] = field(default_factory=dict)
+    products: dict[str, str | None] = field(default_factory=dict)
+    product_names: dict[str, str] = field(default_factory=dict)
+    unknown_products: dict[str, None] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, rules: dict[str, Any]) -> "Directory":
-        """As the organisation has them; ``rules`` say which company a foreign name stands for."""
+    def load(cls, rules: dict[str, Any], *, has_products: bool = False) -> "Directory":
+        """As the organisation has them; ``rules`` say which company or product a foreign name stands for.
+
+        ``has_products``: the file names products, so that the catalogue is needed.
+        """
         companies = db.session.execute(select(Company.id, Company.name, Company.is_default)).all()
         by_name = {fold(row.name): row.id for row in companies}
         by_name |= {fold(name): UUID(company_id) for name, company_id in rules.get("companies", {}).items()}
@@ -84,7 +91,20 @@ class Directory:
         gone = [each for each in commercials if not each.is_active]
         directory.inactive_ids = {each.id for each in gone}
         directory._name(gone)
+        if has_products:
+            directory._know_products(rules.get("products", {}))
         return directory
+
+    def _know_products(self, mapped: dict[str, str]) -> None:
+        """Accents and case aside; two whose names then are one are told by the exact name alone."""
+        found = db.session.execute(select(Product.id, Product.name)).all()
+        self.product_names = {str(row.id): row.name for row in found}
+        for product_id, name in self.product_names.items():
+            folded = fold(name)
+            self.products[folded] = product_id if folded not in self.products else None
+        self.products |= {name: product_id for product_id, name in self.product_names.items()}
+        known = {name: product_id for name, product_id in mapped.items() if product_id in self.product_names}
+        self.products |= known | {fold(name): product_id for name, product_id in known.items()}
 
     def _name(self, commercials: Sequence[Commercial]) -> None:
         """Two who are called alike are told by their e-mail alone; a name that is known already stays whose it is."""
@@ -124,6 +144,17 @@ class Directory:
             raise InvalidInputError("Cette société n’existe pas\u202f: dites sous le plan laquelle c’est.")
         return str(found)
 
+    def product(self, text: str) -> str:
+        """The id of a product by its name. Raises InvalidInputError."""
+        found = self.products.get(text) or self.products.get(fold(text))
+        if found is not None:
+            return found
+        if len(self.unknown_products) < MOST_UNKNOWN:
+            self.unknown_products[text] = None
+        if fold(text) in self.products:
+            raise InvalidInputError("Plusieurs produits portent ce nom\u202f: dites sous le plan lequel c’est.")
+        raise InvalidInputError("Ce produit n’existe pas\u202f: dites sous le plan lequel c’est.")
+
 
 class Line(NamedTuple):
     """A row whose cells are read: by name what it says of each, and what is wrong with it."""
@@ -138,7 +169,12 @@ class Line(NamedTuple):
 
 _NAMED_WHOLE = {"full_name": True, "full_name_first": False}
 """The columns of whole names, and whether the last name stands first."""
-_NUMBERS: dict[str, Callable[[str], float]] = {"amount": float, "withdrawal_day": int}
+_NUMBERS: dict[str, Callable[[str], float]] = {
+    "amount": float,
+    "withdrawal_day": int,
+    "quantity": float,
+    "unit_price": float,
+}
 _POSTCODES = {"postcode": "country", "delivery_postcode": "delivery_country"}
 Said = dict[str, dict[str, list[Any]]]
 """By part and name, what each row says."""
@@ -159,7 +195,11 @@ class RowReader:
         self.organisation_id = tenancy.current_organisation_id()
         self.key = str(self.organisation_id), str(operation_id)
         self.directory = directory
-        resolved = {"commercial": directory.commercial, "company": directory.company}
+        resolved = {
+            "commercial": directory.commercial,
+            "company": directory.company,
+            "product": directory.product,
+        }
         self.chosen = [
             (place, ColumnReader(BY_KEY[key], is_1904=is_1904, resolve=resolved.get(BY_KEY[key].name)))
             for place, key in enumerate(keys)
@@ -215,6 +255,10 @@ class RowReader:
         self._check_postcodes(line.client, faults)
         if contract and "reference" not in contract:
             faults.append(self._fault("contract.reference", "Indiquez la référence du contrat."))
+        if "product_id" in contract:
+            contract["product"] = self.directory.product_names[contract["product_id"]]
+        elif contract.keys() & {"quantity", "unit_price"} and not faults:
+            faults.append(self._fault("contract.product", "Indiquez le produit qui a cette quantité ou ce prix."))
         if "ends_on" in contract and contract["ends_on"] < contract.get("starts_on", ""):
             faults.append(self._fault("contract.ends_on", "La fin précède le début."))
         if account and "iban" not in account and not faults:

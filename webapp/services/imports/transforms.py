@@ -30,6 +30,7 @@ from webapp.services.contact import (
     normalise_phone,
     normalise_phones,
 )
+from webapp.services.contracts.fields import GREATEST_QUANTITY
 from webapp.services.mandates.lists import read_date
 from webapp.services.winleadplus.values import STATUSES
 
@@ -222,16 +223,51 @@ def _today() -> str:
 
 def read_amount(cell: Cell) -> str | None:
     """Euros with two decimals: 1 234,56 · 1.234,56 · 1,234.56 · 1234.5 · « 12,50 € »."""
-    if isinstance(cell, float | int) and not isinstance(cell, bool):
-        amount = Decimal(repr(cell))
-    else:
-        text = _SPACES.sub("", _CURRENCY.sub("", text_of(cell)))
-        if not text:
-            return None
-        amount = _amount(text)
+    amount = _number(cell)
+    if amount is None:
+        return None
     if not 0 <= amount < 10**10:
         raise refuse("Le montant doit être positif, et de dix chiffres au plus.")
     return str(amount.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def read_unit_price(cell: Cell) -> str | None:
+    """Zero or more, with four decimals at most: nothing of a price is rounded away."""
+    number = _number(cell)
+    if number is None:
+        return None
+    price = _with_places(number, 4) if 0 <= number < 10**10 else None
+    if price is None:
+        raise refuse("Le prix doit être positif, de dix chiffres et de quatre décimales au plus.")
+    return str(price)
+
+
+def read_quantity(cell: Cell) -> str | None:
+    """More than zero, with three decimals at most."""
+    try:
+        number = _number(cell)
+    except InvalidInputError as error:
+        raise refuse("La quantité ne se lit pas, ou de deux façons\u202f: écrivez 2, 2,5 ou 1500,0.") from error
+    if number is None:
+        return None
+    quantity = _with_places(number, 3) if 0 < number < GREATEST_QUANTITY else None
+    if not quantity:
+        raise refuse("La quantité doit être plus grande que zéro, et de trois décimales au plus.")
+    return str(quantity)
+
+
+def _with_places(number: Decimal, most: int) -> Decimal | None:
+    """With so many decimals, None where it has more; 0.30000000000000004 is what a spreadsheet makes of 0.1 + 0.2."""
+    rounded = round(number, most)
+    return rounded if abs(rounded - number) < Decimal("1e-9") else None
+
+
+def _number(cell: Cell) -> Decimal | None:
+    """What a cell counts. Raises InvalidInputError."""
+    if isinstance(cell, float | int) and not isinstance(cell, bool):
+        return Decimal(repr(cell))
+    text = _SPACES.sub("", _CURRENCY.sub("", text_of(cell)))
+    return _amount(text) if text else None
 
 
 def _read_amounts(cells: Sequence[Cell]) -> list[str | None] | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from webapp.errors import DomainError
 from webapp.models.operations import ItemAction, ItemTarget
 from webapp.services.operations.plans import PlannedItem
+from webapp.services.operations.targets import TARGETS
 
 CHANGED_SINCE = "Modifié depuis\u202f: la valeur d’aujourd’hui est conservée."
 KEPT = "Modifié depuis\u202f: conservé."
@@ -35,13 +36,20 @@ class Row(NamedTuple):
 
 
 def unchange(row: Row, before: dict[str, Any], written: dict[str, Any]) -> Iterator[PlannedItem]:
-    """Back from ``written`` to ``before``, column by column; what was changed since is listed with both values."""
+    """Back from ``written`` to ``before``, column by column; what was changed since is listed with both values.
+
+    What stands in a row of another table (the line of a contract) goes back whole, or not.
+    """
     present = row.present
     if present is None:
         yield row.item(ItemAction.NOTHING, reason=GONE)
         return
-    untouched = [name for name in written if present[name] == written[name]]
-    contested = [name for name in written if present[name] != written[name]]
+    differing = {name for name in written if present[name] != written[name]}
+    beside = TARGETS[row.target].beside if row.target in TARGETS else ()
+    if differing.intersection(beside):
+        differing.update(written.keys() & {*beside})
+    untouched = [name for name in written if name not in differing]
+    contested = [name for name in written if name in differing]
     if untouched:
         yield row.item(
             ItemAction.UPDATE,

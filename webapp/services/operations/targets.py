@@ -12,6 +12,22 @@ CONTRACT_COLUMNS = (
     "description", "amount", "signed_at", "validated_at", "starts_on", "ends_on", "payment_method", "withdrawal_day",
     "source", "status_raw", "document_url", "audit_trail_url",
 )  # fmt: skip
+LINE_COLUMNS = ("product_id", "product", "quantity", "unit_price")
+"""What operations write of the one line of a contract, as columns of the contract: ``product`` is the line's label.
+
+Without a quantity there is no line. What changes a line changes the contract's version.
+"""
+
+
+def line_of(contract: str) -> str:
+    """The one line of the contract that SQL calls ``contract``, as JSON, and in ``lines`` how many it has."""
+    return f"""(SELECT CASE WHEN count(*) > 1
+      THEN jsonb_build_object('lines', count(*), 'product_id', NULL, 'product', count(*) || ' lignes',
+        'quantity', NULL, 'unit_price', NULL)
+      ELSE jsonb_build_object('lines', count(*), 'product_id', min(l.product_id::text), 'product', min(l.label),
+        'quantity', min(l.quantity), 'unit_price', min(l.unit_price)) END
+    FROM contract_lines l
+    WHERE l.organisation_id = {contract}.organisation_id AND l.contract_id = {contract}.id)"""  # noqa: S608  a name of ours
 
 
 @dataclass(frozen=True)
@@ -22,6 +38,7 @@ class Target:
     ``t``; ``touched`` what any change sets beside it, likewise, with the parameter ``at``. ``defaults`` fills what a
     row that is created does not name. ``stamped`` are columns that hold the instant at which it is. ``parents`` names
     the tables that columns refer to and that a plan may create rows of: without such a row, nothing is created.
+    ``beside`` are columns of theirs that stand in another table; they go back together, or stay.
     ``sealed`` are columns that are encrypted, or indexes of such: nobody changes them in a row that stands, but another
     data key does.
     """
@@ -33,7 +50,13 @@ class Target:
     defaults: dict[str, Any] = field(default_factory=dict)
     stamped: tuple[str, ...] = ("created_at",)
     parents: dict[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
     sealed: frozenset[str] = frozenset()
+
+    @property
+    def image(self) -> str:
+        """The row ``t`` as JSON, in SQL, with what stands beside it."""
+        return f"to_jsonb(t) || {line_of('t')}" if self.beside else "to_jsonb(t)"
 
 
 TARGETS: dict[ItemTarget, Target] = {
@@ -64,7 +87,8 @@ TARGETS: dict[ItemTarget, Target] = {
     ),
     ItemTarget.CONTRACT: Target(
         table="contracts",
-        columns=CONTRACT_COLUMNS,
+        columns=(*CONTRACT_COLUMNS, *LINE_COLUMNS),
+        beside=LINE_COLUMNS,
         version="(extract(epoch from t.changed_at) * 1000000)::bigint::text",
         touched={"changed_at": "%(at)s"},
         defaults={"status": "draft", "currency": "EUR", "product_ids": [], "has_mandate": False},

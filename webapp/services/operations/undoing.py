@@ -115,14 +115,22 @@ def _read(undone: Operation, target: ItemTarget, after: int, upto: int) -> Seque
     """What was applied to a table, beside its rows as they are (``present``) and as they were written."""
     statement = sql.SQL(
         """SELECT i.position, i.target, i.action, i.row_id, i.client_id, i.label, i.before, i.after,
-          {version} AS seen, to_jsonb(t) AS present,
-          to_jsonb(jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || i.after)) AS written
+          {version} AS seen, {image} AS present,
+          to_jsonb(jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || i.after))
+            || jsonb_build_object({beside}) AS written
         FROM operation_items i
         LEFT JOIN {table} t ON t.organisation_id = i.organisation_id AND t.id = i.row_id
         WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(id)s AND i.target = %(target)s
           AND i.position > %(after)s AND i.position <= %(upto)s
           AND i.action IN ('create', 'update') AND i.left_out IS NULL"""
-    ).format(version=sql.SQL(TARGETS[target].version), table=sql.Identifier(TARGETS[target].table))
+    ).format(
+        version=sql.SQL(TARGETS[target].version),
+        image=sql.SQL(TARGETS[target].image),
+        table=sql.Identifier(TARGETS[target].table),
+        beside=sql.SQL(", ").join(
+            sql.SQL("{0}, i.after->{0}").format(sql.Literal(name)) for name in TARGETS[target].beside
+        ),
+    )
     parameters = {
         "organisation_id": undone.organisation_id,
         "id": undone.id,

@@ -28,10 +28,16 @@ _CONTRACT_WORDS = {
     "status_raw": "statut dans WinLeadPlus",
     "document_url": "document",
     "audit_trail_url": "preuve de signature",
+    "product": "produit",
+    "quantity": "quantité",
+    "unit_price": "prix unitaire HT",
 }
 HIDDEN = frozenset(
-    {"client_id", "source", "user_id", "commercial_external_id", "bank_account_id", "iban", "iban_index", "bic"}
-)
+    {
+        "client_id", "source", "user_id", "commercial_external_id", "bank_account_id", "iban", "iban_index", "bic",
+        "product_id",
+    }
+)  # fmt: skip
 """Columns whose values tell nobody anything."""
 _NAMED = {"commercial_id": "commercial", "company_id": "company"}
 
@@ -137,6 +143,8 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "status": lambda value: ContractStatus(value).label,
     "payment_method": lambda value: PaymentMethod(value).label,
     "amount": lambda value: french.amount(Decimal(str(value))),
+    "quantity": lambda value: french.quantity(Decimal(str(value))),
+    "unit_price": lambda value: french.amount(Decimal(str(value))),
     "signed_at": _day_of,
     "validated_at": _day_of,
     "starts_on": _day,

@@ -119,6 +119,7 @@ def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
             name=sql.Identifier(name), key=sql.Literal(name)
         )
         for name in _columns(target, keys)
+        if name not in target.beside
     ]
     assignments += [
         sql.SQL("{} = " + expression).format(sql.Identifier(name)) for name, expression in target.touched.items()
@@ -143,6 +144,40 @@ def _update(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
             connection.execute(statement, {**items, "why": MOVED})
     except UniqueViolation:  # by one of them: none is changed
         _leave_out_all(items, TAKEN)
+    _write_lines(target, keys, items)
+
+
+# Of a contract whose version stands: it has one line or none, as the plan saw it.
+_LINES = """WITH wanted AS MATERIALIZED (
+    SELECT i.row_id AS contract_id, i.after,
+      (SELECT p.id FROM products p
+       WHERE p.organisation_id = i.organisation_id AND p.id = (i.after->>'product_id')::uuid) AS product_id
+    FROM ({items}) i WHERE i.after ?| %(beside)s
+  ), removed AS (
+    DELETE FROM contract_lines l USING wanted w
+    WHERE l.organisation_id = %(organisation_id)s AND l.contract_id = w.contract_id AND w.after->'quantity' = 'null'
+  ), changed AS (
+    UPDATE contract_lines l SET
+      product_id = CASE WHEN w.after ? 'product_id' THEN w.product_id ELSE l.product_id END,
+      label = coalesce(w.after->>'product', l.label),
+      quantity = coalesce((w.after->>'quantity')::numeric, l.quantity),
+      unit_price = CASE WHEN w.after ? 'unit_price' THEN (w.after->>'unit_price')::numeric ELSE l.unit_price END
+    FROM wanted w
+    WHERE l.organisation_id = %(organisation_id)s AND l.contract_id = w.contract_id
+      AND w.after->'quantity' IS DISTINCT FROM 'null'
+  )
+  INSERT INTO contract_lines (organisation_id, id, contract_id, position, product_id, label, quantity, unit_price)
+  SELECT %(organisation_id)s, gen_random_uuid(), w.contract_id, 0, w.product_id, w.after->>'product',
+    (w.after->>'quantity')::numeric, (w.after->>'unit_price')::numeric
+  FROM wanted w
+  WHERE w.after->>'product' IS NOT NULL AND w.after->>'quantity' IS NOT NULL AND NOT EXISTS (
+    SELECT FROM contract_lines l WHERE l.organisation_id = %(organisation_id)s AND l.contract_id = w.contract_id)"""
+
+
+def _write_lines(target: Target, keys: list[str], items: dict[str, Any]) -> None:
+    """The one line of each contract that was written just now: added, changed, or taken away again."""
+    if beside := sorted({*keys} & {*target.beside}):
+        driver_connection().execute(sql.SQL(_LINES).format(items=sql.SQL(_ITEMS)), {**items, "beside": beside})
 
 
 # By an array, so that the items are looked up by their keys: nothing knows how many there are.
@@ -163,7 +198,7 @@ def _lock(target: Target, items: dict[str, Any]) -> None:
 
 def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     target = TARGETS[kind]
-    names = sorted({*_columns(target, keys), *target.defaults})
+    names = sorted({*_columns(target, keys), *target.defaults} - {*target.beside})
     statement = sql.SQL(
         """WITH items AS MATERIALIZED ({items}), wanted AS MATERIALIZED (
           SELECT items.position, items.row_id, r.* FROM items CROSS JOIN LATERAL
@@ -191,6 +226,7 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     items = chunk.parameters(target=kind.value, action=ItemAction.CREATE.value)
     defaults = orjson.dumps(target.defaults).decode()
     driver_connection().execute(statement, {**items, "defaults": defaults, "exists": EXISTS, "orphan": ORPHAN})
+    _write_lines(target, keys, items)
 
 
 def _parents_of(target: Target, keys: list[str]) -> sql.Composable:
