@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.conftest import Cast
-from tests.examples import some
 from tests.services.claims.files import NOON, add_option, counters_on, declare, evening_of, make_cover
 from webapp.errors import DomainError
 from webapp.extensions import db
@@ -126,9 +125,7 @@ class World:
         return bool(db.session.scalar(statement.order_by(ClaimDecision.at.desc(), ClaimDecision.id.desc()).limit(1)))
 
 
-@settings(
-    max_examples=some(50), deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_order(cast: Cast, steps: list[tuple[str, int, str | None]]) -> None:
     world = World(cast)
