@@ -34,11 +34,10 @@ UNREAD = (
     ElementTree.ParseError,  # what should be XML is none
     LookupError,  # a member of the archive, or an attribute, that is not there
     ValueError,  # a sheet of that name stands never or twice; a number is none
-    NotImplementedError,  # what zipfile raises for a way of packing that it cannot undo: python-calamine knows more
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What ends the search through a workbook that python-calamine could open."""
+"""What ends the search through a workbook that python-calamine could open: it unpacks no more than zipfile does."""
 
 
 class UnplacedError(Exception):

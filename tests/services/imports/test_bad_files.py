@@ -16,13 +16,16 @@ from tests.services.imports.conftest import RULES, applied, items_of, kept, plan
 from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import db
-from webapp.gateways.spreadsheets import UNPLACED
+from webapp.gateways.spreadsheets import BROKEN, UNPLACED
 from webapp.models.clients import Client
 from webapp.models.identity import Role
 from webapp.services.imports import commands
 from webapp.services.imports.reading import Options, Reading, examine
 from webapp.services.operations import deciding
 from webapp.services.operations.carry_out import carry_out
+
+DEFLATE64 = 9
+"""A way of packing that zipfile does not know. Of what is copied as it is, it makes the same bytes as zipfile's own."""
 
 
 def _workbook(fill: Callable[[xlsxwriter.Workbook], None], **options: object) -> bytes:
@@ -160,6 +163,25 @@ def test_a_workbook_in_which_failed_formulas_cannot_be_found_is_refused(member: 
 
     with pytest.raises(InvalidInputError, match=re.escape(UNPLACED)):
         _examined(_rewritten(_workbook(fill), member, old, new))
+
+
+def test_a_workbook_that_is_packed_in_an_unknown_way_is_refused() -> None:
+    def fill(workbook: xlsxwriter.Workbook) -> None:
+        workbook.add_worksheet().write_row(0, 0, ["Nom", "E-mail", "Montant"])
+
+    written = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(_workbook(fill))) as whole,
+        zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive,
+    ):
+        for each in whole.namelist():
+            archive.writestr(each, whole.read(each))
+    content = bytearray(written.getvalue())
+    for mark, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):  # where a member's way of packing stands
+        for found in re.finditer(re.escape(mark), content):
+            content[found.start() + place] = DEFLATE64
+    with pytest.raises(InvalidInputError, match=re.escape(BROKEN)):
+        _examined(bytes(content))
 
 
 @pytest.mark.parametrize("code", ["#DIV/0!", "#N/A", "#NOM ?", "#VALEUR!", "Err:502"])
