@@ -20,6 +20,7 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.organisations import Organisation
 from webapp.models.outbox import OutboxDelivery, OutboxEvent, OutboxKind
+from webapp.services import each_organisation
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
@@ -227,15 +228,10 @@ def _resolve(name: str) -> Subscriber:
 
 def sweep(*, at: datetime) -> int:
     """Ring again for every organisation with deliveries that nobody made in time; returns how many organisations."""
-    with tenancy.across_organisations():
-        waiting = db.session.scalars(
-            select(OutboxDelivery.organisation_id)
-            .where(OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at - PATIENCE)
-            .distinct()
-        ).all()
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="outbox")
-    return len(waiting)
+    waiting = select(OutboxDelivery.organisation_id).where(
+        OutboxDelivery.delivered_at.is_(None), OutboxDelivery.next_attempt_at <= at - PATIENCE
+    )
+    return each_organisation.ring(JOB, waiting, on="outbox")
 
 
 def prune(*, at: datetime) -> int:
@@ -243,11 +239,7 @@ def prune(*, at: datetime) -> int:
 
     Bounded, for the timetable: the rest goes with the next ticks.
     """
-    pruned = 0
-    for organisation_id in db.session.scalars(select(Organisation.id)).all():
-        with tenancy.organisation(organisation_id):
-            pruned += _prune_batch(at - KEPT)
-    return pruned
+    return each_organisation.work(lambda: _prune_batch(at - KEPT), select(Organisation.id))
 
 
 def _prune_batch(before: datetime) -> int:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from webapp import clock, tenancy
+from webapp import clock
 from webapp.errors import DomainError, NotFoundError
 from webapp.extensions import db
 from webapp.models.banking import BankAccount, Mandate
@@ -42,7 +42,7 @@ from webapp.models.messages import Channel, HeldReason, Message, MessageKind, Me
 from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.providers import Provider, ProviderAccount
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.services import outbox
+from webapp.services import each_organisation, outbox
 from webapp.services.messages import deciding, drafts, retaking, writing
 from webapp.services.messages.drafts import Draft
 from webapp.services.outbox import Emitted
@@ -94,19 +94,14 @@ def announce_due(*, at: datetime) -> int:
     Returns how many notices.
     """
     today = at.astimezone(clock.PARIS).date()
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(
-            select(ProviderAccount.organisation_id)
-            .where(ProviderAccount.provider == Provider.SEPA_FILE, ProviderAccount.is_active)
-            .distinct()
-        ).all()
-    announced = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            while done := _announce_batch(today, at=at):
-                announced += done
-            announced += announce_waiting(at=at)
-    return announced
+
+    def announce_here() -> int:
+        return each_organisation.until_none(lambda: _announce_batch(today, at=at)) + announce_waiting(at=at)
+
+    debiting = select(ProviderAccount.organisation_id).where(
+        ProviderAccount.provider == Provider.SEPA_FILE, ProviderAccount.is_active
+    )
+    return each_organisation.work(announce_here, debiting)
 
 
 def _announce_batch(today: date, *, at: datetime) -> int:

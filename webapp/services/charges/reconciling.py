@@ -17,6 +17,7 @@ from webapp.gateways.providers import protocol
 from webapp.gateways.providers.protocol import KnownPayment, PaymentState, ProviderError
 from webapp.models.charges import AttemptStatus, Attention, Charge, ChargeAttempt
 from webapp.models.providers import Provider, ProviderAccount
+from webapp.services import each_organisation
 from webapp.services.charges import calling, effects, recording
 from webapp.services.providers.accounts import provider_of
 from webapp.transactions import transaction
@@ -51,12 +52,8 @@ class Differences:
 
 def ring(*, at: datetime) -> int:
     """Ring for every organisation that collects through a provider; returns how many."""
-    statement = select(ProviderAccount.organisation_id).where(ProviderAccount.provider != Provider.SEPA_FILE)
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(statement.distinct()).all()
-    for organisation_id in organisations:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="charges")
-    return len(organisations)
+    collecting = select(ProviderAccount.organisation_id).where(ProviderAccount.provider != Provider.SEPA_FILE)
+    return each_organisation.ring(JOB, collecting, on="charges")
 
 
 def reconcile(organisation_id: UUID, *, at: datetime) -> Differences:

@@ -23,6 +23,7 @@ from webapp.models.base import new_id
 from webapp.models.charges import Charge, ChargeRun, ChargeStatus
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.queue import enqueue_after_commit
+from webapp.services import each_organisation
 from webapp.services.charges import claiming, loop
 from webapp.services.charges.claiming import LEASE, TAKEN_UP, Claimed
 from webapp.services.subscriptions import scheduling
@@ -230,9 +231,7 @@ def ring_abandoned(*, at: datetime) -> int:
 def list_organisations_waiting(*, at: datetime) -> list[UUID]:
     """The organisations in which a run would take something up at ``at``."""
     taken_up = select(Charge.organisation_id).where(Charge.status.in_(TAKEN_UP), Charge.next_attempt_at <= at)
-    with tenancy.across_organisations():
-        retrying = db.session.scalars(taken_up.distinct()).all()
-    return sorted({*scheduling.list_organisations_with_due(before=at), *retrying})
+    return sorted({*scheduling.list_organisations_with_due(before=at), *each_organisation.list_found(taken_up)})
 
 
 def find_run(run_id: UUID) -> ChargeRun | None:

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import queue, tenancy
-from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
+from webapp.services import each_organisation
 from webapp.services.charges import loop, runs
 from webapp.services.charges.claiming import LOOKED_UP, TAKEN_UP
 
@@ -32,8 +32,7 @@ def find_waiting(*, at: datetime) -> list[UUID]:
     up = select(Charge.organisation_id).where(
         Charge.next_attempt_at <= at, Charge.lease_until.is_(None), Charge.status.in_(TAKEN_UP | LOOKED_UP)
     )
-    with tenancy.across_organisations():
-        return sorted({*db.session.scalars(abandoned.distinct()), *db.session.scalars(up.distinct())})
+    return each_organisation.list_found(abandoned, up)
 
 
 def sweep(organisation_id: UUID) -> Counter[ChargeStatus]:

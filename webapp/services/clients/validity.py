@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import Row, case, null, select, update
 
-from webapp import clock, french, tenancy
+from webapp import clock, french
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.documents import EXPIRES_SOON, Document
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import each_organisation
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.transactions import transaction
@@ -43,15 +44,8 @@ def key_of(document_id: UUID) -> str:
 def tell_due(*, at: datetime) -> int:
     """Tell, in every organisation, of documents that expire soon or have expired; returns how many."""
     today = at.astimezone(clock.PARIS).date()
-    with tenancy.across_organisations():
-        due = select(Document.organisation_id).where(Document.tell_on <= today).distinct()
-        organisations = db.session.scalars(due).all()
-    told = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            while some := _tell_some(today, at=at):
-                told += some
-    return told
+    due = select(Document.organisation_id).where(Document.tell_on <= today)
+    return each_organisation.work_in_batches(lambda: _tell_some(today, at=at), due)
 
 
 def _tell_some(today: date, *, at: datetime) -> int:

@@ -12,6 +12,7 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.claims import ClaimEntry
 from webapp.models.covers import CoverCapAlert
+from webapp.services import each_organisation
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.covers import ledger, loading
@@ -64,15 +65,12 @@ _NEAR = f"""
 
 def raise_due(*, at: datetime) -> int:
     """Make a task, in every organisation, for each cover that has used most of its year; returns how many."""
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(select(ClaimEntry.organisation_id).distinct()).all()
-    raised = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            ids = _list_near(days.local(at))
-            for start in range(0, len(ids), AT_ONCE):
-                raised += _raise(ids[start : start + AT_ONCE], at=at)
-    return raised
+
+    def raise_here() -> int:
+        ids = _list_near(days.local(at))
+        return sum(_raise(ids[start : start + AT_ONCE], at=at) for start in range(0, len(ids), AT_ONCE))
+
+    return each_organisation.work(raise_here, select(ClaimEntry.organisation_id))
 
 
 def _raise(cover_ids: Sequence[UUID], *, at: datetime) -> int:
@@ -86,10 +84,9 @@ def _raise(cover_ids: Sequence[UUID], *, at: datetime) -> int:
                 near[cover.id] = (cover, counters)
         new = _note({cover_id: counters.year.since for cover_id, (_, counters) in near.items()}, at=at)
         wanted = [
-            NewTask(
-                cover.client_id, f"Couverture {cover.code}\u202f: presque tout est utilisé, {counters.sentence}", today
-            )
-            for cover, counters in (near[cover_id] for cover_id in near if cover_id in new)
+            NewTask(cover.client_id, TITLE.format(code=cover.code, used=counters.sentence), today)
+            for cover_id, (cover, counters) in near.items()
+            if cover_id in new
         ]
         tasks.add_and_tell(wanted, at=at)
     return len(wanted)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from webapp import french, tenancy
+from webapp import french
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.clients import Client
@@ -20,6 +20,7 @@ from webapp.models.covers import Cover
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import each_organisation
 from webapp.services.covers import following, ledger, loading, owed, recording
 from webapp.services.covers.owed import OwedBack
 from webapp.services.covers.recording import CoverStateError
@@ -58,15 +59,8 @@ def window_end(concluded_on: date) -> date:
 def tell_ended(*, at: datetime) -> int:
     """Tell the timelines, in every organisation, that a window of renunciation is over; returns how many ended."""
     today = days.local(at)
-    with tenancy.across_organisations():
-        over = select(Cover.organisation_id).where(Cover.window_ends_on < today).distinct()
-        organisations = db.session.scalars(over).all()
-    ended = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            while some := _tell_some(today, at=at):
-                ended += some
-    return ended
+    over = select(Cover.organisation_id).where(Cover.window_ends_on < today)
+    return each_organisation.work_in_batches(lambda: _tell_some(today, at=at), over)
 
 
 def _tell_some(today: date, *, at: datetime) -> int:

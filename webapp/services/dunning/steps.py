@@ -32,6 +32,7 @@ from webapp.models.dunning import (
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
 from webapp.models.timeline import EventKind
+from webapp.services import each_organisation
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import cases, days, planning, plans, sequences, suspending, telling
@@ -66,10 +67,7 @@ def ring(*, at: datetime) -> int:
     """Ring for every organisation, within the hours of dunning; returns how many organisations."""
     if not days.is_within_hours(at):
         return 0
-    organisations = db.session.scalars(select(Organisation.id)).all()
-    for organisation_id in organisations:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="outbox")
-    return len(organisations)
+    return each_organisation.ring(JOB, select(Organisation.id), on="outbox")
 
 
 def carry_out(organisation_id: UUID, *, at: datetime) -> int:

@@ -24,6 +24,7 @@ from webapp.models.organisations import Organisation
 from webapp.models.runs import RunStatus
 from webapp.models.winleadplus import SyncRun
 from webapp.queue import enqueue_after_commit
+from webapp.services import each_organisation
 from webapp.services.duplicates import finding
 from webapp.services.leases import LeaseLostError, Leases
 from webapp.transactions import transaction
@@ -134,18 +135,15 @@ def sweep(*, at: datetime) -> int:
 
 def start_due(*, at: datetime) -> int:
     """Start what is due of every organisation: at night the whole search, else one after what touched clients."""
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(
-            select(Organisation.id).where(exists().where(Client.organisation_id == Organisation.id))
-        ).all()
-    started = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            if _is_night(at) and not _had_its_night(at):
-                started += start(at=at) is not None
-            elif cause := _find_cause(at):
-                started += start(at=at, **cause) is not None
-    return started
+    with_clients = select(Organisation.id).where(exists().where(Client.organisation_id == Organisation.id))
+    return each_organisation.work(lambda: _start_due_here(at), with_clients)
+
+
+def _start_due_here(at: datetime) -> int:
+    if _is_night(at) and not _had_its_night(at):
+        return start(at=at) is not None
+    cause = _find_cause(at)
+    return bool(cause) and start(at=at, **cause) is not None
 
 
 def _is_night(at: datetime) -> bool:

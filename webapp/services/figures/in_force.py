@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select
 
-from webapp import clock, tenancy
+from webapp import clock
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.covers import (
@@ -27,6 +27,7 @@ from webapp.models.covers import (
     CoverPlanVersion,
 )
 from webapp.models.figures import FigureEntry, FigureKind, FigureWork
+from webapp.services import each_organisation
 from webapp.services.covers.intervals import Fact, intervals_of
 from webapp.services.covers.loading import fact_of
 from webapp.tenancy import current_organisation_id
@@ -86,13 +87,7 @@ class Past:
 
 def book_all(*, at: datetime) -> int:
     """Book what changed in every organisation. Returns how many entries that took; ``at`` is the timetable's."""
-    with tenancy.across_organisations():
-        organisation_ids = db.session.scalars(select(FigureWork.organisation_id).distinct()).all()
-    added = 0
-    for organisation_id in organisation_ids:
-        with tenancy.organisation(organisation_id):
-            added += book()
-    return added
+    return each_organisation.work(book, select(FigureWork.organisation_id))
 
 
 def book() -> int:

@@ -21,6 +21,7 @@ from webapp.models.carriers import LABELS_KEPT_DAYS, ShippingSettings
 from webapp.models.fulfilment import BatchStatus, FulfilmentBatch, Parcel, ParcelStatus, Shipment, consignment_code
 from webapp.models.identity import User
 from webapp.models.shipping import BatchDocument, DocumentKind
+from webapp.services import each_organisation
 from webapp.services.fulfilment import batches, delivery_notes
 from webapp.services.fulfilment.dispatching import NotReadyError
 from webapp.tenancy import current_organisation_id
@@ -198,11 +199,8 @@ _MAKERS = {DocumentKind.LABELS: _merge_labels, DocumentKind.DELIVERY_NOTES: deli
 def sweep(*, at: datetime) -> int:
     """Ring for every organisation with parts that nobody has in hand; returns how many."""
     is_free = or_(BatchDocument.lease_until.is_(None), BatchDocument.lease_until < at)
-    with tenancy.across_organisations():
-        waiting = db.session.scalars(select(BatchDocument.organisation_id).where(_WAITING, is_free).distinct()).all()
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="fulfilment")
-    return len(waiting)
+    waiting = select(BatchDocument.organisation_id).where(_WAITING, is_free)
+    return each_organisation.ring(JOB, waiting, on="fulfilment")
 
 
 # ---------------------------------------------------------------------------------------------- read and pruned

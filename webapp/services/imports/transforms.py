@@ -42,7 +42,6 @@ _CHANGED_MARKS = ("  ", "| ", " |", f"|{APOSTROPHE}", LOST_LETTER, "|#", "|Err")
 """Among texts between bars: what one has that is not kept as it stands."""
 YEARS = range(1900, 2200)
 _FAILED_FORMULA = re.compile(r"#[A-Z][A-Z0-9/_]*\s?[!?]|#N/A|#GETTING_DATA|Err\s?:\d{3}")
-_BARE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
 _WITH_TIME = re.compile(r"(\S+?)[ T,]+(?:à )?\d{1,2}[:hH]\d{2}(?::\d{2})?", re.ASCII)
 _CURRENCY = re.compile(r"€|eur(?:os?)?\b", re.IGNORECASE)

@@ -20,7 +20,7 @@ from webapp.models.clients import Client
 from webapp.models.invoices import Invoice, InvoiceCounter, InvoiceKind, InvoiceStatus
 from webapp.models.organisations import Company
 from webapp.models.outbox import OutboxKind
-from webapp.services import outbox
+from webapp.services import each_organisation, outbox
 from webapp.services.invoices.drafting import JOB
 from webapp.services.outbox import Emitted
 from webapp.transactions import transaction
@@ -165,12 +165,7 @@ def _address(owner: Company | Client) -> dict[str, Any]:
 
 def sweep(*, at: datetime) -> int:
     """Ring again for every organisation with drafts that nobody numbered in time; returns how many organisations."""
-    with tenancy.across_organisations():
-        waiting = db.session.scalars(
-            select(Invoice.organisation_id)
-            .where(Invoice.status == InvoiceStatus.DRAFT, Invoice.created_at <= at - PATIENCE)
-            .distinct()
-        ).all()
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="payments")
-    return len(waiting)
+    waiting = select(Invoice.organisation_id).where(
+        Invoice.status == InvoiceStatus.DRAFT, Invoice.created_at <= at - PATIENCE
+    )
+    return each_organisation.ring(JOB, waiting, on="payments")

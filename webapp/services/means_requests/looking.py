@@ -25,6 +25,7 @@ from webapp.models.means_requests import HostedPage, HostedPageStatus, MeansRequ
 from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services import each_organisation
 from webapp.services.charges import calling, on_page, recording
 from webapp.services.providers.accounts import provider_of
 from webapp.services.subscriptions import defaults, editing, lifecycle, means, saved_methods
@@ -415,8 +416,4 @@ def sweep(*, at: datetime) -> int:
     requests = select(MeansRequest.organisation_id).where(
         MeansRequest.ended_at.is_(None), MeansRequest.expires_at <= at
     )
-    with tenancy.across_organisations():
-        waiting = sorted({*db.session.scalars(pages.distinct()), *db.session.scalars(requests.distinct())})
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="payments")
-    return len(waiting)
+    return each_organisation.ring(JOB, pages, requests, on="payments")

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, exists, select
 
-from webapp import clock, links, tenancy
+from webapp import clock, links
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.messages import MessageKind
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services import each_organisation
 from webapp.services.means_requests import asking
 from webapp.services.means_requests.asking import Wish
 from webapp.services.messages import writing
@@ -32,14 +33,8 @@ def tell_expiring(*, at: datetime) -> int:
     """
     today = at.astimezone(clock.PARIS).date()
     expiring = SavedPaymentMethod.expires_on.between(today, _end_of_next_month(today))
-    with tenancy.across_organisations():
-        statement = select(SavedPaymentMethod.organisation_id).where(expiring, SavedPaymentMethod.revoked_at.is_(None))
-        organisations = db.session.scalars(statement.distinct()).all()
-    told = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            told += _tell_organisation(_cards().where(expiring), at=at)
-    return told
+    found = select(SavedPaymentMethod.organisation_id).where(expiring, SavedPaymentMethod.revoked_at.is_(None))
+    return each_organisation.work(lambda: _tell_organisation(_cards().where(expiring), at=at), found)
 
 
 def _end_of_next_month(today: date) -> date:

@@ -4,7 +4,6 @@ The first two follow the calendar. Each is of one day, and is still written some
 that it is of no use to anybody.
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -29,6 +28,7 @@ from webapp.models.covers import (
 from webapp.models.messages import MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.services import each_organisation
 from webapp.services.covers import following, ledger, loading
 from webapp.services.covers.counters import Counters, remaining
 from webapp.services.covers.lifetime import CoverLife
@@ -53,7 +53,7 @@ class _Opened(NamedTuple):
 
 def tell_open(*, at: datetime) -> int:
     """Tell every client whose waiting is over, of a plan or an option, that it is covered now; returns how many."""
-    return sum(_tell_open(at=at) for _ in _each_organisation())
+    return each_organisation.work(lambda: _tell_open(at=at), select(Cover.organisation_id))
 
 
 def _tell_open(*, at: datetime) -> int:
@@ -102,7 +102,7 @@ def _list_opened(today: date) -> list[_Opened]:
 
 def tell_renewed(*, at: datetime) -> int:
     """Tell every client whose cover enters a new year what was used of the last one, once; returns how many."""
-    return sum(_tell_renewed(at=at) for _ in _each_organisation())
+    return each_organisation.work(lambda: _tell_renewed(at=at), select(Cover.organisation_id))
 
 
 def _tell_renewed(*, at: datetime) -> int:
@@ -205,15 +205,6 @@ def _life_after(event: OutboxEvent, cover: Cover) -> CoverLife:
     """The life of the cover once the event is part of it, whoever is told first."""
     following.follow(event)
     return loading.life_of(loading.find_cover(cover.id))
-
-
-def _each_organisation() -> Iterator[UUID]:
-    """Each organisation that has covers, to be worked in."""
-    with tenancy.across_organisations():
-        organisations: Sequence[UUID] = db.session.scalars(select(Cover.organisation_id).distinct()).all()
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            yield organisation_id
 
 
 def _is_near(day: ColumnElement[date], today: date) -> ColumnElement[bool]:

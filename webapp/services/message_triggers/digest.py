@@ -19,6 +19,7 @@ from webapp.models.messages import MessageKind
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.services import each_organisation
 from webapp.services.claims import listing as claims
 from webapp.services.claims.listing import FollowUp
 from webapp.services.dunning import figures as dunning_figures
@@ -73,13 +74,8 @@ def write_due(*, at: datetime) -> int:
     due = datetime.combine(monday, AT, clock.PARIS)
     if not due <= at < due + CAUGHT_UP:
         return 0
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(select(TeamLeader.organisation_id).distinct()).all()
-    written = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            written += _write(Week(monday - timedelta(days=7)), at=at)
-    return written
+    week = Week(monday - timedelta(days=7))
+    return each_organisation.work(lambda: _write(week, at=at), select(TeamLeader.organisation_id))
 
 
 def _write(week: Week, *, at: datetime) -> int:

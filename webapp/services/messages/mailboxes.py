@@ -18,6 +18,7 @@ from webapp.extensions import db
 from webapp.gateways.messaging import bounces
 from webapp.gateways.messaging.bounces import MailboxError, Position, Read
 from webapp.models.messages import MessageSender
+from webapp.services import each_organisation
 from webapp.services.messages import hearing
 from webapp.transactions import transaction
 
@@ -47,13 +48,8 @@ class _OvertakenError(Exception):
 
 def ring(*, at: datetime) -> int:
     """Ring for every organisation with mailboxes to be read; returns how many organisations."""
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(
-            select(MessageSender.organisation_id).where(MessageSender.mailbox.is_not(None)).distinct()
-        ).all()
-    for organisation_id in organisations:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="messages")
-    return len(organisations)
+    reading = select(MessageSender.organisation_id).where(MessageSender.mailbox.is_not(None))
+    return each_organisation.ring(JOB, reading, on="messages")
 
 
 def read_all(organisation_id: UUID) -> int:

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, select, update
 
-from webapp import queue, tenancy
+from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.messages import Channel, HeldReason, Message, MessageSender, MessageStatus
+from webapp.services import each_organisation
 from webapp.services.messages import recording, retaking, telling
 from webapp.services.messages.writing import JOB
 from webapp.transactions import transaction
@@ -19,25 +20,14 @@ def ring_due(*, at: datetime) -> int:
     due = select(Message.organisation_id).where(
         Message.status == MessageStatus.QUEUED, Message.sender_id.is_not(None), Message.not_before <= at
     )
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(due.distinct()).all()
-    for organisation_id in organisations:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="messages")
-    return len(organisations)
+    return each_organisation.ring(JOB, due, on="messages")
 
 
 def sweep(*, at: datetime) -> int:
     """Take over what dead workers left, and hold what is of no use any more; returns how many messages."""
-    with tenancy.across_organisations():
-        organisations = db.session.scalars(
-            select(Message.organisation_id).where(Message.lease_until < at).distinct()
-        ).all()
-        outdated = db.session.scalars(select(Message.organisation_id).where(_is_outdated(at)).distinct()).all()
-    swept = 0
-    for organisation_id in {*organisations, *outdated}:
-        with tenancy.organisation(organisation_id):
-            swept += take_over(at=at) + _hold_outdated(at)
-    return swept
+    abandoned = select(Message.organisation_id).where(Message.lease_until < at)
+    outdated = select(Message.organisation_id).where(_is_outdated(at))
+    return each_organisation.work(lambda: take_over(at=at) + _hold_outdated(at), abandoned, outdated)
 
 
 def look_again(*, at: datetime) -> int:

@@ -19,6 +19,7 @@ from webapp.gateways.operators import MayPassError, RefusedError
 from webapp.models.claims import OPEN, Claim
 from webapp.models.operators import CoverOperator
 from webapp.models.tasks import Task
+from webapp.services import each_organisation
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import days
@@ -33,14 +34,10 @@ LONGEST_LIST = 5_000_000
 
 def ring(*, at: datetime) -> int:
     """Have every organisation compared that tells an operator of files; returns how many."""
-    with tenancy.across_organisations():
-        told = select(CoverOperator.organisation_id).where(
-            CoverOperator.delivery_url.is_not(None), CoverOperator.revoked_at.is_(None)
-        )
-        organisations = db.session.scalars(told.distinct()).all()
-    for organisation_id in organisations:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="webhooks")
-    return len(organisations)
+    told = select(CoverOperator.organisation_id).where(
+        CoverOperator.delivery_url.is_not(None), CoverOperator.revoked_at.is_(None)
+    )
+    return each_organisation.ring(JOB, told, on="webhooks")
 
 
 def compare(organisation_id: UUID) -> int:

@@ -27,6 +27,7 @@ from webapp.models.charges import ChargeAttempt
 from webapp.models.organisations import Organisation
 from webapp.models.provider_events import WebhookEvent, WebhookState
 from webapp.models.providers import Provider, ProviderAccount
+from webapp.services import each_organisation
 from webapp.services.charges import recording
 from webapp.services.means_requests import looking
 from webapp.services.providers.accounts import provider_of
@@ -276,15 +277,10 @@ def _words(error: Exception) -> str:
 
 def sweep(*, at: datetime) -> int:
     """Ring again for every organisation with events that nobody handled in time; returns how many organisations."""
-    with tenancy.across_organisations():
-        waiting = db.session.scalars(
-            select(WebhookEvent.organisation_id)
-            .where(WebhookEvent.handled_at.is_(None), WebhookEvent.next_attempt_at <= at - PATIENCE)
-            .distinct()
-        ).all()
-    for organisation_id in waiting:
-        queue.enqueue_once_after_commit(JOB, organisation_id, on="payments")
-    return len(waiting)
+    waiting = select(WebhookEvent.organisation_id).where(
+        WebhookEvent.handled_at.is_(None), WebhookEvent.next_attempt_at <= at - PATIENCE
+    )
+    return each_organisation.ring(JOB, waiting, on="payments")
 
 
 def prune(*, at: datetime) -> int:
@@ -292,21 +288,22 @@ def prune(*, at: datetime) -> int:
 
     Bounded, for the timetable: the rest goes with the next ticks.
     """
-    pruned = 0
-    for organisation_id in db.session.scalars(select(Organisation.id)).all():
-        with tenancy.organisation(organisation_id), transaction():
-            old = (
-                select(WebhookEvent.id)
-                .where(WebhookEvent.received_at < at - KEPT, WebhookEvent.handled_at.is_not(None))
-                .order_by(WebhookEvent.received_at, WebhookEvent.id)
-                .limit(PRUNED_AT_ONCE)
-            )
-            ids = db.session.scalars(old.with_for_update(skip_locked=True)).all()
-            db.session.execute(
-                delete(WebhookEvent).where(WebhookEvent.id.in_(ids)).execution_options(synchronize_session=False)
-            )
-            pruned += len(ids)
-    return pruned
+    return each_organisation.work(lambda: _prune_some(at - KEPT), select(Organisation.id))
+
+
+def _prune_some(before: datetime) -> int:
+    with transaction():
+        old = (
+            select(WebhookEvent.id)
+            .where(WebhookEvent.received_at < before, WebhookEvent.handled_at.is_not(None))
+            .order_by(WebhookEvent.received_at, WebhookEvent.id)
+            .limit(PRUNED_AT_ONCE)
+        )
+        ids = db.session.scalars(old.with_for_update(skip_locked=True)).all()
+        db.session.execute(
+            delete(WebhookEvent).where(WebhookEvent.id.in_(ids)).execution_options(synchronize_session=False)
+        )
+    return len(ids)
 
 
 def retry_event(event_id: UUID, *, at: datetime) -> None:

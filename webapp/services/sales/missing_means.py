@@ -14,6 +14,7 @@ from webapp.models.covers import Cover
 from webapp.models.sales import CoverSale
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.tasks import Task
+from webapp.services import each_organisation
 from webapp.services.clients import tasks
 from webapp.services.clients.tasks import NewTask
 from webapp.services.dunning import days
@@ -31,16 +32,13 @@ def look(*, at: datetime) -> int:
     """In every organisation: make a task for each sale whose means is missing, once, and tick off those whose means has
     come; returns how many tasks were made.
     """
-    with tenancy.across_organisations():
-        signed = select(CoverSale.organisation_id).where(CoverSale.cover_id.is_not(None)).distinct()
-        organisations = db.session.scalars(signed).all()
-    made = 0
-    for organisation_id in organisations:
-        with tenancy.organisation(organisation_id):
-            _settle_come(at=at)
-            while some := _raise_some(at=at):
-                made += some
-    return made
+
+    def look_here() -> int:
+        _settle_come(at=at)
+        return each_organisation.until_none(lambda: _raise_some(at=at))
+
+    signed = select(CoverSale.organisation_id).where(CoverSale.cover_id.is_not(None))
+    return each_organisation.work(look_here, signed)
 
 
 def _lacking() -> list[ColumnElement[bool]]:
