@@ -118,6 +118,28 @@ def test_a_correction_is_decided_anew_also_where_the_rules_refuse_then(cover: Co
     assert file_of().doubt is None
 
 
+@pytest.mark.parametrize(
+    ("kept", "said", "doubted"),
+    [
+        ("1", {"state": "canceled"}, True),
+        ("1", {"state": "closed"}, False),
+        ("2", {"asked": "200.00"}, True),
+        ("2", {"words": "Fuite dans la salle de bain."}, False),
+    ],
+    ids=["canceled", "closed", "corrected", "reworded"],
+)
+def test_what_an_operator_takes_back_makes_the_decision_after_it_doubtful(
+    cast: Cast, operator: CoverOperator, kept: str, said: dict[str, Any], doubted: bool
+) -> None:
+    cover = make_cover(cast.commercial, claims_per_year=int(kept), cap_per_year=Decimal(500))
+    hear(operator, claim_of(cover, 1))
+    hear(operator, claim_of(cover, 1, external_id="OP-2"))
+    before = told(file_of("OP-2"))
+    hear(operator, claim_of(cover, 2, **said))
+    claim = file_of("OP-2")
+    assert (claim.doubt is not None, told(claim)) == (doubted, before), "nothing is decided anew by itself"
+
+
 def test_what_a_person_decided_goes_back_to_one(cast: Cast, cover: Cover, operator: CoverOperator) -> None:
     hear(operator, claim_of(cover, 1, trade="glazing"))
     deciding.contest(file_of().id, reason="Geste", version=None, by=cast.manager, at=clock.now())
