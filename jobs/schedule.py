@@ -44,7 +44,7 @@ from webapp.services.provider_events import webhooks
 from webapp.services.refunds import sweeping as refunds_sweeping
 from webapp.services.rights import erasing
 from webapp.services.sales import missing_means
-from webapp.services.schedule import take_tick
+from webapp.services.schedule import take_tick, tick_at
 from webapp.services.subscriptions import lifecycle
 from webapp.services.winleadplus import runs, timing
 from webapp.services.woocommerce import claiming as shop_events
@@ -127,11 +127,19 @@ TIMETABLE = (
 )
 
 
-def perform_due(timetable: tuple[TimetableEntry, ...], *, at: datetime) -> None:
-    """Do what is due at ``at``. A failing entry is logged and tried at its next tick; the others go on."""
+def perform_due(timetable: tuple[TimetableEntry, ...], *, at: datetime, seen: dict[str, datetime]) -> None:
+    """Do what is due at ``at``. A failing entry is logged and tried at its next tick; the others go on.
+
+    ``seen`` keeps the last tick of each entry that this process took, or found taken: the database is not asked again.
+    """
     for entry in timetable:
+        tick = tick_at(at, entry.every)
+        if seen.get(entry.job) == tick:
+            continue
         try:
-            if take_tick(entry.job, every=entry.every, at=at):
+            is_ours = take_tick(entry.job, every=entry.every, at=at)
+            seen[entry.job] = tick
+            if is_ours:
                 entry.work(at=at)
         except Exception:
             log.exception("schedule_entry_failed", job=entry.job)
@@ -152,9 +160,10 @@ def main() -> None:
         stop.wait()
         return
     log.info("schedule_on")
+    seen: dict[str, datetime] = {}
     while not stop.is_set():
         with app.app_context():
-            perform_due(TIMETABLE, at=clock.now())
+            perform_due(TIMETABLE, at=clock.now(), seen=seen)
         stop.wait(PULSE_SECONDS)
 
 

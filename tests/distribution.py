@@ -5,6 +5,12 @@ xdist_group would say the same test by test, but pytest 9.2 ignores it.) By itse
 the most tests, and leaves the long ones to the end, where one process works on them alone.
 """
 
+import os
+import warnings
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -35,6 +41,21 @@ class ByFile(LoadFileScheduling):
         together = next((folder for folder in TOGETHER if nodeid.startswith(folder)), None)
         file: str = super()._split_scope(nodeid)
         return together or file
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Each process imports another part of the modules first: after a clean clone their assertions are rewritten once.
+
+    All processes collect everything in one order, and would each rewrite everything. What fails here fails again, and
+    is reported, when it is collected.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    number, count = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    modules = sorted(path for folder in session.config.args for path in Path(folder).rglob("test_*.py"))
+    for path in modules[number % count :: count]:
+        with suppress(Exception), warnings.catch_warnings(action="error"):
+            import_module(".".join(path.resolve().relative_to(session.config.rootpath).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

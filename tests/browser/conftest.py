@@ -44,9 +44,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The product, running."""
+    """The product, running until the last browser test has ended: other tests need the processor."""
     create_database(admin_url(), DATABASE, owner=make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"]).username or "")
     named = [
         make_url(os.environ[name]).set(database=DATABASE).render_as_string(hide_password=False)
@@ -67,7 +67,7 @@ def first_morning(world: World) -> World:
     return world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, or Playwright's own."""
     with sync_playwright() as playwright:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.schedule import TIMETABLE, TimetableEntry, perform_due
 from tests.conftest import Cast
+from tests.queries import recorded_statements
 from webapp import tenancy
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -21,9 +22,33 @@ def test_a_failing_entry_does_not_stop_the_others(cast: Cast) -> None:
         done.append(at)
 
     timetable = (TimetableEntry("first", MINUTE, fail), TimetableEntry("second", MINUTE, work))
+    seen: dict[str, datetime] = {}
     for moment in (NOON, NOON + MINUTE, NOON + MINUTE + timedelta(seconds=20)):
-        perform_due(timetable, at=moment)
+        perform_due(timetable, at=moment, seen=seen)
     assert done == [NOON + MINUTE]
+
+
+def test_between_two_ticks_the_database_is_not_asked(cast: Cast) -> None:
+    done: list[datetime] = []
+    timetable = (TimetableEntry("only", MINUTE, lambda *, at: done.append(at)),)
+    seen: dict[str, datetime] = {}
+    perform_due(timetable, at=NOON, seen=seen)
+    with recorded_statements() as queries:
+        perform_due(timetable, at=NOON + timedelta(seconds=59), seen=seen)
+    assert queries == []
+    perform_due(timetable, at=NOON + MINUTE, seen=seen)
+    assert done == [NOON + MINUTE]
+
+
+def test_of_two_schedulers_one_works_at_a_tick(cast: Cast) -> None:
+    done: list[datetime] = []
+    timetable = (TimetableEntry("only", MINUTE, lambda *, at: done.append(at)),)
+    one: dict[str, datetime] = {}
+    other: dict[str, datetime] = {}
+    for moment in (NOON, NOON + MINUTE, NOON + 2 * MINUTE):
+        perform_due(timetable, at=moment, seen=one)
+        perform_due(timetable, at=moment, seen=other)
+    assert done == [NOON + MINUTE, NOON + 2 * MINUTE]
 
 
 def test_the_timetable_is_as_agreed() -> None:
@@ -102,8 +127,8 @@ def test_the_timetable_is_as_agreed() -> None:
     }
 
 
-def test_every_entry_can_be_done(app_context: None) -> None:
-    perform_due(TIMETABLE, at=NOON)
+def test_every_entry_can_be_done(session: None) -> None:
+    perform_due(TIMETABLE, at=NOON, seen={})
     for entry in TIMETABLE:
         with tenancy.organisation(None):  # type: ignore[arg-type]
             entry.work(at=NOON)
