@@ -83,15 +83,17 @@ def _export(file_format: ExportFormat, size: int) -> None:
 
 
 def _sample(file_format: ExportFormat) -> list[Sequence[Any]]:
-    """A batch of rows as a writer gets them."""
+    """A batch of rows, as cells."""
     user = db.session.get_one(User, (ORGANISATION, USER))
     at = clock.now()
     asked = commands.want(LISTS["clients"], ClientsView(), keys=[], file_format=file_format, by=user, at=at)
     rows = read_rows(db.session.connection(), asked, at=at)
-    sample = [tuple(row) for row in next(rows)]
+    batch = next(rows)
     rows.close()
     db.session.rollback()
-    return sample
+    if file_format is ExportFormat.CSV:
+        return list(csv.reader((line.decode() for line in batch), delimiter=";"))
+    return list(batch)
 
 
 def _copy(url: str) -> None:

@@ -112,6 +112,8 @@ def test_a_killed_worker_is_followed_by_another(owner: User) -> None:
         killed += 1
         assert carrying_out.sweep(at=clock.now()) in (0, 1)
         clock.start_at(clock.now() + carrying_out.LEASE + timedelta(minutes=1))
+        db.session.execute(select(Export.id).with_for_update())  # until PostgreSQL has seen that the process is dead
+        db.session.commit()
         carrying_out.write(owner.organisation_id, export_id)
         tenancy.enter_organisation(owner.organisation_id)
         db.session.expire_all()
@@ -146,6 +148,15 @@ def test_who_was_given_up_for_dead_writes_nothing_more(owner: User) -> None:
     assert entries() == 1
 
 
+def test_who_stops_in_the_middle_leaves_a_connection_that_works(owner: User) -> None:
+    with db.engine.connect() as connection:
+        rows = carrying_out.read_rows(connection, want("clients", ClientsView(), by=owner), at=clock.now())
+        assert len(next(rows)) == 3
+        rows.close()
+        connection.rollback()
+        assert connection.execute(select(1)).scalar_one() == 1
+
+
 def test_what_kills_its_workers_is_given_up(owner: User) -> None:
     export = ask(owner)
     for _ in range(carrying_out.MOST_CLAIMS):
@@ -160,7 +171,7 @@ def test_what_kills_its_workers_is_given_up(owner: User) -> None:
 
 def test_a_list_that_fails_says_so(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     export = ask(owner)
-    monkeypatch.setattr(carrying_out, "read_rows", lambda *_, **__: iter([]))
+    monkeypatch.setattr(carrying_out, "read_rows", lambda *_, **__: (batch for batch in ()))
     carrying_out.write(owner.organisation_id, export.id)
     found = keeping.find_export(export.id, owner=owner)
     assert found.status is RunStatus.FAILED

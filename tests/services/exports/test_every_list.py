@@ -170,4 +170,4 @@ def test_nothing_of_another_organisation_is_exported(cast: Cast, key: str) -> No
     wanted = want(key, view_of(key, cast), by=cast.admin)
     assert count_rows(db.session.connection(), wanted, at=NOW) == 1
     (batch,) = read_rows(db.session.connection(), wanted, at=NOW)
-    assert str(cast.organisation.id) in str(list(batch[0]))
+    assert str(cast.organisation.id) in batch[0].decode()

@@ -5,6 +5,7 @@ named by the row once it is whole, in one transaction with its entry of the jour
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,8 +135,8 @@ def _write_rows(claim: Claim, folder: Path) -> int:
         SealedFile(claim.file_name, organisation_id=claim.organisation_id, key=claim.key) as file,
     ):
         total = count_rows(connection, claim.wanted, at=at)
-        batches = _told(claim, read_rows(connection, claim.wanted, at=at), total)
-        commands.write(claim.wanted, file, batches, working_folder=folder)
+        with closing(read_rows(connection, claim.wanted, at=at)) as rows:
+            commands.write(claim.wanted, file, _told(claim, rows, total), working_folder=folder)
     return total
 
 

@@ -28,6 +28,11 @@ def typed(column: ListColumn) -> ColumnElement[Any]:
     return _TYPED[column.kind](column, column.value.expression)
 
 
+def type_of(column: ListColumn) -> str:
+    """PostgreSQL's type of ``typed``."""
+    return _TYPES.get(column.kind, "text")
+
+
 def labelled(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     """The columns under names of their own: two may come from columns of one name."""
     return [column.label(f"cell_{place}") for place, column in enumerate(columns)]
@@ -77,6 +82,12 @@ _TYPED: dict[ValueKind, Cell] = {
     ValueKind.INSTANT: lambda _, value: func.date_trunc("second", _in_paris(value)),
     ValueKind.CHOICE: _label,
     ValueKind.YES_NO: lambda _, value: _yes_no(value),
+}
+_TYPES = {
+    ValueKind.INTEGER: "int8",
+    ValueKind.AMOUNT: "numeric",
+    ValueKind.DAY: "date",
+    ValueKind.INSTANT: "timestamp",
 }
 _WRITTEN: dict[ValueKind, Cell] = _TYPED | {
     ValueKind.INTEGER: lambda _, value: cast(value, Text),

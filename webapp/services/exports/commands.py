@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ def count(wanted: Wanted, *, at: datetime) -> int:
 
 def write_at_once(wanted: Wanted, target: Target, *, by: User, at: datetime) -> int:
     """Write the file, and note it in the journal; returns its rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        counting = Counting(read_rows(db.session.connection(), wanted, at=at))
+    with tempfile.TemporaryDirectory() as folder, closing(read_rows(db.session.connection(), wanted, at=at)) as rows:
+        counting = Counting(rows)
         write(wanted, target, counting, working_folder=Path(folder))
     note(wanted, counting.rows, by=by, at=at)
     return counting.rows

@@ -1,4 +1,4 @@
-"""Files that French spreadsheets open as they are, written row by row: memory does not grow with them."""
+"""Files that French spreadsheets open as they are, written batch by batch: memory does not grow with them."""
 
 import csv
 import io
@@ -35,7 +35,8 @@ _WIDTHS = {
 _FORMATS = {ValueKind.AMOUNT: "#,##0.00", ValueKind.DAY: "dd/mm/yyyy", ValueKind.INSTANT: "dd/mm/yyyy hh:mm:ss"}
 _NOT_IN_NAMES = str.maketrans("", "", "[]:*?/\\'")
 
-Batches = Iterable[Sequence[Sequence[Any]]]
+Batches = Iterable[Sequence[Any]]
+"""Rows in batches, as ``reading.read_rows`` gives them for the format."""
 
 
 class Target(Protocol):
@@ -54,17 +55,13 @@ def french_writer(file: io.StringIO) -> Any:
 
 
 def write_csv(target: Target, columns: Sequence[ListColumn], batches: Batches) -> None:
-    """The batches as CSV, cells as ``cells.written`` has them: UTF-8 with its mark, semicolons, CRLF."""
-    lines = io.StringIO(newline="")
-    writer = french_writer(lines)
-    lines.write(BYTE_ORDER_MARK)
-    writer.writerow([column.label for column in columns])
-    for batch in batches:
-        writer.writerows(batch)
-        target.write(lines.getvalue().encode())
-        lines.seek(0)
-        lines.truncate()
-    target.write(lines.getvalue().encode())
+    """The batches as CSV, a row being a line: UTF-8 with its mark, semicolons, CRLF."""
+    heading = io.StringIO(newline="")
+    heading.write(BYTE_ORDER_MARK)
+    french_writer(heading).writerow([column.label for column in columns])
+    target.write(heading.getvalue().encode())
+    for lines in batches:
+        target.write(b"".join(lines))
 
 
 def write_xlsx(
