@@ -51,7 +51,6 @@ TABLES = (
     CoverHome,
     CoverTermination,
     CoverCapAlert,
-    SubscriptionHistory,
     Document,
     Message,
     OutboxEvent,
