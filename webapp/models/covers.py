@@ -489,7 +489,7 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
         primaryjoin=lambda: linked(Cover, CoverPeriod.cover_id), order_by="CoverPeriod.since", viewonly=True
     )
     homes: Mapped[list["CoverHome"]] = relationship(
-        primaryjoin=lambda: linked(Cover, CoverHome.cover_id), order_by="CoverHome.since", viewonly=True
+        primaryjoin=lambda: linked(Cover, CoverHome.cover_id), order_by="CoverHome.since, CoverHome.at", viewonly=True
     )
     options: Mapped[list["CoverOption"]] = relationship(
         primaryjoin=lambda: linked(Cover, CoverOption.cover_id), order_by="CoverOption.since", viewonly=True
@@ -535,7 +535,7 @@ class CoverPeriod(OrganisationScoped, Base):
 
 
 class CoverHome(OrganisationScoped, Base):
-    """The home that a cover holds for from a day on, until its next one."""
+    """The home that a cover holds for from a day on, until its next one; of two for one day, the one written last."""
 
     __tablename__ = "cover_homes"
     __table_args__ = (
@@ -549,7 +549,7 @@ class CoverHome(OrganisationScoped, Base):
     since: Mapped[date] = mapped_column(primary_key=True)
     home_id: Mapped[UUID]
     user_id: Mapped[UUID | None]
-    at: Mapped[datetime] = mapped_column(default=clock.now)
+    at: Mapped[datetime] = mapped_column(primary_key=True, default=clock.now)
 
     home: Mapped[CoveredHome] = relationship(primaryjoin=lambda: linked(CoveredHome, CoverHome.home_id), viewonly=True)
 

@@ -25,6 +25,13 @@ class Validity(StrEnum):
         """The words on the screen."""
         return {"valid": "Valable", "soon": "Expire bientôt", "expired": "Expiré"}[self.value]
 
+    @classmethod
+    def on(cls, valid_until: date, day: date) -> "Validity":
+        """Where what is valid until a day stands on another."""
+        if valid_until < day:
+            return cls.EXPIRED
+        return cls.SOON if valid_until - EXPIRES_SOON <= day else cls.VALID
+
 
 EXPIRES_SOON = timedelta(days=30)
 """For so long before its last day a document is one that expires soon."""
@@ -63,6 +70,13 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
             "id",
             postgresql_where=text("tell_on IS NOT NULL"),
         ),
+        Index(
+            "ix_documents_validity",
+            "organisation_id",
+            "valid_until",
+            "id",
+            postgresql_where=text("valid_until IS NOT NULL"),
+        ),
         Index("ix_documents_size", "organisation_id", postgresql_include=["size"]),
         tenant_key("client_id", "clients"),
         tenant_key("user_id", "users", ondelete="SET NULL"),
@@ -92,8 +106,4 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
 
     def validity_on(self, day: date) -> Validity | None:
         """Where it stands on a day; None where it does not expire."""
-        if self.valid_until is None:
-            return None
-        if self.valid_until < day:
-            return Validity.EXPIRED
-        return Validity.SOON if self.valid_until - EXPIRES_SOON <= day else Validity.VALID
+        return None if self.valid_until is None else Validity.on(self.valid_until, day)

@@ -89,6 +89,7 @@ class MessageKind(StrEnum):
     COVER_RENEWED = "cover_renewed"
     COVER_SUSPENDED = "cover_suspended"
     COVER_RESUMED = "cover_resumed"
+    COVER_MOVED = "cover_moved"
     COVER_TERMINATED = "cover_terminated"
     COVER_KEPT = "cover_kept"
     FREE = "free"

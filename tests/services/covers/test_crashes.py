@@ -3,7 +3,9 @@ covers: all of it is written, once, or nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from itertools import count
 from uuid import UUID, uuid4
 
@@ -12,9 +14,17 @@ from sqlalchemy import func, select
 from tests import factories
 from tests.conftest import Cast
 from tests.forking import lives
-from tests.services.claims.files import EFFECTIVE, NOON, declare, evening_of, make_cover
+from tests.services.claims.files import EFFECTIVE, HOME, NOON, declare, evening_of, make_cover
 from webapp.extensions import db
-from webapp.models.covers import CoverCapAlert, CoverTermination, TerminationChannel, TerminationGround
+from webapp.models.covers import (
+    Cover,
+    CoverCapAlert,
+    CoverHome,
+    CoverPlanVersion,
+    CoverTermination,
+    TerminationChannel,
+    TerminationGround,
+)
 from webapp.models.documents import Document
 from webapp.models.identity import User
 from webapp.models.messages import Message
@@ -22,9 +32,13 @@ from webapp.models.outbox import OutboxEvent
 from webapp.models.tasks import Task
 from webapp.models.timeline import TimelineEvent
 from webapp.services.claims import notes
-from webapp.services.covers import alerts, ending, renouncing
+from webapp.services.covers import alerts, ending, moving, renouncing, selling
 from webapp.services.covers.ends import Request
+from webapp.services.covers.moving import ShownMove
+from webapp.services.covers.pricing import Confirmed
+from webapp.services.covers.selling import CoverRequest
 from webapp.services.message_triggers import covers
+from webapp.services.subscriptions.means import PaymentFields
 
 MOVE = Request(
     channel=TerminationChannel.LETTER,
@@ -33,7 +47,28 @@ MOVE = Request(
     event_on=date(2026, 11, 15),
     note="",
 )
-TABLES = (CoverTermination, CoverCapAlert, Document, Message, OutboxEvent, Task, TimelineEvent)
+TABLES = (
+    CoverHome,
+    CoverTermination,
+    CoverCapAlert,
+    Document,
+    Message,
+    OutboxEvent,
+    Task,
+    TimelineEvent,
+)
+
+
+def make_pending() -> Cover:
+    """A cover that awaits its first payment, in a zone; another one is dearer."""
+    plan = factories.CoverPlanFactory(label="Sérénité", code="SERENITE")
+    zones = {"59": "12.00", "76": "18.00"}
+    version: CoverPlanVersion = factories.CoverPlanVersionFactory(plan_id=plan.id, price=None, zones=zones)
+    client_id = factories.ClientFactory().id
+    db.session.commit()
+    asked = CoverRequest(version_id=version.id, home=HOME)
+    by = db.session.scalars(select(User).limit(1)).one()
+    return selling.sell_cover(client_id, asked, frequency="monthly", payment=PaymentFields(), by=by, at=NOON)
 
 
 def _user(user_id: UUID) -> User:
@@ -77,6 +112,20 @@ def test_killed_before_any_commit_nothing_is_half_written(committed: None) -> No
         by = _user(manager_id)
         ending.terminate(cover_id, MOVE, shown=shown, termination_id=termination_id, by=by, at=NOON)
 
+    pending, further = (
+        make_pending(),
+        replace(HOME, address_line1="8 quai des Brumes", postcode="76600", city="Le Havre"),
+    )
+    asked = CoverRequest(version_id=None, home=further)
+    found = moving.preview_move(pending.id, asked, wished=None, at=NOON)
+    confirmed = Confirmed(shown=Decimal(0), change_id=uuid4(), version=pending.subscription.version)
+    seen = ShownMove(since=found.since, monthly=found.monthly, confirmed=confirmed, is_agreed=True)
+    pending_id = pending.id
+    db.session.commit()
+
+    def move() -> None:
+        moving.move(pending_id, asked, wished=None, shown=seen, by=_user(manager_id), at=NOON + timedelta(minutes=1))
+
     def add_file() -> None:
         notes.add_file(claim_id, "photo.pdf", b"%PDF-1.7", by=_user(manager_id), at=NOON)
 
@@ -87,6 +136,8 @@ def test_killed_before_any_commit_nothing_is_half_written(committed: None) -> No
         lambda: alerts.raise_due(at=NOON),
         {"cover_cap_alerts": 1, "tasks": 1, "timeline_events": 1},
     )
+    told = {"messages": 1, "outbox_events": 1, "timeline_events": 3}
+    _check(move, {"cover_homes": 1, **told})
     _check(terminate, {"cover_terminations": 1, "messages": 1, "outbox_events": 1, "timeline_events": 3})
     _check(lambda: notes.add_note(claim_id, "Vu", by=_user(manager_id), at=NOON), {"timeline_events": 1}, again=False)
     _check(

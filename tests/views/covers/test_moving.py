@@ -1,7 +1,8 @@
 """Another home by the company's cut-off: before it at once, after it from the next cycle; what refuses one."""
 
 import re
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,16 +12,22 @@ from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import Cast
-from tests.services.claims.files import declare, make_cover
+from tests.services.claims.files import HOME as AT_LILLE
+from tests.services.claims.files import declare, make_cover, sell
 from tests.views.covers.test_page import HOME, NOON
 from webapp import clock, french
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.covers import Cover, CoverHome
+from webapp.models.messages import Message, MessageKind
 from webapp.models.plan_changes import PlannedChange, SubscriptionAdjustment
-from webapp.models.subscriptions import Collector, Subscription
-from webapp.services.covers import loading
-from webapp.services.subscriptions import scheduling
+from webapp.models.subscriptions import Collector, Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.charges import claiming
+from webapp.services.covers import loading, selling
+from webapp.services.covers.selling import CoverRequest
+from webapp.services.subscriptions import lifecycle, scheduling
+from webapp.services.subscriptions.means import PaymentFields
 
 MOVED = HOME | {"adresse": "8 quai des Brumes", "code_postal": "76600", "ville": "Le Havre"}
 BEFORE, AFTER = datetime(2026, 11, 23, 10, 59, tzinfo=UTC), datetime(2026, 11, 23, 11, tzinfo=UTC)
@@ -127,7 +134,7 @@ def confirm(browser: FlaskClient, cover: Cover, **values: str) -> Any:
     shown = send(browser, cover, **values)
     assert shown.status_code == 200, shown.text
     hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown.text))
-    return shown.text, send(browser, cover, **values, **hidden)
+    return shown.text, send(browser, cover, **({"accord": "1"} | values), **hidden)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +186,13 @@ def test_a_home_in_no_zone_is_refused_and_changes_nothing(client: FlaskClient, c
 
 @pytest.mark.parametrize(
     ("changed", "status"),
-    [({"code_postal": "75011"}, 422), ({"montant": "0.01"}, 409), ({"version": "0"}, 409), ({"changement": ""}, 409)],
+    [
+        ({"code_postal": "75011"}, 422),
+        ({"montant": "0.01"}, 409),
+        ({"version": "0"}, 409),
+        ({"changement": ""}, 409),
+        ({"accord": ""}, 422),
+    ],
 )
 def test_a_price_that_was_not_shown_changes_nothing(
     client: FlaskClient, cast: Cast, changed: dict[str, str], status: int
@@ -187,7 +200,7 @@ def test_a_price_that_was_not_shown_changes_nothing(
     cover = zoned(cast)
     clock.start_at(BEFORE)
     shown = send(client, cover).text
-    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown))
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown)) | {"accord": "1"}
     assert send(client, cover, **(hidden | changed)).status_code == status
     assert db.session.query(CoverHome).count() == 1
     assert db.session.query(SubscriptionAdjustment).count() == 0
@@ -213,3 +226,97 @@ def test_another_plan_costs_what_it_costs_where_the_home_is(client: FlaskClient,
     page = client.get(f"/couvertures/{cover.id}/formule?formule={version.id}").text
     assert 'data-at-once="0"' in page, "it is the cheaper one there"
     assert "Ensuite 10,00\u00a0€ HT par mois" in page
+
+
+def sold_ahead(cast: Cast, **values: Any) -> Cover:
+    """Sold on Friday, 20 November, from 4 December on: nothing is charged before."""
+    clock.start_at(NOON)
+    version = sell(price=None, zones={"59": str(LILLE), "76": str(LE_HAVRE), "75": str(PARIS)})
+    client_id = factories.ClientFactory(email="anne@example.com").id
+    db.session.commit()
+    request = CoverRequest(version_id=version.id, home=AT_LILLE, effective_on=date(2026, 12, 4))
+    asked = replace(request, **values)
+    return selling.sell_cover(
+        client_id, asked, frequency="monthly", payment=PaymentFields(), by=cast.commercial, at=NOON
+    )
+
+
+@pytest.mark.parametrize(("postcode", "monthly", "with_tax"), [("76600", LE_HAVRE, "19.62"), ("75011", PARIS, "6.54")])
+def test_a_cover_of_which_nothing_was_charged_begins_with_the_other_home_at_its_price(
+    client: FlaskClient, cast: Cast, postcode: str, monthly: Decimal, with_tax: str
+) -> None:
+    cover = sold_ahead(cast)
+    clock.start_at(BEFORE)
+    shown, done = confirm(client, cover, code_postal=postcode)
+    assert 'data-since="2026-12-04"' in shown
+    assert "la première échéance est à ce prix" in shown
+    assert ("accord" in shown) == (monthly > LILLE)
+    assert done.status_code == 303, done.text
+    cover = loading.find_cover(cover.id)
+    life = loading.life_of(cover)
+    assert [home.since for home in cover.homes] == [date(2026, 12, 4)] * 2
+    assert (held := life.home_on(date(2026, 12, 4))) is not None
+    assert held.home_id == cover.homes[1].home_id
+    assert f"8 quai des Brumes, {postcode}" in client.get(f"/couvertures/{cover.id}").text
+    assert f"8 quai des Brumes, {postcode}" not in client.get("/couvertures").text, "the list names no street"
+    assert (cover.subscription.recurring_amount, db.session.query(PlannedChange).count()) == (monthly, 0)
+    message = db.session.scalars(select(Message).where(Message.kind == MessageKind.COVER_MOVED)).one()
+    written = message.content_in_clear()["body"]
+    assert french.money(Decimal(with_tax)) in written
+    assert ("Vous avez accepté ce prix" in written) == (monthly > LILLE)
+    changed = select(TimelineEvent).where(TimelineEvent.kind == EventKind.COVER_CHANGED)
+    told = db.session.scalars(changed).one().changes
+    assert told["monthly_price"] == ["12.00", str(monthly)]
+    assert ("price_agreed" in told) == (monthly > LILLE)
+
+    first = datetime(2026, 12, 4, 12, tzinfo=UTC)
+    claiming.claim_due(before=first, limit=10, at=first)
+    charge = db.session.scalars(select(Charge)).one()
+    assert charge.amount == Decimal(with_tax)
+    lifecycle.activate(cover.subscription_id, by=cast.commercial, at=first)
+    history = select(SubscriptionHistory).where(SubscriptionHistory.new_status == SubscriptionStatus.ACTIVE)
+    began = db.session.scalars(history).one()
+    assert (began.annual_before, began.annual_after) == (0, monthly * 12)
+
+
+def test_who_sends_a_move_twice_moves_once(client: FlaskClient, cast: Cast) -> None:
+    cover = sold_ahead(cast)
+    shown = send(client, cover).text
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown)) | {"accord": "1"}
+    for _ in range(2):
+        clock.start_at(clock.now() + timedelta(seconds=1))
+        assert send(client, cover, **hidden).status_code == 303
+    assert db.session.query(CoverHome).count() == 2
+    assert db.session.query(Message).filter_by(kind=MessageKind.COVER_MOVED).count() == 1
+    clock.start_at(clock.now() + timedelta(seconds=1))
+    _, back = confirm(client, cover, code_postal="59000", adresse="9 rue Neuve")
+    assert back.status_code == 303, "and moves again before it begins"
+    assert loading.find_cover(cover.id).subscription.recurring_amount == LILLE
+
+
+def test_what_was_charged_meanwhile_is_shown_again(client: FlaskClient, cast: Cast) -> None:
+    cover = sold_ahead(cast)
+    shown = send(client, cover).text
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', shown)) | {"accord": "1"}
+    first = datetime(2026, 12, 4, 12, tzinfo=UTC)
+    claiming.claim_due(before=first, limit=10, at=first)
+    clock.start_at(first)
+    late = send(client, cover, **hidden)
+    assert (late.status_code, "Les montants ont changé" in late.text) == (409, True)
+    assert db.session.query(CoverHome).count() == 1
+    shown, done = confirm(client, cover)
+    assert ("6,54\u00a0€ TTC</strong>, demandés avec elle" in shown, done.status_code) == (True, 303), "as any move"
+
+
+@pytest.mark.parametrize("effective", [date(2026, 11, 20), date(2026, 12, 4)])
+def test_a_cover_not_paid_yet_is_never_left_without_a_way_to_move(
+    client: FlaskClient, cast: Cast, effective: date
+) -> None:
+    cover = sold_ahead(cast, effective_on=effective)
+    late = send(client, cover, depuis="2027-01-01")
+    assert late.status_code == 422
+    latest = max(effective, NOON.date())
+    assert f"choisissez un jour jusqu’au {french.day(latest)}" in late.text
+    _, done = confirm(client, cover, depuis=latest.isoformat())
+    assert done.status_code == 303, done.text
+    assert loading.find_cover(cover.id).subscription.recurring_amount == LE_HAVRE

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from webapp.extensions import db
@@ -119,10 +119,8 @@ def _select(view: CoversView) -> Select[*tuple[Any, ...]]:
 
 
 def is_latest(rows: type[CoverPeriod] | type[CoverHome]) -> ColumnElement[bool]:
-    """Whether no row of the same cover began later."""
+    """Whether no row of the same cover began later, or was written later for the same day."""
     later = aliased(rows)
-    return ~(
-        select(later.since)
-        .where(later.organisation_id == rows.organisation_id, later.cover_id == rows.cover_id, later.since > rows.since)
-        .exists()
-    )
+    comes_after = tuple_(later.since, later.at) > tuple_(rows.since, rows.at)
+    same_cover = (later.organisation_id == rows.organisation_id) & (later.cover_id == rows.cover_id)
+    return ~select(later.since).where(same_cover, comes_after).exists()

@@ -50,14 +50,15 @@ class CoverProfile:
     @property
     def home(self) -> CoveredHome:
         """The home that it holds for today, or will first hold for."""
-        homes = [each for each in self.cover.homes if each.since <= self.on]
-        return (homes or self.cover.homes)[-1 if homes else 0].home
+        day = max(self.on, self.cover.homes[0].since)
+        return [each.home for each in self.cover.homes if each.since <= day][-1]
 
     @property
     def next_home(self) -> tuple[CoveredHome, date] | None:
         """The home that it will hold for, and from when on, where that is another one."""
-        coming = [each for each in self.cover.homes if each.since > max(self.on, self.cover.effective_on)]
-        return (coming[0].home, coming[0].since) if coming else None
+        since = max(self.on, self.cover.effective_on)
+        coming = {each.since: each.home for each in self.cover.homes if each.since > since}
+        return next(((home, day) for day, home in coming.items()), None)
 
     @property
     def options(self) -> list[CoverOption]:

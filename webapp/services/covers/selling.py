@@ -184,14 +184,26 @@ def _promise(
     db.session.flush()
 
 
-def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at: datetime) -> Cover:
-    """Let the cover hold for another home from a day on. Raises NotFoundError, CoverStateError; InvalidInputError."""
+def move_home(
+    cover_id: UUID,
+    asked: CoverRequest,
+    *,
+    since: date,
+    told: dict[str, list[str | None]] | None = None,
+    by: User,
+    at: datetime,
+) -> Cover:
+    """Let the cover hold for another home from a day on; the timeline tells that, and what is ``told`` besides.
+
+    A home that does not hold yet is replaced on its own day. Raises NotFoundError, CoverStateError; InvalidInputError.
+    """
     with transaction():
         cover = recording.find_living(cover_id, at=at)
         if ledger.has_open_claim(cover_id):
             raise CoverStateError(CLAIM_IS_OPEN)
         standing = cover.homes[-1]
-        if since <= standing.since:
+        holds_already = bool(cover.facts) and standing.since <= days.local(at)
+        if since < standing.since or (since == standing.since and holds_already):
             raise InvalidInputError(
                 f"Le logement actuel est couvert depuis le {french.day(standing.since)}\u202f: le suivant vient après.",
                 field="since",
@@ -200,7 +212,8 @@ def move_home(cover_id: UUID, asked: CoverRequest, *, since: date, by: User, at:
         if home.id == standing.home_id:
             raise InvalidInputError("Ce logement est déjà celui qui est couvert.", field="home")
         db.session.add(CoverHome(cover_id=cover_id, since=since, home_id=home.id, user_id=by.id, at=at))
-        recording.tell(cover, EventKind.COVER_CHANGED, {"home": [standing.home.one_line, home.one_line]}, by=by, at=at)
+        changes: dict[str, list[str | None]] = {"home": [standing.home.one_line, home.one_line], **(told or {})}
+        recording.tell(cover, EventKind.COVER_CHANGED, changes, by=by, at=at)
     return loading.find_cover(cover_id)
 
 

@@ -432,6 +432,20 @@ _ALL = (
         ),
     ),
     Kind(
+        MessageKind.COVER_MOVED,
+        "Changement de logement couvert",
+        "Couvertures",
+        "Quand une couverture change de logement, avec le prix à cette adresse",
+        (
+            *_COVER,
+            _text("logement", "Logement couvert", "8 quai des Brumes, 76600 Le Havre"),
+            _date("depuis", "Premier jour couvert à cette adresse", "4 décembre 2026"),
+            _money("prix", "Prix de la formule par mois, taxe comprise, s’il change", "19,62 €"),
+            _date("prix_depuis", "Premier jour de ce prix", "4 décembre 2026"),
+            _text("accord", "Que le client a accepté ce prix, s’il est plus élevé", "oui"),
+        ),
+    ),
+    Kind(
         MessageKind.COVER_TERMINATED,
         "Confirmation de résiliation",
         "Couvertures",

@@ -110,6 +110,7 @@ def _shown_move() -> ShownMove:
         since=read_day(form.get("montre", "")),
         monthly=read_number(form.get("prix_montre", "")),
         confirmed=read_confirmed() if "changement" in form else None,
+        is_agreed=form.get("accord") == "1",
     )
 
 

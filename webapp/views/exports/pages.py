@@ -23,7 +23,7 @@ from webapp.services.fulfilment import listing as batches
 from webapp.views import invoices, journal, winleadplus
 from webapp.views.charges import listing as charges
 from webapp.views.claims import listing as claims
-from webapp.views.clients import duplicates, tasks
+from webapp.views.clients import duplicates, expiring, tasks
 from webapp.views.clients import listing as clients
 from webapp.views.contracts import listing as contracts
 from webapp.views.covers import listing as covers
@@ -96,6 +96,7 @@ def _seen_pairs() -> SeenPairs:
 PAGES = (
     ExportedPage("clients", "/clients", EVERYBODY, lambda asked: clients.read_view(asked)[0], saved=clients.PAGE),
     ExportedPage("taches", "/taches", EVERYBODY, lambda: OpenTasks(tasks.read_whose(), current_user().id)),
+    ExportedPage("documents-a-renouveler", "/taches/documents", EVERYBODY, expiring.read_view),
     ExportedPage("contrats", "/contrats", EVERYBODY, lambda asked: contracts.read_view(asked)[0], saved=contracts.PAGE),
     ExportedPage("abonnements", "/abonnements", EVERYBODY, subscriptions.read_view, saved=subscriptions.PAGE),
     ExportedPage("prelevements", "/prelevements", MANAGERS, charges.read_view, saved=charges.PAGE),

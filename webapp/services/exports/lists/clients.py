@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from webapp.services.clients import columns as client_columns
+from webapp.services.clients import expiring, expiring_columns, task_columns, tasks
 from webapp.services.clients import listing as clients
-from webapp.services.clients import task_columns, tasks
+from webapp.services.clients.expiring import ExpiringView
 from webapp.services.clients.selection import ClientsView
 from webapp.services.clients.tasks import Whose
 from webapp.services.duplicates import columns as pair_columns
@@ -39,6 +40,15 @@ LISTS = (
         view=OpenTasks,
         select=lambda view: tasks.select_all(view.whose, view.viewer_id),
         columns=task_columns.COLUMNS,
+    ),
+    ExportedList(
+        key="documents-a-renouveler",
+        title="Documents à renouveler",
+        one="document",
+        many="documents",
+        view=ExpiringView,
+        select=expiring.select_all,
+        columns=expiring_columns.columns,
     ),
     ExportedList.of_any_day(
         "doublons",
