@@ -155,8 +155,66 @@ class CoverRevenueTally(OrganisationScoped, Base):
     amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
 
 
+_TOLD = ["previous_month", "next_month", "yearly_before", "yearly_after", "came_before", "has_moved", "is_alone"]
+
+
+class CoverRevenueMonth(OrganisationScoped, Base):
+    """What a client's covers bring in a year before and after a month of Paris in which any of them moved, in euros.
+
+    In each such month there is a row for each commercial for whom covers of the client count, also where only another's
+    moved: the first row of a period tells its start, and the last one its end, whosever are asked for.
+    ``previous_month`` and ``next_month`` are those of the rows around it, ``date.min`` and ``date.max`` at the ends.
+    ``came_before`` tells whether there was any revenue before the month, ``is_alone`` whether all covers of the client
+    count for one commercial: whose only row in a period it is, nothing is to be added to it.
+
+    The timetable books a client's rows anew from the history whenever something changed (``FigureWork``); until then
+    the function ``cover_revenue_rows`` tells what they will be (migration 0064).
+    """
+
+    __tablename__ = "cover_revenue_months"
+    __table_args__ = (
+        Index(
+            "uq_cover_revenue_months_client",
+            "organisation_id",
+            "client_id",
+            "month",
+            "commercial_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_include=_TOLD,
+        ),
+        Index(
+            "ix_cover_revenue_months_month",
+            "organisation_id",
+            "month",
+            "client_id",
+            postgresql_include=["commercial_id", *_TOLD],
+        ),
+        Index(
+            "ix_cover_revenue_months_next",
+            "organisation_id",
+            "next_month",
+            "client_id",
+            postgresql_include=["month", "commercial_id", "yearly_after", "is_alone"],
+        ),
+        tenant_key("client_id", "clients"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    client_id: Mapped[UUID]
+    commercial_id: Mapped[UUID | None]
+    month: Mapped[date]
+    previous_month: Mapped[date]
+    next_month: Mapped[date]
+    yearly_before: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    yearly_after: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    came_before: Mapped[bool]
+    has_moved: Mapped[bool]
+    is_alone: Mapped[bool]
+
+
 class FigureWork(OrganisationScoped, Base):
-    """A cover of which something changed: what the book says of it is to be looked at. Triggers write it."""
+    """A cover of which something changed: what is booked of it is to be looked at. Triggers write it."""
 
     __tablename__ = "figure_work"
 

@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Numeric, Select, case, cast, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Date, Numeric, Select, Uuid, case, cast, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.claims import Claim, ClaimSatisfaction
@@ -26,8 +26,9 @@ from webapp.models.invoices import Invoice
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.services import keyset
 from webapp.services.covers.decisions import Step
-from webapp.services.figures import cover_revenue, cover_satisfaction
+from webapp.services.figures import cover_moves, cover_satisfaction
 from webapp.services.figures.cover_figures import COST, CoverFiguresView
+from webapp.services.figures.cover_scope import which_promise
 from webapp.services.keyset import Position
 from webapp.services.subscriptions import metrics
 
@@ -110,6 +111,8 @@ NUMBERS = (Figure.IN_FORCE, Figure.COVER_DAYS, Figure.ACCEPTED, Figure.REFUSED, 
 """Rows come to numbers; those of the others to euros."""
 ANSWERED_ON = cast(func.timezone("Europe/Paris", ClaimSatisfaction.answered_at), Date)
 COUNTED = literal_column("counted.amount", Numeric(18, 2))
+_CLIENT = literal_column("counted.client_id", Uuid())
+"""What clients stand in the order of: that of the index by which their revenue is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +225,7 @@ def _select_by_kind(view: FigureRowsView) -> Sequence[Select[*tuple[Any, ...]]]:
 class _Shape(NamedTuple):
     """In which order rows stand, by what a cursor names a place in it, and what they tell beyond the client."""
 
-    order: Sequence[InstrumentedAttribute[Any]]
+    order: Sequence[InstrumentedAttribute[Any] | ColumnElement[Any]]
     sort: str
     kind: type[keyset.Key]
     columns: dict[str, Any]
@@ -249,7 +252,7 @@ def _shape(view: FigureRowsView) -> _Shape:
         columns = {"cover_id": Cover.id, "number": Cover.number}
         return _Shape([Cover.number, Cover.id], "numero", int, columns)
     if view.figure in OF_CLIENTS:
-        return _Shape([Client.id], "client", str, {})
+        return _Shape([_CLIENT], "client", str, {})
     if view.figure is Figure.SATISFACTION:
         columns = {
             "cover_id": Cover.id,
@@ -267,12 +270,6 @@ def _shape(view: FigureRowsView) -> _Shape:
 def select_all(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     """Every row in that order: an export adds the columns."""
     return select_rows(view).order_by(*(column.desc() for column in _shape(view).order))
-
-
-def sum_rows(view: FigureRowsView) -> Decimal:
-    """What all rows of a view come to."""
-    rows = select_rows(view).with_only_columns(func.coalesce(func.sum(COUNTED), 0), maintain_column_froms=True)
-    return Decimal(db.session.execute(rows).scalar_one())
 
 
 def select_rows(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
@@ -314,14 +311,13 @@ def _entries(view: FigureRowsView, kinds: Sequence[FigureKind]) -> Select[*tuple
 def _covers(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     which: list[ColumnElement[bool]] = []
     if view.figure is Figure.MRR:
-        _, until = cover_revenue.instants_of(view)
-        which = cover_revenue.which_promise(view)
+        which = which_promise(view)
         change = func.sum(SubscriptionHistory.annual_after - SubscriptionHistory.annual_before)
         amount = select(change.label("amount")).where(
             *metrics.EVERYTHING.conditions(),
             SubscriptionHistory.organisation_id == Cover.organisation_id,
             SubscriptionHistory.subscription_id == Cover.subscription_id,
-            SubscriptionHistory.at < until,
+            SubscriptionHistory.at < clock.start_of(view.end),
         )
     else:
         amount = select(_level(view).label("amount")).where(
@@ -353,12 +349,11 @@ def _days_until(end: date) -> ColumnElement[int]:
 
 def _clients(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     """The clients of a movement, and by how much a year’s revenue changed."""
-    is_of_late = view.figure is Figure.LEFT
-    since, until = cover_revenue.churn_period(view, at=view.at) if is_of_late else cover_revenue.instants_of(view)
-    moved = metrics.revenue_of_moved(since, until, cover_revenue.scope_of(view))
-    part = moved.c.end == 0 if is_of_late else metrics.parts_of(moved)[PARTS[view.figure]]
-    change = (moved.c.end - moved.c.start).label("amount")
-    counted = select(moved.c.client_id, change).where(part).subquery("counted")
+    is_left = view.figure is Figure.LEFT
+    found = cover_moves.left(view, at=view.at) if is_left else cover_moves.moved(view)
+    which = [] if is_left else [metrics.parts_of(found)[PARTS[view.figure]]]
+    change = (found.c.end - found.c.start).label("amount")
+    counted = select(found.c.client_id, change).where(*which).subquery("counted")
     return (
         select(Client.id)
         .join(counted, counted.c.client_id == Client.id)

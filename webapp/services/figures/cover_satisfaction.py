@@ -17,8 +17,8 @@ from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.claims import Claim, ClaimSatisfaction
 from webapp.models.covers import Cover
-from webapp.services.figures import cover_revenue
 from webapp.services.figures.cover_figures import CoverFiguresView
+from webapp.services.figures.cover_scope import conditions_of
 
 LEAST = 10
 """So many answers are needed for a score."""
@@ -85,7 +85,7 @@ def select_latest(view: CoverFiguresView) -> Select[*tuple[Any, ...]]:
             ClaimSatisfaction.organisation_id == tenancy.current_organisation_id(),
             ClaimSatisfaction.answered_at >= since,
             ClaimSatisfaction.answered_at < until,
-            *cover_revenue.conditions_of(view),
+            *conditions_of(view),
         )
         .order_by(ClaimSatisfaction.client_id, ClaimSatisfaction.answered_at.desc(), ClaimSatisfaction.id.desc())
     )

@@ -110,6 +110,8 @@ def book_lot() -> int | None:
     if not cover_ids:
         return None
     db.session.execute(select(func.book_past(current_organisation_id(), cover_ids)))
+    clients = func.array(select(Cover.client_id).where(Cover.id.in_(cover_ids)).scalar_subquery())
+    db.session.execute(select(func.book_cover_revenue(current_organisation_id(), clients)))
     entries = list(_differences(cover_ids))
     if entries:
         db.session.execute(insert(FigureEntry), entries)

@@ -53,6 +53,7 @@ STAY = {
     "operation_items": "what a plan was, and for whom; the timeline of the client tells of it",
     "import_rows": "lines of a file while its plan is made; what it plans for a client who is merged is left out",
     "present_consents": "made anew from consents, by a trigger",
+    "cover_revenue_months": "booked anew for who has the covers then; a trigger takes those of the other away",
     "last_contacts": "told anew from timeline_events, by a trigger",
 }
 """Tables whose rows keep their client, and why."""

@@ -4,7 +4,7 @@ What a client brings is followed, not what a subscription does: a second subscri
 left once nothing recurring is left. A pause takes the revenue away and a resume brings it back (churn, reactivation).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, Row, ScalarSelect, Select, and_, func, select
+from sqlalchemy import CTE, ColumnElement, FromClause, ScalarSelect, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -99,23 +99,16 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
     return {month: cents(total / 12) for month, total in zip(first_days, yearly, strict=True)}
 
 
-def movements(
-    *,
-    since: datetime,
-    until: datetime,
-    scope: MetricsScope = EVERYTHING,
-    start: ScalarSelect[Decimal] | None = None,
-) -> Movements:
-    """What moved the MRR from ``since`` on and before ``until``, client by client.
+def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
+    """What moved the MRR from ``since`` on and before ``until``, client by client."""
+    return by_month(add_up(revenue_of_moved(since, until, scope), start=revenue_before(since, scope)))
 
-    ``start`` gives the revenue of a year before ``since``, where somebody knows it without adding it up. Parts are
-    rounded along their running sum, so that they always add up to the cent.
-    """
-    client = revenue_of_moved(since, until, scope)
+
+def add_up(client: FromClause, *, start: ScalarSelect[Decimal]) -> dict[str, Decimal]:
+    """What a year brought at the ``start``, and by how much that changed in each movement."""
     change = func.sum(client.c.end - client.c.start)
     moved = (func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items())
-    total = revenue_before(since, scope) if start is None else start
-    return _rounded(db.session.execute(select(total.label("start"), *moved)).one())
+    return dict(db.session.execute(select(start.label("start"), *moved)).one()._mapping)
 
 
 def revenue_before(instant: datetime, scope: MetricsScope) -> ScalarSelect[Decimal]:
@@ -124,7 +117,7 @@ def revenue_before(instant: datetime, scope: MetricsScope) -> ScalarSelect[Decim
     return changes.scalar_subquery()
 
 
-def parts_of(client: CTE) -> dict[str, ColumnElement[bool]]:
+def parts_of(client: FromClause) -> dict[str, ColumnElement[bool]]:
     """Which clients of ``revenue_of_moved`` are which movement."""
     start, end = client.c.start, client.c.end
     return {
@@ -136,9 +129,10 @@ def parts_of(client: CTE) -> dict[str, ColumnElement[bool]]:
     }
 
 
-def _rounded(yearly: Row[*tuple[Any, ...]]) -> Movements:
-    running, amounts = yearly.start, {"start": cents(yearly.start / 12)}
-    for name, part in yearly._mapping.items():
+def by_month(yearly: Mapping[str, Decimal]) -> Movements:
+    """The twelfth of each part, rounded along their running sum, so that they always add up to the cent."""
+    running, amounts = yearly["start"], {"start": cents(yearly["start"] / 12)}
+    for name, part in yearly.items():
         if name != "start":
             amounts[name] = abs(cents((running + part) / 12) - cents(running / 12))
             running += part
@@ -164,6 +158,17 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
     revenue changed and is nothing at the end has left: it was something before the change, or after it.
     """
     moved = revenue_of_moved(since, until, scope)
+    left, active = db.session.execute(
+        select(
+            select(func.count()).select_from(moved).where(moved.c.end == 0).scalar_subquery(),
+            count_active(until, scope).scalar_subquery(),
+        )
+    ).one()
+    return Churn(left, left + active)
+
+
+def count_active(until: datetime, scope: MetricsScope) -> Select[int]:
+    """How many clients brought something just before an instant."""
     active = (
         select(SubscriptionHistory.client_id)
         .where(*scope.conditions(), SubscriptionHistory.at < until)
@@ -171,13 +176,7 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
         .having(func.sum(_CHANGE) > 0)
         .subquery()
     )
-    left, stayed = db.session.execute(
-        select(
-            select(func.count()).select_from(moved).where(moved.c.end == 0).scalar_subquery(),
-            select(func.count()).select_from(active).scalar_subquery(),
-        )
-    ).one()
-    return Churn(left, left + stayed)
+    return select(func.count()).select_from(active)
 
 
 def revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:

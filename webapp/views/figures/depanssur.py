@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,9 +18,10 @@ from webapp.security import current_user, requires
 from webapp.services.covers.listing import list_plan_choices
 from webapp.services.figures import board, closings, cover_rows
 from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView, count_figures, count_with_course
-from webapp.services.figures.cover_revenue import find_revenue, yearly_at_end
+from webapp.services.figures.cover_revenue import CoverRevenue, find_revenue, yearly_at_end
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
 from webapp.services.figures.cover_satisfaction import count_answers, find_satisfaction
+from webapp.services.figures.cover_scope import is_narrowed
 from webapp.services.figures.period import DAY, Period
 from webapp.services.figures.scope import Scope, figures_scope, find_in_scope, list_in_scope
 from webapp.views.figures.periods import PeriodBar, in_whole_months, period_name, period_query, read_period
@@ -258,6 +259,7 @@ def rows(group: str, figure: str) -> ResponseReturnValue:
     """The rows behind a figure."""
     view, filters, bar = _read_rows(group, figure)
     page = cover_rows.list_rows(view)
+    total, known_at = _find_total(view)
     here = rows_address(view.figure, bar.period, filters, **({"motif": view.reason} if view.reason else {}))
     return render_template(
         "figures/depanssur/rows.html",
@@ -265,7 +267,8 @@ def rows(group: str, figure: str) -> ResponseReturnValue:
         group=group,
         bar=bar,
         rows=page.rows,
-        total=_total(view),
+        total=total,
+        known_at=known_at if known_at != view.at else None,
         back=url_for("statistics.show", onglet="depanssur", **period_query(bar.period), **filters.query),
         next_page=f"{here}&apres={page.next_cursor}" if page.next_cursor else None,
         is_yearly=view.figure in cover_rows.YEARLY,
@@ -274,18 +277,26 @@ def rows(group: str, figure: str) -> ResponseReturnValue:
     )
 
 
-def _total(view: FigureRowsView) -> Any:
-    """The figure itself, from where the tab has it; of the movements of the MRR, what the rows come to."""
-    if view.figure is Figure.MRR:
-        return yearly_at_end(view)
+def _find_total(view: FigureRowsView) -> tuple[Any, datetime]:
+    """The figure itself, from where the tab has it, and since when it is known."""
+    if view.figure is Figure.MRR and not is_narrowed(view):
+        return yearly_at_end(view), view.at
     if view.figure in cover_rows.YEARLY:
-        return cover_rows.sum_rows(view)
+        revenue, known_at = find_revenue(view, at=view.at)
+        return _yearly(revenue, view.figure), known_at
     if view.figure is Figure.SATISFACTION:
-        return count_answers(view).answers
+        return count_answers(view).answers, view.at
     figures = count_figures(view)
     if view.reason is not None:
-        return figures.refused.get(view.reason, 0)
-    return _FIGURES[view.figure](figures)
+        return figures.refused.get(view.reason, 0), view.at
+    return _FIGURES[view.figure](figures), view.at
+
+
+def _yearly(revenue: CoverRevenue, figure: Figure) -> Decimal:
+    """What the rows of a figure come to, in a year."""
+    if figure is Figure.LEFT:
+        return revenue.left
+    return revenue.yearly[cover_rows.PARTS[figure]] if figure in cover_rows.PARTS else revenue.yearly_at_end
 
 
 _FIGURES = {
