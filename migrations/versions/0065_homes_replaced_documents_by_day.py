@@ -1,14 +1,14 @@
 """A cover's home that does not hold yet is replaced on its own day: two rows of one day, the later written one stands.
 Documents of all clients are listed by their last day.
 
-Revision: 0066, after 0063
+Revision: 0065, after 0064
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0066"
-down_revision = "0063"
+revision = "0065"
+down_revision = "0064"
 branch_labels = None
 depends_on = None
 
