@@ -504,6 +504,11 @@ class Cover(OrganisationScoped, Identified, Timestamped, Numbered, Base):
     )
 
     @property
+    def lasting_homes(self) -> "list[CoverHome]":
+        """Its homes, without those that were replaced before they held."""
+        return list({each.since: each for each in self.homes}.values())
+
+    @property
     def termination(self) -> "CoverTermination | None":
         """The termination that stands: not withdrawn, neither here nor by the subscription, which goes on then."""
         latest = self.terminations[-1] if self.terminations else None

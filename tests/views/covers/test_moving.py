@@ -259,6 +259,7 @@ def test_a_cover_of_which_nothing_was_charged_begins_with_the_other_home_at_its_
     assert held.home_id == cover.homes[1].home_id
     assert f"8 quai des Brumes, {postcode}" in client.get(f"/couvertures/{cover.id}").text
     assert f"8 quai des Brumes, {postcode}" not in client.get("/couvertures").text, "the list names no street"
+    assert "3 rue du Port" not in client.get(f"/couvertures/{cover.id}/sinistres/nouveau").text
     assert (cover.subscription.recurring_amount, db.session.query(PlannedChange).count()) == (monthly, 0)
     message = db.session.scalars(select(Message).where(Message.kind == MessageKind.COVER_MOVED)).one()
     written = message.content_in_clear()["body"]

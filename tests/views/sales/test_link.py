@@ -7,15 +7,20 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import undefer
 
+from tests.conftest import Cast
 from tests.services.means_requests.conftest import Desk, bank, desk
-from tests.views.sales.journey import HOME, PDF, download, find, ready, send, sent_link
+from tests.services.operators.events import claim_of, file_of, hear, make_operator
+from tests.views.sales.journey import HOME, PDF, download, find, make_client, ready, send, sent_link
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.contracts import Contract
 from webapp.models.covers import Cover
+from webapp.models.events import EventState
 from webapp.models.means_requests import MeansRequest
 from webapp.models.messages import Message, MessageKind
 from webapp.models.sales import CoverSale, SignatureWay
+from webapp.services.clients import archiving
+from webapp.services.merging.commands import Choices, merge
 from webapp.services.messages import rendering
 from webapp.services.sales.signing import LIFE
 from webapp.services.sales.wordings import WORDING
@@ -118,3 +123,35 @@ def test_whoever_accepts_is_led_to_give_a_means_and_pays_the_first_cycle(
     assert "/moyen-de-paiement/" in accepted
     path = accepted.split('href="/moyen-de-paiement/')[1].split('"')[0]
     assert stranger.get(f"/moyen-de-paiement/{path}").location.startswith(desk.bank.url)
+
+
+def test_who_was_archived_meanwhile_accepts_once_they_are_back(
+    client: FlaskClient, stranger: FlaskClient, cast: Cast
+) -> None:
+    sale_id = ready(client)
+    send(client, sale_id, "signature/lien")
+    link, client_id = sent_link(sale_id), find(sale_id).client_id
+    archiving.archive(client_id, by=cast.admin, at=clock.now())
+    for answer in (stranger.get(link), stranger.post(link)):
+        assert (answer.status_code, "n’est plus d’actualité" in answer.text) == (410, True)
+    refused = client.post(f"/souscriptions/{sale_id}/signature/lien", data={"version": find(sale_id).version})
+    assert (refused.status_code, "Ce client est archivé" in refused.text) == (409, True)
+    assert db.session.scalar(select(func.count()).select_from(Cover)) == 0
+    archiving.restore(client_id, by=cast.admin, at=clock.now())
+    assert "Vous avez accepté" in stranger.post(link).text
+
+
+def test_who_was_merged_meanwhile_accepts_as_the_client_who_stays(
+    admin_client: FlaskClient, stranger: FlaskClient, cast: Cast
+) -> None:
+    sale_id = ready(admin_client)
+    send(admin_client, sale_id, "signature/lien")
+    link, kept = sent_link(sale_id), make_client(last_name="Lefevre", email="anne@example.org")
+    choices = Choices(kept_id=kept.id, is_understood=True)
+    merge([kept.id, find(sale_id).client_id], choices, by=cast.admin, at=clock.now())
+    assert "Vous avez accepté" in stranger.post(link).text
+    cover = db.session.scalars(select(Cover)).one()
+    assert cover.client_id == kept.id
+    day = clock.today().isoformat()
+    told = hear(make_operator(cast.admin), claim_of(cover, event_on=day, declared_on=day))
+    assert (told.state, file_of().client_id) == (EventState.DONE, kept.id)

@@ -50,15 +50,14 @@ class CoverProfile:
     @property
     def home(self) -> CoveredHome:
         """The home that it holds for today, or will first hold for."""
-        day = max(self.on, self.cover.homes[0].since)
-        return [each.home for each in self.cover.homes if each.since <= day][-1]
+        first, *others = self.cover.lasting_homes
+        return [first, *(each for each in others if each.since <= self.on)][-1].home
 
     @property
     def next_home(self) -> tuple[CoveredHome, date] | None:
         """The home that it will hold for, and from when on, where that is another one."""
-        since = max(self.on, self.cover.effective_on)
-        coming = {each.since: each.home for each in self.cover.homes if each.since > since}
-        return next(((home, day) for day, home in coming.items()), None)
+        coming = [each for each in self.cover.lasting_homes if each.since > max(self.on, self.cover.effective_on)]
+        return (coming[0].home, coming[0].since) if coming else None
 
     @property
     def options(self) -> list[CoverOption]:

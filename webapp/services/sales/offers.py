@@ -157,8 +157,13 @@ def _waits_until(effective_on: date, waiting_days: int) -> date | None:
 
 
 def check_ready(sale: CoverSale, *, at: datetime) -> Offer:
-    """What is signed now. Raises StepMissingError, naming the step that is to be done, or done anew, first."""
+    """What is signed now: nothing for a client who was put into the archives, until they come back.
+
+    Raises StepMissingError, naming the step that is to be done, or done anew, first; SaleStateError.
+    """
     drafting.check_open(sale)
+    if sale.client.archived_at:
+        raise SaleStateError("Ce client est archivé\u202f: sortez-le des archives pour conclure.")
     offer = offer_of(sale, at=at)
     if not offer.is_current:
         raise StepMissingError(SaleStep.PLAN, f"{changed_price(offer)} Choisissez-la à nouveau.")

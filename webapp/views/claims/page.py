@@ -138,7 +138,7 @@ def _form(cover: Cover, problem: DomainError | None = None) -> str:
         "montant": request.args.get("montant", ""),
         "declare": clock.today().isoformat(),
     }
-    homes = {str(each.home_id): each.home.one_line for each in cover.homes}
+    homes = {str(each.home_id): each.home.one_line for each in cover.lasting_homes}
     return render_template(
         "claims/new.html",
         cover=cover,
