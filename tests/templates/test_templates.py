@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -105,22 +105,41 @@ def subject(cast: Cast) -> Client:
     return client
 
 
-def _visit_everything(app: Flask, browser: FlaskClient, ids: Mapping[str, UUID | str]) -> None:
-    """Every page that can be got with these ids, with its tabs and its actions' forms, whole and as a fragment."""
+def _visit_everything(
+    app: Flask, browser: FlaskClient, ids: Mapping[str, UUID | str], *, only: Set[str] = frozenset()
+) -> None:
+    """Every page that can be got with these ids, with its tabs and its actions' forms, whole and as a fragment.
+
+    Or those pages alone whose address holds ``only``.
+    """
     with app.test_request_context():
         addresses = [
             rule.build(ids, append_unknown=False)
             for rule in app.url_map.iter_rules()
-            if "GET" in (rule.methods or ()) and rule.arguments <= ids.keys() and not rule.endpoint.startswith("probe.")
+            if "GET" in (rule.methods or ())
+            and only <= rule.arguments <= ids.keys()
+            and not rule.endpoint.startswith("probe.")
         ]
     for _domain, address in filter(None, addresses):
         page = browser.get(address)
-        parts = (
+        assert page.status_code < 500, address
+        assert browser.get(address, headers=HTMX).status_code < 500, address
+        found = (
             re.findall(r'href="([^"#]*[?](?:onglet|action)=[^"#]*)"', page.text) if page.mimetype == "text/html" else ()
         )
-        for each in (address, *sorted(set(parts))):
+        for part in sorted({html.unescape(each) for each in found} - {address}):
             for headers in ({}, HTMX):
-                assert browser.get(html.unescape(each), headers=headers).status_code < 500, each
+                assert browser.get(part, headers=headers).status_code < 500, part
+
+
+def _visit_runs(app: Flask, browser: FlaskClient, ids: dict[str, UUID | str]) -> None:
+    """Everything, of a run that ended; of one under way, the pages of runs."""
+    ended, running = _make_runs()
+    _visit_everything(app, browser, ids | {"run_id": ended})
+    _visit_everything(app, browser, {"run_id": running}, only={"run_id"})
+    for run_id in (ended, running):
+        browser.get(f"/synchronisations/{run_id}/elements?apres=", headers=HTMX)
+        browser.get(f"/synchronisations?avant={run_id}", headers=HTMX)
 
 
 def _visit_forms(browser: FlaskClient, client: Client, account_id: UUID) -> None:
@@ -545,10 +564,7 @@ def test_every_template_is_rendered_by_a_visit(
         admin_client.get(f"/prelevements/lancements/{run_id}")
         admin_client.get(f"/prelevements/lancements/{run_id}", headers=HTMX)
     admin_client.post("/prelevements/lancements", headers=HTMX)
-    for run_id in _make_runs():
-        _visit_everything(app, admin_client, ids | words | {"run_id": run_id})
-        admin_client.get(f"/synchronisations/{run_id}/elements?apres=", headers=HTMX)
-        admin_client.get(f"/synchronisations?avant={run_id}", headers=HTMX)
+    _visit_runs(app, admin_client, ids | words)
     _visit_forms(admin_client, subject, ids["account_id"])
     lines = {name: steps[name] for name in ("libelle", "quantite", "prix", "tva", "remise", "produit")}
     answer = admin_client.post(f"/abonnements/{ids['subscription_id']}/lignes", data=lines | {"version": "1"})
