@@ -12,17 +12,18 @@ from tests.services.figures.cover_world import World
 from tests.services.figures.test_closings import IN_MARCH, JANUARY, of
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.figures import FigureClosing, FigureEntry
+from webapp.models.figures import CoverRevenueMonth, FigureClosing, FigureEntry
 from webapp.models.identity import User
 from webapp.services.figures import closings, in_force
 from webapp.services.figures.cover_figures import count_figures
 
 
-def _written() -> tuple[int, int]:
+def _written() -> tuple[int, ...]:
     """How many months are closed, and how much is booked."""
-    found = [db.session.scalar(select(func.count()).select_from(each)) or 0 for each in (FigureClosing, FigureEntry)]
+    tables = (FigureClosing, FigureEntry, CoverRevenueMonth)
+    found = [db.session.scalar(select(func.count()).select_from(each)) or 0 for each in tables]
     db.session.rollback()
-    return found[0], found[1]
+    return tuple(found)
 
 
 def test_a_closing_and_a_booking_that_are_killed_are_done_whole_or_not_at_all(committed: None) -> None:
@@ -42,13 +43,14 @@ def test_a_closing_and_a_booking_that_are_killed_are_done_whole_or_not_at_all(co
     closed = _written()
     assert closed[0] == 1
     assert closed[1] > waiting[1], "what waited is booked with it"
+    assert (waiting[2], closed[2]) == (0, 2), "a month of each client"
     in_force.book_all(at=IN_MARCH)
     assert _written() == closed, "nothing is booked twice"
     assert closings.is_unchanged(closings.find_closing(JANUARY))
     assert count_figures(of(JANUARY)).earned > 0
 
 
-def _lived_or_left(act: Callable[[], object], before: tuple[int, int], *, fatal: int) -> bool:
+def _lived_or_left(act: Callable[[], object], before: tuple[int, ...], *, fatal: int) -> bool:
     lived = lives(act, fatal=fatal)
     assert lived or _written() == before, fatal
     return lived

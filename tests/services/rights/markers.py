@@ -59,14 +59,15 @@ ENDED: dict[str, dict[str, Any]] = {
     "operations": {"state": "done", "kind": "erasure"},
 }  # fmt: skip
 """What rows must say so that nothing is under way, and that their tables' checks hold."""
-BY_TRIGGER = {"present_consents", "last_contacts", "contract_changes"}
+DERIVED = {"present_consents", "last_contacts", "contract_changes", "cover_revenue_months"}
+"""Tables whose rows follow from others: triggers or the timetable write them."""
 
 
 def mark_all(client: Client, *, with_kept: bool = True) -> dict[str, dict[str, Any]]:
     """Make the rows, their parents first; returns them by table. ``with_kept``: in JSON that stays, too."""
     made: dict[str, dict[str, Any]] = {"clients": {"id": client.id}}
     for table in Base.metadata.sorted_tables:
-        if table.name in HOLDINGS and table.name not in made and table.name not in BY_TRIGGER:
+        if table.name in HOLDINGS and table.name not in made and table.name not in DERIVED:
             made[table.name] = _mark(table, made, client.id, with_kept=with_kept)
     _mark_client(client)
     return made

@@ -6,6 +6,7 @@ that begins or ends within a month.
 """
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,13 @@ from dateutil.relativedelta import relativedelta
 from sqlalchemy import ColumnElement, Select, Subquery, and_, column, false, func, literal, select, true, union_all
 
 from webapp import clock, tenancy
+from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.covers import Cover
 from webapp.models.figures import CoverRevenueMonth, FigureWork
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.services.figures.cover_figures import CoverFiguresView
-from webapp.services.figures.cover_scope import is_narrowed, scope_of, which_promise
+from webapp.services.figures.cover_scope import is_narrowed, which_promise
 from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
 
@@ -68,13 +70,25 @@ def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     return select(found).where(found.c.end == 0).subquery("gone")
 
 
-def count_active(view: CoverFiguresView, *, at: datetime) -> Select[int]:
+def count_active(view: CoverFiguresView, *, at: datetime) -> int:
     """How many clients brought something at the end, or bring something now."""
-    _, until = _churn_period(view, at)
-    if is_narrowed(view):
-        return metrics.count_active(until, scope_of(view))
-    levels = _levels(view, until)
-    return select(func.count()).select_from(levels).where(levels.c.level > 0)
+    levels = _levels(view, _churn_period(view, at)[1])
+    return db.session.execute(select(func.count()).select_from(levels).where(levels.c.level > 0)).scalar_one()
+
+
+def sum_history(view: CoverFiguresView, *, at: datetime) -> tuple[Decimal, int]:
+    """What a year brought before the months of a view, and how many are active: of a plan or a trade, from everything
+    that ever happened to the covers that promise it.
+    """
+    since, (_, until) = clock.start_of(view.first), _churn_period(view, at)
+    start, level = (
+        func.coalesce(func.sum(_CHANGE).filter(SubscriptionHistory.at < each), 0).label(name)
+        for name, each in (("start", since), ("level", until))
+    )
+    clients = _changes(view, start, level).group_by(Cover.client_id).subquery()
+    active = func.count().filter(clients.c.level > 0)
+    total, number = db.session.execute(select(func.coalesce(func.sum(clients.c.start), 0), active)).one()
+    return total, number
 
 
 def _levels(view: CoverFiguresView, until: datetime, *, since: date = date.min) -> Subquery:

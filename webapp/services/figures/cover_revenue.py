@@ -8,14 +8,14 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, literal, select
 
-from webapp import clock, keeping, tenancy
+from webapp import keeping, tenancy
 from webapp.extensions import db
 from webapp.models.figures import CoverRevenueTally
 from webapp.services.figures import cover_moves
 from webapp.services.figures.cover_figures import CoverFiguresView
-from webapp.services.figures.cover_scope import is_narrowed, scope_of
+from webapp.services.figures.cover_scope import is_narrowed
 from webapp.services.subscriptions import metrics
 from webapp.services.subscriptions.metrics import Churn, Movements
 
@@ -51,24 +51,25 @@ def find_revenue(view: CoverFiguresView, *, at: datetime) -> tuple[CoverRevenue,
 
 def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
     """The revenue of a view, as it is now."""
-    moved, left = cover_moves.moved(view), cover_moves.left(view, at=at)
-    yearly = metrics.add_up(moved, start=_yearly_before(view, view.first))
-    number, change = db.session.execute(
-        select(func.count(), func.coalesce(func.sum(left.c.end - left.c.start), 0)).select_from(left)
-    ).one()
-    active = db.session.execute(cover_moves.count_active(view, at=at)).scalar_one()
-    return CoverRevenue(yearly, Churn(number, number + active), change)
+    start: ColumnElement[Decimal]
+    if is_narrowed(view):
+        total, active = cover_moves.sum_history(view, at=at)
+        start = literal(total)
+    else:
+        start, active = _yearly_before(view, view.first), cover_moves.count_active(view, at=at)
+    left = cover_moves.left(view, at=at)
+    change = func.coalesce(func.sum(left.c.end - left.c.start), 0)
+    gone, lost = db.session.execute(select(func.count(), change).select_from(left)).one()
+    return CoverRevenue(metrics.add_up(cover_moves.moved(view), start=start), Churn(gone, gone + active), lost)
 
 
 def yearly_at_end(view: CoverFiguresView) -> Decimal:
-    """What a year brings at the end of a view."""
+    """What a year brings at the end of a view that no plan and no trade narrows."""
     return Decimal(db.session.execute(select(_yearly_before(view, view.end))).scalar_one())
 
 
 def _yearly_before(view: CoverFiguresView, month: date) -> ScalarSelect[Decimal]:
     """What a year brought before a month: from the tallies, which know commercials, but no plans and trades."""
-    if is_narrowed(view):
-        return metrics.revenue_before(clock.start_of(month), scope_of(view))
     conditions = [
         CoverRevenueTally.organisation_id == tenancy.current_organisation_id(),
         CoverRevenueTally.month < month,

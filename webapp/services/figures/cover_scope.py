@@ -5,20 +5,11 @@ from sqlalchemy import ColumnElement, select
 from webapp import tenancy
 from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, CoverPlanVersion
 from webapp.services.figures.cover_figures import CoverFiguresView
-from webapp.services.subscriptions import metrics
 
 
 def is_narrowed(view: CoverFiguresView) -> bool:
     """Whether a plan or a trade narrows a view: what is kept by month knows commercials alone."""
     return view.plan_id is not None or view.trade is not None
-
-
-def scope_of(view: CoverFiguresView) -> metrics.MetricsScope:
-    """The subscriptions of the covers that a view counts."""
-    covers = select(Cover.subscription_id).where(
-        Cover.organisation_id == tenancy.current_organisation_id(), *which_promise(view)
-    )
-    return metrics.MetricsScope(subscription_ids=covers)
 
 
 def which_promise(view: CoverFiguresView) -> list[ColumnElement[bool]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, FromClause, ScalarSelect, Select, and_, func, select
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -101,20 +101,15 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
 
 def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
     """What moved the MRR from ``since`` on and before ``until``, client by client."""
-    return by_month(add_up(revenue_of_moved(since, until, scope), start=revenue_before(since, scope)))
+    start = select(func.coalesce(func.sum(_CHANGE), 0)).where(*scope.conditions(), SubscriptionHistory.at < since)
+    return by_month(add_up(revenue_of_moved(since, until, scope), start=start.scalar_subquery()))
 
 
-def add_up(client: FromClause, *, start: ScalarSelect[Decimal]) -> dict[str, Decimal]:
+def add_up(client: FromClause, *, start: ColumnElement[Decimal]) -> dict[str, Decimal]:
     """What a year brought at the ``start``, and by how much that changed in each movement."""
     change = func.sum(client.c.end - client.c.start)
     moved = (func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items())
     return dict(db.session.execute(select(start.label("start"), *moved)).one()._mapping)
-
-
-def revenue_before(instant: datetime, scope: MetricsScope) -> ScalarSelect[Decimal]:
-    """What a year brought just before an instant, added up."""
-    changes = select(func.coalesce(func.sum(_CHANGE), 0)).where(*scope.conditions(), SubscriptionHistory.at < instant)
-    return changes.scalar_subquery()
 
 
 def parts_of(client: FromClause) -> dict[str, ColumnElement[bool]]:
@@ -158,17 +153,6 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
     revenue changed and is nothing at the end has left: it was something before the change, or after it.
     """
     moved = revenue_of_moved(since, until, scope)
-    left, active = db.session.execute(
-        select(
-            select(func.count()).select_from(moved).where(moved.c.end == 0).scalar_subquery(),
-            count_active(until, scope).scalar_subquery(),
-        )
-    ).one()
-    return Churn(left, left + active)
-
-
-def count_active(until: datetime, scope: MetricsScope) -> Select[int]:
-    """How many clients brought something just before an instant."""
     active = (
         select(SubscriptionHistory.client_id)
         .where(*scope.conditions(), SubscriptionHistory.at < until)
@@ -176,7 +160,13 @@ def count_active(until: datetime, scope: MetricsScope) -> Select[int]:
         .having(func.sum(_CHANGE) > 0)
         .subquery()
     )
-    return select(func.count()).select_from(active)
+    left, stayed = db.session.execute(
+        select(
+            select(func.count()).select_from(moved).where(moved.c.end == 0).scalar_subquery(),
+            select(func.count()).select_from(active).scalar_subquery(),
+        )
+    ).one()
+    return Churn(left, left + stayed)
 
 
 def revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> CTE:
