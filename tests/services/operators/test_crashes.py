@@ -39,7 +39,7 @@ def _counted() -> list[int]:
     return counts
 
 
-@pytest.mark.parametrize(("point", "step"), [("commit", 1), ("before_cursor_execute", 7)])
+@pytest.mark.parametrize(("point", "step"), [("commit", 1), ("before_cursor_execute", 5)])
 def test_a_worker_that_is_killed_leaves_all_or_nothing(app: Flask, cast: Cast, point: str, step: int) -> None:
     operator = make_operator(cast.admin)
     organisation_id = operator.organisation_id

@@ -13,6 +13,7 @@ from tests.services.operators.events import claim_of, file_of, hear, make_operat
 from tests.views.sales.journey import HOME, PDF, download, find, make_client, ready, send, sent_link
 from webapp import clock
 from webapp.extensions import db
+from webapp.models.clients import ClientStatus
 from webapp.models.contracts import Contract
 from webapp.models.covers import Cover
 from webapp.models.events import EventState
@@ -51,6 +52,7 @@ def test_a_client_reads_accepts_once_and_what_proves_it_is_kept(client: FlaskCli
     sale = find(sale_id)
     assert (sale.signed_by, sale.signed_from, sale.wording_version) == (SignatureWay.LINK, "203.0.113.7", 1)
     assert sale.signed_at is not None
+    assert sale.client.status is ClientStatus.ACTIVE, "who has signed is no prospect, whom retention may propose"
     assert db.session.scalars(select(Cover.id)).one() == sale.cover_id
     assert db.session.scalar(select(func.count()).select_from(Contract)) == 1
     proof = client.get(f"/souscriptions/{sale_id}", follow_redirects=True).text

@@ -1,6 +1,6 @@
 """The ledger of a claim file: entries are only ever added; a correction is a further one, with its sign."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,9 +74,21 @@ def expected_cost(decision: Decision, covered: Decimal) -> Decimal:
     return usual if most is None or decision.outcome is Outcome.REFUSED else min(usual, most)
 
 
-def set_covered(claim: Claim, use: Entry | None, *, by: User | None, at: datetime, of: ClaimDecision | None) -> None:
-    """Let the ledger say that the claim uses that of its cover (None: nothing), by one further entry at most."""
-    standing = [entry for entry in list_entries(claim.id) if entry.kind is EntryKind.COVERED]
+def set_covered(
+    claim: Claim,
+    use: Entry | None,
+    *,
+    by: User | None,
+    at: datetime,
+    of: ClaimDecision | None,
+    entries: Sequence[ClaimEntry] | None = None,
+) -> None:
+    """Let the ledger say that the claim uses that of its cover (None: nothing), by one further entry at most.
+
+    ``entries`` are those of the claim, where the caller knows.
+    """
+    entries = list_entries(claim.id) if entries is None else entries
+    standing = [entry for entry in entries if entry.kind is EntryKind.COVERED]
     last = standing[-1] if standing else None
     if use is None:
         if last is None:
@@ -149,6 +161,10 @@ def _entry(
         kind=kind,
         amount=amount,
         event_on=claim.event_on,
+        option_code=None,
+        draws_on_main=True,
+        counts=True,
+        holds_place=False,
         note=note,
         at=at,
         user_id=by.id if by else None,

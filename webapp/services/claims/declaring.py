@@ -1,5 +1,6 @@
 """Declaring a claim: its file is opened and decided at once, by the rules, under the lock of its cover."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -12,7 +13,7 @@ from webapp import clock, french
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.claims import Claim, ClaimChannel, ClaimCounter, ClaimStatus
+from webapp.models.claims import Claim, ClaimChannel, ClaimCounter, ClaimEntry, ClaimStatus
 from webapp.models.covers import Trade
 from webapp.models.identity import User
 from webapp.models.timeline import EventKind
@@ -64,6 +65,8 @@ def declare(cover_id: UUID, fields: ClaimFields, *, by: User | None, at: datetim
         standing = _find_declared(cover_id, fields.token)
         if standing is not None:
             return standing
+        if held.cover.client.erased_at is not None:
+            raise ClaimStateError("Ce client a été effacé\u202f: plus rien n’est déclaré pour lui.")
         claim = open_file(held, fields, by=by)
         recording.finish(claim, at=held.at)
         if held.is_news:
@@ -74,10 +77,8 @@ def declare(cover_id: UUID, fields: ClaimFields, *, by: User | None, at: datetim
 def open_file(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
     """Open a file of a locked cover and decide it, in the caller's transaction, who finishes it.
 
-    Raises ClaimStateError; InvalidInputError, naming the field.
+    The client is not erased. Raises ClaimStateError; InvalidInputError, naming the field.
     """
-    if held.cover.client.erased_at is not None:
-        raise ClaimStateError("Ce client a été effacé\u202f: plus rien n’est déclaré pour lui.")
     claim = _open(held, fields, by=by)
     _decide(claim, held, by=by)
     return claim
@@ -99,7 +100,7 @@ def _open(held: Held, fields: ClaimFields, *, by: User | None) -> Claim:
         raise InvalidInputError("Choisissez un métier.", field="trade")
     if fields.channel is None:
         raise InvalidInputError("Indiquez comment le client l’a déclaré.", field="channel")
-    if fields.home_id not in (None, *(home.home_id for home in held.cover.homes)):
+    if fields.home_id is not None and fields.home_id not in {home.home_id for home in held.cover.lasting_homes}:
         raise InvalidInputError("Choisissez un logement de cette couverture.", field="home_id")
     words = checked_words(fields.words)
     claim = Claim(
@@ -175,19 +176,26 @@ def _decide(claim: Claim, held: Held, *, by: User | None) -> None:
     recording.note_change(claim, None, ClaimStatus.DECLARED, reason=None, by=by, at=at)
     asked = {"trade": [None, claim.trade.label], "event_on": [None, claim.event_on.isoformat()]}
     recording.tell(claim, EventKind.CLAIM_DECLARED, asked, by=by, at=at)
-    decision = decide(held.life, recording.as_declared(claim), ledger.list_entries(held.cover.id), at)
-    follow_rules(claim, decision, by=None, at=at)
+    with db.session.no_autoflush:  # nothing pending is read here
+        decision = decide(held.life, recording.as_declared(claim), ledger.list_entries(held.cover.id), at)
+        follow_rules(claim, decision, entries=[], by=None, at=at)
 
 
-def follow_rules(claim: Claim, decision: Decision, *, by: User | None, at: datetime) -> None:
-    """Let a file be what the rules decided, in the caller's transaction. Raises ClaimStateError."""
+def follow_rules(
+    claim: Claim, decision: Decision, *, entries: Sequence[ClaimEntry] | None = None, by: User | None, at: datetime
+) -> None:
+    """Let a file be what the rules decided, in the caller's transaction. Raises ClaimStateError.
+
+    ``entries`` are its own, where the caller knows.
+    """
     status = STATUS_OF[decision.outcome]
     row = recording.keep_decision(claim, decision, status, by=by, at=at)
-    standing = accounts.sums_of(claim.id)
+    entries = accounts.list_entries(claim.id) if entries is None else entries
+    standing = accounts.sum_up(entries)
     is_accepted = status is ClaimStatus.ACCEPTED
     if claim.status is not status and not (is_accepted and claim.status is ClaimStatus.IN_PROGRESS):
         recording.move(claim, status, reason=decision.reason.sentence, by=by, at=at)
-    accounts.set_covered(claim, decision.entry, by=by, at=at, of=row)
+    accounts.set_covered(claim, decision.entry, by=by, at=at, of=row, entries=entries)
     claim.deductible = decision.deductible if is_accepted else Decimal(0)
     claim.over = decision.over.total if is_accepted else Decimal(0)
     claim.doubt = None

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -30,6 +30,7 @@ from webapp.services.covers.lifetime import CoverLife
 
 REASON_LENGTH = 500
 _INSTANT = timedelta(microseconds=1)
+_KEEP_DECISION = insert(ClaimDecision.__table__)  # type: ignore[arg-type]
 
 
 class ClaimStateError(DomainError):
@@ -40,17 +41,19 @@ class ClaimStateError(DomainError):
 class Held:
     """A locked cover. ``at`` is when what is written now is told, later than all that its files tell so far.
 
-    ``is_news``: its subscription had told something that nobody had written down yet.
+    ``is_news``: its subscription had told something that nobody had written down yet. ``files`` is how many the cover
+    had.
     """
 
     cover: Cover
     at: datetime
     is_news: bool
+    files: int
 
     @cached_property
     def life(self) -> CoverLife:
         """What the cover promises, read once somebody asks: most of what an operator reports asks for no decision."""
-        return loading.life_of(loading.find_cover(self.cover.id))
+        return loading.load_life(self.cover)
 
 
 def find_claim(claim_id: UUID) -> Claim:
@@ -60,11 +63,16 @@ def find_claim(claim_id: UUID) -> Claim:
 
 def hold_cover(cover_id: UUID, *, at: datetime) -> Held:
     """Lock the cover until the transaction ends, and bring it up to date. Raises NotFoundError."""
-    cover = loading.lock(cover_id)
-    is_news = following.catch_up(cover, at=at)
-    latest = select(Claim.changed_at).where(Claim.cover_id == cover_id).order_by(Claim.changed_at.desc()).limit(1)
-    last = db.session.scalar(latest)
-    return Held(cover, at if last is None else max(at, last + _INSTANT), is_news)
+    return hold_locked(loading.lock(cover_id), at=at)
+
+
+def hold_locked(cover: Cover, *, at: datetime) -> Held:
+    """Bring a cover up to date that the caller has locked."""
+    is_untold = following.untold(cover).exists()
+    files = select(func.count(), func.max(Claim.changed_at), is_untold).where(Claim.cover_id == cover.id)
+    number, last, may_be_news = db.session.execute(files).one()
+    is_news = may_be_news and following.catch_up(cover, at=at)
+    return Held(cover, at if last is None else max(at, last + _INSTANT), is_news, number)
 
 
 def hold(claim_id: UUID, *, version: int | None, at: datetime) -> tuple[Claim, Held]:
@@ -143,21 +151,25 @@ def keep_decision(
     reason: str | None = None,
     by: User | None = None,
 ) -> ClaimDecision:
-    """Store a decision whole. ``decision`` is what the rules say; status and ``covered`` are what was decided."""
-    row = ClaimDecision(
-        id=new_id(),
-        claim_id=claim.id,
-        at=at,
-        status=status,
-        covered=decision.covered if covered is None else covered,
-        content=decision.as_json(),
-        is_override=is_override,
-        reason=reason,
-        user_id=by.id if by else None,
-    )
-    db.session.add(row)
-    db.session.flush()
-    return row
+    """Store a decision whole. ``decision`` is what the rules say; status and ``covered`` are what was decided.
+
+    The file stands in the database. What is returned belongs to no session.
+    """
+    kept = {
+        "id": new_id(),
+        "organisation_id": claim.organisation_id,
+        "claim_id": claim.id,
+        "at": at,
+        "status": status,
+        "covered": decision.covered if covered is None else covered,
+        "content": decision.as_json(),
+        "is_override": is_override,
+        "reason": reason,
+        "user_id": by.id if by else None,
+    }
+    # Past the session: entries of the ledger name it, and all that is pending would be written with it.
+    db.session.connection().execute(_KEEP_DECISION, kept)
+    return ClaimDecision(**kept)
 
 
 def tell(claim: Claim, kind: EventKind, changes: dict[str, list[str | None]], *, by: User | None, at: datetime) -> None:

@@ -28,7 +28,7 @@ from webapp.models.claims import (
     ClaimStatus,
     ReportedState,
 )
-from webapp.models.covers import Trade
+from webapp.models.covers import Cover, Trade
 from webapp.models.timeline import EventKind
 from webapp.services.claims import accounts, deciding, declaring, doubting, recording
 from webapp.services.claims.declaring import ClaimFields
@@ -90,15 +90,16 @@ class Report:
     satisfaction: Satisfaction | None = None
 
 
-def apply(operator_id: UUID, cover_id: UUID, told: Report, *, at: datetime) -> Claim | None:
-    """Bring the file to what is told; None where as much or more was told before.
+def apply(operator_id: UUID, cover: Cover, told: Report, *, at: datetime) -> Claim | None:
+    """Bring the file to what is told, in the caller's transaction, who has the cover locked, and whose client is not
+    erased; None where as much or more was told before.
 
-    Raises NotFoundError; ClaimStateError and InvalidInputError for what no file can become.
+    Raises ClaimStateError and InvalidInputError for what no file can become.
     """
     with transaction():
-        held = recording.hold_cover(cover_id, at=at)
+        held = recording.hold_locked(cover, at=at)
         claim = _find(operator_id, told)
-        if claim is not None and claim.cover_id != cover_id:
+        if claim is not None and claim.cover_id != cover.id:
             raise ClaimStateError(OTHER_COVER)
         if claim is not None and claim.revision is not None and claim.revision >= told.revision:
             return None
@@ -112,7 +113,8 @@ def apply(operator_id: UUID, cover_id: UUID, told: Report, *, at: datetime) -> C
         _keep_answers(claim, told, is_new=is_new)
         uses_less = _follow(claim, held)
         recording.finish(claim, at=held.at)
-        if held.is_news or is_decided_anew or uses_less:  # else no decision stands on anything else than before
+        others_may_change = (is_decided_anew or uses_less) and held.files > 1
+        if held.is_news or others_may_change:  # else no decision stands on anything else than before
             doubting.look_at(held)
     return claim
 
@@ -194,8 +196,9 @@ def _correct(claim: Claim, held: Held, told: Report) -> bool:
 
 def _decide_anew(claim: Claim, held: Held) -> None:
     """By the rules, also where they refuse now; but what a person looks at, decided or paid stays a person's."""
-    entries = ledger.list_entries(held.cover.id, besides=claim.id)
-    rules = decide(held.life, recording.as_declared(claim), entries, held.at)
+    with db.session.no_autoflush:  # nothing pending is read here: it is this file's own
+        entries = ledger.list_entries(held.cover.id, besides=claim.id)
+        rules = decide(held.life, recording.as_declared(claim), entries, held.at)
     is_to_be_seen = rules.outcome is not Outcome.ACCEPTED or claim.status is ClaimStatus.TO_REVIEW
     if is_to_be_seen and _is_of_person(claim):
         deciding.leave_to_person(claim, rules, by=None, at=held.at)
@@ -204,7 +207,8 @@ def _decide_anew(claim: Claim, held: Held) -> None:
     stays = claim.status is status or (status is ClaimStatus.ACCEPTED and claim.status is ClaimStatus.IN_PROGRESS)
     if not stays and not claim.can_become(status):
         _move(claim, ClaimStatus.TO_REVIEW, held)  # the only way from one decision to another
-    declaring.follow_rules(claim, rules, by=None, at=held.at)
+    with db.session.no_autoflush:
+        declaring.follow_rules(claim, rules, by=None, at=held.at)
 
 
 def _is_of_person(claim: Claim) -> bool:
@@ -285,9 +289,8 @@ def _keep_answers(claim: Claim, told: Report, *, is_new: bool) -> None:
     ids = {"organisation_id": current_organisation_id(), "claim_id": claim.id}
     if not is_new:
         named = {"its_organisation": ids["organisation_id"], "its_claim": claim.id}
-        connection.execute(_FORGET_VISITS, {**named, "told": [each.external_id for each in told.interventions]})
-        if told.satisfaction is None:
-            connection.execute(_FORGET_ANSWER, named)
+        forgotten = _FORGET_VISITS if told.satisfaction is not None else _FORGET_VISITS_AND_ANSWER
+        connection.execute(forgotten, {**named, "told": [each.external_id for each in told.interventions]})
     if told.interventions:
         connection.execute(_KEEP_VISITS, [{"id": new_id(), **ids, **vars(each)} for each in told.interventions])
     if told.satisfaction is not None:
@@ -315,5 +318,5 @@ def _forgetting(table: FromClause) -> Delete:
 _VISITS, _ANSWERS = ClaimIntervention.__table__, ClaimSatisfaction.__table__
 _KEEP_VISITS = _keeping(_VISITS, ["claim_id", "external_id"], ["scheduled_at", "done_at", "craftsman", "note"])
 _KEEP_ANSWER = _keeping(_ANSWERS, ["claim_id"], ["score", "comment", "answered_at"])
-_FORGET_ANSWER = _forgetting(_ANSWERS)
 _FORGET_VISITS = _forgetting(_VISITS).where(_VISITS.c.external_id != all_(bindparam("told", type_=ARRAY(String))))
+_FORGET_VISITS_AND_ANSWER = _FORGET_VISITS.add_cte(_forgetting(_ANSWERS).cte("answer"))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from webapp import clock
 from webapp.extensions import db
@@ -33,20 +33,7 @@ def catch_up(cover: Cover, *, at: datetime) -> bool:
 
     The caller has the cover locked, and reads it again afterwards. Returns whether anything was written.
     """
-    is_told = select(CoverFact.id).where(
-        CoverFact.cover_id == cover.id, linked(SubscriptionHistory, CoverFact.history_id)
-    )
-    changes = db.session.scalars(
-        select(SubscriptionHistory)
-        .where(
-            SubscriptionHistory.subscription_id == cover.subscription_id,
-            SubscriptionHistory.at >= cover.created_at,
-            SubscriptionHistory.old_status.is_not(None),
-            SubscriptionHistory.old_status != SubscriptionHistory.new_status,
-            ~is_told.exists(),
-        )
-        .order_by(SubscriptionHistory.at, SubscriptionHistory.id)
-    ).all()
+    changes = db.session.scalars(untold(cover).order_by(SubscriptionHistory.at, SubscriptionHistory.id)).all()
     is_news = False
     for change in changes:
         fact = _fact_of(cover, change)
@@ -57,6 +44,20 @@ def catch_up(cover: Cover, *, at: datetime) -> bool:
     if is_news:
         db.session.flush()
     return is_news
+
+
+def untold(cover: Cover) -> Select[SubscriptionHistory]:
+    """What happened to the subscription since the cover was made, and is no fact of it. Some never will be one."""
+    is_told = select(CoverFact.id).where(
+        CoverFact.cover_id == cover.id, linked(SubscriptionHistory, CoverFact.history_id)
+    )
+    return select(SubscriptionHistory).where(
+        SubscriptionHistory.subscription_id == cover.subscription_id,
+        SubscriptionHistory.at >= cover.created_at,
+        SubscriptionHistory.old_status.is_not(None),
+        SubscriptionHistory.old_status != SubscriptionHistory.new_status,
+        ~is_told.exists(),
+    )
 
 
 def begin(cover: Cover, subscription: Subscription, *, at: datetime) -> None:

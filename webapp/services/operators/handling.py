@@ -10,14 +10,13 @@ from sqlalchemy import String, cast, func, select
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
-from webapp.models.base import linked
 from webapp.models.claims import Claim
-from webapp.models.clients import Client
 from webapp.models.covers import Cover
 from webapp.models.events import EventState
 from webapp.models.operator_events import OperatorEvent
 from webapp.services import event_engine
 from webapp.services.claims import reported
+from webapp.services.covers import loading
 from webapp.services.event_engine import DONE, Claimed, Engine, Outcome
 from webapp.services.operators import contract, fetching
 from webapp.services.operators.receiving import JOB
@@ -58,15 +57,15 @@ def _handled(event: OperatorEvent) -> Outcome:
     if body is None:
         return Outcome(EventState.IGNORED, PRUNED)
     told = contract.read(body, at=event.received_at)
-    found = select(Cover.id, Client.erased_at).join(Client, linked(Client, Cover.client_id))
-    cover = db.session.execute(found.where(Cover.number == told.cover)).one_or_none()
-    if cover is None:
+    found = loading.lock_numbered(told.cover)
+    if found is None:
         code = f"{Cover.LETTER}-{told.cover}"
         return Outcome(EventState.WAITING, NO_COVER.format(code=code), waits_for=f"cover:{told.cover}")
-    if cover.erased_at is not None:
+    cover, erased_at = found
+    if erased_at is not None:
         ENGINE.forget([event])
         return Outcome(EventState.IGNORED, ERASED_HERE)
-    claim = reported.apply(event.operator_id, cover.id, told.report, at=at)
+    claim = reported.apply(event.operator_id, cover, told.report, at=at)
     if claim is None:
         known = _find(event)
         event.claim_id = known.id

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from webapp import clock, links, tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus
 from webapp.models.covers import Cover
 from webapp.models.documents import Document
@@ -177,8 +178,8 @@ def _conclude(
     by: User,
     at: datetime,
 ) -> None:
-    """Contract, pending subscription and cover, in the caller's transaction; the client is asked for a means, and sent
-    the confirmation.
+    """Contract, pending subscription and cover, in the caller's transaction: a prospect is a client from now on, who is
+    asked for a means, and sent the confirmation.
     """
     contract_id = _make_contract(sale, offer, by=by, at=at)
     today = days.local(at)
@@ -206,6 +207,10 @@ def _conclude(
         "cover": [None, cover.code],
         "signed_by": [None, way.label],
     }
+    if sale.client.status is ClientStatus.PROSPECT:
+        changes["status"] = [sale.client.status.value, ClientStatus.ACTIVE.value]
+        sale.client.status, sale.client.changed_at = ClientStatus.ACTIVE, at
+        sale.client.version += 1
     db.session.add(
         TimelineEvent(client_id=sale.client_id, kind=EventKind.SALE_SIGNED, at=at, user_id=by.id, changes=changes)
     )
