@@ -30,29 +30,34 @@ _CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
 
 def moved(view: CoverFiguresView) -> Subquery:
     """The clients whose revenue changed in the months of a view, as ``metrics.revenue_of_moved`` tells them."""
+    return union_all(*(select(part) for part in moved_apart(view))).subquery("moved")
+
+
+def moved_apart(view: CoverFiguresView) -> list[Subquery]:
+    """The same clients in parts, of which the first is read in the order of an index: a page of it stops early.
+
+    Most have one row in the months, which says everything; of the others, what rows say is added up.
+    """
     months = _months()
-    which = _within(view, months, since=view.first, end=view.end)
+    which, each = _within(view, months, since=view.first, end=view.end), months.c
     if is_narrowed(view):
-        clients = select(months.c.client_id).where(*which).group_by(months.c.client_id)
-        return _from_history(view, clients, clock.start_of(view.first), clock.start_of(view.end))
-    each = months.c
+        clients = select(each.client_id).where(*which).group_by(each.client_id)
+        return [_from_history(view, clients, clock.start_of(view.first), clock.start_of(view.end))]
     is_first, is_last = each.previous_month < view.first, each.next_month >= view.end
     is_whole = each.is_alone & is_first & is_last
-    whole = select(
-        each.client_id, each.yearly_before.label("start"), each.yearly_after.label("end"), each.came_before
-    ).where(*which, is_whole)
-    added_up = (
-        select(
-            each.client_id,
-            func.sum(each.yearly_before).filter(is_first),
-            func.sum(each.yearly_after).filter(is_last),
-            func.bool_or(each.came_before).filter(is_first),
-        )
-        .where(*which, ~is_whole)
-        .group_by(each.client_id)
-        .having(func.bool_or(each.has_moved))
+    start, end = each.yearly_before, each.yearly_after
+    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before)
+    added_up = select(
+        each.client_id,
+        func.sum(start).filter(is_first).label("start"),
+        func.sum(end).filter(is_last).label("end"),
+        func.bool_or(each.came_before).filter(is_first).label("came_before"),
     )
-    return union_all(whole, added_up).subquery("moved")
+    added_up = added_up.group_by(each.client_id).having(func.bool_or(each.has_moved))
+    return [
+        whole.where(*which, is_whole).subquery("whole"),
+        added_up.where(*which, ~is_whole).subquery("added_up"),
+    ]
 
 
 def left(view: CoverFiguresView, *, at: datetime) -> Subquery:

@@ -11,7 +11,20 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Numeric, Select, Uuid, case, cast, func, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Numeric,
+    Select,
+    Subquery,
+    Uuid,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -198,7 +211,7 @@ def list_rows(view: FigureRowsView) -> keyset.Page[FigureRow]:
     shape = _shape(view)
     columns = {"amount": COUNTED, "client_id": Client.id, "client": full_name_in_sql(), **shape.columns}
     shown = [shape.order[-1], *(column.label(name) for name, column in columns.items())]
-    statements = [rows.with_only_columns(*shown, maintain_column_froms=True) for rows in _select_by_kind(view)]
+    statements = [rows.with_only_columns(*shown, maintain_column_froms=True) for rows in _select_apart(view)]
 
     def read(start: Position | None) -> Sequence[FigureRow]:
         pages = [keyset.cut(each, shape.order, start, is_descending=True, size=PAGE_SIZE) for each in statements]
@@ -216,8 +229,12 @@ def list_rows(view: FigureRowsView) -> keyset.Page[FigureRow]:
     return keyset.page(read, start, place=place, sort=shape.sort, size=PAGE_SIZE)
 
 
-def _select_by_kind(view: FigureRowsView) -> Sequence[Select[*tuple[Any, ...]]]:
-    """The rows of a view; of entries of several kinds, those of each: an index has their order kind by kind."""
+def _select_apart(view: FigureRowsView) -> Sequence[Select[*tuple[Any, ...]]]:
+    """The rows of a view; of entries of several kinds, those of each: an index has their order kind by kind. So it is
+    with clients who moved once, and the others.
+    """
+    if view.figure in PARTS:
+        return [_clients(view, part) for part in cover_moves.moved_apart(view)]
     kinds = KINDS.get(view.figure, ())
     return [_entries(view, [kind]) for kind in kinds] if len(kinds) > 1 else [select_rows(view)]
 
@@ -279,7 +296,8 @@ def select_rows(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     if view.figure in OF_COVERS:
         return _covers(view)
     if view.figure in OF_CLIENTS:
-        return _clients(view)
+        is_left = view.figure is Figure.LEFT
+        return _clients(view, cover_moves.left(view, at=view.at) if is_left else cover_moves.moved(view))
     return _answers(view) if view.figure is Figure.SATISFACTION else _invoices(view)
 
 
@@ -347,11 +365,9 @@ def _days_until(end: date) -> ColumnElement[int]:
     return func.date_mi(end, FigureEntry.day)
 
 
-def _clients(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
-    """The clients of a movement, and by how much a year’s revenue changed."""
-    is_left = view.figure is Figure.LEFT
-    found = cover_moves.left(view, at=view.at) if is_left else cover_moves.moved(view)
-    which = [] if is_left else [metrics.parts_of(found)[PARTS[view.figure]]]
+def _clients(view: FigureRowsView, found: Subquery) -> Select[*tuple[Any, ...]]:
+    """Those of the clients found who are the movement, and by how much a year’s revenue changed."""
+    which = [metrics.parts_of(found)[PARTS[view.figure]]] if view.figure in PARTS else []
     change = (found.c.end - found.c.start).label("amount")
     counted = select(found.c.client_id, change).where(*which).subquery("counted")
     return (
