@@ -92,7 +92,8 @@ def _mark(table: Table, made: dict[str, dict[str, Any]], client_id: UUID, *, wit
 
 def _keys(table: Table, made: dict[str, dict[str, Any]], client_id: UUID) -> dict[str, Any]:
     """An id, and those of the rows that it belongs to."""
-    values: dict[str, Any] = {"id": new_id()} if "id" in table.columns else {}
+    is_numbered = "id" in table.columns and table.columns["id"].identity is not None
+    values: dict[str, Any] = {"id": new_id()} if "id" in table.columns and not is_numbered else {}
     for key in table.foreign_key_constraints:
         column = list(key.columns)[-1]
         wants = not column.nullable or column.name in ("client_id", "message_id", "operation_id")

@@ -10,8 +10,10 @@ from psycopg import sql
 from webapp.models.base import Base
 from webapp.services.winleadplus.copying import driver_connection
 
-# Rows that come with their parent, and change its version when a person changes them.
-PARTS = frozenset({"contract_lines", "contract_status_changes", "contract_changes", "operation_items"})
+# Rows that come with their parent, and change its version when a person changes them; and sums, which are told anew.
+PARTS = frozenset(
+    {"contract_lines", "contract_status_changes", "contract_changes", "operation_items", "cover_revenue_months"}
+)
 WORDS = {
     "contracts": "un contrat",
     "subscriptions": "un abonnement",
