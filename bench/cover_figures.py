@@ -108,6 +108,7 @@ FEW = 8
 CHECKED = 500
 """Covers of which the book is looked through."""
 BOOKED = ("payments", "claims", "invoices")
+FILLED_LAST = ("figure_entries", "cover_revenue_months")
 IN_FORCE = """INSERT INTO figure_entries (organisation_id, id, month, day, kind, amount, cover_id, plan_id, trades,
     commercial_id)
   SELECT f.organisation_id, gen_random_uuid(), date_trunc('month', day::timestamp), day, 'in_force',
@@ -138,9 +139,9 @@ def run(size: int = 200_000) -> Report:
         cookies = {user: _sign_in(environment | {"PORT": str(port)}, user) for user in (ADMIN, MANAGER)}
         server = Server(port)
         asked = {name: Page(server, path, cookies[user], CONTENT) for name, (user, path) in pages.items()}
-        lines = [_line(f"{name}, first look", _look_first(asked[name], environment)) for name in FIRST]
         for page in asked.values():
             page.server.ask(page.path, page.cookie, holds=page.holds)
+        lines = [_line(f"{name}, first look", _look_first(asked[name], environment)) for name in FIRST]
         compared = {name: {"value": page} for name, page in asked.items()}
         lines += [_line(name, times["value"]) for name, times in take_turns(compared).items()]
     claims, entries, rows = counts or (0, 0, 0)
@@ -165,15 +166,16 @@ def _fill(owner: psycopg.Connection, size: int) -> None:
         for statement in (*PEOPLE, *COVERS[:-1], *LIVES):
             _say(" ".join(statement.split())[:60])
             writer.execute(statement.encode(), given)
-        _make_indexes(writer, [each for each in indexes if each.table != "figure_entries"])
+        _make_indexes(writer, [each for each in indexes if each.table not in FILLED_LAST])
         writer.execute("VACUUM ANALYZE")
         for table in BOOKED:
             _say(f"booking {table}")
             writer.execute(f"SELECT book_{table}(%s, (SELECT array_agg(id) FROM {table}))".encode(), (ORGANISATION,))
         writer.execute(IN_FORCE.encode())
-        _make_indexes(writer, [each for each in indexes if each.table == "figure_entries"])
-    for tallies in ("figure_tallies", "cover_revenue"):
-        owner.execute(f"SELECT rebuild_{tallies}(%s)".encode(), (ORGANISATION,))
+        for tallies in ("figure_tallies", "cover_revenue"):
+            _say(f"adding up {tallies}")
+            writer.execute(f"SELECT rebuild_{tallies}(%s)".encode(), (ORGANISATION,))
+        _make_indexes(writer, [each for each in indexes if each.table in FILLED_LAST])
     owner.execute("VACUUM ANALYZE")
 
 

@@ -191,7 +191,7 @@ def _create_table() -> None:
 
 
 def _index_table() -> None:
-    """Once it is full: a fifth of the time that it takes row by row."""
+    """Once it is full: to make an index of all rows is quicker than to keep it row by row."""
     op.create_foreign_key(
         op.f("fk_cover_revenue_months_organisation_id_client_id"),
         "cover_revenue_months",

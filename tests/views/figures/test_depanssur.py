@@ -12,7 +12,7 @@ from tests.conftest import Cast, SignIn
 from tests.factories import CommercialFactory
 from tests.queries import recorded_queries
 from tests.services.figures.cover_world import World
-from webapp import clock
+from webapp import clock, keeping
 from webapp.services.figures import in_force
 
 TAB = "/statistiques?onglet=depanssur&periode=annee&du=2026-01-01"
@@ -60,6 +60,18 @@ def test_each_number_opens_its_rows(world: World, admin_client: FlaskClient) -> 
     path, query = found["primes"].split("?")
     sent = admin_client.post(f"{path}/exporter?{query}", data={"format": "csv"})
     assert sent.text.count("Prime acquise") == admin_client.get(found["primes"]).text.count('"figure-row"')
+
+
+def test_what_is_kept_is_one_number_on_the_tab_and_over_its_rows(
+    world: World, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LONG", 0)
+    address = links(admin_client.get(TAB).text)["nouveaux"]
+    world.do("pause", 0, "1", 3)
+    page = admin_client.get(address).text
+    assert 'data-testid="total" data-amount="240.00"' in page
+    assert 'data-testid="known-at"' in page
+    assert sorted(re.findall(r'data-testid="figure-row" data-amount="([^"]+)"', page)) == ["0.00", "120.00"]
 
 
 def test_whoever_looks_sees_what_is_theirs(world: World, cast: Cast, sign_in: SignIn) -> None:
