@@ -22,6 +22,13 @@ FIGURES = "/statistiques?onglet=depanssur"
 KEY, THOUGHT, THREE_MINUTES = 0.28, 1.35, 180
 
 
+IS_AT_ITS_BEGINNING = """() => {
+    const first = document.querySelector("[autofocus]")
+    return !first || first === document.activeElement
+}"""
+"""A page that is loaded takes the focus to where one begins a moment later: a key before that is lost."""
+
+
 class Typist:
     """A commercial who never touches the mouse; ``seconds`` is what it takes them, ``keys`` what they press."""
 
@@ -55,6 +62,7 @@ class Typist:
         started = time.monotonic()
         self.press("Enter")
         self.page.wait_for_url(f"**/{page}")
+        self.page.wait_for_function(IS_AT_ITS_BEGINNING)
         self.waited += time.monotonic() - started
 
     @property
