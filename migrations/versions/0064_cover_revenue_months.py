@@ -4,7 +4,8 @@ Revision: 0064, after 0063
 
 ``cover_revenue_rows`` reckons the rows of some clients from the history. The timetable books them, with what else it
 books of a cover that ``figure_work`` names; so every change that can move them names the cover, in its transaction.
-Tables that are there are locked for a moment, and read once.
+Covers that are there wait to be booked, lot by lot: nobody is kept waiting for 200,000 of them to be reckoned. Until
+then their figures are told from the history.
 """
 
 import sqlalchemy as sa
@@ -151,9 +152,10 @@ def upgrade() -> None:
     for name, parts in NOTING.items():
         op.execute(_TRIGGER.format(name=name, body="".join(parts)))
     op.execute(_REBUILD.format(turn=TURN, tallies=_TALLIES, months=MONTHS))
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("SELECT rebuild_cover_revenue(id) FROM organisations")
     _index_table()
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("LOCK TABLE covers, subscription_history IN SHARE MODE")  # who changes them now fires what was before
+    op.execute("INSERT INTO figure_work (organisation_id, cover_id) SELECT organisation_id, id FROM covers")
 
 
 def downgrade() -> None:
@@ -191,7 +193,7 @@ def _create_table() -> None:
 
 
 def _index_table() -> None:
-    """Once it is full: to make an index of all rows is quicker than to keep it row by row."""
+    """Its keys and indexes."""
     op.create_foreign_key(
         op.f("fk_cover_revenue_months_organisation_id_client_id"),
         "cover_revenue_months",
