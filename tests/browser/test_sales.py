@@ -209,7 +209,8 @@ def _claim_is_told_of(world: World, page: Page, number: str, shot: Shot) -> None
 
     for act in ("Intervention", "Document", "Clore", "Enquête"):
         there.reload()
-        file.get_by_role("button", name=act).click()
+        with there.expect_navigation():  # to load a page that is being left fails
+            file.get_by_role("button", name=act).click()
     eventually(lambda: _has_come(page, claim), within=LONG / 1000)
     assert findings(page) == []
     shot(page, "claim-with-news")
