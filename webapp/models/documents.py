@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import Case, Index, String, case, literal, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.models.banking import Mandate
@@ -107,3 +107,12 @@ class Document(OrganisationScoped, Identified, Timestamped, Base):
     def validity_on(self, day: date) -> Validity | None:
         """Where it stands on a day; None where it does not expire."""
         return None if self.valid_until is None else Validity.on(self.valid_until, day)
+
+    @classmethod
+    def validity_in_sql(cls, day: date) -> Case[str]:
+        """The same in a statement, of documents that expire."""
+        return case(
+            (cls.valid_until < day, literal(Validity.EXPIRED.value)),
+            (cls.valid_until <= day + EXPIRES_SOON, literal(Validity.SOON.value)),
+            else_=literal(Validity.VALID.value),
+        )

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -18,7 +18,7 @@ from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.models.subscriptions import Collector
 from webapp.services import keyset, list_columns
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 from webapp.services.list_columns import ListColumn
 
@@ -126,9 +126,8 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     if code and code.letter == Refund.LETTER:
         refund = select(Refund.charge_id).where(Refund.organisation_id == ours, Refund.number == code.number)
         return [Charge.id.in_(refund)]
-    if not (terms := find_terms(search)):
+    if not (matches := found_by(search)):
         return []
-    matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
     return [Charge.client_id.in_(select(Client.id).where(Client.organisation_id == ours, *matches))]
 
 

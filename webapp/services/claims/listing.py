@@ -19,7 +19,7 @@ from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.covers import Cover, CoverPeriod, CoverPlan, CoverPlanVersion, Trade
 from webapp.services import keyset
 from webapp.services.claims import reserves
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.covers.listing import is_latest
 from webapp.services.keyset import Position
 
@@ -130,9 +130,7 @@ def _select(view: ClaimsView) -> Select[*tuple[Any, ...]]:
     reference = _REFERENCE.fullmatch(view.search)
     if reference:
         return statement.where(Claim.reference == f"DEP-{reference[1]}-{int(reference[2]):06d}")
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
-    return statement
+    return statement.where(*found_by(view.search))
 
 
 def _narrow(statement: Select[*tuple[Any, ...]], view: ClaimsView) -> Select[*tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, select
 
 from webapp.extensions import db
 from webapp.models.base import linked
@@ -15,9 +15,9 @@ from webapp.models.claims import Claim
 from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.commercials import Commercial
 from webapp.models.commercials import full_name_in_sql as commercial_in_sql
-from webapp.models.documents import Document, Validity
+from webapp.models.documents import EXPIRES_SOON, Document, Validity
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
@@ -44,7 +44,9 @@ class Expiry(StrEnum):
         """In a statement: the last day is that near."""
         if self is Expiry.EXPIRED:
             return Document.valid_until < today
-        return Document.valid_until.between(today, today + timedelta(days=30 if self is Expiry.MONTH else 90))
+        return Document.valid_until.between(
+            today, today + (EXPIRES_SOON if self is Expiry.MONTH else timedelta(days=90))
+        )
 
 
 class Belonging(StrEnum):
@@ -139,6 +141,4 @@ def _select(view: ExpiringView, today: date) -> Select[*tuple[Any, ...]]:
     if view.belonging:
         is_of_claim = Document.claim_id.is_not(None)
         statement = statement.where(is_of_claim if view.belonging is Belonging.CLAIM else ~is_of_claim)
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
-    return statement
+    return statement.where(*found_by(view.search))

@@ -3,21 +3,15 @@
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import case, literal
-
 from webapp.models import clients, commercials
 from webapp.models.claims import Claim
-from webapp.models.documents import EXPIRES_SOON, Document, Validity
+from webapp.models.documents import Document, Validity
 from webapp.services.list_columns import ListColumn, ValueKind, labels_of
 
 
 def columns(today: date) -> Sequence[ListColumn]:
     """What a document is on a day is one of them."""
-    state = case(
-        (Document.valid_until < today, literal(Validity.EXPIRED.value)),
-        (Document.valid_until <= today + EXPIRES_SOON, literal(Validity.SOON.value)),
-        else_=literal(Validity.VALID.value),
-    )
+    state = Document.validity_in_sql(today)
     return (
         ListColumn("document", "Document", Document.name),
         ListColumn("valable", "Valable jusqu’au", Document.valid_until, ValueKind.DAY),

@@ -5,10 +5,12 @@ spaces), so that there is one rule for both.
 """
 
 import re
+from collections.abc import Iterable
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from webapp.extensions import db
+from webapp.models.clients import Client
 
 # Digits in groups are taken for a telephone: "06 39 98", "06.39.98", "+33 (0)6 39", "0033 6 39".
 _GROUPED_DIGITS = re.compile(r"(?<!\S)(?:\+\s?)?\d+(?:[\s./]+(?:\(0\))?[\s./]*\d+|\(0\)\s?\d+)*(?!\S)")
@@ -29,6 +31,16 @@ def fold_search(search: str) -> str:
 def find_terms(search: str) -> list[Term]:
     """The search's terms."""
     return terms_of(fold_search(search))
+
+
+def found_by(search: str) -> list[ColumnElement[bool]]:
+    """What a client must meet to be found; no condition where the search says nothing."""
+    return found_by_terms(find_terms(search))
+
+
+def found_by_terms(terms: Iterable[Term]) -> list[ColumnElement[bool]]:
+    """The same of a search whose terms are known."""
+    return [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
 
 
 def terms_of(folded: str) -> list[Term]:

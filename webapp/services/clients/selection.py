@@ -23,7 +23,7 @@ from webapp.models.subscriptions import RECURRING, Subscription
 from webapp.models.timeline import LastContact
 from webapp.models.winleadplus import SyncMapping
 from webapp.services import keyset
-from webapp.services.clients.search import Term
+from webapp.services.clients.search import Term, found_by_terms
 
 Conditions = list[ColumnElement[bool]]
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
@@ -204,7 +204,7 @@ def conditions_of(view: ClientsView, terms: list[Term]) -> Conditions:
         *([~_in_contact(Days(view.silent_since))] if view.silent_since else []),
         *(_has(asset) for asset in sorted(view.having)),
         *(_lacks(asset) for asset in sorted(view.lacking)),
-        *(or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms),
+        *found_by_terms(terms),
     ]
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import aliased
 
 from webapp.extensions import db
@@ -15,7 +15,7 @@ from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.covers import Cover, CoveredHome, CoverHome, CoverPeriod, CoverPlan, CoverPlanVersion
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
@@ -113,9 +113,7 @@ def _select(view: CoversView) -> Select[*tuple[Any, ...]]:
     code = read_code(view.search)
     if code and code.letter == Cover.LETTER:
         return statement.where(Cover.number == code.number)
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
-    return statement
+    return statement.where(*found_by(view.search))
 
 
 def is_latest(rows: type[CoverPeriod] | type[CoverHome]) -> ColumnElement[bool]:

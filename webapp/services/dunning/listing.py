@@ -32,7 +32,7 @@ from webapp.models.dunning import (
 from webapp.models.messages import AWAITS_PERSON, HAS_LEFT, Channel, Message, MessageKind, MessageStatus
 from webapp.models.organisations import Company
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Order, Position
 
 PAGE_SIZE = 50
@@ -246,9 +246,8 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     code = read_code(search)
     if code and code.letter == DunningCase.LETTER:
         return [DunningCase.number == code.number]
-    if not (terms := find_terms(search)):
+    if not (matches := found_by(search)):
         return []
-    matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
     return [exists().where(linked(Client, DunningCase.client_id), *matches).correlate(DunningCase)]
 
 

@@ -25,7 +25,6 @@ from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
 
 _TOLD = [each for each in CoverRevenueMonth.__table__.columns if each.name not in ("organisation_id", "id")]
-_CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
 
 
 def moved(view: CoverFiguresView) -> Subquery:
@@ -87,7 +86,7 @@ def sum_history(view: CoverFiguresView, *, at: datetime) -> tuple[Decimal, int]:
     """
     since, (_, until) = clock.start_of(view.first), _churn_period(view, at)
     start, level = (
-        func.coalesce(func.sum(_CHANGE).filter(SubscriptionHistory.at < each), 0).label(name)
+        func.coalesce(func.sum(metrics.CHANGE).filter(SubscriptionHistory.at < each), 0).label(name)
         for name, each in (("start", since), ("level", until))
     )
     clients = _changes(view, start, level).group_by(Cover.client_id).subquery()
@@ -107,7 +106,7 @@ def _levels(view: CoverFiguresView, until: datetime, *, since: date = date.min) 
     added_up = select(months.c.client_id, func.sum(months.c.yearly_after)).where(*which, ~months.c.is_alone)
     latest = union_all(alone, added_up.group_by(months.c.client_id)).subquery("latest")
     within = [SubscriptionHistory.at >= until, SubscriptionHistory.at < clock.start_of(end)]
-    changes = _changes(view, Cover.client_id, func.sum(_CHANGE).label("change")).where(*within)
+    changes = _changes(view, Cover.client_id, func.sum(metrics.CHANGE).label("change")).where(*within)
     later = changes.group_by(Cover.client_id).subquery("later")
     level = latest.c.level - func.coalesce(later.c.change, 0)
     return (
@@ -173,7 +172,7 @@ def _from_history(view: CoverFiguresView, clients: Select[UUID], since: datetime
     """
     chosen = clients.order_by(clients.selected_columns.client_id.desc()).subquery("chosen")
     before, within = SubscriptionHistory.at < since, SubscriptionHistory.at >= since
-    change = func.sum(_CHANGE)
+    change = func.sum(metrics.CHANGE)
     told = (
         _changes(
             view,

@@ -330,7 +330,7 @@ def _covers(view: FigureRowsView) -> Select[*tuple[Any, ...]]:
     which: list[ColumnElement[bool]] = []
     if view.figure is Figure.MRR:
         which = which_promise(view)
-        change = func.sum(SubscriptionHistory.annual_after - SubscriptionHistory.annual_before)
+        change = func.sum(metrics.CHANGE)
         amount = select(change.label("amount")).where(
             *metrics.EVERYTHING.conditions(),
             SubscriptionHistory.organisation_id == Cover.organisation_id,

@@ -24,7 +24,7 @@ from webapp.models.fulfilment import (
 )
 from webapp.models.organisations import Company
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.fulfilment.batches import find_batch
 from webapp.services.fulfilment.deciding import read_reference
 from webapp.services.keyset import Position
@@ -228,8 +228,7 @@ def _conditions(view: LinesView, batch: FulfilmentBatch) -> list[ColumnElement[b
     if reference is not None:
         number = reference.consignment_no if reference.batch_number == batch.number else -1
         conditions.append(FulfilmentBatchLine.consignment_no == number)
-    elif terms := find_terms(view.search):
-        matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
+    elif matches := found_by(view.search):
         ours = Client.organisation_id == current_organisation_id()
         conditions.append(FulfilmentBatchLine.client_id.in_(select(Client.id).where(ours, *matches)))
     return conditions

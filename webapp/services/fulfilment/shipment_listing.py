@@ -16,7 +16,7 @@ from webapp.models.carriers import CarrierAccount
 from webapp.models.clients import Client
 from webapp.models.fulfilment import FulfilmentBatch, Parcel, ParcelStatus, Shipment
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 
 PAGE_SIZE = 50
@@ -117,11 +117,10 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     code = read_code(search)
     if code and code.letter == Shipment.LETTER:
         return [Shipment.number == code.number]
-    if not (terms := find_terms(search)):
+    if not (matches := found_by(search)):
         return []
     number = re.sub(r"[^A-Z0-9]", "", search.upper())[:64]
     tracked = select(Parcel.shipment_id).where(Parcel.organisation_id == ours, Parcel.tracking_number == number)
-    matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
     clients = select(Client.id).where(Client.organisation_id == ours, *matches)
     return [or_(Shipment.id.in_(tracked), Shipment.client_id.in_(clients))]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import tenancy
@@ -20,7 +20,7 @@ from webapp.models.invoices import Allocation, Invoice, InvoiceKind, InvoiceStat
 from webapp.models.organisations import Company
 from webapp.models.payments import Payment
 from webapp.services import keyset, list_columns
-from webapp.services.clients.search import Term, find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.list_columns import ListColumn
 
 PAGE_SIZE = 50
@@ -191,8 +191,7 @@ def _conditions(view: InvoicesView) -> list[ColumnElement[bool]]:
             Invoice.number == int(match.group(2)),
         ]
     elif readable:
-        terms: list[Term] = find_terms(readable)
-        conditions += [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
+        conditions += found_by(readable)
     return conditions
 
 

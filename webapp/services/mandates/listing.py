@@ -17,7 +17,7 @@ from webapp.models.clients import Client
 from webapp.models.organisations import Company
 from webapp.models.subscriptions import Subscription
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 from webapp.services.mandates.commands import LIVING
 
@@ -103,9 +103,7 @@ def _select(view: MandatesView, today: date) -> Select[*tuple[Any, ...]]:
         .outerjoin(Company, linked(Company, Mandate.company_id))
         .where(or_(*lacking.values()) if view.lack is None else lacking[view.lack])
     )
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
-    return statement
+    return statement.where(*found_by(view.search))
 
 
 def select_all(view: MandatesView, *, today: date) -> Select[*tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import joinedload, undefer
 
 from webapp import tenancy
@@ -24,7 +24,7 @@ from webapp.models.messages import (
     MessageStatus,
 )
 from webapp.models.organisations import Company
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.messages.kinds import OF_CASES
 
 PAGE_SIZE = 50
@@ -98,9 +98,8 @@ def _matches(search: str) -> list[ColumnElement[bool]]:
     code = read_code(search)
     if code and code.letter == Message.LETTER:
         return [Message.number == code.number]
-    if not (terms := find_terms(search)):
+    if not (matches := found_by(search)):
         return []
-    matches = (or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms)
     ours = tenancy.current_organisation_id()
     return [Message.client_id.in_(select(Client.id).where(Client.organisation_id == ours, *matches))]
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal, select
 
 from webapp import tenancy
 from webapp.extensions import db
@@ -27,7 +27,7 @@ from webapp.models.subscriptions import (
     rhythm_label,
 )
 from webapp.services import keyset, list_columns
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.list_columns import ListColumn
 from webapp.services.subscriptions.scheduling import local_date
 
@@ -194,8 +194,7 @@ def _read_code(view: SubscriptionsView) -> Code | None:
 
 
 def _client_conditions(view: SubscriptionsView) -> list[ColumnElement[bool]]:
-    terms = [] if _read_code(view) else find_terms(view.search)
-    return [or_(*(Client.search_text.like(pattern) for pattern in term)) for term in terms]
+    return [] if _read_code(view) else found_by(view.search)
 
 
 def _read_newest(statement: Statement, start: keyset.Position | None) -> Sequence[ResultRow]:

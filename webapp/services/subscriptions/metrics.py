@@ -61,7 +61,8 @@ class MetricsScope:
 
 EVERYTHING = MetricsScope()
 
-_CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
+CHANGE = SubscriptionHistory.annual_after - SubscriptionHistory.annual_before
+"""By how much a change moves a year’s revenue."""
 
 
 def _clients_of(commercial_ids: Collection[UUID]) -> Any:
@@ -92,7 +93,7 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
     *ends, last_end = (clock.start_of(month + relativedelta(months=1)) for month in first_days)
     bucket = func.width_bucket(SubscriptionHistory.at, array(ends, type_=SubscriptionHistory.at.type))
     rows = db.session.execute(
-        select(bucket, func.sum(_CHANGE)).where(*scope.conditions(), SubscriptionHistory.at < last_end).group_by(bucket)
+        select(bucket, func.sum(CHANGE)).where(*scope.conditions(), SubscriptionHistory.at < last_end).group_by(bucket)
     ).all()
     changes: dict[int, Decimal] = dict(rows)
     yearly = accumulate(changes.get(number, Decimal(0)) for number in range(months))
@@ -101,7 +102,7 @@ def revenue_by_month(*, months: int, until: date, scope: MetricsScope = EVERYTHI
 
 def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING) -> Movements:
     """What moved the MRR from ``since`` on and before ``until``, client by client."""
-    start = select(func.coalesce(func.sum(_CHANGE), 0)).where(*scope.conditions(), SubscriptionHistory.at < since)
+    start = select(func.coalesce(func.sum(CHANGE), 0)).where(*scope.conditions(), SubscriptionHistory.at < since)
     return by_month(add_up(revenue_of_moved(since, until, scope), start=start.scalar_subquery()))
 
 
@@ -157,7 +158,7 @@ def churn(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTHING)
         select(SubscriptionHistory.client_id)
         .where(*scope.conditions(), SubscriptionHistory.at < until)
         .group_by(SubscriptionHistory.client_id)
-        .having(func.sum(_CHANGE) > 0)
+        .having(func.sum(CHANGE) > 0)
         .subquery()
     )
     left, stayed = db.session.execute(
@@ -175,7 +176,7 @@ def revenue_of_moved(since: datetime, until: datetime, scope: MetricsScope) -> C
     ``came_before`` tells whether there was any revenue before the period.
     """
     before, within = SubscriptionHistory.at < since, SubscriptionHistory.at >= since
-    change = func.sum(_CHANGE)
+    change = func.sum(CHANGE)
     changes = select(SubscriptionHistory.client_id).where(*scope.conditions(), SubscriptionHistory.at < until)
     return (
         changes.add_columns(

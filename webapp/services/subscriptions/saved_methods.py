@@ -19,7 +19,7 @@ from webapp.models.providers import SavedPaymentMethod
 from webapp.models.subscriptions import TRANSITIONS, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import keyset
-from webapp.services.clients.search import find_terms
+from webapp.services.clients.search import found_by
 from webapp.services.keyset import Position
 from webapp.transactions import transaction
 
@@ -148,9 +148,7 @@ def _of_view(statement: Select[*tuple[Any, ...]], view: CardsView, today: date) 
         SavedPaymentMethod.revoked_at.is_(None),
         or_(*conditions.values()) if view.expiry is None else conditions[view.expiry],
     )
-    for term in find_terms(view.search):
-        statement = statement.where(or_(*(Client.search_text.like(pattern) for pattern in term)))
-    return statement
+    return statement.where(*found_by(view.search))
 
 
 def count_expiring(*, today: date) -> dict[Expiry, int]:
