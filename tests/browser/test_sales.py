@@ -96,6 +96,7 @@ def test_a_cover_is_sold_in_three_minutes_accepted_paid_and_of_use(
     _look(page, shot, "sale-payment")
     typist.enter("recapitulatif")
     typist.press("Space")
+    expect(page.get_by_test_id("sale-offer")).to_contain_text("avec exécution immédiate")
     _look(page, shot, "sale-summary")
     typist.enter("signature")
     _look(page, shot, "sale-signature")

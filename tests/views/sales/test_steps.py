@@ -31,6 +31,24 @@ pytestmark = pytest.mark.usefixtures("cast")
 STEPS = ("client", "logement", "formule", "documents", "paiement", "recapitulatif", "signature")
 
 
+def test_the_offer_follows_what_is_written_of_its_start(client: FlaskClient, outsider_client: FlaskClient) -> None:
+    sale_id = begin(client, make_client())
+    walk(client, sale_id, on_sale())
+    address = f"/souscriptions/{sale_id}/recapitulatif/offre"
+
+    def begins(query: str) -> str:
+        shown = re.search(r"effet</dt>\s*<dd>\s*(\S+)", client.get(f"{address}?{query}", headers=HTMX).text)
+        assert shown is not None
+        return shown[1]
+
+    assert [begins(query) for query in ("immediate=1", "", "effet=2026-12-24", "immediate=1&effet=hier")] == [
+        "20/11/2026", "05/12/2026", "24/12/2026", "20/11/2026"
+    ]  # fmt: skip
+    assert find(sale_id).starts_at_once, "nothing is saved"
+    assert outsider_client.get(address).status_code == 404
+    assert client.get(f"/souscriptions/{begin(client, make_client())}/recapitulatif/offre").status_code == 303
+
+
 def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(client: FlaskClient) -> None:
     version, buyer = on_sale(), make_client(address_line1="1 rue Haute", postcode="59000", city="Lille")
     assert "Nouvelle souscription" in client.get(f"/clients/{buyer.id}?onglet=couverture").text

@@ -57,6 +57,7 @@ class Offer:
     plan_price: Decimal
     price: Price
     effective_on: date
+    starts_at_once: bool
     waits_until: date | None
     options: list[tuple[CoverPlanOption, date | None]]
     renounced_until: date
@@ -134,16 +135,22 @@ def too_early(first: date, *, starts_at_once: bool) -> str:
 
 def offer_of(sale: CoverSale, *, at: datetime) -> Offer:
     """What would be signed at that instant, or was. Raises StepMissingError where no plan is chosen."""
+    return offer_from(sale, sale.effective_on, starts_at_once=sale.starts_at_once, at=at)
+
+
+def offer_from(sale: CoverSale, wished_on: date | None, *, starts_at_once: bool, at: datetime) -> Offer:
+    """The same, were it to hold from a day on, whatever the sale has of that. Raises as ``offer_of``."""
     version, today = sold_of(sale), days.local(sale.signed_at or at)
     options = [option for option in version.options if option.code in sale.option_codes]
-    first = earliest(today, starts_at_once=sale.starts_at_once)
-    effective_on = max(sale.effective_on or first, first)
+    first = earliest(today, starts_at_once=starts_at_once)
+    effective_on = max(wished_on or first, first)
     sold, plan_price, home = version.plan.sold, sale.plan_price or NOTHING, drafting.home_of(sale)
     return Offer(
         version=version,
         plan_price=plan_price,
         price=price_of(version, plan_price, options, sale.frequency),
         effective_on=effective_on,
+        starts_at_once=starts_at_once,
         waits_until=_waits_until(effective_on, version.waiting_days),
         options=[(option, _waits_until(effective_on, option.waiting_days)) for option in options],
         renounced_until=renouncing.window_end(today),

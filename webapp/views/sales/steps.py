@@ -30,7 +30,7 @@ from webapp.views.covers import wording
 from webapp.views.covers.home_form import HOME_KINDS, OCCUPANCIES, read_home
 from webapp.views.covers.plans import send_document
 from webapp.views.layout import toast
-from webapp.views.lists import read
+from webapp.views.lists import read, read_day
 from webapp.views.sales.framing import frame, seen_version, to_step
 from webapp.views.subscriptions.changes import as_payment_problem
 from webapp.views.subscriptions.form import DEFAULT, asked_day, payment_choices, payment_word_of, read_payment
@@ -368,6 +368,17 @@ def summary(sale_id: UUID) -> ResponseReturnValue:
             at=clock.now(),
         ),
     )
+
+
+@bp.get("/recapitulatif/offre")
+def offer_as_written(sale_id: UUID) -> ResponseReturnValue:
+    """What would be signed by what stands in the form: while it changes."""
+    sale, asked = drafting.find_sale(sale_id), request.args
+    if elsewhere := _elsewhere(sale, SaleStep.SUMMARY):
+        return elsewhere
+    wished_on = read_day(asked.get("effet"))
+    offer = offers.offer_from(sale, wished_on, starts_at_once="immediate" in asked, at=clock.now())
+    return render_template("sales/_offer.html", sale=sale, offer=offer, home_line=drafting.home_line(sale))
 
 
 def _summary_page(sale: CoverSale, problem: DomainError | None = None) -> str:
