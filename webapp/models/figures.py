@@ -156,19 +156,21 @@ class CoverRevenueTally(OrganisationScoped, Base):
 
 
 _TOLD = ["previous_month", "next_month", "yearly_before", "yearly_after", "came_before", "has_moved", "is_alone"]
+_PROMISED = ["plan_id", "trades"]
 
 
 class CoverRevenueMonth(OrganisationScoped, Base):
-    """What a client's covers bring in a year before and after a month of Paris in which any of them moved, in euros.
+    """What a cover brings in a year before and after a month of Paris in which it moved, or its promise did, in euros.
 
-    In each such month there is a row for each commercial for whom covers of the client count, also where only another's
-    moved: the first row of a period tells its start, and the last one its end, whosever are asked for.
-    ``previous_month`` and ``next_month`` are those of the rows around it, ``date.min`` and ``date.max`` at the ends.
-    ``came_before`` tells whether there was any revenue before the month, ``is_alone`` whether all covers of the client
-    count for one commercial: whose only row in a period it is, nothing is to be added to it.
+    In each such month there is a row for each cover of the client, also where only another moved: the first row of a
+    period tells its start, and the last one its end, whichever covers are asked for. ``previous_month`` and
+    ``next_month`` are those of the rows around it, ``date.min`` and ``date.max`` at the ends. ``came_before`` tells
+    whether there was any revenue before the month, ``has_moved`` whether the revenue changed in it, ``is_alone``
+    whether the client has no other cover: whose only row in a period it is, nothing is to be added to it. ``plan_id``
+    and ``trades`` are what the cover promised at the end of the month, until the next one; empty before its first day.
 
     The timetable books a client's rows anew from the history whenever something changed (``FigureWork``); until then
-    the function ``cover_revenue_rows`` tells what they will be (migration 0064).
+    the function ``cover_revenue_rows`` tells what they will be (migration 0066).
     """
 
     __tablename__ = "cover_revenue_months"
@@ -178,30 +180,30 @@ class CoverRevenueMonth(OrganisationScoped, Base):
             "organisation_id",
             "client_id",
             "month",
-            "commercial_id",
+            "cover_id",
             unique=True,
-            postgresql_nulls_not_distinct=True,
-            postgresql_include=_TOLD,
+            postgresql_include=["commercial_id", *_TOLD, *_PROMISED],
         ),
         Index(
             "ix_cover_revenue_months_month",
             "organisation_id",
             "month",
             "client_id",
-            postgresql_include=["commercial_id", *_TOLD],
+            postgresql_include=["cover_id", "commercial_id", *_TOLD, *_PROMISED],
         ),
         Index(
             "ix_cover_revenue_months_next",
             "organisation_id",
             "next_month",
             "client_id",
-            postgresql_include=["month", "commercial_id", "yearly_after", "is_alone"],
+            postgresql_include=["cover_id", "month", "commercial_id", "yearly_after", "is_alone", *_PROMISED],
         ),
         tenant_key("client_id", "clients"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     client_id: Mapped[UUID]
+    cover_id: Mapped[UUID]
     commercial_id: Mapped[UUID | None]
     month: Mapped[date]
     previous_month: Mapped[date]
@@ -211,6 +213,33 @@ class CoverRevenueMonth(OrganisationScoped, Base):
     came_before: Mapped[bool]
     has_moved: Mapped[bool]
     is_alone: Mapped[bool]
+    plan_id: Mapped[UUID | None]
+    trades: Mapped[list[str] | None] = mapped_column(ARRAY(String(32)))
+
+
+class CoverMovementTally(OrganisationScoped, Base):
+    """What rows of ``CoverRevenueMonth`` come to, of clients with one cover, by month, commercial and promise.
+
+    ``active`` and ``level`` are by how much the clients who bring something, and what a year brings, changed: summed
+    over all months before a day, they are those of that day. The others are what moved the revenue of clients whom the
+    month is the only one to move: who moved in several months of a period is looked at by itself. Triggers add rows
+    with each statement that books; they are folded from time to time.
+    """
+
+    __tablename__ = "cover_movement_tallies"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    month: Mapped[date]
+    commercial_id: Mapped[UUID | None]
+    plan_id: Mapped[UUID | None]
+    trades: Mapped[list[str] | None] = mapped_column(ARRAY(String(32)))
+    active: Mapped[int] = mapped_column(BigInteger)
+    level: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    new: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    expansion: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    contraction: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    churn: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    reactivation: Mapped[Decimal] = mapped_column(Numeric(18, 2))
 
 
 class FigureWork(OrganisationScoped, Base):

@@ -445,6 +445,7 @@ NOBODYS: dict[str, str] = {
     "figure_closings": "counts",
     "figure_tallies": "counts",
     "cover_revenue_tallies": "counts",
+    "cover_movement_tallies": "counts",
     "figure_work": "ids",
     "fulfilment_batches": "what many clients share",
     "import_mappings": "what the columns of files are",

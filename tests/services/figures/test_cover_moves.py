@@ -13,9 +13,9 @@ from tests.conftest import NOW, Cast
 from tests.examples import IS_THOROUGH, some
 from tests.factories import CommercialFactory
 from tests.services.figures.cover_world import World
-from webapp import clock
+from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.models.covers import Cover, Trade
+from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOption, Trade
 from webapp.models.figures import CoverRevenueMonth, FigureWork
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.services.figures import cover_moves, cover_revenue, in_force
@@ -26,7 +26,7 @@ from webapp.services.merging import moving
 from webapp.services.subscriptions import metrics
 
 YEAR = date(2026, 1, 1)
-ACTS = st.sampled_from(["change"] * 6 + ["sell_to", "give_client", "join_clients", "book"])
+ACTS = st.sampled_from(["change"] * 6 + ["sell_to", "give_client", "join_clients", "promise", "promise", "book"])
 STEPS = st.lists(
     st.tuples(ACTS, st.integers(0, 3), st.integers(0, 3), st.integers(0, 364), st.sampled_from([0, 0, 60, 120])),
     min_size=10,
@@ -40,6 +40,7 @@ class Lives:
     def __init__(self, cast: Cast) -> None:
         world = World(cast)
         self.covers = [*world.covers, *(world.cover(version, cast.sales_rep.id) for version in world.sold)]
+        self.versions = world.sold
         self.clients = [cover.client_id for cover in self.covers]
         self.commercials = [cast.sales_rep.id, None, CommercialFactory().id, cast.sales_rep.id]
         self.present = dict.fromkeys(range(4), Decimal(120))
@@ -64,11 +65,23 @@ class Lives:
             db.session.execute(update(Cover).where(Cover.id == cover.id).values(commercial_id=self.commercials[other]))
         elif act == "give_client":
             self.give(self.clients[other], Cover.id == cover.id)
+        elif act == "promise":
+            self.promise(cover.id, other, YEAR + timedelta(days=day), is_option=amount > 0)
         elif act == "join_clients":
             self.give(self.clients[other], Cover.client_id == self.clients[number])
         else:
             in_force.book_lot()
         db.session.commit()
+
+    def promise(self, cover_id: Any, other: int, day: date, *, is_option: bool) -> None:
+        """The cover has another plan, or an option for some days, from a day on; not twice from the same."""
+        version = self.versions[other % 2]
+        if is_option:
+            until = day + timedelta(days=20 * other) if other else None
+            option_id = db.session.scalar(select(CoverPlanOption.id).where(CoverPlanOption.version_id == version.id))
+            db.session.add(CoverOption(cover_id=cover_id, option_id=option_id, since=day, until=until))
+        elif not db.session.get(CoverPeriod, (tenancy.current_organisation_id(), cover_id, day)):
+            db.session.add(CoverPeriod(cover_id=cover_id, since=day, version_id=version.id))
 
     @staticmethod
     def give(client_id: Any, which: Any) -> None:
@@ -103,6 +116,10 @@ def check_all(lives: Lives, first: int, months: int) -> None:
     begin = YEAR + relativedelta(months=first)
     mine = frozenset({lives.commercials[0], lives.commercials[2]})
     for narrowed in ({}, {"commercial_ids": frozenset({lives.commercials[0]})}, {"commercial_ids": mine}):
+        check(CoverFiguresView(first=begin, last=begin + relativedelta(months=months - 1), **narrowed))
+    plan_id = lives.versions[0].plan_id
+    promised = ({"trade": Trade.HEATING}, {"trade": Trade.LOCKSMITH}, {"plan_id": plan_id, "trade": Trade.PLUMBING})
+    for narrowed in promised:
         check(CoverFiguresView(first=begin, last=begin + relativedelta(months=months - 1), **narrowed))
     check(CoverFiguresView(first=begin, last=begin, trade=Trade.HEATING, commercial_ids=mine))
 

@@ -1,30 +1,90 @@
-"""Whose revenue of covers moved, client by client: from what is booked of each month (``CoverRevenueMonth``).
+"""Whose revenue of covers moved, client by client: from what is booked of each cover and month (``CoverRevenueMonth``).
+What all come to, from the tallies of these rows (``CoverMovementTally``) and the rows of those whom these cannot tell.
 
 A client of whom something waits to be booked is reckoned from the history, in the same statement: no figure is late.
-What no month knows is told by the history too, for the clients who come into question: a plan or a trade, and a period
-that begins or ends within a month.
+A plan or a trade narrows these rows to the covers whose latest row before the end has it. A period that begins or ends
+within a month is told by the history, for the clients who come into question.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from dateutil.relativedelta import relativedelta
 from sqlalchemy import ColumnElement, Select, Subquery, and_, column, false, func, literal, select, true, union_all
 
 from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.covers import Cover
-from webapp.models.figures import CoverRevenueMonth, FigureWork
+from webapp.models.figures import CoverMovementTally, CoverRevenueMonth, FigureWork
 from webapp.models.subscriptions import SubscriptionHistory
 from webapp.services.figures.cover_figures import CoverFiguresView
-from webapp.services.figures.cover_scope import is_narrowed, which_promise
+from webapp.services.figures.cover_scope import which_promise
 from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
 
+_SUMS = ("active", "level", *metrics.PARTS)
 _TOLD = [each for each in CoverRevenueMonth.__table__.columns if each.name not in ("organisation_id", "id")]
+
+
+def sum_up(view: CoverFiguresView, *, at: datetime) -> dict[str, Decimal]:
+    """What a year brings at the end (``level``), how many clients are ``active`` then, or now, and each movement.
+
+    That is what the tallies hold, less what they count of those whom they cannot tell, and what rows tell of these.
+    """
+    rows_moved, rows_left = moved(view), levels(view, at=at)
+    parts = [
+        _tallied(view),
+        _movements(_mistallied_moves(view), -1),
+        _movements(select(rows_moved).where(~rows_moved.c.is_tallied).subquery(), 1),
+        _levels(_mistallied_levels(view, at=at), -1),
+        _levels(select(rows_left).where(~rows_left.c.is_tallied).subquery(), 1),
+    ]
+    told = union_all(*parts).subquery("told")
+    return dict(db.session.execute(select(*(func.sum(told.c[name]).label(name) for name in _SUMS))).one()._mapping)
+
+
+def _tallied(view: CoverFiguresView) -> Select[*tuple[Any, ...]]:
+    tally = CoverMovementTally.__table__.c
+    levels = [func.sum(tally[name]) for name in ("active", "level")]
+    parts = [func.sum(tally[name]).filter(tally.month >= view.first) for name in metrics.PARTS]
+    sums = (func.coalesce(each, 0).label(name) for name, each in zip(_SUMS, [*levels, *parts], strict=True))
+    return select(*sums).where(*_of_view(view, tally), *_promise(view, tally))
+
+
+def _movements(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
+    parts = (sign * each for each in metrics.sums_of(clients))
+    return select(literal(0).label("active"), literal(0).label("level"), *parts)
+
+
+def _levels(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
+    active = sign * func.count().filter(clients.c.level > 0)
+    return select(active, sign * func.coalesce(func.sum(clients.c.end), 0), *(literal(0) for _ in metrics.PARTS))
+
+
+def _mistallied_moves(view: CoverFiguresView) -> Subquery:
+    """The months that tallies count, of clients who moved in others of the period as well, or are to be booked."""
+    row = CoverRevenueMonth.__table__.c
+    is_only = (row.previous_month < view.first) & (row.next_month >= view.end)
+    return (
+        select(row.yearly_before.label("start"), row.yearly_after.label("end"), row.came_before)
+        .where(*_of_view(view, row), *_promise(view, row), row.is_alone, row.month >= view.first, row.has_moved)
+        .where(~is_only | row.client_id.in_(_waiting()))
+        .subquery("mistallied_moves")
+    )
+
+
+def _mistallied_levels(view: CoverFiguresView, *, at: datetime) -> Subquery:
+    """The levels that tallies count, of clients of whom something is to be booked, or came after now."""
+    row = CoverRevenueMonth.__table__.c
+    later = _later(view, at)
+    return (
+        select(row.yearly_after.label("end"), row.yearly_after.label("level"))
+        .where(*_of_view(view, row), *_promise(view, row), row.is_alone, row.next_month >= view.end)
+        .where(row.client_id.in_(_waiting()) | row.client_id.in_(select(later.c.client_id)))
+        .subquery("mistallied_levels")
+    )
 
 
 def moved(view: CoverFiguresView) -> Subquery:
@@ -35,96 +95,64 @@ def moved(view: CoverFiguresView) -> Subquery:
 def moved_apart(view: CoverFiguresView) -> list[Subquery]:
     """The same clients in parts, of which the first is read in the order of an index: a page of it stops early.
 
-    Most have one row in the months, which says everything; of the others, what rows say is added up.
+    Most have one row in the months, which says everything; of the others, what rows say is added up. ``is_tallied``
+    tells whom the tallies know.
     """
     months = _months()
-    which, each = _within(view, months, since=view.first, end=view.end), months.c
-    if is_narrowed(view):
-        clients = select(each.client_id).where(*which).group_by(each.client_id)
-        return [_from_history(view, clients, clock.start_of(view.first), clock.start_of(view.end))]
+    each = months.c
+    which = [*_within(view, months), each.month >= view.first]
     is_first, is_last = each.previous_month < view.first, each.next_month >= view.end
-    is_whole = each.is_alone & is_first & is_last
-    start, end = each.yearly_before, each.yearly_after
-    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before)
+    is_only = each.is_alone & is_first & is_last
+    start, end, is_tallied = each.yearly_before, each.yearly_after, (~each.is_reckoned).label("is_tallied")
+    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before, is_tallied)
     added_up = select(
         each.client_id,
         func.sum(start).filter(is_first).label("start"),
         func.sum(end).filter(is_last).label("end"),
         func.bool_or(each.came_before).filter(is_first).label("came_before"),
+        false().label("is_tallied"),
     )
     added_up = added_up.group_by(each.client_id).having(func.bool_or(each.has_moved))
     return [
-        whole.where(*which, is_whole).subquery("whole"),
-        added_up.where(*which, ~is_whole).subquery("added_up"),
+        whole.where(*which, is_only, each.has_moved, *_promise(view, each)).subquery("whole"),
+        added_up.where(*which, ~is_only, *_is_of_promising(view, each)).subquery("added_up"),
     ]
 
 
 def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     """The clients whose revenue changed in the thirty days before the end, or before now, and is nothing then."""
-    since, until = _churn_period(view, at)
-    first = since.astimezone(clock.PARIS).date().replace(day=1)
-    if is_narrowed(view):
-        months = _months()
-        which = _within(view, months, since=first, end=_month_after(until))
-        clients = select(months.c.client_id).where(*which).group_by(months.c.client_id)
-    else:
-        levels = _levels(view, until, since=first)
-        clients = select(levels.c.client_id).where(levels.c.level == 0)
+    until = min(at, clock.start_of(view.end))
+    since = until - CHURN_PERIOD
+    told = levels(view, at=at, since=since.astimezone(clock.PARIS).date().replace(day=1))
+    clients = select(told.c.client_id).where(told.c.level == 0)
     found = _from_history(view, clients, since, until)
     return select(found).where(found.c.end == 0).subquery("gone")
 
 
-def count_active(view: CoverFiguresView, *, at: datetime) -> int:
-    """How many clients brought something at the end, or bring something now."""
-    levels = _levels(view, _churn_period(view, at)[1])
-    return db.session.execute(select(func.count()).select_from(levels).where(levels.c.level > 0)).scalar_one()
+def levels(view: CoverFiguresView, *, at: datetime, since: date = date.min) -> Subquery:
+    """What the clients who moved in a month from ``since`` on bring in a year at the ``end``, and by now (``level``).
 
-
-def sum_history(view: CoverFiguresView, *, at: datetime) -> tuple[Decimal, int]:
-    """What a year brought before the months of a view, and how many are active: of a plan or a trade, from everything
-    that ever happened to the covers that promise it.
+    That is what the latest row has; by now, less what came later: nothing, unless the view ended before.
     """
-    since, (_, until) = clock.start_of(view.first), _churn_period(view, at)
-    start, level = (
-        func.coalesce(func.sum(metrics.CHANGE).filter(SubscriptionHistory.at < each), 0).label(name)
-        for name, each in (("start", since), ("level", until))
-    )
-    clients = _changes(view, start, level).group_by(Cover.client_id).subquery()
-    active = func.count().filter(clients.c.level > 0)
-    total, number = db.session.execute(select(func.coalesce(func.sum(clients.c.start), 0), active)).one()
-    return total, number
+    each = (months := _months()).c
+    which = [*_within(view, months), each.month >= since, each.next_month >= view.end, *_promise(view, each)]
+    later = _later(view, at)
+    is_settled = each.is_alone & each.client_id.not_in(select(later.c.client_id))
+    end, is_tallied = each.yearly_after, (~each.is_reckoned).label("is_tallied")
+    settled = select(each.client_id, end.label("end"), end.label("level"), is_tallied).where(*which, is_settled)
+    added_up = select(each.client_id, func.sum(end).label("end")).where(*which, ~is_settled)
+    latest = added_up.group_by(each.client_id).subquery("latest")
+    level = latest.c.end - func.coalesce(later.c.change, 0)
+    corrected = select(latest.c.client_id, latest.c.end, level, false())
+    corrected = corrected.outerjoin_from(latest, later, later.c.client_id == latest.c.client_id)
+    return union_all(settled, corrected).subquery("levels")
 
 
-def _levels(view: CoverFiguresView, until: datetime, *, since: date = date.min) -> Subquery:
-    """What the clients who moved in a month from ``since`` on brought in a year just before an instant.
-
-    That is what the latest row has, less what came later in the month: nothing, where the instant is now.
-    """
-    end, months = _month_after(until), _months()
-    which = [*_within(view, months, since=since, end=end), months.c.next_month >= end]
-    alone = select(months.c.client_id, months.c.yearly_after.label("level")).where(*which, months.c.is_alone)
-    added_up = select(months.c.client_id, func.sum(months.c.yearly_after)).where(*which, ~months.c.is_alone)
-    latest = union_all(alone, added_up.group_by(months.c.client_id)).subquery("latest")
-    within = [SubscriptionHistory.at >= until, SubscriptionHistory.at < clock.start_of(end)]
-    changes = _changes(view, Cover.client_id, func.sum(metrics.CHANGE).label("change")).where(*within)
-    later = changes.group_by(Cover.client_id).subquery("later")
-    level = latest.c.level - func.coalesce(later.c.change, 0)
-    return (
-        select(latest.c.client_id, level.label("level"))
-        .outerjoin_from(latest, later, later.c.client_id == latest.c.client_id)
-        .subquery("levels")
-    )
-
-
-def _churn_period(view: CoverFiguresView, at: datetime) -> tuple[datetime, datetime]:
-    until = min(at, clock.start_of(view.end))
-    return until - CHURN_PERIOD, until
-
-
-def _month_after(until: datetime) -> date:
-    """The first month that begins at an instant, or after it."""
-    last = (until - timedelta(microseconds=1)).astimezone(clock.PARIS).date()
-    return last.replace(day=1) + relativedelta(months=1)
+def _later(view: CoverFiguresView, at: datetime) -> Subquery:
+    """By how much the revenue of clients changed from an instant on, before the end."""
+    within = [SubscriptionHistory.at >= at, SubscriptionHistory.at < clock.start_of(view.end)]
+    changes = _changes(view, Cover.client_id, func.sum(metrics.CHANGE).label("change"))
+    return changes.where(*within).group_by(Cover.client_id).subquery("later")
 
 
 def _months() -> Subquery:
@@ -152,17 +180,36 @@ def _waiting() -> Select[UUID]:
     )
 
 
-def _within(view: CoverFiguresView, months: Subquery, *, since: date, end: date) -> list[ColumnElement[bool]]:
-    """Which of these rows a view reads, of months from ``since`` on and before ``end``."""
-    conditions = [
-        months.c.organisation_id == tenancy.current_organisation_id(),
-        months.c.is_reckoned | months.c.client_id.not_in(_waiting()),
-        months.c.month >= since,
-        months.c.month < end,
-    ]
+def _within(view: CoverFiguresView, months: Subquery) -> list[ColumnElement[bool]]:
+    """Which of these rows a view reads, of months before its end."""
+    is_known = months.c.is_reckoned | months.c.client_id.not_in(_waiting())
+    return [*_of_view(view, months.c), is_known]
+
+
+def _of_view(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
+    """Which rows, or tallies, are of months before the end, and of the commercials of a view."""
+    conditions = [row.organisation_id == tenancy.current_organisation_id(), row.month < view.end]
     if view.commercial_ids is not None:
-        conditions.append(months.c.commercial_id.in_(view.commercial_ids))
+        conditions.append(row.commercial_id.in_(view.commercial_ids))
     return conditions
+
+
+def _promise(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
+    """What the latest row of a cover before the end must tell for its promise to be that of a view."""
+    conditions: list[ColumnElement[bool]] = []
+    if view.plan_id is not None:
+        conditions.append(row.plan_id == view.plan_id)
+    if view.trade is not None:
+        conditions.append(row.trades.contains([view.trade.value]))
+    return conditions
+
+
+def _is_of_promising(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
+    """What any row must tell for that: its cover is one of those whose latest row does."""
+    latest = (months := _months()).c
+    promise = _promise(view, latest)
+    which = [*_within(view, months), latest.month >= view.first, latest.next_month >= view.end]
+    return [row.cover_id.in_(select(latest.cover_id).where(*which, *promise))] if promise else []
 
 
 def _from_history(view: CoverFiguresView, clients: Select[UUID], since: datetime, until: datetime) -> Subquery:

@@ -8,14 +8,13 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal, select
+from sqlalchemy import ScalarSelect, func, select
 
 from webapp import keeping, tenancy
 from webapp.extensions import db
 from webapp.models.figures import CoverRevenueTally
 from webapp.services.figures import cover_moves
 from webapp.services.figures.cover_figures import CoverFiguresView
-from webapp.services.figures.cover_scope import is_narrowed
 from webapp.services.subscriptions import metrics
 from webapp.services.subscriptions.metrics import Churn, Movements
 
@@ -51,16 +50,13 @@ def find_revenue(view: CoverFiguresView, *, at: datetime) -> tuple[CoverRevenue,
 
 def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
     """The revenue of a view, as it is now."""
-    start: ColumnElement[Decimal]
-    if is_narrowed(view):
-        total, active = cover_moves.sum_history(view, at=at)
-        start = literal(total)
-    else:
-        start, active = _yearly_before(view, view.first), cover_moves.count_active(view, at=at)
-    left = cover_moves.left(view, at=at)
-    change = func.coalesce(func.sum(left.c.end - left.c.start), 0)
-    gone, lost = db.session.execute(select(func.count(), change).select_from(left)).one()
-    return CoverRevenue(metrics.add_up(cover_moves.moved(view), start=start), Churn(gone, gone + active), lost)
+    told = cover_moves.sum_up(view, at=at)
+    left = cover_moves.left(view, at=at).c
+    change = func.coalesce(func.sum(left.end - left.start), 0)
+    gone, lost = db.session.execute(select(func.count(), change)).one()
+    moved = {name: told[name] for name in metrics.PARTS}
+    yearly = {"start": told["level"] - sum(moved.values())} | moved
+    return CoverRevenue(yearly, Churn(gone, gone + int(told["active"])), lost)
 
 
 def yearly_at_end(view: CoverFiguresView) -> Decimal:

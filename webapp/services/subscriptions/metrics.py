@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, func, select
+from sqlalchemy import CTE, ColumnElement, FromClause, Label, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import array
 
 from webapp import clock, tenancy
@@ -108,9 +108,17 @@ def movements(*, since: datetime, until: datetime, scope: MetricsScope = EVERYTH
 
 def add_up(client: FromClause, *, start: ColumnElement[Decimal]) -> dict[str, Decimal]:
     """What a year brought at the ``start``, and by how much that changed in each movement."""
+    return dict(db.session.execute(select(start.label("start"), *sums_of(client))).one()._mapping)
+
+
+def sums_of(client: FromClause) -> list[Label[Decimal]]:
+    """By how much a year’s revenue changed in each movement, of clients of ``revenue_of_moved``."""
     change = func.sum(client.c.end - client.c.start)
-    moved = (func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items())
-    return dict(db.session.execute(select(start.label("start"), *moved)).one()._mapping)
+    return [func.coalesce(change.filter(part), 0).label(name) for name, part in parts_of(client).items()]
+
+
+PARTS = ("new", "expansion", "contraction", "churn", "reactivation")
+"""What moves revenue, in the order in which parts are rounded."""
 
 
 def parts_of(client: FromClause) -> dict[str, ColumnElement[bool]]:
