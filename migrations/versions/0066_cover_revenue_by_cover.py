@@ -20,13 +20,17 @@ depends_on = None
 
 # Each cover of a client has a row in each month in which the revenue, or the promise, of any of them changed. A promise
 # is that of the last day of the month. Nothing is joined with itself: however many clients there are, and whatever the
-# planner takes them for, it sorts and adds up.
+# planner takes them for, it sorts and adds up. It is planned once a session, and not at all where nobody is asked for.
 ROWS = """
 CREATE FUNCTION cover_revenue_rows(organisation uuid, clients_of uuid[]) RETURNS TABLE (
   client_id uuid, cover_id uuid, commercial_id uuid, month date, previous_month date, next_month date,
   yearly_before numeric, yearly_after numeric, came_before boolean, has_moved boolean, is_alone boolean, plan_id uuid,
   trades varchar[]
-) LANGUAGE sql STABLE AS $$
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+  IF cardinality(clients_of) = 0 THEN RETURN; END IF;
+  RETURN QUERY
   WITH changes AS MATERIALIZED (
     SELECT c.client_id, c.id AS cover_id, c.commercial_id,
       date_trunc('month', timezone('Europe/Paris', h.at))::date AS month,
@@ -84,44 +88,36 @@ CREATE FUNCTION cover_revenue_rows(organisation uuid, clients_of uuid[]) RETURNS
     SELECT FROM cover_periods p
     WHERE p.organisation_id = organisation AND p.cover_id = e.cover_id AND p.since <= last.day)
   WINDOW past AS (PARTITION BY e.client_id, e.cover_id ORDER BY e.month),
-    earlier AS (past ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-$$
+    earlier AS (past ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+END $$
 """
-# What the rows of clients with one cover come to, added up: taken away and written whole cover by cover, they are tallied
-# as they change. A level is that of the row, and what the row before it told is taken off; a movement is that of the
-# month.
-_WHICH = {
-    "new": "r.yearly_before = 0 AND NOT r.came_before",
-    "expansion": "r.yearly_before > 0 AND r.yearly_after > r.yearly_before",
-    "contraction": "r.yearly_after > 0 AND r.yearly_after < r.yearly_before",
-    "churn": "r.yearly_before > 0 AND r.yearly_after = 0",
-    "reactivation": "r.yearly_before = 0 AND r.came_before",
-}
-_MEASURES = ("active", "level", *_WHICH)
+# What the rows of clients with one cover come to: a cover's rows are taken away and written all at once, and tallied as
+# they are. A level is that of the row, and what the row before told is taken off; a movement is that of the month.
 TALLY = """
 CREATE FUNCTION tally_cover_revenue_months() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE sign integer := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
 BEGIN
-  INSERT INTO cover_movement_tallies (organisation_id, month, commercial_id, plan_id, trades, {measures})
-  SELECT r.organisation_id, r.month, r.commercial_id, told.plan_id, told.trades, {sums}
+  INSERT INTO cover_movement_tallies (organisation_id, month, commercial_id, plan_id, trades, active, level, new,
+    expansion, contraction, churn, reactivation)
+  SELECT r.organisation_id, r.month, r.commercial_id, told.plan_id, told.trades, sign * sum(told.active),
+    sign * sum(told.level),
+    sign * sum(CASE WHEN r.yearly_before = 0 AND NOT r.came_before THEN told.change ELSE 0 END),
+    sign * sum(CASE WHEN r.yearly_before > 0 AND r.yearly_after > r.yearly_before THEN told.change ELSE 0 END),
+    sign * sum(CASE WHEN r.yearly_after > 0 AND r.yearly_after < r.yearly_before THEN told.change ELSE 0 END),
+    sign * sum(CASE WHEN r.yearly_before > 0 AND r.yearly_after = 0 THEN told.change ELSE 0 END),
+    sign * sum(CASE WHEN r.yearly_before = 0 AND r.came_before THEN told.change ELSE 0 END)
   FROM (
     SELECT c.*, lag(c.plan_id) OVER past AS plan_before, lag(c.trades) OVER past AS trades_before
     FROM changed c WHERE c.is_alone WINDOW past AS (PARTITION BY c.organisation_id, c.cover_id ORDER BY c.month)
   ) r
   CROSS JOIN LATERAL (VALUES
-    (r.plan_id, r.trades, (r.yearly_after > 0)::int, r.yearly_after, {moved}),
-    (r.plan_before, r.trades_before, -(r.yearly_before > 0)::int, -r.yearly_before, 0, 0, 0, 0, 0)
-  ) told (plan_id, trades, {measures})
-  GROUP BY 1, 2, 3, 4, 5
-  HAVING {is_any};
+    (r.plan_id, r.trades, (r.yearly_after > 0)::int, r.yearly_after, r.yearly_after - r.yearly_before),
+    (r.plan_before, r.trades_before, -(r.yearly_before > 0)::int, -r.yearly_before, 0)
+  ) told (plan_id, trades, active, level, change)
+  GROUP BY 1, 2, 3, 4, 5;
   RETURN NULL;
 END $$
-""".format(
-    measures=", ".join(_MEASURES),
-    sums=", ".join(f"sign * sum(told.{measure})" for measure in _MEASURES),
-    moved=", ".join(f"CASE WHEN {which} THEN r.yearly_after - r.yearly_before ELSE 0 END" for which in _WHICH.values()),
-    is_any=" OR ".join(f"sum(told.{measure}) <> 0" for measure in _MEASURES),
-)
+"""
 # As migration 0064 has it, but for the tallies, which begin anew.
 REBUILD = """
 CREATE OR REPLACE FUNCTION rebuild_cover_revenue(organisation uuid) RETURNS void LANGUAGE plpgsql AS $$
@@ -194,10 +190,11 @@ $$
 BOOK_BEFORE = _BOOK.format(cover="", promise="")
 _COLUMNS = ["previous_month", "next_month", "yearly_before", "yearly_after", "came_before", "has_moved", "is_alone"]
 _PROMISED = ["plan_id", "trades"]
+_PARTS = ["new", "expansion", "contraction", "churn", "reactivation"]
 
 
 def upgrade() -> None:
-    _empty()
+    _empty(["next"])
     op.add_column("cover_revenue_months", sa.Column("cover_id", sa.Uuid(), nullable=False))
     op.add_column("cover_revenue_months", sa.Column("plan_id", sa.Uuid(), nullable=True))
     op.add_column("cover_revenue_months", sa.Column("trades", postgresql.ARRAY(sa.String(length=32)), nullable=True))
@@ -211,11 +208,21 @@ def upgrade() -> None:
         postgresql_include=["commercial_id", *_COLUMNS, *_PROMISED],
     )
     _index("month", ["cover_id", "commercial_id", *_COLUMNS, *_PROMISED])
-    _index("next_month", ["cover_id", "month", "commercial_id", "yearly_after", "is_alone", *_PROMISED])
+    op.create_index(
+        "ix_cover_revenue_months_previous",
+        "cover_revenue_months",
+        ["organisation_id", "previous_month", "month", "client_id"],
+    )
+    op.create_index(
+        "ix_cover_revenue_months_shared",
+        "cover_revenue_months",
+        ["organisation_id", "client_id"],
+        postgresql_where=sa.text("NOT is_alone"),
+    )
 
 
 def downgrade() -> None:
-    _empty()
+    _empty(["previous", "shared"])
     for event in ("INSERT", "DELETE"):
         op.execute(f"DROP TRIGGER cover_revenue_months_tallied_{event.lower()} ON cover_revenue_months")
     op.execute("DROP FUNCTION tally_cover_revenue_months()")
@@ -235,12 +242,13 @@ def downgrade() -> None:
     _index("next_month", ["month", "commercial_id", "yearly_after", "is_alone"])
 
 
-def _empty() -> None:
-    """No row is booked, no index is there, and every cover waits to be booked."""
+def _empty(indexes: Sequence[str]) -> None:
+    """No row is booked, none of these indexes is there, and every cover waits to be booked."""
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("TRUNCATE cover_revenue_months")
-    for name in ("uq_cover_revenue_months_client", "ix_cover_revenue_months_month", "ix_cover_revenue_months_next"):
-        op.drop_index(name, "cover_revenue_months")
+    op.drop_index("uq_cover_revenue_months_client", "cover_revenue_months")
+    for name in ("month", *indexes):
+        op.drop_index(f"ix_cover_revenue_months_{name}", "cover_revenue_months")
     op.execute("INSERT INTO figure_work (organisation_id, cover_id) SELECT organisation_id, id FROM covers")
 
 
@@ -261,7 +269,7 @@ def _create_tallies() -> None:
         sa.Column("plan_id", sa.Uuid(), nullable=True),
         sa.Column("trades", postgresql.ARRAY(sa.String(length=32)), nullable=True),
         sa.Column("active", sa.BigInteger(), nullable=False),
-        *(sa.Column(name, sa.Numeric(precision=18, scale=2), nullable=False) for name in ("level", *_WHICH)),
+        *(sa.Column(name, sa.Numeric(precision=18, scale=2), nullable=False) for name in ("level", *_PARTS)),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisations.id"],

@@ -192,11 +192,17 @@ class CoverRevenueMonth(OrganisationScoped, Base):
             postgresql_include=["cover_id", "commercial_id", *_TOLD, *_PROMISED],
         ),
         Index(
-            "ix_cover_revenue_months_next",
+            "ix_cover_revenue_months_previous",
             "organisation_id",
-            "next_month",
+            "previous_month",
+            "month",
             "client_id",
-            postgresql_include=["cover_id", "month", "commercial_id", "yearly_after", "is_alone", *_PROMISED],
+        ),
+        Index(
+            "ix_cover_revenue_months_shared",
+            "organisation_id",
+            "client_id",
+            postgresql_where=text("NOT is_alone"),
         ),
         tenant_key("client_id", "clients"),
     )

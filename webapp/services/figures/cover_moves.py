@@ -1,9 +1,9 @@
 """Whose revenue of covers moved, client by client: from what is booked of each cover and month (``CoverRevenueMonth``).
-What all come to, from the tallies of these rows (``CoverMovementTally``) and the rows of those whom these cannot tell.
+What all clients come to, from the tallies of these rows (``CoverMovementTally``).
 
 A client of whom something waits to be booked is reckoned from the history, in the same statement: no figure is late.
-A plan or a trade narrows these rows to the covers whose latest row before the end has it. A period that begins or ends
-within a month is told by the history, for the clients who come into question.
+A plan or a trade narrows the rows to covers whose latest row before the end has it. A period that begins or ends within
+a month is told by the history, for the clients who come into question.
 """
 
 from datetime import date, datetime
@@ -11,7 +11,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, column, false, func, literal, select, true, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    column,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    union,
+    union_all,
+)
 
 from webapp import clock, tenancy
 from webapp.extensions import db
@@ -24,98 +38,97 @@ from webapp.services.figures.cover_scope import which_promise
 from webapp.services.figures.recurring import CHURN_PERIOD
 from webapp.services.subscriptions import metrics
 
-_SUMS = ("active", "level", *metrics.PARTS)
 _TOLD = [each for each in CoverRevenueMonth.__table__.columns if each.name not in ("organisation_id", "id")]
+_SUMS = ("active", "level", *metrics.PARTS)
 
 
 def sum_up(view: CoverFiguresView, *, at: datetime) -> dict[str, Decimal]:
     """What a year brings at the end (``level``), how many clients are ``active`` then, or now, and each movement.
 
-    That is what the tallies hold, less what they count of those whom they cannot tell, and what rows tell of these.
+    That is what the tallies hold, but for some clients: what the tallies have of these is taken off, and what their
+    rows tell is added.
     """
-    rows_moved, rows_left = moved(view), levels(view, at=at)
+    some, row = _misjudged(view, at), CoverRevenueMonth.__table__.c
+    tallied = [*_of_view(view, row), *_promise(view, row), row.is_alone, row.client_id.in_(select(some.c.client_id))]
+    in_months = select(row.yearly_before.label("start"), row.yearly_after.label("end"), row.came_before)
+    in_months = in_months.where(*tallied, row.has_moved, row.month >= view.first)
+    at_end = select(row.yearly_after.label("end"), row.yearly_after.label("level"))
+    at_end = at_end.where(*tallied, row.next_month >= view.end)
+    months = _months()
     parts = [
-        _tallied(view),
-        _movements(_mistallied_moves(view), -1),
-        _movements(select(rows_moved).where(~rows_moved.c.is_tallied).subquery(), 1),
-        _levels(_mistallied_levels(view, at=at), -1),
-        _levels(select(rows_left).where(~rows_left.c.is_tallied).subquery(), 1),
+        _sum_tallies(view),
+        _sum_movements(in_months.subquery("in_months"), -1),
+        _sum_levels(at_end.subquery("at_end"), -1),
+        _sum_movements(moved(view, months, among=some), 1),
+        _sum_levels(levels(view, months, at=at, among=some), 1),
     ]
     told = union_all(*parts).subquery("told")
     return dict(db.session.execute(select(*(func.sum(told.c[name]).label(name) for name in _SUMS))).one()._mapping)
 
 
-def _tallied(view: CoverFiguresView) -> Select[*tuple[Any, ...]]:
+def _sum_tallies(view: CoverFiguresView) -> Select[*tuple[Any, ...]]:
     tally = CoverMovementTally.__table__.c
-    levels = [func.sum(tally[name]) for name in ("active", "level")]
-    parts = [func.sum(tally[name]).filter(tally.month >= view.first) for name in metrics.PARTS]
-    sums = (func.coalesce(each, 0).label(name) for name, each in zip(_SUMS, [*levels, *parts], strict=True))
-    return select(*sums).where(*_of_view(view, tally), *_promise(view, tally))
-
-
-def _movements(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
-    parts = (sign * each for each in metrics.sums_of(clients))
-    return select(literal(0).label("active"), literal(0).label("level"), *parts)
-
-
-def _levels(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
-    active = sign * func.count().filter(clients.c.level > 0)
-    return select(active, sign * func.coalesce(func.sum(clients.c.end), 0), *(literal(0) for _ in metrics.PARTS))
-
-
-def _mistallied_moves(view: CoverFiguresView) -> Subquery:
-    """The months that tallies count, of clients who moved in others of the period as well, or are to be booked."""
-    row = CoverRevenueMonth.__table__.c
-    is_only = (row.previous_month < view.first) & (row.next_month >= view.end)
-    return (
-        select(row.yearly_before.label("start"), row.yearly_after.label("end"), row.came_before)
-        .where(*_of_view(view, row), *_promise(view, row), row.is_alone, row.month >= view.first, row.has_moved)
-        .where(~is_only | row.client_id.in_(_waiting()))
-        .subquery("mistallied_moves")
+    at_end = (func.sum(tally[name]) for name in ("active", "level"))
+    in_months = (func.sum(tally[name]).filter(tally.month >= view.first) for name in metrics.PARTS)
+    sums = zip(_SUMS, (*at_end, *in_months), strict=True)
+    return select(*(func.coalesce(each, 0).label(name) for name, each in sums)).where(
+        *_of_view(view, tally), *_promise(view, tally)
     )
 
 
-def _mistallied_levels(view: CoverFiguresView, *, at: datetime) -> Subquery:
-    """The levels that tallies count, of clients of whom something is to be booked, or came after now."""
-    row = CoverRevenueMonth.__table__.c
-    later = _later(view, at)
-    return (
-        select(row.yearly_after.label("end"), row.yearly_after.label("level"))
-        .where(*_of_view(view, row), *_promise(view, row), row.is_alone, row.next_month >= view.end)
-        .where(row.client_id.in_(_waiting()) | row.client_id.in_(select(later.c.client_id)))
-        .subquery("mistallied_levels")
-    )
+def _sum_movements(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
+    return select(literal(0), literal(0), *(sign * each for each in metrics.sums_of(clients)))
 
 
-def moved(view: CoverFiguresView) -> Subquery:
+def _sum_levels(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
+    active, level = func.count().filter(clients.c.level > 0), func.coalesce(func.sum(clients.c.end), 0)
+    return select(sign * active, sign * level, *(literal(0) for _ in metrics.PARTS))
+
+
+def _misjudged(view: CoverFiguresView, at: datetime) -> CTE:
+    """The clients whom the tallies may not tell as they are: those with several covers, who moved in several months of
+    the period, of whom something is to be booked, or came after now.
+    """
+    row, later = CoverRevenueMonth.__table__.c, _later(view, at)
+    ours = row.organisation_id == tenancy.current_organisation_id()
+    return union(
+        select(row.client_id).where(ours, ~row.is_alone),
+        select(row.client_id).where(ours, row.previous_month >= view.first, row.month < view.end),
+        _waiting(),
+        select(later.c.client_id),
+    ).cte("misjudged")
+
+
+def moved(view: CoverFiguresView, months: Subquery | None = None, *, among: CTE | None = None) -> Subquery:
     """The clients whose revenue changed in the months of a view, as ``metrics.revenue_of_moved`` tells them."""
-    return union_all(*(select(part) for part in moved_apart(view))).subquery("moved")
+    return union_all(*(select(part) for part in moved_apart(view, months, among=among))).subquery("moved")
 
 
-def moved_apart(view: CoverFiguresView) -> list[Subquery]:
+def moved_apart(view: CoverFiguresView, months: Subquery | None = None, *, among: CTE | None = None) -> list[Subquery]:
     """The same clients in parts, of which the first is read in the order of an index: a page of it stops early.
 
-    Most have one row in the months, which says everything; of the others, what rows say is added up. ``is_tallied``
-    tells whom the tallies know.
+    Most have one row in the months, which says everything; of the others, what rows say is added up.
     """
-    months = _months()
+    months = _months() if months is None else months
     each = months.c
-    which = [*_within(view, months), each.month >= view.first]
+    which = [*_within(view, months, among), each.month >= view.first]
     is_first, is_last = each.previous_month < view.first, each.next_month >= view.end
     is_only = each.is_alone & is_first & is_last
-    start, end, is_tallied = each.yearly_before, each.yearly_after, (~each.is_reckoned).label("is_tallied")
-    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before, is_tallied)
+    start, end = each.yearly_before, each.yearly_after
+    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before)
     added_up = select(
         each.client_id,
         func.sum(start).filter(is_first).label("start"),
         func.sum(end).filter(is_last).label("end"),
         func.bool_or(each.came_before).filter(is_first).label("came_before"),
-        false().label("is_tallied"),
     )
     added_up = added_up.group_by(each.client_id).having(func.bool_or(each.has_moved))
+    if promise := _promise(view, each):
+        promising = select(each.cover_id).where(*which, is_last, *promise)
+        added_up = added_up.where(each.cover_id.in_(promising.correlate(None)))
     return [
-        whole.where(*which, is_only, each.has_moved, *_promise(view, each)).subquery("whole"),
-        added_up.where(*which, ~is_only, *_is_of_promising(view, each)).subquery("added_up"),
+        whole.where(*which, is_only, each.has_moved, *promise).subquery("whole"),
+        added_up.where(*which, ~is_only).subquery("added_up"),
     ]
 
 
@@ -123,27 +136,29 @@ def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     """The clients whose revenue changed in the thirty days before the end, or before now, and is nothing then."""
     until = min(at, clock.start_of(view.end))
     since = until - CHURN_PERIOD
-    told = levels(view, at=at, since=since.astimezone(clock.PARIS).date().replace(day=1))
+    told = levels(view, _months(), at=at, since=since.astimezone(clock.PARIS).date().replace(day=1))
     clients = select(told.c.client_id).where(told.c.level == 0)
     found = _from_history(view, clients, since, until)
     return select(found).where(found.c.end == 0).subquery("gone")
 
 
-def levels(view: CoverFiguresView, *, at: datetime, since: date = date.min) -> Subquery:
+def levels(
+    view: CoverFiguresView, months: Subquery, *, at: datetime, since: date = date.min, among: CTE | None = None
+) -> Subquery:
     """What the clients who moved in a month from ``since`` on bring in a year at the ``end``, and by now (``level``).
 
     That is what the latest row has; by now, less what came later: nothing, unless the view ended before.
     """
-    each = (months := _months()).c
-    which = [*_within(view, months), each.month >= since, each.next_month >= view.end, *_promise(view, each)]
+    each = months.c
+    which = [*_within(view, months, among), each.month >= since, each.next_month >= view.end, *_promise(view, each)]
     later = _later(view, at)
     is_settled = each.is_alone & each.client_id.not_in(select(later.c.client_id))
-    end, is_tallied = each.yearly_after, (~each.is_reckoned).label("is_tallied")
-    settled = select(each.client_id, end.label("end"), end.label("level"), is_tallied).where(*which, is_settled)
+    end = each.yearly_after
+    settled = select(each.client_id, end.label("end"), end.label("level")).where(*which, is_settled)
     added_up = select(each.client_id, func.sum(end).label("end")).where(*which, ~is_settled)
     latest = added_up.group_by(each.client_id).subquery("latest")
     level = latest.c.end - func.coalesce(later.c.change, 0)
-    corrected = select(latest.c.client_id, latest.c.end, level, false())
+    corrected = select(latest.c.client_id, latest.c.end, level)
     corrected = corrected.outerjoin_from(latest, later, later.c.client_id == latest.c.client_id)
     return union_all(settled, corrected).subquery("levels")
 
@@ -162,7 +177,8 @@ def _months() -> Subquery:
     """
     ours = tenancy.current_organisation_id()
     rows = func.cover_revenue_rows(ours, func.array(_waiting().scalar_subquery()))
-    reckoned = rows.table_valued(*(column(each.name, each.type) for each in _TOLD), name="reckoned")
+    told = rows.table_valued(*(column(each.name, each.type) for each in _TOLD), name="told")
+    reckoned = select(*told.c).cte("reckoned")
     known = CoverRevenueMonth.__table__.c
     return union_all(
         select(known.organisation_id, *_TOLD, false().label("is_reckoned")),
@@ -180,10 +196,11 @@ def _waiting() -> Select[UUID]:
     )
 
 
-def _within(view: CoverFiguresView, months: Subquery) -> list[ColumnElement[bool]]:
-    """Which of these rows a view reads, of months before its end."""
-    is_known = months.c.is_reckoned | months.c.client_id.not_in(_waiting())
-    return [*_of_view(view, months.c), is_known]
+def _within(view: CoverFiguresView, months: Subquery, among: CTE | None) -> list[ColumnElement[bool]]:
+    """Which of these rows a view reads, of months before its end; of some clients where these are given."""
+    each = months.c
+    conditions = [*_of_view(view, each), each.is_reckoned | each.client_id.not_in(_waiting())]
+    return conditions if among is None else [*conditions, each.client_id.in_(select(among.c.client_id))]
 
 
 def _of_view(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
@@ -202,14 +219,6 @@ def _promise(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
     if view.trade is not None:
         conditions.append(row.trades.contains([view.trade.value]))
     return conditions
-
-
-def _is_of_promising(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
-    """What any row must tell for that: its cover is one of those whose latest row does."""
-    latest = (months := _months()).c
-    promise = _promise(view, latest)
-    which = [*_within(view, months), latest.month >= view.first, latest.next_month >= view.end]
-    return [row.cover_id.in_(select(latest.cover_id).where(*which, *promise))] if promise else []
 
 
 def _from_history(view: CoverFiguresView, clients: Select[UUID], since: datetime, until: datetime) -> Subquery:
