@@ -172,6 +172,7 @@ def _fill(owner: psycopg.Connection, size: int) -> None:
             _say(f"booking {table}")
             writer.execute(f"SELECT book_{table}(%s, (SELECT array_agg(id) FROM {table}))".encode(), (ORGANISATION,))
         writer.execute(IN_FORCE.encode())
+        writer.execute("SET session_replication_role = origin")  # what is booked of revenue is tallied by triggers
         for tallies in ("figure_tallies", "cover_revenue"):
             _say(f"adding up {tallies}")
             writer.execute(f"SELECT rebuild_{tallies}(%s)".encode(), (ORGANISATION,))

@@ -290,7 +290,7 @@ HOLDINGS: dict[str, Holding] = {
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_periods": Holding(f"t.cover_id IN {_COVERS}"),
     "figure_entries": Holding(f"t.cover_id IN {_COVERS}", plain=("reason", "trades")),
-    "cover_revenue_months": Holding(),
+    "cover_revenue_months": Holding(plain=("trades",)),
     "covered_homes": Holding(
         goes={
             **_nulls("address_line2", "access_notes", "occupied_since"),
