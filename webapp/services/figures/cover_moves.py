@@ -6,7 +6,8 @@ A plan or a trade narrows the rows to covers whose latest row before the end has
 a month is told by the history, for the clients who come into question.
 """
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,6 @@ from sqlalchemy import (
     literal,
     select,
     true,
-    union,
     union_all,
 )
 
@@ -48,19 +48,18 @@ def sum_up(view: CoverFiguresView, *, at: datetime) -> dict[str, Decimal]:
     That is what the tallies hold, but for some clients: what the tallies have of these is taken off, and what their
     rows tell is added.
     """
-    some, row = _misjudged(view, at), CoverRevenueMonth.__table__.c
-    tallied = [*_of_view(view, row), *_promise(view, row), row.is_alone, row.client_id.in_(select(some.c.client_id))]
-    in_months = select(row.yearly_before.label("start"), row.yearly_after.label("end"), row.came_before)
-    in_months = in_months.where(*tallied, row.has_moved, row.month >= view.first)
-    at_end = select(row.yearly_after.label("end"), row.yearly_after.label("level"))
-    at_end = at_end.where(*tallied, row.next_month >= view.end)
-    months = _months()
+    months, later = _months(), _later(view, at)
+    moves, ends = _untold_moves(view, months), _untold_ends(view, months, later)
+    of_month = select(moves.c.yearly_before.label("start"), moves.c.yearly_after.label("end"), moves.c.came_before)
+    of_month = of_month.where(~moves.c.is_reckoned, moves.c.is_alone, moves.c.has_moved, *_promise(view, moves.c))
+    of_end = select(ends.c.yearly_after.label("end"), ends.c.yearly_after.label("level"))
+    of_end = of_end.where(~ends.c.is_reckoned, ends.c.is_alone)
     parts = [
         _sum_tallies(view),
-        _sum_movements(in_months.subquery("in_months"), -1),
-        _sum_levels(at_end.subquery("at_end"), -1),
-        _sum_movements(moved(view, months, among=some), 1),
-        _sum_levels(levels(view, months, at=at, among=some), 1),
+        _sum_movements(of_month.subquery("of_month"), -1),
+        _sum_movements(_add_up(view, moves.c, [~moves.c.is_stale]).subquery("moved"), 1),
+        _sum_levels(of_end.subquery("of_end"), -1),
+        _sum_levels(_level_of(ends.c, [~ends.c.is_stale], later).subquery("levels"), 1),
     ]
     told = union_all(*parts).subquery("told")
     return dict(db.session.execute(select(*(func.sum(told.c[name]).label(name) for name in _SUMS))).one()._mapping)
@@ -85,82 +84,87 @@ def _sum_levels(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
     return select(sign * active, sign * level, *(literal(0) for _ in metrics.PARTS))
 
 
-def _misjudged(view: CoverFiguresView, at: datetime) -> CTE:
-    """The clients whom the tallies may not tell as they are: those with several covers, who moved in several months of
-    the period, of whom something is to be booked, or came after now.
+def _untold_moves(view: CoverFiguresView, months: Subquery) -> CTE:
+    """The rows in the months of a view of clients whose movement no tally tells: they have several covers, moved in
+    several of these months, or are to be booked.
     """
-    row, later = CoverRevenueMonth.__table__.c, _later(view, at)
-    ours = row.organisation_id == tenancy.current_organisation_id()
-    return union(
-        select(row.client_id).where(ours, ~row.is_alone),
-        select(row.client_id).where(ours, row.previous_month >= view.first, row.month < view.end),
-        _waiting(),
-        select(later.c.client_id),
-    ).cte("misjudged")
+    each, is_stale = months.c, _is_stale(months.c)
+    which = [*_of_view(view, each), each.month >= view.first, each.is_reckoned | ~_is_only(view, each) | is_stale]
+    return select(months, is_stale.label("is_stale")).where(*which).cte("moves")
 
 
-def moved(view: CoverFiguresView, months: Subquery | None = None, *, among: CTE | None = None) -> Subquery:
+def _untold_ends(view: CoverFiguresView, months: Subquery, later: Subquery) -> CTE:
+    """The latest rows before the end of clients who bring something by no tally: they have several covers, are to be
+    booked, or something came after now.
+    """
+    each = months.c
+    which = [*_of_view(view, each), each.next_month >= view.end, *_promise(view, each)]
+    rows = select(months, _is_stale(each).label("is_stale")).where(*which)
+    waits, comes_later = each.client_id.in_(_waiting()), each.client_id.in_(select(later.c.client_id))
+    is_alone = ~each.is_reckoned & each.is_alone
+    apart = (~is_alone, is_alone & waits, is_alone & ~waits & comes_later)  # so that an index finds each
+    return union_all(*(rows.where(condition) for condition in apart)).cte("ends")
+
+
+def moved(view: CoverFiguresView) -> Subquery:
     """The clients whose revenue changed in the months of a view, as ``metrics.revenue_of_moved`` tells them."""
-    return union_all(*(select(part) for part in moved_apart(view, months, among=among))).subquery("moved")
+    return union_all(*(select(part) for part in moved_apart(view))).subquery("moved")
 
 
-def moved_apart(view: CoverFiguresView, months: Subquery | None = None, *, among: CTE | None = None) -> list[Subquery]:
+def moved_apart(view: CoverFiguresView) -> list[Subquery]:
     """The same clients in parts, of which the first is read in the order of an index: a page of it stops early.
 
     Most have one row in the months, which says everything; of the others, what rows say is added up.
     """
-    months = _months() if months is None else months
-    each = months.c
-    which = [*_within(view, months, among), each.month >= view.first]
-    is_first, is_last = each.previous_month < view.first, each.next_month >= view.end
-    is_only = each.is_alone & is_first & is_last
-    start, end = each.yearly_before, each.yearly_after
-    whole = select(each.client_id, start.label("start"), end.label("end"), each.came_before)
-    added_up = select(
-        each.client_id,
-        func.sum(start).filter(is_first).label("start"),
-        func.sum(end).filter(is_last).label("end"),
-        func.bool_or(each.came_before).filter(is_first).label("came_before"),
+    each = _months().c
+    which, is_only = [*_within(view, each), each.month >= view.first], _is_only(view, each)
+    whole = select(
+        each.client_id, each.yearly_before.label("start"), each.yearly_after.label("end"), each.came_before
+    ).where(*which, is_only, each.has_moved, *_promise(view, each))
+    return [whole.subquery("whole"), _add_up(view, each, [*which, ~is_only]).subquery("added_up")]
+
+
+def _add_up(view: CoverFiguresView, row: Any, which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """Clients whose revenue changed, from all that rows tell of the months of a view."""
+    is_first, is_last = row.previous_month < view.first, row.next_month >= view.end
+    if promise := _promise(view, row):
+        promising = select(row.cover_id).where(*which, is_last, *promise).correlate(None)
+        which = [*which, row.cover_id.in_(promising)]
+    return (
+        select(
+            row.client_id,
+            func.sum(row.yearly_before).filter(is_first).label("start"),
+            func.sum(row.yearly_after).filter(is_last).label("end"),
+            func.bool_or(row.came_before).filter(is_first).label("came_before"),
+        )
+        .where(*which)
+        .group_by(row.client_id)
+        .having(func.bool_or(row.has_moved))
     )
-    added_up = added_up.group_by(each.client_id).having(func.bool_or(each.has_moved))
-    if promise := _promise(view, each):
-        promising = select(each.cover_id).where(*which, is_last, *promise)
-        added_up = added_up.where(each.cover_id.in_(promising.correlate(None)))
-    return [
-        whole.where(*which, is_only, each.has_moved, *promise).subquery("whole"),
-        added_up.where(*which, ~is_only).subquery("added_up"),
-    ]
 
 
 def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     """The clients whose revenue changed in the thirty days before the end, or before now, and is nothing then."""
     until = min(at, clock.start_of(view.end))
     since = until - CHURN_PERIOD
-    told = levels(view, _months(), at=at, since=since.astimezone(clock.PARIS).date().replace(day=1))
+    each = _months().c
+    month = since.astimezone(clock.PARIS).date().replace(day=1)
+    which = [*_within(view, each), each.month >= month, each.next_month >= view.end, *_promise(view, each)]
+    told = _level_of(each, which, _later(view, at)).subquery("told")
     clients = select(told.c.client_id).where(told.c.level == 0)
     found = _from_history(view, clients, since, until)
     return select(found).where(found.c.end == 0).subquery("gone")
 
 
-def levels(
-    view: CoverFiguresView, months: Subquery, *, at: datetime, since: date = date.min, among: CTE | None = None
-) -> Subquery:
-    """What the clients who moved in a month from ``since`` on bring in a year at the ``end``, and by now (``level``).
-
-    That is what the latest row has; by now, less what came later: nothing, unless the view ended before.
+def _level_of(row: Any, which: Sequence[ColumnElement[bool]], later: Subquery) -> Select[*tuple[Any, ...]]:
+    """What clients bring in a year at the ``end``, by their latest rows, and by now (``level``): less what came later,
+    which is nothing, unless the view ended before.
     """
-    each = months.c
-    which = [*_within(view, months, among), each.month >= since, each.next_month >= view.end, *_promise(view, each)]
-    later = _later(view, at)
-    is_settled = each.is_alone & each.client_id.not_in(select(later.c.client_id))
-    end = each.yearly_after
-    settled = select(each.client_id, end.label("end"), end.label("level")).where(*which, is_settled)
-    added_up = select(each.client_id, func.sum(end).label("end")).where(*which, ~is_settled)
-    latest = added_up.group_by(each.client_id).subquery("latest")
-    level = latest.c.end - func.coalesce(later.c.change, 0)
-    corrected = select(latest.c.client_id, latest.c.end, level)
-    corrected = corrected.outerjoin_from(latest, later, later.c.client_id == latest.c.client_id)
-    return union_all(settled, corrected).subquery("levels")
+    ends = select(row.client_id, func.sum(row.yearly_after).label("end")).where(*which).group_by(row.client_id)
+    latest = ends.subquery("latest")
+    level = (latest.c.end - func.coalesce(later.c.change, 0)).label("level")
+    joined = select(latest.c.client_id, latest.c.end, level)
+    return joined.outerjoin_from(latest, later, later.c.client_id == latest.c.client_id)
 
 
 def _later(view: CoverFiguresView, at: datetime) -> Subquery:
@@ -196,11 +200,19 @@ def _waiting() -> Select[UUID]:
     )
 
 
-def _within(view: CoverFiguresView, months: Subquery, among: CTE | None) -> list[ColumnElement[bool]]:
-    """Which of these rows a view reads, of months before its end; of some clients where these are given."""
-    each = months.c
-    conditions = [*_of_view(view, each), each.is_reckoned | each.client_id.not_in(_waiting())]
-    return conditions if among is None else [*conditions, each.client_id.in_(select(among.c.client_id))]
+def _is_stale(row: Any) -> Any:
+    """Whether something changed since a row was booked."""
+    return ~row.is_reckoned & row.client_id.in_(_waiting())
+
+
+def _is_only(view: CoverFiguresView, row: Any) -> Any:
+    """Whether a row tells all of its client in the months of a view."""
+    return row.is_alone & (row.previous_month < view.first) & (row.next_month >= view.end)
+
+
+def _within(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
+    """Which of these rows a view reads, of months before its end."""
+    return [*_of_view(view, row), row.is_reckoned | row.client_id.not_in(_waiting())]
 
 
 def _of_view(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
