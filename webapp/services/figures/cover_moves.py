@@ -147,11 +147,14 @@ def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     """The clients whose revenue changed in the thirty days before the end, or before now, and is nothing then."""
     until = min(at, clock.start_of(view.end))
     since = until - CHURN_PERIOD
-    each = _months().c
+    each, later = _months().c, _later(view, at)
     month = since.astimezone(clock.PARIS).date().replace(day=1)
     which = [*_within(view, each), each.month >= month, each.next_month >= view.end, *_promise(view, each)]
-    told = _level_of(each, which, _later(view, at)).subquery("told")
-    clients = select(told.c.client_id).where(told.c.level == 0)
+    is_settled = each.is_alone & each.client_id.not_in(select(later.c.client_id))
+    settled = select(each.client_id).where(*which, is_settled, each.yearly_after == 0)
+    told = _level_of(each, [*which, ~is_settled], later).subquery("told")
+    without = union_all(settled, select(told.c.client_id).where(told.c.level == 0)).subquery("without")
+    clients = select(without.c.client_id)
     found = _from_history(view, clients, since, until)
     return select(found).where(found.c.end == 0).subquery("gone")
 
