@@ -10,25 +10,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 import time_machine
 from flask import Flask
 from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
-from flask_migrate import upgrade
 from itsdangerous import URLSafeTimedSerializer
 from jinja2 import FileSystemBytecodeCache
-from psycopg import sql
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
 from tests import probe
+from tests.databases import TEST_KEY, admin_url, create_migrated, settings_for
 from tests.emptying import empty
 from tests.ground import Cast, Ground, rolled_back
 from tests.provider import LocalProvider, running
 from webapp import clock, crypto, tenancy
-from webapp.config import Settings, load_settings
+from webapp.config import Settings
 from webapp.extensions import db, limiter
 from webapp.factory import create_app
 from webapp.gateways import identity
@@ -40,7 +38,6 @@ USER_TOKENS = Tokens("access-token-of-the-user", "refresh-token", "id-token", ex
 """They outlast the days by which tests move the clock: no identity provider would renew them."""
 HTMX = {"HX-Request": "true"}
 CSRF_SECRET = "csrf-secret-of-the-session"
-TEST_KEY = "test:" + "A" * 42 + "A="
 REDIS_DATABASES = 16
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 """The instant at which the application's clock starts in every test: a Friday morning in Paris."""
@@ -62,47 +59,18 @@ def _worker_number() -> int:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
-def named(url: str, database: str) -> str:
-    """The address of a server's other database."""
-    return make_url(url).set(database=database).render_as_string(hide_password=False)
-
-
-def _as_superuser(database: str | None) -> str:
-    """The address at which a superuser reaches a database of the tests' server, or its own."""
-    url = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
-    return url.set(database=database or url.database).render_as_string(hide_password=False)
-
-
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings for this process's own database and Redis database."""
-    database = f"crm_test_{_worker_number()}"
-    home: Path = tmp_path_factory.mktemp("home")
-    return load_settings(
-        {
-            "CRM_ENV": "test",
-            "CRM_HOME": str(home),
-            "DATABASE_URL": named(os.environ["CRM_TEST_DATABASE_URL"], database),
-            "DATABASE_OWNER_URL": named(os.environ["CRM_TEST_DATABASE_OWNER_URL"], database),
-            "REDIS_URL": f"{os.environ['CRM_TEST_REDIS_URL'].rstrip('/')}/{_worker_number() % REDIS_DATABASES}",
-            "SECRET_KEY": "a secret key that only tests know, long enough",
-            "CRM_DATA_KEYS": TEST_KEY,
-            "OIDC_ISSUER": "http://127.0.0.1:9/realms/crm",
-            "OIDC_CLIENT_SECRET": "client-secret",
-            "WINLEADPLUS_CLIENT_SECRET": "sync-secret",
-            "EXTERNAL_API_URL": "http://127.0.0.1:9/api/prospects",
-        }
-    )
+    number = _worker_number()
+    return settings_for(f"crm_test_{number}", tmp_path_factory.mktemp("home"), number % REDIS_DATABASES)
 
 
 @pytest.fixture(scope="session")
 def database(settings: Settings) -> str:
     """A fresh, migrated database for this process."""
     name = make_url(settings.database_url).database or ""
-    owner = make_url(settings.database_owner_url or "").username or ""
-    with psycopg.connect(_as_superuser(None), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
+    create_migrated(name)
     return name
 
 
@@ -132,14 +100,12 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app(settings: Settings, database: str, compiled_templates: Path) -> Iterator[Flask]:
-    """The application on the test database, migrated."""
+    """The application on the test database."""
     app = create_app(settings)
     app.config["TESTING"] = True
     app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(compiled_templates))
     app.register_blueprint(probe.bp)
     app.test_client_class = Browser
-    with app.app_context():
-        upgrade()
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -190,7 +156,7 @@ def committed(app: Flask, app_context: Flask, settings: Settings, ground: Ground
     yield
     db.session.remove()
     db.engine.dispose()
-    empty(_as_superuser(make_url(settings.database_url).database))
+    empty(admin_url(make_url(settings.database_url).database))
 
 
 @pytest.fixture

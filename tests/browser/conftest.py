@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from sqlalchemy.engine import make_url
 
-from tests.browser.world import REDIS_DATABASE, World, admin_url, create_database
+from tests.browser.world import REDIS_DATABASE, World
+from tests.databases import create_migrated, named
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -47,13 +48,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The product, running until the last browser test has ended: other tests need the processor."""
-    create_database(admin_url(), DATABASE, owner=make_url(os.environ["CRM_TEST_DATABASE_OWNER_URL"]).username or "")
-    named = [
-        make_url(os.environ[name]).set(database=DATABASE).render_as_string(hide_password=False)
-        for name in ("CRM_TEST_DATABASE_URL", "CRM_TEST_DATABASE_OWNER_URL")
-    ]
+    create_migrated(DATABASE)
+    urls = [named(os.environ[name], DATABASE) for name in ("CRM_TEST_DATABASE_URL", "CRM_TEST_DATABASE_OWNER_URL")]
     redis_url = make_url(os.environ["CRM_TEST_REDIS_URL"]).set(database=str(REDIS_DATABASE))
-    running = World(tmp_path_factory.mktemp("world"), *named, redis_url.render_as_string(hide_password=False))
+    running = World(tmp_path_factory.mktemp("world"), *urls, redis_url.render_as_string(hide_password=False))
     running.start()
     running.reset()  # whatever tests are chosen, the first of them finds what the others find
     yield running

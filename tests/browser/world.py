@@ -21,6 +21,7 @@ from redis import Redis
 from sqlalchemy.engine import make_url
 
 from demo.home import is_free, secrets_of
+from tests.databases import admin_url, create_migrated, named
 
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 240.0
@@ -137,14 +138,14 @@ class World:
         """The rows of each table, as COPY writes them, made once in a database that nobody works in meanwhile."""
         name = f"{make_url(self.owner_url).database}_at_first"
         # The demo's senders, carrier and operator are those of the servers that run.
-        named = ("maildev_smtp", "sms_sandbox_url", "carrier_sandbox_url", "depanssur_operator_url")
-        outside = {name.upper(): self.known[name] for name in named}
+        addresses = ("maildev_smtp", "sms_sandbox_url", "carrier_sandbox_url", "depanssur_operator_url")
+        outside = {address.upper(): self.known[address] for address in addresses}
         outside["DEPANSSUR_OPERATOR_SECRET"] = secrets_of(self.home)["DEPANSSUR_OPERATOR_SECRET"]
         for url in ("DATABASE_URL", "DATABASE_OWNER_URL"):
-            outside[url] = _named(self.environment[url], name)
-        create_database(admin_url(), name, owner=make_url(self.owner_url).username or "")
+            outside[url] = named(self.environment[url], name)
+        create_migrated(name)
         subprocess.run([sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=self.environment | outside, check=True)
-        with psycopg.connect(_named(self.admin_url, name)) as connection:
+        with psycopg.connect(named(self.admin_url, name)) as connection:
             # Every reset would have all the demo's claims told anew.
             connection.execute("UPDATE cover_operators SET delivery_url = NULL")
             names = connection.execute(
@@ -207,23 +208,6 @@ class World:
         """A connection as the owner, to look behind the pages."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             yield connection
-
-
-def admin_url(database: str | None = None) -> str:
-    """The address at which a superuser reaches a database of the tests' server, by default its own."""
-    url = make_url(os.environ["CRM_TEST_DATABASE_ADMIN_URL"]).set(drivername="postgresql")
-    return url.set(database=database or url.database).render_as_string(hide_password=False)
-
-
-def create_database(admin_url: str, name: str, *, owner: str) -> None:
-    """An empty database, in the place of one that may be there from an earlier run."""
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
-
-
-def _named(url: str, database: str) -> str:
-    return make_url(url).set(database=database).render_as_string(hide_password=False)
 
 
 def _rows_of(connection: psycopg.Connection, table: str) -> bytes:

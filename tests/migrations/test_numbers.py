@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from tests.conftest import named
+from tests.databases import named
 from webapp.config import Settings
 from webapp.extensions import db
 from webapp.factory import create_app
