@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from webapp import clock
 from webapp.extensions import db
@@ -25,6 +25,7 @@ from webapp.models.covers import Cover, CoverPlan, CoverPlanVersion, HomeKind, O
 from webapp.models.identity import User
 from webapp.models.money import totals
 from webapp.models.organisations import Company
+from webapp.models.outbox import OutboxDelivery, OutboxEvent, OutboxKind
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.claims import declaring, money
@@ -218,6 +219,15 @@ def _live(versions: dict[bool, CoverPlanVersion], *, by: User, now: datetime) ->
     for at, _, step in sorted(steps):
         if at < now:
             step()
+    _consider_invoices_sent()
+
+
+def _consider_invoices_sent() -> None:
+    """Each was sent in its month: nobody prints and sends all of them at the first start."""
+    kinds = (OutboxKind.INVOICE_ISSUED, OutboxKind.CREDIT_NOTE_ISSUED)
+    of_invoices = select(OutboxEvent.id).where(OutboxEvent.kind.in_(kinds))
+    sent = update(OutboxDelivery).where(OutboxDelivery.event_id.in_(of_invoices))
+    db.session.execute(sent.values(delivered_at=OutboxDelivery.next_attempt_at))
 
 
 def _sell(version: CoverPlanVersion, client: Client, number: int, *, by: User, at: datetime) -> Cover:
