@@ -48,6 +48,7 @@ from demo.surroundings import (
 
 ROOT = Path(__file__).resolve().parent.parent
 PROCFILE = ROOT / "Procfile"
+WORKER = "worker-"
 WITH_KEYCLOAK = "--keycloak"
 START_UP_PATIENCE = 120.0  # seconds, for a slow machine's first imports
 EMBEDDED = {"postgres": ("DATABASE_URL", start_postgres), "redis": ("REDIS_URL", start_redis)}
@@ -161,7 +162,7 @@ class Development:
         self._wait_until_ready(checks_of_pages(self._environment))
         for child in others:
             self._supervisor.start(child)
-        self._wait_until_ready(checks_of_workers(self._environment))
+        self._wait_until_ready(checks_of_workers(self._environment, _queues_of(others)))
         self._supervisor.is_starting = False
         self._tell_others()
         self._console.line("system", f"ready after {time.monotonic() - began:.1f} s")
@@ -290,6 +291,11 @@ class Development:
                 "pids": pids,
             },
         )
+
+
+def _queues_of(children: Sequence[Child]) -> list[str]:
+    """As the Procfile names their workers. (webapp.queue would import half of the application.)"""
+    return [child.name.removeprefix(WORKER) for child in children if child.name.startswith(WORKER)]
 
 
 if __name__ == "__main__":

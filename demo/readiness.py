@@ -1,7 +1,7 @@
 """Whether what was started can be used yet."""
 
 import http.client
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,8 +10,6 @@ from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
-
-from webapp.queue import QUEUES
 
 PROBE = "jobs.probe.answer"
 
@@ -70,9 +68,9 @@ def checks_of_pages(environment: Mapping[str, str]) -> list[Check]:
     return [check for check in wanted if urlsplit(check.address).hostname in ours]
 
 
-def checks_of_workers(environment: Mapping[str, str]) -> list[WorkerCheck]:
+def checks_of_workers(environment: Mapping[str, str], queues: Iterable[str]) -> list[WorkerCheck]:
     """That the worker of every queue takes jobs: else the first click on a page would seem to hang."""
-    return [WorkerCheck(name, environment["REDIS_URL"]) for name in QUEUES]
+    return [WorkerCheck(name, environment["REDIS_URL"]) for name in queues]
 
 
 def _reachable(host: str) -> str:
