@@ -134,6 +134,19 @@ def synced(world: World, sign_in: SignIn) -> World:
 
 
 @pytest.fixture
+def charged(synced: World, sign_in: SignIn) -> World:
+    """The product after the charges of its demo organisation were run once."""
+    with synced.database() as connection:
+        if connection.execute("SELECT FROM charge_runs WHERE finished_at IS NOT NULL LIMIT 1").fetchone() is not None:
+            return synced
+    page = sign_in("manager.nord", at="/prelevements")
+    page.get_by_test_id("charges-run-button").click()
+    expect(page.get_by_test_id("charges-progress")).to_have_attribute("data-status", "partial", timeout=LONG)
+    expect(page.get_by_test_id("charge-row").first).to_be_visible()
+    return synced
+
+
+@pytest.fixture
 def shot() -> Shot:
     """Save a picture for whoever wants to look: in CRM_SCREENSHOTS, if set."""
     folder = os.environ.get("CRM_SCREENSHOTS")

@@ -5,8 +5,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Shot
-from tests.browser.test_accessibility import PHONE, findings
+from tests.browser.conftest import DESK, Shot
+from tests.browser.test_accessibility import OF_COLOURS, PHONE, Scheme, findings
 
 
 def press(page: Page, role: Any, name: str | re.Pattern[str], key: str = "Enter") -> None:
@@ -20,12 +20,32 @@ def press(page: Page, role: Any, name: str | re.Pattern[str], key: str = "Enter"
 def everywhere(page: Page, shot: Shot, name: str) -> None:
     """Light, dark and on a telephone; nothing that axe minds, and nothing that is wider than the screen."""
     desk = page.viewport_size
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        shot(page, f"{name}-{scheme}")
-        assert findings(page) == []
+    _look(page, shot, f"{name}-light", "light")
+    _look(page, shot, f"{name}-dark", "dark", *OF_COLOURS)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(PHONE)
     shot(page, f"{name}-390")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.set_viewport_size(desk or PHONE)
+
+
+def loaded_once(page: Page, shot: Shot, address: str, name: str) -> None:
+    """A page in light and dark, wide and on a telephone: nothing that axe minds, and nothing wider than the screen.
+
+    The rules that a page may break in other colours alone are tried in dark, all the others in light.
+    """
+    page.set_viewport_size(DESK)
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.ok, address
+    for size, width in ((DESK, "1366"), (PHONE, "390")):
+        page.set_viewport_size(size)
+        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")  # charts take a moment
+        _look(page, shot, f"{name}-light-{width}", "light")
+        _look(page, shot, f"{name}-dark-{width}", "dark", *OF_COLOURS)
+
+
+def _look(page: Page, shot: Shot, name: str, scheme: Scheme, *rules: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    shot(page, name)
+    assert findings(page, *rules) == [], name

@@ -1,10 +1,9 @@
 """Pages of figures in a real browser: nothing serious for axe, charts drawn under our policy, numbers that lead on."""
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Shot, SignIn
-from tests.browser.test_accessibility import PHONE, findings
+from tests.browser.looking import loaded_once
 from tests.browser.world import World
 
 PAGES = {
@@ -19,15 +18,10 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("view", ["light", "dark", "telephone"])
-def test_axe_has_nothing_serious_to_say(world: World, sign_in: SignIn, shot: Shot, view: str) -> None:
-    options = {"viewport": PHONE} if view == "telephone" else {"color_scheme": view}
-    page = sign_in("admin", **options)
+def test_axe_has_nothing_serious_to_say(charged: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("admin")
     for name, address in PAGES.items():
-        page.goto(address)
-        assert findings(page) == [], name
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        shot(page, f"{name}-{view}")
+        loaded_once(page, shot, address, name)
 
 
 def test_charts_are_drawn_and_follow_the_theme(world: World, sign_in: SignIn) -> None:
