@@ -11,6 +11,18 @@ from webapp.errors import InvalidInputError
 from webapp.models.base import Base, Identified, Timestamped, new_id
 from webapp.tenancy import OrganisationScoped
 
+DEFAULT_PATTERN = "MD-{numero}"
+"""How a new company's references of mandates (RUM) are made."""
+
+
+_WANTED = {
+    "siren": "le SIREN",
+    "legal_form": "la forme juridique",
+    "address_line1": "l’adresse",
+    "postcode": "le code postal",
+    "city": "la ville",
+}
+
 
 class Organisation(Timestamped, Base):
     """A tenant. Nothing ever crosses from one to another.
@@ -56,10 +68,15 @@ class Company(OrganisationScoped, Identified, Timestamped, Base):
     country: Mapped[str] = mapped_column(String(2), default="FR", server_default="FR")
     email: Mapped[str | None] = mapped_column(String(320))
     phone: Mapped[str | None] = mapped_column(String(20))
-    umr_pattern: Mapped[str] = mapped_column(String(35), default="MD-{numero}", server_default="MD-{numero}")
+    umr_pattern: Mapped[str] = mapped_column(String(35), default=DEFAULT_PATTERN, server_default=DEFAULT_PATTERN)
     umr_count: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(String(3), default="EUR", server_default="EUR")
     is_default: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+    @property
+    def missing(self) -> list[str]:
+        """What the law wants to read on its invoices and is not known, in French."""
+        return [words for name, words in _WANTED.items() if not getattr(self, name)]
 
     @validates("umr_pattern")
     def _check_pattern(self, _key: str, pattern: str | None) -> str:

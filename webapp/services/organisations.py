@@ -43,7 +43,10 @@ def lock_company(company_id: UUID) -> Company:
 
     Raises NotFoundError.
     """
-    company = db.session.scalar(select(Company).where(Company.id == company_id).with_for_update())
+    return _found(db.session.scalar(select(Company).where(Company.id == company_id).with_for_update()))
+
+
+def _found(company: Company | None) -> Company:
     if company is None:
         raise NotFoundError("Cette société n’existe pas ou plus.")
     return company
@@ -75,24 +78,76 @@ def describe_company(name: str | None, particulars: Mapping[str, str]) -> Compan
     what is empty is taken away. Of another name, the bank is told with the next debit under each mandate. Raises
     InvalidInputError naming the field, NotFoundError where there is no default.
     """
-    values = {
+    values = _read(particulars)
+    with transaction():
+        company = _find_for_update(name)
+        _describe(company, values)
+    return company
+
+
+def list_companies() -> list[Company]:
+    """The companies of the current organisation, the default one first, then by name."""
+    return list(db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)))
+
+
+def find_company(company_id: UUID) -> Company:
+    """A company of the current organisation. Raises NotFoundError."""
+    return _found(db.session.scalar(select(Company).where(Company.id == company_id)))
+
+
+def change_company(company_id: UUID, particulars: Mapping[str, str]) -> Company:
+    """What ``describe_company`` does, for a company that is known by its id, whose name no other company has.
+
+    Raises NotFoundError as well.
+    """
+    values = _read(particulars)
+    with transaction():
+        _lock_organisation()
+        company = lock_company(company_id)
+        if "name" in values:
+            _check_free(values["name"], but=company_id)
+        _describe(company, values)
+    return company
+
+
+def create_company(particulars: Mapping[str, str]) -> Company:
+    """Another company of the current organisation. Raises InvalidInputError naming the field: a name is needed."""
+    values = _read({"name": "", **particulars})
+    with transaction():
+        _lock_organisation()
+        _check_free(values["name"])
+        company = _add(str(values["name"]))
+        _describe(company, values)
+    return company
+
+
+def _read(particulars: Mapping[str, str]) -> dict[str, object]:
+    return {
         field: PARTICULARS[field](text) if text.strip() or field in NEEDED else None
         for field, text in particulars.items()
     }
-    with transaction():
-        company = _find_for_update(name)
-        old = company.name
-        for field, value in values.items():
-            setattr(company, field, value)
-        db.session.flush()  # the row is locked: no bank file is generated meanwhile
-        amendments.note_creditor(company.id, AmendmentKind.CREDITOR_NAME, old=old, new=company.name, at=clock.now())
-    return company
+
+
+def _describe(company: Company, values: Mapping[str, object]) -> None:
+    old = company.name
+    for field, value in values.items():
+        setattr(company, field, value)
+    db.session.flush()  # the row is locked: no bank file is generated meanwhile
+    amendments.note_creditor(company.id, AmendmentKind.CREDITOR_NAME, old=old, new=company.name, at=clock.now())
+
+
+def _check_free(name: object, *, but: UUID | None = None) -> None:
+    """Two companies of one name could not be told apart in any list. Raises InvalidInputError."""
+    taken = select(Company.id).where(Company.name == name)
+    if but is not None:
+        taken = taken.where(Company.id != but)
+    if db.session.scalar(select(exists(taken))):
+        raise InvalidInputError("Une société porte déjà ce nom.", field="name")
 
 
 def _find_for_update(name: str | None) -> Company:
     """The company; two people who describe companies of one organisation wait for each other."""
-    organisation_id = tenancy.current_organisation_id()
-    db.session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update())
+    _lock_organisation()
     cleaned = None if name is None else _text(name, "company")
     company = db.session.scalar(
         select(Company).where(Company.is_default if cleaned is None else Company.name == cleaned)
@@ -101,8 +156,18 @@ def _find_for_update(name: str | None) -> Company:
         return company
     if cleaned is None:
         raise NotFoundError("Cette organisation n’a pas de société principale\u202f: nommez-en une.", field="company")
+    return _add(cleaned)
+
+
+def _lock_organisation() -> None:
+    organisation_id = tenancy.current_organisation_id()
+    db.session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update())
+
+
+def _add(name: str) -> Company:
+    """A new company: the default one where there is none. The organisation's row is locked."""
     has_default = db.session.scalar(select(exists(select(Company.id).where(Company.is_default))))
-    company = Company(id=new_id(), name=cleaned, is_default=not has_default)
+    company = Company(id=new_id(), name=name, is_default=not has_default)
     db.session.add(company)
     return company
 
