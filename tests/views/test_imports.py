@@ -17,8 +17,10 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.gateways import document_store
 from webapp.models.clients import Client
+from webapp.models.contracts import ContractLine
 from webapp.models.imports import Import
 from webapp.models.operations import Operation, OperationKind
+from webapp.models.products import Product
 from webapp.services.imports import commands
 from webapp.services.operations.carry_out import carry_out
 
@@ -127,6 +129,27 @@ def test_a_person_says_which_product_a_foreign_name_is(cast: Cast, manager_clien
     operation_id = _carry_out()
     assert "Box Énergie</ins>" in manager_client.get(f"/operations/{operation_id}").text
     assert "Ces produits n’existent pas" not in manager_client.get(f"{address}/plan").text
+
+
+def test_a_product_that_nobody_knows_is_made_from_the_plan_once(cast: Cast, manager_client: FlaskClient) -> None:
+    """In an organisation that begins there is no product to choose."""
+    import_id = _given(manager_client, "Nom;E-mail;N° contrat;Produit\nDUPONT;zoe@exemple.fr;C-1;Box thé\n")
+    _read(import_id)
+    address = f"/imports/{import_id}"
+    keys = ["client.last_name", "client.email", "contract.reference", "contract.product"]
+    manager_client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
+    _carry_out()
+    page = manager_client.get(f"{address}/plan").text
+    assert '<option value="non-expedie">Créer ce produit, qui ne s’expédie pas</option>' in page
+    for _ in range(2):  # clicked twice
+        manager_client.post(f"{address}/decisions", data={"produit": "Box thé", "produit_id": "non-expedie"})
+        operation_id = _carry_out()
+    made = db.session.scalars(select(Product).where(Product.name == "Box thé")).one()
+    assert not made.is_shipped
+    assert "Box thé</ins>" in manager_client.get(f"/operations/{operation_id}").text
+    manager_client.post(f"/operations/{operation_id}/appliquer")
+    _carry_out()
+    assert db.session.scalars(select(ContractLine.product_id)).all() == [made.id]
 
 
 def test_how_a_file_is_read_can_be_corrected(cast: Cast, manager_client: FlaskClient) -> None:

@@ -234,7 +234,11 @@ def _unknown(operation: Operation) -> list[tuple[str, str, list[str], list[tuple
         choices = [(str(company.id), company.name) for company in list_companies()]
         unknown.append(("societe", "Ces sociétés n’existent pas", companies, choices))
     if products:
-        choices = [(str(product.id), product.name) for product in list_products()]
+        choices = [
+            (commands.SHIPPED, "Créer ce produit, qui s’expédie"),
+            (commands.UNSHIPPED, "Créer ce produit, qui ne s’expédie pas"),
+            *((str(product.id), product.name) for product in list_products()),
+        ]
         unknown.append(("produit", "Ces produits n’existent pas", products, choices))
     return unknown
 

@@ -168,7 +168,7 @@ def test_an_unknown_product_is_refused_at_its_cell_and_can_be_mapped(cast: Cast,
     operation_id = commands.match(import_id, found.columns, rules, by=cast.admin, at=NOW)
     carry_out(tenancy.current_organisation_id(), operation_id)
     assert [item.reason for item in items_of(operation_id)] == [
-        "Produit\u202f: Ce produit n’existe pas\u202f: dites sous le plan lequel c’est.",
+        "Produit\u202f: Ce produit n’existe pas\u202f: dites sous le plan lequel c’est, ou créez-le.",
         "Produit\u202f: Indiquez le produit qui a cette quantité ou ce prix.",
     ]
     with pytest.raises(InvalidInputError) as refusal:

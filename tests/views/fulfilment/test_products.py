@@ -147,3 +147,33 @@ def test_another_organisations_product_is_not_found(admin_client: FlaskClient, s
     assert outsider.post(f"{ADDRESS}/{product.id}").status_code == 404
     assert outsider.post(f"{ADDRESS}/{product.id}/lignes").status_code == 404
     assert _kept(product) == (True, None)
+
+
+NEW = {"nom": "  Box   thé ", "categorie": "Box", "fournisseur": "Torréfaction du Port", "poids": "850", "expedie": "1"}
+
+
+def test_an_admin_makes_the_first_product(admin_client: FlaskClient) -> None:
+    assert "Aucun produit pour l’instant." in admin_client.get(ADDRESS).text
+    assert admin_client.post(ADDRESS, data=NEW).status_code == 303
+    made = db.session.query(Product).one()
+    assert (made.name, made.category, made.supplier) == ("Box thé", "Box", "Torréfaction du Port")
+    assert _kept(made) == (True, 850)
+    assert "Box thé" in admin_client.get(ADDRESS).text
+
+
+@pytest.mark.parametrize(
+    ("word", "text"), [("nom", " "), ("nom", "x" * 201), ("nom", "BOX THE"), ("categorie", "x" * 101), ("poids", "0")]
+)
+def test_a_product_that_cannot_be_made_is_refused_at_its_field(admin_client: FlaskClient, word: str, text: str) -> None:
+    known = _make("Box thé")
+    answer = admin_client.post(ADDRESS, data=NEW | {"nom": "Autre box", word: text})
+    assert answer.status_code == 422
+    assert f'id="nouveau-{word}-error"' in answer.text
+    assert 'value="Torréfaction du Port"' in answer.text
+    assert db.session.query(Product).one().id == known.id
+
+
+def test_only_admins_make_products(client: FlaskClient, manager_client: FlaskClient) -> None:
+    for browser in (client, manager_client):
+        assert browser.post(ADDRESS, data=NEW).status_code == 403
+    assert db.session.query(Product).count() == 0

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select, text, update
 
-from webapp.errors import InvalidInputError, NotFoundError
+from webapp.errors import NotFoundError
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.products import Product
@@ -14,12 +14,11 @@ from webapp.models.subscriptions import Subscription, SubscriptionLine, Subscrip
 from webapp.services import keyset
 from webapp.services.clients.search import fold_search
 from webapp.services.keyset import Position
+from webapp.services.products import check_weight
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
 PAGE_SIZE = 50
-HEAVIEST = 30_000
-"""Grams: no parcel weighs more."""
 BY_NAME = "name"
 _PLANNED = text("""
     UPDATE planned_changes SET lines = (
@@ -83,8 +82,7 @@ def save_product(product_id: UUID, *, is_shipped: bool, weight_g: int | None) ->
 
     Raises NotFoundError; InvalidInputError (field « weight_g »).
     """
-    if weight_g is not None and not 0 < weight_g <= HEAVIEST:
-        raise InvalidInputError("Indiquez un poids de 1 à 30\u202f000 grammes, ou rien.", field="weight_g")
+    check_weight(weight_g)
     with transaction():
         product = _lock(product_id)
         product.is_shipped, product.weight_g = is_shipped, weight_g

@@ -29,6 +29,7 @@ from webapp.services.imports.planning import refuse_others
 from webapp.services.imports.reading import KeptFile, NothingBelowError, Options, Reading
 from webapp.services.imports.transforms import fold
 from webapp.services.operations import deciding, runs
+from webapp.services.products import ensure_product
 from webapp.transactions import transaction
 
 log = structlog.get_logger()
@@ -40,6 +41,8 @@ MAX_ATTEMPTS = 3
 INTERRUPTED = "La lecture de ce fichier a été interrompue plusieurs fois\u202f: il est peut-être trop grand."
 FIXED = "Ce plan est déjà appliqué, ou en train de l’être\u202f: déposez le fichier de nouveau."
 MOST_DECISIONS = 1000
+SHIPPED, UNSHIPPED = "expedie", "non-expedie"
+"""What may be chosen for the name of a product that nobody knows: it is made, and whether new lines are shipped."""
 
 
 class FixedError(DomainError):
@@ -210,8 +213,9 @@ def decide(
 ) -> UUID:
     """Say who undecided lines are, or which companies and products foreign names are, and have the plan made anew.
 
-    ``decisions``: by line, and « everyone » for the rest: « new », « first », « skip », or a client's id. Returns the
-    operation's id. Raises as ``match`` does.
+    ``decisions``: by line, and « everyone » for the rest: « new », « first », « skip », or a client's id. ``products``:
+    by foreign name, a product's id, or SHIPPED or UNSHIPPED, which make a product of that name; it stays if the import
+    is given up. Returns the operation's id. Raises as ``match`` does; InvalidInputError « name » as well.
     """
     with transaction():
         kept = _lock(import_id, by)
@@ -225,10 +229,18 @@ def decide(
             )
         kept.decisions = merged
         known = {**kept.rules.get("companies", {}), **companies}
-        sold = {**kept.rules.get("products", {}), **(products or {})}
+        sold = {**kept.rules.get("products", {}), **_make_products(products or {})}
         kept.rules = _checked({**kept.rules, "companies": known, "products": sold})
         _remember(found.headings, kept, at)
         return _plan(kept, found, by=by, at=at)
+
+
+def _make_products(chosen: dict[str, str]) -> dict[str, str]:
+    """What was chosen for each foreign name, with the ids of those products that are to be made."""
+    return {
+        name: str(ensure_product(name, is_shipped=what == SHIPPED).id) if what in (SHIPPED, UNSHIPPED) else what
+        for name, what in chosen.items()
+    }
 
 
 def _is_decision(key: str, what: str) -> bool:

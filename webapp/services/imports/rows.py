@@ -153,7 +153,7 @@ class Directory:
             self.unknown_products[text] = None
         if fold(text) in self.products:
             raise InvalidInputError("Plusieurs produits portent ce nom\u202f: dites sous le plan lequel c’est.")
-        raise InvalidInputError("Ce produit n’existe pas\u202f: dites sous le plan lequel c’est.")
+        raise InvalidInputError("Ce produit n’existe pas\u202f: dites sous le plan lequel c’est, ou créez-le.")
 
 
 class Line(NamedTuple):

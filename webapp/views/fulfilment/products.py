@@ -10,6 +10,7 @@ from webapp.errors import InvalidInputError
 from webapp.models.identity import Role
 from webapp.security import requires
 from webapp.services.fulfilment import products
+from webapp.services.products import create_product
 from webapp.views.layout import toast
 from webapp.views.subscriptions.coupons import read_count
 
@@ -23,6 +24,24 @@ for_admins = requires(Role.ADMIN)
 def index() -> ResponseReturnValue:
     """The products by name, each with its form."""
     return _page()
+
+
+@bp.post("")
+@for_admins
+def create() -> ResponseReturnValue:
+    """Add a product to the catalogue."""
+    form = request.form
+    try:
+        product = create_product(
+            form.get("nom", ""),
+            category=form.get("categorie", ""),
+            supplier=form.get("fournisseur", ""),
+            is_shipped="expedie" in form,
+            weight_g=read_count(form, "poids", "weight_g"),
+        )
+    except InvalidInputError as error:
+        return _page(problem=error), error.status
+    return _done(f"Produit «\u00a0{product.name}\u00a0» créé.")
 
 
 @bp.post("/<uuid:product_id>")
