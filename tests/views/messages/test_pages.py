@@ -124,6 +124,17 @@ def test_held_messages_are_taken_up_from_the_card(manager_client: FlaskClient, c
     assert manager_client.post("/messages/reprise", data={"motif": "rien"}).status_code == 303
 
 
+def test_a_message_without_a_sender_says_who_opens_one_and_where(
+    admin_client: FlaskClient, manager_client: FlaskClient, desk: Desk
+) -> None:
+    desk.sender.is_active = False
+    message = desk.write()
+    db.session.flush()
+    page = admin_client.get(f"/messages/{message.id}").text
+    assert '<a href="/reglages/messages/expediteurs">Ouvrez un expéditeur</a>' in page
+    assert "Un administrateur en ouvre un" in manager_client.get(f"/messages/{message.id}").text
+
+
 def test_a_commercial_writes_to_a_client(client: FlaskClient, cast: Cast, desk: Desk, mail: MailServer) -> None:
     form = typed(desk)
     assert client.get(f"/clients/{desk.client.id}/messages/nouveau").status_code == 200
