@@ -295,6 +295,11 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     @property
+    def missing_documents(self) -> list["PlanDocumentKind"]:
+        """What a client must have received before signing, and this version does not have."""
+        return [kind for kind in PlanDocumentKind if kind not in {document.kind for document in self.documents}]
+
+    @property
     def is_draft(self) -> bool:
         """Whether it is still being written."""
         return self.published_at is None

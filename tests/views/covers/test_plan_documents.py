@@ -128,3 +128,17 @@ def test_managers_read_documents_and_outsiders_find_none(
     assert client.get(path).status_code == 403
     assert _add(manager_client, plan.id).status_code == 403
     assert _add(outsider_client, plan.id).status_code == 404
+
+
+def test_what_a_client_must_receive_is_asked_for_before_publishing(admin_client: FlaskClient) -> None:
+    plan = _draft()
+    address = f"/couvertures/formules/{plan.id}"
+    page = admin_client.get(address).text
+    assert "Il manque à ce brouillon : fiche d’information, conditions générales." in page
+    assert re.search(r"Publier la version 1\s+sans ces documents", page)
+    _add(admin_client, plan.id, type="information")
+    assert "Il manque à ce brouillon : conditions générales." in admin_client.get(address).text
+    _add(admin_client, plan.id, type="terms")
+    page = admin_client.get(address).text
+    assert "Il manque à ce brouillon" not in page
+    assert "sans ces documents" not in page
