@@ -41,6 +41,7 @@ from webapp.views import (
     subscriptions,
     teams,
     winleadplus,
+    winleadplus_settings,
     woocommerce,
 )
 from webapp.views.exports import asking
@@ -82,6 +83,7 @@ BLUEPRINTS = (
     operations.bp,
     *operators.BLUEPRINTS,
     winleadplus.bp,
+    winleadplus_settings.bp,
     *woocommerce.BLUEPRINTS,
 )
 
