@@ -9,6 +9,7 @@ from webapp.security import current_user
 from webapp.services.figures import activity, breakdowns
 from webapp.services.figures.kpi import contracts_per_commercial
 from webapp.services.figures.scope import figures_scope
+from webapp.services.pages.first_steps import find_first_steps
 from webapp.services.winleadplus import status
 from webapp.views.figures.periods import read_period
 
@@ -36,5 +37,6 @@ def show() -> ResponseReturnValue:
         companies=companies,
         feed=activity.list_activities(limit=activity.FEED_SIZE),
         sync=status.overview(at=now),
+        first_steps=find_first_steps(user.organisation, at=now) if user.has_role(Role.ADMIN) else {},
         now=now,
     )
