@@ -1,6 +1,7 @@
 """« Importer » in the browser's terms: file, columns, plan, result; who may, and who sees nothing."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -16,12 +17,13 @@ from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.gateways import document_store
-from webapp.models.clients import Client
+from webapp.models.clients import Client, ClientStatus
 from webapp.models.contracts import ContractLine
 from webapp.models.imports import Import
 from webapp.models.operations import Operation, OperationKind
 from webapp.models.products import Product
 from webapp.services.imports import commands
+from webapp.services.imports.models_to_fill import EXAMPLE
 from webapp.services.operations.carry_out import carry_out
 
 FILE = (
@@ -177,6 +179,21 @@ def test_a_file_that_is_no_table_is_refused_where_it_was_given(cast: Cast, manag
 def test_models_can_be_downloaded(cast: Cast, manager_client: FlaskClient) -> None:
     assert manager_client.get("/imports/modele.csv").data.startswith(b"\xef\xbb\xbf")
     assert manager_client.get("/imports/modele.xlsx").data.startswith(b"PK")
+
+
+def test_the_model_as_it_is_makes_an_active_client(cast: Cast, manager_client: FlaskClient) -> None:
+    """Whoever comes with a contract of before is no prospect, whose data would be proposed for erasure one day."""
+    import_id = _given(manager_client, manager_client.get("/imports/modele.csv").text)
+    _read(import_id)
+    address = f"/imports/{import_id}"
+    page = manager_client.get(f"{address}/colonnes").text
+    keys = re.findall(r'<option value="([\w.]+)" selected>', page)
+    assert "client.status" in keys
+    manager_client.post(f"{address}/colonnes", data={"colonne": list(EXAMPLE), "creates_clients": "1"})
+    operation_id = _carry_out()
+    manager_client.post(f"/operations/{operation_id}/appliquer")
+    _carry_out()
+    assert db.session.scalars(select(Client.status)).all() == [ClientStatus.ACTIVE]
 
 
 def _undecided(client: FlaskClient, lines: int) -> str:

@@ -18,6 +18,7 @@ EXAMPLE = {
     "client.postcode": "69003",
     "client.city": "Lyon",
     "client.country": "France",
+    "client.status": "Actif",
     "client.commercial": "",
     "contract.reference": "C-2026-001",
     "contract.status": "Actif",
