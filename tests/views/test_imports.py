@@ -189,7 +189,9 @@ def test_the_model_as_it_is_makes_an_active_client(cast: Cast, manager_client: F
     page = manager_client.get(f"{address}/colonnes").text
     keys = re.findall(r'<option value="([\w.]+)" selected>', page)
     assert "client.status" in keys
-    manager_client.post(f"{address}/colonnes", data={"colonne": list(EXAMPLE), "creates_clients": "1"})
+    manager_client.post(
+        f"{address}/colonnes", data={"colonne": list(EXAMPLE), "policy": "fichier", "creates_clients": "1"}
+    )
     operation_id = _carry_out()
     manager_client.post(f"/operations/{operation_id}/appliquer")
     _carry_out()
