@@ -72,3 +72,11 @@ def test_steps_of_one_organisation_are_not_those_of_another(cast: Cast, outsider
     finish(cast)
     outside = steps(outsider_client)
     assert outside["clients"] == outside["providers"] == outside["products"] == "0"
+
+
+def test_one_client_is_one(cast: Cast, admin_client: FlaskClient) -> None:
+    for number, word in ((1, "client"), (2, "clients")):
+        factories.ClientFactory()
+        db.session.commit()
+        tile = admin_client.get(DASHBOARD).text.split("Portefeuille actuel")[1].split("</div>")[0]
+        assert re.sub(r"<[^>]+>|\s+", " ", tile).split() == [str(number), word]
