@@ -8,7 +8,6 @@ from flask.testing import FlaskClient
 
 from tests import factories
 from tests.conftest import NOW, Cast
-from webapp import clock
 from webapp.extensions import db
 from webapp.models.providers import Provider
 from webapp.services.providers import accounts
@@ -64,7 +63,11 @@ def test_the_card_is_for_admins_and_for_the_first_month(
     cast: Cast, admin_client: FlaskClient, manager_client: FlaskClient
 ) -> None:
     assert steps(manager_client) == {}
-    clock.start_at(NOW + timedelta(days=31))
+    cast.organisation.created_at = NOW - timedelta(days=29)
+    db.session.commit()
+    assert steps(admin_client) != {}
+    cast.organisation.created_at = NOW - timedelta(days=31)
+    db.session.commit()
     assert steps(admin_client) == {}
 
 
