@@ -11,6 +11,7 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.organisations import Company
 from webapp.services import organisations
+from webapp.services.winleadplus import config
 
 Command = Callable[..., Result]
 
@@ -28,6 +29,16 @@ def test_an_organisation_is_created_once(flask: Command) -> None:
     again = flask(*arguments)
     assert again.exit_code == 1
     assert "existe déjà" in again.output
+
+
+def test_another_organisation_begins_without_the_prospects_of_the_first(flask: Command) -> None:
+    made = [flask("create", slug, "--name", slug, "--company", slug).output for slug in ("nord", "sud")]
+    assert made == ["Organisation « nord » créée.\n", "Organisation « sud » créée. WinLeadPlus y est désactivé.\n"]
+    takes_part = {}
+    for slug in ("nord", "sud"):
+        with tenancy.organisation(organisations.find_organisation(slug).id):
+            takes_part[slug] = config.find().enabled
+    assert takes_part == {"nord": True, "sud": False}
 
 
 def test_every_particular_has_its_option(flask: Command) -> None:

@@ -7,6 +7,8 @@ from flask.cli import AppGroup
 from webapp import tenancy
 from webapp.cli.refusals import refusals
 from webapp.services import organisations
+from webapp.services.winleadplus import config
+from webapp.transactions import transaction
 
 group = AppGroup("organisations", help="Les organisations et leurs sociétés.")
 
@@ -17,9 +19,13 @@ group = AppGroup("organisations", help="Les organisations et leurs sociétés.")
 @click.option("--company", required=True, help="Le nom de sa société principale.")
 def create(slug: str, name: str, company: str) -> None:
     """Crée une organisation ; SLUG est le nom que portent les jetons (« organisation »)."""
-    with refusals():
+    with refusals(), transaction():
+        is_first = not organisations.is_any_there()
         organisation = organisations.open_organisation(slug, name, company=company)
-    click.echo(f"Organisation « {organisation.slug} » créée.")
+        if not is_first:  # the installation's account would bring it the prospects of the first
+            with tenancy.organisation(organisation.id):
+                config.change(enabled=False)
+    click.echo(f"Organisation « {slug} » créée." + ("" if is_first else " WinLeadPlus y est désactivé."))
 
 
 @group.command("set-company")

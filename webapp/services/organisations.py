@@ -38,6 +38,11 @@ def find_organisation(slug: str) -> Organisation:
     return organisation
 
 
+def is_any_there() -> bool:
+    """Whether the installation has an organisation."""
+    return bool(db.session.scalar(select(select(Organisation.id).exists())))
+
+
 def lock_company(company_id: UUID) -> Company:
     """Hold a company until the transaction ends: two people who open the same account of it wait for each other.
 
