@@ -97,6 +97,13 @@ def test_without_any_view_the_page_is_as_before(client: FlaskClient, cast: Cast)
     assert "Enregistrer la vue…" in client.get("/clients?statut=active").text
 
 
+@pytest.mark.parametrize("word", ["gone", "a%00b", "%ED%A0%80", "x" * 5000])
+def test_an_address_that_names_no_view_says_so(client: FlaskClient, word: str) -> None:
+    answer = client.get(f"/clients?vue={word}")
+    assert answer.status_code == 404
+    assert "Cette vue n’existe pas ou plus." in answer.text
+
+
 def test_a_view_shows_its_filters_columns_order_and_density(client: FlaskClient, cast: Cast) -> None:
     _people()
     _view(cast, "statut=active&tri=-nom", columns=("nom", "cree", "ville"), density=Density.COMPACT)

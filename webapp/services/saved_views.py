@@ -29,6 +29,7 @@ from webapp.models.subscriptions import Subscription
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
+GONE = "Cette vue n’existe pas ou plus."
 EVERYTHING = "tous"
 """What an address says instead of a view: none, though the user has a default."""
 MOST = 100
@@ -98,6 +99,8 @@ def list_visible(of_list: SavedList, *, by: User) -> list[VisibleView]:
 
 def find(of_list: SavedList, slug: str, *, by: User) -> VisibleView:
     """The view that an address names. Raises NotFoundError, for another's private one, too."""
+    if "\0" in slug:  # PostgreSQL knows no such text
+        raise NotFoundError(GONE)
     return _only(db.session.execute(_BY_SLUG, {"of_list": of_list, "viewer": by.id, "slug": slug}).first(), by)
 
 
@@ -108,7 +111,7 @@ def find_by_id(of_list: SavedList, view_id: UUID, *, by: User) -> VisibleView:
 
 def _only(row: Row[Any] | None, by: User) -> VisibleView:
     if row is None:
-        raise NotFoundError("Cette vue n’existe pas ou plus.")
+        raise NotFoundError(GONE)
     return _seen(row, by)
 
 

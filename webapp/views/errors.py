@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from webapp.errors import DomainError, MergedError
 from webapp.extensions import db, limiter
 from webapp.views.layout import is_fragment_request, toast
+from webapp.views.lists import with_query
 
 SENTENCES = {
     400: "La demande n’a pas pu être comprise.",
@@ -43,8 +44,8 @@ def _follow(error: MergedError) -> BaseResponse:
     """Old addresses of a merged client lead to the one that was kept; what is sent to them is refused."""
     if request.method != "GET" or request.endpoint is None or "client_id" not in (request.view_args or {}):
         return _refuse(error)
-    values = {**request.args.to_dict(flat=False), **(request.view_args or {}), "client_id": error.kept_id}
-    return redirect(url_for(request.endpoint, **values))
+    address = url_for(request.endpoint, **{**(request.view_args or {}), "client_id": error.kept_id})
+    return redirect(with_query(address, request.args.items(multi=True)))
 
 
 def _slow_down(_error: RateLimitExceeded) -> Response:

@@ -1,8 +1,9 @@
 """What lists with filters, orders and pages have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 from webapp.french import day
 from webapp.services.keyset import Order
@@ -52,6 +53,12 @@ def heading(column: Column, current: Order | None, address_of: Callable[[Order],
         address=address_of(current.reverse if is_current else column.sort),
         direction=("descending" if current.is_descending else "ascending") if is_current else None,
     )
+
+
+def with_query(path: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """A path with what its query is to say; ``url_for`` would take « name » or « _scheme » for words of its own."""
+    query = urlencode(list(pairs))
+    return f"{path}?{query}" if query else path
 
 
 def read(kind: Callable[[str], T], text: str | None) -> T | None:

@@ -20,7 +20,7 @@ from webapp.services.keyset import Order
 from webapp.services.list_columns import ListColumn, ValueKind, chosen
 from webapp.services.saved_views import EVERYTHING, ViewState, VisibleView
 from webapp.views.layout import is_fragment_request
-from webapp.views.lists import Column, Heading, heading, read
+from webapp.views.lists import Column, Heading, heading, read, with_query
 
 Arguments = MultiDict[str, str]
 Pairs = list[tuple[str, str]]
@@ -158,7 +158,7 @@ class ShownList:
     def everything(self) -> str:
         """The address of the whole list, in its usual order; said so where the user may have a default."""
         path = urlsplit(self.page.plain(MultiDict())).path
-        return _joined(path, [(SAVED, EVERYTHING)] if self.word else [])
+        return with_query(path, [(SAVED, EVERYTHING)] if self.word else [])
 
     @property
     def is_blank(self) -> bool:
@@ -174,7 +174,7 @@ class ShownList:
         pairs = parse_qsl(parts.query)
         filters = [pair for pair in pairs if pair[0] not in PLACE]
         query = self._query(ViewState(urlencode(filters), look.columns, look.density))
-        return _joined(parts.path, [*query, *(pair for pair in pairs if pair[0] in PLACE)])
+        return with_query(parts.path, [*query, *(pair for pair in pairs if pair[0] in PLACE)])
 
     def _query(self, state: ViewState) -> Pairs:
         if self.saved and state == self.saved_state:
@@ -277,11 +277,7 @@ def _moved(page: ListPage, arguments: Arguments) -> ViewState:
 
 def address_of(page: ListPage, slug: str) -> str:
     """The address of a saved view."""
-    return _joined(urlsplit(page.plain(MultiDict())).path, [(SAVED, slug)])
-
-
-def _joined(path: str, pairs: Pairs) -> str:
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+    return with_query(urlsplit(page.plain(MultiDict())).path, [(SAVED, slug)])
 
 
 def list_values(shown: ShownList, plain: str) -> dict[str, Any]:

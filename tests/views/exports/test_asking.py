@@ -61,6 +61,16 @@ def test_the_link_carries_filters_and_columns_and_no_page(cast: Cast, client: Fl
     assert "/clients/exporter" in client.get("/clients", headers=HTMX).text
 
 
+def test_words_of_the_router_in_an_address_are_words(cast: Cast, client: FlaskClient) -> None:
+    factories.ClientFactory(commercial_id=cast.sales_rep.id)
+    words = "name=x&endpoint=x&_scheme=javascript&_external=1&_anchor=x&_method=POST"
+    page = client.get(f"/clients?{words}")
+    assert page.status_code == 200
+    link = re.search(r'href="(/clients/exporter[^"]*)"', page.text)
+    assert link
+    assert link[1].replace("&amp;", "&") == f"/clients/exporter?{words}"
+
+
 def test_the_file_of_a_saved_view_is_what_the_view_shows(cast: Cast, client: FlaskClient) -> None:
     for name, postcode in (("Amiel", "69001"), ("Zola", "69003"), ("Hugo", "75001")):
         factories.ClientFactory(last_name=name, first_name="", postcode=postcode)

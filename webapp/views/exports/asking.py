@@ -21,7 +21,7 @@ from webapp.services.list_columns import SealedColumn
 from webapp.views import shown_lists
 from webapp.views.exports.pages import PAGES, ExportedPage
 from webapp.views.layout import toast
-from webapp.views.lists import read
+from webapp.views.lists import read, with_query
 from webapp.views.rate_limits import paced
 
 bp = Blueprint("exports", __name__)
@@ -143,10 +143,9 @@ def send(name: str, mimetype: str, size: int, pieces: Iterable[bytes]) -> Respon
 def export_address(name: str) -> str:
     """Where the list that the present address shows is exported; ``name`` is its page's."""
     page = BY_NAME[name]
-    query: dict[str, Any] = request.args.to_dict(flat=False)
-    query = {key: values for key, values in query.items() if key not in PLACES}
+    query = [(key, value) for key, value in request.args.items(multi=True) if key not in PLACES]
     path = {key: value for key, value in (request.view_args or {}).items() if f":{key}>" in page.path}
-    return url_for("exports.ask", name=name, **path, **query)
+    return with_query(url_for("exports.ask", name=name, **path), query)
 
 
 def init_app(app: Flask) -> None:
