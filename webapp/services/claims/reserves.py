@@ -67,8 +67,7 @@ def change(
     if review_days is None or not 1 <= review_days <= LONGEST:
         raise InvalidInputError(f"Indiquez un nombre de jours, de 1 à {LONGEST}.", field="review_days")
     for trade in Trade:
-        amount = costs.get(trade)
-        if amount is None or not 0 <= amount <= GREATEST_AMOUNT or amount != cents(amount):
+        if not _is_cost(costs.get(trade)):
             raise InvalidInputError(f"{trade.label}\u202f: indiquez un montant en euros.", field=trade.value)
     values = {
         "organisation_id": tenancy.current_organisation_id(),
@@ -81,3 +80,8 @@ def change(
         statement = insert(ClaimSettings).values(values)
         db.session.execute(statement.on_conflict_do_update(index_elements=[ClaimSettings.organisation_id], set_=values))
     return load()
+
+
+def _is_cost(amount: Decimal | None) -> bool:
+    """What is no number at all compares with nothing."""
+    return amount is not None and amount.is_finite() and 0 <= amount <= GREATEST_AMOUNT and amount == cents(amount)
