@@ -4,6 +4,7 @@ task for the means that the client did not give.
 
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import func, select, update
@@ -14,12 +15,16 @@ from tests.conftest import NOW, Cast
 from tests.forking import die_at, fork, was_killed
 from tests.views.sales.journey import make_client, on_sale
 from webapp.extensions import db
+from webapp.models.base import new_id
+from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.models.covers import Cover, HomeKind, Occupancy
+from webapp.models.identity import User
 from webapp.models.messages import Message, MessageKind
 from webapp.models.sales import CoverSale, DocumentsWay, SaleStep
 from webapp.models.subscriptions import Subscription
 from webapp.models.tasks import Task
+from webapp.services.clients.fields import ClientFields
 from webapp.services.covers.homes import HomeFields
 from webapp.services.sales import choosing, drafting, missing_means, signing
 from webapp.services.subscriptions.means import PaymentFields
@@ -83,6 +88,28 @@ def test_killed_anywhere_nothing_is_concluded_and_two_clicks_conclude_once(app: 
     assert _tasks() == 0
     assert at_once(app, organisation_id, _look, _look) == ["done", "done"]
     assert _tasks() == 1
+
+
+def test_a_form_that_is_sent_twice_at_once_begins_one_sale_and_makes_one_client(app: Flask, committed: None) -> None:
+    cast: Cast = factories.make_cast(Cast)
+    organisation_id, by_id, client_id = cast.organisation.id, cast.commercial.id, make_client().id
+    db.session.commit()
+
+    def begin(sale_id: UUID) -> None:
+        drafting.open_sale(client_id, sale_id=sale_id, by=db.session.get_one(User, (organisation_id, by_id)), at=NOW)
+
+    def begin_with_client(sale_id: UUID) -> None:
+        by = db.session.get_one(User, (organisation_id, by_id))
+        written = ClientFields(last_name="Petit", first_name="Anne")
+        drafting.open_with_client(written, confirmed=True, sale_id=sale_id, by=by, at=NOW)
+
+    for act in (begin, begin_with_client):
+        for _ in range(5):
+            sent = partial(act, new_id())
+            assert at_once(app, organisation_id, *[sent] * 4) == ["done"] * 4
+    db.session.rollback()
+    assert db.session.scalars(select(func.count()).select_from(CoverSale)).one() == 10
+    assert db.session.scalars(select(func.count()).select_from(Client)).one() == 6
 
 
 def _look() -> None:

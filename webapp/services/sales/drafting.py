@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
+from webapp import tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -115,8 +116,9 @@ def abandon(sale_id: UUID, *, version: int, at: datetime) -> CoverSale:
 def open_sale(client_id: UUID, *, sale_id: UUID | None, by: User, at: datetime) -> CoverSale:
     """Begin a sale to a client. A form brings the ``sale_id``: sent twice, it begins one. Raises NotFoundError."""
     with transaction():
+        standing = _standing(sale_id)
         _find_client(client_id)
-        if sale_id is not None and (standing := db.session.scalar(_sales().where(CoverSale.id == sale_id))):
+        if standing:
             return standing
         sale = CoverSale(
             id=sale_id or new_id(),
@@ -128,6 +130,15 @@ def open_sale(client_id: UUID, *, sale_id: UUID | None, by: User, at: datetime) 
         )
         db.session.add(sale)
     return sale
+
+
+def _standing(sale_id: UUID | None) -> CoverSale | None:
+    """The sale that a form began when it was sent before. Sent twice at once, the second waits for the first."""
+    if sale_id is None:
+        return None
+    name = f"sale|{tenancy.current_organisation_id()}|{sale_id}"
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    return db.session.scalar(_sales().where(CoverSale.id == sale_id))
 
 
 def _find_client(client_id: UUID) -> None:
@@ -145,7 +156,7 @@ def open_with_client(
     Raises InvalidInputError, naming the field; SimilarClientsError unless ``confirmed``.
     """
     with transaction():
-        if sale_id is not None and (standing := db.session.scalar(_sales().where(CoverSale.id == sale_id))):
+        if standing := _standing(sale_id):
             return standing
         client = create_client(written, bank=None, confirmed=confirmed, by=by, at=at)
         return open_sale(client.id, sale_id=sale_id, by=by, at=at)
