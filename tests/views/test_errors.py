@@ -1,13 +1,20 @@
 """What the user sees when something is refused or breaks."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from tests.conftest import HTMX
+from tests import factories
+from tests.conftest import HTMX, Cast, SignIn
 from webapp import errors
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -88,6 +95,51 @@ def test_a_bug_rolls_back_what_the_request_had_begun(client: FlaskClient, answer
     answer(view)
     client.get("/sante/vivant")
     assert db.session.query(Client).filter_by(last_name="À MOITIÉ").count() == 0
+
+
+LOST = OperationalError("SELECT 1", {}, psycopg.errors.AdminShutdown("terminating connection"))
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError("refused"), PoolTimeoutError("none is free"), LOST])
+def test_while_a_server_is_away_people_are_asked_for_patience(
+    client: FlaskClient, answer: Answer, error: Exception
+) -> None:
+    answer(_raise(error))
+    page = client.get("/sante/vivant")
+    assert page.status_code == 503
+    assert "Le service est momentanément indisponible. Réessayez dans un instant." in page.text
+    assert page.headers["Retry-After"] == "30"
+    assert "refused" not in page.text
+    assert "Le service est momentanément indisponible" in client.get("/sante/vivant", headers=HTMX).text
+
+
+def test_pages_are_answered_in_french_and_work_again_after_the_database_went_away(
+    app: Flask, committed: None, sign_in: SignIn, answer: Answer
+) -> None:
+    """Whatever the moment: before the view is done, or when the session is closed after it."""
+    cast: Cast = factories.make_cast(Cast)
+    db.session.commit()
+    browser = sign_in(cast.commercial)
+
+    def view(*, is_done: bool) -> str:
+        own = db.session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:own, 5000)"), {"own": own})
+        if not is_done:
+            db.session.execute(text("SELECT 1"))
+        return "fait"
+
+    def get(address: str) -> tuple[int, str]:
+        page = browser.get(address)
+        return page.status_code, page.text
+
+    with ThreadPoolExecutor(1) as server:  # where no context is open yet, each request ends its own
+        answer(lambda: view(is_done=False))
+        status, page = server.submit(get, "/sante/vivant").result()
+        assert (status, "Réessayez dans un instant." in page) == (503, True)
+        answer(lambda: view(is_done=True))
+        assert server.submit(get, "/sante/vivant").result() == (200, "fait")
+        assert server.submit(get, "/clients").result()[0] == 200
 
 
 def test_a_method_that_is_not_allowed_names_those_that_are(client: FlaskClient) -> None:

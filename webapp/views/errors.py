@@ -3,9 +3,13 @@
 import math
 import time
 
+import structlog
 from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -13,6 +17,8 @@ from webapp.errors import DomainError, MergedError
 from webapp.extensions import db, limiter
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import with_query
+
+log = structlog.get_logger()
 
 SENTENCES = {
     400: "La demande n’a pas pu être comprise.",
@@ -34,6 +40,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RateLimitExceeded, _slow_down)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(InternalServerError, _apologise)
+    for gone in (RedisError, OperationalError, InterfaceError, PoolTimeoutError):
+        app.register_error_handler(gone, _ask_for_patience)
+    app.teardown_appcontext(_let_go)
 
 
 def _refuse(error: DomainError) -> Response:
@@ -73,9 +82,28 @@ def _too_large() -> str:
     return f"Ce que vous envoyez est trop volumineux\u202f: {megabytes}\u202fMo au plus."
 
 
+def _ask_for_patience(_error: Exception) -> Response:
+    """PostgreSQL or Redis is away, or was while the request used it: nothing is wrong with what was asked."""
+    log.exception("service_unavailable")
+    _let_go()
+    response = _answer(503, SENTENCES[503])
+    response.headers["Retry-After"] = "30"
+    return response
+
+
+def _let_go(_error: BaseException | None = None) -> None:
+    """Close the session; one whose connection was lost on the way is forgotten, with what it had open."""
+    if not db.session.registry.has():
+        return
+    try:
+        db.session.close()
+    except DBAPIError:
+        db.session.registry.clear()
+
+
 def _apologise(_error: InternalServerError) -> Response:
     """A bug: nothing of the request stays. Flask has logged it, under the request's id that the user is given."""
-    db.session.rollback()
+    _let_go()
     return _answer(
         500,
         "Une erreur est survenue de notre côté. Rien n’a été enregistré à moitié. "
@@ -93,7 +121,7 @@ def _answer(status: int, message: str) -> Response:
     # The shell needs the user and the database; where either may be missing, the page stands alone. So it does for
     # somebody without a role, to whom every page of the shell is closed.
     user = g.get("user")
-    layout = "layouts/base.html" if user and user.roles and status < 500 else "layouts/bare.html"
+    layout = "layouts/base.html" if status < 500 and user and user.roles else "layouts/bare.html"
     title = TITLES.get(status, "Erreur inattendue" if status >= 500 else "Demande refusée")
     page = render_template("errors/page.html", layout=layout, status=status, title=title, message=message)
     return make_response(page, status)
