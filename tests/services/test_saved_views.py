@@ -1,20 +1,23 @@
 """Saved views: whose they are, who sees and changes them, and what each user makes of them."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete
+from flask import Flask
+from sqlalchemy import delete, func, select
 
 from tests import factories
+from tests.concurrency import at_once
 from tests.conftest import Cast
 from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
-from webapp.models.saved_views import Density, SavedList
+from webapp.models.saved_views import Density, SavedList, SavedView
 from webapp.services import saved_views
 from webapp.services.saved_views import ViewState, VisibleView
 
@@ -200,3 +203,14 @@ def test_listing_is_one_statement_however_many_there_are(cast: Cast) -> None:
     with recorded_queries() as queries:
         assert len(saved_views.list_visible(CLIENTS, by=cast.manager)) == 6
     assert len(queries) == 1
+
+
+def test_one_name_given_twice_at_once_is_one_view(app: Flask, committed: None) -> None:
+    cast: Cast = factories.make_cast(Cast)
+    organisation_id, by = cast.organisation.id, cast.commercial
+    db.session.commit()
+    db.session.refresh(by)
+    db.session.expunge(by)
+    sent = partial(saved_views.create, SavedList.CLIENTS, ViewState("statut=active"), name="Actifs", by=by, at=NOW)
+    assert at_once(app, organisation_id, *[sent] * 4) == [*["InvalidInputError"] * 3, "done"]
+    assert db.session.scalars(select(func.count()).select_from(SavedView)).one() == 1

@@ -144,10 +144,11 @@ def create(
 ) -> VisibleView:
     """Keep a state of a list under a name. Raises InvalidInputError, ForbiddenError."""
     _check_list(of_list, by)
-    name = _checked_name(of_list, name, by)
     if len(state.query) > QUERY_LENGTH:
         raise InvalidInputError("Cette vue a trop de filtres pour être enregistrée.", field="nom")
     with transaction():
+        _one_after_the_other(by)
+        name = _checked_name(of_list, name, by)
         own = select(func.count()).select_from(SavedView).where(SavedView.of_list == of_list, _is_of(by))
         if db.session.scalars(own).one() >= MOST:
             raise InvalidInputError(f"Vous avez déjà {MOST} vues de cette liste\u202f: supprimez-en.", field="nom")
@@ -194,7 +195,10 @@ def keep_state(of_list: SavedList, view_id: UUID, state: ViewState, *, by: User)
 
 def rename(of_list: SavedList, view_id: UUID, *, name: str, is_shared: bool, by: User) -> VisibleView:
     """Give a view another name, its address staying, and share it or no more. Raises as ``keep_state`` does."""
-    return _change(of_list, view_id, by, name=_checked_name(of_list, name, by, but=view_id), is_shared=is_shared)
+    with transaction():
+        _one_after_the_other(by)
+        name = _checked_name(of_list, name, by, but=view_id)
+        return _change(of_list, view_id, by, name=name, is_shared=is_shared)
 
 
 def remove(of_list: SavedList, view_id: UUID, *, by: User) -> str:
@@ -260,6 +264,12 @@ def _changeable(of_list: SavedList, view_id: UUID, by: User) -> VisibleView:
 def _check_list(of_list: SavedList, by: User) -> None:
     if of_list is SavedList.CHARGES and not by.handles_charges:
         raise ForbiddenError("Les prélèvements sont réservés aux managers et administrateurs.")
+
+
+def _one_after_the_other(by: User) -> None:
+    """Let nobody else name a view of the same user until the transaction ends: names are looked at, then written."""
+    key = f"saved views|{current_organisation_id()}|{by.id}"
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
 
 def _checked_name(of_list: SavedList, name: str, by: User, but: UUID | None = None) -> str:
