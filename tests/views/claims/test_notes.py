@@ -1,5 +1,6 @@
 """What people put on a claim file: notes, tasks for a colleague, files; and who may not."""
 
+import re
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,19 @@ def send_file(browser: FlaskClient, claim: Claim, name: str = "facture.pdf", con
 def told(claim: Claim) -> list[EventKind]:
     statement = select(TimelineEvent.kind).where(TimelineEvent.claim_id == claim.id).order_by(TimelineEvent.id)
     return list(db.session.scalars(statement))
+
+
+def test_a_form_that_is_sent_twice_is_carried_out_once(client: FlaskClient, claim: Claim) -> None:
+    address = f"/dossiers/{claim.id}"
+    demands = re.findall(r'name="demande" value="([^"]+)"', client.get(address).text)
+    assert len(demands) == 2  # a task, a note
+    task = {"tache": "Relancer", "echeance": "2026-11-27", "demande": demands[0]}
+    for data in ({"note": "Vient mardi", "demande": demands[1]}, {"note": "Vient mercredi", "demande": demands[1]}):
+        for _ in range(2):
+            assert client.post(f"{address}/notes", data=data).status_code == 303
+            assert client.post(f"{address}/taches", data=task).status_code == 303
+    assert sorted(told(claim)) == [EventKind.NOTE, EventKind.NOTE, EventKind.TASK_ADDED]
+    assert db.session.query(Task).count() == 1
 
 
 def test_what_is_put_on_a_file_stands_there_and_in_the_timeline(client: FlaskClient, cast: Cast, claim: Claim) -> None:

@@ -166,6 +166,14 @@ class TestActivities:
         note = db.session.query(TimelineEvent).filter_by(kind=EventKind.NOTE).one()
         assert (note.body, note.user_id) == ("Première ligne\n\nDernière", cast.commercial.id)
 
+    def test_what_is_sent_twice_is_written_down_once(self, client: FlaskClient, subject: Client) -> None:
+        page = client.get(_address(subject, "?onglet=activites")).text
+        demand = re.findall(r'name="demande"[^>]*value="([^"]+)"', page)[0]
+        for body in ("Rappelle lundi", "Rappelle lundi", "Rappelle mardi"):
+            _add(client, subject, body=body, demande=demand)
+        notes = db.session.query(TimelineEvent).filter_by(kind=EventKind.NOTE)
+        assert sorted(note.body or "" for note in notes) == ["Rappelle lundi", "Rappelle mardi"]
+
     def test_html_in_a_note_is_text(self, client: FlaskClient, subject: Client) -> None:
         client.post(_address(subject, "/activites"), data={"genre": "note", "body": "<script>alert(1)</script>\0"})
         page = client.get(_address(subject)).text

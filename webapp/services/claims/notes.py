@@ -58,15 +58,29 @@ def find_notes(claim: Claim) -> Notes:
     )
 
 
-def add_note(claim_id: UUID, words: str, *, by: User, at: datetime) -> None:
-    """Write a note down. Raises NotFoundError, ClaimStateError; InvalidInputError (field « body »)."""
+def add_note(claim_id: UUID, words: str, *, demand: UUID | None = None, by: User, at: datetime) -> None:
+    """Write a note down; the same with one ``demand``, once.
+
+    Raises NotFoundError, ClaimStateError; InvalidInputError (field « body »).
+    """
     with transaction():
         claim = _find(claim_id)
-        activities.record(claim.client_id, Genre.NOTE, words, due_on=None, claim_id=claim_id, by=by, at=at)
+        activities.record(
+            claim.client_id, Genre.NOTE, words, due_on=None, claim_id=claim_id, demand=demand, by=by, at=at
+        )
 
 
-def add_task(claim_id: UUID, title: str, *, due_on: date | None, for_id: UUID | None, by: User, at: datetime) -> None:
-    """Give a task to a colleague, or to oneself.
+def add_task(
+    claim_id: UUID,
+    title: str,
+    *,
+    due_on: date | None,
+    for_id: UUID | None,
+    demand: UUID | None = None,
+    by: User,
+    at: datetime,
+) -> None:
+    """Give a task to a colleague, or to oneself; the same with one ``demand``, once.
 
     Raises NotFoundError, ClaimStateError; InvalidInputError (fields « body », « due_on », « for_id »).
     """
@@ -75,7 +89,15 @@ def add_task(claim_id: UUID, title: str, *, due_on: date | None, for_id: UUID | 
         if for_id is not None and all(each.id != for_id for each in identity.list_colleagues()):
             raise InvalidInputError("Choisissez un collègue.", field="for_id")
         activities.record(
-            claim.client_id, Genre.TASK, title, due_on=due_on, for_id=for_id, claim_id=claim_id, by=by, at=at
+            claim.client_id,
+            Genre.TASK,
+            title,
+            due_on=due_on,
+            for_id=for_id,
+            claim_id=claim_id,
+            demand=demand,
+            by=by,
+            at=at,
         )
 
 

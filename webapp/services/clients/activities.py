@@ -4,19 +4,22 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
 from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
+from webapp.models.base import new_id
 from webapp.models.identity import User
 from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.editing import find_client
 from webapp.services.contact import clean_text
+from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
 
 NOTE_LENGTH = 10_000
@@ -52,9 +55,11 @@ def record(
     at: datetime,
     claim_id: UUID | None = None,
     for_id: UUID | None = None,
+    demand: UUID | None = None,
 ) -> None:
     """Write a note, a call or a task down. ``due_on``, a day in Paris, is for tasks alone, as is ``for_id``, who does
-    it where that is not ``by``. ``claim_id``: it is about one of the client's claim files.
+    it where that is not ``by``. ``claim_id``: it is about one of the client's claim files. A form brings the
+    ``demand``: the same words sent twice with it are written down once.
 
     Raises NotFoundError; InvalidInputError, naming the field.
     """
@@ -62,20 +67,26 @@ def record(
     kind = {Genre.NOTE: EventKind.NOTE, Genre.CALL: EventKind.CALL, Genre.TASK: EventKind.TASK_ADDED}[genre]
     with transaction():
         client = find_client(client_id)
-        if genre is Genre.TASK:
-            due = _checked_due_date(due_on, today=at.astimezone(clock.PARIS).date())
-            title = " ".join(body.split())
-            db.session.add(
-                Task(
-                    client_id=client.id,
-                    title=title,
-                    due_on=due,
-                    user_id=for_id or by.id,
-                    claim_id=claim_id,
-                    created_at=at,
-                )
+        due = _checked_due_date(due_on, today=at.astimezone(clock.PARIS).date()) if genre is Genre.TASK else None
+        event_id = demand and _event_id(demand, client_id, claim_id, genre, due, for_id, body)
+        if not _tell(client.id, kind, body, event_id=event_id, claim_id=claim_id, by=by, at=at) or due is None:
+            return
+        title = " ".join(body.split())
+        db.session.add(
+            Task(
+                client_id=client.id,
+                title=title,
+                due_on=due,
+                user_id=for_id or by.id,
+                claim_id=claim_id,
+                created_at=at,
             )
-        _tell(client.id, kind, body, claim_id=claim_id, by=by, at=at)
+        )
+
+
+def _event_id(demand: UUID, *said: object) -> UUID:
+    """The same for the same words of one form. It begins as the demand does, with the time: ids are in its order."""
+    return UUID(bytes=demand.bytes[:6] + uuid5(demand, "|".join(map(str, said))).bytes[6:])
 
 
 def set_done(client_id: UUID, task_id: UUID, done: bool, *, by: User, at: datetime) -> Task:
@@ -136,6 +147,25 @@ def _checked_due_date(due_on: date | None, *, today: date) -> date:
     return due_on
 
 
-def _tell(client_id: UUID, kind: EventKind, body: str, *, claim_id: UUID | None, by: User, at: datetime) -> None:
-    event = TimelineEvent(client_id=client_id, kind=kind, at=at, user_id=by.id, body=body, claim_id=claim_id)
-    db.session.add(event)
+def _tell(
+    client_id: UUID,
+    kind: EventKind,
+    body: str,
+    *,
+    claim_id: UUID | None,
+    by: User,
+    at: datetime,
+    event_id: UUID | None = None,
+) -> bool:
+    """Whether it was not told before under this id; told twice at once, the second waits for the first."""
+    told = insert(TimelineEvent).values(
+        organisation_id=current_organisation_id(),
+        id=event_id or new_id(),
+        client_id=client_id,
+        kind=kind,
+        at=at,
+        user_id=by.id,
+        body=body,
+        claim_id=claim_id,
+    )
+    return db.session.scalar(told.on_conflict_do_nothing().returning(TimelineEvent.id)) is not None

@@ -43,7 +43,7 @@ def _refuse_unread(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 def add_note(claim_id: UUID) -> ResponseReturnValue:
     """Write a note down."""
     try:
-        notes.add_note(claim_id, request.form.get("note", ""), by=current_user(), at=clock.now())
+        notes.add_note(claim_id, request.form.get("note", ""), demand=_demand(), by=current_user(), at=clock.now())
     except InvalidInputError as error:
         error.field = "note"
         return page.show_page(claim_id, problem=error), error.status
@@ -60,6 +60,7 @@ def add_task(claim_id: UUID) -> ResponseReturnValue:
             request.form.get("tache", ""),
             due_on=asked_day("echeance", field="due_on"),
             for_id=read(UUID, request.form.get("pour")),
+            demand=_demand(),
             by=current_user(),
             at=clock.now(),
         )
@@ -97,6 +98,11 @@ def add_file(claim_id: UUID) -> ResponseReturnValue:
         return page.show_page(claim_id, problem=error), error.status
     toast("success", f"{document.name} a été ajouté.")
     return _back(claim_id)
+
+
+def _demand() -> UUID | None:
+    """What tells the form from others: sent twice, it is carried out once."""
+    return read(UUID, request.form.get("demande"))
 
 
 def _back(claim_id: UUID) -> ResponseReturnValue:

@@ -198,6 +198,7 @@ def show_page(
         written=request.form if was_read else {},
         asked_before=field_amount(shown.claim.asked),
         put=notes.find_notes(shown.claim),
+        demand=new_id(),
         taken=documents.TAKEN,
         accepted=",".join(documents.KINDS),
         limit=file_size(documents.SIZE_LIMIT),

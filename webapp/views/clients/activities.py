@@ -32,7 +32,13 @@ def add(client_id: UUID) -> Response:
     genre = Genre(form.genre.data)
     try:
         activities.record(
-            client_id, genre, form.body.data or "", due_on=form.due_on.data, by=current_user(), at=clock.now()
+            client_id,
+            genre,
+            form.body.data or "",
+            due_on=form.due_on.data,
+            demand=read(UUID, form.demande.data),
+            by=current_user(),
+            at=clock.now(),
         )
     except InvalidInputError as error:
         form.show_refusal(error)
