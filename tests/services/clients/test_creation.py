@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 
+from tests.concurrency import at_once
 from tests.conftest import Cast
-from tests.factories import ClientFactory, CommercialFactory
+from tests.factories import ClientFactory, CommercialFactory, make_cast
 from webapp import tenancy
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
@@ -153,3 +156,15 @@ def test_a_broken_bank_account_leaves_no_client_behind(create: Create, field: st
         create(bank=bank)
     assert refusal.value.field == field
     assert db.session.query(Client).count() == 0
+
+
+def test_a_form_that_is_sent_twice_at_once_makes_one_client(app: Flask, committed: None) -> None:
+    cast: Cast = make_cast(Cast)
+    organisation_id, by = cast.organisation.id, cast.commercial
+    db.session.commit()
+    db.session.refresh(by)
+    db.session.expunge(by)
+    written = ClientFields(last_name="DURAND", email="anne@example.org")
+    sent = partial(create_client, written, bank=None, confirmed=False, by=by, at=AT)
+    assert at_once(app, organisation_id, *[sent] * 4) == [*["SimilarClientsError"] * 3, "done"]
+    assert db.session.query(Client).count() == 1

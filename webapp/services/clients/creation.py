@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from datetime import datetime
 
+from sqlalchemy import func, select
+
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.base import new_id
@@ -27,6 +29,7 @@ def create_client(
     bank = bank.normalised() if bank else None
     with transaction():
         if not confirmed:
+            _one_after_the_other()
             refuse_similar(email=fields.email, phone=fields.phone)
         if fields.commercial_id:
             find_commercial(fields.commercial_id)
@@ -39,3 +42,9 @@ def create_client(
         if bank:
             add_account(client, bank, by=by, at=at)
     return client
+
+
+def _one_after_the_other() -> None:
+    """Let nobody else create a client by hand until the transaction ends: sent twice at once, the second is similar."""
+    key = f"create client|{current_organisation_id()}"
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
