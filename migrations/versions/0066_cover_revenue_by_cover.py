@@ -205,7 +205,7 @@ def upgrade() -> None:
         "cover_revenue_months",
         ["organisation_id", "client_id", "month", "cover_id"],
         unique=True,
-        postgresql_include=["commercial_id", *_COLUMNS, *_PROMISED],
+        postgresql_include=["commercial_id", *_COLUMNS],
     )
     _index("month", ["cover_id", "commercial_id", *_COLUMNS, *_PROMISED])
     op.create_index(

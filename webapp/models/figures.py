@@ -182,7 +182,7 @@ class CoverRevenueMonth(OrganisationScoped, Base):
             "month",
             "cover_id",
             unique=True,
-            postgresql_include=["commercial_id", *_TOLD, *_PROMISED],
+            postgresql_include=["commercial_id", *_TOLD],
         ),
         Index(
             "ix_cover_revenue_months_month",
