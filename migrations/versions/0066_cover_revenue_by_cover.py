@@ -209,6 +209,11 @@ def upgrade() -> None:
     )
     _index("month", ["cover_id", "commercial_id", *_COLUMNS, *_PROMISED])
     op.create_index(
+        "ix_cover_revenue_months_previous",
+        "cover_revenue_months",
+        ["organisation_id", "previous_month", "month", "client_id"],
+    )
+    op.create_index(
         "ix_cover_revenue_months_shared",
         "cover_revenue_months",
         ["organisation_id", "next_month", "client_id"],
@@ -217,7 +222,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    _empty(["shared"])
+    _empty(["previous", "shared"])
     for event in ("INSERT", "DELETE"):
         op.execute(f"DROP TRIGGER cover_revenue_months_tallied_{event.lower()} ON cover_revenue_months")
     op.execute("DROP FUNCTION tally_cover_revenue_months()")

@@ -192,6 +192,13 @@ class CoverRevenueMonth(OrganisationScoped, Base):
             postgresql_include=["cover_id", "commercial_id", *_TOLD, *_PROMISED],
         ),
         Index(
+            "ix_cover_revenue_months_previous",
+            "organisation_id",
+            "previous_month",
+            "month",
+            "client_id",
+        ),
+        Index(
             "ix_cover_revenue_months_shared",
             "organisation_id",
             "next_month",

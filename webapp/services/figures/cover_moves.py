@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    CompoundSelect,
     Select,
     Subquery,
     and_,
@@ -85,12 +86,15 @@ def _sum_levels(clients: Subquery, sign: int) -> Select[*tuple[Any, ...]]:
 
 
 def _untold_moves(view: CoverFiguresView, months: Subquery) -> CTE:
-    """The rows in the months of a view of clients whose movement no tally tells: they have several covers, moved in
-    several of these months, or are to be booked.
+    """The rows in the months of a view of clients whose movement no tally tells: they have several covers, are to be
+    booked, or moved in several of these months.
     """
-    each, is_stale = months.c, _is_stale(months.c)
-    which = [*_of_view(view, each), each.month >= view.first, each.is_reckoned | ~_is_only(view, each) | is_stale]
-    return select(months, is_stale.label("is_stale")).where(*which).cte("moves")
+    each, row = months.c, CoverRevenueMonth.__table__.c
+    again = select(row.client_id).where(
+        row.organisation_id == tenancy.current_organisation_id(), row.previous_month >= view.first, row.month < view.end
+    )
+    rows = select(months, _is_stale(each).label("is_stale")).where(*_of_view(view, each), each.month >= view.first)
+    return _look_at(rows, each, each.client_id.in_(_waiting()), each.client_id.in_(again)).cte("moves")
 
 
 def _untold_ends(view: CoverFiguresView, months: Subquery, later: Subquery) -> CTE:
@@ -100,10 +104,18 @@ def _untold_ends(view: CoverFiguresView, months: Subquery, later: Subquery) -> C
     each = months.c
     which = [*_of_view(view, each), each.next_month >= view.end, *_promise(view, each)]
     rows = select(months, _is_stale(each).label("is_stale")).where(*which)
-    waits, comes_later = each.client_id.in_(_waiting()), each.client_id.in_(select(later.c.client_id))
-    is_alone = ~each.is_reckoned & each.is_alone
-    apart = (~is_alone, is_alone & waits, is_alone & ~waits & comes_later)  # so that an index finds each
-    return union_all(*(rows.where(condition) for condition in apart)).cte("ends")
+    comes_later = each.client_id.in_(select(later.c.client_id))
+    return _look_at(rows, each, each.client_id.in_(_waiting()), comes_later).cte("ends")
+
+
+def _look_at(
+    rows: Select[*tuple[Any, ...]], row: Any, waits: ColumnElement[bool], is_one: ColumnElement[bool]
+) -> CompoundSelect[*tuple[Any, ...]]:
+    """Those of some rows that are of clients with several covers, or reckoned, then of clients of whom something waits,
+    then of the others who are one of those asked for: apart, so that an index finds each.
+    """
+    is_alone = ~row.is_reckoned & row.is_alone
+    return union_all(*(rows.where(part) for part in (~is_alone, is_alone & waits, is_alone & ~waits & is_one)))
 
 
 def moved(view: CoverFiguresView) -> Subquery:
