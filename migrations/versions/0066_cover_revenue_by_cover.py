@@ -212,6 +212,7 @@ def upgrade() -> None:
         "ix_cover_revenue_months_previous",
         "cover_revenue_months",
         ["organisation_id", "previous_month", "month", "client_id"],
+        postgresql_where=sa.text("previous_month > '0001-01-01'"),
     )
     op.create_index(
         "ix_cover_revenue_months_shared",

@@ -197,6 +197,7 @@ class CoverRevenueMonth(OrganisationScoped, Base):
             "previous_month",
             "month",
             "client_id",
+            postgresql_where=text("previous_month > '0001-01-01'"),
         ),
         Index(
             "ix_cover_revenue_months_shared",
