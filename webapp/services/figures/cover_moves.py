@@ -128,12 +128,11 @@ def moved_apart(view: CoverFiguresView) -> list[Subquery]:
 
     Most have one row in the months, which says everything; of the others, what rows say is added up.
     """
-    each = _months().c
-    which, is_only = [*_within(view, each), each.month >= view.first], _is_only(view, each)
-    whole = select(
-        each.client_id, each.yearly_before.label("start"), each.yearly_after.label("end"), each.came_before
-    ).where(*which, is_only, each.has_moved, *_promise(view, each))
-    return [whole.subquery("whole"), _add_up(view, each, [*which, ~is_only]).subquery("added_up")]
+    row, moves = CoverRevenueMonth.__table__.c, _untold_moves(view, _months())
+    whole = select(row.client_id, row.yearly_before.label("start"), row.yearly_after.label("end"), row.came_before)
+    whole = whole.where(*_of_view(view, row), row.month >= view.first, _is_only(view, row), row.has_moved)
+    whole = whole.where(row.client_id.not_in(_waiting()), *_promise(view, row))
+    return [whole.subquery("whole"), _add_up(view, moves.c, [~moves.c.is_stale]).subquery("added_up")]
 
 
 def _add_up(view: CoverFiguresView, row: Any, which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
