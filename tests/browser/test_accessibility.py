@@ -18,8 +18,7 @@ PHONE = {"width": 390, "height": 844}
 
 def findings(page: Page, *rules: str) -> list[str]:
     """What axe calls serious or critical, as lines to read; by some of its rules only, if they are named."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text())
+    page.evaluate(AXE.read_text())  # each time: the page may have been left for another meanwhile
     asked = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
     result: dict[str, Any] = page.evaluate("asked => axe.run(document, asked)", asked)
     return [
