@@ -134,10 +134,10 @@ def test_what_a_client_must_receive_is_asked_for_before_publishing(admin_client:
     plan = _draft()
     address = f"/couvertures/formules/{plan.id}"
     page = admin_client.get(address).text
-    assert "Il manque à ce brouillon : fiche d’information, conditions générales." in page
+    assert "Il manque à ce brouillon\u202f: fiche d’information, conditions générales." in page
     assert re.search(r"Publier la version 1\s+sans ces documents", page)
     _add(admin_client, plan.id, type="information")
-    assert "Il manque à ce brouillon : conditions générales." in admin_client.get(address).text
+    assert "Il manque à ce brouillon\u202f: conditions générales." in admin_client.get(address).text
     _add(admin_client, plan.id, type="terms")
     page = admin_client.get(address).text
     assert "Il manque à ce brouillon" not in page
