@@ -14,6 +14,7 @@ from webapp.cli.woocommerce_pulls import json_option, organisation_option, organ
 from webapp.errors import InvalidInputError
 from webapp.models.subscriptions import Collector
 from webapp.models.woocommerce import WooCommerceShop
+from webapp.services.organisations import list_companies
 from webapp.services.woocommerce import pulls, shops
 from webapp.services.woocommerce.shops import ShopFields
 
@@ -84,7 +85,7 @@ def set_config(slug: str | None, name: str | None, connect: bool, as_json: bool,
 def _save(shop_id: UUID | None, given: Mapping[str, Any]) -> WooCommerceShop:
     """Connect the shop, or change what is given of it."""
     if shop_id is None:
-        fields = ShopFields(name="", url="", company_id=shops.list_companies()[0][0])
+        fields = ShopFields(name="", url="", company_id=list_companies()[0].id)
         return shops.create_shop(_changed(fields, given), at=clock.now())
     return shops.change_shop(shop_id, _changed(shops.fields_of(shops.find_shop(shop_id)), given), at=clock.now())
 
@@ -106,7 +107,7 @@ def _changed(fields: ShopFields, given: Mapping[str, Any]) -> ShopFields:
 
 
 def _company(name: str) -> UUID:
-    found = [company_id for company_id, known in shops.list_companies() if known == name]
+    found = [company.id for company in list_companies() if company.name == name]
     if not found:
         raise InvalidInputError("Cette société n’existe pas.", field="company")
     return found[0]

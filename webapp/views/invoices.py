@@ -21,8 +21,8 @@ from webapp.services.charges import decisions
 from webapp.services.invoices import listing, printing
 from webapp.services.invoices.columns import COLUMNS
 from webapp.services.invoices.listing import InvoicesView
+from webapp.services.organisations import list_companies
 from webapp.services.refunds import commands
-from webapp.services.subscriptions.offering import list_companies
 from webapp.views.layout import is_fragment_request, list_part, toast
 from webapp.views.lists import Chip, read
 from webapp.views.rate_limits import paced

@@ -15,7 +15,6 @@ from webapp.gateways.carriers import protocol
 from webapp.gateways.carriers.registry import CAPABILITIES, CREDENTIALS, SERVICES, carrier_for, is_offered
 from webapp.models.base import new_id
 from webapp.models.carriers import Carrier, CarrierAccount, ShippingSettings
-from webapp.models.organisations import Company
 from webapp.services.organisations import lock_company
 from webapp.transactions import transaction
 
@@ -143,14 +142,6 @@ def find_account(account_id: UUID) -> CarrierAccount:
     if account is None:
         raise NotFoundError(NO_ACCOUNT)
     return account
-
-
-def find_company(company_id: UUID) -> Company:
-    """A company of the organisation. Raises NotFoundError."""
-    company = db.session.scalar(select(Company).where(Company.id == company_id))
-    if company is None:
-        raise NotFoundError("Cette société n’existe pas ou plus.")
-    return company
 
 
 def default_account(company_id: UUID) -> CarrierAccount:

@@ -22,9 +22,8 @@ from webapp.models.carriers import (
     ShippingSettings,
 )
 from webapp.models.organisations import Company
-from webapp.services.carriers.accounts import find_company
 from webapp.services.contact import clean_text, normalise_email, normalise_phone, normalise_postcode
-from webapp.services.organisations import lock_company
+from webapp.services.organisations import find_company, lock_company
 from webapp.transactions import transaction
 
 LONGEST_LINE = 100

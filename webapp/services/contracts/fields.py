@@ -131,8 +131,3 @@ def find_company(company_id: UUID) -> Company:
 def list_products() -> list[Product]:
     """The products that the line of a contract can sell, by name."""
     return list(db.session.scalars(select(Product).order_by(Product.name_key, Product.id)))
-
-
-def list_companies() -> list[Company]:
-    """The companies that a contract can be of, the default one first."""
-    return list(db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)))

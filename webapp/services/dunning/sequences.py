@@ -186,11 +186,6 @@ def _same_scope(company_id: UUID | None, category: str | None) -> ColumnElement[
     )
 
 
-def list_companies() -> Sequence[Company]:
-    """The companies that a sequence may be for."""
-    return db.session.scalars(select(Company).order_by(Company.name, Company.id)).all()
-
-
 def list_categories() -> Sequence[str]:
     """The product families that a sequence may be for."""
     statement = select(Product.category).where(

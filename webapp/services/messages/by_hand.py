@@ -38,11 +38,6 @@ class WrittenMessage:
     document_ids: Sequence[UUID] = ()
 
 
-def list_companies() -> Sequence[Company]:
-    """In whose name one may write, the usual one first."""
-    return db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name, Company.id)).all()
-
-
 def find_text(client_id: UUID, company_id: UUID, kind: MessageKind, channel: Channel, *, at: datetime) -> Text:
     """The text to begin with, the client's name and the rest filled in; empty where there is none.
 

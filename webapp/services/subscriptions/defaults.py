@@ -21,6 +21,7 @@ from webapp.models.organisations import Company
 from webapp.models.providers import DefaultMeans, ProviderAccount
 from webapp.models.subscriptions import TRANSITIONS, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.organisations import find_company, list_companies
 from webapp.services.subscriptions import history, means, offering
 from webapp.services.subscriptions.editing import set_means
 from webapp.services.subscriptions.means import Means, PaymentFields
@@ -45,7 +46,7 @@ def list_defaults(client_id: UUID, *, on: date) -> list[CompanyDefault]:
     defaults = db.session.scalars(select(DefaultMeans).where(DefaultMeans.client_id == client_id)).all()
     chosen = {default.company_id for default in defaults}
     listed = []
-    for company in offering.list_companies() if chosen or offer.saved or offer.mandates else ():
+    for company in list_companies() if chosen or offer.saved or offer.mandates else ():
         if company.id in chosen or _has_some(_of_company(offer, company.id)):
             paid_by = find_default_means(client_id, company.id)
             listed.append(CompanyDefault(company, paid_by, paid_by.obstacle(on) if paid_by.method else None))
@@ -74,14 +75,6 @@ def _of_company(offer: PaymentOffer, company_id: UUID) -> PaymentOffer:
         [saved for saved in offer.saved if saved.provider_account_id in own],
         [mandate for mandate in offer.mandates if mandate.company_id in (None, company_id)],
     )
-
-
-def find_company(company_id: UUID) -> Company:
-    """The company. Raises NotFoundError."""
-    company = db.session.scalar(select(Company).where(Company.id == company_id))
-    if company is None:
-        raise NotFoundError("Cette société n’existe pas ou plus.")
-    return company
 
 
 def list_followers(client_id: UUID, company_id: UUID) -> Sequence[Subscription]:

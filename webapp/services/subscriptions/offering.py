@@ -11,7 +11,6 @@ from webapp.extensions import db
 from webapp.models.banking import Mandate
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract, ContractLine
-from webapp.models.organisations import Company
 from webapp.models.products import Product
 from webapp.models.providers import SavedPaymentMethod
 from webapp.services.subscriptions import means
@@ -57,11 +56,6 @@ def _lines_of(contract: Contract) -> list[SubscriptionLineFields]:
         )
         for line in lines
     ]
-
-
-def list_companies() -> list[Company]:
-    """The organisation's companies, the default one first."""
-    return list(db.session.scalars(select(Company).order_by(Company.is_default.desc(), Company.name)))
 
 
 def list_products() -> list[tuple[UUID, str]]:

@@ -348,12 +348,6 @@ def list_names() -> list[tuple[UUID, str]]:
     return [(shop_id, name) for shop_id, name in rows]
 
 
-def list_companies() -> list[tuple[UUID, str]]:
-    """Id and name of every company of the organisation, the default one first."""
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.is_default.desc(), Company.name))
-    return [(company_id, name) for company_id, name in rows]
-
-
 def _is_reported(shop: WooCommerceShop) -> bool:
     """Whether anything of the shop has become a row of ours."""
     return db.session.scalar(select(literal(True)).where(WooCommerceMapping.shop_id == shop.id).limit(1)) is not None

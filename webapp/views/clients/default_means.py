@@ -13,6 +13,7 @@ from webapp.models.identity import Role
 from webapp.security import current_user
 from webapp.services.charges import resuming
 from webapp.services.clients.editing import find_client
+from webapp.services.organisations import find_company
 from webapp.services.subscriptions import defaults, means
 from webapp.services.subscriptions.means import PaymentFields
 from webapp.views.clients.tabs import ClientTab
@@ -76,7 +77,7 @@ def _page(
     is_chosen: bool = False,
     problem: InvalidInputError | None = None,
 ) -> str:
-    company = defaults.find_company(company_id)
+    company = find_company(company_id)
     choices = [("", "Aucun"), *kept_choices(defaults.list_choices(client.id, company_id, on=clock.today()))]
     if chosen not in dict(choices):
         choices.append((chosen, "Moyen actuel (inutilisable)"))

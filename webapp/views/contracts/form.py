@@ -32,7 +32,8 @@ from webapp.services.clients.fields import list_commercials
 from webapp.services.concurrent_edits import Difference, merge
 from webapp.services.contact import clean_text
 from webapp.services.contracts.editing import worded_differences
-from webapp.services.contracts.fields import ContractFields, ContractLineFields, list_companies
+from webapp.services.contracts.fields import ContractFields, ContractLineFields
+from webapp.services.organisations import list_companies
 
 BLANK_LINES = 2
 LARGEST = Decimal(10) ** 10

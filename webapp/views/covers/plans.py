@@ -29,7 +29,7 @@ from webapp.services import plan_documents
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.covers import documents, plans, zones
 from webapp.services.covers.plans import OptionFields, PlanStateError, VersionFields
-from webapp.services.subscriptions import offering
+from webapp.services.organisations import list_companies
 from webapp.views.clients.documents import FORM_AROUND
 from webapp.views.covers import wording
 from webapp.views.layout import toast
@@ -291,7 +291,7 @@ def _as_sent(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _list_page(problem: DomainError | None = None) -> str:
-    companies = offering.list_companies()
+    companies = list_companies()
     return render_template(
         "covers/plans.html",
         plans=plans.list_plans(),

@@ -14,7 +14,7 @@ from webapp.security import current_user
 from webapp.services.clients.fields import find_own_commercial
 from webapp.services.dunning import listing
 from webapp.services.dunning.listing import CaseGroup, CaseOrder, CasesView
-from webapp.services.subscriptions.offering import list_companies
+from webapp.services.organisations import list_companies
 from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import Chip, Column, heading, read
 from webapp.views.rate_limits import paced

@@ -14,6 +14,7 @@ from webapp.models.identity import Role
 from webapp.security import current_user, requires
 from webapp.services.dunning import sequences, steps
 from webapp.services.dunning.sequences import KINDS, StepFields
+from webapp.services.organisations import list_companies
 from webapp.views.layout import toast
 from webapp.views.lists import read
 
@@ -167,7 +168,7 @@ def _form_page(sequence: DunningSequence | None, written: Any, *, problem: Domai
         problem=problem,
         fault_row=_row_of(fault) if fault else None,
         actions=ACTIONS,
-        companies=[("", "Toutes les sociétés"), *((str(each.id), each.name) for each in sequences.list_companies())],
+        companies=[("", "Toutes les sociétés"), *((str(each.id), each.name) for each in list_companies())],
         categories=[("", "Toutes les familles"), *((each, each) for each in sequences.list_categories())],
         label_of=steps.label_of,
     )

@@ -16,6 +16,7 @@ from webapp.security import requires
 from webapp.services.carriers import accounts, settings
 from webapp.services.carriers.accounts import AccountFields, ConnectionFailedError
 from webapp.services.carriers.settings import SenderFields, SettingsFields, Shipper
+from webapp.services.organisations import find_company
 from webapp.views.clients.form import COUNTRIES
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -150,7 +151,7 @@ def open_account(company_id: UUID, word: str) -> ResponseReturnValue:
 def edit_account(account_id: UUID) -> ResponseReturnValue:
     """The form of an account, and its change."""
     account = accounts.find_account(account_id)
-    company, carrier = accounts.find_company(account.company_id), account.carrier
+    company, carrier = find_company(account.company_id), account.carrier
     address = url_for("carriers.edit_account", account_id=account_id)
     if request.method == "GET":
         return _account_page(company, carrier, address, _shown_account(account), account)

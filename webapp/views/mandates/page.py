@@ -22,7 +22,7 @@ from webapp.services.clients.profile import find_header
 from webapp.services.mandates import commands, printing
 from webapp.services.mandates.commands import MandateFields, MandateStateError
 from webapp.services.mandates.printing import NotPrintableError
-from webapp.services.subscriptions.offering import list_companies
+from webapp.services.organisations import list_companies
 from webapp.views.clients.documents import FORM_AROUND, PACE
 from webapp.views.clients.page import REVEALS
 from webapp.views.clients.tabs import ClientTab

@@ -12,11 +12,11 @@ from webapp.models.identity import Role
 from webapp.models.messages import Channel, MessageKind
 from webapp.security import content_security_policy, requires
 from webapp.services.messages import frames
-from webapp.services.messages.by_hand import list_companies
 from webapp.services.messages.frames import Frame
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.rendering import example_variables, fill, to_email
 from webapp.services.messages.texts import SHIPPED
+from webapp.services.organisations import list_companies
 from webapp.views.layout import toast
 from webapp.views.message_settings.looking import email_page
 

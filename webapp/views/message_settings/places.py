@@ -11,10 +11,10 @@ from webapp.errors import NotFoundError
 from webapp.models.messages import Channel, MessageKind
 from webapp.models.organisations import Company
 from webapp.services.messages import templates
-from webapp.services.messages.by_hand import list_companies
 from webapp.services.messages.kinds import KINDS, Kind
 from webapp.services.messages.templates import Versions
 from webapp.services.messages.texts import channels_of
+from webapp.services.organisations import list_companies
 from webapp.views.layout import toast
 from webapp.views.lists import read
 

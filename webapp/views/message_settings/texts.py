@@ -15,13 +15,13 @@ from webapp.models.identity import Role
 from webapp.models.messages import Channel
 from webapp.security import current_user, requires
 from webapp.services.messages import rendering, switches, templates, trying
-from webapp.services.messages.by_hand import list_companies
 from webapp.services.messages.kinds import KINDS, Variable
 from webapp.services.messages.rendering import Text, WrongTextError
 from webapp.services.messages.templates import NewerTextError
 from webapp.services.messages.texts import channels_of
 from webapp.services.messages.trials import SwitchedOffError
 from webapp.services.messages.trying import Trial
+from webapp.services.organisations import list_companies
 from webapp.services.search import Hit, search_everywhere
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import IMPOSSIBLE_DAY, has_impossible_day, read, read_day

@@ -20,6 +20,7 @@ from webapp.services.messages import by_hand, rendering
 from webapp.services.messages.by_hand import WrittenMessage
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.rendering import Text
+from webapp.services.organisations import list_companies
 from webapp.views.clients.tabs import ClientTab
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -53,7 +54,7 @@ def new(client_id: UUID) -> ResponseReturnValue:
     """The form, beginning with the text in use for what the address says (``societe``, ``genre``, ``canal``)."""
     client = find_client(client_id)
     chosen = _read_choice(request.args, client)
-    company_id = chosen.company_id or by_hand.list_companies()[0].id
+    company_id = chosen.company_id or list_companies()[0].id
     text = by_hand.find_text(client_id, company_id, chosen.kind, chosen.channel, at=clock.now())
     return _page(client, chosen, {"subject": text.subject, "body": text.body, "envoi": str(new_id())})
 
@@ -119,7 +120,7 @@ def _written(chosen: _Form) -> WrittenMessage:
 
 
 def _page(client: Client, chosen: _Form, written: Mapping[str, str], problem: InvalidInputError | None = None) -> str:
-    companies = by_hand.list_companies()
+    companies = list_companies()
     company_id = chosen.company_id or companies[0].id
     is_email = chosen.channel is Channel.EMAIL
     return render_template(

@@ -17,6 +17,7 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.models.money import totals
 from webapp.models.subscriptions import RHYTHMS, Frequency
 from webapp.security import current_user
+from webapp.services.organisations import list_companies
 from webapp.services.subscriptions import offering, scheduling
 from webapp.services.subscriptions.coupons import find_valid
 from webapp.services.subscriptions.creation import create_subscription
@@ -214,7 +215,7 @@ def _read_draft(written: MultiDict[str, str]) -> Draft:
 
 
 def _company_id(written: MultiDict[str, str]) -> UUID | None:
-    companies = [company.id for company in offering.list_companies()]
+    companies = [company.id for company in list_companies()]
     asked = read(UUID, written.get("societe"))
     return asked if asked in companies else next(iter(companies), None)
 
@@ -243,7 +244,7 @@ def _offer(draft: Draft, step: int) -> dict[str, Any]:
     if step == PAYMENT:
         offer = offering.list_means(draft.origin.client.id, on=clock.today())
         return {"choices": payment_choices(offer)}
-    companies = [(str(company.id), company.name) for company in offering.list_companies()]
+    companies = [(str(company.id), company.name) for company in list_companies()]
     if step == RHYTHM:
         choices = {"trials": TRIALS, "vat_choices": VAT_CHOICES, "written": draft.opening}
         return {"companies": companies, "frequencies": FREQUENCIES, **choices}

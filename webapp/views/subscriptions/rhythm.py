@@ -11,7 +11,8 @@ from webapp.errors import DomainError, InvalidInputError
 from webapp.models.subscriptions import RHYTHMS, Subscription
 from webapp.security import current_user
 from webapp.services.concurrent_edits import EditConflictError
-from webapp.services.subscriptions import history, lifecycle, offering, rhythm, selling_company
+from webapp.services.organisations import list_companies
+from webapp.services.subscriptions import history, lifecycle, rhythm, selling_company
 from webapp.services.subscriptions.selling_company import StillOpenError
 from webapp.services.subscriptions.terms import AskedCycle, find_terms
 from webapp.views.lists import read
@@ -68,7 +69,7 @@ def _page(
 ) -> str:
     is_stale = isinstance(problem, EditConflictError)
     missed = max(subscription.version - seen_version(), 1)
-    companies = offering.list_companies()
+    companies = list_companies()
     contracts = selling_company.list_contracts(subscription.client_id)
     lost = {
         company.name: words

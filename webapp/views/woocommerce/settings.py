@@ -11,6 +11,7 @@ from webapp import clock
 from webapp.errors import InvalidInputError
 from webapp.models.subscriptions import Collector
 from webapp.models.woocommerce import WooCommerceShop
+from webapp.services.organisations import list_companies
 from webapp.services.preferences.schemas import list_schemas
 from webapp.services.woocommerce import shops
 from webapp.services.woocommerce.shops import ShopFields
@@ -46,8 +47,8 @@ LOCAL = "%Y-%m-%dT%H:%M"
 def new() -> ResponseReturnValue:
     """The form of a shop that is to be connected; its connection."""
     if request.method == "GET":
-        companies = shops.list_companies()
-        usual = ShopFields(name="", url="", company_id=companies[0][0] if companies else None, ships_from=clock.now())
+        companies = list_companies()
+        usual = ShopFields(name="", url="", company_id=companies[0].id if companies else None, ships_from=clock.now())
         return _page(None, _shown(usual, has_keys=False))
     try:
         shop = shops.create_shop(_written(), at=clock.now())
@@ -157,7 +158,7 @@ def _page(shop: WooCommerceShop | None, written: dict[str, Any], problem: Invali
         written=written,
         problem=problem,
         zones=zones,
-        companies=[(str(company_id), name) for company_id, name in shops.list_companies()],
+        companies=[(str(company.id), company.name) for company in list_companies()],
         collectors=[(each.value, each.label) for each in (Collector.SHOP, Collector.CRM)],
         preferences=[("", "Choisir…"), *((schema.code, schema.label) for schema in list_schemas())],
     )
