@@ -1,4 +1,4 @@
-"""The catalogue: making the products that lines of contracts and subscriptions name."""
+"""The catalogue: the products that lines of contracts and subscriptions name."""
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -14,6 +14,11 @@ from webapp.transactions import transaction
 
 NAME_LENGTH = 200
 CATEGORY_LENGTH = 100
+
+
+def list_products() -> list[Product]:
+    """The organisation's products, by name."""
+    return list(db.session.scalars(select(Product).order_by(Product.name_key, Product.id)))
 
 
 def create_product(

@@ -14,12 +14,12 @@ from webapp.models.identity import Role
 from webapp.models.imports import Import, ImportState, Policy
 from webapp.models.operations import Operation, OperationState
 from webapp.security import current_user, requires
-from webapp.services.contracts.fields import list_products
 from webapp.services.imports import columns, commands, csv_files, models_to_fill, reading, rejects
 from webapp.services.imports.commands import FixedError
 from webapp.services.operations import listing, runs
 from webapp.services.operations.listing import ItemFilter
 from webapp.services.organisations import list_companies
+from webapp.services.products import list_products
 from webapp.views.layout import is_fragment_request, toast
 from webapp.views.lists import read
 from webapp.views.operations import sentence

@@ -14,7 +14,6 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.contracts import Contract, ContractStatus, PaymentMethod
 from webapp.models.organisations import Company
-from webapp.models.products import Product
 from webapp.services.concurrent_edits import EditableFields
 from webapp.services.contact import clean_text
 
@@ -126,8 +125,3 @@ def find_company(company_id: UUID) -> Company:
     if company is None:
         raise InvalidInputError("Cette société n’est pas disponible.", field="company_id")
     return company
-
-
-def list_products() -> list[Product]:
-    """The products that the line of a contract can sell, by name."""
-    return list(db.session.scalars(select(Product).order_by(Product.name_key, Product.id)))

@@ -11,7 +11,6 @@ from webapp.extensions import db
 from webapp.models.banking import Mandate
 from webapp.models.clients import Client
 from webapp.models.contracts import Contract, ContractLine
-from webapp.models.products import Product
 from webapp.models.providers import SavedPaymentMethod
 from webapp.services.subscriptions import means
 from webapp.services.subscriptions.fields import SubscriptionLineFields
@@ -55,13 +54,6 @@ def _lines_of(contract: Contract) -> list[SubscriptionLineFields]:
             label=line.label, unit_price=line.unit_price, quantity=line.quantity, product_id=line.product_id
         )
         for line in lines
-    ]
-
-
-def list_products() -> list[tuple[UUID, str]]:
-    """The organisation's products, by name."""
-    return [
-        (row.id, row.name) for row in db.session.execute(select(Product.id, Product.name).order_by(Product.name_key))
     ]
 
 

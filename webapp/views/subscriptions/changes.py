@@ -22,6 +22,7 @@ from webapp.services.plan_changes import changing
 from webapp.services.plan_changes.changing import NotChosenError, OtherAmountError
 from webapp.services.preferences import values
 from webapp.services.preferences.values import EffectiveValue
+from webapp.services.products import list_products
 from webapp.services.subscriptions import editing, history, lifecycle, offering, planning, scheduling
 from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.means import DEBITED
@@ -176,7 +177,7 @@ def _changed_meanwhile(subscription: Subscription, problem: DomainError | None) 
 
 def line_choices() -> dict[str, Any]:
     """What the controls of a line offer."""
-    products = [("", "Autre"), *((str(each), name) for each, name in offering.list_products())]
+    products = [("", "Autre"), *((str(product.id), product.name) for product in list_products())]
     return {"products": products, "vat_choices": TAX_CHOICES, "shipped_choices": SHIPPED_CHOICES}
 
 
