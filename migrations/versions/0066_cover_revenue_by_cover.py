@@ -4,7 +4,7 @@ Revision: 0066, after 0065
 
 Figures of a plan and a trade were told from the whole history, those of a year from a row of each client. Whatever
 changes what a cover promises names it in ``figure_work`` already (0057). The rows that are there go; covers wait to be
-booked, as in 0064.
+booked, as in 0064. What covers bring is a sum of the new tallies: those of 0063 go, and what triggers did for them.
 """
 
 from collections.abc import Sequence
@@ -118,21 +118,12 @@ BEGIN
   RETURN NULL;
 END $$
 """
-# As migration 0064 has it, but for the tallies, which begin anew.
 REBUILD = """
 CREATE OR REPLACE FUNCTION rebuild_cover_revenue(organisation uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('figure-work|' || organisation, 0));
   LOCK TABLE covers, subscription_history IN SHARE MODE;
-  DELETE FROM cover_revenue_tallies WHERE organisation_id = organisation;
-  INSERT INTO cover_revenue_tallies (organisation_id, month, commercial_id, amount)
-  SELECT c.organisation_id, date_trunc('month', timezone('Europe/Paris', h.at))::date, c.commercial_id,
-    sum(h.annual_after - h.annual_before)
-  FROM subscription_history h
-  JOIN covers c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
-  WHERE h.currency = 'EUR' AND h.annual_before <> h.annual_after AND c.organisation_id = organisation
-  GROUP BY 1, 2, 3;
-  {months}
+  {before}
   PERFORM book_cover_revenue(organisation, ARRAY(
     SELECT client_id FROM covers WHERE organisation_id = organisation
     UNION SELECT client_id FROM cover_revenue_months WHERE organisation_id = organisation));
@@ -140,6 +131,78 @@ END $$
 """
 ANEW = """DELETE FROM cover_revenue_months WHERE organisation_id = organisation;
   DELETE FROM cover_movement_tallies WHERE organisation_id = organisation;"""
+_ADD = """
+  INSERT INTO cover_revenue_tallies (organisation_id, month, commercial_id, amount)
+  SELECT c.organisation_id, date_trunc('month', timezone('Europe/Paris', h.at))::date, c.commercial_id,
+    sum(h.annual_after - h.annual_before)
+  FROM {changes} h
+  JOIN {covers} c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
+  WHERE h.currency = 'EUR' AND h.annual_before <> h.annual_after {more}
+  GROUP BY 1, 2, 3;
+"""
+_EMPTIED = "DELETE FROM cover_revenue_tallies WHERE organisation_id = organisation;"
+ANEW_BEFORE = _EMPTIED + _ADD.format(
+    changes="subscription_history", covers="covers", more="AND c.organisation_id = organisation"
+)
+_TRIGGER = """
+CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  {body}
+  RETURN NULL;
+END $$
+"""
+CHANGES_NOTED = """
+  INSERT INTO figure_work (organisation_id, cover_id)
+  SELECT DISTINCT c.organisation_id, c.id
+  FROM added h JOIN covers c ON c.organisation_id = h.organisation_id AND c.subscription_id = h.subscription_id
+  WHERE h.currency = 'EUR' AND h.annual_before <> h.annual_after;
+"""
+# Of two at once, the second sees the first: whoever changes a subscription holds it, and whoever makes its cover waits.
+COVERS_WAIT = """
+  PERFORM FROM subscriptions s JOIN added a ON a.organisation_id = s.organisation_id AND a.subscription_id = s.id
+  ORDER BY s.id FOR NO KEY UPDATE OF s;
+"""
+COVERS_NOTED = "INSERT INTO figure_work (organisation_id, cover_id) SELECT organisation_id, id FROM added;"
+COVERS_MOVED = """
+  INSERT INTO cover_revenue_tallies (organisation_id, month, commercial_id, amount)
+  SELECT h.organisation_id, date_trunc('month', timezone('Europe/Paris', h.at))::date, side.commercial_id,
+    sum(side.sign * (h.annual_after - h.annual_before))
+  FROM added a
+  JOIN lost l ON l.organisation_id = a.organisation_id AND l.id = a.id
+  JOIN subscription_history h ON h.organisation_id = a.organisation_id AND h.subscription_id = a.subscription_id
+  CROSS JOIN LATERAL (VALUES (-1, l.commercial_id), (1, a.commercial_id)) side (sign, commercial_id)
+  WHERE a.commercial_id IS DISTINCT FROM l.commercial_id AND h.currency = 'EUR' AND h.annual_before <> h.annual_after
+  GROUP BY 1, 2, 3;
+"""
+# The client whom a cover leaves may have no other by which its rows could be booked anew: they go at once, and nobody
+# books them meanwhile.
+MOVES_NOTED = """
+  PERFORM pg_advisory_xact_lock(hashtextextended('figure-work|' || a.organisation_id, 0))
+  FROM (SELECT DISTINCT added.organisation_id FROM added JOIN lost USING (organisation_id, id)
+        WHERE added.client_id <> lost.client_id) a;
+  DELETE FROM cover_revenue_months m USING added a JOIN lost l ON l.organisation_id = a.organisation_id AND l.id = a.id
+  WHERE m.organisation_id = l.organisation_id AND m.client_id = l.client_id AND a.client_id <> l.client_id;
+  INSERT INTO figure_work (organisation_id, cover_id)
+  SELECT DISTINCT c.organisation_id, c.id
+  FROM added a
+  JOIN lost l ON l.organisation_id = a.organisation_id AND l.id = a.id
+  JOIN covers c ON c.organisation_id = a.organisation_id AND c.client_id IN (a.client_id, l.client_id)
+  WHERE (a.client_id, a.commercial_id) IS DISTINCT FROM (l.client_id, l.commercial_id);
+"""
+NOTING = {
+    "tally_cover_revenue": (
+        "note_cover_revenue",
+        CHANGES_NOTED,
+        _ADD.format(changes="added", covers="covers", more="") + CHANGES_NOTED,
+    ),
+    "tally_revenue_of_covers": (
+        "note_revenue_of_covers",
+        COVERS_WAIT + COVERS_NOTED,
+        COVERS_WAIT + _ADD.format(changes="subscription_history", covers="added", more="") + COVERS_NOTED,
+    ),
+    "move_revenue_of_covers": ("note_moved_covers", MOVES_NOTED, COVERS_MOVED + MOVES_NOTED),
+}
+"""Trigger functions: their names, what they do from now on, and what they did before, as 0064 has it."""
 _BOOK = """
 CREATE OR REPLACE FUNCTION book_cover_revenue(organisation uuid, clients_of uuid[]) RETURNS void LANGUAGE sql AS $$
   DELETE FROM cover_revenue_months WHERE organisation_id = organisation AND client_id = ANY(clients_of);
@@ -199,6 +262,10 @@ def upgrade() -> None:
     op.add_column("cover_revenue_months", sa.Column("plan_id", sa.Uuid(), nullable=True))
     op.add_column("cover_revenue_months", sa.Column("trades", postgresql.ARRAY(sa.String(length=32)), nullable=True))
     _replace(ROWS, BOOK, ANEW)
+    for before, (name, body, _) in NOTING.items():
+        op.execute(f"ALTER FUNCTION {before}() RENAME TO {name}")
+        op.execute(_TRIGGER.format(name=name, body=body))
+    op.drop_table("cover_revenue_tallies")
     _create_tallies()
     op.create_index(
         "uq_cover_revenue_months_client",
@@ -230,7 +297,11 @@ def downgrade() -> None:
     op.drop_table("cover_movement_tallies")
     for name in ("cover_id", "plan_id", "trades"):
         op.drop_column("cover_revenue_months", name)
-    _replace(ROWS_BEFORE, BOOK_BEFORE, "")
+    _replace(ROWS_BEFORE, BOOK_BEFORE, ANEW_BEFORE)
+    _create_tallies_of_before()
+    for before, (name, _, body) in NOTING.items():
+        op.execute(f"ALTER FUNCTION {name}() RENAME TO {before}")
+        op.execute(_TRIGGER.format(name=before, body=body))
     op.create_index(
         "uq_cover_revenue_months_client",
         "cover_revenue_months",
@@ -253,11 +324,11 @@ def _empty(indexes: Sequence[str]) -> None:
     op.execute("INSERT INTO figure_work (organisation_id, cover_id) SELECT organisation_id, id FROM covers")
 
 
-def _replace(rows: str, book: str, months: str) -> None:
+def _replace(rows: str, book: str, before: str) -> None:
     op.execute("DROP FUNCTION cover_revenue_rows(uuid, uuid[])")
     op.execute(rows)
     op.execute(book)
-    op.execute(REBUILD.format(months=months))
+    op.execute(REBUILD.format(before=before))
 
 
 def _create_tallies() -> None:
@@ -285,6 +356,32 @@ def _create_tallies() -> None:
             f"CREATE TRIGGER cover_revenue_months_tallied_{event.lower()} AFTER {event} ON cover_revenue_months"
             f" REFERENCING {rows} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION tally_cover_revenue_months()"
         )
+
+
+def _create_tallies_of_before() -> None:
+    op.create_table(
+        "cover_revenue_tallies",
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("month", sa.Date(), nullable=False),
+        sa.Column("commercial_id", sa.Uuid(), nullable=True),
+        sa.Column("amount", sa.Numeric(precision=18, scale=2), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+            name=op.f("fk_cover_revenue_tallies_organisation_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f("pk_cover_revenue_tallies")),
+    )
+    op.create_index(
+        "ix_cover_revenue_tallies_month",
+        "cover_revenue_tallies",
+        ["organisation_id", "month"],
+        postgresql_include=["commercial_id", "amount"],
+    )
+    op.execute("LOCK TABLE covers, subscription_history IN SHARE MODE")
+    op.execute(_ADD.format(changes="subscription_history", covers="covers", more=""))
 
 
 def _index(column: str, told: Sequence[str]) -> None:

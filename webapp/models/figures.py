@@ -132,29 +132,6 @@ class FigureTally(OrganisationScoped, Base):
     days: Mapped[Decimal] = mapped_column(Numeric(18, 2))
 
 
-class CoverRevenueTally(OrganisationScoped, Base):
-    """By how much the yearly revenue of covers changed in a month of Paris, in euros, by whom the cover counts for.
-
-    Triggers add a row with each statement that adds changes of subscriptions, or covers; they are folded from time to
-    time. The revenue before a month is the sum of all months before.
-    """
-
-    __tablename__ = "cover_revenue_tallies"
-    __table_args__ = (
-        Index(
-            "ix_cover_revenue_tallies_month",
-            "organisation_id",
-            "month",
-            postgresql_include=["commercial_id", "amount"],
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    month: Mapped[date]
-    commercial_id: Mapped[UUID | None]
-    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
-
-
 _TOLD = ["previous_month", "next_month", "yearly_before", "yearly_after", "came_before", "has_moved", "is_alone"]
 _PROMISED = ["plan_id", "trades"]
 

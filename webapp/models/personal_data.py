@@ -444,7 +444,6 @@ NOBODYS: dict[str, str] = {
     "duplicate_searches": "counts",
     "figure_closings": "counts",
     "figure_tallies": "counts",
-    "cover_revenue_tallies": "counts",
     "cover_movement_tallies": "counts",
     "figure_work": "ids",
     "fulfilment_batches": "what many clients share",

@@ -160,7 +160,8 @@ def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
     since = until - CHURN_PERIOD
     each, later = _months().c, _later(view, at)
     month = since.astimezone(clock.PARIS).date().replace(day=1)
-    which = [*_within(view, each), each.month >= month, each.next_month >= view.end, *_promise(view, each)]
+    which = [*_of_view(view, each), ~_is_stale(each), each.month >= month, each.next_month >= view.end]
+    which += _promise(view, each)
     is_settled = each.is_alone & each.client_id.not_in(select(later.c.client_id))
     settled = select(each.client_id).where(*which, is_settled, each.yearly_after == 0)
     told = _level_of(each, [*which, ~is_settled], later).subquery("told")
@@ -171,9 +172,7 @@ def left(view: CoverFiguresView, *, at: datetime) -> Subquery:
 
 
 def _level_of(row: Any, which: Sequence[ColumnElement[bool]], later: Subquery) -> Select[*tuple[Any, ...]]:
-    """What clients bring in a year at the ``end``, by their latest rows, and by now (``level``): less what came later,
-    which is nothing, unless the view ended before.
-    """
+    """What clients bring in a year at the ``end``, by their latest rows, and by now (``level``)."""
     ends = select(row.client_id, func.sum(row.yearly_after).label("end")).where(*which).group_by(row.client_id)
     latest = ends.subquery("latest")
     level = (latest.c.end - func.coalesce(later.c.change, 0)).label("level")
@@ -182,7 +181,7 @@ def _level_of(row: Any, which: Sequence[ColumnElement[bool]], later: Subquery) -
 
 
 def _later(view: CoverFiguresView, at: datetime) -> Subquery:
-    """By how much the revenue of clients changed from an instant on, before the end."""
+    """By how much the revenue of clients changed from an instant on, before the end: nothing, from now on."""
     within = [SubscriptionHistory.at >= at, SubscriptionHistory.at < clock.start_of(view.end)]
     changes = _changes(view, Cover.client_id, func.sum(metrics.CHANGE).label("change"))
     return changes.where(*within).group_by(Cover.client_id).subquery("later")
@@ -222,11 +221,6 @@ def _is_stale(row: Any) -> Any:
 def _is_only(view: CoverFiguresView, row: Any) -> Any:
     """Whether a row tells all of its client in the months of a view."""
     return row.is_alone & (row.previous_month < view.first) & (row.next_month >= view.end)
-
-
-def _within(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:
-    """Which of these rows a view reads, of months before its end."""
-    return [*_of_view(view, row), row.is_reckoned | row.client_id.not_in(_waiting())]
 
 
 def _of_view(view: CoverFiguresView, row: Any) -> list[ColumnElement[bool]]:

@@ -3,16 +3,15 @@
 A plan or a trade narrows it to the covers that had it at the end of the period.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import func, select
 
-from webapp import keeping, tenancy
+from webapp import keeping
 from webapp.extensions import db
-from webapp.models.figures import CoverRevenueTally
 from webapp.services.figures import cover_moves
 from webapp.services.figures.cover_figures import CoverFiguresView
 from webapp.services.subscriptions import metrics
@@ -59,17 +58,6 @@ def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
     return CoverRevenue(yearly, Churn(gone, gone + int(told["active"])), lost)
 
 
-def yearly_at_end(view: CoverFiguresView) -> Decimal:
-    """What a year brings at the end of a view that no plan and no trade narrows."""
-    return Decimal(db.session.execute(select(_yearly_before(view, view.end))).scalar_one())
-
-
-def _yearly_before(view: CoverFiguresView, month: date) -> ScalarSelect[Decimal]:
-    """What a year brought before a month: from the tallies, which know commercials, but no plans and trades."""
-    conditions = [
-        CoverRevenueTally.organisation_id == tenancy.current_organisation_id(),
-        CoverRevenueTally.month < month,
-    ]
-    if view.commercial_ids is not None:
-        conditions.append(CoverRevenueTally.commercial_id.in_(view.commercial_ids))
-    return select(func.coalesce(func.sum(CoverRevenueTally.amount), 0)).where(*conditions).scalar_subquery()
+def yearly_at_end(view: CoverFiguresView, *, at: datetime) -> Decimal:
+    """What a year brings at the end of a view, as it is now."""
+    return cover_moves.sum_up(view, at=at)["level"]

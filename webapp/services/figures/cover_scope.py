@@ -7,11 +7,6 @@ from webapp.models.covers import Cover, CoverOption, CoverPeriod, CoverPlanOptio
 from webapp.services.figures.cover_figures import CoverFiguresView
 
 
-def is_narrowed(view: CoverFiguresView) -> bool:
-    """Whether a plan or a trade narrows a view: what is kept by month knows commercials alone."""
-    return view.plan_id is not None or view.trade is not None
-
-
 def which_promise(view: CoverFiguresView) -> list[ColumnElement[bool]]:
     """What a cover must meet to be counted in a view; of a trade, it promised that on the last day."""
     conditions = conditions_of(view)

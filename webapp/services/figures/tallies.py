@@ -11,18 +11,17 @@ from sqlalchemy import func, select, text
 
 from webapp import tenancy
 from webapp.extensions import db
-from webapp.models.figures import CoverMovementTally, CoverRevenueTally, FigureTally
+from webapp.models.figures import CoverMovementTally, FigureTally
 from webapp.models.organisations import Organisation
 from webapp.models.tallies import ClientTally, ContractTally
 from webapp.services.subscriptions import metrics
 from webapp.transactions import transaction
 
-Table = type[ContractTally] | type[ClientTally] | type[FigureTally] | type[CoverRevenueTally] | type[CoverMovementTally]
+Table = type[ContractTally] | type[ClientTally] | type[FigureTally] | type[CoverMovementTally]
 _MEASURES: dict[Table, tuple[str, ...]] = {
     ContractTally: ("contracts", "amount"),
     ClientTally: ("clients",),
     FigureTally: ("amount", "days"),
-    CoverRevenueTally: ("amount",),
     CoverMovementTally: ("active", "level", *metrics.PARTS),
 }
 

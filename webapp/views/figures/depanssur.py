@@ -21,7 +21,6 @@ from webapp.services.figures.cover_figures import CoverFigures, CoverFiguresView
 from webapp.services.figures.cover_revenue import CoverRevenue, find_revenue, yearly_at_end
 from webapp.services.figures.cover_rows import Figure, FigureRowsView
 from webapp.services.figures.cover_satisfaction import count_answers, find_satisfaction
-from webapp.services.figures.cover_scope import is_narrowed
 from webapp.services.figures.period import DAY, Period
 from webapp.services.figures.scope import Scope, figures_scope, find_in_scope, list_in_scope
 from webapp.views.figures.periods import PeriodBar, in_whole_months, period_name, period_query, read_period
@@ -279,8 +278,8 @@ def rows(group: str, figure: str) -> ResponseReturnValue:
 
 def _find_total(view: FigureRowsView) -> tuple[Any, datetime]:
     """The figure itself, from where the tab has it, and since when it is known."""
-    if view.figure is Figure.MRR and not is_narrowed(view):
-        return yearly_at_end(view), view.at
+    if view.figure is Figure.MRR:
+        return yearly_at_end(view, at=view.at), view.at
     if view.figure in cover_rows.YEARLY:
         revenue, known_at = find_revenue(view, at=view.at)
         return _yearly(revenue, view.figure), known_at
