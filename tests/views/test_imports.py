@@ -116,15 +116,20 @@ def test_a_person_decides_who_somebody_is(cast: Cast, manager_client: FlaskClien
     assert [each.city == "Lyon" for each in twins] == [False, True]
 
 
+def _plan_with_product(client: FlaskClient, product: str) -> tuple[str, str]:
+    """An import of a contract of that product: its address, and the page of its plan."""
+    import_id = _given(client, f"Nom;E-mail;N° contrat;Produit\nDUPONT;zoe@exemple.fr;C-1;{product}\n")
+    _read(import_id)
+    keys = ["client.last_name", "client.email", "contract.reference", "contract.product"]
+    address = f"/imports/{import_id}"
+    client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
+    _carry_out()
+    return address, client.get(f"{address}/plan").text
+
+
 def test_a_person_says_which_product_a_foreign_name_is(cast: Cast, manager_client: FlaskClient) -> None:
     box = factories.ProductFactory(name="Box Énergie")
-    import_id = _given(manager_client, "Nom;E-mail;N° contrat;Produit\nDUPONT;zoe@exemple.fr;C-1;Bocse\n")
-    _read(import_id)
-    address = f"/imports/{import_id}"
-    keys = ["client.last_name", "client.email", "contract.reference", "contract.product"]
-    manager_client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
-    _carry_out()
-    page = manager_client.get(f"{address}/plan").text
+    address, page = _plan_with_product(manager_client, "Bocse")
     assert ("Ces produits n’existent pas" in page, "Ces sociétés n’existent pas" in page) == (True, False)
     assert f'<option value="{box.id}">Box Énergie</option>' in page
     manager_client.post(f"{address}/decisions", data={"produit": "Bocse", "produit_id": str(box.id)})
@@ -135,13 +140,7 @@ def test_a_person_says_which_product_a_foreign_name_is(cast: Cast, manager_clien
 
 def test_a_product_that_nobody_knows_is_made_from_the_plan_once(cast: Cast, manager_client: FlaskClient) -> None:
     """In an organisation that begins there is no product to choose."""
-    import_id = _given(manager_client, "Nom;E-mail;N° contrat;Produit\nDUPONT;zoe@exemple.fr;C-1;Box thé\n")
-    _read(import_id)
-    address = f"/imports/{import_id}"
-    keys = ["client.last_name", "client.email", "contract.reference", "contract.product"]
-    manager_client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
-    _carry_out()
-    page = manager_client.get(f"{address}/plan").text
+    address, page = _plan_with_product(manager_client, "Box thé")
     assert '<option value="non-expedie">Créer ce produit, qui ne s’expédie pas</option>' in page
     for _ in range(2):  # clicked twice
         manager_client.post(f"{address}/decisions", data={"produit": "Box thé", "produit_id": "non-expedie"})
