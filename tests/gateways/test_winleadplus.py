@@ -32,7 +32,9 @@ from webapp.gateways.winleadplus import (
 )
 
 NARROW_SPACE = "\u202f"
+PATIENT = WaitingTimes(budget=10.0, connect=5.0, stall=5.0, pause=0.3)
 SHORT = WaitingTimes(budget=1.5, connect=0.5, stall=0.5, pause=0.3)
+"""For answers that are to come too late, or not at all."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def upstream(settings: Settings) -> Iterator[Upstream]:
         yield running
 
 
-def _read(upstream: Upstream, patience: WaitingTimes = SHORT, **options: Any) -> list[Any]:
+def _read(upstream: Upstream, patience: WaitingTimes = PATIENT, **options: Any) -> list[Any]:
     stream = winleadplus.stream_prospects(upstream.url, token="the-token", patience=patience, **options)
     return [element.value for elements in stream for element in elements]
 
@@ -171,7 +173,7 @@ def test_an_upstream_that_stays_broken_is_given_up_within_the_budget(upstream: U
     upstream.status = 500
     began = time.monotonic()
     with pytest.raises(BusyError, match=r"problème de son côté \(réponse 500\)"):
-        _read(upstream)
+        _read(upstream, SHORT)
     assert len(upstream.requests) > 2
     assert time.monotonic() - began < SHORT.budget + 1
 
@@ -216,9 +218,9 @@ def test_nobody_at_the_address_is_said_plainly_and_in_time(upstream: Upstream) -
         f"WinLeadPlus ne répond pas. Réessayez dans quelques minutes{NARROW_SPACE}; vos clients ne sont pas touchés."
     )
     with pytest.raises(UnreachableError, match=sentence):
-        _read(replace(upstream, url="http://127.0.0.1:9/api"))
+        _read(replace(upstream, url="http://127.0.0.1:9/api"), SHORT)
     with pytest.raises(UnreachableError):
-        _read(replace(upstream, url="http://nowhere.invalid/api"))
+        _read(replace(upstream, url="http://nowhere.invalid/api"), SHORT)
     assert time.monotonic() - began < 2 * (SHORT.budget + 1)
 
 
@@ -227,7 +229,7 @@ def test_silence_and_gibberish_are_no_answer(upstream: Upstream, spoken: bytes) 
     upstream.handler = _raw(spoken, then_wait=0.7)
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        _read(upstream)
+        _read(upstream, SHORT)
     assert time.monotonic() - began < SHORT.budget + 1.5
 
 
@@ -240,7 +242,7 @@ def test_blanks_that_drip_for_ever_are_no_answer(upstream: Upstream) -> None:
 
     upstream.handler = drip
     with pytest.raises(UnreachableError):
-        _read(upstream)
+        _read(upstream, SHORT)
 
 
 def test_a_slow_body_may_take_longer_than_the_budget_and_keeps_the_lease(upstream: Upstream) -> None:
@@ -254,7 +256,7 @@ def test_a_slow_body_may_take_longer_than_the_budget_and_keeps_the_lease(upstrea
 
     upstream.handler = trickle
     heartbeats: list[float] = []
-    read = _read(upstream, while_waiting=lambda: heartbeats.append(time.monotonic()))
+    read = _read(upstream, SHORT, while_waiting=lambda: heartbeats.append(time.monotonic()))
     assert len(read) == 8
     assert max(after - before for before, after in pairwise(heartbeats)) < 1.0
 

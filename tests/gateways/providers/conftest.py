@@ -31,8 +31,16 @@ def bank() -> Iterator[Bank]:
 
 @pytest.fixture
 def sandbox(bank: Bank) -> Iterator[Sandbox]:
-    """The gateway, with little patience."""
-    sandbox = Sandbox(url=bank.url, secret=SECRET, longest_delay=timedelta(seconds=1), timeout=0.5)
+    """The gateway, as patient as a busy machine needs."""
+    sandbox = Sandbox(url=bank.url, secret=SECRET, longest_delay=timedelta(seconds=1))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def impatient(bank: Bank) -> Iterator[Sandbox]:
+    """The gateway that gives an answer up after 0.2 s: only for answers that come later than that."""
+    sandbox = Sandbox(url=bank.url, secret=SECRET, longest_delay=timedelta(seconds=1), timeout=0.2)
     yield sandbox
     sandbox.close()
 

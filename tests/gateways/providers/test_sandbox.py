@@ -73,11 +73,11 @@ def test_a_method_behaves_as_it_is_called(sandbox: Sandbox, make_request: MakeRe
 
 @pytest.mark.parametrize("mode", ["timeout", "slow"])
 def test_what_was_captured_behind_a_time_out_is_found(
-    sandbox: Sandbox, bank: Bank, make_request: MakeRequest, mode: str
+    sandbox: Sandbox, impatient: Sandbox, bank: Bank, make_request: MakeRequest, mode: str
 ) -> None:
-    bank.order({"mode": mode, "delay": 0.8})
+    bank.order({"mode": mode, "delay": 0.5})
     request = make_request()
-    assert sandbox.create_payment(request).state is PaymentState.UNKNOWN
+    assert impatient.create_payment(request).state is PaymentState.UNKNOWN
     bank.order({"mode": "ok"})
     found = sandbox.create_payment(request)  # the same key: whatever was captured is not captured again
     assert found.state is PaymentState.SUCCEEDED
