@@ -11,8 +11,7 @@ from tests.browser.world import World
 SIZES = {"desk": {"width": 1366, "height": 768}, "telephone": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desk"), ("dark", "telephone")])
 def test_a_bare_client_gets_a_mandate(synced: World, sign_in: SignIn, shot: Shot, scheme: str, size: str) -> None:
     page = sign_in("admin", color_scheme=scheme, viewport=SIZES[size])
     open_account(page)

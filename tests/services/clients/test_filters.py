@@ -32,8 +32,8 @@ from webapp.services.clients.selection import WITHOUT_COMMERCIAL, Asset, ClientS
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 DAY = date(2026, 11, 20)
-CROWD = 2000
-PAGE_SIZE = 211
+CROWD = 700
+PAGE_SIZE = 73
 MOVE = """
 CREATE FUNCTION pg_temp.move() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -92,7 +92,7 @@ def _people(cast: Cast) -> list[Person]:
 
 @pytest.fixture
 def crowd(cast: Cast) -> list[Person]:
-    """Two thousand people with many ties in every order."""
+    """Hundreds of people with many ties in every order."""
     people = _people(cast)
     # Tables that were filled just now have no statistics: without indexes, what joins them would go row by row.
     db.session.execute(text("SET LOCAL enable_seqscan = off"))
