@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import hypothesis
 import pytest
 import time_machine
 from flask import Flask
@@ -41,6 +42,10 @@ CSRF_SECRET = "csrf-secret-of-the-session"
 REDIS_DATABASES = 16
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 """The instant at which the application's clock starts in every test: a Friday morning in Paris."""
+
+# A busy machine may take long for an example: that says nothing of the code.
+hypothesis.settings.register_profile("crm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("crm")
 
 
 def pytest_configure() -> None:

@@ -26,7 +26,6 @@ def run_in_any_order(machine: type[RuleBasedStateMachine], *, examples: int, ste
             max_examples=some(examples),
             stateful_step_count=steps,
             phases=[Phase.generate],
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
             derandomize=not IS_THOROUGH,

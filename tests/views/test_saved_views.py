@@ -442,7 +442,7 @@ PARTS = st.dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PARTS, st.lists(st.sampled_from(["email", "cree", "solde", "nope"]), max_size=3))
 def test_a_view_shows_what_the_list_showed(
     client: FlaskClient, cast: Cast, parts: dict[str, str], columns: list[str]

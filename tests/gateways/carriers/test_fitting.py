@@ -94,7 +94,7 @@ def test_a_parcel_has_a_weight_and_a_short_reference(make_request: MakeRequest) 
     ]
 
 
-@settings(max_examples=some(300), deadline=None)
+@settings(max_examples=some(300))
 @given(st.lists(st.text(alphabet="aé -'’œ", max_size=60), min_size=1, max_size=3))
 def test_nothing_is_ever_lost(lines: list[str]) -> None:
     folded = fold(LIMITS, tuple(lines))

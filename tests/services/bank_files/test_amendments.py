@@ -350,7 +350,7 @@ class Bank:
                 returns.note_return(end_to_end_id(attempt.id), code="AM04", returned_on=NOW.date(), at=NOW)
 
 
-@settings(max_examples=some(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=14))
 def test_each_amendment_travels_exactly_once_in_whatever_order(
     account: ProviderAccount, make_debit: MakeDebit, cast: Cast, steps: list[str]

@@ -125,7 +125,7 @@ class World:
         return bool(db.session.scalar(statement.order_by(ClaimDecision.at.desc(), ClaimDecision.id.desc()).limit(1)))
 
 
-@settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_order(cast: Cast, steps: list[tuple[str, int, str | None]]) -> None:
     world = World(cast)

@@ -204,7 +204,7 @@ def test_many_are_asked_for_in_one_statement(cast: Cast) -> None:
     assert len(queries) == 1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     said=st.lists(
         st.tuples(

@@ -24,7 +24,6 @@ from webapp.services.covers.reviewing import Decided, left_to_review
 MANY_LIVES = settings(
     max_examples=some(200),
     phases=[Phase.explicit, Phase.generate] if not IS_THOROUGH else [Phase.explicit, Phase.generate, Phase.shrink],
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
     derandomize=not IS_THOROUGH,

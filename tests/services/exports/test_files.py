@@ -89,7 +89,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
 def test_what_is_exported_reads_back(cast: Cast, rows: list[tuple[str, str]]) -> None:
     db.session.execute(delete(Client))

@@ -224,7 +224,6 @@ def rows_of(view: CoverFiguresView, figure: Figure, reason: str | None = None) -
 @settings(
     max_examples=5,
     phases=[Phase.generate],
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -139,7 +139,6 @@ def test_what_is_booked_tells_what_the_history_tells(cast: Cast) -> None:
     @settings(
         max_examples=some(30),
         phases=[Phase.generate],
-        deadline=None,
         database=None,
         derandomize=not IS_THOROUGH,
     )

@@ -198,7 +198,6 @@ def counted(contracts: list[Contract], scope: Scope, period: Period) -> int:
 
 @settings(
     max_examples=some(20),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(house=houses, period=periods)

@@ -63,7 +63,7 @@ def _assert_nothing_changes(operation_id: UUID, rows: int, cast: Cast, *, is_tol
 @pytest.mark.parametrize("file_format", list(ExportFormat))
 @pytest.mark.parametrize("is_whole", [False, True], ids=["as-shown", "all-columns"])
 @settings(
-    max_examples=some(25), deadline=None, database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
+    max_examples=some(25), database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(made=st.lists(CLIENTS, min_size=1, max_size=6))

@@ -37,7 +37,7 @@ CLIENT = st.fixed_dictionaries(VALUES)
 LINE = st.fixed_dictionaries({**VALUES, "email": st.integers(0, KNOWN + 3), "contract": st.integers(0, 8)})
 CHANGE = st.tuples(st.integers(0, KNOWN + 3), st.sampled_from(FIELDS[2:]))
 settings_of_these = settings(
-    max_examples=some(30), deadline=None, database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
+    max_examples=some(30), database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

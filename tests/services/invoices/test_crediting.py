@@ -93,7 +93,7 @@ def test_more_than_earlier_ones_left_is_not_credited(make_charge: MakeCharge) ->
         credit(invoice, "4.01")
 
 
-@settings(max_examples=some(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.sampled_from(VAT_RATES), st.decimals(min_value="0.01", max_value=500, places=2)),

@@ -99,7 +99,6 @@ class Visit:
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=12))
 @settings(
     max_examples=some(40),
-    deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -189,7 +189,6 @@ def test_everything_goes_along(cast: Cast, pair: tuple[Client, Client]) -> None:
 def test_merged_and_taken_back_is_as_before(cast: Cast) -> None:
     @settings(
         max_examples=some(30),
-        deadline=None,
         database=None,
         derandomize=not IS_THOROUGH,
         phases=[Phase.generate],

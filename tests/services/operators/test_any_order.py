@@ -90,7 +90,7 @@ def state_of(number: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=12, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=lives(), data=st.data())
 def test_any_order(cast: Cast, life: list[dict[str, Any]], data: st.DataObject) -> None:
     world = World(cast)

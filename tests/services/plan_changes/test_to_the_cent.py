@@ -70,7 +70,7 @@ STORIES = st.builds(
 
 
 @given(story=STORIES)
-@settings(max_examples=some(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_chain_of_changes_gains_or_loses_a_cent(world: World, cast: Cast, story: Story) -> None:
     first, anchor, fate, steps, is_asked_apart = story
     _move(world, anchor, 1)
@@ -144,7 +144,7 @@ def test_the_parts_of_a_period_come_to_its_price(price: Decimal, number: int, cu
 
 
 @given(steps=st.lists(STEPS, min_size=1, max_size=3), first=PRICES)
-@settings(max_examples=some(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_that_changes_left_over_is_settled_with_the_cycles_that_follow(
     world: World, cast: Cast, first: str, steps: list[Step]
 ) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import factories
@@ -105,7 +105,6 @@ def test_a_company_may_work_on_holidays() -> None:
     assert _on(cut_off, date(2027, 3, 27)) == date(2027, 3, 29)
 
 
-@settings(deadline=None)  # the holidays of a year are reckoned once
 @given(
     weekday=st.integers(0, 6),
     at=st.times(),

@@ -145,7 +145,7 @@ def _organisation_of_its_own() -> Iterator[None]:
 
 
 @given(steps=STEPS, frequencies=st.lists(st.sampled_from(RHYTHMS), min_size=4, max_size=4))
-@settings(max_examples=some(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_movements_always_lead_from_the_start_to_the_end(
     session: None, steps: list[Any], frequencies: list[Frequency]
 ) -> None:

@@ -53,7 +53,6 @@ def come_to_by_lots(history: History, words: list[Said], size: int) -> Picture:
 A_FEW_HISTORIES = settings(
     max_examples=some(24),
     phases=[Phase.generate],
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
     derandomize=not IS_THOROUGH,

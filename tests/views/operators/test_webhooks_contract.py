@@ -51,7 +51,6 @@ def operator(cast: Cast) -> CoverOperator:
 
 @settings(
     max_examples=40,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
