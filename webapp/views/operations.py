@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import ForbiddenError, NotFoundError
+from webapp.french import whole
 from webapp.models.operations import ItemAction, Operation, OperationItem, OperationKind, OperationState
 from webapp.security import current_user
 from webapp.services.operations import deciding, listing, runs, undoing
@@ -176,7 +177,7 @@ def sentence(operation: Operation) -> str:
     if operation.state in (OperationState.PREPARING, OperationState.RUNNING):
         return operation.state.label
     counts = _planned(operation) if operation.state is OperationState.PLANNED else _applied(operation)
-    told = ", ".join(f"{number} {word}" for number, word in counts if number) or "rien à faire"
+    told = ", ".join(f"{whole(number)} {word}" for number, word in counts if number) or "rien à faire"
     ended = f"{operation.state.label}\u202f: {told}."
     return f"{ended} {operation.error}" if operation.error else ended
 
