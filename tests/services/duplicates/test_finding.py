@@ -268,7 +268,7 @@ def test_those_of_the_same_name_are_found_by_an_index_for_each_client_that_was_t
 ) -> None:
     organisation = OrganisationFactory()
     many = """INSERT INTO clients (organisation_id, id, status, last_name, created_at, changed_at)
-      SELECT :organisation_id, gen_random_uuid(), 'prospect', 'Client ' || n, :at, :at FROM generate_series(1, 2000) n"""
+      SELECT :organisation_id, gen_random_uuid(), 'prospect', 'Nom ' || n, :at, :at FROM generate_series(1, 2000) n"""
     db.session.execute(text(many), {"organisation_id": organisation.id, "at": NOW})
     db.session.commit()
     with psycopg.connect(admin_url(make_url(settings.database_url).database), autocommit=True) as admin:
