@@ -130,6 +130,12 @@ def test_a_plan_is_given_up_once_and_not_applied_afterwards(
     assert _state(operation_id) is OperationState.CANCELED
 
 
+def test_every_page_leads_to_the_operations(cast: Cast, client: FlaskClient, manager_client: FlaskClient) -> None:
+    for browser in (client, manager_client):
+        assert 'href="/operations"' in browser.get("/clients").text
+        assert browser.get("/operations").status_code == 200
+
+
 def test_what_was_stopped_before_anything_was_done_may_be_planned_again(
     cast: Cast, clients: list[Client], manager_client: FlaskClient
 ) -> None:
