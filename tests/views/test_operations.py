@@ -180,7 +180,9 @@ def test_what_is_being_applied_stops_between_two_chunks(
         ClientStatus.PROSPECT,
         ClientStatus.PROSPECT,
     ]
-    assert "Arrêtée à la demande" in manager_client.get(f"/operations/{operation_id}").text
+    page = manager_client.get(f"/operations/{operation_id}").text
+    assert "Arrêtée à la demande" in page
+    assert re.findall(r"Modifié<|Non appliqué<|À modifier<", page) == ["Modifié<", "Non appliqué<", "Non appliqué<"]
 
 
 def test_who_did_not_plan_it_sees_it_and_decides_nothing(

@@ -100,10 +100,13 @@ def download(operation_id: UUID) -> ResponseReturnValue:
 
 
 def action_word(operation: Operation, item: OperationItem) -> str:
-    """What is to be done with a row, what was done with it, or that it was left out."""
+    """What is to be done with a row, what was done with it, or that it was left out, or not come to."""
     if item.left_out:
         return "Écarté"
-    return item.action.done_label if item.position <= operation.position else item.action.label
+    if item.position <= operation.position:
+        return item.action.done_label
+    is_to_be_done = item.action.done_label != item.action.label
+    return "Non appliqué" if operation.is_finished and is_to_be_done else item.action.label
 
 
 def _lines(operation: Operation, row: listing.ItemRow) -> list[list[str]]:
