@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LONG, Shot, SignIn
+from tests.browser.conftest import DESK, LONG, Shot, SignIn
 from tests.browser.looking import everywhere
+from tests.browser.test_accessibility import PHONE
 from tests.browser.world import World
 
 CLIENT = """
@@ -40,6 +41,9 @@ def test_an_admin_hands_data_out_then_erases(world: World, sign_in: SignIn, shot
     page = sign_in("admin", at=f"/clients/{client_id}")
     page.locator("summary", has_text="Remettre ses données").focus()
     page.keyboard.press("Enter")
+    page.set_viewport_size(PHONE)
+    expect(page.get_by_test_id("disclose")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size(DESK)
     with page.expect_download() as download:
         page.get_by_test_id("disclose").click()
     with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:

@@ -60,6 +60,21 @@ def test_a_commercial_keeps_a_view_and_what_changes_in_it(synced: World, sign_in
     expect(page.get_by_role("columnheader", name="Dernier contact")).to_be_visible()
 
 
+def test_a_name_that_there_is_is_refused_over_its_field(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    page = sign_in("commercial.nord", at="/contrats?statut=active")
+    _name_view(page, "Actifs")
+    expect(page).to_have_url(f"{synced.url}/contrats?vue=actifs")
+    page.goto("/contrats?statut=draft")
+    _name_view(page, "Actifs")
+    refusal = page.get_by_role("alert").first
+    expect(refusal).to_contain_text("Vous avez déjà une vue de ce nom.")
+    everywhere(page, shot, "view-refused")
+    over, field = refusal.bounding_box(), page.get_by_label("Nom de la vue").bounding_box()
+    assert over
+    assert field
+    assert over["y"] + over["height"] <= field["y"], "not beside it"
+
+
 def test_a_manager_shares_a_view_and_a_colleague_pins_it(synced: World, sign_in: SignIn, shot: Shot) -> None:
     manager = sign_in("manager.nord", at="/contrats?statut=active")
     _name_view(manager, "Contrats actifs du mois", "Partagée avec toute l’organisation")

@@ -218,6 +218,43 @@ def test_whoever_lost_the_right_applies_nothing(cast: Cast, clients: list[UUID])
         deciding.apply(operation_id, by=cast.commercial, at=NOW)
 
 
+def test_whoever_became_a_commercial_does_not_apply_to_the_clients_of_others(cast: Cast, clients: list[UUID]) -> None:
+    operation_id = _plan(BulkChoice(action=BulkAction.ARCHIVE), cast.manager)
+    tasks_id = _plan(BulkChoice(action=BulkAction.TASK, title="Rappeler", due_on=LATER.date()), cast.manager)
+    for planned in (operation_id, tasks_id):
+        cast.manager.roles = ["commercial"]
+        db.session.commit()
+        with pytest.raises(ForbiddenError, match="ne sont plus de votre équipe"):
+            deciding.apply(planned, by=cast.manager, at=NOW)
+    assert _apply(operation_id, cast.admin).applied == 3
+
+
+def test_whoever_no_longer_leads_the_team_does_not_apply_to_its_clients(cast: Cast) -> None:
+    led, other = factories.TeamFactory(), factories.TeamFactory()
+    leads = factories.TeamLeaderFactory(team_id=led.id, user_id=cast.manager.id)
+    factories.ClientFactory(commercial_id=factories.CommercialFactory(team_id=led.id).id)
+    operation_id = _plan(BulkChoice(action=BulkAction.ARCHIVE), cast.manager)
+    leads.team_id = other.id
+    db.session.flush()
+    with pytest.raises(ForbiddenError):
+        deciding.apply(operation_id, by=cast.manager, at=NOW)
+
+
+def test_a_client_that_went_to_another_team_since_the_plan_is_left_out_of_it(cast: Cast) -> None:
+    led, other = factories.TeamFactory(), factories.TeamFactory()
+    factories.TeamLeaderFactory(team_id=led.id, user_id=cast.manager.id)
+    ours, gone = (factories.ClientFactory(commercial_id=factories.CommercialFactory(team_id=led.id).id) for _ in "ab")
+    operation_id = _plan(BulkChoice(action=BulkAction.ARCHIVE), cast.manager)
+    gone.commercial_id, gone.version = factories.CommercialFactory(team_id=other.id).id, gone.version + 1
+    db.session.flush()
+    assert (_apply(operation_id, cast.manager).applied, runs.find(operation_id).left_out) == (1, 1)
+    assert _client(ours.id).archived_at is not None
+
+
+def test_large_numbers_read_as_elsewhere(cast: Cast) -> None:
+    assert bulk._title(BulkChoice(action=BulkAction.ARCHIVE), 60_000, "") == "Archivage de 60\u202f000 clients"
+
+
 def test_another_organisation_finds_nothing(cast: Cast, clients: list[UUID]) -> None:
     operation_id = _plan(BulkChoice(action=BulkAction.ARCHIVE), cast.admin)
     with tenancy.organisation(cast.other_organisation.id), pytest.raises(NotFoundError):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import HTMX, NOW, Cast
@@ -13,11 +13,13 @@ from tests.queries import recorded_queries
 from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.clients import Client, ClientStatus
-from webapp.models.operations import Operation, OperationState
+from webapp.models.operations import Operation, OperationKind, OperationState
 from webapp.models.saved_views import SavedList
 from webapp.services import bulk, saved_views
 from webapp.services.bulk import BulkAction, BulkChoice, Selection
 from webapp.services.clients.selection import ClientsView
+from webapp.services.operations import carry_out as carrying
+from webapp.services.operations import runs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.saved_views import ViewState
 
@@ -128,15 +130,59 @@ def test_a_plan_is_given_up_once_and_not_applied_afterwards(
     assert _state(operation_id) is OperationState.CANCELED
 
 
+def test_every_page_leads_to_the_operations(cast: Cast, client: FlaskClient, manager_client: FlaskClient) -> None:
+    for browser in (client, manager_client):
+        assert 'href="/operations"' in browser.get("/clients").text
+        assert browser.get("/operations").status_code == 200
+
+
+def test_what_was_stopped_before_anything_was_done_may_be_planned_again(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    manager_client.post(f"/operations/{operation_id}/appliquer")
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    undo = manager_client.post(f"/operations/{operation_id}/annuler").headers["Location"]
+    undo_id = UUID(undo.rsplit("/", 1)[1])
+    carry_out(tenancy.current_organisation_id(), undo_id)
+    manager_client.post(f"{undo}/appliquer")
+    manager_client.post(f"{undo}/arreter")
+    carry_out(tenancy.current_organisation_id(), undo_id)
+    assert _state(undo_id) is OperationState.CANCELED
+    assert "rien n’a été modifié" in manager_client.get(undo).text
+    assert "Annuler cette opération" in manager_client.get(f"/operations/{operation_id}").text
+    assert manager_client.post(f"/operations/{operation_id}/annuler").headers["Location"] != undo
+
+
+def test_large_numbers_are_told_as_everywhere(cast: Cast, manager_client: FlaskClient) -> None:
+    operation = Operation(
+        kind=OperationKind.BULK, title="Archivage", state=OperationState.DONE, applied=120_000, finished_at=NOW
+    )
+    db.session.add(operation)
+    db.session.commit()
+    assert "120\u202f000 appliqués" in manager_client.get(f"/operations/{operation.id}").text
+
+
 def test_what_is_being_applied_stops_between_two_chunks(
     cast: Cast, clients: list[Client], manager_client: FlaskClient
 ) -> None:
     operation_id = _planned(cast)
     manager_client.post(f"/operations/{operation_id}/appliquer")
+    work = runs.claim(operation_id, at=NOW)
+    assert work is not None
+    carrying._apply_chunk(work, 1)
+    db.session.execute(update(Operation).values(lease_until=None))
     assert manager_client.post(f"/operations/{operation_id}/arreter").status_code == 303
     carry_out(tenancy.current_organisation_id(), operation_id)
     assert _state(operation_id) is OperationState.PARTIAL
-    assert db.session.scalars(select(Client.status).distinct()).all() == [ClientStatus.PROSPECT]
+    assert sorted(db.session.scalars(select(Client.status))) == [
+        ClientStatus.INACTIVE,
+        ClientStatus.PROSPECT,
+        ClientStatus.PROSPECT,
+    ]
+    page = manager_client.get(f"/operations/{operation_id}").text
+    assert "Arrêtée à la demande" in page
+    assert re.findall(r"Modifié<|Non appliqué<|À modifier<", page) == ["Modifié<", "Non appliqué<", "Non appliqué<"]
 
 
 def test_who_did_not_plan_it_sees_it_and_decides_nothing(

@@ -477,6 +477,7 @@ def test_absences_are_confirmed_and_runs_stopped_by_whoever_may(
     db.session.commit()
     address = f"/synchronisations/{run.id}"
     assert "Confirmer leur absence" in admin_client.get(f"{address}/elements?genre=absents").text
+    assert "Confirmer leur absence" in admin_client.get(f"{address}/elements").text, "it is what is to be decided"
     assert "Confirmer leur absence" not in client.get(f"{address}/elements?genre=absents").text
     assert client.post(f"{address}/absences").status_code == 403
     for verb in ("absences", "arreter"):

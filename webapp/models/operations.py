@@ -75,7 +75,9 @@ WORKED_ON = (OperationState.PREPARING, OperationState.RUNNING)
 OPERATION_TRANSITIONS: Mapping[OperationState, frozenset[OperationState]] = {
     OperationState.PREPARING: frozenset({OperationState.PLANNED, OperationState.FAILED, OperationState.CANCELED}),
     OperationState.PLANNED: frozenset({OperationState.RUNNING, OperationState.CANCELED}),
-    OperationState.RUNNING: frozenset({OperationState.DONE, OperationState.PARTIAL, OperationState.FAILED}),
+    OperationState.RUNNING: frozenset(
+        {OperationState.DONE, OperationState.PARTIAL, OperationState.FAILED, OperationState.CANCELED}
+    ),
     OperationState.DONE: frozenset(),
     OperationState.PARTIAL: frozenset(),
     OperationState.FAILED: frozenset(),

@@ -7,13 +7,29 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, func, insert, literal, null, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import db
+from webapp.french import counted, whole
 from webapp.models.base import linked, new_id
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.commercials import Commercial, Team, TeamLeader
@@ -119,7 +135,7 @@ def plan(selection: Selection, choice: BulkChoice, *, by: User, at: datetime) ->
         number = selection.count()
         if not 0 < number <= MOST:
             raise InvalidInputError(
-                "Aucun client n’est choisi." if not number else f"Une action porte sur {MOST} clients au plus.",
+                "Aucun client n’est choisi." if not number else f"Une action porte sur {whole(MOST)} clients au plus.",
                 field="action",
             )
         operation = Operation(
@@ -159,13 +175,13 @@ def _checked(choice: BulkChoice, *, at: datetime) -> tuple[BulkChoice, str]:
 
 
 def _title(choice: BulkChoice, number: int, name: str) -> str:
-    counted = f"{number} client{'s' if number > 1 else ''}"
+    clients = counted(number, "client")
     return {
-        BulkAction.REASSIGN: f"Réaffectation de {counted} à {name}",
-        BulkAction.STATUS: f"Statut « {name} » pour {counted}".replace("« ", "«\xa0").replace(" »", "\xa0»"),
-        BulkAction.TASK: f"Tâche pour {counted}\u202f: {name}",
-        BulkAction.ARCHIVE: f"Archivage de {counted}",
-        BulkAction.RESTORE: f"Sortie des archives de {counted}",
+        BulkAction.REASSIGN: f"Réaffectation de {clients} à {name}",
+        BulkAction.STATUS: f"Statut « {name} » pour {clients}".replace("« ", "«\xa0").replace(" »", "\xa0»"),
+        BulkAction.TASK: f"Tâche pour {clients}\u202f: {name}",
+        BulkAction.ARCHIVE: f"Archivage de {clients}",
+        BulkAction.RESTORE: f"Sortie des archives de {clients}",
     }[choice.action]
 
 
@@ -326,6 +342,27 @@ def _check_right(operation: Operation, user: User) -> None:
         raise ForbiddenError("Seul qui a préparé cette action, ou un administrateur, peut en décider.")
     if BulkAction(operation.settings["action"]) not in actions_of(user):
         raise ForbiddenError("Réaffecter des clients est réservé aux managers et aux administrateurs.")
+    if operation.state is OperationState.PLANNED and _holds_others(operation, user):
+        raise ForbiddenError(
+            "Ce plan porte sur des clients qui ne sont plus de votre équipe, ou plus les vôtres\u202f: refaites-le."
+        )
+
+
+def _holds_others(operation: Operation, user: User) -> bool:
+    """Whether the plan changes a client that ``user`` may no longer act on; one that moved since is left out anyway."""
+    if user.has_role(Role.ADMIN):
+        return False
+    others = (
+        select(OperationItem.position)
+        .join(Client, linked(Client, OperationItem.client_id))
+        .where(
+            OperationItem.operation_id == operation.id,
+            OperationItem.action.in_((ItemAction.UPDATE, ItemAction.CREATE)),
+            or_(OperationItem.target != ItemTarget.CLIENT, OperationItem.seen == cast(Client.version, Text)),
+            ~_is_allowed(user),
+        )
+    )
+    return bool(db.session.scalar(select(others.exists())))
 
 
 HANDLER = Handler(check_right=_check_right)

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.errors import ForbiddenError, NotFoundError
+from webapp.french import whole
 from webapp.models.operations import ItemAction, Operation, OperationItem, OperationKind, OperationState
 from webapp.security import current_user
 from webapp.services.operations import deciding, listing, runs, undoing
@@ -99,10 +100,13 @@ def download(operation_id: UUID) -> ResponseReturnValue:
 
 
 def action_word(operation: Operation, item: OperationItem) -> str:
-    """What is to be done with a row, what was done with it, or that it was left out."""
+    """What is to be done with a row, what was done with it, or that it was left out, or not come to."""
     if item.left_out:
         return "Écarté"
-    return item.action.done_label if item.position <= operation.position else item.action.label
+    if item.position <= operation.position:
+        return item.action.done_label
+    is_to_be_done = item.action.done_label != item.action.label
+    return "Non appliqué" if operation.is_finished and is_to_be_done else item.action.label
 
 
 def _lines(operation: Operation, row: listing.ItemRow) -> list[list[str]]:
@@ -176,7 +180,7 @@ def sentence(operation: Operation) -> str:
     if operation.state in (OperationState.PREPARING, OperationState.RUNNING):
         return operation.state.label
     counts = _planned(operation) if operation.state is OperationState.PLANNED else _applied(operation)
-    told = ", ".join(f"{number} {word}" for number, word in counts if number) or "rien à faire"
+    told = ", ".join(f"{whole(number)} {word}" for number, word in counts if number) or "rien à faire"
     ended = f"{operation.state.label}\u202f: {told}."
     return f"{ended} {operation.error}" if operation.error else ended
 

@@ -213,9 +213,11 @@ def _counts(run: SyncRun) -> dict[str, int]:
 
 
 def _first_filled(run: SyncRun, counts: dict[str, int]) -> str:
-    """What one wants to see first: of a simulation its plan, of a run what it left to do."""
+    """What one wants to see first: of a simulation its plan, of a run what it left to do, an admin's word included."""
+    if not run.dry_run and absence.awaits_confirmation(run):
+        return "absents"
     wanted = ("crees", "modifies", "a-traiter") if run.dry_run else ("a-traiter", "crees", "modifies")
-    return next((kind for kind in wanted if counts[kind]), wanted[0])
+    return next((kind for kind in (*wanted, "absents") if counts[kind]), wanted[0])
 
 
 def _find_run(run_id: UUID) -> SyncRun:

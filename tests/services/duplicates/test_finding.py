@@ -1,13 +1,19 @@
 """Which pairs are found, how sure they are, and what becomes of them."""
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from tests.conftest import NOW, Cast
-from tests.factories import ClientFactory
+from tests.databases import admin_url
+from tests.factories import ClientFactory, OrganisationFactory
 from webapp import clock, tenancy
+from webapp.config import Settings
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.duplicates import DuplicatePair, DuplicateSearch, PairScore
@@ -22,7 +28,7 @@ from webapp.models.operations import (
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services import leases
-from webapp.services.duplicates import pairs, searches
+from webapp.services.duplicates import finding, pairs, searches
 
 NIGHT = NOW.replace(hour=2)
 BORN = date(1970, 5, 12)
@@ -255,6 +261,23 @@ def test_clients_that_an_import_touched_are_looked_at(cast: Cast) -> None:
     searches.carry_out(cast.organisation.id, begun.id)
     assert db.session.query(DuplicatePair).count() == 1
     assert searches.start_due(at=NOW) == 0
+
+
+def test_those_of_the_same_name_are_found_by_an_index_for_each_client_that_was_touched(
+    committed: None, settings: Settings
+) -> None:
+    organisation = OrganisationFactory()
+    many = """INSERT INTO clients (organisation_id, id, status, last_name, created_at, changed_at)
+      SELECT :organisation_id, gen_random_uuid(), 'prospect', 'Nom ' || n, :at, :at FROM generate_series(1, 2000) n"""
+    db.session.execute(text(many), {"organisation_id": organisation.id, "at": NOW})
+    db.session.commit()
+    with psycopg.connect(admin_url(make_url(settings.database_url).database), autocommit=True) as admin:
+        admin.execute("ANALYZE clients")
+    given = {"organisation_id": organisation.id, "client_ids": [organisation.id]}
+    explained = text(f"EXPLAIN WITH {finding._OF_TOUCHED} SELECT count(*) FROM candidates")
+    plan = "\n".join(db.session.execute(explained, given).scalars())
+    assert {"ix_clients_email", "ix_clients_phone", "ix_clients_name_key"} <= set(re.findall(r"ix_clients_\w+", plan))
+    assert "Seq Scan on clients" not in plan
 
 
 def test_archived_clients_are_left_alone(cast: Cast) -> None:

@@ -86,12 +86,13 @@ _OF_TOUCHED = """touched AS MATERIALIZED (
     SELECT o.id FROM clients o WHERE o.organisation_id = :organisation_id AND o.email = t.email
     UNION ALL SELECT o.id FROM clients o WHERE o.organisation_id = :organisation_id AND o.phone = t.phone
     UNION ALL SELECT o.id FROM clients o
-      WHERE o.organisation_id = :organisation_id AND t.name_key <> ''
+      WHERE o.organisation_id = :organisation_id AND o.archived_at IS NULL AND t.name_key <> ''
         AND o.name_key = ANY(ARRAY[t.name_key, fold(t.first_name || ' ' || t.last_name)])
         AND (o.postcode = t.postcode OR o.birth_date = t.birth_date)
   ) o ON o.id <> t.id
 )"""
-"""Through the indexes that there are. What is alike but not equal (names in one town) is found at night."""
+"""Through the indexes that there are; that of names holds the clients who are not archived. What is alike but not equal
+(names in one town) is found at night."""
 
 _KEEP = """, kept AS (
   INSERT INTO duplicate_pairs (organisation_id, id, first_id, second_id, score, evidence, found_at, search_id)

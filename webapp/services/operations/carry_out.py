@@ -43,7 +43,10 @@ def _work(work: Work) -> None:
         raise
     except StoppedError as error:
         db.session.rollback()
-        work.end(OperationState.PARTIAL, error=error.message)
+        if work.operation.applied:
+            work.end(OperationState.PARTIAL, error=error.message)
+        else:
+            work.end(OperationState.CANCELED)
     except DomainError as error:
         _fail(work, error.message)
     except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):
