@@ -69,8 +69,14 @@ class OperationState(StrEnum):
         """Whether a worker has it, or is to take it."""
         return self in WORKED_ON
 
+    @property
+    def lets_plan_anew(self) -> bool:
+        """Of what undoes: whether another undo may be planned, since this one changed nothing, or not all."""
+        return self in PLANNED_ANEW
+
 
 WORKED_ON = (OperationState.PREPARING, OperationState.RUNNING)
+PLANNED_ANEW = (OperationState.CANCELED, OperationState.FAILED, OperationState.PARTIAL)
 
 OPERATION_TRANSITIONS: Mapping[OperationState, frozenset[OperationState]] = {
     OperationState.PREPARING: frozenset({OperationState.PLANNED, OperationState.FAILED, OperationState.CANCELED}),
@@ -98,20 +104,20 @@ class Operation(OrganisationScoped, Identified, Base):
     __table_args__ = (
         Index("ix_operations_created", "organisation_id", "created_at", "id"),
         Index("ix_operations_lease", "lease_until", postgresql_where=text("state IN ('preparing', 'running')")),
-        # One that was canceled or failed may be planned again; of the others there is one.
+        # One that changed nothing, or not all, may be planned again; of the others there is one (PLANNED_ANEW).
         Index(
             "uq_operations_undoes",
             "organisation_id",
             "undoes_id",
             unique=True,
-            postgresql_where=text("state NOT IN ('canceled', 'failed')"),
+            postgresql_where=text("state NOT IN ('canceled', 'failed', 'partial')"),
         ),
         Index(
             "uq_operations_undoes_run",
             "organisation_id",
             "undoes_run_id",
             unique=True,
-            postgresql_where=text("state NOT IN ('canceled', 'failed')"),
+            postgresql_where=text("state NOT IN ('canceled', 'failed', 'partial')"),
         ),
         tenant_key("by_id", "users", ondelete="SET NULL"),
         tenant_key("undoes_id", "operations"),

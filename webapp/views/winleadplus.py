@@ -14,7 +14,6 @@ from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import limiter
 from webapp.french import whole
 from webapp.models.identity import Role
-from webapp.models.operations import OperationState
 from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.security import current_user, fresh_access_token
@@ -95,8 +94,7 @@ def _undoing(run: SyncRun) -> dict[str, object]:
     if not (undoing_syncs.may_undo(current_user()) and undoing_syncs.can_be_undone(run, at=clock.now())):
         return {"undone_by": None, "can_undo": False}
     undone_by = undoing_syncs.find_undo(run.id)
-    stands = undone_by is not None and undone_by.state not in (OperationState.CANCELED, OperationState.FAILED)
-    return {"undone_by": undone_by if stands else None, "can_undo": not stands}
+    return {"undone_by": undone_by, "can_undo": undone_by is None or undone_by.state.lets_plan_anew}
 
 
 def _follow(run: SyncRun) -> Response:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import NOW
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.gateways import document_store
 from webapp.models.identity import User
@@ -48,7 +48,7 @@ def planned(
     import_id = kept(content, by, name)
     found = commands.find(import_id, by=by)
     assert found.error is None, found.error
-    operation_id = commands.match(import_id, list(keys or found.columns), {**RULES, **rules}, by=by, at=NOW)
+    operation_id = commands.match(import_id, list(keys or found.columns), {**RULES, **rules}, by=by, at=clock.now())
     carry_out(tenancy.current_organisation_id(), operation_id)
     operation = runs.find(operation_id)
     assert operation.error is None, operation.error

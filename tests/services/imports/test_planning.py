@@ -1,14 +1,15 @@
 """From a file to a plan, and from a plan to rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import NOW, Cast
 from tests.services.imports.conftest import applied, items_of, kept, planned, told
-from webapp import tenancy
+from webapp import clock, tenancy
 from webapp.extensions import db
 from webapp.models.banking import BankAccount, Mandate
 from webapp.models.clients import Client
@@ -174,15 +175,30 @@ def test_what_was_planned_for_a_client_who_is_merged_since_is_left_out(cast: Cas
     assert db.session.scalars(select(Contract)).all() == []
 
 
+@pytest.mark.parametrize("who", ["zoe@exemple.fr;", ";0639981234"])
+def test_a_person_who_came_since_the_plan_is_not_created_again(cast: Cast, who: str) -> None:
+    first, second = (planned(f"Nom;E-mail;Téléphone;N° contrat\nDUPONT;{who};C-{n}\n", cast.admin) for n in "12")
+    clock.start_at(NOW + timedelta(minutes=1))
+    assert applied(first, cast.admin).left_out == 0
+    done = applied(second, cast.admin)
+    assert (done.state.value, done.applied, done.left_out) == ("partial", 0, 2)
+    assert "arrivé depuis le plan" in (items_of(second)[0].left_out or "")
+    assert len(db.session.scalars(select(Client)).all()) == 1
+    assert told(planned(f"Nom;E-mail;Téléphone;N° contrat\nDUPONT;{who};C-2\n", cast.admin)) == [
+        (2, "client", "nothing"),
+        (2, "contract", "create"),
+    ]
+
+
 def test_duplicates_are_looked_for_after_an_import_and_its_undoing(cast: Cast) -> None:
     by_day = datetime(2026, 11, 20, 10, tzinfo=UTC)
     factories.ClientFactory(email="zoe@exemple.fr", last_name="Dupont", first_name="Zoé", archived_at=None)
     factories.ClientFactory(email="zoe@exemple.fr", last_name="Dupond", first_name="Zoé")
     operation_id = planned("Nom;Prénom;E-mail;Ville\nDupont;Zoé;zoe@exemple.fr;Lyon\n", cast.admin)
-    commands.decide(_import_of(operation_id), {"everyone": "new"}, {}, by=cast.admin, at=NOW)
+    commands.decide(_import_of(operation_id), {"everyone": "new"}, {}, by=cast.admin, at=clock.now())
     operation_id = db.session.scalars(select(Operation.id).order_by(Operation.id.desc()).limit(1)).one()
     carry_out(tenancy.current_organisation_id(), operation_id)
-    applied(operation_id, cast.admin)
+    assert applied(operation_id, cast.admin).left_out == 0
     assert searches.start_due(at=by_day) == 1
     (search,) = db.session.scalars(select(DuplicateSearch))
     assert search.operation_id == operation_id

@@ -18,10 +18,11 @@ from webapp.models.clients import Client
 from webapp.models.contracts import Contract
 from webapp.models.identity import User
 from webapp.models.imports import Policy
-from webapp.models.operations import ItemAction, ItemTarget
+from webapp.models.operations import ItemAction, ItemTarget, OperationState
 from webapp.services.clients import editing
 from webapp.services.clients.fields import ClientFields
-from webapp.services.operations import undoing
+from webapp.services.operations import carry_out as carrying
+from webapp.services.operations import deciding, runs, undoing
 from webapp.services.operations.carry_out import carry_out
 
 FIELDS = ("last_name", "first_name", "city", "postcode", "address_line1")
@@ -148,3 +149,38 @@ def test_what_is_undone_is_all_but_what_somebody_changed(
         assert written[client_id].action is ItemAction.CREATE
         assert (clients[client_id]["archived_at"] is None) == (client_id in changed)
     assert contracts == before[1]
+
+
+@settings(settings_of_these, max_examples=some(40))
+@given(
+    known=st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN),
+    lines=st.lists(LINE, min_size=4, max_size=8),
+    done=st.integers(1, 12),
+)
+def test_the_rest_of_an_undo_that_was_stopped_is_undone_by_another(
+    cast: Cast, known: list[dict[str, str]], lines: list[dict[str, Any]], done: int
+) -> None:
+    _begin(known)
+    before = _rows(Client), _rows(Contract)
+    operation_id = planned(_file(lines), cast.admin)
+    if not applied(operation_id, cast.admin).applied:
+        return
+    undo_id = undoing.plan_undo(operation_id, by=cast.admin, at=NOW)
+    carry_out(tenancy.current_organisation_id(), undo_id)
+    _stop_after(undo_id, done, cast.admin)
+    assert runs.find(undo_id).state is OperationState.PARTIAL
+    assert _undone(operation_id, cast.admin) != undo_id
+    clients, contracts = _rows(Client), _rows(Contract)
+    assert {client_id: clients[client_id] for client_id in before[0]} == before[0]
+    assert all(clients[client_id]["archived_at"] for client_id in clients.keys() - before[0].keys())
+    assert contracts == before[1]
+
+
+def _stop_after(operation_id: UUID, position: int, by: User) -> None:
+    """Apply the items up to a position, in one chunk; then somebody stops the operation, whatever there is left."""
+    deciding.apply(operation_id, by=by, at=NOW)
+    work = runs.claim(operation_id, at=NOW)
+    assert work is not None
+    carrying._apply_chunk(work, min(position, work.operation.total))
+    deciding.stop(operation_id, by=by, at=NOW)
+    work.end(OperationState.PARTIAL)

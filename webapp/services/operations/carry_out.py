@@ -82,7 +82,15 @@ def _apply(work: Work) -> None:
 def _apply_chunk(work: Work, upto: int) -> None:
     """The items up to ``upto``, and what it came to, in the caller's transaction."""
     operation = work.operation
-    chunk = writing.Chunk(operation.organisation_id, operation.id, operation.position, upto, operation.by_id, work.at())
+    chunk = writing.Chunk(
+        operation.organisation_id,
+        operation.id,
+        operation.position,
+        upto,
+        operation.by_id,
+        work.at(),
+        planned_at=operation.created_at,
+    )
     result = writing.apply(chunk)
     counts = {"applied": operation.applied + result.applied, "left_out": operation.left_out + result.left_out}
     work.save(position=upto, **counts)

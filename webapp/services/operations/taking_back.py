@@ -36,7 +36,8 @@ class Row(NamedTuple):
 
 
 def unchange(row: Row, before: dict[str, Any], written: dict[str, Any]) -> Iterator[PlannedItem]:
-    """Back from ``written`` to ``before``, column by column; what was changed since is listed with both values.
+    """Back from ``written`` to ``before``, column by column; what was changed since is listed with both values, and
+    what stands as it was before is left out.
 
     What stands in a row of another table (the line of a contract) goes back whole, or not.
     """
@@ -44,6 +45,7 @@ def unchange(row: Row, before: dict[str, Any], written: dict[str, Any]) -> Itera
     if present is None:
         yield row.item(ItemAction.NOTHING, reason=GONE)
         return
+    written = {name: value for name, value in written.items() if present[name] != before.get(name)}
     differing = {name for name in written if present[name] != written[name]}
     beside = TARGETS[row.target].beside if row.target in TARGETS else ()
     if differing.intersection(beside):

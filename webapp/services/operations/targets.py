@@ -30,6 +30,17 @@ def line_of(contract: str) -> str:
     WHERE l.organisation_id = {contract}.organisation_id AND l.contract_id = {contract}.id)"""  # noqa: S608  a name of ours
 
 
+# As an import tells people: by e-mail, else by telephone (see ``imports.staging``). Each is looked up by an index.
+_CAME_SINCE = """CASE
+  WHEN r.email IS NOT NULL THEN EXISTS (SELECT FROM clients c
+    WHERE c.organisation_id = %(organisation_id)s AND c.email = r.email AND c.archived_at IS NULL
+      AND c.created_at > %(planned_at)s AND c.id <> r.row_id)
+  WHEN r.phone IS NOT NULL THEN EXISTS (SELECT FROM clients c
+    WHERE c.organisation_id = %(organisation_id)s AND c.phone = r.phone AND c.archived_at IS NULL
+      AND c.created_at > %(planned_at)s AND c.id <> r.row_id)
+  ELSE false END"""
+
+
 @dataclass(frozen=True)
 class Target:
     """A table as operations know it.
@@ -39,6 +50,8 @@ class Target:
     row that is created does not name. ``stamped`` are columns that hold the instant at which it is. ``parents`` names
     the tables that columns refer to and that a plan may create rows of: without such a row, nothing is created.
     ``beside`` are columns of theirs that stand in another table; they go back together, or stay.
+    ``twin`` says of a row ``r`` that is to be created whether the same came to be since the plan, likewise, with the
+    parameter ``planned_at``: then it is left out.
     ``sealed`` are columns that are encrypted, or indexes of such: nobody changes them in a row that stands, but another
     data key does.
     """
@@ -51,6 +64,7 @@ class Target:
     stamped: tuple[str, ...] = ("created_at",)
     parents: dict[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    twin: str = "false"
     sealed: frozenset[str] = frozenset()
 
     @property
@@ -84,6 +98,7 @@ TARGETS: dict[ItemTarget, Target] = {
         },
         stamped=("created_at", "changed_at"),
         parents={"commercial_id": "commercials"},
+        twin=_CAME_SINCE,
     ),
     ItemTarget.CONTRACT: Target(
         table="contracts",

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.identity import User
-from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationKind, OperationState
+from webapp.models.operations import PLANNED_ANEW, ItemAction, ItemTarget, Operation, OperationKind
 from webapp.services.operations import gained, plans, runs, undoing_syncs
 from webapp.services.operations.handlers import Handler, handler_of
 from webapp.services.operations.plans import PlannedItem
@@ -29,16 +29,15 @@ PAGE = 2000
 def plan_undo(operation_id: UUID, *, by: User, at: datetime) -> UUID:
     """Have the undoing of an operation planned, or join the plan that there is. Returns its id.
 
+    Where an earlier one was stopped half way, or left something as it was, this is the rest.
+
     Raises NotFoundError, ForbiddenError, NotUndoableError.
     """
     with transaction():
         operation = runs.lock(operation_id)
         handler_of(operation.kind).check_right(operation, by)
         standing = db.session.scalar(
-            select(Operation.id).where(
-                Operation.undoes_id == operation_id,
-                Operation.state.not_in((OperationState.CANCELED, OperationState.FAILED)),
-            )
+            select(Operation.id).where(Operation.undoes_id == operation_id, Operation.state.not_in(PLANNED_ANEW))
         )
         if standing is not None:
             return standing
@@ -149,8 +148,11 @@ def _gained(undone: Operation, target: ItemTarget, ids: Sequence[UUID]) -> dict[
 
 
 def _own(table: str, has_id: bool) -> sql.SQL:
-    if table == "timeline_events":
-        return sql.SQL("AND c.operation_id IS DISTINCT FROM %(id)s")
+    if table == "timeline_events":  # those of an undo that was stopped half way are no gain either
+        return sql.SQL(
+            """AND NOT EXISTS (SELECT FROM operations o WHERE o.organisation_id = c.organisation_id
+              AND o.id = c.operation_id AND %(id)s IN (o.id, o.undoes_id))"""
+        )
     if not has_id:
         return sql.SQL("")
     return sql.SQL(

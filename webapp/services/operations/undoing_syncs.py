@@ -20,7 +20,7 @@ from webapp.extensions import db
 from webapp.french import moment
 from webapp.models.commercials import Commercial
 from webapp.models.identity import Role, User
-from webapp.models.operations import UNDO_WITHIN, ItemAction, ItemTarget, Operation, OperationKind, OperationState
+from webapp.models.operations import UNDO_WITHIN, ItemAction, ItemTarget, Operation, OperationKind
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncRun
 from webapp.services.operations import gained, plans, runs
 from webapp.services.operations.plans import PlannedItem
@@ -90,7 +90,7 @@ def plan_undo(run_id: UUID, *, by: User, at: datetime) -> UUID:
         if run is None:
             raise NotFoundError("Cette synchronisation n’existe pas ou plus.")
         standing = find_undo(run_id)
-        if standing is not None and standing.state not in (OperationState.CANCELED, OperationState.FAILED):
+        if standing is not None and not standing.state.lets_plan_anew:
             return standing.id
         if not can_be_undone(run, at=at):
             raise NotUndoableError("Cette synchronisation ne peut pas, ou plus, être annulée.")
@@ -203,8 +203,12 @@ def _own(table: str, _has_id: bool) -> sql.SQL | None:
     """What the run gave a client with its creation bears the same instant."""
     if table in ("sync_mappings", "sync_items"):
         return None
-    if table == "timeline_events":
-        return sql.SQL("AND c.run_id IS DISTINCT FROM %(run_id)s")
+    if table == "timeline_events":  # those of an undo that was stopped half way are no gain either
+        return sql.SQL(
+            """AND c.run_id IS DISTINCT FROM %(run_id)s AND NOT EXISTS (
+              SELECT FROM operations o WHERE o.organisation_id = c.organisation_id
+                AND o.id = c.operation_id AND o.undoes_run_id = %(run_id)s)"""
+        )
     if table in ("contracts", "bank_accounts", "mandates"):
         moved = "AND c.changed_at = p.created_at" if table == "contracts" else ""
         return sql.SQL(
@@ -261,6 +265,8 @@ class _Commercials:
         name = self.by_id.get(now["commercial_id"]) if now["commercial_id"] else now["commercial_external_id"]
         candidates = self.by_name.get(wanted, []) if wanted else [None]
         image = {"commercial_id": candidates[0]} if len(candidates) == 1 else {}
+        if name == wanted:
+            return None
         if name != part.after["commercial"]:
             return row.item(
                 ItemAction.NOTHING, reason=CHANGED_SINCE, before=image, after={"commercial_id": now["commercial_id"]}

@@ -21,6 +21,7 @@ from webapp.transactions import writing_as
 
 MOVED = "Modifié depuis le plan\u202f: cette ligne n’a pas été touchée."
 EXISTS = "Existe déjà, depuis le plan\u202f: rien n’a été créé."
+TWIN = "Un client de même e-mail ou téléphone est arrivé depuis le plan\u202f: rien n’a été créé. Refaites le plan."
 ORPHAN = "Ce dont cette ligne dépend n’a pas été créé, ou n’est plus là\u202f: rien n’a été créé."
 TAKEN = "La référence a été prise depuis le plan\u202f: cette ligne n’a pas été touchée."
 STANDS_ON = "D’autres données en dépendent désormais\u202f: conservé."
@@ -35,7 +36,10 @@ _ITEMS = """SELECT i.* FROM operation_items i
 
 @dataclass(frozen=True)
 class Chunk:
-    """The items of an operation behind the position ``after``, up to ``upto``; on whose behalf, and when."""
+    """The items of an operation behind the position ``after``, up to ``upto``; on whose behalf, and when.
+
+    ``planned_at`` is when its plan was begun.
+    """
 
     organisation_id: UUID
     operation_id: UUID
@@ -43,6 +47,7 @@ class Chunk:
     upto: int
     by: UUID | None
     at: datetime
+    planned_at: datetime
 
     def parameters(self, **more: Any) -> dict[str, Any]:
         """The chunk as SQL names it."""
@@ -203,20 +208,23 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
         """WITH items AS MATERIALIZED ({items}), wanted AS MATERIALIZED (
           SELECT items.position, items.row_id, r.* FROM items CROSS JOIN LATERAL
             jsonb_populate_record(NULL::{table}, %(defaults)s::jsonb || items.after) r
-        ), able AS (SELECT * FROM wanted r WHERE {parents}), created AS (
+        ), twins AS MATERIALIZED (SELECT position FROM wanted r WHERE {twin}), able AS (
+          SELECT * FROM wanted r WHERE {parents} AND position NOT IN (SELECT position FROM twins)
+        ), created AS (
           INSERT INTO {table} (organisation_id, id, {stamped}, {names})
           SELECT %(organisation_id)s, row_id, {instants}, {values} FROM able r
           ON CONFLICT DO NOTHING
           RETURNING id
         )
         UPDATE operation_items i
-        SET left_out = CASE WHEN EXISTS (SELECT FROM able WHERE able.position = i.position)
-          THEN %(exists)s ELSE %(orphan)s END
+        SET left_out = CASE WHEN i.position IN (SELECT position FROM twins) THEN %(twin)s
+          WHEN EXISTS (SELECT FROM able WHERE able.position = i.position) THEN %(exists)s ELSE %(orphan)s END
         WHERE i.organisation_id = %(organisation_id)s AND i.operation_id = %(operation_id)s
           AND i.position = ANY(ARRAY(SELECT position FROM wanted WHERE row_id NOT IN (SELECT id FROM created)))"""
     ).format(
         items=sql.SQL(_ITEMS),
         table=sql.Identifier(target.table),
+        twin=sql.SQL(target.twin),
         parents=_parents_of(target, keys),
         stamped=sql.SQL(", ").join(map(sql.Identifier, target.stamped)),
         instants=sql.SQL(", ").join([sql.SQL("%(at)s")] * len(target.stamped)),
@@ -225,7 +233,8 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     )
     items = chunk.parameters(target=kind.value, action=ItemAction.CREATE.value)
     defaults = orjson.dumps(target.defaults).decode()
-    driver_connection().execute(statement, {**items, "defaults": defaults, "exists": EXISTS, "orphan": ORPHAN})
+    why = {"exists": EXISTS, "orphan": ORPHAN, "twin": TWIN}
+    driver_connection().execute(statement, {**items, **why, "defaults": defaults, "planned_at": chunk.planned_at})
     _write_lines(target, keys, items)
 
 
