@@ -55,6 +55,7 @@ def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(
     sale_id = begin(client, buyer)
     assert 'value="1 rue Haute"' in client.get(f"/souscriptions/{sale_id}/logement").text
     walk(client, sale_id, version)
+    assert "Serrurerie · carence 15 jours" in client.get(f"/souscriptions/{sale_id}/formule").text
     summary = client.get(f"/souscriptions/{sale_id}/recapitulatif").text
     assert "14,06\u00a0€ TTC par mois" in summary
     assert "jusqu’au 19/12/2026 inclus" in summary  # thirty days from 20 November
