@@ -18,6 +18,7 @@ from webapp.services.covers.deciding import decide
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.intervals import Interval
 from webapp.services.covers.lifetime import CoverLife
+from webapp.services.covers.terms import Terms
 from webapp.services.dunning import days
 
 CLAIMS_SHOWN = 10
@@ -80,6 +81,16 @@ class CoverProfile:
     def waiting_until(self) -> date:
         """The last day of the plan's waiting."""
         return self.cover.effective_on + timedelta(days=self.life.plans[0].terms.waiting_days - 1)
+
+    @property
+    def limits(self) -> Terms:
+        """Deductible and caps as they hold today, or will first hold."""
+        return self.life.limits_on(max(self.on, self.cover.effective_on))
+
+    @property
+    def change_waits_until(self) -> date | None:
+        """The last day on which what the present plan gives beyond the former one waits."""
+        return self.life.waits_until(max(self.on, self.cover.effective_on))
 
     @property
     def renounced_until(self) -> date:
