@@ -272,5 +272,6 @@ def test_decisions_of_earlier_months_that_were_taken_back_give_no_part_and_no_me
     assert (taken_back.share_of("waiting"), taken_back.share_of("trade")) == (None, Decimal(2) / 3)
     assert taken_back.takes_refusals_back
     assert replace(taken_back, refused={"waiting": -1}).refused_share is None
+    assert replace(taken_back, accepted=8, paid=Decimal(465)).mean_cost == Decimal("58.13")
     none_left = replace(taken_back, accepted=-1, paid=Decimal(100))
     assert (none_left.mean_cost, none_left.frequency) == (None, None)

@@ -206,9 +206,7 @@ def test_a_price_that_was_not_shown_changes_nothing(
     assert db.session.query(SubscriptionAdjustment).count() == 0
 
 
-def test_whoever_is_asked_to_agree_still_has_the_price_and_the_box_before_them(
-    client: FlaskClient, cast: Cast
-) -> None:
+def test_whoever_is_asked_to_agree_still_has_the_price_and_the_box_before_them(client: FlaskClient, cast: Cast) -> None:
     cover = zoned(cast)
     clock.start_at(BEFORE)
     hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', send(client, cover).text))

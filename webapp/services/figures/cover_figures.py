@@ -19,6 +19,7 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.covers import Trade
 from webapp.models.figures import FigureEntry, FigureKind, FigureTally
+from webapp.models.money import cents
 
 YEAR = 365
 """Days of a cover-year."""
@@ -108,8 +109,8 @@ class CoverFigures:
 
     @property
     def mean_cost(self) -> Decimal | None:
-        """What an accepted claim costs; None without any."""
-        return self.cost / self.accepted if self.accepted > 0 else None
+        """What an accepted claim costs, to the cent, so that page and files say the same; None without any."""
+        return cents(self.cost / self.accepted) if self.accepted > 0 else None
 
     @property
     def all_refused(self) -> int:
