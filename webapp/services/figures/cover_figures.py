@@ -128,7 +128,7 @@ class CoverFigures:
 
     @property
     def takes_refusals_back(self) -> bool:
-        """Whether claims that were refused in an earlier month were decided otherwise in these: they count below zero."""
+        """Whether claims refused in an earlier month were decided otherwise in these: they count below zero."""
         return any(refused < 0 for refused in self.refused.values())
 
     def _part_of_decided(self, refused: int) -> Decimal | None:

@@ -101,8 +101,8 @@ def move(cover_id: UUID) -> ResponseReturnValue:
     except (InvalidInputError, CoverStateError, OtherAmountError, EditConflictError) as error:
         # Whoever is asked to agree to the price still has it, and the box to tick, before them.
         is_to_agree = isinstance(error, InvalidInputError) and error.field == "agreed"
-        found = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now()) if is_to_agree else None
-        return _move_form(cover_id, error, found), error.status
+        again = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now()) if is_to_agree else None
+        return _move_form(cover_id, error, again), error.status
     return _done(cover_id, "Le logement couvert change.")
 
 
