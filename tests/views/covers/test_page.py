@@ -193,6 +193,8 @@ def test_the_clients_tab_costs_the_same_however_many_covers_there_are(client: Fl
         tab = client.get(address).text
     assert all(f"Couverture {each.code}" in tab for each in db.session.scalars(select(Cover)))
     assert len(three) == len(one)
+    ids = re.findall(r'\sid="([^"]+)"', tab)
+    assert len(ids) == len(set(ids))
 
 
 def confirm(client: FlaskClient, address: str, **values: str) -> Any:
