@@ -264,3 +264,13 @@ def test_revenue_counts_for_whom_the_cover_does_also_once_that_changes(cast: Cas
     db.session.execute(update(Cover).values(commercial_id=cast.sales_rep.id))
     assert (yearly(view), yearly(hers)) == (120, 120)
     check_revenue(hers)
+
+
+def test_decisions_of_earlier_months_that_were_taken_back_give_no_part_and_no_mean() -> None:
+    taken_back = CoverFigures(days=30, cover_days=365, accepted=2, refused={"waiting": -1, "trade": 2}, late={})
+    assert (taken_back.share_of("waiting"), taken_back.share_of("trade")) == (None, Decimal(2) / 3)
+    assert taken_back.takes_refusals_back
+    assert replace(taken_back, refused={"waiting": -1}).refused_share is None
+    assert replace(taken_back, accepted=8, paid=Decimal(465)).mean_cost == Decimal("58.13")
+    none_left = replace(taken_back, accepted=-1, paid=Decimal(100))
+    assert (none_left.mean_cost, none_left.frequency) == (None, None)

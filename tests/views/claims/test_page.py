@@ -236,6 +236,18 @@ def test_the_list_finds_files_by_client_reference_state_trade_plan_and_age(
     assert fragment.lstrip().startswith('<div id="claims-list"')
 
 
+def test_a_cover_tells_how_many_claims_it_has_and_leads_to_all(client: FlaskClient, cast: Cast, cover: Cover) -> None:
+    declared = [declare(cover, cast.commercial, asked="60").reference for _ in range(11)]
+    other = declare(make_cover(cast.commercial), cast.commercial)
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert page.count('data-testid="claim-row"') == 10
+    assert re.search(r"Sinistres\s*<span[^>]*>\s*11\b", page)
+    assert f'href="/dossiers?q={cover.code}"' in page
+    found = client.get(f"/dossiers?q={cover.code}").text
+    assert all(reference in found for reference in declared)
+    assert other.reference not in found
+
+
 def test_the_list_is_walked_without_a_repeat(cast: Cast, cover: Cover) -> None:
     declared = {declare(cover, cast.commercial, date(2026, 11, day)).id for day in (16, 17, 17, 17, 18)}
     seen: list[UUID] = []

@@ -206,6 +206,17 @@ def test_a_price_that_was_not_shown_changes_nothing(
     assert db.session.query(SubscriptionAdjustment).count() == 0
 
 
+def test_whoever_is_asked_to_agree_still_has_the_price_and_the_box_before_them(client: FlaskClient, cast: Cast) -> None:
+    cover = zoned(cast)
+    clock.start_at(BEFORE)
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', send(client, cover).text))
+    refused = send(client, cover, **hidden)
+    assert refused.status_code == 422
+    again = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', refused.text))
+    assert 'name="accord"' in refused.text
+    assert send(client, cover, **again, accord="1").status_code == 303
+
+
 def test_what_a_shop_holds_has_its_price_changed_there(client: FlaskClient, cast: Cast) -> None:
     cover = zoned(cast)
     db.session.execute(update(Subscription).values(HELD))

@@ -76,8 +76,10 @@ def test_a_colleague_adds_a_cover_and_sees_what_it_promises(client: FlaskClient)
     assert "3 rue du Port, 59000 Lille" in page
     assert "carence jusqu’au 08/02/2026 inclus" in page
     assert "Plomberie, Électricité, Serrurerie" in page
+    assert "Serrurerie · carence 15" in page
     tab = client.get(f"/clients/{cover.client_id}?onglet=couverture").text
     assert f"Couverture {cover.code}" in tab
+    assert "depuis le 10/01/2026" in tab  # the option
     assert 'data-testid="subscription-cover"' in client.get(f"/abonnements/{cover.subscription_id}").text
     kinds = db.session.scalars(select(TimelineEvent.kind).where(TimelineEvent.client_id == cover.client_id))
     assert EventKind.COVER_ADDED in set(kinds)
@@ -191,6 +193,8 @@ def test_the_clients_tab_costs_the_same_however_many_covers_there_are(client: Fl
         tab = client.get(address).text
     assert all(f"Couverture {each.code}" in tab for each in db.session.scalars(select(Cover)))
     assert len(three) == len(one)
+    ids = re.findall(r'\sid="([^"]+)"', tab)
+    assert len(ids) == len(set(ids))
 
 
 def confirm(client: FlaskClient, address: str, **values: str) -> Any:

@@ -104,6 +104,19 @@ def test_a_dearer_plan_is_taken_at_once_and_its_difference_is_asked_with_the_nex
     assert adjustment.amount > 0
 
 
+def test_while_the_difference_waits_the_page_shows_the_limits_that_hold(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_of(cast, version_of("Confort", "10.00", cap_per_claim=Decimal(500), waiting_days=30))
+    dearer = version_of("Sérénité", "40.00", cap_per_claim=Decimal(800), waiting_days=15)
+    confirm(client, cover, dearer)
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert "ce qu’elle ajoute à la précédente est en carence jusqu’au 04/12/2026 inclus" in page
+    assert "500,00\u00a0€ par intervention" in page
+    clock.start_at(datetime(2026, 12, 5, 12, tzinfo=UTC))
+    page = client.get(f"/couvertures/{cover.id}").text
+    assert "ce qu’elle ajoute" not in page
+    assert "800,00\u00a0€ par intervention" in page
+
+
 def test_a_cheaper_plan_comes_with_the_next_cycle(client: FlaskClient, cast: Cast) -> None:
     cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
     assert confirm(client, cover, cheaper).status_code == 303

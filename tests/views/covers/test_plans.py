@@ -86,6 +86,22 @@ def test_an_admin_writes_a_plan_publishes_it_and_prepares_the_next_version(admin
     assert "<strong>Assurance</strong>" not in page
 
 
+def test_the_versions_are_compared_by_the_terms_of_their_options_too(admin_client: FlaskClient) -> None:
+    plan = _create(admin_client)
+    _send(admin_client, plan.id)
+    admin_client.post(f"/couvertures/formules/{plan.id}/options", data=OPTION)
+    _send(admin_client, plan.id, "/publier")
+    admin_client.post(f"/couvertures/formules/{plan.id}/nouvelle-version")
+    later = OPTION | {"option_carence": "20", "option_plafond_commun": "1"}
+    admin_client.post(f"/couvertures/formules/{plan.id}/options", data=later)
+    page = admin_client.get(f"/couvertures/formules/{plan.id}").text
+    terms = (
+        "3,00\u00a0€ · Serrurerie · carence {} · franchise 50\u00a0€ · 300\u00a0€ par intervention · 300\u00a0€ par an"
+    )
+    assert f"<strong>{terms.format('20 jours')} · compte dans le plafond annuel de la formule</strong>" in page
+    assert terms.format("15 jours") in page
+
+
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
@@ -17,6 +18,7 @@ from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.covers import Cover, CoverCause, CoverKind, HomeKind, Occupancy
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.tasks import Task
 from webapp.services.covers import loading, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
@@ -79,6 +81,10 @@ def test_all_that_was_paid_is_owed_back_and_the_cover_ends(client: FlaskClient, 
     assert ended.subscription.status is SubscriptionStatus.CANCELED
     last = loading.life_of(ended).intervals[-1]
     assert (last.kind, last.cause) == (CoverKind.ENDED, CoverCause.RENUNCIATION)
+    (task,) = db.session.scalars(select(Task))
+    assert task.title == f"Rembourser 30,00\u00a0€ TTC\u202f: renonciation à la couverture {cover.code}"
+    assert client.post(f"/couvertures/{cover.id}/renonciation").status_code == 409
+    assert db.session.query(Task).count() == 1
     page = client.get(f"/couvertures/{cover.id}").text
     assert "Renonciation" in page
     assert 'data-testid="renounce"' not in page

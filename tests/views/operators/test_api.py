@@ -85,6 +85,15 @@ def test_a_claim_is_found_by_the_operators_own_number(
     assert ask(stranger, f"{CLAIMS}/OP-1", other.key).status_code == 404
 
 
+def test_the_file_of_another_operator_is_not_there(stranger: FlaskClient, cast: Cast, cover: Cover, key: str) -> None:
+    claim = declare(cover, cast.commercial, "2026-11-20")
+    other = keys.add_operator("Standard de Lyon", by=cast.admin, at=clock.now()).key
+    claim.operator_id, claim.external_id = keys.find_operator(key).id, "OP-1"
+    db.session.commit()
+    assert ask(stranger, f"{CLAIMS}/{claim.reference}", key).status_code == 200
+    assert problem_of(ask(stranger, f"{CLAIMS}/{claim.reference}", other))["status"] == 404
+
+
 def test_nothing_of_the_person_is_told(stranger: FlaskClient, cast: Cast, cover: Cover, key: str) -> None:
     claim = declare(cover, cast.commercial, "2026-11-20")
     told = ask(stranger, COVERS, key, reference=cover.code, trade="plumbing").text

@@ -128,6 +128,9 @@ def test_what_was_not_taken_is_sent_again(manager_client: FlaskClient, cover: Co
     assert manager_client.post(f"{ADDRESS}/envois/{delivery.id}/reessayer").status_code == 303
     db.session.refresh(delivery)
     assert delivery.state is EventState.RECEIVED
+    shown = manager_client.get(f"{ADDRESS}/envois").text
+    assert "À envoyer</span>" in shown
+    assert "Reçu</span>" not in shown
 
 
 def test_the_file_shows_its_operators_news(manager_client: FlaskClient, cover: Cover, operator: CoverOperator) -> None:

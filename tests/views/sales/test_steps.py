@@ -55,6 +55,7 @@ def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(
     sale_id = begin(client, buyer)
     assert 'value="1 rue Haute"' in client.get(f"/souscriptions/{sale_id}/logement").text
     walk(client, sale_id, version)
+    assert "Serrurerie · carence 15 jours" in client.get(f"/souscriptions/{sale_id}/formule").text
     summary = client.get(f"/souscriptions/{sale_id}/recapitulatif").text
     assert "14,06\u00a0€ TTC par mois" in summary
     assert "jusqu’au 19/12/2026 inclus" in summary  # thirty days from 20 November
@@ -78,6 +79,9 @@ def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(
     twice = client.post(f"/souscriptions/{sale_id}/signature/papier", data={"version": sale.version, "fichier": scan()})
     assert (twice.status_code, twice.location) == (303, f"/couvertures/{cover.id}")
     assert client.get(f"/souscriptions/{sale_id}/signature").location == f"/couvertures/{cover.id}"
+    proof = client.get(f"/souscriptions/{sale_id}/signature/preuve").text
+    assert "En signant le bulletin, je souscris" in proof
+    assert "En cliquant sur" not in proof
     assert db.session.scalar(select(func.count()).select_from(Subscription)) == 1
     proof = client.post(f"/clients/{buyer.id}/documents/{sale.signed_document_id}/retirer")
     assert (proof.status_code, "il est gardé" in proof.text) == (409, True)

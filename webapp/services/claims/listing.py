@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from webapp import clock, tenancy
 from webapp.extensions import db
-from webapp.models.base import linked
+from webapp.models.base import linked, read_code
 from webapp.models.claims import OPEN, WAITING, Claim, ClaimStatus, WaitsFor
 from webapp.models.clients import Client, full_name_in_sql
 from webapp.models.covers import Cover, CoverPeriod, CoverPlan, CoverPlanVersion, Trade
@@ -130,6 +130,9 @@ def _select(view: ClaimsView) -> Select[*tuple[Any, ...]]:
     reference = _REFERENCE.fullmatch(view.search)
     if reference:
         return statement.where(Claim.reference == f"DEP-{reference[1]}-{int(reference[2]):06d}")
+    cover = read_code(view.search)
+    if cover is not None and cover.letter == Cover.LETTER:
+        return statement.where(Cover.number == cover.number)
     return statement.where(*found_by(view.search))
 
 

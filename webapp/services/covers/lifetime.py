@@ -112,6 +112,12 @@ class CoverLife:
             limits = limits.lesser_of(self.plans[place].terms)
         return limits
 
+    def waits_until(self, day: date) -> date | None:
+        """The last day of the waiting of a plan that follows another one; None where none is under way on that day."""
+        plan = self.plans[self._place_on(day)]
+        is_waiting = plan.since > self.effective_on and day < self._own_start(plan)
+        return self._own_start(plan) - DAY if is_waiting else None
+
     def sources_on(self, trade: Trade, day: date) -> tuple[Source, ...]:
         """What promises the trade on that day, covering or still waiting: the plan first, then options as they came."""
         sources = []

@@ -18,6 +18,7 @@ from webapp.services.covers.deciding import decide
 from webapp.services.covers.decisions import Decision
 from webapp.services.covers.intervals import Interval
 from webapp.services.covers.lifetime import CoverLife
+from webapp.services.covers.terms import Terms
 from webapp.services.dunning import days
 
 CLAIMS_SHOWN = 10
@@ -25,7 +26,7 @@ CLAIMS_SHOWN = 10
 
 @dataclass(frozen=True)
 class CoverProfile:
-    """A cover as it stands. ``state`` is None before it takes effect."""
+    """A cover as it stands. ``state`` is None before it takes effect; ``claims`` are the latest of ``claims_count``."""
 
     cover: Cover
     life: CoverLife
@@ -34,6 +35,7 @@ class CoverProfile:
     line_of_time: tuple[Interval, ...]
     counters: Counters
     claims: list[ClaimRow]
+    claims_count: int
 
     @property
     def version(self) -> CoverPlanVersion:
@@ -82,6 +84,16 @@ class CoverProfile:
         return self.cover.effective_on + timedelta(days=self.life.plans[0].terms.waiting_days - 1)
 
     @property
+    def limits(self) -> Terms:
+        """Deductible and caps as they hold today, or will first hold."""
+        return self.life.limits_on(max(self.on, self.cover.effective_on))
+
+    @property
+    def change_waits_until(self) -> date | None:
+        """The last day on which what the present plan gives beyond the former one waits."""
+        return self.life.waits_until(max(self.on, self.cover.effective_on))
+
+    @property
     def renounced_until(self) -> date:
         """The last day on which the client may give the cover up."""
         return renouncing.last_day(self.cover)
@@ -111,7 +123,7 @@ def _profiles(covers: Sequence[Cover], *, at: datetime) -> list[CoverProfile]:
     return [_profile(cover, entries[cover.id], claims[cover.id], on=on, at=at) for cover in covers]
 
 
-def _profile(cover: Cover, entries: list[Entry], claims: list[ClaimRow], *, on: date, at: datetime) -> CoverProfile:
+def _profile(cover: Cover, entries: list[Entry], latest: "_Latest", *, on: date, at: datetime) -> CoverProfile:
     life = loading.life_of(cover)
     return CoverProfile(
         cover=cover,
@@ -120,19 +132,29 @@ def _profile(cover: Cover, entries: list[Entry], claims: list[ClaimRow], *, on: 
         state=life.state_at(at),
         line_of_time=life.line_of_time(),
         counters=remaining(life, entries, max(on, cover.effective_on)),
-        claims=claims,
+        claims=latest.claims,
+        claims_count=latest.count,
     )
 
 
-def _latest_claims(cover_ids: Sequence[UUID]) -> dict[UUID, list[ClaimRow]]:
-    """The latest claims of each cover, so many as are shown."""
+@dataclass
+class _Latest:
+    """The latest claims of a cover, so many as are shown, and how many there are."""
+
+    claims: list[ClaimRow]
+    count: int = 0
+
+
+def _latest_claims(cover_ids: Sequence[UUID]) -> dict[UUID, _Latest]:
     latest_first = (ClaimRow.event_on.desc(), ClaimRow.id.desc())
-    place = func.row_number().over(partition_by=ClaimRow.cover_id, order_by=latest_first)
-    ranked = select(ClaimRow.id, place.label("place")).where(ClaimRow.cover_id.in_(cover_ids)).subquery()
-    statement = select(ClaimRow).join(ranked, ranked.c.id == ClaimRow.id).where(ranked.c.place <= CLAIMS_SHOWN)
-    found: dict[UUID, list[ClaimRow]] = {cover_id: [] for cover_id in cover_ids}
-    for claim in db.session.scalars(statement.order_by(*latest_first)):
-        found[claim.cover_id].append(claim)
+    place = func.row_number().over(partition_by=ClaimRow.cover_id, order_by=latest_first).label("place")
+    count = func.count().over(partition_by=ClaimRow.cover_id).label("count")
+    ranked = select(ClaimRow.id, place, count).where(ClaimRow.cover_id.in_(cover_ids)).subquery()
+    statement = select(ClaimRow, ranked.c.count).join(ranked, ranked.c.id == ClaimRow.id)
+    found = {cover_id: _Latest([]) for cover_id in cover_ids}
+    for claim, number in db.session.execute(statement.where(ranked.c.place <= CLAIMS_SHOWN).order_by(*latest_first)):
+        found[claim.cover_id].claims.append(claim)
+        found[claim.cover_id].count = number
     return found
 
 

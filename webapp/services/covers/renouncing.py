@@ -21,6 +21,8 @@ from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import each_organisation
+from webapp.services.clients import tasks
+from webapp.services.clients.tasks import NewTask
 from webapp.services.covers import following, ledger, loading, owed, recording
 from webapp.services.covers.owed import OwedBack
 from webapp.services.covers.recording import CoverStateError
@@ -29,6 +31,7 @@ from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
 DAYS = 14
+REFUND_TITLE = "Rembourser {amount} TTC\u202f: renonciation à la couverture {code}"
 AT_ONCE = 500
 
 
@@ -109,11 +112,18 @@ def preview_renunciation(cover_id: UUID, *, at: datetime) -> Renunciation:
 
 
 def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
-    """End the cover and its subscription, now. Raises NotFoundError, CoverStateError, TransitionRefusedError."""
+    """End the cover and its subscription, now; what is owed back becomes a task.
+
+    Raises NotFoundError, CoverStateError, TransitionRefusedError.
+    """
     with transaction():
         cover = loading.find_cover(cover_id)
         lifecycle.find_ours_for_update(cover.subscription_id)
         _check(loading.find_for_update(cover_id), at=at)
+        total = preview_renunciation(cover_id, at=at).total
+        if total:
+            title = REFUND_TITLE.format(amount=french.money(total), code=cover.code)
+            tasks.add_and_tell([NewTask(cover.client_id, title, days.local(at))], at=at)
         lifecycle.cancel(cover.subscription_id, reason=following.RENOUNCED, by=by, at=at)
         cover = loading.find_for_update(cover_id)
         following.catch_up(cover, at=at)

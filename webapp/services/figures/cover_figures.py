@@ -19,6 +19,7 @@ from webapp import tenancy
 from webapp.extensions import db
 from webapp.models.covers import Trade
 from webapp.models.figures import FigureEntry, FigureKind, FigureTally
+from webapp.models.money import cents
 
 YEAR = 365
 """Days of a cover-year."""
@@ -103,13 +104,13 @@ class CoverFigures:
 
     @property
     def frequency(self) -> Decimal | None:
-        """Accepted claims per 100 cover-years; None without any."""
-        return Decimal(100 * YEAR * self.accepted) / self.cover_days if self.cover_days else None
+        """Accepted claims per 100 cover-years; None without any, and where more was taken back than accepted."""
+        return Decimal(100 * YEAR * self.accepted) / self.cover_days if self.cover_days and self.accepted >= 0 else None
 
     @property
     def mean_cost(self) -> Decimal | None:
-        """What an accepted claim costs; None without any."""
-        return self.cost / self.accepted if self.accepted else None
+        """What an accepted claim costs, to the cent, so that page and files say the same; None without any."""
+        return cents(self.cost / self.accepted) if self.accepted > 0 else None
 
     @property
     def all_refused(self) -> int:
@@ -119,13 +120,21 @@ class CoverFigures:
     @property
     def refused_share(self) -> Decimal | None:
         """Which part of the decided claims was refused; None where none was decided."""
-        decided = self.accepted + self.all_refused
-        return Decimal(self.all_refused) / decided if decided else None
+        return self._part_of_decided(self.all_refused)
 
     def share_of(self, reason: str) -> Decimal | None:
         """Which part of the decided claims was refused for that reason."""
+        return self._part_of_decided(self.refused[reason])
+
+    @property
+    def takes_refusals_back(self) -> bool:
+        """Whether claims refused in an earlier month were decided otherwise in these: they count below zero."""
+        return any(refused < 0 for refused in self.refused.values())
+
+    def _part_of_decided(self, refused: int) -> Decimal | None:
+        """None where no part can be told: decisions of earlier months that were taken back count below zero."""
         decided = self.accepted + self.all_refused
-        return Decimal(self.refused[reason]) / decided if decided else None
+        return Decimal(refused) / decided if decided > 0 and 0 <= refused <= decided else None
 
     @property
     def dso(self) -> Decimal | None:

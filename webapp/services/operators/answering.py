@@ -50,9 +50,14 @@ def answer_cover(reference: str, *, trade: Trade, on: date, at: datetime) -> dic
 
 
 def answer_claim(reference: str, *, operator_id: UUID) -> dict[str, Any]:
-    """How a claim file stands, by our number or by that operator's own. Raises NotFoundError."""
+    """How a claim file stands, by that operator's number or by ours. Raises NotFoundError.
+
+    The file of another operator is not there: our numbers are easily guessed.
+    """
     is_theirs = and_(Claim.operator_id == operator_id, Claim.external_id == reference.strip())
-    claims = db.session.scalars(select(Claim).where(or_(Claim.reference == reference.strip().upper(), is_theirs))).all()
+    is_open_to_them = or_(Claim.operator_id == operator_id, Claim.operator_id.is_(None))
+    is_ours = and_(is_open_to_them, Claim.reference == reference.strip().upper())
+    claims = db.session.scalars(select(Claim).where(or_(is_ours, is_theirs))).all()
     claim = next(iter(sorted(claims, key=lambda each: each.operator_id != operator_id)), None)
     if claim is None:
         raise NotFoundError(_UNKNOWN_CLAIM)

@@ -39,7 +39,9 @@ def confirm(sale: CoverSale, offer: Offer, *, at: datetime) -> None:
             "renonciation_jusqu_au": offer.renounced_until,
             "signee_le": french.moment(sale.signed_at),
             "maniere": sale.signed_by.label.lower(),
-            "accord": " ".join([wording.text, *([wording.at_once] if sale.starts_at_once else [])]),
+            "accord": " ".join(
+                [wording.words_for(sale.signed_by), *([wording.at_once] if sale.starts_at_once else [])]
+            ),
             "version_texte": wording.version,
             "documents": [{"intitule": each.kind.label, "edition": each.edition} for each in documents],
         },

@@ -99,7 +99,10 @@ def move(cover_id: UUID) -> ResponseReturnValue:
             return _move_form(cover_id, found=found)
         claims.move(cover_id, _written(), wished=wished, shown=shown, by=current_user(), at=clock.now())
     except (InvalidInputError, CoverStateError, OtherAmountError, EditConflictError) as error:
-        return _move_form(cover_id, error), error.status
+        # Whoever is asked to agree to the price still has it, and the box to tick, before them.
+        is_to_agree = isinstance(error, InvalidInputError) and error.field == "agreed"
+        again = moving.preview_move(cover_id, _written(), wished=wished, at=clock.now()) if is_to_agree else None
+        return _move_form(cover_id, error, again), error.status
     return _done(cover_id, "Le logement couvert change.")
 
 

@@ -56,6 +56,9 @@ OPTION_NAMES = (
 )
 
 
+bp.add_app_template_filter(wording.option_in_a_line, "option_terms")
+
+
 @bp.get("")
 @for_managers
 def index() -> ResponseReturnValue:

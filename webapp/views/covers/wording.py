@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from webapp import french
-from webapp.models.covers import CoverPlanVersion, HomeKind, Trade
+from webapp.models.covers import CoverPlanOption, CoverPlanVersion, HomeKind, Trade
 from webapp.models.money import tax_label
 
 NO_CAP, NO_LIMIT, NOT_SOLD = "Sans plafond", "Sans limite", "Non vendue"
@@ -12,18 +12,32 @@ NO_CAP, NO_LIMIT, NOT_SOLD = "Sans plafond", "Sans limite", "Non vendue"
 
 def in_a_line(version: CoverPlanVersion) -> str:
     """« Plomberie, Électricité · carence 30 jours · franchise 50 € · 500 € par intervention … »."""
-    parts = [
-        _trades(version.trades),
-        f"carence {french.counted(version.waiting_days, 'jour')}" if version.waiting_days else "sans carence",
-        f"franchise {french.short_money(version.deductible)}" if version.deductible else "sans franchise",
-    ]
-    if version.cap_per_claim is not None:
-        parts.append(f"{french.short_money(version.cap_per_claim)} par intervention")
-    if version.cap_per_year is not None:
-        parts.append(f"{french.short_money(version.cap_per_year)} par an")
+    parts = _limits(version)
     if version.claims_per_year is not None:
         parts.append(f"{french.counted(version.claims_per_year, 'intervention')} par an")
     return " · ".join(parts)
+
+
+def option_in_a_line(option: CoverPlanOption) -> str:
+    """« Serrurerie · carence 15 jours · franchise 50 € · 300 € par intervention · 300 € par an »."""
+    parts = _limits(option)
+    if option.draws_on_main_cap:
+        parts.append("compte dans le plafond annuel de la formule")
+    return " · ".join(parts)
+
+
+def _limits(promised: CoverPlanVersion | CoverPlanOption) -> list[str]:
+    """What plans and options alike promise."""
+    parts = [
+        _trades(promised.trades),
+        f"carence {french.counted(promised.waiting_days, 'jour')}" if promised.waiting_days else "sans carence",
+        f"franchise {french.short_money(promised.deductible)}" if promised.deductible else "sans franchise",
+    ]
+    if promised.cap_per_claim is not None:
+        parts.append(f"{french.short_money(promised.cap_per_claim)} par intervention")
+    if promised.cap_per_year is not None:
+        parts.append(f"{french.short_money(promised.cap_per_year)} par an")
+    return parts
 
 
 def price(version: CoverPlanVersion) -> str:
@@ -35,13 +49,17 @@ def price(version: CoverPlanVersion) -> str:
 
 
 def compare(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]:
-    """A row for each thing that a version says, of each version, and one for the price of each of their zones."""
+    """A row for each thing that a version says, of each version, and for each of their options and zones."""
     zones = {zone.code: zone.label for version in reversed(versions) for zone in version.zones}
     told = [(label, [tell(version) for version in versions]) for label, tell in PLACE_ROWS.items()]
     label = "Prix HT par mois, hors zones" if zones else "Prix HT par mois"
     general = (label, [_price(version.price) for version in versions])
     by_zone = [(f"Zone {label}", [_in_zone(code, each) for each in versions]) for code, label in sorted(zones.items())]
-    return [*compare_promises(versions), *told, general, *by_zone]
+    options = {option.code: option.label for version in reversed(versions) for option in version.options}
+    by_option = [
+        (f"Option {name}", [_option(code, each) for each in versions]) for code, name in sorted(options.items())
+    ]
+    return [*compare_promises(versions), *told, *by_option, general, *by_zone]
 
 
 def compare_promises(versions: Sequence[CoverPlanVersion]) -> list[tuple[str, list[str]]]:
@@ -70,8 +88,14 @@ def _homes(version: CoverPlanVersion) -> str:
     return ", ".join(kind.label for kind in HomeKind if kind.value in version.home_kinds)
 
 
+def _option(code: str, version: CoverPlanVersion) -> str:
+    """« 2,90 € · Serrurerie · carence 15 jours … »: the price per month and the terms of an option."""
+    option = next((each for each in version.options if each.code == code), None)
+    return f"{french.money(option.price)} · {option_in_a_line(option)}" if option else "—"
+
+
 def _options(version: CoverPlanVersion) -> str:
-    return ", ".join(f"{each.label} ({french.money(each.price)})" for each in version.options) or "Aucune"
+    return ", ".join(each.label for each in version.options) or "Aucune"
 
 
 ROWS: dict[str, Callable[[CoverPlanVersion], str]] = {
