@@ -621,13 +621,16 @@ class CoverFact(OrganisationScoped, Identified, Base):
 
 
 class CoverCapAlert(OrganisationScoped, Base):
-    """A cover year, by its first day, of which somebody was told that most is used."""
+    """A cover year, by its first day, of which somebody was told that most is used: of what the plan gives, or of the
+    yearly cap of an option.
+    """
 
     __tablename__ = "cover_cap_alerts"
     __table_args__ = (tenant_key("cover_id", "covers"),)
 
     cover_id: Mapped[UUID] = mapped_column(primary_key=True)
     year_since: Mapped[date] = mapped_column(primary_key=True)
+    option_code: Mapped[str] = mapped_column(String(30), primary_key=True, default="", server_default="")
     at: Mapped[datetime] = mapped_column(default=clock.now)
 
 

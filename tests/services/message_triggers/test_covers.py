@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select, text, update
@@ -9,10 +10,10 @@ from sqlalchemy.orm import undefer
 
 from tests.conftest import Cast
 from tests.queries import recorded_queries
-from tests.services.claims.files import add_option, declare, make_cover
+from tests.services.claims.files import add_option, declare, make_cover, sell
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.covers import Cover, Trade, YearKind
+from webapp.models.covers import Cover, CoverPeriod, Trade, YearKind
 from webapp.models.messages import Message, MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import SubscriptionStatus
@@ -143,6 +144,30 @@ def test_the_commercial_gets_one_task_a_year_once_most_is_used(cover: Cover, cas
     assert (task.client_id, task.due_on) == (cover.client_id, date(2026, 11, 20))
     assert "3 sur 3 interventions" in task.title
     assert alerts.raise_due(at=RENEWED) == 0  # a new year has used nothing
+
+
+def test_an_option_of_which_most_is_used_has_a_task_of_its_own(cover: Cover, cast: Cast) -> None:
+    add_option(cover, "SERRURERIE", by=cast.commercial, at=NOON)
+    event, later = date(2026, 12, 20), datetime(2026, 12, 20, 11, tzinfo=UTC)
+    declare(cover, cast.commercial, event, "280", trade=Trade.LOCKSMITH, at=later)  # 230 of 300, one of three
+    assert alerts.raise_due(at=later) == 0
+    declare(cover, cast.commercial, event, "70", trade=Trade.LOCKSMITH, at=later)  # 250
+    assert alerts.raise_due(at=later) == 1
+    assert "Serrurerie\u202f: 250\u00a0€ sur 300\u00a0€" in db.session.scalars(select(Task.title)).one()
+    declare(cover, cast.commercial, event, "420", at=later)  # the third of three
+    assert alerts.raise_due(at=later) == 1
+    assert alerts.raise_due(at=later + DAY) == 0
+    assert len(set(db.session.scalars(select(Task.title)))) == 2
+
+
+def test_while_a_dearer_plan_waits_the_limits_before_it_are_those_that_are_used(cover: Cover, cast: Cast) -> None:
+    for day in ("2026-03-02", "2026-06-03"):
+        declare(cover, cast.commercial, day, "550")  # 1,000 of 1,200
+    dearer = sell(cap_per_year=Decimal(5000), claims_per_year=20, waiting_days=30)
+    db.session.add(CoverPeriod(cover_id=cover.id, since=NOON.date() - DAY, version_id=dearer.id))
+    db.session.commit()
+    assert alerts.raise_due(at=NOON + 45 * DAY) == 0  # its waiting is over
+    assert alerts.raise_due(at=NOON) == 1
 
 
 def test_all_the_claims_are_enough_and_what_ended_is_left_alone(cover: Cover, cast: Cast) -> None:
