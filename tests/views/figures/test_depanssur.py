@@ -62,16 +62,21 @@ def test_each_number_opens_its_rows(world: World, admin_client: FlaskClient) -> 
     assert sent.text.count("Prime acquise") == admin_client.get(found["primes"]).text.count('"figure-row"')
 
 
-def test_what_is_kept_is_one_number_on_the_tab_and_over_its_rows(
+def test_what_is_kept_is_told_anew_once_something_changed(
     world: World, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeping, "LONG", 0)
     address = links(admin_client.get(TAB).text)["nouveaux"]
-    world.do("pause", 0, "1", 3)
+    clock.start_at(clock.now() + timedelta(minutes=5))
     page = admin_client.get(address).text
     assert 'data-testid="total" data-amount="240.00"' in page
     assert 'data-testid="known-at"' in page
-    assert sorted(re.findall(r'data-testid="figure-row" data-amount="([^"]+)"', page)) == ["0.00", "120.00"]
+    world.do("pause", 0, "1", 3)
+    for _ in ("waiting", "booked"):
+        page = admin_client.get(address).text
+        assert 'data-testid="total" data-amount="120.00"' in page
+        assert sorted(re.findall(r'data-testid="figure-row" data-amount="([^"]+)"', page)) == ["0.00", "120.00"]
+        in_force.book()
 
 
 def test_whoever_looks_sees_what_is_theirs(world: World, cast: Cast, sign_in: SignIn) -> None:

@@ -3,6 +3,7 @@
 A plan or a trade narrows it to the covers that had it at the end of the period.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -10,8 +11,9 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from webapp import keeping
+from webapp import keeping, tenancy
 from webapp.extensions import db
+from webapp.models.figures import CoverRevenueMonth, FigureWork
 from webapp.services.figures import cover_moves
 from webapp.services.figures.cover_figures import CoverFiguresView
 from webapp.services.subscriptions import metrics
@@ -41,10 +43,22 @@ class CoverRevenue(NamedTuple):
 
 
 def find_revenue(view: CoverFiguresView, *, at: datetime) -> tuple[CoverRevenue, datetime]:
-    """The revenue of a view, and since when that is known: it is kept for some minutes where it took long."""
+    """The revenue of a view, and since when that is known: it is kept for some minutes where it took long, but not once
+    something changed of which it is the sum, so that a number is that of its rows.
+    """
     whose = ["all"] if view.commercial_ids is None else sorted(map(str, view.commercial_ids))
-    what = [view.first, view.last, view.plan_id, view.trade, *whose]
+    what = [view.first, view.last, view.plan_id, view.trade, *_latest(), *whose]
     return keeping.keep("cover-revenue", what, CoverRevenue, partial(reckon, view, at), at=at)
+
+
+def _latest() -> Sequence[int | None]:
+    """What changed last, waiting to be booked and booked: both stand as long as nothing changes."""
+    ours = tenancy.current_organisation_id()
+    parts = (
+        select(func.max(table.id)).where(table.organisation_id == ours).scalar_subquery()
+        for table in (FigureWork, CoverRevenueMonth)
+    )
+    return db.session.execute(select(*parts)).one()
 
 
 def reckon(view: CoverFiguresView, at: datetime) -> CoverRevenue:
