@@ -104,7 +104,7 @@ LIVES = (
 
 FIRST = ("tab, month", "tab, year", "tab of a team, year", "tab of a plan and a trade, year")
 """Pages that are also asked for with nothing kept, FEW requests each: the first look in ten minutes."""
-FEW = 8
+FEW = 40
 CHECKED = 500
 """Covers of which the book is looked through."""
 BOOKED = ("payments", "claims", "invoices")
