@@ -61,7 +61,7 @@ def test_a_commercial_keeps_a_view_and_what_changes_in_it(synced: World, sign_in
 
 
 def test_a_name_that_there_is_is_refused_over_its_field(synced: World, sign_in: SignIn, shot: Shot) -> None:
-    page = sign_in("commercial.nord", at="/contrats?statut=active")
+    page = sign_in("admin", at="/contrats?statut=active")
     _name_view(page, "Actifs")
     expect(page).to_have_url(f"{synced.url}/contrats?vue=actifs")
     page.goto("/contrats?statut=draft")
