@@ -278,7 +278,7 @@ HOLDINGS: dict[str, Holding] = {
     ),
     "claim_satisfactions": Holding(goes={"comment": "''"}),
     "claims": Holding(goes={"words": "''", "doubt": "NULL"}, plain=("reference", "external_id")),
-    "cover_cap_alerts": Holding(f"t.cover_id IN {_COVERS}"),
+    "cover_cap_alerts": Holding(f"t.cover_id IN {_COVERS}", plain=("option_code",)),
     "cover_termination_withdrawals": Holding(
         f"""t.termination_id IN (SELECT id FROM cover_terminations WHERE organisation_id = :organisation_id
           AND cover_id IN {_COVERS})""",
