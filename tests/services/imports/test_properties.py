@@ -37,6 +37,8 @@ VALUES = {
 }
 CLIENT = st.fixed_dictionaries(VALUES)
 LINE = st.fixed_dictionaries({**VALUES, "email": st.integers(0, KNOWN + 3), "contract": st.integers(0, 8)})
+KNOWN_CLIENTS = st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN)
+LINES = st.lists(LINE, min_size=4, max_size=8)
 CHANGE = st.tuples(st.integers(0, KNOWN + 3), st.sampled_from(FIELDS[2:]))
 settings_of_these = settings(
     max_examples=some(30), database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
@@ -92,7 +94,7 @@ def _undone(operation_id: UUID, by: User) -> UUID:
 
 @pytest.mark.parametrize("policy", list(Policy))
 @settings_of_these
-@given(known=st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN), lines=st.lists(LINE, min_size=1, max_size=8))
+@given(known=KNOWN_CLIENTS, lines=st.lists(LINE, min_size=1, max_size=8))
 def test_what_is_applied_is_the_plan_and_nothing_else(
     cast: Cast, policy: Policy, known: list[dict[str, str]], lines: list[dict[str, Any]]
 ) -> None:
@@ -117,8 +119,8 @@ def test_what_is_applied_is_the_plan_and_nothing_else(
 
 @settings(settings_of_these, max_examples=some(75))
 @given(
-    known=st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN),
-    lines=st.lists(LINE, min_size=4, max_size=8),
+    known=KNOWN_CLIENTS,
+    lines=LINES,
     changes=st.sets(CHANGE, min_size=4, max_size=12),
 )
 def test_what_is_undone_is_all_but_what_somebody_changed(
@@ -154,8 +156,8 @@ def test_what_is_undone_is_all_but_what_somebody_changed(
 
 @settings(settings_of_these, max_examples=some(40))
 @given(
-    known=st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN),
-    lines=st.lists(LINE, min_size=4, max_size=8),
+    known=KNOWN_CLIENTS,
+    lines=LINES,
     done=st.integers(1, 12),
 )
 def test_the_rest_of_an_undo_that_was_stopped_is_undone_by_another(

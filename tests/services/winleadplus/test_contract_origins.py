@@ -68,7 +68,9 @@ def _operate(by: User, *, row_id: UUID, action: ItemAction, line: int = 1, **aft
     db.session.add(OperationItem(target=ItemTarget.CONTRACT, action=action, **item))
     db.session.flush()
     with transaction():
-        chunk = writing.Chunk(operation.organisation_id, operation.id, 0, 1, by.id, clock.now(), planned_at=clock.now())
+        chunk = writing.Chunk(
+            operation.organisation_id, operation.id, 0, 1, by.id, clock.now(), plan_begun_at=clock.now()
+        )
         assert writing.apply(chunk).applied == 1
     return operation
 

@@ -89,7 +89,7 @@ def _apply_chunk(work: Work, upto: int) -> None:
         upto,
         operation.by_id,
         work.at(),
-        planned_at=operation.created_at,
+        plan_begun_at=operation.created_at,
     )
     result = writing.apply(chunk)
     counts = {"applied": operation.applied + result.applied, "left_out": operation.left_out + result.left_out}

@@ -34,10 +34,10 @@ def line_of(contract: str) -> str:
 _CAME_SINCE = """CASE
   WHEN r.email IS NOT NULL THEN EXISTS (SELECT FROM clients c
     WHERE c.organisation_id = %(organisation_id)s AND c.email = r.email AND c.archived_at IS NULL
-      AND c.created_at > %(planned_at)s AND c.id <> r.row_id)
+      AND c.created_at > %(plan_begun_at)s AND c.id <> r.row_id)
   WHEN r.phone IS NOT NULL THEN EXISTS (SELECT FROM clients c
     WHERE c.organisation_id = %(organisation_id)s AND c.phone = r.phone AND c.archived_at IS NULL
-      AND c.created_at > %(planned_at)s AND c.id <> r.row_id)
+      AND c.created_at > %(plan_begun_at)s AND c.id <> r.row_id)
   ELSE false END"""
 
 
@@ -51,7 +51,7 @@ class Target:
     the tables that columns refer to and that a plan may create rows of: without such a row, nothing is created.
     ``beside`` are columns of theirs that stand in another table; they go back together, or stay.
     ``twin`` says of a row ``r`` that is to be created whether the same came to be since the plan, likewise, with the
-    parameter ``planned_at``: then it is left out.
+    parameter ``plan_begun_at``: then it is left out.
     ``sealed`` are columns that are encrypted, or indexes of such: nobody changes them in a row that stands, but another
     data key does.
     """

@@ -38,7 +38,7 @@ _ITEMS = """SELECT i.* FROM operation_items i
 class Chunk:
     """The items of an operation behind the position ``after``, up to ``upto``; on whose behalf, and when.
 
-    ``planned_at`` is when its plan was begun.
+    ``plan_begun_at`` is when its plan was begun.
     """
 
     organisation_id: UUID
@@ -47,7 +47,7 @@ class Chunk:
     upto: int
     by: UUID | None
     at: datetime
-    planned_at: datetime
+    plan_begun_at: datetime
 
     def parameters(self, **more: Any) -> dict[str, Any]:
         """The chunk as SQL names it."""
@@ -234,7 +234,7 @@ def _create(chunk: Chunk, kind: ItemTarget, keys: list[str]) -> None:
     items = chunk.parameters(target=kind.value, action=ItemAction.CREATE.value)
     defaults = orjson.dumps(target.defaults).decode()
     why = {"exists": EXISTS, "orphan": ORPHAN, "twin": TWIN}
-    driver_connection().execute(statement, {**items, **why, "defaults": defaults, "planned_at": chunk.planned_at})
+    driver_connection().execute(statement, {**items, **why, "defaults": defaults, "plan_begun_at": chunk.plan_begun_at})
     _write_lines(target, keys, items)
 
 
