@@ -5,11 +5,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from webapp.extensions import db
+
+_CONNECTED = text("SELECT 1 FROM pg_stat_activity WHERE application_name = :name")
+_LOOKS = 2_000
 
 
 def fork(what: Callable[[], object]) -> int:
@@ -21,6 +26,7 @@ def fork(what: Callable[[], object]) -> int:
     status = 1
     try:
         db.engine.dispose(close=False)  # the parent's connections are not ours to use or to close
+        event.listen(Engine, "do_connect", _give_name)
         what()
         status = 0
     except BaseException:
@@ -30,11 +36,28 @@ def fork(what: Callable[[], object]) -> int:
         os._exit(status)
 
 
+def _give_name(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+    """PostgreSQL knows the connections of this process by its id."""
+    parameters["application_name"] = _name_of(os.getpid())
+
+
+def _name_of(process: int) -> str:
+    return f"crm-fork-{process}"
+
+
 def was_killed(process: int) -> bool:
-    """Wait for a process; whether it was killed. Raises AssertionError where it failed by itself."""
+    """Wait for a process; whether it was killed. Raises AssertionError where it failed by itself.
+
+    What it had locked is free by then: PostgreSQL takes a moment to see that a client is gone.
+    """
     _, status = os.waitpid(process, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the process failed by itself"
-    return os.WIFSIGNALED(status)
+    with db.engine.connect() as connection:
+        for _ in range(_LOOKS):
+            if not connection.scalar(_CONNECTED, {"name": _name_of(process)}):
+                return os.WIFSIGNALED(status)
+            connection.execute(text("SELECT pg_stat_clear_snapshot(), pg_sleep(0.005)"))
+    pytest.fail("PostgreSQL still serves a process that is gone")
 
 
 def die() -> None:

@@ -22,6 +22,7 @@ from webapp.transactions import after_commit
 # The timeout in seconds ends a job that hangs; its row is then found by the sweeper.
 QUEUES = {
     "sync": 3 * 60 * 60,
+    "operations": 3 * 60 * 60,
     "outbox": 10 * 60,
     "payments": 10 * 60,
     "charges": 3 * 60 * 60,

@@ -35,7 +35,7 @@ class StoppedError(DomainError):
 
 @dataclass(frozen=True)
 class Leases(Generic[Row]):
-    """How the rows of a table are owned. ``job`` works on one, called with its organisation's id and its own.
+    """How the rows of a table are owned. ``job`` works on one on ``queue``, called with its organisation's id and its own.
 
     A silent process keeps a row for ``lasting``; the first claim is waited for during ``waiting``; a row that ended
     ``attempts`` processes fails with the sentence ``interrupted``. ``taken_over`` says that a lease was lost.
@@ -45,6 +45,7 @@ class Leases(Generic[Row]):
 
     table: type[Row]
     job: str
+    queue: str
     lasting: timedelta
     waiting: timedelta
     attempts: int
@@ -121,5 +122,5 @@ class Leases(Generic[Row]):
             ).all()
         for organisation_id, row_id in abandoned:
             log.warning("work_abandoned", job=self.job, run_id=str(row_id), organisation_id=str(organisation_id))
-            enqueue_after_commit(self.job, organisation_id, row_id, on="sync")
+            enqueue_after_commit(self.job, organisation_id, row_id, on=self.queue)
         return len(abandoned)

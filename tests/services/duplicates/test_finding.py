@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from tests.conftest import NOW, Cast
 from tests.databases import admin_url
 from tests.factories import ClientFactory, OrganisationFactory
-from webapp import clock, tenancy
+from webapp import clock, queue, tenancy
 from webapp.config import Settings
 from webapp.extensions import db
 from webapp.models.clients import Client
@@ -314,6 +314,7 @@ def test_one_that_died_is_taken_over_where_it_had_come(cast: Cast) -> None:
     assert searches.sweep(at=NOW) == 0
     later = NOW + searches.LEASE + timedelta(seconds=1)
     assert searches.sweep(at=later) == 1
+    assert [job.func_name for job in queue.queue("operations").jobs] == [searches.JOB] * 2
     clock.start_at(later)
     searches.carry_out(cast.organisation.id, search_id)
     with pytest.raises(leases.LeaseLostError):

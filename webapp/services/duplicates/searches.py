@@ -46,6 +46,7 @@ INTERRUPTED = "Cette recherche a été interrompue plusieurs fois et a été arr
 _LEASES = Leases(
     DuplicateSearch,
     JOB,
+    "operations",
     lasting=LEASE,
     waiting=WAITING_LIMIT,
     attempts=MAX_ATTEMPTS,
@@ -74,7 +75,7 @@ def start(*, at: datetime, **cause: UUID) -> UUID | None:
             .returning(DuplicateSearch.id)
         )
         if inserted is not None:
-            enqueue_after_commit(JOB, organisation_id, search_id, on="sync")
+            enqueue_after_commit(JOB, organisation_id, search_id, on="operations")
     return inserted
 
 

@@ -24,7 +24,7 @@ from webapp.services.list_columns import SealedColumn, chosen
 from webapp.transactions import transaction
 
 JOB = "jobs.exports.write"
-QUEUE = "sync"
+QUEUE = "operations"
 MOST_AT_ONCE = 5_000
 """Rows up to which a file is written while its asker waits."""
 SHORTEST_REASON, LONGEST_REASON = 10, 500

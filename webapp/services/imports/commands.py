@@ -73,7 +73,7 @@ def start(file_name: str, file: IO[bytes], *, by: User, at: datetime) -> UUID:
             kept.keep_file_key(stored.key)
             db.session.add(kept)
             db.session.flush()
-            enqueue_after_commit(JOB, stored.organisation_id, kept.id, on="sync")
+            enqueue_after_commit(JOB, stored.organisation_id, kept.id, on="operations")
             return kept.id
     except BaseException:
         document_store.drop(stored.name, organisation_id=stored.organisation_id)
@@ -179,7 +179,7 @@ def correct(import_id: UUID, written: dict[str, Any], *, by: User, at: datetime)
         kept.options, kept.state = options, ImportState.READING
         kept.readings += 1
         kept.attempts, kept.asked_at, kept.error = 0, at, None
-        enqueue_after_commit(JOB, kept.organisation_id, kept.id, on="sync")
+        enqueue_after_commit(JOB, kept.organisation_id, kept.id, on="operations")
 
 
 def match(import_id: UUID, keys: list[str | None], rules: dict[str, Any], *, by: User, at: datetime) -> UUID:
@@ -336,7 +336,7 @@ def sweep(*, at: datetime) -> int:
     for organisation_id, import_id in silent:
         with tenancy.organisation(organisation_id), transaction():
             db.session.execute(update(Import).where(Import.id == import_id).values(asked_at=at))
-            enqueue_after_commit(JOB, organisation_id, import_id, on="sync")
+            enqueue_after_commit(JOB, organisation_id, import_id, on="operations")
     return len(silent)
 
 

@@ -28,7 +28,7 @@ def apply(operation_id: UUID, *, by: User, at: datetime) -> None:
         operation.state, operation.started_at = OperationState.RUNNING, at
         operation.position = operation.attempts = 0
         operation.lease_until = None
-        enqueue_after_commit(JOB, operation.organisation_id, operation_id, on="sync")
+        enqueue_after_commit(JOB, operation.organisation_id, operation_id, on="operations")
 
 
 def cancel(operation_id: UUID, *, by: User, at: datetime) -> None:

@@ -120,7 +120,7 @@ def start(
             )
         )
         db.session.flush()
-        enqueue_after_commit(JOB, tenancy.current_organisation_id(), operation_id, on="sync")
+        enqueue_after_commit(JOB, tenancy.current_organisation_id(), operation_id, on="operations")
     return operation_id
 
 
@@ -171,7 +171,7 @@ def sweep(*, at: datetime) -> int:
         ).all()
     for organisation_id, operation_id in abandoned:
         log.warning("operation_abandoned", operation_id=str(operation_id), organisation_id=str(organisation_id))
-        enqueue_after_commit(JOB, organisation_id, operation_id, on="sync")
+        enqueue_after_commit(JOB, organisation_id, operation_id, on="operations")
     return len(abandoned)
 
 

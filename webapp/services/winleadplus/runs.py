@@ -38,6 +38,7 @@ _ENDED = {"phase": RunPhase.DONE, "user_token": None}
 _LEASES = Leases(
     SyncRun,
     JOB,
+    "sync",
     lasting=LEASE,
     waiting=WAITING_LIMIT,
     attempts=MAX_ATTEMPTS,

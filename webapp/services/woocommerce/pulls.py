@@ -51,6 +51,7 @@ INTERRUPTED = "Le relevé a été interrompu plusieurs fois et a été arrêté.
 _LEASES = Leases(
     WooCommercePull,
     JOB,
+    "sync",
     lasting=LEASE,
     waiting=WAITING_LIMIT,
     attempts=MAX_ATTEMPTS,
