@@ -3,8 +3,8 @@
 #
 #   docker build -t crm .
 #   docker run --env-file crm.env -p 127.0.0.1:8000:8000 -v crm-documents:/documents crm    # web
-#   docker run --env-file crm.env --no-healthcheck crm python -m jobs.worker sync           # worker, one per queue
-#   docker run --env-file crm.env --no-healthcheck crm python -m jobs.schedule              # scheduler
+#   docker run --env-file crm.env --no-healthcheck -v crm-documents:/documents crm python -m jobs.worker sync   # one per queue
+#   docker run --env-file crm.env --no-healthcheck -v crm-documents:/documents crm python -m jobs.schedule      # scheduler
 #   docker run --env-file crm.env --no-healthcheck crm flask --app wsgi db upgrade          # DATABASE_OWNER_URL set
 
 FROM node:24-bookworm-slim AS packages
