@@ -27,7 +27,5 @@ def run_in_any_order(machine: type[RuleBasedStateMachine], *, examples: int, ste
             stateful_step_count=steps,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
-            database=None,
-            derandomize=not IS_THOROUGH,
         ),
     )

@@ -71,5 +71,5 @@ def test_what_another_version_has_kept_is_told_anew(cast: Cast, numbers: Iterato
 
 @pytest.mark.usefixtures("everything_is_long")
 def test_without_redis_it_is_told_anew(cast: Cast, numbers: Iterator[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "_redis", Redis(port=9, socket_connect_timeout=1))
+    monkeypatch.setattr(keeping, "_redis", Redis.from_url("redis://127.0.0.1:9"))
     assert [tell(numbers), tell(numbers, at=LATER)] == [(1, NOON), (2, LATER)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from click.testing import Result
@@ -14,6 +15,7 @@ from tests.services.winleadplus.raw import first
 from tests.upstream import Upstream
 from webapp import clock, tenancy
 from webapp.extensions import db
+from webapp.gateways import winleadplus as gateway
 from webapp.models.clients import Client
 from webapp.models.runs import RunTrigger
 from webapp.services.winleadplus import config, runs
@@ -99,7 +101,10 @@ def test_the_connection_test_tells_whom_it_reached(winleadplus: Upstream, flask:
     assert (done.exit_code, "a refusé l’accès" in done.stderr) == (1, True)
 
 
-def test_an_address_is_tried_before_it_is_kept(winleadplus: Upstream, flask: Command) -> None:
+def test_an_address_is_tried_before_it_is_kept(
+    winleadplus: Upstream, flask: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "SOMEONE_WAITS", replace(gateway.SOMEONE_WAITS, budget=3.0))
     winleadplus.serve([first(7)])
     url = winleadplus.url
     config.change(endpoint="http://127.0.0.1:9/")

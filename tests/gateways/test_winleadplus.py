@@ -312,7 +312,7 @@ def test_text_behind_the_list_is_reported_after_the_prospects(upstream: Upstream
 def test_the_token_is_in_no_message_and_no_log(upstream: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
     upstream.status = 500
     with pytest.raises(BusyError) as failure:
-        _read(upstream)
+        _read(upstream, replace(PATIENT, budget=3.0))
     assert "the-token" not in str(failure.value)
     captured = capsys.readouterr()
     assert "the-token" not in captured.err + captured.out

@@ -14,6 +14,7 @@ from sqlalchemy import delete
 
 from tests import factories
 from tests.conftest import HTMX, NOW, Cast, SignIn
+from tests.examples import some
 from tests.queries import recorded_queries
 from tests.services.exports.wanting import csv_rows
 from tests.views.test_invoices import make_invoice
@@ -442,7 +443,7 @@ PARTS = st.dictionaries(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PARTS, st.lists(st.sampled_from(["email", "cree", "solde", "nope"]), max_size=3))
 def test_a_view_shows_what_the_list_showed(
     client: FlaskClient, cast: Cast, parts: dict[str, str], columns: list[str]

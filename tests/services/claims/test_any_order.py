@@ -5,17 +5,20 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.conftest import Cast
-from tests.services.claims.files import NOON, add_option, counters_on, declare, evening_of, make_cover
+from tests.examples import some
+from tests.services.claims.files import NOON, add_option, declare, evening_of, make_cover
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.claims import Claim, ClaimDecision, ClaimStatus
 from webapp.models.covers import Cover, Trade
 from webapp.services.claims import accounts, deciding, doubting, money, working
+from webapp.services.covers import ledger, loading
+from webapp.services.covers.counters import remaining
 
 AMOUNTS = st.sampled_from([None, "0", "50", "60.01", "300", "420", "640.10", "1500"])
 OFTEN = ("accept", "correct", "contest")
@@ -35,6 +38,7 @@ class World:
         self.by = cast.manager
         self.cover: Cover = make_cover(cast.commercial, claims_per_year=3, cap_per_year=Decimal(1000))
         add_option(self.cover, "SERRURERIE", by=self.by, at=evening_of(date(2026, 5, 1)))
+        self.life = loading.life_of(loading.find_cover(self.cover.id))
         self.claims: list[Claim] = []
         self.at = NOON
 
@@ -102,7 +106,7 @@ class World:
 
     def check_caps(self, ruled: list[Claim]) -> None:
         """Counters are what the files say; what no person decided otherwise is within every limit."""
-        counters = counters_on(self.cover, NOON.date())
+        counters = remaining(self.life, ledger.list_entries(self.cover.id), NOON.date())
         by_plan = [claim for claim in self.claims if claim.trade is Trade.PLUMBING]
         by_option = [claim for claim in self.claims if claim.trade is Trade.LOCKSMITH]
         assert counters.amount == sum(claim.covered for claim in by_plan)
@@ -125,7 +129,11 @@ class World:
         return bool(db.session.scalar(statement.order_by(ClaimDecision.at.desc(), ClaimDecision.id.desc()).limit(1)))
 
 
-@settings(max_examples=25, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=some(60),
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(steps=STEPS)
 def test_any_order(cast: Cast, steps: list[tuple[str, int, str | None]]) -> None:
     world = World(cast)

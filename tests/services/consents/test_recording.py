@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.conftest import NOW, Cast
+from tests.examples import some
 from tests.queries import recorded_queries
 from tests.services.consents.conftest import fields, note
 from webapp import tenancy
@@ -204,7 +205,7 @@ def test_many_are_asked_for_in_one_statement(cast: Cast) -> None:
     assert len(queries) == 1
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     said=st.lists(
         st.tuples(

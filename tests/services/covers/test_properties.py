@@ -25,8 +25,6 @@ MANY_LIVES = settings(
     max_examples=some(200),
     phases=[Phase.explicit, Phase.generate] if not IS_THOROUGH else [Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
-    database=None,
-    derandomize=not IS_THOROUGH,
 )
 START = date(2026, 1, 10)
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from tests import factories
 from tests.conftest import NOW, Cast
+from tests.examples import some
 from tests.queries import recorded_statements
 from tests.services.exports.wanting import csv_rows, sheets, want, write
 from webapp.errors import ForbiddenError, InvalidInputError
@@ -89,7 +90,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(75), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
 def test_what_is_exported_reads_back(cast: Cast, rows: list[tuple[str, str]]) -> None:
     db.session.execute(delete(Client))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
 from tests.conftest import Cast
+from tests.examples import some
 from tests.services.figures.cover_world import World
 from webapp import clock
 from webapp.extensions import db
@@ -222,9 +223,8 @@ def rows_of(view: CoverFiguresView, figure: Figure, reason: str | None = None) -
 
 
 @settings(
-    max_examples=5,
+    max_examples=some(15),
     phases=[Phase.generate],
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS, first=st.integers(0, 9), months=st.integers(1, 13), narrowing=st.integers(0, 3))

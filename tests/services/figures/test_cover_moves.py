@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import FromClause, func, select, update
 
 from tests.conftest import NOW, Cast
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from tests.factories import CommercialFactory
 from tests.services.figures.cover_world import World
 from webapp import clock, tenancy
@@ -139,8 +139,6 @@ def test_what_is_booked_tells_what_the_history_tells(cast: Cast) -> None:
     @settings(
         max_examples=some(30),
         phases=[Phase.generate],
-        database=None,
-        derandomize=not IS_THOROUGH,
     )
     @given(steps=STEPS, first=st.integers(0, 11), months=st.integers(1, 13))
     def live_on(steps: list[tuple[str, int, int, int, int]], first: int, months: int) -> None:

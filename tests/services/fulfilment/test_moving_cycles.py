@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import Cast
+from tests.examples import some
 from tests.queries import recorded_statements
 from tests.services.fulfilment.world import FulfilmentWorld
 from tests.woocommerce_rows import make_shop
@@ -156,7 +157,7 @@ def test_ours_have_dates_and_never_move(world: FulfilmentWorld) -> None:
 
 
 @given(starts=st.sets(st.integers(0, 6)), place=st.integers(0, 5))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("world")
 def test_each_cycle_keeps_what_was_chosen_for_it(starts: set[int], place: int) -> None:
     held = factories.ShopSubscriptionFactory(client_id=factories.ClientFactory().id)
@@ -181,7 +182,7 @@ def test_what_was_chosen_from_the_start_holds_for_an_earlier_order_too(held: Sub
 
 
 @given(starts=st.sets(st.integers(0, 6)), place=st.integers(0, 5))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("world")
 def test_each_cycle_that_stays_keeps_what_was_chosen_for_it(starts: set[int], place: int) -> None:
     held = factories.ShopSubscriptionFactory(client_id=factories.ClientFactory().id)

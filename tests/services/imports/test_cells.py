@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from webapp.errors import InvalidInputError
 from webapp.gateways.spreadsheets import Cell
 from webapp.services.imports.cells import PIECE, UNNAMED, ColumnReader
@@ -52,7 +52,7 @@ def _one_by_one(column: Any, cells: list[Cell]) -> tuple[list[str | None], list[
     return values, refused
 
 
-@settings(max_examples=some(300), database=None, derandomize=not IS_THOROUGH)
+@settings(max_examples=some(300))
 @example(cells=["Lyon", "Lille"], again=["Lyon", "Lille"])
 @example(cells=[1, True, 1.0, "1"], again=["1", True, 1.0, 1])
 @given(cells=CELLS, again=CELLS)
@@ -65,7 +65,7 @@ def test_a_column_says_what_its_cells_say(cells: list[Cell], again: list[Cell]) 
             assert (values, refused) == _one_by_one(column, given_cells)
 
 
-@settings(max_examples=some(300), database=None, derandomize=not IS_THOROUGH)
+@settings(max_examples=some(300))
 @given(data=st.data())
 def test_what_is_read_at_once_is_what_is_read_one_by_one(data: st.DataObject) -> None:
     for column, cells in PLAIN.items():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.conftest import NOW, Cast
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from tests.services.exports.wanting import want, write
 from tests.services.imports.conftest import applied, items_of, planned
 from webapp.extensions import db
@@ -63,7 +63,7 @@ def _assert_nothing_changes(operation_id: UUID, rows: int, cast: Cast, *, is_tol
 @pytest.mark.parametrize("file_format", list(ExportFormat))
 @pytest.mark.parametrize("is_whole", [False, True], ids=["as-shown", "all-columns"])
 @settings(
-    max_examples=some(25), database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
+    max_examples=some(25), phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(made=st.lists(CLIENTS, min_size=1, max_size=6))

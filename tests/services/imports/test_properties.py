@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests import factories
 from tests.conftest import NOW, Cast
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from tests.services.imports.conftest import applied, items_of, planned
 from webapp import tenancy
 from webapp.extensions import db
@@ -41,7 +41,7 @@ KNOWN_CLIENTS = st.lists(CLIENT, min_size=KNOWN, max_size=KNOWN)
 LINES = st.lists(LINE, min_size=4, max_size=8)
 CHANGE = st.tuples(st.integers(0, KNOWN + 3), st.sampled_from(FIELDS[2:]))
 settings_of_these = settings(
-    max_examples=some(30), database=None, derandomize=not IS_THOROUGH, phases=[Phase.generate],
+    max_examples=some(30), phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from tests import factories
 from tests.conftest import NOW, Cast
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from tests.queries import recorded_statements
 from tests.rows import make_row, table_named
 from webapp import crypto, tenancy
@@ -189,8 +189,6 @@ def test_everything_goes_along(cast: Cast, pair: tuple[Client, Client]) -> None:
 def test_merged_and_taken_back_is_as_before(cast: Cast) -> None:
     @settings(
         max_examples=some(30),
-        database=None,
-        derandomize=not IS_THOROUGH,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

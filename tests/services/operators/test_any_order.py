@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.conftest import Cast
+from tests.examples import some
 from tests.services.claims.files import make_cover
 from tests.services.operators.events import claim_of, file_of, make_operator, tell
 from webapp.extensions import db
@@ -90,7 +91,7 @@ def state_of(number: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=12, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=lives(), data=st.data())
 def test_any_order(cast: Cast, life: list[dict[str, Any]], data: st.DataObject) -> None:
     world = World(cast)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests import factories
-from tests.examples import IS_THOROUGH, some
+from tests.examples import some
 from tests.services.woocommerce.deliveries import deliver, make_signed_shop
 from tests.services.woocommerce.histories import History, Said
 from tests.services.woocommerce.telling import Picture, Teller, make_shop, picture
@@ -54,8 +54,6 @@ A_FEW_HISTORIES = settings(
     max_examples=some(24),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
-    database=None,
-    derandomize=not IS_THOROUGH,
 )
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from demo import depanssur_client
 from tests.conftest import Cast
+from tests.examples import some
 from tests.services.claims.files import declare, make_cover
 from tests.services.operators.events import claim_of, event_of, make_operator, signed
 from webapp import clock
@@ -50,8 +51,7 @@ def operator(cast: Cast) -> CoverOperator:
 
 
 @settings(
-    max_examples=40,
-    database=None,
+    max_examples=some(100),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
