@@ -1,9 +1,13 @@
-"""How much of what is drawn by chance a run of the tests tries: a fifth, or all of it with CRM_TESTS=thorough."""
+"""How much a run tries: a fifth of what is drawn by chance, one look of a journey; all with CRM_TESTS=thorough."""
 
 import os
+from collections.abc import Sequence
+from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+T = TypeVar("T")
 
 IS_THOROUGH = os.environ.get("CRM_TESTS") == "thorough"
 FEWEST = 3
@@ -12,6 +16,11 @@ FEWEST = 3
 def some(number: int) -> int:
     """How many of ``number`` examples, or rounds of processes that are killed, this run tries."""
     return number if IS_THOROUGH else max(number // 5, FEWEST)
+
+
+def one_of(*looks: T) -> Sequence[T]:
+    """In which looks (theme, and size of the screen) this run goes on a journey: the first, all in a thorough one."""
+    return looks if IS_THOROUGH else looks[:1]
 
 
 def run_in_any_order(machine: type[RuleBasedStateMachine], *, examples: int, steps: int) -> None:

@@ -6,11 +6,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World
+from tests.examples import one_of
 
 SIZES = {"desk": {"width": 1366, "height": 768}, "telephone": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize("look", [("desk", "light"), ("telephone", "dark")], ids="-".join)
+@pytest.mark.parametrize("look", one_of(("desk", "light"), ("telephone", "dark")), ids="-".join)
 def test_a_company_says_who_sends_and_opens_its_account(
     world: World, sign_in: SignIn, shot: Shot, look: tuple[str, str]
 ) -> None:

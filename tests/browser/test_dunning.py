@@ -8,9 +8,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World
+from tests.examples import one_of
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1366), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), one_of(("dark", 390), ("light", 1366)))
 def test_a_manager_follows_an_unpaid_client(
     first_morning: World, sign_in: SignIn, shot: Shot, scheme: str, width: int
 ) -> None:

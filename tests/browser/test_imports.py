@@ -14,6 +14,7 @@ from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.test_mandates import SIZES
 from tests.browser.world import World
+from tests.examples import one_of
 
 Look = Callable[[str], None]
 HEADINGS = ["NOM Prénom", "Mail", "Tél. portable", "Né(e) le", "CP", "Ville", "N° contrat", "Montant TTC", "IBAN"]
@@ -38,7 +39,7 @@ def dirty_file(mark: str) -> bytes:
     return content.getvalue()
 
 
-@pytest.fixture(params=[("light", "desk"), ("dark", "telephone")], ids="-".join)
+@pytest.fixture(params=one_of(("light", "desk"), ("dark", "telephone")), ids="-".join)
 def page(request: pytest.FixtureRequest, world: World, sign_in: SignIn) -> Page:
     """A manager's, in either theme."""
     scheme, size = request.param

@@ -13,11 +13,12 @@ from tests.browser.test_accessibility import findings
 from tests.browser.test_bank_files import open_account, tell_clients
 from tests.browser.test_mandates import SIZES
 from tests.browser.world import World
+from tests.examples import one_of
 
 Look = Callable[[str], None]
 
 
-@pytest.fixture(params=[("light", "desk"), ("dark", "telephone")], ids="-".join)
+@pytest.fixture(params=one_of(("light", "desk"), ("dark", "telephone")), ids="-".join)
 def page(request: pytest.FixtureRequest, synced: World, sign_in: SignIn) -> Page:
     """An admin's, in either theme."""
     scheme, size = request.param

@@ -7,11 +7,12 @@ from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.test_bank_files import open_account
 from tests.browser.world import World
+from tests.examples import one_of
 
 SIZES = {"desk": {"width": 1366, "height": 768}, "telephone": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desk"), ("dark", "telephone")])
+@pytest.mark.parametrize(("scheme", "size"), one_of(("dark", "telephone"), ("light", "desk")))
 def test_a_bare_client_gets_a_mandate(synced: World, sign_in: SignIn, shot: Shot, scheme: str, size: str) -> None:
     page = sign_in("admin", color_scheme=scheme, viewport=SIZES[size])
     open_account(page)

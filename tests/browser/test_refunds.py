@@ -9,9 +9,10 @@ from tests.browser.charging import charge_what_is_due
 from tests.browser.conftest import Shot, SignIn
 from tests.browser.test_accessibility import findings
 from tests.browser.world import World, eventually
+from tests.examples import one_of
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1366), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), one_of(("light", 1366), ("dark", 390)))
 def test_a_manager_gives_part_of_a_payment_back(
     synced: World, sign_in: SignIn, shot: Shot, scheme: str, width: int
 ) -> None:
