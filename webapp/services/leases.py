@@ -35,7 +35,7 @@ class StoppedError(DomainError):
 
 @dataclass(frozen=True)
 class Leases(Generic[Row]):
-    """How the rows of a table are owned. ``job`` works on one on ``queue``, called with its organisation's id and its own.
+    """How the rows of a table are owned. ``job`` works on one, on ``queue``; it gets its organisation's id and its own.
 
     A silent process keeps a row for ``lasting``; the first claim is waited for during ``waiting``; a row that ended
     ``attempts`` processes fails with the sentence ``interrupted``. ``taken_over`` says that a lease was lost.
