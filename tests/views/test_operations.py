@@ -19,7 +19,7 @@ from webapp.services import bulk, saved_views
 from webapp.services.bulk import BulkAction, BulkChoice, Selection
 from webapp.services.clients.selection import ClientsView
 from webapp.services.operations import carry_out as carrying
-from webapp.services.operations import runs
+from webapp.services.operations import deciding, runs, undoing
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.saved_views import ViewState
 
@@ -69,6 +69,19 @@ def test_from_the_list_to_a_plan_applied_and_undone(
     assert undo.status_code == 303
     assert manager_client.get(undo.headers["Location"]).status_code == 200
     assert "son annulation" in manager_client.get(address).text
+
+
+def test_the_plan_of_an_undo_says_what_it_takes_away(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    task = BulkChoice(action=BulkAction.TASK, title="Rappeler", due_on=NOW.date())
+    operation_id = _planned(cast, task)
+    deciding.apply(operation_id, by=cast.manager, at=NOW)
+    carry_out(cast.organisation.id, operation_id)
+    undo_id = undoing.plan_undo(operation_id, by=cast.manager, at=NOW)
+    carry_out(cast.organisation.id, undo_id)
+    sentence = manager_client.get(f"/operations/{undo_id}").text.split('data-testid="operation-sentence">')[1]
+    assert sentence.startswith("À appliquer\u202f: 3 à retirer.")
 
 
 def test_the_whole_view_is_acted_on(cast: Cast, clients: list[Client], manager_client: FlaskClient) -> None:

@@ -103,10 +103,22 @@ def action_word(operation: Operation, item: OperationItem) -> str:
     """What is to be done with a row, what was done with it, or that it was left out, or not come to."""
     if item.left_out:
         return "Écarté"
+    label, done_label = item.action.label, item.action.done_label
+    if item.action is ItemAction.LINK and _takes_apart(operation):
+        label, done_label = "À détacher", "Détaché"
     if item.position <= operation.position:
-        return item.action.done_label
-    is_to_be_done = item.action.done_label != item.action.label
-    return "Non appliqué" if operation.is_finished and is_to_be_done else item.action.label
+        return done_label
+    return "Non appliqué" if operation.is_finished and done_label != label else label
+
+
+def _takes_apart(operation: Operation) -> bool:
+    """Whether what was linked is parted again: an undo links nothing else."""
+    return operation.kind is OperationKind.UNDO
+
+
+def filter_word(operation: Operation, only: ItemFilter) -> str:
+    """What a filter of the items is called."""
+    return "Détachement" if only is ItemFilter.LINKS and _takes_apart(operation) else only.label
 
 
 def _lines(operation: Operation, row: listing.ItemRow) -> list[list[str]]:
@@ -160,6 +172,7 @@ def _items(operation: Operation) -> dict[str, object]:
         "filters": filters,
         "actions": ItemAction,
         "action_word": action_word,
+        "filter_word": filter_word,
     }
 
 
@@ -186,10 +199,13 @@ def sentence(operation: Operation) -> str:
 
 
 def _planned(operation: Operation) -> list[tuple[int, str]]:
+    counts = listing.count_items(operation.id)
     return [
         (operation.creates, "à créer"),
-        (operation.updates, "à modifier"),
-        (operation.links, "à rattacher"),
+        (counts[ItemFilter.UPDATES], "à modifier"),
+        (counts[ItemFilter.REMOVES], "à retirer"),
+        (counts[ItemFilter.ERASES], "à effacer"),
+        (operation.links, "à détacher" if _takes_apart(operation) else "à rattacher"),
         (operation.unchanged, "inchangés" if operation.unchanged > 1 else "inchangé"),
         (operation.undecided, "à décider"),
         (operation.errors, "en erreur"),

@@ -133,9 +133,14 @@ def test_taken_back_by_the_page_of_the_operation(
     operation = db.session.scalars(select(Operation)).one()
     undo_id = undoing.plan_undo(operation.id, by=cast.admin, at=NOW)
     carry_out(cast.organisation.id, undo_id)
-    assert "Redevient une fiche" in admin_client.get(f"/operations/{undo_id}").text
+    plan = admin_client.get(f"/operations/{undo_id}").text
+    assert "Redevient une fiche" in plan
+    assert "2 à détacher" in plan
+    assert "À détacher<" in plan
+    assert "rattacher<" not in plan
     deciding.apply(undo_id, by=cast.admin, at=NOW)
     carry_out(cast.organisation.id, undo_id)
+    assert "Détaché<" in admin_client.get(f"/operations/{undo_id}").text
     assert admin_client.get(f"/clients/{second.id}").status_code == 200
     assert "merges-banner" not in admin_client.get(f"/clients/{first.id}").text
 

@@ -16,6 +16,7 @@ from webapp import tenancy
 from webapp.models.clients import ClientStatus, Source
 from webapp.services import capped_counts
 from webapp.services.clients import listing
+from webapp.services.winleadplus import config
 
 FORM = {**HTMX, "HX-Source": "form#clients-filters"}
 
@@ -175,6 +176,15 @@ def test_without_any_client_the_page_says_how_to_begin(client: FlaskClient) -> N
     assert page.count('href="/clients/nouveau"') == 2
     assert 'data-testid="sync-button"' in page
     assert 'data-count="0">0 client<' in page
+
+
+def test_who_begins_is_told_only_what_they_may_do(client: FlaskClient, manager_client: FlaskClient) -> None:
+    sync, one = "reprenez vos prospects avec «\u202fSync WinLeadPlus\u202f».", "Créez le premier"
+    assert f"{one}, importez une liste, ou {sync}" in manager_client.get("/clients").text
+    assert f"{one}, ou {sync}" in client.get("/clients").text
+    config.change(enabled=False)
+    assert f"{one}, ou importez une liste." in manager_client.get("/clients").text
+    assert f"{one}." in client.get("/clients").text
 
 
 def test_when_nothing_matches_the_filters_can_be_cleared(client: FlaskClient) -> None:

@@ -14,6 +14,7 @@ from tests.factories import ClientFactory, CommercialFactory, ContractFactory, P
 from tests.queries import recorded_queries
 from webapp.models.contracts import ContractStatus
 from webapp.services.contracts.selection import NOBODY, SIGNED, ContractSort, ContractsView, OfTeam
+from webapp.services.winleadplus import config
 from webapp.views.contracts.listing import address, exact_address, read_view
 from webapp.views.lists import IMPOSSIBLE_DAY
 
@@ -163,3 +164,11 @@ def test_queries_of_the_page_do_not_grow_with_rows(cast: Cast, client: FlaskClie
         ContractFactory(client_id=ClientFactory().id, signed_at=datetime(2026, 9, 15, tzinfo=UTC))
         ProductFactory()
     assert queries() == few
+
+
+def test_prospects_are_named_only_where_winleadplus_is_read(client: FlaskClient) -> None:
+    assert "importez vos prospects avec «\u202fSync WinLeadPlus\u202f»." in client.get("/contrats").text
+    config.change(enabled=False)
+    page = client.get("/contrats").text
+    assert "Créez le premier." in page
+    assert "Sync WinLeadPlus" not in page

@@ -30,6 +30,11 @@ def find() -> WinLeadPlusConfig:
     return config or defaults()
 
 
+def is_switched_on() -> bool:
+    """Whether the organisation reads WinLeadPlus; one that has changed nothing does."""
+    return db.session.scalar(select(WinLeadPlusConfig.enabled)) is not False
+
+
 def defaults() -> WinLeadPlusConfig:
     """The configuration of an organisation that has changed nothing."""
     return WinLeadPlusConfig(

@@ -17,9 +17,10 @@ from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.identity import Role, User
 from webapp.models.runs import RunStatus, RunTrigger
-from webapp.models.winleadplus import RunPhase, SyncRun, WinLeadPlusConfig
+from webapp.models.winleadplus import RunPhase, SyncRun
 from webapp.queue import enqueue_after_commit
 from webapp.services.leases import Leases
+from webapp.services.winleadplus.config import is_switched_on
 from webapp.transactions import transaction
 
 LEASE = timedelta(seconds=45)
@@ -81,7 +82,7 @@ def start(
     run's id and whether it is a new one. With ``enqueue=False`` the caller works on it in this process. Raises
     SwitchedOffError.
     """
-    if db.session.scalar(select(WinLeadPlusConfig.enabled)) is False:  # without a row, the default is on
+    if not is_switched_on():
         raise SwitchedOffError("La synchronisation WinLeadPlus est désactivée pour votre organisation.")
     organisation_id = tenancy.current_organisation_id()
     run_id = new_id()

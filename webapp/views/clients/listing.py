@@ -32,7 +32,7 @@ from webapp.services.clients.selection import (
     SourceFilter,
 )
 from webapp.services.clients.suggesting import suggest
-from webapp.services.winleadplus import status
+from webapp.services.winleadplus import config, status
 from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of
 from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import IMPOSSIBLE_DAY, backwards, has_impossible_day, read, read_day
@@ -188,11 +188,22 @@ def _list_values(view: ClientsView, shown: ShownList, clients: listing.ClientLis
         "previous_page": page_address(page.previous_cursor),
         "next_page": page_address(page.next_cursor),
         "exact_total": shown.at(address(view, exact=True)) if clients.total.is_capped else None,
+        "how_to_begin": None if page.rows or view.is_narrowed else _how_to_begin(),
         "suggestion": suggestion,
         "suggestion_address": suggestion and shown.at(address(view, search=suggestion, cursor="")),
         "chips": list(chips_of(view, lambda **changes: shown.at(address(view, cursor="", **changes)))),
         **list_values(shown, address(view, cursor="")),
     }
+
+
+def _how_to_begin() -> str:
+    """What brings the first client, of all that whoever reads it may do."""
+    ways = ["Créez le premier"]
+    if current_user().has_role(Role.MANAGER, Role.ADMIN):
+        ways.append("importez une liste")
+    if config.is_switched_on():
+        ways.append("reprenez vos prospects avec «\u202fSync WinLeadPlus\u202f»")
+    return ", ou ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways) + "."
 
 
 def _in_order(view: ClientsView, shown: ShownList) -> Callable[[Any], str]:

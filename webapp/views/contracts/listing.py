@@ -25,6 +25,7 @@ from webapp.services.contracts.selection import (
     OfTeam,
     Seller,
 )
+from webapp.services.winleadplus import config
 from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import IMPOSSIBLE_DAY, Chip, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
@@ -163,6 +164,7 @@ def _list_values(
         "total": contracts.total,
         "headings": shown.headings(view.sort, _in_order(view, shown)),
         "cells": shown.cells[1:],
+        "takes_prospects": not page.rows and not view.is_narrowed and config.is_switched_on(),
         "values": listing.read_cells([row.id for row in page.rows], shown.beside(USUAL)),
         "first_page": page_address("") if page.previous_cursor else None,
         "previous_page": page_address(page.previous_cursor),
