@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import LONG, Shot, SignIn
 from tests.browser.looking import everywhere, press
+from tests.browser.test_accessibility import PHONE
 from tests.browser.world import World
 
 CLIENT = """
@@ -58,3 +59,18 @@ def test_merged_and_parted_again_by_keyboard(synced: World, sign_in: SignIn, sho
     page.goto(f"/clients/{other}")
     expect(page).to_have_url(f"{synced.url}/clients/{other}")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Vaseur")
+
+
+def test_three_side_by_side_and_long_names_fit_a_telephone(synced: World, sign_in: SignIn, shot: Shot) -> None:
+    clients = [*_make_pair(synced), uuid4()]
+    with synced.database() as database:
+        given = {"id": clients[2], "last_name": "Castelnaudary-Montesquieu", "phone": "+33612345699"}
+        database.execute(CLIENT, given)
+        database.execute(PAIR, {"a": clients[0], "b": clients[2]})
+    page = sign_in("admin", at="/clients/fusion?" + "&".join(f"fiche={each}" for each in clients))
+    everywhere(page, shot, "merge-of-three")
+    page.set_viewport_size(PHONE)
+    page.goto("/clients/doublons")
+    heads = page.locator(".pair-table thead th", has_text="Castelnaudary")
+    expect(heads).to_have_count(1)
+    assert heads.evaluate("head => head.scrollWidth <= head.clientWidth")

@@ -158,6 +158,12 @@ class Operation(OrganisationScoped, Identified, Base):
         """Whether it has come to its end, good or bad."""
         return not OPERATION_TRANSITIONS[self.state]
 
+    @property
+    def reached(self) -> int:
+        """The position up to which items were applied: 0 where it failed as a whole, as a merge does."""
+        has_changed_nothing = self.state is OperationState.FAILED and not self.applied
+        return 0 if has_changed_nothing else self.position
+
     def can_be_undone(self, *, at: datetime) -> bool:
         """Whether it has changed something, not long ago. What undoes another is not undone itself: plan anew."""
         return (

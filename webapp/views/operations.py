@@ -106,7 +106,7 @@ def action_word(operation: Operation, item: OperationItem) -> str:
     label, done_label = item.action.label, item.action.done_label
     if item.action is ItemAction.LINK and _takes_apart(operation):
         label, done_label = "À détacher", "Détaché"
-    if item.position <= operation.position:
+    if item.position <= operation.reached:
         return done_label
     return "Non appliqué" if operation.is_finished and done_label != label else label
 

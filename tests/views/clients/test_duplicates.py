@@ -16,6 +16,8 @@ from webapp.models.clients import Client
 from webapp.models.contracts import PaymentMethod
 from webapp.models.duplicates import DuplicatePair, PairScore
 from webapp.models.operations import Operation, OperationState
+from webapp.services.merging import commands
+from webapp.services.merging.commands import Choices
 from webapp.services.operations import deciding, undoing
 from webapp.services.operations.carry_out import carry_out
 
@@ -135,6 +137,7 @@ def test_taken_back_by_the_page_of_the_operation(
     carry_out(cast.organisation.id, undo_id)
     plan = admin_client.get(f"/operations/{undo_id}").text
     assert "Redevient une fiche" in plan
+    assert "Fiche qui reste" in plan
     assert "2 à détacher" in plan
     assert "À détacher<" in plan
     assert "rattacher<" not in plan
@@ -143,6 +146,22 @@ def test_taken_back_by_the_page_of_the_operation(
     assert "Détaché<" in admin_client.get(f"/operations/{undo_id}").text
     assert admin_client.get(f"/clients/{second.id}").status_code == 200
     assert "merges-banner" not in admin_client.get(f"/clients/{first.id}").text
+
+
+def test_a_merge_that_fails_as_a_whole_claims_to_have_linked_nothing(
+    cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient
+) -> None:
+    kept, other = two
+    choices = Choices(kept_id=kept.id, versions={kept.id: kept.version})
+    operation_id = commands._plan([kept.id, other.id], choices, by=cast.admin, at=NOW)
+    deciding.apply(operation_id, by=cast.admin, at=NOW)
+    kept.version += 1  # somebody else's window was quicker
+    db.session.commit()
+    carry_out(cast.organisation.id, operation_id)
+    page = admin_client.get(f"/operations/{operation_id}").text
+    assert "a été modifié depuis l’aperçu" in page
+    assert page.count("Non appliqué<") == 2
+    assert "Rattaché<" not in page
 
 
 @pytest.mark.parametrize(

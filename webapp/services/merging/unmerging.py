@@ -22,6 +22,8 @@ from webapp.services.operations.runs import Work
 from webapp.transactions import transaction
 
 CHANGED_SINCE = "Modifié depuis la fusion\u202f: la valeur d’aujourd’hui est conservée."
+KEPT = "Fiche qui reste."
+TAKES_BACK = "Fiche qui reste\u202f: retrouve ses valeurs d’avant la fusion."
 COMES_BACK = "Redevient une fiche."
 GOES_BACK = "Retourne à {name}."
 STAYS = "Ajouté depuis la fusion\u202f: reste avec {name}."
@@ -89,6 +91,7 @@ def _values(undone: Operation, kept: Client) -> Iterator[PlannedItem]:
         *common,
         before={name: item.after[name] for name in untouched},
         after={name: item.before[name] for name in untouched},
+        reason=TAKES_BACK if untouched else KEPT,
     )
     if contested:
         yield PlannedItem(
