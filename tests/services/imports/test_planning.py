@@ -20,8 +20,9 @@ from webapp.services.clients.origins import find_origin
 from webapp.services.duplicates import searches
 from webapp.services.imports import commands
 from webapp.services.merging import commands as merging
-from webapp.services.operations import runs, undoing
+from webapp.services.operations import listing, runs, undoing
 from webapp.services.operations.carry_out import carry_out
+from webapp.services.operations.listing import ItemFilter
 from webapp.services.operations.wording import Names, changes_of
 
 HEAD = (
@@ -107,6 +108,8 @@ def test_an_unknown_commercial_is_refused_or_created(cast: Cast) -> None:
     assert told(planned(content, cast.admin)) == [(2, "client", "error")]
     operation_id = planned(content, cast.admin, creates_commercials=True)
     assert told(operation_id) == [(None, "commercial", "create"), (2, "client", "create")]
+    changes = listing.list_items(operation_id, ItemFilter.CREATES).rows[1].changes
+    assert ("commercial", None, "Jean Nouveau") in [tuple(each) for each in changes]
     applied(operation_id, cast.admin)
     client = db.session.scalars(select(Client).where(Client.email == "ana@exemple.fr")).one()
     assert client.commercial is not None

@@ -15,7 +15,7 @@ from webapp.extensions import db
 from webapp.models.banking import MandateStatus
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import ContractStatus, PaymentMethod
-from webapp.models.operations import ItemTarget
+from webapp.models.operations import ItemTarget, OperationItem
 from webapp.models.organisations import Company
 from webapp.services.clients.fields import ClientFields
 from webapp.services.contracts.editing import LABELS as CONTRACT_LABELS
@@ -67,10 +67,20 @@ class Names:
         if ids := wanted["commercial_id"]:
             commercials = db.session.scalars(select(Commercial).where(Commercial.id.in_(ids)))
             found |= {str(each.id): each.full_name for each in commercials}
+            if planned := ids - {UUID(each) for each in found}:
+                found |= _of_plans(planned)
         if ids := wanted["company_id"]:
             companies = select(Company.id, Company.name).where(Company.id.in_(ids))
             found |= {str(row.id): row.name for row in db.session.execute(companies)}
         return cls(found)
+
+
+def _of_plans(ids: set[UUID]) -> dict[str, str]:
+    """The names of commercials that a plan creates, who are there only once it is applied."""
+    created = select(OperationItem.row_id, OperationItem.label).where(
+        OperationItem.row_id.in_(ids), OperationItem.target == ItemTarget.COMMERCIAL
+    )
+    return {str(row.row_id): row.label for row in db.session.execute(created)}
 
 
 def changes_of(
