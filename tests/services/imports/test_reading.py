@@ -29,7 +29,7 @@ def _workbook(fill: Callable[[xlsxwriter.Workbook], None], **options: object) ->
     return content.getvalue()
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "mac_roman"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "mac_roman"])
 def test_the_encoding_is_guessed(encoding: str) -> None:
     reading = examine(_file(ROW.encode(encoding)), Options())
     assert (reading.headings, reading.rows) == (["Nom", "Prénom", "E-mail"], [["Lefèvre", "Zoé", "zoe@exemple.fr"]])

@@ -26,6 +26,7 @@ LINE_LIMIT = 1_000_000
 """Characters of a line: a longer one is no line of a table."""
 SAMPLE_LINES = 50
 _PIECE = 1024 * 1024
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # What UTF-8 looks like that was read as Windows-1252: « é » as « Ã© ».
 _MISREAD = tuple(letter.encode().decode("cp1252") for letter in "éèêëàâçîïôûùÉÊ")
 
@@ -34,7 +35,7 @@ def guess_encoding(file: IO[bytes]) -> str:
     """The encoding, a key of ENCODINGS: UTF-8 where all of the file is, else what its letters look like."""
     file.seek(0)
     sample = file.read(SAMPLE)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if sample.startswith(_UTF16_MARKS) or _is_unmarked_utf16(sample):
         return "utf-16"
     if sample.startswith(codecs.BOM_UTF8) or _is_utf8(file):
         return "utf-8"
@@ -42,6 +43,12 @@ def guess_encoding(file: IO[bytes]) -> str:
     letters = b"".join(_lines_beyond_ascii(file))
     best = from_bytes(letters, cp_isolation=["cp1252", "mac_roman", "cp850"]).best()
     return best.encoding if best and best.encoding in ENCODINGS else "cp1252"
+
+
+def _is_unmarked_utf16(sample: bytes) -> bool:
+    """Whether every second byte is mostly empty and no other is: how SQL Server exports « Unicode », without a mark."""
+    low, high = sample[::2], sample[1::2]
+    return 0 not in low and high.count(0) * 2 > len(high)
 
 
 def _is_utf8(file: IO[bytes]) -> bool:
@@ -101,7 +108,7 @@ def _why(error: csv.Error, start: int, line: int) -> str:
 
 def _decoded_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
     """Line after line, in pieces of bounded size. Raises InvalidInputError, field « file »."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)(errors="strict")
+    decoder = codecs.getincrementaldecoder(_codec(file, encoding))(errors="strict")
     file.seek(0)
     number, rest, is_end = 0, "", False
     while not is_end:
@@ -116,6 +123,14 @@ def _decoded_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
             _check(line, number)
             yield line
         _check(rest, number + 1)
+
+
+def _codec(file: IO[bytes], encoding: str) -> str:
+    """What decodes the file: with the mark at its beginning, if any."""
+    file.seek(0)
+    if encoding == "utf-16" and not file.read(2).startswith(_UTF16_MARKS):
+        return "utf-16-le"
+    return "utf-8-sig" if encoding == "utf-8" else encoding
 
 
 def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, lines: int, *, is_end: bool) -> str:
