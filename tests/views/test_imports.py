@@ -100,14 +100,21 @@ def test_from_a_file_to_clients_and_its_rejects(cast: Cast, manager_client: Flas
 
 
 def test_a_person_decides_who_somebody_is(cast: Cast, manager_client: FlaskClient) -> None:
-    twins = [factories.ClientFactory(email="zoe@exemple.fr") for _ in range(2)]
+    twins = [
+        factories.ClientFactory(last_name="DUPONT", first_name="", email="zoe@exemple.fr", phone=phone, city="Metz")
+        for phone in ("+33612345678", None)
+    ]
     import_id = _given(manager_client, "Nom;E-mail;Ville\nDUPONT;zoe@exemple.fr;Lyon\n")
     _read(import_id)
     address = f"/imports/{import_id}"
     keys = ["client.last_name", "client.email", "client.city"]
     manager_client.post(f"{address}/colonnes", data={"colonne": keys, "policy": "fichier", "creates_clients": "1"})
     _carry_out()
-    assert 'name="ligne-2"' in manager_client.get(f"{address}/plan").text
+    page = manager_client.get(f"{address}/plan").text
+    assert 'name="ligne-2"' in page
+    assert ">DUPONT · zoe@exemple.fr · 06 12 34 56 78 · Metz</option>" in page
+    assert ">DUPONT · zoe@exemple.fr · Metz</option>" in page
+    assert "Voir le plan et l’appliquer" not in page  # there is nothing to apply yet
     manager_client.post(f"{address}/decisions", data={"ligne-2": str(twins[1].id)})
     operation_id = _carry_out()
     manager_client.post(f"/operations/{operation_id}/appliquer")

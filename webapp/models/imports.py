@@ -96,7 +96,10 @@ class Import(Sealing, Timestamped, Base):
 
 
 class ImportMapping(OrganisationScoped, Identified, Timestamped, Base):
-    """What the columns of files of one shape were, the last time. ``shape`` is a digest of their headings."""
+    """What the columns of files of one shape were, the last time.
+
+    ``shape`` is a digest of their headings, whose order in a file does not matter: ``columns`` follow the alphabet.
+    """
 
     __tablename__ = "import_mappings"
     __table_args__ = (UniqueConstraint("organisation_id", "shape"),)

@@ -159,6 +159,11 @@ class Operation(OrganisationScoped, Identified, Base):
         return not OPERATION_TRANSITIONS[self.state]
 
     @property
+    def changes_something(self) -> bool:
+        """Whether there is anything in the plan to apply."""
+        return bool(self.creates or self.updates or self.links)
+
+    @property
     def reached(self) -> int:
         """The position up to which items were applied: 0 where it failed as a whole, as a merge does."""
         has_changed_nothing = self.state is OperationState.FAILED and not self.applied

@@ -199,16 +199,25 @@ def sentence(operation: Operation) -> str:
 
 
 def _planned(operation: Operation) -> list[tuple[int, str]]:
-    counts = listing.count_items(operation.id)
     return [
         (operation.creates, "à créer"),
-        (counts[ItemFilter.UPDATES], "à modifier"),
-        (counts[ItemFilter.REMOVES], "à retirer"),
-        (counts[ItemFilter.ERASES], "à effacer"),
+        *_planned_changes(operation),
         (operation.links, "à détacher" if _takes_apart(operation) else "à rattacher"),
         (operation.unchanged, "inchangés" if operation.unchanged > 1 else "inchangé"),
         (operation.undecided, "à décider"),
         (operation.errors, "en erreur"),
+    ]
+
+
+def _planned_changes(operation: Operation) -> list[tuple[int, str]]:
+    """What becomes of rows that are there; only some kinds do more than modify them."""
+    if operation.kind not in (OperationKind.UNDO, OperationKind.ERASURE):
+        return [(operation.updates, "à modifier")]
+    counts = listing.count_items(operation.id)
+    return [
+        (counts[ItemFilter.UPDATES], "à modifier"),
+        (counts[ItemFilter.REMOVES], "à retirer"),
+        (counts[ItemFilter.ERASES], "à effacer"),
     ]
 
 

@@ -116,6 +116,15 @@ def test_an_unknown_commercial_is_refused_or_created(cast: Cast) -> None:
     assert client.commercial.full_name == "Jean Nouveau"
 
 
+def test_what_columns_are_is_remembered_whatever_their_order(cast: Cast) -> None:
+    keys = ["client.city", "client.last_name", "client.email"]
+    planned("Lieu-dit;Qui;Où écrire\nLyon;Durand;ana@exemple.fr\n", cast.admin, keys=keys)
+    again = commands.find(kept("Où écrire;Motif;Lieu-dit;Qui\nzoe@exemple.fr;;Nice;Petit\n", cast.admin), by=cast.admin)
+    assert again.columns == [None] * 4  # « Motif » is a column like others where it is not the last
+    again = commands.find(kept("Où écrire;Lieu-dit;Qui;Motif\nzoe@exemple.fr;Nice;Petit;\n", cast.admin), by=cast.admin)
+    assert again.columns == ["client.email", "client.city", "client.last_name", None]
+
+
 def test_what_was_imported_is_undone(cast: Cast) -> None:
     known = factories.ClientFactory(email="ana@exemple.fr", last_name="Durand", city="Paris")
     content = HEAD + DUPONT + ";Durand;;ana@exemple.fr;;;Lyon;;;;;;\n"

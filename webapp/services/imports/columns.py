@@ -368,9 +368,14 @@ def known_headings(cells: Sequence[Cell]) -> int:
     return sum(1 for cell in cells if isinstance(cell, str) and fold(cell) in _by_heading())
 
 
+def in_shape(headings: Sequence[str]) -> list[int]:
+    """The places of the headings in an order that does not depend on that of the file."""
+    return sorted(range(len(headings)), key=lambda place: (fold(headings[place]), place))
+
+
 def shape_of(headings: Sequence[str]) -> str:
-    """What two files have in common that a mapping fits both: their headings, in their order."""
-    return "\n".join(fold(heading) for heading in headings)
+    """What two files have in common that a mapping fits both: their headings, whatever their order."""
+    return "\n".join(fold(headings[place]) for place in in_shape(headings))
 
 
 def faults_of_mapping(keys: Sequence[str | None]) -> list[str]:

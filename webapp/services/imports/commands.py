@@ -154,11 +154,12 @@ def _record(import_id: UUID, number: int, found: Reading | None, error: InvalidI
             return
         kept.state, kept.error, kept.error_field = ImportState.READ, None, None
         _keep_reading(kept, found)
-        remembered = db.session.scalar(select(ImportMapping).where(ImportMapping.shape == _shape(found.headings)))
+        own = _own(found.headings)
+        remembered = db.session.scalar(select(ImportMapping).where(ImportMapping.shape == _shape(own)))
         kept.columns = columns.guess(found.headings)
         if remembered:
-            own = remembered.columns[: len(found.headings) - has_reasons(found.headings)]
-            kept.columns = [*own, *[None] * (len(found.headings) - len(own))]
+            known = dict(zip(columns.in_shape(own), remembered.columns, strict=False))
+            kept.columns = [known.get(place) for place in range(len(found.headings))]
         kept.rules = dict(remembered.rules) if remembered else {"policy": Policy.FILL.value, "creates_clients": True}
 
 
@@ -308,9 +309,11 @@ def _give_plan_up(kept: Import, *, by: User, at: datetime) -> None:
 
 
 def _remember(headings: list[str], kept: Import, at: datetime) -> None:
-    values = {"columns": kept.columns, "rules": kept.rules, "created_at": at}
+    own = _own(headings)
+    in_shape = [kept.columns[place] for place in columns.in_shape(own)]
+    values = {"columns": in_shape, "rules": kept.rules, "created_at": at}
     statement = insert(ImportMapping).values(
-        organisation_id=kept.organisation_id, id=new_id(), shape=_shape(headings), **values
+        organisation_id=kept.organisation_id, id=new_id(), shape=_shape(own), **values
     )
     db.session.execute(statement.on_conflict_do_update(index_elements=["organisation_id", "shape"], set_=values))
 
@@ -320,9 +323,12 @@ def has_reasons(headings: list[str]) -> bool:
     return bool(headings) and fold(headings[-1]) == "motif"
 
 
+def _own(headings: list[str]) -> list[str]:
+    return headings[: len(headings) - has_reasons(headings)]
+
+
 def _shape(headings: list[str]) -> str:
-    own = headings[: len(headings) - has_reasons(headings)]
-    return sha256(columns.shape_of(own).encode()).hexdigest()
+    return sha256(columns.shape_of(headings).encode()).hexdigest()
 
 
 def sweep(*, at: datetime) -> int:
