@@ -472,3 +472,9 @@ def test_statements_do_not_grow_with_rows(cast: Cast) -> None:
             merged(*clients, by=cast.admin, defaults=defaults)
         numbers.append(len(statements))
     assert numbers[0] == numbers[1]
+
+
+def test_of_an_erased_client_nothing_is_said_about_archives(cast: Cast) -> None:
+    kept, erased = factories.ClientFactory(), factories.ClientFactory(archived_at=NOW, erased_at=NOW)
+    with pytest.raises(DomainError, match="a été effacé"):
+        preview([kept.id, erased.id], by=cast.admin)

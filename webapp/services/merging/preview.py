@@ -137,6 +137,8 @@ def find_clients(client_ids: Sequence[UUID], *, by: User) -> list[Client]:
     for client in clients:
         if client.merged_into_id is not None:
             raise AlreadyMergedError(f"{client.full_name} a déjà été fusionné dans un autre client.")
+        if client.erased_at is not None:
+            raise DomainError("Un de ces clients a été effacé\u202f: il n’en reste rien à fusionner.")
         if client.archived_at is not None:
             raise DomainError(f"{client.full_name} est archivé\u202f: sortez ce client des archives d’abord.")
     return clients
