@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests import factories
 from tests.conftest import HTMX, Cast, SignIn
@@ -97,6 +97,18 @@ def test_from_a_file_to_clients_and_its_rejects(cast: Cast, manager_client: Flas
     for step, data in (("lecture", {}), ("colonnes", {"colonne": keys, "policy": "remplir"})):
         late = manager_client.post(f"{address}/{step}", data=data)
         assert (late.status_code, "déjà appliqué" in late.text, "steps-list" in late.text) == (409, True, True)
+
+
+def test_a_file_that_is_gone_is_not_offered_to_be_read_again(cast: Cast, manager_client: FlaskClient) -> None:
+    import_id = _given(manager_client)
+    _read(import_id)
+    address = f"/imports/{import_id}"
+    assert "Relire ainsi" in manager_client.get(address).text
+    db.session.execute(update(Import).where(Import.id == import_id).values(stored_as=None, file_key=None, reading=None))
+    db.session.commit()
+    page = manager_client.get(address).text
+    assert "Relire ainsi" not in page
+    assert "Déposer un autre fichier" in page
 
 
 def test_a_person_decides_who_somebody_is(cast: Cast, manager_client: FlaskClient) -> None:
