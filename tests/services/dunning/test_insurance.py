@@ -16,7 +16,8 @@ from webapp.extensions import db
 from webapp.models.contracts import PaymentMethod
 from webapp.models.covers import CoverCause
 from webapp.models.dunning import CaseStatus, DunningSuspension, StepAction
-from webapp.models.subscriptions import Subscription, SubscriptionStatus
+from webapp.models.money import INSURANCE_TAX
+from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import decisions
 from webapp.services.covers import loading, selling
 from webapp.services.covers.selling import CoverRequest
@@ -24,17 +25,27 @@ from webapp.services.dunning import sequences
 from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
 
 
-@pytest.fixture
-def insured(world: DunningWorld, cast: Cast) -> Subscription:
-    """A premium due on 20 February 2026 and refused that morning, with the insurance sequence."""
+@pytest.fixture(params=["sequence", "tax"])
+def insured(world: DunningWorld, cast: Cast, request: pytest.FixtureRequest) -> Subscription:
+    """A premium due on 20 February 2026 and refused that morning: the sequence is one of insurance, or its tax tells."""
     world.to_day(date(2026, 2, 20))
     general = sequences.load_default(at=clock.now())
-    sequences.change_sequence(
-        general.id, name="Assurance", is_insurance=True, steps=DEFAULT_STEPS, by=cast.admin.id, at=clock.now()
-    )
     subscription = world.subscribe(anchor=date(2026, 2, 20))
+    if request.param == "sequence":
+        sequences.change_sequence(
+            general.id, name="Assurance", is_insurance=True, steps=DEFAULT_STEPS, by=cast.admin.id, at=clock.now()
+        )
+    else:
+        _tax(subscription)
     world.refuse(subscription)
     return subscription
+
+
+def _tax(subscription: Subscription) -> None:
+    """What it sells bears the tax on insurance."""
+    lines = update(SubscriptionLine).where(SubscriptionLine.subscription_id == subscription.id)
+    db.session.execute(lines.values(vat_rate=INSURANCE_TAX))
+    db.session.commit()
 
 
 def _hours(world: DunningWorld, since: datetime, until: datetime) -> None:

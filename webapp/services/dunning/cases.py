@@ -36,7 +36,7 @@ from webapp.models.identity import User
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.dunning import days, planning, sequences, suspending, telling
+from webapp.services.dunning import days, planning, premiums, sequences, suspending, telling
 from webapp.services.dunning.planning import Progress
 from webapp.tenancy import current_organisation_id
 from webapp.transactions import transaction
@@ -247,6 +247,11 @@ class Held:
         return is_unpaid(self.charge, today)
 
 
+def is_insurance(sequence: DunningSequence, held: Iterable[Held]) -> bool:
+    """Whether a case keeps the days of L113-3: its sequence says so, or it holds a premium."""
+    return sequence.is_insurance or any(premiums.is_premium(each.charge) for each in held)
+
+
 def list_held(case_ids: Iterable[UUID]) -> dict[UUID, list[Held]]:
     """What some cases hold now, the longest unpaid first."""
     held: dict[UUID, list[Held]] = {case_id: [] for case_id in case_ids}
@@ -422,7 +427,7 @@ def plan(case: DunningCase, held: Sequence[Held], *, at: datetime) -> None:
     sequence = db.session.get_one(DunningSequence, (case.organisation_id, case.sequence_id))
     steps = sequences.steps_of([sequence.id])[sequence.id]
     progress = find_progress([case])[case.id]
-    following = planning.next_step(steps, progress, is_insurance=sequence.is_insurance, today=today)
+    following = planning.next_step(steps, progress, is_insurance=is_insurance(sequence, held), today=today)
     note_next(case, following)
 
 

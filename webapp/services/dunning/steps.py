@@ -269,7 +269,13 @@ def turns(found: Sequence[DunningCase], held: dict[UUID, list[Held]]) -> list[Tu
     }
     steps, progress = sequences.steps_of(wanted), cases.find_progress(found)
     return [
-        Turn(case, held[case.id], steps[case.sequence_id], known[case.sequence_id].is_insurance, progress[case.id])
+        Turn(
+            case,
+            held[case.id],
+            steps[case.sequence_id],
+            cases.is_insurance(known[case.sequence_id], held[case.id]),
+            progress[case.id],
+        )
         for case in found
     ]
 

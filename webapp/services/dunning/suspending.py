@@ -21,7 +21,7 @@ from webapp.models.dunning import (
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
-from webapp.services.dunning import days
+from webapp.services.dunning import days, premiums
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
@@ -51,15 +51,19 @@ def terminate(subscription_ids: Iterable[UUID], *, at: datetime) -> int:
 
 
 def release(case: DunningCase, *, at: datetime) -> None:
-    """What a locked case suspended is paid for: it resumes at once, or, of an insurance, at noon of the day after."""
+    """What a locked case suspended is paid for: it resumes at once, or, of an insurance, at noon of the day after.
+
+    The sequence says that it is for insurance, or the subscription's own charges are premiums.
+    """
     standing = _list_standing(DunningSuspension.case_id == case.id)
     if not standing:
         return
     sequence = db.session.get_one(DunningSequence, (case.organisation_id, case.sequence_id))
-    resume_at = days.noon_after(days.local(_paid_at(case) or at)) if sequence.is_insurance else at
+    noon, insured = days.noon_after(days.local(_paid_at(case) or at)), premiums.list_subscriptions(case.id)
     for suspension in standing:
-        suspension.resume_at = resume_at
-        if resume_at <= at:
+        is_insurance = sequence.is_insurance or suspension.subscription_id in insured
+        suspension.resume_at = noon if is_insurance else at
+        if suspension.resume_at <= at:
             _resume(suspension, case, at=at)
 
 
