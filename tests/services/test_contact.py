@@ -79,6 +79,18 @@ def test_a_postcode_is_kept_compact(written: str, country: str, kept: str) -> No
     assert contact.normalise_postcode(written, country) == kept
 
 
+@pytest.mark.parametrize("written", ["01 000", "20090", "95800", "97110", "98000"])
+def test_a_postcode_of_a_department_exists(written: str) -> None:
+    assert contact.existing_postcode(written) == written.replace(" ", "")
+
+
+@pytest.mark.parametrize("written", ["99999", "00100", "96000", "5900"])
+def test_a_postcode_of_no_department_is_refused(written: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        contact.existing_postcode(written)
+    assert refused.value.field == "postcode"
+
+
 @pytest.mark.parametrize(("written", "country"), [("5900", "FR"), ("5900A", "FR"), ("٥٩٠٠٠", "FR"), ("1" * 21, "BE")])
 def test_a_broken_postcode_is_refused(written: str, country: str) -> None:
     with pytest.raises(InvalidInputError):

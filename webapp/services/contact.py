@@ -37,6 +37,9 @@ _OVERSEAS = {
 _PLAIN_PHONES = re.compile(rf"(?:(?:0(?!{'|'.join(_OVERSEAS)})[1-9][0-9]{{8}})?\n)*", re.ASCII)
 _FRENCH_IBAN = re.compile(r"FR[0-9]{12}[0-9A-Z]{11}[0-9]{2}", re.ASCII)
 _FRENCH_POSTCODE = re.compile(r"[0-9]{5}", re.ASCII)
+EXISTING_POSTCODE = "^(0[1-9]|[1-8][0-9]|9[0-578])[0-9]{3}$"
+"""What a French postcode begins with, for PostgreSQL as for Python: a department, a territory overseas, or Monaco."""
+_EXISTING_POSTCODE = re.compile(EXISTING_POSTCODE, re.ASCII)
 _PLAIN_POSTCODES = re.compile(r"(?:(?:[0-9]{5})?\n)*", re.ASCII)
 _SPACES_AND_DASHES = re.compile(r"[\s-]+")
 
@@ -148,6 +151,14 @@ def normalise_postcode(text: str, country: str = "FR") -> str:
     elif _FRENCH_POSTCODE.fullmatch(compact := postcode.replace(" ", "")):
         return compact
     raise InvalidInputError("Le code postal n’est pas valide\u202f: cinq chiffres en France.", field="postcode")
+
+
+def existing_postcode(text: str) -> str:
+    """A French postcode as it is kept, of a department that exists. Raises InvalidInputError."""
+    postcode = normalise_postcode(text)
+    if not _EXISTING_POSTCODE.match(postcode):
+        raise InvalidInputError(f"Le code postal {postcode} n’existe pas en France.", field="postcode")
+    return postcode
 
 
 def check_iban(text: str) -> str:

@@ -328,7 +328,22 @@ def test_a_cover_not_paid_yet_is_never_left_without_a_way_to_move(
     late = send(client, cover, depuis="2027-01-01")
     assert late.status_code == 422
     latest = max(effective, NOON.date())
-    assert f"choisissez un jour jusqu’au {french.day(latest)}" in late.text
+    assert f"choisissez un jour jusqu’au {french.day(latest)}, pour commencer à ce prix, ou attendez ce paiement" in late.text
     _, done = confirm(client, cover, depuis=latest.isoformat())
     assert done.status_code == 303, done.text
     assert loading.find_cover(cover.id).subscription.recurring_amount == LE_HAVRE
+
+
+def test_a_later_day_at_the_same_price_is_not_said_to_begin_there(client: FlaskClient, cast: Cast) -> None:
+    cover = sold_ahead(cast)
+    at_start = send(client, cover, code_postal="59000", adresse="9 rue Neuve").text
+    assert "la couverture commence à cette adresse" in at_start
+    later = send(client, cover, code_postal="59000", adresse="9 rue Neuve", depuis="2027-01-01").text
+    assert "est couvert à partir du 01/01/2027" in later
+    assert "Jusqu’à ce jour, le logement actuel est couvert." in later
+    assert "la couverture commence à cette adresse" not in later
+
+
+def test_a_postcode_that_does_not_exist_is_no_home(client: FlaskClient, cover: Cover) -> None:
+    refused = send(client, cover, code_postal="99999")
+    assert (refused.status_code, "Le code postal 99999 n’existe pas en France." in refused.text) == (422, True)

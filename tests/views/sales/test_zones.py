@@ -41,6 +41,7 @@ def test_prices_follow_the_postcode_while_the_home_is_written(client: FlaskClien
     assert "non vendue pour ce logement" in prices_at("code_postal=13001")
     assert "20,00\u00a0€ HT par mois" in prices_at("code_postal=13001")
     assert "Indiquez le code postal" in prices_at("code_postal=750")
+    assert "Indiquez le code postal" in prices_at("code_postal=99999")
 
 
 def test_the_zone_of_the_home_says_what_is_signed(client: FlaskClient) -> None:

@@ -12,7 +12,7 @@ from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.covers import CoveredHome, CoverPlanVersion, HomeKind, Occupancy
 from webapp.services.clients.search import fold_search
-from webapp.services.contact import clean_text, normalise_postcode
+from webapp.services.contact import clean_text, existing_postcode
 
 LENGTHS = {"address_line1": 200, "address_line2": 200, "city": 100, "access_notes": 500}
 OLDEST = date(1900, 1, 1)
@@ -66,7 +66,7 @@ class HomeFields:
         if not self.postcode.strip():
             raise InvalidInputError("Indiquez le code postal.", field="postcode")
         try:
-            postcode = normalise_postcode(self.postcode)
+            postcode = existing_postcode(self.postcode)
         except InvalidInputError as error:
             raise InvalidInputError(error.message, field="postcode") from error
         if self.occupied_since and not OLDEST <= self.occupied_since <= on:

@@ -37,7 +37,8 @@ from webapp.transactions import transaction
 class Move:
     """What another home comes to: ``since`` is its first day; ``is_at_once`` where the present cycle is not settled.
 
-    ``is_from_start`` where nothing was charged yet: the cover begins with this home. The plan costs ``monthly`` there
+    ``is_from_start`` where nothing was charged yet: the cover begins with this home, or ``is_after_start`` with the
+    present one, and has this one later. The plan costs ``monthly`` there
     (before tax), and ``monthly_now`` at the present home. ``price`` is what that does to the subscription, None where
     both are the same; ``priced_since`` is the first day of the new price.
     """
@@ -46,6 +47,7 @@ class Move:
     since: date
     is_at_once: bool
     is_from_start: bool
+    is_after_start: bool
     version: CoverPlanVersion
     monthly: Decimal
     monthly_now: Decimal | None
@@ -91,7 +93,19 @@ def preview_move(cover_id: UUID, asked: CoverRequest, *, wished: date | None, at
     cycle = cover.effective_on if is_from_start else _first_cycle(cover, at=at)
     since = max(cycle, wished or (cycle if is_from_start else today))
     monthly, monthly_now = homes.price_at(version, home), version.price_at(cover.homes[-1].home.postcode)
-    found = Move(home.one_line, since, cycle <= today, is_from_start, version, monthly, monthly_now, None, since)
+    is_after_start = is_from_start and since > max(today, cover.effective_on)
+    found = Move(
+        home.one_line,
+        since,
+        cycle <= today,
+        is_from_start,
+        is_after_start,
+        version,
+        monthly,
+        monthly_now,
+        None,
+        since,
+    )
     return found if monthly == monthly_now else _priced(cover, found, at=at)
 
 
@@ -106,11 +120,7 @@ def _priced(cover: Cover, found: Move, *, at: datetime) -> Move:
     today, next_cycle = days.local(at), recording.next_cycle(cover, at=at)
     latest = max(today, cover.effective_on if found.is_from_start else next_cycle)
     if found.since > latest:
-        raise InvalidInputError(
-            "Le prix est différent à cette adresse, et change au plus tard avec la prochaine échéance\u202f: "
-            f"choisissez un jour jusqu’au {french.day(latest)}.",
-            field="since",
-        )
+        raise InvalidInputError(_too_late(found, latest), field="since")
     is_now = found.since <= today and not found.is_from_start
     by_hand = replace(found, price=Price(None), priced_since=found.since if is_now else next_cycle)
     if cover.subscription.is_of_shop:
@@ -121,6 +131,19 @@ def _priced(cover: Cover, found: Move, *, at: datetime) -> Move:
         return by_hand
     lines[place] = pricing.plan_line(found.version, found.monthly, quantity=lines[place].quantity)
     return replace(by_hand, price=pricing.price_since(cover, lines, found.since, at=at) if is_now else Price(lines))
+
+
+def _too_late(found: Move, latest: date) -> str:
+    """Why the day is too late for another price, and what can be done instead."""
+    if found.is_from_start:
+        return (
+            "Le prix est différent à cette adresse, et cet abonnement attend son premier paiement\u202f: choisissez un jour"
+            f" jusqu’au {french.day(latest)}, pour commencer à ce prix, ou attendez ce paiement pour un jour plus tard."
+        )
+    return (
+        "Le prix est différent à cette adresse, et change au plus tard avec la prochaine échéance\u202f: choisissez un jour"
+        f" jusqu’au {french.day(latest)}."
+    )
 
 
 def move(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from webapp.extensions import db
 from webapp.models.covers import CoverPlanVersion, CoverPlanZone
 from webapp.models.zones import CoverZone, CoverZonePrefix
-from webapp.services.contact import normalise_postcode
+from webapp.services.contact import existing_postcode
 from webapp.services.covers import plans, zones
 
 
@@ -63,7 +63,7 @@ def _in_zone(version: CoverPlanVersion, zone: CoverZone) -> SoldInZone:
 
 def look_up(written: str) -> PlacePrices:
     """What is sold at a postcode. Raises InvalidInputError (field « postcode »)."""
-    postcode = normalise_postcode(written)
+    postcode = existing_postcode(written)
     sold = [SoldHere(version, version.price_at(postcode)) for version in plans.list_sold()]
     statement = (
         select(CoverZone)

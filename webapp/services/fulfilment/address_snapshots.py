@@ -2,6 +2,7 @@
 
 from sqlalchemy.dialects import postgresql
 
+from webapp.services.contact import EXISTING_POSTCODE
 from webapp.services.fulfilment.addresses import select_destinations
 
 DESTINATIONS = str(
@@ -15,13 +16,12 @@ _PAIRS = ", ".join(f"'{name}', {trimmed}" for name, trimmed in _TRIMMED.items())
 ADDRESS = f"jsonb_strip_nulls(jsonb_build_object({_PAIRS}))"
 """An expression over ``d``, a row of DESTINATIONS: the address as JSON, without what is empty."""
 
-_FRENCH_POSTCODE = "^(0[1-9]|[1-8][0-9]|9[0-578])[0-9]{3}$"
 FAULT = f"""
 'Adresse incomplète\u202f: ' || nullif(concat_ws(', ',
   CASE WHEN {_TRIMMED["recipient"]} IS NULL THEN 'le destinataire manque' END,
   CASE WHEN {_TRIMMED["line1"]} IS NULL THEN 'la voie manque' END,
   CASE WHEN {_TRIMMED["postcode"]} IS NULL THEN 'le code postal manque'
-       WHEN d.country = 'FR' AND btrim(d.postcode) !~ '{_FRENCH_POSTCODE}' THEN
+       WHEN d.country = 'FR' AND btrim(d.postcode) !~ '{EXISTING_POSTCODE}' THEN
          'le code postal ' || btrim(d.postcode) || ' n’existe pas' END,
   CASE WHEN {_TRIMMED["city"]} IS NULL THEN 'la ville manque' END), '') || '.'
 """

@@ -10,7 +10,7 @@ from webapp.errors import InvalidInputError
 from webapp.models.covers import CoverPlanOption, CoverPlanVersion, HomeKind
 from webapp.models.money import Totals, totals
 from webapp.models.sales import CoverSale, SaleStep
-from webapp.services.contact import normalise_postcode
+from webapp.services.contact import existing_postcode
 from webapp.services.covers import homes, plans, renouncing, selling
 from webapp.services.covers.terms import NOTHING
 from webapp.services.dunning import days
@@ -91,7 +91,7 @@ def list_prices(
     """
     home = next((each for each in homes.list_homes(sale.client_id) if each.id == home_id), None)
     try:
-        postcode = home.postcode if home else normalise_postcode(postcode)
+        postcode = home.postcode if home else existing_postcode(postcode)
     except InvalidInputError:
         return []
     kind = home.kind if home else kind
