@@ -612,3 +612,10 @@ def test_a_template_carries_no_script_or_style(name: str) -> None:
 def test_a_template_keeps_punctuation_with_its_word(name: str) -> None:
     source = (FOLDER / name).read_text(encoding="utf-8")
     assert LOOSE.findall(JINJA.sub("X", source)) == []
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_leads_to_pages_that_exist(name: str, app: Flask) -> None:
+    """In each of its branches: those that a visit above does not take, too."""
+    source = (FOLDER / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"""url_for\(\s*["']([\w.]+)["']\s*[,)]""", source)) <= set(app.view_functions)

@@ -88,6 +88,15 @@ def test_the_end_is_shown_and_explained_before_anything_is_written(client: Flask
     assert db.session.query(CoverTermination).count() == 0
 
 
+def test_whoever_may_still_renounce_is_told_so(client: FlaskClient, cast: Cast) -> None:
+    clock.start_at(datetime(2026, 1, 12, 12, tzinfo=UTC))
+    fresh = make_cover(cast.commercial)
+    page = client.get(f"/couvertures/{fresh.id}/resiliation")
+    assert page.status_code == 200
+    assert "Jusqu’au 24/01/2026, le client peut renoncer sans motif" in page.text
+    assert f'href="/couvertures/{fresh.id}/renonciation"' in page.text
+
+
 def test_a_termination_ends_subscription_and_cover_on_its_day_and_is_told_once(
     client: FlaskClient, cast: Cast, cover: Cover
 ) -> None:

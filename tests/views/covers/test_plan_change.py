@@ -146,6 +146,26 @@ def test_two_changes_on_one_day_are_refused(client: FlaskClient, cast: Cast) -> 
     assert "la suivante vient après ce jour" in refused.text
 
 
+def test_a_plan_that_is_to_come_stays_with_its_price(client: FlaskClient, cast: Cast) -> None:
+    """What the subscription changes for the cover is not taken back alone, and the next plan waits."""
+    cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
+    dearer = version_of("Sérénité", "60.00")
+    confirm(client, cover, cheaper)
+    refused = withdraw(client, cover)
+    assert (refused.status_code, "passe à la formule «\u00a0Essentiel\u00a0»" in refused.text) == (409, True)
+    assert db.session.query(PlannedChange).count() == 1
+    again = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
+    assert again.status_code == 409
+    assert "passe déjà à la formule «\u00a0Essentiel\u00a0» le 01/12/2026" in again.text
+
+
+def withdraw(browser: FlaskClient, cover: Cover) -> Any:
+    """Press « Retirer ce changement » on the subscription's page."""
+    subscription = loading.find_cover(cover.id).subscription
+    address = f"/abonnements/{subscription.id}/changement-prevu/retirer"
+    return browser.post(address, data={"version": subscription.version})
+
+
 def test_a_plan_below_what_was_used_this_year_is_refused(client: FlaskClient, cast: Cast) -> None:
     cover = cover_of(cast, version_of("Confort", "40.00"))
     small = version_of("Essentiel", "10.00", cap_per_claim=Decimal(100), cap_per_year=Decimal(100))
@@ -264,6 +284,17 @@ def test_options_that_end_with_the_same_cycle_all_leave_it(client: FlaskClient, 
     refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
     assert refused.status_code == 409
     assert "change déjà avec la prochaine échéance" in refused.text
+
+
+def test_an_option_whose_end_is_taken_back_goes_on(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_with_options(cast)
+    assert confirm_option(client, f"/couvertures/{cover.id}/options?option=SERRURERIE").status_code == 303
+    (end,) = ends_of(client, cover)
+    assert confirm_option(client, end).status_code == 303
+    assert withdraw(client, cover).status_code == 303
+    assert [each.until for each in loading.find_cover(cover.id).options] == [None], "it is paid for, and so it holds"
+    assert db.session.query(PlannedChange).count() == 0
+    assert confirm_option(client, end).status_code == 303, "and may end again"
 
 
 def test_an_option_that_was_used_this_year_does_not_end_within_it(client: FlaskClient, cast: Cast) -> None:

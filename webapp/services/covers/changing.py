@@ -63,7 +63,7 @@ def change_plan(cover_id: UUID, version_id: UUID | None, confirmed: Confirmed, *
         pricing.take(cover, change.price, confirmed, by=by, at=at)
         cover = recording.find_living(cover_id, at=at)  # after the subscription, which whoever sells locks first
         check_open(cover)
-        _check_turn(cover, change.since)
+        _check_turn(cover, change.since, at=at)
         period = CoverPeriod(cover_id=cover_id, since=change.since, version_id=change.version.id, user_id=by.id, at=at)
         db.session.add(period)
         told: dict[str, list[str | None]] = {"plan": [_name(cover.periods[-1].version), _name(change.version)]}
@@ -86,7 +86,7 @@ def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChang
     monthly, monthly_now = homes.price_at(version, home), present.price_at(home.postcode)
     is_at_once = monthly_now is None or monthly >= monthly_now
     since = today if is_at_once else max(recording.next_cycle(cover, at=at), today + timedelta(days=1))
-    _check_turn(cover, since)
+    _check_turn(cover, since, at=at)
     if not is_at_once:
         counters = remaining(loading.life_of(cover), ledger.list_entries(cover.id), since)
         excess = find_excess(counters, loading.plan_terms(version))
@@ -101,9 +101,15 @@ def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChang
     return PlanChange(version, monthly, since, is_at_once, price)
 
 
-def _check_turn(cover: Cover, since: date) -> None:
+def _check_turn(cover: Cover, since: date, *, at: datetime) -> None:
     """Two changes on one day have no order, and what is planned stands."""
-    last = cover.periods[-1].since
+    period = cover.periods[-1]
+    last = period.since
+    if last > days.local(at):
+        raise CoverStateError(
+            f"La couverture passe déjà à la formule «\u00a0{period.version.plan.label}\u00a0» le {french.day(last)}\u202f:"
+            " une autre se choisit après ce jour."
+        )
     if since <= last:
         raise CoverStateError(f"La formule date du {french.day(last)}\u202f: la suivante vient après ce jour.")
 

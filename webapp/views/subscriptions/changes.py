@@ -17,6 +17,7 @@ from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.security import current_user
 from webapp.services.charges import resuming
 from webapp.services.concurrent_edits import EditConflictError
+from webapp.services.covers import planned
 from webapp.services.pages.subscription_page import find_preferences
 from webapp.services.plan_changes import changing
 from webapp.services.plan_changes.changing import NotChosenError, OtherAmountError
@@ -154,7 +155,7 @@ def _lines_page(
 @bp.post("/changement-prevu/retirer")
 def withdraw_plan(subscription_id: UUID) -> ResponseReturnValue:
     """Take the change back that was planned for the next cycle."""
-    planning.withdraw_plan(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
+    planned.withdraw(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
     return done(subscription_id, "Le changement prévu est retiré.")
 
 
