@@ -112,6 +112,26 @@ def test_a_pause_ends_when_the_subscription_goes_on(cast: Cast) -> None:
     ]
 
 
+def test_what_comes_by_itself_counts_from_its_day_however_late_it_is_noted(cast: Cast) -> None:
+    """The timetable was away for two days: the client was told the day, and is covered, or not, from then on."""
+    cover = cover_of(cast)
+    back_on, ends_on = date(2026, 12, 1), date(2026, 12, 10)
+    lifecycle.pause(
+        cover.subscription_id, reason="Vacances", by=cast.commercial, at=NOON + timedelta(days=1), resume_on=back_on
+    )
+    lifecycle.resume_due(at=midnight(back_on) + timedelta(days=2))
+    lifecycle.cancel_on(
+        cover.subscription_id, ends_on, reason="Accord", by=cast.commercial, at=midnight(back_on) + timedelta(days=3)
+    )
+    lifecycle.end_due(at=midnight(ends_on) + timedelta(days=2))
+    deliver(cover)
+    assert line_of_time(cover)[1:] == [
+        (SUSPENDED, NOON + timedelta(days=1), CoverCause.PAUSE),
+        (ACTIVE, midnight(back_on), CoverCause.RESUMPTION),
+        (ENDED, midnight(ends_on), CoverCause.TERMINATION),
+    ]
+
+
 def test_events_that_come_twice_and_in_any_order_tell_the_same(cast: Cast) -> None:
     cover = cover_of(cast)
     lifecycle.pause(cover.subscription_id, reason="Vacances", by=cast.commercial, at=NOON + timedelta(days=1))

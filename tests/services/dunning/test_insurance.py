@@ -27,7 +27,7 @@ from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
 
 @pytest.fixture(params=["sequence", "tax"])
 def insured(world: DunningWorld, cast: Cast, request: pytest.FixtureRequest) -> Subscription:
-    """A premium due on 20 February 2026 and refused that morning: the sequence is one of insurance, or its tax tells."""
+    """A premium due on 20 February 2026 and refused that morning: the sequence is of insurance, or its tax tells."""
     world.to_day(date(2026, 2, 20))
     general = sequences.load_default(at=clock.now())
     subscription = world.subscribe(anchor=date(2026, 2, 20))

@@ -159,7 +159,7 @@ def test_the_price_of_the_new_zone_is_shown_and_holds_by_day(
         Decimal("5.89").copy_sign(monthly - LILLE)
     ]
     assert db.session.query(CoverHome).count() == 2
-    again = send(client, cover, code_postal="59000", adresse="9 rue Neuve")
+    again = send(client, cover, code_postal="59000", adresse="9 rue Neuve", depuis="2026-11-24")
     assert "au lieu de" in again.text, "back again at the price of then"
 
 
@@ -328,7 +328,7 @@ def test_a_cover_not_paid_yet_is_never_left_without_a_way_to_move(
     late = send(client, cover, depuis="2027-01-01")
     assert late.status_code == 422
     latest = max(effective, NOON.date())
-    assert f"choisissez un jour jusqu’au {french.day(latest)}, pour commencer à ce prix, ou attendez ce paiement" in late.text
+    assert f"choisissez un jour jusqu’au {french.day(latest)}, pour commencer à ce prix" in late.text
     _, done = confirm(client, cover, depuis=latest.isoformat())
     assert done.status_code == 303, done.text
     assert loading.find_cover(cover.id).subscription.recurring_amount == LE_HAVRE
@@ -347,3 +347,15 @@ def test_a_later_day_at_the_same_price_is_not_said_to_begin_there(client: FlaskC
 def test_a_postcode_that_does_not_exist_is_no_home(client: FlaskClient, cover: Cover) -> None:
     refused = send(client, cover, code_postal="99999")
     assert (refused.status_code, "Le code postal 99999 n’existe pas en France." in refused.text) == (422, True)
+
+
+def test_what_cannot_be_confirmed_is_refused_before_it_is_shown(client: FlaskClient, cover: Cover) -> None:
+    clock.start_at(BEFORE)
+    today, later = "2026-11-23", "2026-11-30"
+    assert send(client, cover, depuis=today, montre=today).status_code == 303
+    other = {"adresse": "9 rue Neuve"}
+    begun = send(client, cover, depuis=today, **other)
+    assert (begun.status_code, "couvert depuis le 23/11/2026" in begun.text) == (422, True)
+    assert send(client, cover, depuis=later, montre=later, **other).status_code == 303
+    early = send(client, cover, depuis="2026-11-27", adresse="1 rue Haute")
+    assert (early.status_code, "déjà prévu le 30/11/2026" in early.text) == (422, True)

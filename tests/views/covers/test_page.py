@@ -247,7 +247,7 @@ def test_a_cover_moves_to_another_home_and_remembers_the_former(client: FlaskCli
     assert "dès le 01/12/2026\u202f: 8 quai des Brumes" in page
     early = client.post(address, data=moved | {"depuis": "2026-11-30", "montre": "2026-11-30"})
     assert early.status_code == 422
-    assert "le suivant vient après" in early.text
+    assert "déjà prévu le 01/12/2026" in early.text
 
 
 def test_an_erased_client_gets_no_cover_and_theirs_does_not_change(client: FlaskClient) -> None:

@@ -151,8 +151,8 @@ def test_a_plan_that_is_to_come_stays_with_its_price(client: FlaskClient, cast: 
     cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
     dearer = version_of("Sérénité", "60.00")
     confirm(client, cover, cheaper)
-    refused = withdraw(client, cover)
-    assert (refused.status_code, "passe à la formule «\u00a0Essentiel\u00a0»" in refused.text) == (409, True)
+    refused = client.get(withdraw(client, cover).location).text
+    assert "passe à la formule «\u00a0Essentiel\u00a0»" in refused
     assert db.session.query(PlannedChange).count() == 1
     again = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
     assert again.status_code == 409

@@ -1,8 +1,8 @@
 """A cover follows its subscription: what happens to that becomes facts of the cover, each once, whatever came first."""
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 
 from webapp import clock
 from webapp.extensions import db
@@ -18,6 +18,11 @@ from webapp.transactions import transaction
 RENOUNCED = "Renonciation dans les quatorze jours"
 """The reason of a subscription that ends with the renunciation of its cover."""
 BEGUN = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.PAUSED)
+
+IS_PAUSED = (SubscriptionHistory.new_status == SubscriptionStatus.PAUSED) & (
+    SubscriptionHistory.old_status != SubscriptionStatus.PAUSED
+)
+IS_TO_END = SubscriptionHistory.changes.has_key("cancels_on")
 
 
 def follow(event: OutboxEvent) -> None:
@@ -81,7 +86,8 @@ def _fact_of(cover: Cover, change: SubscriptionHistory) -> CoverFact | None:
         return _resumption(cover, change)
     if new.is_final:
         cause = CoverCause.RENUNCIATION if change.reason == RENOUNCED else CoverCause.TERMINATION
-        return _fact(cover, cause, at, change, note=change.reason or new.label)
+        since = _planned_instant(change, "cancels_on", IS_TO_END)
+        return _fact(cover, cause, since, change, note=change.reason or new.label)
     return None  # unpaid for now, or paid again before anything was suspended: the cover goes on
 
 
@@ -100,7 +106,21 @@ def _resumption(cover: Cover, change: SubscriptionHistory) -> CoverFact:
         paid_at = suspending.find_paid_at(cover.subscription_id, resumed_at=change.at) or change.at
         paid = intervals.paid(paid_at, facts, is_insurance=nature_of(cover) is CoverNature.INSURANCE)
         return _fact(cover, CoverCause.PAYMENT, paid.since, change)
-    return _fact(cover, CoverCause.RESUMPTION, change.at, change)
+    return _fact(cover, CoverCause.RESUMPTION, _planned_instant(change, "resume_on", IS_PAUSED), change)
+
+
+def _planned_instant(change: SubscriptionHistory, name: str, written: ColumnElement[bool]) -> datetime:
+    """When a change has its effect on the cover: what comes by itself does with its day, however late it was noted.
+
+    ``written`` are the rows of the history in which the day may stand, under ``name``: the latest one says it.
+    """
+    if change.user_id is not None:
+        return change.at
+    rows = select(SubscriptionHistory.changes[name][1].astext).where(
+        SubscriptionHistory.subscription_id == change.subscription_id, SubscriptionHistory.at < change.at, written
+    )
+    day = db.session.scalar(rows.order_by(SubscriptionHistory.at.desc(), SubscriptionHistory.id.desc()).limit(1))
+    return min(change.at, clock.start_of(date.fromisoformat(day))) if day else change.at
 
 
 def nature_of(cover: Cover) -> CoverNature:

@@ -92,6 +92,7 @@ def preview_move(cover_id: UUID, asked: CoverRequest, *, wished: date | None, at
     today, is_from_start = days.local(at), _is_from_start(cover)
     cycle = cover.effective_on if is_from_start else _first_cycle(cover, at=at)
     since = max(cycle, wished or (cycle if is_from_start else today))
+    selling.check_turn(cover, since, at=at)
     monthly, monthly_now = homes.price_at(version, home), version.price_at(cover.homes[-1].home.postcode)
     is_after_start = is_from_start and since > max(today, cover.effective_on)
     found = Move(
@@ -137,12 +138,13 @@ def _too_late(found: Move, latest: date) -> str:
     """Why the day is too late for another price, and what can be done instead."""
     if found.is_from_start:
         return (
-            "Le prix est différent à cette adresse, et cet abonnement attend son premier paiement\u202f: choisissez un jour"
-            f" jusqu’au {french.day(latest)}, pour commencer à ce prix, ou attendez ce paiement pour un jour plus tard."
+            "Le prix est différent à cette adresse, et l’abonnement attend son premier paiement\u202f:"
+            f" choisissez un jour jusqu’au {french.day(latest)}, pour commencer à ce prix, ou attendez ce paiement pour"
+            " un jour plus tard."
         )
     return (
-        "Le prix est différent à cette adresse, et change au plus tard avec la prochaine échéance\u202f: choisissez un jour"
-        f" jusqu’au {french.day(latest)}."
+        "Le prix est différent à cette adresse, et change au plus tard avec la prochaine échéance\u202f: choisissez un"
+        f" jour jusqu’au {french.day(latest)}."
     )
 
 

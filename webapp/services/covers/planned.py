@@ -41,12 +41,13 @@ def _check_free(cover: Cover, *, at: datetime) -> None:
     if plan.since > today:
         raise CoverStateError(
             f"La couverture {cover.code} passe à la formule «\u00a0{plan.version.plan.label}\u00a0» le"
-            f" {french.day(plan.since)}\u202f: son prix change avec elle. Après ce jour, choisissez de nouveau la formule."
+            f" {french.day(plan.since)}\u202f: son prix change avec elle. Après ce jour, choisissez de nouveau la"
+            " formule."
         )
     if home.since > today and _is_priced_anew(cover):
         raise CoverStateError(
-            f"La couverture {cover.code} change de logement le {french.day(home.since)}\u202f: son prix change avec lui."
-            " Corrigez d’abord le logement couvert."
+            f"La couverture {cover.code} change de logement le {french.day(home.since)}\u202f: son prix change avec"
+            " lui. Corrigez d’abord le logement couvert."
         )
 
 

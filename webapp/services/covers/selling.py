@@ -184,6 +184,20 @@ def _promise(
     db.session.flush()
 
 
+def check_turn(cover: Cover, since: date, *, at: datetime) -> None:
+    """Raise InvalidInputError (field « since ») for another home before the latest one, or on a day that has begun."""
+    standing, today = cover.homes[-1], days.local(at)
+    is_planned = not cover.facts or standing.since > today
+    if since > standing.since or (since == standing.since and is_planned):
+        return
+    first = french.day(standing.since)
+    if standing.since > today:
+        sentence = f"Un autre logement est déjà prévu le {first}\u202f: choisissez ce jour, ou un jour plus tard."
+    else:
+        sentence = f"Le logement actuel est couvert depuis le {first}\u202f: choisissez un jour qui vient après."
+    raise InvalidInputError(sentence, field="since")
+
+
 def move_home(
     cover_id: UUID,
     asked: CoverRequest,
@@ -201,13 +215,8 @@ def move_home(
         cover = recording.find_living(cover_id, at=at)
         if ledger.has_open_claim(cover_id):
             raise CoverStateError(CLAIM_IS_OPEN)
+        check_turn(cover, since, at=at)
         standing = cover.homes[-1]
-        holds_already = bool(cover.facts) and standing.since <= days.local(at)
-        if since < standing.since or (since == standing.since and holds_already):
-            raise InvalidInputError(
-                f"Le logement actuel est couvert depuis le {french.day(standing.since)}\u202f: le suivant vient après.",
-                field="since",
-            )
         home = _home(cover.client_id, asked, cover.periods[-1].version, at=at)
         if home.id == standing.home_id:
             raise InvalidInputError("Ce logement est déjà celui qui est couvert.", field="home")

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock, french
@@ -18,6 +18,7 @@ from webapp.security import current_user
 from webapp.services.charges import resuming
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.covers import planned
+from webapp.services.covers.recording import CoverStateError
 from webapp.services.pages.subscription_page import find_preferences
 from webapp.services.plan_changes import changing
 from webapp.services.plan_changes.changing import NotChosenError, OtherAmountError
@@ -27,6 +28,7 @@ from webapp.services.products import list_products
 from webapp.services.subscriptions import editing, history, lifecycle, offering, planning, scheduling
 from webapp.services.subscriptions.editing import EndedError
 from webapp.services.subscriptions.means import DEBITED
+from webapp.views.layout import toast
 from webapp.views.lists import read
 from webapp.views.subscriptions.answers import done, seen_version
 from webapp.views.subscriptions.form import (
@@ -155,7 +157,11 @@ def _lines_page(
 @bp.post("/changement-prevu/retirer")
 def withdraw_plan(subscription_id: UUID) -> ResponseReturnValue:
     """Take the change back that was planned for the next cycle."""
-    planned.withdraw(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
+    try:
+        planned.withdraw(subscription_id, version=seen_version(), by=current_user(), at=clock.now())
+    except CoverStateError as error:
+        toast("error", error.message)
+        return redirect(url_for("subscription.show", subscription_id=subscription_id), 303)
     return done(subscription_id, "Le changement prévu est retiré.")
 
 
