@@ -24,6 +24,7 @@ from webapp.models.messages import Message, MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import SubscriptionStatus
+from webapp.models.tasks import Task
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.covers import loading
 from webapp.services.message_triggers import subscriptions as triggers
@@ -205,3 +206,17 @@ def test_an_outsider_ends_nothing_of_ours(outsider_client: FlaskClient, cover: C
     assert outsider_client.get(address, query_string=MOVE, headers=HTMX).status_code == 404
     assert send(outsider_client, cover).status_code == 404
     assert outsider_client.post(f"{address}/retrait", data={"motif": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize(("motive", "asked"), [("move", "Rembourser 11,00\u00a0€ TTC"), ("fraud", None)])
+def test_somebody_is_asked_once_to_give_back_what_was_paid_for_the_days_after(
+    client: FlaskClient, cover: Cover, motive: str, asked: str | None
+) -> None:
+    ends = "2026-11-20" if motive == "fraud" else ENDS
+    assert send(client, cover, motif=motive, note="Fausse adresse", fin=ends).status_code == 303
+    assert db.session.query(Task).count() == 0, "it may be withdrawn until then"
+    lifecycle.end_due(at=datetime(2026, 12, 21, 12, tzinfo=UTC))
+    deliver(cover)
+    deliver(cover)
+    titles = [task.title for task in db.session.scalars(select(Task))]
+    assert [title.partition("\u202f:")[0] for title in titles] == ([asked] if asked else [])

@@ -111,12 +111,6 @@ def withdraw(cover_id: UUID, *, reason: str, by: User, at: datetime) -> Cover:
     return loading.find_cover(cover_id)
 
 
-def list_owed(cover: Cover) -> list[OwedBack]:
-    """What is owed back now for the termination that stands: cycles that were paid since count, too."""
-    standing = cover.termination
-    return _list_owed(cover, standing.ground, standing.due_on) if standing else []
-
-
 def _list_owed(cover: Cover, ground: TerminationGround, due_on: date) -> list[OwedBack]:
     if ground is TerminationGround.FRAUD:
         return []

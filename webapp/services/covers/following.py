@@ -4,19 +4,22 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Select, select
 
-from webapp import clock
+from webapp import clock, french
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.covers import Cover, CoverCause, CoverFact, CoverKind, CoverNature
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
-from webapp.services.covers import intervals, loading
-from webapp.services.dunning import suspending
+from webapp.services.clients import tasks
+from webapp.services.clients.tasks import NewTask
+from webapp.services.covers import intervals, loading, owed
+from webapp.services.dunning import days, suspending
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
 RENOUNCED = "Renonciation dans les quatorze jours"
 """The reason of a subscription that ends with the renunciation of its cover."""
+REFUND_TITLE = "Rembourser {amount} TTC\u202f: résiliation de la couverture {code}"
 BEGUN = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.PAUSED)
 
 IS_PAUSED = (SubscriptionHistory.new_status == SubscriptionStatus.PAUSED) & (
@@ -46,9 +49,19 @@ def catch_up(cover: Cover, *, at: datetime) -> bool:
             db.session.add(fact)
             cover.facts.append(fact)
             is_news = True
+            if fact.cause is CoverCause.TERMINATION:
+                _ask_for_refund(cover, at=at)
     if is_news:
         db.session.flush()
     return is_news
+
+
+def _ask_for_refund(cover: Cover, *, at: datetime) -> None:
+    """What was paid for the days after a termination is owed back: a person refunds it, as after a renunciation."""
+    total = owed.total_of(owed.list_owed_at_end(cover))
+    if total and not cover.client.erased_at:
+        title = REFUND_TITLE.format(amount=french.money(total), code=cover.code)
+        tasks.add_and_tell([NewTask(cover.client_id, title, days.local(at))], at=at)
 
 
 def untold(cover: Cover) -> Select[SubscriptionHistory]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.models.charges import Charge
+from webapp.models.covers import Cover, TerminationGround
 from webapp.models.money import cents
 from webapp.services.refunds import commands as refunds
 
@@ -35,6 +36,14 @@ def list_owed(subscription_id: UUID, *, unused_from: date | None) -> list[OwedBa
         if amount > 0:
             owed.append(OwedBack(charge, amount))
     return owed
+
+
+def list_owed_at_end(cover: Cover) -> list[OwedBack]:
+    """What is owed back for the termination that stands: cycles that were paid since count, too. Nothing for fraud."""
+    standing = cover.termination
+    if standing is None or standing.ground is TerminationGround.FRAUD:
+        return []
+    return list_owed(cover.subscription_id, unused_from=standing.due_on)
 
 
 def total_of(owed: Iterable[OwedBack]) -> Decimal:

@@ -12,7 +12,7 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.base import new_id
 from webapp.models.covers import TerminationChannel, TerminationGround
 from webapp.security import current_user
-from webapp.services.covers import ending, loading, renouncing
+from webapp.services.covers import ending, loading, owed, renouncing
 from webapp.services.covers.ending import Termination
 from webapp.services.covers.ends import Request
 from webapp.services.subscriptions import lifecycle
@@ -93,7 +93,7 @@ def _page(cover_id: UUID, *, problem: DomainError | None = None) -> str:
         "covers/ending.html",
         cover=cover,
         standing=cover.termination,
-        owed=ending.list_owed(cover),
+        owed=owed.list_owed_at_end(cover),
         problem=problem,
         found=found,
         written=values,
