@@ -16,7 +16,7 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.invoices import Invoice
-from webapp.models.money import totals
+from webapp.models.money import INSURANCE_TAX, totals
 from webapp.models.payments import Payment, PaymentKind
 from webapp.services.invoices import drafting, finalising
 
@@ -101,6 +101,16 @@ def test_an_invoice_shows_its_lines_and_what_was_paid(client: FlaskClient) -> No
     assert 'data-amount="24.00"' in page
     assert f'href="/factures/{invoice.id}/pdf"' in page
     assert "/prelevements" not in page
+
+
+def test_an_invoice_shows_what_each_tax_comes_to(client: FlaskClient) -> None:
+    invoice = make_invoice(numbered=False)
+    both = totals([(Decimal(20), Decimal("20.00")), (INSURANCE_TAX, Decimal("10.00"))])
+    invoice.vat = both.as_json()
+    db.session.commit()
+    page = re.sub(r"<[^>]+>|\s+", " ", client.get(f"/factures/{invoice.id}").text)
+    assert re.search(r"TSCA 9\s%\s+0,90\s€", page)
+    assert re.search(r"TVA 20\s%\s+4,00\s€", page)
 
 
 def test_the_pdf_is_downloaded_under_the_invoices_number(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 from webapp import clock
 from webapp.models.base import Base, Identified, Timestamped, linked, stored_enum, tenant_key
 from webapp.models.clients import Client
+from webapp.models.money import INSURANCE_TAX, tax_label
 from webapp.tenancy import OrganisationScoped
 
 
@@ -155,6 +156,12 @@ class Invoice(OrganisationScoped, Identified, Timestamped, Base):
     def can_become(self, status: InvoiceStatus) -> bool:
         """Whether the table of transitions leads from the present state to ``status``."""
         return status in TRANSITIONS[self.status]
+
+    @property
+    def taxes(self) -> list[tuple[str, Decimal]]:
+        """What each tax comes to, by its name: VAT of a rate, or the tax on insurance."""
+        shares = [(Decimal(share["rate"]), Decimal(share["tax"])) for share in self.vat]
+        return [(tax_label(rate) if rate == INSURANCE_TAX else f"TVA {tax_label(rate)}", tax) for rate, tax in shares]
 
     @property
     def kind(self) -> InvoiceKind:
