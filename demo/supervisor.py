@@ -10,9 +10,10 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import Self
 
@@ -87,6 +88,7 @@ class Supervisor:
         """During start-up the death of any child is an error."""
         self._console = console
         self._mark = mark
+        self._began = time.monotonic()
         self._errand: Child | None = None
         self._asked_to_stop = False
         self._selector = selectors.DefaultSelector()
@@ -184,7 +186,7 @@ class Supervisor:
         child.started_at = time.monotonic()
         child.process = subprocess.Popen(
             child.command,
-            env=child.environment | {RUN_MARK: self._mark},
+            env={**self._at_present(child.environment), RUN_MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -193,6 +195,17 @@ class Supervisor:
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  # we have no threads
         )
         self._listen_to(child, child.process)
+
+    def _at_present(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """With CRM_NOW, where the clock of a process starts, moved on by how long we run: all have one time, also those
+        that start late, or again.
+        """
+        try:
+            beginning = datetime.fromisoformat(environment["CRM_NOW"])
+        except (KeyError, ValueError):
+            return environment  # the application says what is wrong with it
+        present = beginning + timedelta(seconds=time.monotonic() - self._began)
+        return {**environment, "CRM_NOW": present.isoformat()}
 
     def _listen_to(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         """Relay its lines until the pipe closes, which may be after its death: what it forked may go on writing."""

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -53,6 +54,17 @@ def test_a_killed_process_is_back_within_two_seconds(supervisor: Supervisor) -> 
     killed_at = time.monotonic()
     _turn_until(supervisor, lambda: worker.is_running() and worker.pid != first)
     assert time.monotonic() - killed_at < 2
+
+
+def test_a_moved_clock_goes_on_where_a_process_starts_later(supervisor: Supervisor, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    tell = f"import os; open({str(told)!r}, 'a').write(os.environ['CRM_NOW'] + chr(10))"
+    worker = Child("worker", [sys.executable, "-c", tell], os.environ | {"CRM_NOW": "2026-01-31T23:59:59"})
+    supervisor.start(worker)
+    supervisor.is_starting = False
+    _turn_until(supervisor, lambda: told.is_file() and len(told.read_text().splitlines()) > 1)
+    first, second, *_ = map(datetime.fromisoformat, told.read_text().splitlines())
+    assert datetime.fromisoformat("2026-01-31T23:59:59") <= first < second
 
 
 def test_one_that_keeps_dying_is_started_ever_more_rarely(supervisor: Supervisor) -> None:

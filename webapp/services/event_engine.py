@@ -8,6 +8,7 @@ nothing is put off. Everything here is safe to repeat, in any number of workers.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -236,12 +237,17 @@ class Engine(Generic[Row]):
                 )
 
     def attempt(
-        self, claimed: IsClaimed, work: Callable[[], Outcome | None], *, passing: tuple[type[DomainError], ...] = ()
+        self,
+        claimed: IsClaimed,
+        work: Callable[[], Outcome | None],
+        *,
+        passing: tuple[type[DomainError], ...] = (),
+        name: Callable[[Row], None] | None = None,
     ) -> None:
         """Do what a claimed event asks for; ``work`` says what came of it, or None where it has ended it itself.
 
-        A refusal is final; what is ``passing``, and bugs, are put off. Raises OperationalError or InterfaceError where
-        the database is away.
+        A refusal is final, and ``name`` says in the event what it was about; what is ``passing``, and bugs, are put
+        off. Raises OperationalError or InterfaceError where the database is away.
         """
         try:
             outcome = work()
@@ -260,7 +266,7 @@ class Engine(Generic[Row]):
             self.put_off([claimed], UNEXPECTED.format(kind=type(error).__name__), at=clock.now())
             return
         if outcome is not None:
-            self.conclude(claimed, lambda _: outcome)
+            self.conclude(claimed, partial(_told, outcome, name))
 
     def conclude(self, claimed: IsClaimed, work: Callable[[Row], Outcome]) -> None:
         """Do what changes rows of ours, and say what came of it, in one transaction; else nothing."""
@@ -354,6 +360,12 @@ class Engine(Generic[Row]):
         statement = update(self.table).where(*which).values(values)
         result = db.session.execute(statement.execution_options(synchronize_session=False))
         return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _told(outcome: Outcome, name: Callable[[Row], None] | None, event: Row) -> Outcome:
+    if name is not None:
+        name(event)
+    return outcome
 
 
 def end(event: Event, outcome: Outcome, *, at: datetime) -> None:

@@ -203,6 +203,7 @@ def test_a_file_does_not_change_its_cover(cast: Cast, cover: Cover, operator: Co
     hear(operator, claim_of(cover, 1))
     event = hear(operator, claim_of(make_cover(cast.commercial), 2))
     assert (event.state, file_of().cover_id) == (FAILED, cover.id)
+    assert event.claim_id == file_of().id, "who reads the refusal finds the file"
     assert "autre couverture" in (event.reason or "")
 
 

@@ -154,6 +154,9 @@ def test_a_file_that_could_not_be_fetched_is_asked_for_again(
     linked = {"external_id": "d1", "name": "Photo.exe", "url": "https://example.org/a.exe"}
     hear(operator, claim_of(cover, documents=[linked]), "document.added")
     row = db.session.query(OperatorDocument).one()
+    page = manager_client.get(f"/dossiers/{row.claim_id}").text
+    assert "À récupérer" in page
+    assert ">Reçu<" not in page, "nobody has it yet"
     row.state, row.reason, row.next_attempt_at = EventState.FAILED, "Ce genre de fichier n’est pas accepté.", None
     db.session.commit()
     address = f"{ADDRESS}/fichiers/{row.id}/reessayer"

@@ -48,7 +48,13 @@ def handle_due(organisation_id: UUID) -> int:
 
 def handle(claimed: Claimed) -> None:
     """Handle a claimed event. Safe to repeat. Raises OperationalError or InterfaceError where the database is away."""
-    ENGINE.attempt(claimed, lambda: ENGINE.conclude(claimed, _handled))
+    ENGINE.attempt(claimed, lambda: ENGINE.conclude(claimed, _handled), name=_name_file)
+
+
+def _name_file(event: OperatorEvent) -> None:
+    """Who reads what was refused finds the file that it was about, where there is one."""
+    claim = _find(event)
+    event.claim_id = claim.id if claim is not None else None
 
 
 def _handled(event: OperatorEvent) -> Outcome:
@@ -68,16 +74,17 @@ def _handled(event: OperatorEvent) -> Outcome:
     claim = reported.apply(event.operator_id, cover, told.report, at=at)
     if claim is None:
         known = _find(event)
-        event.claim_id = known.id
+        event.claim_id = known.id if known is not None else None
         return Outcome(EventState.IGNORED, OLDER.format(told=told.report.revision, known=known.revision))
     event.claim_id = claim.id
     fetching.ask_for(claim, told.documents, at=at)
     return DONE
 
 
-def _find(event: OperatorEvent) -> Claim:
-    statement = select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
-    return db.session.scalars(statement).one()
+def _find(event: OperatorEvent) -> Claim | None:
+    return db.session.scalar(
+        select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
+    )
 
 
 def wake(*, at: datetime) -> int:
