@@ -132,7 +132,11 @@ def test_an_admin_closes_months_and_nobody_else(world: World, cast: Cast, sign_i
     for month, status in {"2026-02-01": 409, "2026-01-01": 303, "rien": 422}.items():
         assert admin.post("/statistiques/depanssur/mois", data={"mois": month}).status_code == status
     assert "janvier 2026" in admin.get("/statistiques/depanssur/mois").text
-    assert 'data-testid="unchanged"' in admin.get("/statistiques/depanssur/mois/2026-01-01").text
+    page = admin.get("/statistiques/depanssur/mois/2026-01-01").text
+    assert 'data-testid="unchanged"' in page
+    assert "Janvier 2026, mois clôturé" in page, "« Clôture de » does not go with every month: avril, août, octobre"
+    assert f", par {cast.admin.full_name}" in page
+    assert f" , par {cast.admin.full_name}" not in page
     assert "clôturés jusqu’en janvier 2026" in sign_in(cast.commercial).get(TAB).text
     outsider = sign_in(cast.outsider)
     assert outsider.get("/statistiques/depanssur/mois/2026-01-01").status_code in (403, 404)
