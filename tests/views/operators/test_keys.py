@@ -41,6 +41,15 @@ def test_an_operator_without_a_fit_name_is_refused(admin_client: FlaskClient, na
     assert db.session.query(CoverOperator).count() == 0
 
 
+def test_a_form_that_is_sent_twice_makes_one(admin_client: FlaskClient) -> None:
+    admin_client.post(ADDRESS, data={"nom": "Standard de Lille"})
+    again = admin_client.post(ADDRESS, data={"nom": "standard de  lille"})
+    assert (again.status_code, "porte déjà ce nom" in again.text) == (422, True)
+    operator = db.session.query(CoverOperator).one()
+    admin_client.post(f"{ADDRESS}/{operator.id}/revoquer")
+    assert admin_client.post(ADDRESS, data={"nom": "Standard de Lille"}).status_code == 201
+
+
 def test_keys_are_of_admins(manager_client: FlaskClient, client: FlaskClient) -> None:
     for browser in (manager_client, client):
         assert browser.get(ADDRESS).status_code == 403

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from webapp import tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
@@ -43,13 +43,20 @@ def list_operators() -> list[CoverOperator]:
 
 
 def add_operator(name: str, *, by: User, at: datetime) -> NewKey:
-    """Make an operator and its key. Raises InvalidInputError (field « name »)."""
+    """Make an operator and its key. Raises InvalidInputError (field « name »), also where one that stands has the name:
+    a form that is sent twice makes one.
+    """
     name = clean_text(name)
     if not name or len(name) > NAME_LENGTH:
         raise InvalidInputError(f"Indiquez un nom, de {NAME_LENGTH} caractères au plus.", field="name")
     key = PREFIX + secrets.token_urlsafe(32)
     with transaction():
-        if len(list_operators()) >= MOST_OPERATORS:
+        lock = f"operators|{tenancy.current_organisation_id()}"
+        db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+        operators = list_operators()
+        if any(each.name.casefold() == name.casefold() and not each.revoked_at for each in operators):
+            raise InvalidInputError("Un opérateur porte déjà ce nom\u202f: choisissez-en un autre.", field="name")
+        if len(operators) >= MOST_OPERATORS:
             raise InvalidInputError(f"Une organisation a {MOST_OPERATORS} opérateurs au plus.", field="name")
         operator = CoverOperator(
             name=name, key_hash=_hash(key), key_start=key[:START_LENGTH], created_by_id=by.id, created_at=at
