@@ -60,6 +60,9 @@ def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(
     assert "14,06\u00a0€ TTC par mois" in summary
     assert "jusqu’au 19/12/2026 inclus" in summary  # thirty days from 20 November
     assert "jusqu’au 04/12/2026" in summary  # fourteen days to renounce
+    page = client.get(f"/souscriptions/{sale_id}/signature").text
+    assert "Par le lien : « En cliquant sur" in page
+    assert "Sur papier : « En signant le bulletin, je souscris" in page, "one signs what one reads there"
     answer = send(client, sale_id, "signature/papier", fichier=scan())
     sale, cover = find(sale_id), db.session.scalars(select(Cover)).one()
     assert (answer.status_code, answer.location) == (303, f"/couvertures/{cover.id}")
