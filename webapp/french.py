@@ -95,14 +95,18 @@ def day(value: date | None) -> str:
     return f"{value:%d/%m/%Y}" if value else NOTHING
 
 
+_DAY_OF_MONTH = {False: "d", True: "d'er'"}
+"""How the day of a month is written, and its first one."""
+
+
 def long_day(value: date) -> str:
-    """A date in words: 20 novembre 2026."""
-    return format_date(value, "d MMMM y", locale=LOCALE)
+    """A date in words: 20 novembre 2026, 1er décembre 2026."""
+    return format_date(value, f"{_DAY_OF_MONTH[value.day == 1]} MMMM y", locale=LOCALE)
 
 
 def week_day(value: date) -> str:
-    """A day of the months around now, with its name: vendredi 30 octobre."""
-    return format_date(value, "EEEE d MMMM", locale=LOCALE)
+    """A day of the months around now, with its name: vendredi 30 octobre, dimanche 1er novembre."""
+    return format_date(value, f"EEEE {_DAY_OF_MONTH[value.day == 1]} MMMM", locale=LOCALE)
 
 
 def month(value: date) -> str:

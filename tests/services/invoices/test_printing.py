@@ -46,7 +46,7 @@ def test_the_legal_mentions_are_there(invoice: Invoice) -> None:
     for mention in (
         "SAS au capital de 50 000 € – SIREN 732 829 320 – RCS Lille – TVA FR44732829320",
         "FA-000001",
-        "1 février 2026",
+        "1er février 2026",
         "Période du 31 janvier 2026 au 27 février 2026",
         "indemnité forfaitaire de 40 €",
         "Pas d’escompte",
@@ -67,7 +67,7 @@ def test_a_credit_note_names_number_and_date_of_its_invoice(cast: Cast, invoice:
     for words in (
         "<h1>Avoir</h1>",
         "AV-000001",
-        "Avoir sur la facture FA-000001 du 1 février 2026",
+        "Avoir sur la facture FA-000001 du 1er février 2026",
         "Motif : Retour d’un colis",
         "-121,00 €",
         "-6,80 €",

@@ -140,9 +140,9 @@ def test_values_are_written_as_their_type_reads() -> None:
     }
     body = "{{ montant_du }} {{ date_limite }} [{{ lien_paiement }}] {{ numero_dossier }}"
     loop = "{% for l in impayes %}{{ l.libelle }} {{ l.echeance }} {{ l.montant }}{% endfor %}"
-    written = "1\u202f234,50\u00a0€ 1 décembre 2026 [] 12\u202f345"
+    written = "1\u202f234,50\u00a0€ 1er décembre 2026 [] 12\u202f345"
     assert filled(body, **values) == written
-    assert filled(loop, **values) == "A 1 décembre 2026 2,00\u00a0€"
+    assert filled(loop, **values) == "A 1er décembre 2026 2,00\u00a0€"
     assert filled("{% if lien_paiement %}x{% endif %}{% if impayes %}y{% endif %}", **values) == "y"
     assert filled("{% if impayes %}y{% else %}n{% endif %}{{ impayes | length }}", impayes=[]) == "n0"
 

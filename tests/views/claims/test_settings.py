@@ -16,6 +16,7 @@ from webapp.services.claims import listing, money, working
 from webapp.services.claims.listing import FollowUp
 
 ADDRESS = "/dossiers/provisions"
+FILTERING = {"HX-Request": "true", "HX-Source": "form#claims-filters"}
 FORM = {trade.value: "200" for trade in Trade} | {"jours": "10"}
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -102,3 +103,22 @@ def test_the_list_offers_both(client: FlaskClient, cast: Cast, cover: Cover) -> 
     assert "DEP-2026-000001" not in page
     assert "DEP-2026-000001" in client.get("/dossiers").text
     assert client.get("/dossiers/exporter?suivi=provision").status_code == 200
+
+
+def test_who_leads_a_team_finds_the_files_that_the_weekly_digest_counts(
+    manager_client: FlaskClient, client: FlaskClient, cast: Cast, cover: Cover
+) -> None:
+    declare(cover, cast.commercial)
+    other = make_cover(cast.commercial)
+    cover.client.commercial_id, other.client.commercial_id = cast.sales_rep.id, None
+    declare(other, cast.commercial)
+    db.session.commit()
+    assert "DEP-2026-000002" in manager_client.get("/dossiers").text
+    page = manager_client.get("/dossiers?equipe=1").text
+    assert ("DEP-2026-000001" in page, "DEP-2026-000002" in page) == (True, False)
+    assert manager_client.get("/dossiers/exporter?equipe=1").status_code == 200
+    swapped = manager_client.get("/dossiers?equipe=1&metier=plumbing", headers=FILTERING)
+    assert "equipe=1" in swapped.headers["HX-Push-Url"]
+    page = client.get("/dossiers?equipe=1").text
+    assert "DEP-2026-000002" in page, "who leads no team sees all"
+    assert "Mon équipe" not in page

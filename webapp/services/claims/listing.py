@@ -53,6 +53,7 @@ class ClaimsView:
     """Which files are shown; ``search`` is for words over clients, or a reference. Of plans, the cover's present one.
 
     ``declared_before`` is a day; that day does not count. ``follow_up`` is as of the day ``untouched_since``.
+    ``commercial_ids`` are those whose clients' files are shown, where not everybody's are.
     """
 
     search: str = ""
@@ -63,13 +64,14 @@ class ClaimsView:
     declared_before: date | None = None
     follow_up: FollowUp | None = None
     untouched_since: date | None = None
+    commercial_ids: frozenset[UUID] | None = None
     cursor: str | None = None
 
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves something out."""
         filters = (self.status, self.trade, self.plan_id, self.waits_for, self.declared_before, self.follow_up)
-        return bool(self.search) or any(each is not None for each in filters)
+        return bool(self.search) or any(each is not None for each in (*filters, self.commercial_ids))
 
 
 class ClaimRow(NamedTuple):
@@ -127,6 +129,8 @@ def _select(view: ClaimsView) -> Select[*tuple[Any, ...]]:
         .join(CoverPlan, linked(CoverPlan, CoverPlanVersion.plan_id))
     )
     statement = _narrow(statement, view)
+    if view.commercial_ids is not None:
+        statement = statement.where(Client.commercial_id.in_(view.commercial_ids))
     reference = _REFERENCE.fullmatch(view.search)
     if reference:
         return statement.where(Claim.reference == f"DEP-{reference[1]}-{int(reference[2]):06d}")

@@ -15,6 +15,7 @@ from webapp.security import current_user
 from webapp.services.claims import listing
 from webapp.services.claims.listing import ClaimsView, FollowUp
 from webapp.services.covers.listing import list_plan_choices
+from webapp.services.figures.scope import figures_scope
 from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import read, read_day
 from webapp.views.rate_limits import paced
@@ -24,7 +25,7 @@ bp = Blueprint("claims", __name__, url_prefix="/dossiers")
 STATUSES = [("", "Tous les états"), *((each.value, each.label) for each in ClaimStatus)]
 TRADES = [("", "Tous les métiers"), *((each.value, each.label) for each in Trade)]
 TURNS = [("", "En attente de tous"), *((each.value, f"En attente\u202f: {each.label.lower()}") for each in WaitsFor)]
-
+TEAMS = [("", "Toute l’organisation"), ("1", "Mon équipe")]
 FOLLOW_UPS = [("", "Tous les suivis"), *((each.value, each.label) for each in FollowUp)]
 
 
@@ -50,9 +51,14 @@ def index() -> ResponseReturnValue:
             trades=TRADES,
             turns=TURNS,
             follow_ups=FOLLOW_UPS,
+            teams=TEAMS if _leads_team() else None,
             is_admin=current_user().has_role(Role.ADMIN),
         )
     return list_part("claims", render_template("claims/_list.html", **values), address=_address(view, cursor=None))
+
+
+def _leads_team() -> bool:
+    return current_user().has_role(Role.MANAGER) and not figures_scope(current_user()).is_all
 
 
 def read_view() -> ClaimsView:
@@ -67,8 +73,16 @@ def read_view() -> ClaimsView:
         declared_before=read_day(request.args.get("avant")),
         follow_up=follow_up,
         untouched_since=follow_up.before(clock.today()) if follow_up else None,
+        commercial_ids=_read_team(),
         cursor=request.args.get("apres"),
     )
+
+
+def _read_team() -> frozenset[UUID] | None:
+    """Whose clients' files are asked for: those of the teams that a manager leads; None is everybody's."""
+    if request.args.get("equipe") != "1" or not _leads_team():
+        return None
+    return frozenset(figures_scope(current_user()).members)
 
 
 def _address(view: ClaimsView, **changes: Any) -> str:
@@ -81,6 +95,7 @@ def _address(view: ClaimsView, **changes: Any) -> str:
         "attente": target.waits_for,
         "avant": target.declared_before,
         "suivi": target.follow_up,
+        "equipe": "1" if target.commercial_ids is not None else None,
         "apres": target.cursor,
     }
     return url_for("claims.index", **{name: value for name, value in query.items() if value})
