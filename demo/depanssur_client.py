@@ -75,5 +75,7 @@ def burst_pipe(cover: str, *, on: date) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("python demo/depanssur_client.py URL SECRET V-12")
     address, shared_secret, cover_number = sys.argv[1:]
     print(send(address, shared_secret, burst_pipe(cover_number, on=datetime.now(ZoneInfo("Europe/Paris")).date())))

@@ -71,7 +71,7 @@ def allowed_addresses(address: str, *, allow_private: bool) -> list[str]:
             )
     if parts.scheme == "http" and not allow_private:
         raise InvalidInputError(
-            "L’adresse doit commencer par https://\u202f: en http, le jeton d’accès voyagerait en clair.",
+            "L’adresse doit commencer par https://\u202f: en http, ce qui est échangé voyagerait en clair.",
             field="endpoint",
         )
     return [str(ip) for ip in addresses]

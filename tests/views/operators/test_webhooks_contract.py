@@ -45,6 +45,22 @@ def check(name: str, content: Any) -> None:
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(content)
 
 
+def undescribed(schema: dict[str, Any], place: str) -> list[str]:
+    """The fields of an object, and of those within, of which nothing is said."""
+    found = []
+    for name, field in schema.get("properties", {}).items():
+        if not field.keys() & {"description", "$ref", "const"}:
+            found.append(f"{place}.{name}")
+        for within in (field, *field.get("oneOf", ())):
+            found += undescribed(within, f"{place}.{name}")
+    return found
+
+
+def test_every_field_is_explained() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert [place for name, schema in schemas.items() for place in undescribed(schema, name)] == []
+
+
 @pytest.fixture
 def operator(cast: Cast) -> CoverOperator:
     return make_operator(cast.admin)

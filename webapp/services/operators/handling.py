@@ -6,7 +6,7 @@ A worker that dies in between leaves a claim whose lease runs out; doing it agai
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import Select, String, cast, func, select
 
 from webapp import clock, queue, tenancy
 from webapp.extensions import db
@@ -53,8 +53,7 @@ def handle(claimed: Claimed) -> None:
 
 def _name_file(event: OperatorEvent) -> None:
     """Who reads what was refused finds the file that it was about, where there is one."""
-    claim = _find(event)
-    event.claim_id = claim.id if claim is not None else None
+    event.claim_id = db.session.scalar(_select_file(event).with_only_columns(Claim.id))
 
 
 def _handled(event: OperatorEvent) -> Outcome:
@@ -73,18 +72,16 @@ def _handled(event: OperatorEvent) -> Outcome:
         return Outcome(EventState.IGNORED, ERASED_HERE)
     claim = reported.apply(event.operator_id, cover, told.report, at=at)
     if claim is None:
-        known = _find(event)
-        event.claim_id = known.id if known is not None else None
+        known = db.session.scalars(_select_file(event)).one()
+        event.claim_id = known.id
         return Outcome(EventState.IGNORED, OLDER.format(told=told.report.revision, known=known.revision))
     event.claim_id = claim.id
     fetching.ask_for(claim, told.documents, at=at)
     return DONE
 
 
-def _find(event: OperatorEvent) -> Claim | None:
-    return db.session.scalar(
-        select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
-    )
+def _select_file(event: OperatorEvent) -> Select[Claim]:
+    return select(Claim).where(Claim.operator_id == event.operator_id, Claim.external_id == event.external_id)
 
 
 def wake(*, at: datetime) -> int:

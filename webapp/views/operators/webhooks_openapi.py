@@ -22,6 +22,11 @@ from webapp.services.operators.contract import (
 INSTANT = {"type": "string", "format": "date-time", "description": "With its offset"}
 DAY = {"type": "string", "format": "date", "description": "A local date in Paris, not in the future"}
 EUROS = {"type": ["string", "null"], "pattern": AMOUNT, "description": "Euros with tax; null: not known"}
+STATE = {
+    "enum": [each.value for each in ReportedState],
+    "description": "How it stands at your place. A closed claim may go back to in_progress within 90 days",
+}
+TRADE = {"enum": [each.value for each in Trade], "description": "What is to be repaired"}
 TOLD_HERE = (EventType.DECLARED, EventType.UPDATED, EventType.CANCELED)
 
 
@@ -67,7 +72,7 @@ def document(root: str) -> dict[str, Any]:
                 "Intervention": _intervention(),
                 "Document": _document(),
                 "Satisfaction": _satisfaction(),
-                "Receipt": _object({"receipt": {"type": "string", "format": "uuid"}, "repeated": {"type": "boolean"}}),
+                "Receipt": _receipt(),
                 "Problem": _problem(),
                 "FileEvent": _event(list(TOLD_HERE), "File"),
                 "File": _file(),
@@ -119,21 +124,34 @@ def _text(most: int, *, least: int = 0) -> dict[str, Any]:
     return {"type": "string", "maxLength": most} | ({"minLength": least} if least else {})
 
 
-def _list(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _reference(name), "maxItems": MOST_ITEMS}
+def _list(name: str, said: str) -> dict[str, Any]:
+    return {"type": "array", "items": _reference(name), "maxItems": MOST_ITEMS, "description": said}
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"oneOf": [schema, {"type": "null"}]}
+def _or_null(schema: dict[str, Any], said: str) -> dict[str, Any]:
+    return {"oneOf": [schema, {"type": "null"}], "description": said}
+
+
+def _receipt() -> dict[str, Any]:
+    return _object(
+        {
+            "receipt": {"type": "string", "format": "uuid", "description": "Our id of the event"},
+            "repeated": {
+                "type": "boolean",
+                "description": "Whether the same webhook-id was told before: nothing happens then",
+            },
+        }
+    )
 
 
 def _event(types: list[EventType], claim: str) -> dict[str, Any]:
     return _object(
         {
             "version": {"const": VERSION},
-            "type": {"enum": [each.value for each in types]},
+            "type": {"enum": [each.value for each in types], "description": "What happened"},
             "occurred_at": INSTANT,
-            "data": _object({"claim": _reference(claim)}),
+            "data": _object({"claim": _reference(claim)})
+            | {"description": "The claim in its whole present state, whatever happened"},
         },
         optional=("occurred_at",),
     )
@@ -154,8 +172,8 @@ def _claim() -> dict[str, Any]:
                 "description": "Ours (DEP-2026-000123), where you heard of the claim from us",
             },
             "cover": {"type": "string", "description": "The number of the cover, as V-12"},
-            "state": {"enum": [each.value for each in ReportedState]},
-            "trade": {"enum": [each.value for each in Trade]},
+            "state": STATE,
+            "trade": TRADE,
             "event_on": DAY,
             "event_time": {
                 "type": ["string", "null"],
@@ -165,9 +183,9 @@ def _claim() -> dict[str, Any]:
             "declared_on": DAY,
             "asked": EUROS,
             "words": _text(LONGEST_TEXT) | {"description": "The client's own words"},
-            "interventions": _list("Intervention"),
-            "documents": _list("Document"),
-            "satisfaction": _or_null(_reference("Satisfaction")),
+            "interventions": _list("Intervention", "All visits so far; what is no longer told is not there"),
+            "documents": _list("Document", "All files so far"),
+            "satisfaction": _or_null(_reference("Satisfaction"), "What the client answered; null: nothing yet"),
         },
         optional=(
             "reference",
@@ -184,11 +202,11 @@ def _claim() -> dict[str, Any]:
 def _intervention() -> dict[str, Any]:
     return _object(
         {
-            "external_id": _text(LONGEST_ID, least=1),
-            "scheduled_at": _or_null(INSTANT),
-            "done_at": _or_null(INSTANT),
-            "craftsman": _text(LONGEST_NAME),
-            "note": _text(LONGEST_TEXT),
+            "external_id": _text(LONGEST_ID, least=1) | {"description": "Your number of the visit"},
+            "scheduled_at": _or_null(INSTANT, "When somebody comes; null: not known"),
+            "done_at": _or_null(INSTANT, "When it was done; null: not yet"),
+            "craftsman": _text(LONGEST_NAME) | {"description": "Who comes"},
+            "note": _text(LONGEST_TEXT) | {"description": "What was found, or done"},
         },
         optional=("scheduled_at", "done_at", "craftsman", "note"),
     )
@@ -197,7 +215,7 @@ def _intervention() -> dict[str, Any]:
 def _document() -> dict[str, Any]:
     return _object(
         {
-            "external_id": _text(LONGEST_ID, least=1),
+            "external_id": _text(LONGEST_ID, least=1) | {"description": "Your number of the file"},
             "name": _text(LONGEST_NAME, least=1) | {"description": "With its suffix: photo.jpg"},
             "url": _text(LONGEST_URL, least=1) | {"format": "uri", "description": "We fetch it once, with GET"},
         }
@@ -207,9 +225,14 @@ def _document() -> dict[str, Any]:
 def _satisfaction() -> dict[str, Any]:
     return _object(
         {
-            "score": {"type": "integer", "minimum": 0, "maximum": 10},
+            "score": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 10,
+                "description": "Would recommend: 10, would not: 0",
+            },
             "answered_at": INSTANT,
-            "comment": _text(LONGEST_TEXT),
+            "comment": _text(LONGEST_TEXT) | {"description": "In the client's own words"},
         },
         optional=("comment",),
     )
@@ -218,9 +241,9 @@ def _satisfaction() -> dict[str, Any]:
 def _problem() -> dict[str, Any]:
     return _object(
         {
-            "type": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
+            "type": {"type": "string", "description": "about:blank: the status says it"},
+            "status": {"type": "integer", "description": "That of the answer"},
+            "detail": {"type": "string", "description": "What is wrong, for whoever mends it"},
             "field": {"type": "string", "description": "Where it is wrong: data.claim.asked"},
         },
         optional=("field",),
@@ -228,36 +251,52 @@ def _problem() -> dict[str, Any]:
 
 
 def _file() -> dict[str, Any]:
-    text = {"type": "string"}
-    maybe = {"type": ["string", "null"]}
-    decision = {
-        "outcome": {"enum": ["accepted", "refused", "to_review", "declared", "canceled"]},
-        "covered": EUROS,
-        "deductible": EUROS,
-        "over": EUROS,
-        "sentence": maybe,
-    }
-    home = {
-        "address_line1": text,
-        "address_line2": maybe,
-        "postcode": text,
-        "city": text,
-        "access_notes": maybe,
-    }
     return _object(
         {
-            "reference": text,
-            "external_id": maybe,
+            "reference": _said("Our number of the file: DEP-2026-000123"),
+            "external_id": _maybe("Yours; null while you have not answered"),
             "revision": {"type": "integer", "description": "Ours: grows with every change of the file here"},
-            "cover": text,
-            "state": {"enum": [each.value for each in ReportedState]},
-            "decision": _object(decision),
-            "trade": {"enum": [each.value for each in Trade]},
+            "cover": _said("The number of the cover, as V-12"),
+            "state": STATE | {"description": "How the file stands"},
+            "decision": _decision(),
+            "trade": TRADE,
             "event_on": DAY,
             "declared_on": DAY,
             "asked": EUROS,
-            "words": text,
-            "client": _object({"name": text, "phone": maybe}),
-            "home": _or_null(_object(home)),
+            "words": _said("The client's own words"),
+            "client": _object({"name": _said("The client's"), "phone": _maybe("As +33612345678")})
+            | {"description": "Whom to visit"},
+            "home": _or_null(_home(), "Where; null where none was covered on that day"),
         }
     )
+
+
+def _decision() -> dict[str, Any]:
+    outcomes = ["accepted", "refused", "to_review", "declared", "canceled"]
+    decision = {
+        "outcome": {"enum": outcomes, "description": "to_review: a person decides"},
+        "covered": EUROS | {"description": "What we pay, with tax; null: not known"},
+        "deductible": EUROS | {"description": "What the client bears first; null: not known"},
+        "over": EUROS | {"description": "What the client bears beyond the limits; null: not known"},
+        "sentence": _maybe("Why, in French"),
+    }
+    return _object(decision) | {"description": "What we decided of it"}
+
+
+def _home() -> dict[str, Any]:
+    home = {
+        "address_line1": _said("Number and street"),
+        "address_line2": _maybe("Building, floor"),
+        "postcode": _said("As 59000"),
+        "city": _said("Its name"),
+        "access_notes": _maybe("How one gets in"),
+    }
+    return _object(home)
+
+
+def _said(words: str) -> dict[str, Any]:
+    return {"type": "string", "description": words}
+
+
+def _maybe(words: str) -> dict[str, Any]:
+    return {"type": ["string", "null"], "description": words}
