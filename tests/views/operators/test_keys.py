@@ -41,6 +41,32 @@ def test_an_operator_without_a_fit_name_is_refused(admin_client: FlaskClient, na
     assert db.session.query(CoverOperator).count() == 0
 
 
+def test_a_key_is_made_anew_and_the_one_before_opens_nothing(
+    admin_client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient, client: FlaskClient
+) -> None:
+    def key_in(page: str) -> str:
+        return re.search(r"dep_[\w-]{43}", page)[0]  # type: ignore[index]
+
+    def asks(key: str) -> int:
+        question = "/api/depanssur/v1/covers?reference=V-999&trade=plumbing"
+        return client.get(question, headers={"Authorization": f"Bearer {key}"}).status_code
+
+    first = key_in(admin_client.post(ADDRESS, data={"nom": "Standard"}).text)
+    operator = db.session.query(CoverOperator).one()
+    address, seen = f"{ADDRESS}/{operator.id}/cle", {"vue": first[:10]}
+    assert manager_client.post(address, data=seen).status_code == 403
+    assert outsider_client.post(address, data=seen).status_code in (403, 404)
+    answer = admin_client.post(address, data=seen)
+    second = key_in(answer.text)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
+    assert (asks(first), asks(second)) == (401, 404)
+    assert admin_client.post(address, data=seen).status_code == 409, "the answer was loaded anew"
+    assert asks(second) == 404
+    assert second not in admin_client.get(ADDRESS).text
+    admin_client.post(f"{ADDRESS}/{operator.id}/revoquer")
+    assert admin_client.post(address, data={"vue": second[:10]}).status_code == 409
+
+
 def test_a_form_that_is_sent_twice_makes_one(admin_client: FlaskClient) -> None:
     admin_client.post(ADDRESS, data={"nom": "Standard de Lille"})
     again = admin_client.post(ADDRESS, data={"nom": "standard de  lille"})

@@ -61,8 +61,8 @@ def test_from_the_clients_page_to_a_contract_a_pending_subscription_and_a_cover(
     assert "jusqu’au 19/12/2026 inclus" in summary  # thirty days from 20 November
     assert "jusqu’au 04/12/2026" in summary  # fourteen days to renounce
     page = client.get(f"/souscriptions/{sale_id}/signature").text
-    assert "Par le lien : « En cliquant sur" in page
-    assert "Sur papier : « En signant le bulletin, je souscris" in page, "one signs what one reads there"
+    assert "Par le lien\u202f: En cliquant sur" in page
+    assert "Sur papier\u202f: En signant le bulletin, je souscris" in page, "one signs what one reads there"
     answer = send(client, sale_id, "signature/papier", fichier=scan())
     sale, cover = find(sale_id), db.session.scalars(select(Cover)).one()
     assert (answer.status_code, answer.location) == (303, f"/couvertures/{cover.id}")

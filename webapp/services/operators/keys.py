@@ -1,4 +1,4 @@
-"""The keys by which operators ask: made once, shown once, revoked for good."""
+"""The keys by which operators ask: shown once, made anew where one is to be changed, revoked for good."""
 
 import hashlib
 import secrets
@@ -13,7 +13,9 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.operators import CoverOperator
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.contact import clean_text
+from webapp.services.operators.connecting import OperatorStateError
 from webapp.transactions import transaction
 
 PREFIX = "dep_"
@@ -49,7 +51,7 @@ def add_operator(name: str, *, by: User, at: datetime) -> NewKey:
     name = clean_text(name)
     if not name or len(name) > NAME_LENGTH:
         raise InvalidInputError(f"Indiquez un nom, de {NAME_LENGTH} caractères au plus.", field="name")
-    key = PREFIX + secrets.token_urlsafe(32)
+    key = _new_key()
     with transaction():
         lock = f"operators|{tenancy.current_organisation_id()}"
         db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
@@ -66,12 +68,27 @@ def add_operator(name: str, *, by: User, at: datetime) -> NewKey:
     return NewKey(operator, key)
 
 
+def renew(operator_id: UUID, *, seen: str) -> NewKey:
+    """Make the key of an operator anew: the one before opens nothing any more; its files and secrets stay.
+
+    ``seen`` is the start of the key as the page showed it: a form that is sent twice makes one. Raises NotFoundError,
+    OperatorStateError, EditConflictError.
+    """
+    key = _new_key()
+    with transaction():
+        operator = _lock(operator_id)
+        if operator.revoked_at is not None:
+            raise OperatorStateError("Cet opérateur est révoqué\u202f: il n’a plus de clé.")
+        if operator.key_start != seen:
+            raise EditConflictError("La clé a changé depuis que vous avez ouvert cette page\u202f: relisez-la.")
+        operator.key_hash, operator.key_start = _hash(key), key[:START_LENGTH]
+    return NewKey(operator, key)
+
+
 def revoke(operator_id: UUID, *, at: datetime) -> CoverOperator:
     """Let the key open nothing any more. Raises NotFoundError."""
     with transaction():
-        operator = db.session.scalar(select(CoverOperator).where(CoverOperator.id == operator_id).with_for_update())
-        if operator is None:
-            raise NotFoundError("Cet opérateur n’existe pas ou plus.")
+        operator = _lock(operator_id)
         operator.revoked_at = operator.revoked_at or at
     return operator
 
@@ -95,6 +112,18 @@ def note_asked(operator_id: UUID, *, at: datetime) -> None:
         db.session.execute(
             update(CoverOperator).where(CoverOperator.id == operator_id, is_old).values(last_asked_at=at)
         )
+
+
+def _lock(operator_id: UUID) -> CoverOperator:
+    statement = select(CoverOperator).where(CoverOperator.id == operator_id).with_for_update()
+    operator = db.session.scalar(statement.execution_options(populate_existing=True))
+    if operator is None:
+        raise NotFoundError("Cet opérateur n’existe pas ou plus.")
+    return operator
+
+
+def _new_key() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 def _hash(key: str) -> bytes:

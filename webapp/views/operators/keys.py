@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -39,9 +39,21 @@ def create() -> ResponseReturnValue:
         made = keys.add_operator(request.form.get("nom", ""), by=current_user(), at=clock.now())
     except InvalidInputError as error:
         return _page(problem=error), error.status
-    answer = make_response(_page(made=made), 201)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return _shown_once(_page(made=made))
+
+
+@bp.post("/<uuid:operator_id>/cle")
+@for_admins
+def renew(operator_id: UUID) -> ResponseReturnValue:
+    """Make its key anew: this answer alone shows it. Reloaded, it makes no other one."""
+    return _shown_once(_page(made=keys.renew(operator_id, seen=request.form.get("vue", ""))))
+
+
+@bp.get("/<uuid:operator_id>/cle")
+@for_admins
+def show_key(operator_id: UUID) -> ResponseReturnValue:
+    """Where a form leaves its address: the page that it stands in."""
+    return redirect(url_for("operators.index"), 303)
 
 
 @bp.post("/<uuid:operator_id>/revoquer")
@@ -65,9 +77,7 @@ def show(operator_id: UUID) -> ResponseReturnValue:
 def create_secret(operator_id: UUID, word: str) -> ResponseReturnValue:
     """Make a secret: this answer alone shows it. Reloaded, it makes no other one."""
     made = connecting.new_secret(operator_id, _direction(word), seen=_seen(), at=clock.now())
-    answer = make_response(_operator_page(made.operator, made=made), 201)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return _shown_once(_operator_page(made.operator, made=made))
 
 
 @bp.post("/<uuid:operator_id>/secrets/<word>/fin")
@@ -97,6 +107,13 @@ def set_delivery_url(operator_id: UUID) -> ResponseReturnValue:
         return _operator_page(connecting.find_operator(operator_id), problem=error), error.status
     toast("success", "Adresse enregistrée." if operator.delivery_url else "Plus rien ne lui est envoyé.")
     return redirect(url_for("operators.show", operator_id=operator_id), 303)
+
+
+def _shown_once(page: str) -> Response:
+    """A page that tells something secret: nobody keeps it."""
+    answer = make_response(page, 201)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _direction(word: str) -> Direction:
