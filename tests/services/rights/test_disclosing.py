@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -26,7 +27,7 @@ from webapp.models.personal_data import HOLDINGS
 from webapp.services.clients import documents
 from webapp.services.rights import disclosing
 from webapp.services.rights.gathering import NOT_GIVEN, SECTIONS, gather
-from webapp.services.rights.wording import LABELS
+from webapp.services.rights.wording import LABELS, facts
 
 OTHER = "autrepersonne"
 
@@ -85,6 +86,30 @@ def test_the_pdf_reads_in_french(cast: Cast, person: Client) -> None:
     assert "organisation_id" not in html
     empty = [section.title for section, rows in sections if rows and not any(set(row) & LABELS.keys() for row in rows)]
     assert empty == []
+
+
+def test_the_pdf_tells_what_was_agreed_and_claimed() -> None:
+    claim = {
+        "trade": "plumbing",
+        "event_on": date(2026, 11, 19),
+        "words": "La fuite coule.",
+        "asked": Decimal("120.50"),
+    }
+    assert list(facts("claims", claim)) == [
+        ("Métier", ["Plomberie"]),
+        ("Jour de l’événement", ["19/11/2026"]),
+        ("Ce que dit le client", ["La fuite coule."]),
+        ("Montant demandé", ["120,5"]),
+    ]
+    cover = {"concluded_on": date(2026, 10, 1), "effective_on": date(2026, 11, 1)}
+    assert list(facts("covers", cover)) == [("Conclu le", ["01/10/2026"]), ("Prend effet le", ["01/11/2026"])]
+    home = {"occupancy": "tenant", "access_notes": "Code 12A"}
+    assert list(facts("covered_homes", home)) == [("Occupation", ["Locataire"]), ("Accès au logement", ["Code 12A"])]
+    sale = {"home_address_line1": "3 rue du Port", "home_city": "Lille"}
+    assert list(facts("cover_sales", sale)) == [
+        ("Adresse du logement", ["3 rue du Port"]),
+        ("Ville du logement", ["Lille"]),
+    ]
 
 
 def test_it_leaves_a_trace_without_data(cast: Cast, person: Client) -> None:

@@ -11,6 +11,7 @@ from webapp import french
 from webapp.models.base import Base
 
 LABELS = {
+    "access_notes": "Accès au logement",
     "account": "Compte",
     "action": "Action",
     "address": "Adresse",
@@ -25,6 +26,7 @@ LABELS = {
     "annual_before": "Montant annuel avant",
     "answered_at": "Répondu le",
     "archived_at": "Archivé le",
+    "asked": "Montant demandé",
     "at": "Date",
     "before": "Avant",
     "bic": "BIC",
@@ -33,6 +35,7 @@ LABELS = {
     "brand": "Marque",
     "buyer": "Acheteur, tel qu’imprimé",
     "cancels_on": "Résilié à compter du",
+    "cause": "Cause",
     "changes": "Changements",
     "channel": "Canal",
     "charge_time": "Heure",
@@ -41,15 +44,19 @@ LABELS = {
     "closed_at": "Clos le",
     "code": "Code",
     "comment": "Commentaire",
+    "concluded_on": "Conclu le",
     "content": "Contenu",
     "content_type": "Format",
     "contract_references": "Références des contrats",
     "contract_type": "Type de contrat",
     "country": "Pays",
+    "covered": "Montant pris en charge",
     "craftsman": "Intervenant",
     "created_at": "Enregistré le",
     "currency": "Devise",
     "customer_reference": "Référence chez le prestataire",
+    "declared_on": "Déclaré le",
+    "deductible": "Franchise",
     "delivery_city": "Ville de livraison",
     "delivery_company": "Société du destinataire",
     "delivery_country": "Pays de livraison",
@@ -63,24 +70,38 @@ LABELS = {
     "details": "Détails",
     "document_url": "Document",
     "audit_trail_url": "Preuve de signature",
+    "documents_given_at": "Documents remis le",
     "done_at": "Fait le",
+    "doubt": "À revoir parce que",
     "due_on": "Échéance",
     "effective_from_cycle": "À compter du cycle",
+    "effective_on": "Prend effet le",
     "email": "E-mail",
     "ended_at": "Terminé le",
     "ends_on": "Fin",
     "end_to_end_id": "Référence du débit",
     "error": "Motif d’échec",
+    "event_at": "Événement survenu le",
+    "event_on": "Jour de l’événement",
     "expires_on": "Expire le",
     "explanation": "Explication",
     "external_id": "Identifiant d’origine",
     "first_name": "Prénom",
     "frequency": "Rythme",
     "gift_message": "Message de cadeau",
+    "ground": "Motif de résiliation",
     "handed_over_at": "Remis au transporteur le",
     "happened_at": "Date",
     "held_reason": "Retenu parce que",
     "holder": "Titulaire",
+    "home_access_notes": "Accès au logement",
+    "home_address_line1": "Adresse du logement",
+    "home_address_line2": "Complément d’adresse du logement",
+    "home_city": "Ville du logement",
+    "home_kind": "Type de logement",
+    "home_occupancy": "Occupation du logement",
+    "home_occupied_since": "Logement occupé depuis",
+    "home_postcode": "Code postal du logement",
     "iban": "IBAN",
     "identity_card": "Pièce d’identité",
     "issued_on": "Émis le",
@@ -99,11 +120,14 @@ LABELS = {
     "next_charge_on": "Prochaine échéance",
     "note": "Note",
     "number": "Numéro",
+    "occupancy": "Occupation",
+    "occupied_since": "Occupé depuis",
     "old_status": "Ancien état",
     "old_value": "Ancienne valeur",
     "opened_at": "Ouvert le",
     "original": "Valeur d’avant",
     "outcome": "Issue",
+    "over": "Au-delà du plafond",
     "paid": "Payé",
     "paid_at": "Payé le",
     "pause_note": "Note de pause",
@@ -121,6 +145,7 @@ LABELS = {
     "purpose": "Finalité",
     "quantity": "Quantité",
     "reason": "Motif",
+    "received_on": "Reçu le",
     "recurring_amount": "Montant par cycle",
     "reference": "Référence",
     "registered_no": "Numéro de recommandé",
@@ -132,7 +157,10 @@ LABELS = {
     "score": "Note sur 10",
     "sent_at": "Envoyé le",
     "settled_at": "Réglé le",
+    "setup_fee": "Frais de mise en service",
     "signed_at": "Signé le",
+    "signed_by": "Manière de signer",
+    "signed_from": "Adresse (IP) de la signature",
     "signed_in": "Signé à",
     "signed_on": "Signé le",
     "since": "Depuis le",
@@ -150,18 +178,23 @@ LABELS = {
     "to": "Adressé à",
     "total": "Total",
     "tracking_number": "Numéro de suivi",
+    "trade": "Métier",
     "umr": "Référence du mandat (RUM)",
     "unit_price": "Prix unitaire",
+    "until": "Jusqu’au",
     "user": "Par",
     "valid_until": "Valable jusqu’au",
     "validated_at": "Validé le",
     "value": "Valeur",
     "vat_rate": "Taux de TVA",
     "weight_g": "Poids en grammes",
+    "withdrawal_day": "Jour de prélèvement",
     "words": "Suivi",
     "written_by": "Écrit par",
 }
 """The columns that the PDF tells of; what is technical stands in the JSON alone."""
+OTHERWISE = {("claims", "words"): "Ce que dit le client"}
+"""Columns that are called otherwise in one table."""
 
 
 def facts(table_name: str, row: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
@@ -170,12 +203,13 @@ def facts(table_name: str, row: Mapping[str, Any]) -> Iterator[tuple[str, list[s
     for name, value in row.items():
         if name not in LABELS or value is None:
             continue
+        label = OTHERWISE.get((table_name, name), LABELS[name])
         kind = columns[name].type if name in columns else None
         if isinstance(kind, Enum) and kind.enum_class is not None and isinstance(value, str):
             member = kind.enum_class(value)
-            yield LABELS[name], [getattr(member, "label", value)]
+            yield label, [getattr(member, "label", value)]
         else:
-            yield LABELS[name], list(lines(value))
+            yield label, list(lines(value))
 
 
 def lines(value: Any, indent: str = "") -> Iterator[str]:
