@@ -367,6 +367,24 @@ def test_nothing_is_merged_while_a_charge_is_being_sent(cast: Cast) -> None:
 # ---- Taking it back
 
 
+def test_many_rows_are_told_in_groups_of_three(cast: Cast) -> None:
+    kept, other = factories.ClientFactory(), factories.ClientFactory()
+    task = make_row(table_named("tasks"), client_id=other.id, title="Rappeler")
+    db.session.execute(
+        text(
+            """INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid()))).*
+            FROM tasks t, generate_series(2, 1200) WHERE t.id = :id"""
+        ),
+        {"id": task["id"]},
+    )
+    db.session.commit()
+    operation = merged(kept, other, by=cast.admin)
+    undo_id = undoing.plan_undo(operation.id, by=cast.admin, at=LATER)
+    carry_out(tenancy.current_organisation_id(), undo_id)
+    for each in (operation.id, undo_id):
+        assert "1\u202f200 tâches" in {item.label for item in items(each, ItemAction.LINK)}
+
+
 def test_what_happened_since_stays_and_is_listed(cast: Cast) -> None:
     kept = factories.ClientFactory(phone=None, birth_date=None)
     other = factories.ClientFactory(phone="+33612345678", birth_date=date(1970, 5, 12))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import undefer
 from webapp import crypto, tenancy
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
+from webapp.french import whole
 from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.identity import User
@@ -166,7 +167,7 @@ def _items_of_belongings(merged: Sequence[Client], counts: Mapping[UUID, Mapping
         OperationItem(
             target=ItemTarget.BELONGINGS,
             action=ItemAction.LINK,
-            label=f"{number} {belonging.many if number > 1 else belonging.one}",
+            label=f"{whole(number)} {belonging.many if number > 1 else belonging.one}",
         )
         for table, belonging in BELONGINGS.items()
         if (number := totals[table]) and belonging.one

@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 
 from webapp.errors import DomainError
 from webapp.extensions import db
+from webapp.french import whole
 from webapp.models.clients import Client
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem
 from webapp.models.timeline import EventKind, TimelineEvent
@@ -49,12 +50,12 @@ def _plan(undone: Operation) -> Iterator[PlannedItem]:
         yield PlannedItem(ItemTarget.CLIENT, ItemAction.LINK, client.full_name, client.id, client.id, reason=COMES_BACK)
         for table, belonging in BELONGINGS.items():
             if belonging.one and (number := moved.get((client.id, table), 0)):
-                words = f"{number} {belonging.many if number > 1 else belonging.one}"
+                words = f"{whole(number)} {belonging.many if number > 1 else belonging.one}"
                 reason = GOES_BACK.format(name=client.full_name)
                 yield PlannedItem(ItemTarget.BELONGINGS, ItemAction.LINK, words, reason=reason)
     for table, number in moving.count_added(undone.id, kept_id=kept.id, since=undone.finished_at).items():
         belonging = BELONGINGS[table]
-        words = f"{number} {belonging.many if number > 1 else belonging.one}"
+        words = f"{whole(number)} {belonging.many if number > 1 else belonging.one}"
         reason = STAYS.format(name=kept.full_name)
         yield PlannedItem(ItemTarget.BELONGINGS, ItemAction.NOTHING, words, reason=reason)
 
