@@ -242,6 +242,13 @@ def test_the_preview_says_how_many_how_much_and_through_whom(manager_client: Fla
     assert "Bac à sable" in page
 
 
+def test_when_the_preview_was_counted_stands_apart(manager_client: FlaskClient) -> None:
+    manager_client.get("/prelevements")
+    clock.start_at(clock.now() + timedelta(seconds=5))
+    page = manager_client.get("/prelevements").text
+    assert re.search(r'à demander\s+<span class="fact-secondary">compté le', page)
+
+
 def test_a_click_starts_a_run_and_answers_with_its_progress(cast: Cast, manager_client: FlaskClient) -> None:
     make_due()
     answer = manager_client.post("/prelevements/lancements", headers=HTMX)

@@ -24,7 +24,7 @@ from webapp.services.invoices.listing import InvoicesView
 from webapp.services.organisations import list_companies
 from webapp.services.refunds import commands
 from webapp.views.layout import is_fragment_request, list_part, toast
-from webapp.views.lists import Chip, read
+from webapp.views.lists import Chip, read, read_client
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
@@ -71,7 +71,7 @@ def read_view(arguments: MultiDict[str, str]) -> InvoicesView:
         search=" ".join(arguments.get("q", "").split()),
         kind=read(InvoiceKind, arguments.get("genre")),
         status=read(InvoiceStatus, arguments.get("statut")),
-        client_id=read(UUID, arguments.get("client")),
+        client_id=read_client(arguments.get("client")),
         company_id=read(UUID, arguments.get("societe")),
         cursor=arguments.get("apres", ""),
     )

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from webapp.french import day
+from webapp.services.clients import editing
 from webapp.services.keyset import Order
 
 T = TypeVar("T")
@@ -13,6 +15,12 @@ T = TypeVar("T")
 YEARS = range(1900, 2200)
 """Dates outside are slips of the keyboard."""
 IMPOSSIBLE_DAY = f"Cette date n’est pas possible\u202f: l’année va de {YEARS[0]} à {YEARS[-1]}."
+
+
+def read_client(word: str | None) -> UUID | None:
+    """The client whose rows a list is narrowed to: the one that was kept, where that one was merged."""
+    client_id = read(UUID, word)
+    return editing.follow(client_id) if client_id else None
 
 
 class Column(NamedTuple):

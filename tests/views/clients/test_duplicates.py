@@ -127,6 +127,17 @@ def test_merged_by_the_form_and_old_addresses_lead_on(
     assert client.get(f"/operations/{operation.id}").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["abonnements", "prelevements", "factures", "relances", "messages", "expeditions"])
+def test_lists_narrowed_to_a_merged_client_lead_on(
+    cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient, path: str
+) -> None:
+    kept, merged = two
+    admin_client.post(fusion(*two), data={"gardee": str(kept.id)})
+    page = admin_client.get(f"/{path}?client={merged.id}").text
+    assert str(kept.id) in page
+    assert str(merged.id) not in page
+
+
 def test_taken_back_by_the_page_of_the_operation(
     cast: Cast, two: tuple[Client, Client], admin_client: FlaskClient
 ) -> None:

@@ -26,6 +26,13 @@ def find_client(client_id: UUID) -> Client:
     return present(db.session.scalar(select(Client).where(Client.id == client_id)))
 
 
+def follow(client_id: UUID) -> UUID:
+    """Who that client is by now: the one that was kept, where it was merged."""
+    while kept_id := db.session.scalar(select(Client.merged_into_id).where(Client.id == client_id)):
+        client_id = kept_id
+    return client_id
+
+
 def present(client: Client | None) -> Client:
     """The client itself, where it is there and was not merged. Raises NotFoundError, MergedError."""
     if client is None:

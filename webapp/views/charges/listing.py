@@ -21,7 +21,7 @@ from webapp.services.charges.listing import ChargesView
 from webapp.views.charges.page import WORDS, for_managers
 from webapp.views.charges.runs import situation
 from webapp.views.layout import is_fragment_request, list_part, toast
-from webapp.views.lists import read, read_day
+from webapp.views.lists import read, read_client, read_day
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, list_values, open_page, page_values
 
@@ -68,7 +68,7 @@ def read_view(arguments: MultiDict[str, str]) -> ChargesView:
         search=" ".join(arguments.get("q", "").split()),
         status=read(ChargeStatus, arguments.get("statut")),
         collected_by=read(Collector, arguments.get("encaissement")),
-        client_id=read(UUID, arguments.get("client")),
+        client_id=read_client(arguments.get("client")),
         subscription_id=read(UUID, arguments.get("abonnement")),
         due_from=read_day(arguments.get("du")),
         due_until=read_day(arguments.get("au")),

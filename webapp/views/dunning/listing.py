@@ -16,7 +16,7 @@ from webapp.services.dunning import listing
 from webapp.services.dunning.listing import CaseGroup, CaseOrder, CasesView
 from webapp.services.organisations import list_companies
 from webapp.views.layout import is_fragment_request, list_part
-from webapp.views.lists import Chip, Column, heading, read
+from webapp.views.lists import Chip, Column, heading, read, read_client
 from webapp.views.rate_limits import paced
 
 bp = Blueprint("dunning", __name__, url_prefix="/relances")
@@ -76,7 +76,7 @@ def read_view() -> CasesView:
         search=" ".join(request.args.get("q", "").split()),
         step=read(StepAction, request.args.get("etape")),
         company_id=read(UUID, request.args.get("societe")),
-        client_id=read(UUID, request.args.get("client")),
+        client_id=read_client(request.args.get("client")),
         commercial_ids=visible_commercials(),
         order=read(CaseOrder, request.args.get("tri")) or CaseOrder.AGE,
         cursor=request.args.get("apres"),

@@ -18,7 +18,7 @@ from webapp.services.fulfilment.shipment_listing import ShipmentsView
 from webapp.services.fulfilment.shipments import ShipmentAction
 from webapp.views.clients.form import COUNTRIES
 from webapp.views.layout import is_fragment_request, list_part, toast
-from webapp.views.lists import read
+from webapp.views.lists import read, read_client
 from webapp.views.rate_limits import paced
 
 bp = Blueprint("shipments", __name__, url_prefix="/expeditions")
@@ -71,7 +71,7 @@ def read_view(batch_id: UUID | None = None) -> ShipmentsView:
         search=" ".join(request.args.get("q", "").split()),
         status=read(ParcelStatus, request.args.get("statut")),
         batch_id=batch_id,
-        client_id=read(UUID, request.args.get("client")),
+        client_id=read_client(request.args.get("client")),
         cursor=request.args.get("apres"),
     )
 

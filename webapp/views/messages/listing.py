@@ -15,7 +15,7 @@ from webapp.services.messages.deciding import Released
 from webapp.services.messages.kinds import KINDS
 from webapp.services.messages.listing import MessagesView
 from webapp.views.layout import is_fragment_request, list_part, toast
-from webapp.views.lists import read
+from webapp.views.lists import read, read_client
 from webapp.views.rate_limits import paced
 
 bp = Blueprint("messages", __name__, url_prefix="/messages")
@@ -68,7 +68,7 @@ def read_view() -> MessagesView:
         status=read(MessageStatus, request.args.get("etat")),
         kind=read(MessageKind, request.args.get("genre")),
         channel=read(Channel, request.args.get("canal")),
-        client_id=read(UUID, request.args.get("client")),
+        client_id=read_client(request.args.get("client")),
         before=read(UUID, request.args.get("avant")),
     )
 

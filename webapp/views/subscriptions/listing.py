@@ -16,7 +16,7 @@ from webapp.services.subscriptions import listing
 from webapp.services.subscriptions.columns import COLUMNS
 from webapp.services.subscriptions.listing import ANY_RECURRING, WITHOUT_COMMERCIAL, SubscriptionSort, SubscriptionsView
 from webapp.views.layout import is_fragment_request, list_part
-from webapp.views.lists import Chip, read
+from webapp.views.lists import Chip, read, read_client
 from webapp.views.rate_limits import paced
 from webapp.views.shown_lists import ListPage, ShownList, list_values, open_page, page_values
 
@@ -91,7 +91,7 @@ def read_view(arguments: MultiDict[str, str]) -> SubscriptionsView:
         commercial="sans-commercial" if commercial == WITHOUT_COMMERCIAL else read(UUID, commercial),
         team=read(UUID, arguments.get("equipe")),
         company_id=read(UUID, arguments.get("societe")),
-        client_id=read(UUID, arguments.get("client")),
+        client_id=read_client(arguments.get("client")),
         contract_id=read(UUID, arguments.get("contrat")),
         sort=read(SubscriptionSort, arguments.get("tri")) or SubscriptionSort.NEWEST,
         cursor=arguments.get("apres", ""),
