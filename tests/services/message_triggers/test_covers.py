@@ -86,6 +86,15 @@ def test_a_new_year_tells_what_was_used_of_the_last_one(cover: Cover, cast: Cast
     assert "3 interventions, 1 200 €" in words.replace("\u00a0", " ").replace("\u202f", " ")
 
 
+def test_a_new_year_tells_of_options_too(cover: Cover, cast: Cast) -> None:
+    add_option(cover, "SERRURERIE", by=cast.commercial, at=NOON)
+    declare(cover, cast.commercial, "2026-12-20", "250", trade=Trade.LOCKSMITH, at=NOON + 40 * DAY)
+    assert covers.tell_renewed(at=RENEWED) == 1
+    words = texts(MessageKind.COVER_RENEWED)[0].replace("\u00a0", " ").replace("\u202f", " ")
+    assert "1 intervention, 0 €, option Serrurerie : 200 €" in words
+    assert "3 interventions, 1 200 €, option Serrurerie : 300 €" in words
+
+
 def test_a_civil_year_is_new_on_the_first_of_january(cast: Cast) -> None:
     make_cover(cast.commercial, year=YearKind.CIVIL)
     assert covers.tell_renewed(at=RENEWED) == 0

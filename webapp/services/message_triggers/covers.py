@@ -5,6 +5,7 @@ that it is of no use to anybody.
 """
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services import each_organisation
 from webapp.services.covers import following, ledger, loading
-from webapp.services.covers.counters import Counters, remaining
+from webapp.services.covers.counters import Counters, OptionCounter, remaining
 from webapp.services.covers.lifetime import CoverLife
 from webapp.services.dunning import days
 from webapp.services.messages import writing
@@ -151,14 +152,21 @@ def _renewed(cover: Cover, since: date, used: Counters, promised: Counters) -> D
         limits.append(french.counted(promised.claims_limit, "intervention"))
     if promised.cap is not None:
         limits.append(french.short_money(promised.cap))
+    limits += [_of_option(each, each.cap) for each in promised.options if each.cap is not None]
+    spent = [french.counted(used.claims, "intervention"), french.short_money(used.amount)]
+    spent += [_of_option(each, each.amount) for each in used.options if each.amount]
     return _draft(
         MessageKind.COVER_RENEWED,
         cover,
         since.isoformat(),
         depuis=since,
-        utilise=f"{french.counted(used.claims, 'intervention')}, {french.short_money(used.amount)}",
+        utilise=", ".join(spent),
         promis=", ".join(limits) or None,
     )
+
+
+def _of_option(option: OptionCounter, amount: Decimal) -> str:
+    return f"option {option.label}\u202f: {french.short_money(amount)}"
 
 
 def tell_suspended(event: OutboxEvent, cover: Cover, *, resumes_on: date | None, at: datetime) -> None:
