@@ -1,7 +1,7 @@
 """What an operator is told: the files that colleagues declare, what is decided, once, whatever dies meanwhile."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -66,7 +66,7 @@ def heard(desk: Desk) -> list[dict[str, Any]]:
 def test_a_file_that_a_colleague_declares_is_told_and_answered(
     cast: Cast, cover: Cover, desk: Desk, operator: CoverOperator
 ) -> None:
-    claim = declare(cover, cast.commercial, words="Fuite", at=clock.now())
+    claim = declare(cover, cast.commercial, words="Fuite", event_time=time(11, 30), at=clock.now())
     pass_on(operator)
     (event,) = heard(desk)
     told = event["data"]["claim"]
@@ -82,6 +82,8 @@ def test_a_file_that_a_colleague_declares_is_told_and_answered(
     handling.handle_due(operator.organisation_id)
     db.session.refresh(claim)
     assert (claim.external_id, claim.revision) == (answer["data"]["claim"]["external_id"], 1)
+    assert (told["event_time"], answer["data"]["claim"].get("event_time")) == ("11:30", None)
+    assert claim.event_at == datetime(2026, 11, 19, 11, 30, tzinfo=clock.PARIS), "the hour that decided stays"
     pass_on(operator)
     assert len(heard(desk)) == 1, "what the operator told us is no news to it"
 

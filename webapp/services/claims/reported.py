@@ -174,7 +174,7 @@ def _correct(claim: Claim, held: Held, told: Report) -> bool:
         raise ClaimStateError(STAYS_CANCELED)
     if claim.channel is ClaimChannel.OPERATOR:  # else they are what the client said to us
         claim.words = declaring.checked_words(told.words)
-    event_at = declaring.instant_of(told.event_on, told.event_time, held)
+    event_at = _event_at(claim, held, told)
     now = (told.trade, told.event_on, event_at, told.declared_on, told.asked)
     before = (claim.trade, claim.event_on, claim.event_at, claim.declared_on, claim.asked)
     if now == before:
@@ -192,6 +192,14 @@ def _correct(claim: Claim, held: Held, told: Report) -> bool:
     if is_decided:
         _decide_anew(claim, held)
     return True
+
+
+def _event_at(claim: Claim, held: Held, told: Report) -> datetime | None:
+    """The instant of the event: an hour that the client said to us stays while the day does, and no other is told."""
+    is_ours = claim.channel is not ClaimChannel.OPERATOR and claim.event_on == told.event_on
+    if told.event_time is None and is_ours:
+        return claim.event_at
+    return declaring.instant_of(told.event_on, told.event_time, held)
 
 
 def _decide_anew(claim: Claim, held: Held) -> None:

@@ -182,6 +182,7 @@ def envelope(delivery: OperatorDelivery, claim: Claim) -> dict[str, Any]:
                 "state": STATES.get(claim.status, "declared"),
                 "decision": {"outcome": told.pop("outcome"), **amounts, "sentence": _sentence(claim)},
                 **told,
+                "event_time": claim.event_at.astimezone(clock.PARIS).strftime("%H:%M") if claim.event_at else None,
                 "words": claim.words,
                 "client": {"name": claim.client.full_name, "phone": claim.client.phone},
                 "home": _home(home),

@@ -261,6 +261,7 @@ def _file() -> dict[str, Any]:
             "decision": _decision(),
             "trade": TRADE,
             "event_on": DAY,
+            "event_time": maybe,
             "declared_on": DAY,
             "asked": EUROS,
             "words": _said("The client's own words"),
