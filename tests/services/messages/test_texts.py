@@ -55,3 +55,14 @@ def test_a_formal_notice_says_what_the_law_wants() -> None:
     words = to_plain_text(filled.body).replace("\u00a0", " ")
     for wanted in ("vous mettons en demeure", "1344", "1231", "84,20 €", "12 décembre 2026", "taux légal", "I-31"):
         assert wanted in words
+
+
+def test_a_formal_notice_of_a_premium_says_what_the_law_of_insurance_wants() -> None:
+    kind = KINDS[MessageKind.FORMAL_NOTICE]
+    variables = example_variables(kind) | {"assurance": "oui"}
+    words = to_plain_text(fill(kind, Channel.LETTER, SHIPPED[kind.code, Channel.LETTER], variables).body)
+    words = words.replace("\u00a0", " ")
+    for wanted in ("L113-3", "vous mettons en demeure", "84,20 €", "suspendue trente jours", "dix jours", "à midi"):
+        assert wanted in words
+    for other in ("1344", "huit jours", "12 décembre 2026"):
+        assert other not in words

@@ -183,6 +183,8 @@ def test_what_became_doubtful_is_shown_and_confirmed(
     assert "À revoir\u202f: Décidé\u202f: refusé" in page
     assert "En attente\u202f: nous" in page
     assert "À revoir" in client.get("/dossiers?attente=us").text
+    to_review = client.get("/dossiers?etat=to_review").text
+    assert [second.reference in to_review, first.reference in to_review] == [True, False]
     assert act(manager_client, second, "confirmer", motif="Il renonce").status_code == 303
     assert 'data-testid="claim-doubt"' not in client.get(f"/dossiers/{second.id}").text
 

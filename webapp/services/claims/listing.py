@@ -142,7 +142,7 @@ def _select(view: ClaimsView) -> Select[*tuple[Any, ...]]:
 
 def _narrow(statement: Select[*tuple[Any, ...]], view: ClaimsView) -> Select[*tuple[Any, ...]]:
     if view.status:
-        statement = statement.where(Claim.status == view.status)
+        statement = statement.where(_has_status(view.status))
     if view.trade:
         statement = statement.where(Claim.trade == view.trade)
     if view.plan_id:
@@ -156,6 +156,12 @@ def _narrow(statement: Select[*tuple[Any, ...]], view: ClaimsView) -> Select[*tu
     elif view.waits_for:
         statement = statement.where(Claim.status.in_(WAITING[view.waits_for]), Claim.doubt.is_(None))
     return statement
+
+
+def _has_status(status: ClaimStatus) -> ColumnElement[bool]:
+    """In a statement: the state; what is flagged as doubtful is to be reviewed, too, as its row says."""
+    is_so = Claim.status == status
+    return or_(is_so, Claim.doubt.is_not(None)) if status is ClaimStatus.TO_REVIEW else is_so
 
 
 def _is_left(follow_up: FollowUp, since: date) -> ColumnElement[bool]:

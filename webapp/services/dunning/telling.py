@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.dunning import DunningCase, DunningInstalment, DunningSequenceStep, DunningStep
 from webapp.models.messages import HAS_LEFT, Channel, Message, MessageKind, MessageStatus
-from webapp.services.dunning import days, paying
+from webapp.services.dunning import days, paying, premiums
 from webapp.services.dunning.paying import Claimed, Links
 from webapp.services.messages import deciding, writing
 from webapp.services.messages.writing import Draft
@@ -117,7 +117,7 @@ def variables_of(
     case: DunningCase, claims: Sequence[tuple[Charge, Decimal]], links: Links, *, until: date
 ) -> dict[str, Any]:
     """What a message may say: the sum, what it is made of, until when to pay, where what is unpaid longest may be paid
-    on a page, or else another means be given, the number of the case.
+    on a page, or else another means be given, the number of the case, whether a premium of an insurance is part of it.
     """
     payment_link = next((links.payment[charge.id] for charge, _ in claims if charge.id in links.payment), "")
     return {
@@ -129,6 +129,7 @@ def variables_of(
         "lien_paiement": payment_link,
         "lien_moyen": "" if payment_link else links.means.get(case.id, ""),
         "numero_dossier": case.code,
+        "assurance": "oui" if any(premiums.is_premium(charge) for charge, _ in claims) else "",
     }
 
 

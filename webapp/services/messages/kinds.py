@@ -126,6 +126,7 @@ _DUNNING = (
         "https://crm.example/moyen-de-paiement/…",
     ),
     _text("numero_dossier", "Numéro du dossier", "I-31"),
+    _text("assurance", "«\u00a0oui\u00a0» si une prime d’assurance en fait partie", ""),
 )
 
 _COVER = (

@@ -261,7 +261,7 @@ def _file() -> dict[str, Any]:
             "decision": _decision(),
             "trade": TRADE,
             "event_on": DAY,
-            "event_time": maybe,
+            "event_time": _maybe("The hour at the home, as 09:15; null where it is not known"),
             "declared_on": DAY,
             "asked": EUROS,
             "words": _said("The client's own words"),
