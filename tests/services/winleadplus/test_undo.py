@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tests.conftest import NOW, Cast
 from tests.queries import recorded_statements
+from tests.rows import make_row, table_named
 from tests.services.winleadplus.conftest import Sync, counts
 from tests.services.winleadplus.looking import all_clients, client_of, contract
 from tests.services.winleadplus.raw import IBAN, OTHER_REP, first, second
@@ -111,6 +112,19 @@ def test_a_client_that_the_run_created_is_archived_unless_it_has_gained_somethin
     assert counts(sync()) == (0, 0, 3)
     assert len(all_clients()) == 3
     assert client_of(1).archived_at
+
+
+def test_a_pair_of_duplicates_that_was_found_is_nothing_that_a_client_gained(
+    cast: Cast, winleadplus: Upstream, sync: Sync
+) -> None:
+    winleadplus.serve([first(1), first(2)])
+    run = sync()
+    one, other = sorted((client_of(1).id, client_of(2).id))
+    make_row(table_named("duplicate_pairs"), first_id=one, second_id=other)
+    operation = _undo(run, cast.manager)
+    assert _kept(operation) == []
+    assert client_of(1).archived_at
+    assert client_of(2).archived_at
 
 
 def test_a_contract_that_the_run_created_is_removed_unless_it_changed(

@@ -10,9 +10,17 @@ from psycopg import sql
 from webapp.models.base import Base
 from webapp.services.winleadplus.copying import driver_connection
 
-# Rows that come with their parent, and change its version when a person changes them; and sums, which are told anew.
+# Rows that come with their parent, and change its version when a person changes them; and what is found or summed by
+# itself: sums are told anew, and an import of people who were there already is undone just because of its duplicates.
 PARTS = frozenset(
-    {"contract_lines", "contract_status_changes", "contract_changes", "operation_items", "cover_revenue_months"}
+    {
+        "contract_lines",
+        "contract_status_changes",
+        "contract_changes",
+        "cover_revenue_months",
+        "duplicate_pairs",
+        "operation_items",
+    }
 )
 WORDS = {
     "contracts": "un contrat",
