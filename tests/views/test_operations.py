@@ -1,6 +1,7 @@
 """Operations in the browser: plan, apply, follow, undo; who may, and who sees nothing."""
 
 import re
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -82,6 +83,24 @@ def test_the_plan_of_an_undo_says_what_it_takes_away(
     carry_out(cast.organisation.id, undo_id)
     sentence = manager_client.get(f"/operations/{undo_id}").text.split('data-testid="operation-sentence">')[1]
     assert sentence.startswith("À appliquer\u202f: 3 à retirer.")
+
+
+def test_what_ended_too_long_ago_says_that_it_is_not_undone_any_more(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient
+) -> None:
+    operation_id = _planned(cast)
+    address = f"/operations/{operation_id}"
+    manager_client.post(f"{address}/appliquer")
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    db.session.execute(update(Operation).values(finished_at=NOW - timedelta(days=29)))
+    assert "Annuler cette opération" in manager_client.get(address).text
+    db.session.execute(update(Operation).values(finished_at=NOW - timedelta(days=31)))
+    page = manager_client.get(address).text
+    assert "Annuler cette opération" not in page
+    assert "Ne s’annule plus\u202f: elle est terminée depuis 30 jours ou plus." in page
+    refused = manager_client.post(f"{address}/annuler")
+    assert refused.status_code == 409
+    assert "ne s’annule plus\u202f: elle est terminée depuis 30 jours ou plus." in refused.text
 
 
 def test_the_whole_view_is_acted_on(cast: Cast, clients: list[Client], manager_client: FlaskClient) -> None:

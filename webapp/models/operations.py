@@ -171,12 +171,19 @@ class Operation(OrganisationScoped, Identified, Base):
 
     def can_be_undone(self, *, at: datetime) -> bool:
         """Whether it has changed something, not long ago. What undoes another is not undone itself: plan anew."""
+        return self._has_changed_something and not self.is_past_undoing(at=at)
+
+    def is_past_undoing(self, *, at: datetime) -> bool:
+        """Whether it could be undone, had it not ended so long ago."""
+        return self._has_changed_something and self.finished_at is not None and at >= self.finished_at + UNDO_WITHIN
+
+    @property
+    def _has_changed_something(self) -> bool:
         return (
             self.state in (OperationState.DONE, OperationState.PARTIAL)
             and self.kind not in (OperationKind.UNDO, OperationKind.ERASURE)
             and self.applied > 0
             and self.finished_at is not None
-            and at < self.finished_at + UNDO_WITHIN
         )
 
 

@@ -153,6 +153,7 @@ def _page_values(operation: Operation) -> dict[str, object]:
         "sentence": sentence(operation),
         "may_decide": _may_decide(operation),
         "can_undo": operation.can_be_undone(at=at),
+        "past_undoing": undoing.PAST if operation.is_past_undoing(at=at) else "",
         "undone_by": listing.find_undo(operation.id),
         **_items(operation),
     }

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.models.identity import User
-from webapp.models.operations import PLANNED_ANEW, ItemAction, ItemTarget, Operation, OperationKind
+from webapp.models.operations import PLANNED_ANEW, UNDO_WITHIN, ItemAction, ItemTarget, Operation, OperationKind
 from webapp.services.operations import gained, plans, runs, undoing_syncs
 from webapp.services.operations.handlers import Handler, handler_of
 from webapp.services.operations.plans import PlannedItem
@@ -24,6 +24,7 @@ from webapp.services.winleadplus.copying import driver_connection
 from webapp.transactions import transaction
 
 PAGE = 2000
+PAST = f"elle est terminée depuis {UNDO_WITHIN.days} jours ou plus"
 
 
 def plan_undo(operation_id: UUID, *, by: User, at: datetime) -> UUID:
@@ -41,6 +42,8 @@ def plan_undo(operation_id: UUID, *, by: User, at: datetime) -> UUID:
         )
         if standing is not None:
             return standing
+        if operation.is_past_undoing(at=at):
+            raise NotUndoableError(f"Cette opération ne s’annule plus\u202f: {PAST}.")
         if not operation.can_be_undone(at=at):
             raise NotUndoableError("Cette opération ne peut pas, ou plus, être annulée.")
         title = f"Annulation\u202f: {operation.title}"
