@@ -28,7 +28,8 @@ class VariableType(StrEnum):
 class Variable:
     """One thing that a text may say. ``example`` is as it reads; a table has ``columns``, and is looped over.
 
-    A date or a text may be missing: it is empty then, and ``{% if … %}`` asks.
+    A date or a text may be missing: it is empty then, and ``{% if … %}`` asks. What is seldom said has no example: a
+    preview shows the usual text.
     """
 
     name: str
