@@ -614,8 +614,11 @@ def test_a_template_keeps_punctuation_with_its_word(name: str) -> None:
     assert LOOSE.findall(JINJA.sub("X", source)) == []
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_leads_to_pages_that_exist(name: str, app: Flask) -> None:
-    """In each of its branches: those that a visit above does not take, too."""
-    source = (FOLDER / name).read_text(encoding="utf-8")
-    assert set(re.findall(r"""url_for\(\s*["']([\w.]+)["']\s*[,)]""", source)) <= set(app.view_functions)
+def test_templates_lead_to_pages_that_exist(app: Flask) -> None:
+    """In each of their branches: those that no visit above takes, too."""
+    named = re.compile(r"""url_for\(\s*["']([\w.]+)["']\s*[,)]""")
+    astray = {
+        name: set(named.findall((FOLDER / name).read_text(encoding="utf-8"))) - {*app.view_functions}
+        for name in TEMPLATES
+    }
+    assert {name: pages for name, pages in astray.items() if pages} == {}

@@ -25,13 +25,13 @@ from webapp.services.dunning import sequences
 from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
 
 
-@pytest.fixture(params=["sequence", "tax"])
+@pytest.fixture
 def insured(world: DunningWorld, cast: Cast, request: pytest.FixtureRequest) -> Subscription:
     """A premium due on 20 February 2026 and refused that morning: the sequence is of insurance, or its tax tells."""
     world.to_day(date(2026, 2, 20))
     general = sequences.load_default(at=clock.now())
     subscription = world.subscribe(anchor=date(2026, 2, 20))
-    if request.param == "sequence":
+    if getattr(request, "param", "sequence") == "sequence":
         sequences.change_sequence(
             general.id, name="Assurance", is_insurance=True, steps=DEFAULT_STEPS, by=cast.admin.id, at=clock.now()
         )
@@ -61,6 +61,7 @@ def _at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=PARIS)
 
 
+@pytest.mark.parametrize("insured", ["sequence", "tax"], indirect=True)
 def test_the_cover_is_suspended_on_the_thirty_first_day_and_ended_ten_days_later(
     world: DunningWorld, insured: Subscription
 ) -> None:
@@ -83,7 +84,11 @@ def test_the_cover_is_suspended_on_the_thirty_first_day_and_ended_ten_days_later
     assert world.reload(insured).status is SubscriptionStatus.CANCELED
 
 
-@pytest.mark.parametrize("hour", [8, 12, 19, 23])
+@pytest.mark.parametrize(
+    ("insured", "hour"),
+    [("sequence", 8), ("sequence", 12), ("sequence", 19), ("sequence", 23), ("tax", 12)],
+    indirect=["insured"],
+)
 def test_what_is_paid_in_between_is_covered_from_noon_of_the_day_after(
     world: DunningWorld, insured: Subscription, cast: Cast, hour: int
 ) -> None:

@@ -53,6 +53,7 @@ def renew(operator_id: UUID) -> ResponseReturnValue:
 @for_admins
 def show_key(operator_id: UUID) -> ResponseReturnValue:
     """Where a form leaves its address: the page that it stands in."""
+    connecting.find_operator(operator_id)
     return redirect(url_for("operators.index"), 303)
 
 
