@@ -16,6 +16,7 @@ from webapp.extensions import db
 from webapp.models.contracts import PaymentMethod
 from webapp.models.covers import CoverCause
 from webapp.models.dunning import CaseStatus, DunningSuspension, StepAction
+from webapp.models.messages import MessageKind
 from webapp.models.money import INSURANCE_TAX
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import decisions
@@ -69,6 +70,7 @@ def test_the_cover_is_suspended_on_the_thirty_first_day_and_ended_ten_days_later
     assert [action for action, _ in world.steps()] == ["email", "sms"]
     _hours(world, _at(date(2026, 3, 2), 8), _at(date(2026, 3, 2), 8))
     assert world.steps()[-1] == ("letter", date(2026, 3, 2))  # ten days after the due date, not before
+    assert "L113-3" in world.find_message(MessageKind.FORMAL_NOTICE).content_in_clear()["body"]
     world.post(_at(date(2026, 3, 4), 17, 30))  # over the night of 29 March, which has 23 hours
     _hours(world, _at(date(2026, 3, 4), 18), _at(date(2026, 4, 4), 7))
     assert len(world.steps()) == 3

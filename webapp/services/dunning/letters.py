@@ -16,7 +16,7 @@ from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.base import linked
 from webapp.models.clients import Client
-from webapp.models.dunning import LIVING, DunningCase, DunningStep
+from webapp.models.dunning import LIVING, DunningCase, DunningSequence, DunningStep
 from webapp.models.identity import User
 from webapp.models.messages import Channel, Message, MessageKind, MessageStatus
 from webapp.models.organisations import Company
@@ -96,14 +96,23 @@ def _rewrite(waiting: WaitingLetter, *, by: User, at: datetime) -> None:
     if record is None:
         return
     is_notice = message.kind is MessageKind.FORMAL_NOTICE
+    held = cases.list_held([case.id])[case.id]
     claims = [
         (each.charge, each.claim.amount)
-        for each in cases.list_held([case.id])[case.id]
+        for each in held
         if each.claim.round == record.round and (each.claim.is_noticed or not is_notice)
     ]
     if claims:
         record.amount = sum((amount for _, amount in claims), Decimal("0.00"))
-        told = telling.Telling(case, message.kind, str(record.id), claims, Channel.LETTER)
+        sequence = db.session.get_one(DunningSequence, (case.organisation_id, case.sequence_id))
+        told = telling.Telling(
+            case,
+            message.kind,
+            str(record.id),
+            claims,
+            Channel.LETTER,
+            is_insurance=cases.is_insurance(sequence, held),
+        )
         links = paying.find_links([Claimed(case, claims, asks_means=False)], at=at)
         deciding.rewrite_letter(message.id, telling.draft_of(told, links, at=at), at=at, by=by)
 

@@ -356,7 +356,12 @@ def _perform(works: Sequence[_Work], *, at: datetime, by: User | None) -> None:
     for work in works:
         happened = _ACTIONS[work.step.action](work, at)
         claims = [(each.charge, each.claim.amount) for each in work.claimed]
-        message = telling.of_step(work.turn.case, work.step, work.record, claims) if happened else None
+        turn = work.turn
+        message = (
+            telling.of_step(turn.case, work.step, work.record, claims, is_insurance=turn.is_insurance)
+            if happened
+            else None
+        )
         if message is not None:
             tellings[message.key] = (work, message)
         cases.tell(

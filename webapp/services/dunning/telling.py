@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.charges import Charge
 from webapp.models.dunning import DunningCase, DunningInstalment, DunningSequenceStep, DunningStep
 from webapp.models.messages import HAS_LEFT, Channel, Message, MessageKind, MessageStatus
-from webapp.services.dunning import days, paying, premiums
+from webapp.services.dunning import days, paying
 from webapp.services.dunning.paying import Claimed, Links
 from webapp.services.messages import deciding, writing
 from webapp.services.messages.writing import Draft
@@ -61,7 +61,7 @@ def has_left(message_id: InstrumentedAttribute[UUID | None]) -> ColumnElement[bo
 
 @dataclass(frozen=True)
 class Telling:
-    """A message that a step of a case is to write, about some of what the case holds."""
+    """A message that a step of a case is to write, about some of what the case holds; ``is_insurance``: by L113-3."""
 
     case: DunningCase
     kind: str
@@ -69,6 +69,7 @@ class Telling:
     claims: Sequence[tuple[Charge, Decimal]]
     channel: Channel | None = None
     asks_means: bool = False
+    is_insurance: bool = False
 
     @property
     def key(self) -> str:
@@ -77,13 +78,18 @@ class Telling:
 
 
 def of_step(
-    case: DunningCase, step: DunningSequenceStep, record: DunningStep, claims: Sequence[tuple[Charge, Decimal]]
+    case: DunningCase,
+    step: DunningSequenceStep,
+    record: DunningStep,
+    claims: Sequence[tuple[Charge, Decimal]],
+    *,
+    is_insurance: bool,
 ) -> Telling | None:
     """What the step writes; None where it writes nothing. Its record stands for it: there is one a round."""
     if step.message_kind is None:
         return None
     channel = CHANNELS.get(step.action.value)
-    return Telling(case, step.message_kind, str(record.id), claims, channel, step.asks_means)
+    return Telling(case, step.message_kind, str(record.id), claims, channel, step.asks_means, is_insurance)
 
 
 def write(tellings: Sequence[Telling], *, at: datetime, by: UUID | None = None) -> dict[str, UUID]:
@@ -108,16 +114,27 @@ def draft_of(telling: Telling, links: Links, *, at: datetime) -> Draft:
         company_id=telling.case.company_id,
         subject_id=telling.case.id,
         occasion=telling.occasion,
-        variables=variables_of(telling.case, telling.claims, links, until=days.local(at) + TIME_TO_PAY),
+        variables=variables_of(
+            telling.case,
+            telling.claims,
+            links,
+            until=days.local(at) + TIME_TO_PAY,
+            is_insurance=telling.is_insurance,
+        ),
         channel=telling.channel,
     )
 
 
 def variables_of(
-    case: DunningCase, claims: Sequence[tuple[Charge, Decimal]], links: Links, *, until: date
+    case: DunningCase,
+    claims: Sequence[tuple[Charge, Decimal]],
+    links: Links,
+    *,
+    until: date,
+    is_insurance: bool = False,
 ) -> dict[str, Any]:
     """What a message may say: the sum, what it is made of, until when to pay, where what is unpaid longest may be paid
-    on a page, or else another means be given, the number of the case, whether a premium of an insurance is part of it.
+    on a page, or else another means be given, the number of the case, whether L113-3 counts its days.
     """
     payment_link = next((links.payment[charge.id] for charge, _ in claims if charge.id in links.payment), "")
     return {
@@ -129,7 +146,7 @@ def variables_of(
         "lien_paiement": payment_link,
         "lien_moyen": "" if payment_link else links.means.get(case.id, ""),
         "numero_dossier": case.code,
-        "assurance": "oui" if any(premiums.is_premium(charge) for charge, _ in claims) else "",
+        "assurance": "oui" if is_insurance else "",
     }
 
 
