@@ -109,9 +109,14 @@ def _refuse_second(operator: CoverOperator) -> None:
         )
 
 
-def _lock(operator_id: UUID, *, seen: datetime | None, looks: bool = True) -> CoverOperator:
+def lock(operator_id: UUID) -> CoverOperator:
+    """The operator as it stands now, until the transaction ends. Raises NotFoundError."""
     statement = select(CoverOperator).where(CoverOperator.id == operator_id).with_for_update(key_share=True)
-    operator = _found(db.session.scalar(statement.execution_options(populate_existing=True)))
+    return _found(db.session.scalar(statement.execution_options(populate_existing=True)))
+
+
+def _lock(operator_id: UUID, *, seen: datetime | None, looks: bool = True) -> CoverOperator:
+    operator = lock(operator_id)
     if operator.revoked_at is not None:
         raise OperatorStateError("Cet opérateur est révoqué\u202f: il ne reçoit et n’envoie plus rien.")
     if looks and operator.secrets_changed_at != seen:

@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 
 from webapp import tenancy
-from webapp.errors import DomainError, InvalidInputError, NotFoundError
+from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
 from webapp.models.identity import User
 from webapp.models.operators import CoverOperator
 from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.contact import clean_text
+from webapp.services.operators import connecting
 from webapp.services.operators.connecting import OperatorStateError
 from webapp.transactions import transaction
 
@@ -76,7 +77,7 @@ def renew(operator_id: UUID, *, seen: str) -> NewKey:
     """
     key = _new_key()
     with transaction():
-        operator = _lock(operator_id)
+        operator = connecting.lock(operator_id)
         if operator.revoked_at is not None:
             raise OperatorStateError("Cet opérateur est révoqué\u202f: il n’a plus de clé.")
         if operator.key_start != seen:
@@ -88,7 +89,7 @@ def renew(operator_id: UUID, *, seen: str) -> NewKey:
 def revoke(operator_id: UUID, *, at: datetime) -> CoverOperator:
     """Let the key open nothing any more. Raises NotFoundError."""
     with transaction():
-        operator = _lock(operator_id)
+        operator = connecting.lock(operator_id)
         operator.revoked_at = operator.revoked_at or at
     return operator
 
@@ -112,14 +113,6 @@ def note_asked(operator_id: UUID, *, at: datetime) -> None:
         db.session.execute(
             update(CoverOperator).where(CoverOperator.id == operator_id, is_old).values(last_asked_at=at)
         )
-
-
-def _lock(operator_id: UUID) -> CoverOperator:
-    statement = select(CoverOperator).where(CoverOperator.id == operator_id).with_for_update()
-    operator = db.session.scalar(statement.execution_options(populate_existing=True))
-    if operator is None:
-        raise NotFoundError("Cet opérateur n’existe pas ou plus.")
-    return operator
 
 
 def _new_key() -> str:
