@@ -19,9 +19,6 @@ def is_premium(charge: Charge) -> bool:
 
 def list_subscriptions(case_id: UUID) -> set[UUID]:
     """The subscriptions of which a case holds, or held, a premium."""
-    statement = (
-        select(Charge.subscription_id)
-        .join(DunningClaim, linked(Charge, DunningClaim.charge_id))
-        .where(DunningClaim.case_id == case_id, Charge.vat.contains([{"rate": str(INSURANCE_TAX)}]))
-    )
-    return set(db.session.scalars(statement))
+    of_case = select(Charge).join(DunningClaim, linked(Charge, DunningClaim.charge_id))
+    charges = db.session.scalars(of_case.where(DunningClaim.case_id == case_id))
+    return {charge.subscription_id for charge in charges if is_premium(charge)}
