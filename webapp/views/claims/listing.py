@@ -51,14 +51,18 @@ def index() -> ResponseReturnValue:
             trades=TRADES,
             turns=TURNS,
             follow_ups=FOLLOW_UPS,
-            teams=TEAMS if _leads_team() else None,
+            teams=TEAMS if _find_team() is not None else None,
             is_admin=current_user().has_role(Role.ADMIN),
         )
     return list_part("claims", render_template("claims/_list.html", **values), address=_address(view, cursor=None))
 
 
-def _leads_team() -> bool:
-    return current_user().has_role(Role.MANAGER) and not figures_scope(current_user()).is_all
+def _find_team() -> frozenset[UUID] | None:
+    """Those in the teams that a manager leads; None of who leads none in particular."""
+    if not current_user().has_role(Role.MANAGER):
+        return None
+    scope = figures_scope(current_user())
+    return None if scope.is_all else frozenset(scope.members)
 
 
 def read_view() -> ClaimsView:
@@ -73,16 +77,9 @@ def read_view() -> ClaimsView:
         declared_before=read_day(request.args.get("avant")),
         follow_up=follow_up,
         untouched_since=follow_up.before(clock.today()) if follow_up else None,
-        commercial_ids=_read_team(),
+        commercial_ids=_find_team() if request.args.get("equipe") == "1" else None,
         cursor=request.args.get("apres"),
     )
-
-
-def _read_team() -> frozenset[UUID] | None:
-    """Whose clients' files are asked for: those of the teams that a manager leads; None is everybody's."""
-    if request.args.get("equipe") != "1" or not _leads_team():
-        return None
-    return frozenset(figures_scope(current_user()).members)
 
 
 def _address(view: ClaimsView, **changes: Any) -> str:
