@@ -164,7 +164,7 @@ def test_a_home_does_not_change_while_a_claim_is_open(cast: Cast) -> None:
     cover = make_cover(cast.commercial)
     declare(cover, cast.commercial)
     asked = selling.CoverRequest(version_id=None, home=HOME)
-    with pytest.raises(CoverStateError, match="Un sinistre est ouvert"):
+    with pytest.raises(CoverStateError, match=r"Un sinistre est en cours \(DEP-"):
         selling.move_home(cover.id, asked, since=date(2026, 12, 1), by=cast.commercial, at=NOON)
 
 

@@ -197,7 +197,7 @@ def test_a_home_that_was_another_one_makes_a_closed_file_doubtful(
     address = f"/couvertures/{cover.id}/logement"
     refused = client.post(address, data=moved | {"depuis": "2026-11-01"})
     assert refused.status_code == 409
-    assert "Un sinistre est ouvert" in refused.text
+    assert f"Un sinistre est en cours ({claim.reference})" in refused.text
     for word in ("commencer", "clore"):
         assert act(client, claim, word).status_code == 303
     since = {"depuis": "2026-11-01", "montre": "2026-11-01"}

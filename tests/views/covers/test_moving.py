@@ -101,7 +101,7 @@ def test_neither_where_the_plan_is_not_sold_nor_with_a_claim_open(
     declare(cover, cast.commercial)
     opened = send(client, cover)
     assert opened.status_code == 409
-    assert "Un sinistre est ouvert" in opened.text
+    assert "Un sinistre est en cours (DEP-" in opened.text
     assert db.session.query(CoverHome).count() == 1
 
 

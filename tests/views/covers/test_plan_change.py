@@ -181,10 +181,13 @@ def test_a_plan_below_what_was_used_this_year_is_refused(client: FlaskClient, ca
 
 def test_a_plan_stays_while_a_claim_is_open(client: FlaskClient, cast: Cast) -> None:
     cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
-    declare(cover, cast.commercial, "2026-11-20")
+    claim = declare(cover, cast.commercial, "2026-11-20")
     refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
     assert refused.status_code == 409
-    assert "Un sinistre est en cours" in refused.text
+    assert f"Un sinistre est en cours ({claim.reference})" in refused.text
+    other = declare(cover, cast.commercial, "2026-11-20")
+    refused = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
+    assert f"Des sinistres sont en cours ({claim.reference}, {other.reference})" in refused.text
 
 
 def test_a_plan_that_is_not_sold_there_or_not_at_all_is_refused(client: FlaskClient, cast: Cast) -> None:

@@ -74,8 +74,7 @@ def change_plan(cover_id: UUID, version_id: UUID | None, confirmed: Confirmed, *
 def check_open(cover: Cover) -> None:
     """Raise CoverStateError where a claim is under way, HeldByShopError where a shop holds the subscription."""
     lifecycle.refuse_of_shop(cover.subscription)
-    if ledger.has_open_claim(cover.id):
-        raise CoverStateError("Un sinistre est en cours\u202f: la couverture change une fois son dossier clos.")
+    recording.refuse_open_claims(cover.id, "la couverture change")
 
 
 def _change(cover: Cover, version_id: UUID | None, *, at: datetime) -> PlanChange:

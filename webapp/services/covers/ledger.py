@@ -47,7 +47,7 @@ def list_entries_of(cover_ids: Collection[UUID]) -> dict[UUID, list[Entry]]:
     return entries
 
 
-def has_open_claim(cover_id: UUID) -> bool:
-    """Whether a claim of the cover is not over: its home and its plan stay as they are until it is."""
-    statement = select(Claim.id).where(Claim.cover_id == cover_id, Claim.status.in_(OPEN)).limit(1)
-    return db.session.scalar(statement) is not None
+def list_open_claims(cover_id: UUID) -> list[str]:
+    """The references of the cover's claims that are not over: its home and its plan stay as they are until they are."""
+    statement = select(Claim.reference).where(Claim.cover_id == cover_id, Claim.status.in_(OPEN))
+    return list(db.session.scalars(statement.order_by(Claim.reference)))

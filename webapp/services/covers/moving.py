@@ -19,10 +19,9 @@ from webapp.models.identity import User
 from webapp.models.messages import MessageKind
 from webapp.models.money import totals
 from webapp.models.subscriptions import SubscriptionStatus
-from webapp.services.covers import homes, ledger, loading, pricing, recording, selling
+from webapp.services.covers import homes, loading, pricing, recording, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.pricing import Confirmed, Price
-from webapp.services.covers.recording import CoverStateError
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import days
 from webapp.services.messages import writing
@@ -85,8 +84,7 @@ def preview_move(cover_id: UUID, asked: CoverRequest, *, wished: date | None, at
     """
     cover = loading.find_cover(cover_id)
     recording.check_living(cover)
-    if ledger.has_open_claim(cover_id):
-        raise CoverStateError(selling.CLAIM_IS_OPEN)
+    recording.refuse_open_claims(cover_id, selling.HOME_CHANGES)
     version = cover.periods[-1].version
     home = selling.check_home(cover.client_id, asked, at=at)
     today, is_from_start = days.local(at), _is_from_start(cover)

@@ -8,7 +8,7 @@ from webapp.extensions import db
 from webapp.models.covers import Cover
 from webapp.models.identity import User
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.covers import following, loading
+from webapp.services.covers import following, ledger, loading
 from webapp.services.dunning import days
 
 ERASED = "Les données de ce client sont effacées\u202f: sa couverture ne change plus."
@@ -32,6 +32,17 @@ def check_living(cover: Cover) -> None:
         raise CoverStateError(ERASED)
     if cover.subscription.status.is_final:
         raise CoverStateError("Cette couverture est terminée.")
+
+
+def refuse_open_claims(cover_id: UUID, what: str) -> None:
+    """Raise CoverStateError, naming the files, where claims are under way: ``what`` waits for them."""
+    open_claims = ledger.list_open_claims(cover_id)
+    if not open_claims:
+        return
+    is_one = len(open_claims) == 1
+    under_way = "Un sinistre est en cours" if is_one else "Des sinistres sont en cours"
+    once_over = "son dossier clos ou annulé" if is_one else "leurs dossiers clos ou annulés"
+    raise CoverStateError(f"{under_way} ({', '.join(open_claims)})\u202f: {what} une fois {once_over}.")
 
 
 def next_cycle(cover: Cover, *, at: datetime) -> date:

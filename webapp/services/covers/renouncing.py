@@ -137,5 +137,4 @@ def _check(cover: Cover, *, at: datetime) -> None:
     until = last_day(cover)
     if days.local(at) > until:
         raise CoverStateError(f"On pouvait renoncer jusqu’au {french.day(until)}\u202f: résiliez l’abonnement.")
-    if ledger.has_open_claim(cover.id):
-        raise CoverStateError("Un sinistre est en cours\u202f: on renonce une fois son dossier clos ou annulé.")
+    recording.refuse_open_claims(cover.id, "on renonce")

@@ -24,7 +24,7 @@ from webapp.models.covers import (
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind
-from webapp.services.covers import following, homes, ledger, loading, plans, pricing, recording, renouncing
+from webapp.services.covers import following, homes, loading, plans, pricing, recording, renouncing
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
@@ -35,7 +35,7 @@ from webapp.services.subscriptions.means import PaymentFields
 from webapp.transactions import transaction
 
 EARLIEST = date(2000, 1, 1)
-CLAIM_IS_OPEN = "Un sinistre est ouvert\u202f: le logement change une fois son dossier clos."
+HOME_CHANGES = "le logement change"
 FURTHEST = timedelta(days=366)
 """How far ahead a cover may take effect."""
 
@@ -213,8 +213,7 @@ def move_home(
     """
     with transaction():
         cover = recording.find_living(cover_id, at=at)
-        if ledger.has_open_claim(cover_id):
-            raise CoverStateError(CLAIM_IS_OPEN)
+        recording.refuse_open_claims(cover_id, HOME_CHANGES)
         check_turn(cover, since, at=at)
         standing = cover.homes[-1]
         home = _home(cover.client_id, asked, cover.periods[-1].version, at=at)
