@@ -127,6 +127,14 @@ def test_a_cheaper_plan_comes_with_the_next_cycle(client: FlaskClient, cast: Cas
     assert [line.label for line in loading.find_cover(cover.id).subscription.lines] == ["Confort"]
 
 
+def test_trades_that_come_or_end_are_told_before_it_is_confirmed(client: FlaskClient, cast: Cast) -> None:
+    cover = cover_of(cast, version_of("Confort", "40.00", trades=[Trade.PLUMBING, Trade.HEATING, Trade.ELECTRICITY]))
+    other = version_of("Essentiel", "10.00", trades=[Trade.PLUMBING, Trade.GLAZING])
+    preview = client.get(f"/couvertures/{cover.id}/formule?formule={other.id}").text
+    assert "S’y ajoute\u202f: Vitrerie." in preview
+    assert "Ne sont plus couverts\u202f: Électricité, Chauffage." in preview
+
+
 def test_sent_twice_it_is_done_once(client: FlaskClient, cast: Cast) -> None:
     cover, dearer = cover_of(cast, version_of("Confort", "10.00")), version_of("Sérénité", "40.00")
     page = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}").text
@@ -177,6 +185,8 @@ def test_a_plan_below_what_was_used_this_year_is_refused(client: FlaskClient, ca
     refused = client.get(f"/couvertures/{cover.id}/formule?formule={small.id}")
     assert refused.status_code == 422
     assert "déjà pris en charge cette année" in refused.text
+    chosen = next(each for each in re.findall(r"<input[^>]*>", refused.text) if str(small.id) in each)
+    assert "checked" in chosen
 
 
 def test_a_plan_stays_while_a_claim_is_open(client: FlaskClient, cast: Cast) -> None:

@@ -36,11 +36,13 @@ def change_plan(cover_id: UUID) -> ResponseReturnValue:
     except NotFoundError:
         raise
     except DomainError as error:
-        return _plans_page(cover_id, problem=error), error.status
-    return _plans_page(cover_id, change=change)
+        return _plans_page(cover_id, asked=asked, problem=error), error.status
+    return _plans_page(cover_id, asked=asked, change=change)
 
 
-def _plans_page(cover_id: UUID, *, change: PlanChange | None = None, problem: DomainError | None = None) -> str:
+def _plans_page(
+    cover_id: UUID, *, asked: UUID | None, change: PlanChange | None = None, problem: DomainError | None = None
+) -> str:
     shown = profile.find_profile(cover_id, at=clock.now())
     choices = changing.list_choices(shown.cover)
     postcode = shown.cover.homes[-1].home.postcode
@@ -51,7 +53,9 @@ def _plans_page(cover_id: UUID, *, change: PlanChange | None = None, problem: Do
         choices=choices,
         promises={version.id: wording.in_a_line(version) for version in choices},
         prices={version.id: version.price_at(postcode) for version in (*choices, shown.version)},
+        asked=asked,
         change=change,
+        changed_trades=wording.changed_trades(shown.version, change.version) if change else [],
         change_id=new_id(),
         problem=problem,
     )

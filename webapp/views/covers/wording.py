@@ -26,6 +26,15 @@ def option_in_a_line(option: CoverPlanOption) -> str:
     return " · ".join(parts)
 
 
+def changed_trades(present: CoverPlanVersion, chosen: CoverPlanVersion) -> list[str]:
+    """« S’y ajoute : Vitrerie. », « N’est plus couvert : Chauffage. »: what another plan brings, and what it ends."""
+    added, ended = (set(chosen.trades) - set(present.trades), set(present.trades) - set(chosen.trades))
+    told = [f"{'S’y ajoute' if len(added) == 1 else 'S’y ajoutent'}\u202f: {_trades(added)}."] if added else []
+    if ended:
+        told.append(f"{'N’est plus couvert' if len(ended) == 1 else 'Ne sont plus couverts'}\u202f: {_trades(ended)}.")
+    return told
+
+
 def _limits(promised: CoverPlanVersion | CoverPlanOption) -> list[str]:
     """What plans and options alike promise."""
     parts = [
