@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select
+from sqlalchemy.orm import aliased, joinedload
 
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
@@ -15,6 +15,7 @@ from webapp.models.base import linked
 from webapp.models.clients import Civility, Client, ClientStatus
 from webapp.models.commercials import Commercial
 from webapp.models.identity import User
+from webapp.models.merging import MergeMove
 from webapp.models.operations import Operation, OperationItem
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.editing import edit_client, find_client
@@ -36,6 +37,8 @@ CHANGES = (
     EventKind.CLIENT_LINKED_TO_SHOP,
     EventKind.CLIENT_SYNCED_BY_SHOP,
     EventKind.CHANGED_BY_OPERATION,
+    EventKind.CLIENT_MERGED,
+    EventKind.CLIENT_UNMERGED,
 )
 _READ = {"status": ClientStatus, "civility": Civility, "birth_date": date.fromisoformat}
 
@@ -101,7 +104,8 @@ def find_origin(client_id: UUID, field: str) -> Origin:
             & or_(
                 TimelineEvent.kind.in_(CREATIONS),
                 TimelineEvent.kind.in_(CHANGES) & TimelineEvent.changes.has_key(key),
-            ),
+            )
+            & ~_is_of_another_card(),
         )
         .outerjoin(Operation, linked(Operation, TimelineEvent.operation_id))
         .where(Client.id == client_id)
@@ -120,6 +124,25 @@ def find_origin(client_id: UUID, field: str) -> Origin:
             before, after = event.changes.get(key, (None, None))
             steps.append(Step(event, before, after, operation, line_of_file))
     return Origin(client, field, value, steps, _explains(steps, value))
+
+
+def _is_of_another_card() -> ColumnElement[bool]:
+    """Whether the event came with a merge that the client's timeline tells of: it says nothing of this one's values."""
+    merged = aliased(TimelineEvent)
+    return (
+        select(MergeMove)
+        .where(
+            merged.organisation_id == TimelineEvent.organisation_id,
+            merged.client_id == TimelineEvent.client_id,
+            merged.kind == EventKind.CLIENT_MERGED,
+            MergeMove.organisation_id == merged.organisation_id,
+            MergeMove.operation_id == merged.operation_id,
+            MergeMove.table_name == TimelineEvent.__tablename__,
+            MergeMove.row_key == cast(TimelineEvent.id, Text),
+        )
+        .correlate(TimelineEvent)
+        .exists()
+    )
 
 
 def put_back(client_id: UUID, field: str, event_id: UUID, *, version: int, by: User, at: datetime) -> Client:

@@ -38,6 +38,7 @@ from webapp.services.operations import deciding, plans, runs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.operations.handlers import Handler
 from webapp.services.operations.runs import Work
+from webapp.services.operations.wording import told_of_client
 from webapp.transactions import transaction
 
 MOVED = "{name} a été modifié depuis l’aperçu\u202f: rien n’a été fusionné. Recommencez."
@@ -300,14 +301,9 @@ def _tell(operation: Operation, clients: Mapping[UUID, Client], item: OperationI
             at=at,
             user_id=operation.by_id,
             operation_id=operation.id,
-            changes={"merged": [None, names], **plain_changes(item.before, item.after)},
+            changes={"merged": [None, names], **told_of_client(item.before, item.after)},
         )
     )
-
-
-def plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What a timeline tells of changed columns; ids tell nothing."""
-    return {name: [before.get(name), after[name]] for name in after if not name.startswith("commercial")}
 
 
 HANDLER = Handler(

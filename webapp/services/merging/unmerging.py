@@ -20,6 +20,7 @@ from webapp.services.merging.tables import BELONGINGS
 from webapp.services.operations import plans
 from webapp.services.operations.plans import PlannedItem
 from webapp.services.operations.runs import Work
+from webapp.services.operations.wording import told_of_client
 from webapp.transactions import transaction
 
 CHANGED_SINCE = "Modifié depuis la fusion\u202f: la valeur d’aujourd’hui est conservée."
@@ -140,8 +141,8 @@ def apply(work: Work, undone: Operation) -> None:
     )
     for client in (kept, *merged):
         others = [kept.full_name] if client is not kept else [each.full_name for each in merged]
-        changes: dict[str, Any] = {"merged": [", ".join(others), None]}
-        _tell(operation, client.id, changes, at=at)
+        values = told_of_client(item.before, item.after) if client is kept else {}
+        _tell(operation, client.id, {"merged": [", ".join(others), None], **values}, at=at)
     work.save(applied=operation.links)
     operation.applied = operation.links
 

@@ -97,6 +97,13 @@ def changes_of(
     return changes
 
 
+def told_of_client(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[str | None]]:
+    """The same of a client's columns, as their timeline tells it: commercials by their names."""
+    names = Names.among([*before.items(), *after.items()])
+    told = changes_of(ItemTarget.CLIENT, before, after, names)
+    return {change.key: [change.before, change.after] for change in told}
+
+
 def _key(target: ItemTarget, column: str, contract: str) -> str:
     if target is ItemTarget.CONTRACT:
         word = _CONTRACT_WORDS.get(column, column)

@@ -1,6 +1,6 @@
 """What a version of a plan promises, in words: in one line, and beside other versions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 
 from webapp import french
@@ -89,7 +89,7 @@ def _price(price: Decimal | None) -> str:
     return NOT_SOLD if price is None else french.money(price)
 
 
-def _trades(values: Sequence[str]) -> str:
+def _trades(values: Collection[str]) -> str:
     return ", ".join(trade.label for trade in Trade if trade.value in values) or "Aucun métier"
 
 
