@@ -238,7 +238,10 @@ def test_what_stands_against_it_is_explained(cast: Cast, two: tuple[Client, Clie
     page = admin_client.get(fusion(*two)).text
     assert "Deux dossiers de relance sont en cours" in page
     assert 'data-testid="merge"' not in page
-    assert admin_client.post(fusion(*two), data={"gardee": str(two[0].id)}).status_code == 409
+    late = admin_client.post(fusion(*two), data={"gardee": str(two[0].id), "valeur-phone": str(two[0].id)})
+    assert late.status_code == 409
+    assert 'data-testid="merge-obstacles"' in late.text  # where the person looks, with what was chosen
+    assert _checked(late.text, "valeur-phone") == two[0].id
 
 
 def _checked(page: str, name: str) -> UUID:

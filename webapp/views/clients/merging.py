@@ -34,12 +34,12 @@ def perform() -> ResponseReturnValue:
     choices = _choices()
     try:
         operation = merge(client_ids, choices, by=by, at=clock.now())
-    except InvalidInputError as error:
-        if error.field == "fiche":
-            raise
-        return _page(preview(client_ids, by=by, kept_id=choices.kept_id), problem=error, choices=choices), error.status
-    except StaleError as error:
+    except StaleError as error:  # what was chosen was chosen of other values
         return _page(preview(client_ids, by=by, kept_id=choices.kept_id), problem=error), error.status
+    except DomainError as error:
+        shown = preview(client_ids, by=by, kept_id=choices.kept_id)  # raises where there is no such page
+        problem = None if shown.obstacles else error
+        return _page(shown, problem=problem, choices=choices), error.status
     if operation.state is not OperationState.DONE:
         toast("error", operation.error or "La fusion se poursuit.")
         return redirect(url_for("operations.show", operation_id=operation.id), code=303)
