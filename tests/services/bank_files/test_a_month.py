@@ -40,7 +40,7 @@ from webapp.services.subscriptions import scheduling
 __all__ = ["_mail_server", "mail"]  # fixtures
 
 DUE_ON = date(2026, 12, 18)
-HOURS = (7, 10, 21)
+HOURS = (7, 10)
 DAY = timedelta(days=1)
 
 

@@ -115,6 +115,7 @@ class DunningWorld(World):
             update(Message)
             .where(which, Message.status.in_((MessageStatus.QUEUED, MessageStatus.HELD)))
             .values(status=MessageStatus.SENT, sent_at=at, held_reason=None)
+            .execution_options(synchronize_session=False)  # the commit expires all
         )
         db.session.commit()
 
