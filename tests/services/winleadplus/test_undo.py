@@ -106,7 +106,7 @@ def test_a_client_that_the_run_created_is_archived_unless_it_has_gained_somethin
     operation = _undo(run, cast.manager)
     assert [bool(client_of(each).archived_at) for each in (1, 2, 3)] == [True, False, False]
     assert sorted(item.reason or "" for item in _kept(operation)) == [
-        "A reçu depuis\u202f: un événement de l’historique. Conservé.",
+        "A reçu depuis\u202f: une note. Conservé.",
         taking_back.KEPT,
     ]
     assert counts(sync()) == (0, 0, 3)

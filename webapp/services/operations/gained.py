@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import sql
 
 from webapp.models.base import Base
+from webapp.models.timeline import EventKind
 from webapp.services.winleadplus.copying import driver_connection
 
 # Rows that come with their parent, and change its version when a person changes them; and what is found or summed by
@@ -22,18 +23,31 @@ PARTS = frozenset(
         "operation_items",
     }
 )
+EVENT = "un événement de l’historique"
 WORDS = {
-    "contracts": "un contrat",
-    "subscriptions": "un abonnement",
-    "charges": "un prélèvement",
-    "documents": "un document",
-    "tasks": "une tâche",
-    "timeline_events": "un événement de l’historique",
     "bank_accounts": "un compte bancaire",
-    "mandates": "un mandat",
-    "messages": "un message",
+    "charges": "un prélèvement",
+    "claims": "un dossier de sinistre",
+    "consents": "un consentement",
+    "contracts": "un contrat",
+    "cover_sales": "une souscription",
+    "covered_homes": "un logement couvert",
+    "covers": "une couverture",
+    "documents": "un document",
+    "dunning_cases": "un dossier de relance",
     "invoices": "une facture",
+    "mandates": "un mandat",
+    "means_requests": "une demande de moyen de paiement",
+    "messages": "un message",
+    "payments": "un paiement",
+    "saved_payment_methods": "un moyen de paiement",
+    "shipments": "une expédition",
+    "subscriptions": "un abonnement",
+    "tasks": "une tâche",
 }
+_EVENT_WORD = sql.SQL("CASE c.kind WHEN {note} THEN 'une note' WHEN {call} THEN 'un appel' ELSE {event} END").format(
+    note=EventKind.NOTE.value, call=EventKind.CALL.value, event=EVENT
+)
 
 Own = Callable[[str, bool], sql.SQL | None]
 """For a table, and whether it has ids: the condition on its row ``c`` that leaves out what came with the creation.
@@ -53,12 +67,22 @@ def find(table: str, ids: Sequence[UUID], *, own: Own, parameters: dict[str, Any
         if condition is None:
             continue
         statement = sql.SQL(
-            """SELECT DISTINCT c.{column} FROM {table} c
+            """SELECT DISTINCT c.{column}, {word} FROM {table} c
             WHERE c.organisation_id = %(organisation_id)s AND c.{column} = ANY(%(ids)s) {own}"""
-        ).format(table=sql.Identifier(referring), column=sql.Identifier(column), own=condition)
-        for (row_id,) in driver_connection().execute(statement, {**parameters, "ids": list(ids)}):
-            gained.setdefault(row_id, []).append(WORDS.get(referring, "d’autres données"))
-    return {row_id: list(dict.fromkeys(words)) for row_id, words in gained.items()}
+        ).format(table=sql.Identifier(referring), column=sql.Identifier(column), word=_word(referring), own=condition)
+        for row_id, word in driver_connection().execute(statement, {**parameters, "ids": list(ids)}):
+            gained.setdefault(row_id, []).append(word)
+    return {row_id: _told(words) for row_id, words in gained.items()}
+
+
+def _word(table: str) -> sql.Composable:
+    return _EVENT_WORD if table == "timeline_events" else sql.Literal(WORDS.get(table, "d’autres données"))
+
+
+def _told(words: Sequence[str]) -> list[str]:
+    """Each once; that the timeline tells of something says nothing beside the thing itself."""
+    told = list(dict.fromkeys(words))
+    return [word for word in told if word != EVENT] or told
 
 
 @lru_cache
