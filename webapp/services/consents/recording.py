@@ -11,12 +11,12 @@ from webapp import clock
 from webapp.errors import InvalidInputError, NotFoundError
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.clients import Client
 from webapp.models.consents import Consent, ConsentChannel, ConsentPurpose, ConsentState, ConsentWording
 from webapp.models.documents import Document
 from webapp.models.identity import User
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.clients.documents import add_document
+from webapp.services.clients.locking import lock_client
 from webapp.services.consents.wordings import find_wording
 from webapp.services.contact import clean_text
 from webapp.transactions import transaction
@@ -93,12 +93,6 @@ def record(
         _tell(consent, by=by, at=at)
         db.session.flush()
     return consent
-
-
-def lock_client(client_id: UUID) -> None:
-    """Two people note one after the other. Raises NotFoundError."""
-    if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
-        raise NotFoundError("Ce client n’existe pas ou plus.")
 
 
 def _said_at(fields: ConsentFields, *, at: datetime) -> datetime:

@@ -9,9 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp import french
-from webapp.errors import InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError
 from webapp.extensions import db
-from webapp.models.clients import Client
 from webapp.models.covers import (
     Cover,
     CoveredHome,
@@ -24,6 +23,7 @@ from webapp.models.covers import (
 from webapp.models.identity import User
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind
+from webapp.services.clients.locking import lock_client
 from webapp.services.covers import following, homes, loading, plans, pricing, recording, renouncing
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.recording import CoverStateError
@@ -148,9 +148,7 @@ def sold_lines(
 
 def _check_not_covered(client_id: UUID, asked: CoverRequest, version: CoverPlanVersion) -> None:
     """The client is locked, so that of two that come at once the second sees the first."""
-    locked = select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
-    if db.session.scalar(locked) is None:
-        raise NotFoundError("Ce client n’existe pas ou plus.")
+    lock_client(client_id)
     for cover in loading.list_of_client(client_id):
         home, plan = cover.homes[-1].home, cover.periods[-1].version.plan_id
         is_same = home.id == asked.home_id or (asked.home_id is None and asked.home.is_at(home))

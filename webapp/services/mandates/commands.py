@@ -16,13 +16,13 @@ from webapp.models.bank_files import BankFile, BankFileStatus
 from webapp.models.banking import BankAccount, Mandate, MandateStatus
 from webapp.models.base import linked, new_id
 from webapp.models.charges import ChargeAttempt
-from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.outbox import OutboxKind
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import amendments, outbox
+from webapp.services.clients.locking import lock_client
 from webapp.services.contact import clean_text
 from webapp.services.mandates import references
 from webapp.transactions import transaction
@@ -70,7 +70,7 @@ def create_mandate(
     the field.
     """
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         if mandate_id is not None and db.session.scalar(select(Mandate.id).where(Mandate.id == mandate_id)):
             return find_mandate(client_id, mandate_id)
         mandate = Mandate(id=mandate_id or new_id(), client_id=client_id, created_at=at)
@@ -87,7 +87,7 @@ def change_mandate(client_id: UUID, mandate_id: UUID, fields: MandateFields, *, 
     Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
     """
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         mandate = _lock(client_id, mandate_id)
         if mandate.status is MandateStatus.REVOKED:
             raise MandateStateError("Un mandat révoqué ne se modifie plus\u202f: faites-en signer un autre.")
@@ -118,7 +118,7 @@ def amend_mandate(
     ``umr`` the reference stays. Raises NotFoundError, MandateStateError; InvalidInputError, naming the field.
     """
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         mandate = _lock(client_id, mandate_id)
         if mandate.status is not MandateStatus.ACTIVE or mandate.signed_on is None or mandate.company_id is None:
             raise MandateStateError("Seul un mandat actif et signé se change par avenant.")
@@ -188,7 +188,7 @@ def archive_account(
     MandateStateError where there are some and what stops was not confirmed.
     """
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         wanted = select(BankAccount).where(BankAccount.id == account_id, BankAccount.client_id == client_id)
         account = db.session.scalar(wanted.with_for_update())
         if account is None:
@@ -209,12 +209,6 @@ def archive_account(
             )
             db.session.add(event)
     return account
-
-
-def _lock_client(client_id: UUID) -> None:
-    """Mandates and accounts of one client are written one after the other. Raises NotFoundError."""
-    if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
-        raise NotFoundError("Ce client n’existe pas ou plus.")
 
 
 def _lock(client_id: UUID, mandate_id: UUID) -> Mandate:

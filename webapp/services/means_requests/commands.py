@@ -17,7 +17,6 @@ from webapp.extensions import db
 from webapp.gateways.providers.protocol import ProviderError
 from webapp.models.base import new_id
 from webapp.models.charges import Attention, Charge
-from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.means_requests import OPEN, MeansRequest, MeansRequestStatus
 from webapp.models.providers import ProviderAccount, SavedPaymentMethod
@@ -25,6 +24,7 @@ from webapp.models.subscriptions import Collector, Subscription, SubscriptionSta
 from webapp.models.timeline import EventKind
 from webapp.services.charges import decisions, on_page
 from webapp.services.charges.decisions import Decision, NotAllowedError
+from webapp.services.clients.locking import lock_client
 from webapp.services.means_requests import looking
 from webapp.services.providers.accounts import provider_of
 from webapp.services.subscriptions import editing, lifecycle, scheduling
@@ -89,7 +89,7 @@ def create_request(
     request waits for the client's answer; InvalidInputError, naming the field.
     """
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         if request_id is not None and db.session.scalar(select(MeansRequest.id).where(MeansRequest.id == request_id)):
             return find_request(client_id, request_id)
         account = _find_account(fields.account_id)
@@ -114,12 +114,6 @@ def create_request(
         db.session.flush()
         looking.tell(request, EventKind.MEANS_REQUESTED, {"means_request": [None, request.code]}, by=by, at=at)
     return request
-
-
-def _lock_client(client_id: UUID) -> None:
-    """Two colleagues ask one after the other. Raises NotFoundError."""
-    if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
-        raise NotFoundError("Ce client n’existe pas ou plus.")
 
 
 def _find_account(account_id: UUID | None) -> ProviderAccount:
@@ -255,7 +249,7 @@ def use_for_waiting(client_id: UUID, request_id: UUID, *, by: User, at: datetime
     if saved is None:
         raise RequestStateError("Aucun moyen de paiement n’est encore enregistré par cette demande.")
     with transaction():
-        _lock_client(client_id)
+        lock_client(client_id)
         waiting = find_waiting(request, at=at)
         # As they stand once locked: one that went to another company meanwhile is not paid by this one's means.
         locked = _candidates(request).where(Subscription.id.in_(each.id for each in waiting.subscriptions))

@@ -12,15 +12,15 @@ from uuid import UUID
 from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp.errors import InvalidInputError, NotFoundError
+from webapp.errors import InvalidInputError
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.organisations import Company
 from webapp.models.providers import DefaultMeans, ProviderAccount
 from webapp.models.subscriptions import TRANSITIONS, Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.services.clients.locking import lock_client
 from webapp.services.organisations import find_company, list_companies
 from webapp.services.subscriptions import history, means, offering
 from webapp.services.subscriptions.editing import set_means
@@ -91,8 +91,7 @@ def set_default(
     client with this company.
     """
     with transaction():
-        if db.session.scalar(select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)) is None:
-            raise NotFoundError("Ce client n’existe pas ou plus.")
+        lock_client(client_id)
         company = find_company(company_id)
         before = find_default_means(client_id, company_id)
         paid_by = means.find_means(fields, client_id=client_id, company_id=company_id)
