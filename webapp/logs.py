@@ -8,7 +8,6 @@ import logging
 import sys
 import time
 import traceback
-from types import TracebackType
 from uuid import uuid4
 
 import structlog
@@ -33,8 +32,6 @@ OUTSPOKEN = ("alembic", "gunicorn.error")
 """Loggers of others whose messages are logged with their arguments: they speak of processes and migrations only."""
 TALKATIVE = ("flufl.bounce", "httpx", "httpx2", "httpcore", "httpcore2", "werkzeug", "flask-limiter")
 """Loggers whose everyday lines carry whole addresses: from warnings up only."""
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def configure(settings: Settings) -> None:

@@ -56,8 +56,6 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.DONE: frozenset(),
     EventState.IGNORED: frozenset(),
 }
-OPEN_STATES = frozenset({EventState.RECEIVED, EventState.PROCESSING, EventState.WAITING, EventState.FAILED})
-"""States in which something is still to happen, by itself or by a person."""
 
 
 class Event(OrganisationScoped, Identified):

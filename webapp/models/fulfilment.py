@@ -180,7 +180,7 @@ class FulfilmentBatch(OrganisationScoped, Identified, Timestamped, Base):
 
     ``work`` is what a worker is to do with it, since ``work_at`` for ``work_by_id`` (empty: the timetable), where it
     dispatches by ``work_account_id``, and ``work_error`` the French sentence on why the last one came to nothing.
-    Whoever works holds ``lease_until`` and ``fence``; ``work_done`` of ``work_total`` is how far it is.
+    Whoever works holds ``lease_until`` and ``fence``; ``work_done`` and ``work_total`` are written by nobody.
     """
 
     __tablename__ = "fulfilment_batches"

@@ -374,11 +374,6 @@ class WooCommerceMapping(Emailed, Base):
         assert ours is not None, "a check of the table"  # noqa: S101
         return ours
 
-    @staticmethod
-    def snapshot_place(organisation_id: UUID, mapping_id: UUID) -> str:
-        """Where a sealed snapshot belongs, as ``place_of("snapshot")`` says."""
-        return f"{organisation_id}|woocommerce_mappings.snapshot|{mapping_id}"
-
     def keep_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Seal what was applied."""
         self.snapshot = crypto.keyring().encrypt(orjson.dumps(snapshot), place=self.place_of("snapshot"))

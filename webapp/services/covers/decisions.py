@@ -167,11 +167,6 @@ class Decision:
             holds_place=self.claim.asked is None,
         )
 
-    @property
-    def borne_by_client(self) -> Decimal:
-        """What is asked and not covered."""
-        return (self.claim.asked or NOTHING) - self.covered
-
     def as_json(self) -> dict[str, Any]:
         """The whole decision, to be stored."""
         stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self, order="deterministic"))

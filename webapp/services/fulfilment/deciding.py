@@ -74,7 +74,6 @@ LEADS_TO = {
     LineAction.WITHDRAW: LineStatus.WITHDRAWN,
 }
 """Where an action brings a line; the others leave it where it is."""
-BEFORE_LOCK = frozenset({LineAction.HOLD, LineAction.RELEASE})
 WHILE_LOCKED = frozenset({LineAction.PREPARE, LineAction.UNPREPARE, LineAction.SET_ASIDE, LineAction.TAKE_BACK})
 NOT_IN_STATE = "L’état de cette ligne ne le permet pas, ou ne le permet plus."
 

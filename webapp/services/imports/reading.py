@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import islice
 from typing import IO, Any, NamedTuple
 from uuid import UUID
@@ -259,8 +258,3 @@ def _fitted(cells: Sequence[Cell], width: int) -> list[Cell]:
 def cells_of(row: Row, width: int) -> list[Cell]:
     """Exactly ``width`` cells."""
     return _fitted(row.cells, width)
-
-
-def is_day(cell: Cell) -> bool:
-    """Whether a cell is a date by itself."""
-    return isinstance(cell, date)

@@ -15,7 +15,7 @@ from webapp.transactions import transaction
 
 COLUMNS = (
     "organisation_id", "operation_id", "position", "target", "row_id", "client_id", "line", "label", "action", "seen",
-    "before", "after", "secrets", "reason", "candidate_ids",
+    "before", "after", "reason", "candidate_ids",
 )  # fmt: skip
 _COUNTED = {
     ItemAction.CREATE: "creates",
@@ -43,7 +43,6 @@ class PlannedItem(NamedTuple):
     reason: str | None = None
     line: int | None = None
     candidate_ids: Sequence[UUID] = ()
-    secrets: bytes | None = None
 
 
 def begin(work: Work) -> None:
@@ -74,7 +73,6 @@ def add(work: Work, items: Sequence[PlannedItem]) -> None:
                 item.seen,
                 orjson.dumps(item.before, default=str).decode(),
                 orjson.dumps(item.after, default=str).decode(),
-                item.secrets,
                 item.reason,
                 list(item.candidate_ids),
             )

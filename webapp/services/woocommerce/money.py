@@ -26,8 +26,6 @@ VANISHED = "Ce remboursement n’existe plus dans la boutique."
 
 Shares = Mapping[UUID | None, Decimal]
 """What of an order's money belongs to each charge; None for what is paid without one. The first gives back first."""
-Ledgers = Mapping[int, Sequence[Payment]]
-"""The rows of each order, by its id in the shop, as they were written."""
 
 
 @dataclass(frozen=True, slots=True)

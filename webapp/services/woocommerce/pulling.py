@@ -54,7 +54,6 @@ AT_ONCE = 25
 """Resources that are brought to our rows in one transaction: meanwhile the shop is held."""
 PART_TRIES = 3
 """How often a part is written anew that stood in the way of somebody else's writing."""
-STAFF = frozenset({"administrator", "shop_manager", "editor", "author", "contributor"})
 COUNTED = {
     EventState.DONE: "applied",
     EventState.IGNORED: "unchanged",
