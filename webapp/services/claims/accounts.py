@@ -9,11 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from webapp import french
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.claims import Claim, ClaimDecision, ClaimEntry, EntryKind
 from webapp.models.identity import User
 from webapp.services.claims import reserves
+from webapp.services.claims.recording import ClaimStateError
 from webapp.services.covers.claims import Entry
 from webapp.services.covers.decisions import Decision, Outcome
 from webapp.services.covers.terms import NOTHING
@@ -106,6 +108,21 @@ def set_covered(
         entry = _entry(claim, EntryKind.COVERED, use.covered - covered, by=by, at=at, of=of)
         entry.option_code, entry.draws_on_main, entry.counts, entry.holds_place = _place(use)
     claim.covered = use.covered
+
+
+def give_back(claim: Claim, *, by: User | None, at: datetime) -> None:
+    """Let the file use nothing of its cover any more, and its decision hold no more."""
+    set_covered(claim, None, by=by, at=at, of=None)
+    claim.deductible = claim.over = NOTHING
+    claim.doubt = None
+
+
+def check_nothing_paid(claim: Claim) -> None:
+    """What was paid and did not come back keeps a file from being canceled. Raises ClaimStateError."""
+    borne = sums_of(claim.id).borne
+    if borne:
+        paid = french.short_money(borne)
+        raise ClaimStateError(f"{paid} sont déjà payés\u202f: notez d’abord ce qui a été récupéré.")
 
 
 def _place(use: Entry) -> tuple[str | None, bool, bool, bool]:

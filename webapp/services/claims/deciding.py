@@ -76,10 +76,8 @@ def contest(claim_id: UUID, *, reason: str, version: int | None, by: User, at: d
     with transaction():
         claim, held = recording.hold(claim_id, version=version, at=at)
         why = recording.checked_reason(reason)
-        before = claim.status
-        recording.move(claim, TO_REVIEW, reason=why, by=by, at=held.at)
-        _give_back(claim, by=by, at=held.at)
-        _tell_moved(claim, before, why, by=by, at=held.at)
+        recording.move_and_tell(claim, TO_REVIEW, reason=why, by=by, at=held.at)
+        accounts.give_back(claim, by=by, at=held.at)
         recording.finish(claim, at=held.at)
         doubting.look_at(held)
     return claim
@@ -192,24 +190,11 @@ def _share_out(claim: Claim, rules: Decision) -> None:
 
 def leave_to_person(claim: Claim, rules: Decision, *, by: User | None, at: datetime) -> None:
     """Let a person decide what the rules do not accept; until then it uses nothing. In the caller's transaction."""
-    before = claim.status
     row = recording.keep_decision(claim, rules, TO_REVIEW, covered=NOTHING, by=by, at=at)
     if claim.status is not TO_REVIEW:
-        recording.move(claim, TO_REVIEW, reason=rules.reason.sentence, by=by, at=at)
-        _tell_moved(claim, before, rules.reason.sentence, by=by, at=at)
+        recording.move_and_tell(claim, TO_REVIEW, reason=rules.reason.sentence, by=by, at=at)
     accounts.set_covered(claim, None, by=by, at=at, of=row)
     claim.deductible = claim.over = NOTHING
-
-
-def _give_back(claim: Claim, *, by: User | None, at: datetime) -> None:
-    accounts.set_covered(claim, None, by=by, at=at, of=None)
-    claim.deductible = claim.over = NOTHING
-    claim.doubt = None
-
-
-def _tell_moved(claim: Claim, before: ClaimStatus, reason: str | None, *, by: User | None, at: datetime) -> None:
-    changes = {"claim_status": [before.label, claim.status.label], "reason": [None, reason]}
-    recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=by, at=at)  # type: ignore[arg-type]
 
 
 def _conclude(claim: Claim, held: Held, *, by: User | None, reason: str | None) -> None:

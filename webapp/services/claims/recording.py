@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select
@@ -130,13 +129,21 @@ def move(claim: Claim, status: ClaimStatus, *, reason: str | None, by: User | No
     claim.status = status
 
 
+def move_and_tell(claim: Claim, status: ClaimStatus, *, reason: str | None, by: User | None, at: datetime) -> None:
+    """Likewise, and tell the client's timeline."""
+    changes: dict[str, list[str | None]] = {"claim_status": [claim.status.label, status.label]}
+    if reason:
+        changes["reason"] = [None, reason]
+    move(claim, status, reason=reason, by=by, at=at)
+    tell(claim, EventKind.CLAIM_CHANGED, changes, by=by, at=at)
+
+
 def note_change(
     claim: Claim, old: ClaimStatus | None, new: ClaimStatus, *, reason: str | None, by: User | None, at: datetime
 ) -> None:
     """Write a change of state down."""
-    user_id = by.id if by else None
     change = ClaimChange(id=new_id(), claim_id=claim.id, old_status=old, new_status=new, reason=reason, at=at)
-    change.user_id = user_id
+    change.user_id = by.id if by else None
     db.session.add(change)
 
 
@@ -146,7 +153,7 @@ def keep_decision(
     status: ClaimStatus,
     *,
     at: datetime,
-    covered: Any = None,
+    covered: Decimal | None = None,
     is_override: bool = False,
     reason: str | None = None,
     by: User | None = None,

@@ -14,7 +14,6 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Delete, FromClause, String, all_, bindparam, delete, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
-from webapp import french
 from webapp.extensions import db
 from webapp.models.base import new_id
 from webapp.models.claims import (
@@ -265,30 +264,19 @@ def _reopen(claim: Claim, held: Held) -> None:
 def _cancel(claim: Claim, held: Held) -> bool:
     if claim.status is ClaimStatus.CANCELED:
         return False
-    borne = accounts.sum_up(accounts.list_entries(claim.id)).borne
-    if borne:
-        paid = french.short_money(borne)
-        raise ClaimStateError(f"{paid} sont déjà payés\u202f: notez d’abord ce qui a été récupéré.")
+    accounts.check_nothing_paid(claim)
     if claim.status is ClaimStatus.CLOSED:
         _reopen(claim, held)
     if claim.status is ClaimStatus.REFUSED:
         _move(claim, ClaimStatus.TO_REVIEW, held)
-    accounts.set_covered(claim, None, by=None, at=held.at, of=None)
+    accounts.give_back(claim, by=None, at=held.at)
     accounts.set_reserve(claim, NOTHING, by=None, at=held.at)
-    claim.deductible = claim.over = NOTHING
-    claim.doubt = None
     _move(claim, ClaimStatus.CANCELED, held)
     return True
 
 
 def _move(claim: Claim, status: ClaimStatus, held: Held) -> None:
-    before = claim.status
-    recording.move(claim, status, reason=BY_OPERATOR, by=None, at=held.at)
-    changes: dict[str, list[str | None]] = {
-        "claim_status": [before.label, status.label],
-        "reason": [None, BY_OPERATOR],
-    }
-    recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=None, at=held.at)
+    recording.move_and_tell(claim, status, reason=BY_OPERATOR, by=None, at=held.at)
 
 
 def _keep_answers(claim: Claim, told: Report, *, is_new: bool) -> None:

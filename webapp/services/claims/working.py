@@ -3,10 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from webapp import french
 from webapp.models.claims import REOPENED_WITHIN, Claim, ClaimStatus
 from webapp.models.identity import User
-from webapp.models.timeline import EventKind
 from webapp.services.claims import accounts, doubting, recording
 from webapp.services.claims.recording import ClaimStateError, Held
 from webapp.services.covers.terms import NOTHING
@@ -41,14 +39,9 @@ def cancel(claim_id: UUID, *, reason: str, version: int | None, by: User | None,
     with transaction():
         claim, held = recording.hold(claim_id, version=version, at=at)
         why = recording.checked_reason(reason)
-        borne = accounts.sums_of(claim.id).borne
-        if borne:
-            paid = french.short_money(borne)
-            raise ClaimStateError(f"{paid} sont déjà payés\u202f: notez d’abord ce qui a été récupéré.")
-        accounts.set_covered(claim, None, by=by, at=held.at, of=None)
+        accounts.check_nothing_paid(claim)
+        accounts.give_back(claim, by=by, at=held.at)
         accounts.set_reserve(claim, NOTHING, by=by, at=held.at)
-        claim.deductible = claim.over = NOTHING
-        claim.doubt = None
         _move(claim, ClaimStatus.CANCELED, held, reason=why, by=by)
         doubting.look_at(held)
     return claim
@@ -66,27 +59,13 @@ def reopen(claim_id: UUID, *, reason: str, version: int | None, by: User | None,
             raise ClaimStateError(
                 f"Ce dossier est clos depuis plus de {REOPENED_WITHIN.days} jours\u202f: déclarez un nouveau sinistre."
             )
-        if claim.status is ClaimStatus.CLOSED:  # else it is refused below
-            claim.closed_at = None
-        _move(claim, ClaimStatus.IN_PROGRESS, held, reason=why, by=by, only_from=ClaimStatus.CLOSED)
+        if claim.status is not ClaimStatus.CLOSED:
+            raise ClaimStateError("Seul un dossier clos se rouvre.")
+        claim.closed_at = None
+        _move(claim, ClaimStatus.IN_PROGRESS, held, reason=why, by=by)
     return claim
 
 
-def _move(
-    claim: Claim,
-    status: ClaimStatus,
-    held: Held,
-    *,
-    reason: str | None,
-    by: User | None,
-    only_from: ClaimStatus | None = None,
-) -> None:
-    before = claim.status
-    if only_from and before is not only_from:
-        raise ClaimStateError("Seul un dossier clos se rouvre.")
-    recording.move(claim, status, reason=reason, by=by, at=held.at)
-    changes: dict[str, list[str | None]] = {"claim_status": [before.label, status.label]}
-    if reason:
-        changes["reason"] = [None, reason]
-    recording.tell(claim, EventKind.CLAIM_CHANGED, changes, by=by, at=held.at)
+def _move(claim: Claim, status: ClaimStatus, held: Held, *, reason: str | None, by: User | None) -> None:
+    recording.move_and_tell(claim, status, reason=reason, by=by, at=held.at)
     recording.finish(claim, at=held.at)
