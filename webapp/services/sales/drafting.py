@@ -244,6 +244,4 @@ def home_of(sale: CoverSale) -> CoveredHome | HomeFields:
 
 def home_line(sale: CoverSale) -> str:
     """The address of the home in a line."""
-    home = home_of(sale)
-    street = ", ".join(line for line in (home.address_line1, home.address_line2) if line)
-    return f"{street}, {home.postcode} {home.city}"
+    return home_of(sale).one_line

@@ -182,24 +182,7 @@ def _conclude(
     asked for a means, and sent the confirmation.
     """
     contract_id = _make_contract(sale, offer, by=by, at=at)
-    today = days.local(at)
-    home = drafting.home_of(sale)
-    cover = selling.sell_cover(
-        sale.client_id,
-        CoverRequest(
-            version_id=offer.version.id,
-            option_codes=frozenset(sale.option_codes),
-            home_id=sale.home_id,
-            home=home if isinstance(home, HomeFields) else selling.NO_HOME,
-            concluded_on=today,
-            effective_on=offer.effective_on,
-        ),
-        frequency=sale.frequency,
-        payment=choosing.payment_of(sale),
-        contract_id=contract_id,
-        by=by,
-        at=at,
-    )
+    cover = _sell(sale, offer, contract_id, by=by, at=at)
     if sale.asks_client:
         _ask_for_means(sale, offer, cover, by=by, at=at)
     changes: dict[str, list[str | None]] = {
@@ -220,6 +203,27 @@ def _conclude(
     sale.signed_from, sale.wording_version, sale.changed_at = from_address, WORDING.version, at
     db.session.flush()
     confirming.confirm(sale, offer, at=at)
+
+
+def _sell(sale: CoverSale, offer: Offer, contract_id: UUID, *, by: User, at: datetime) -> Cover:
+    home = drafting.home_of(sale)
+    asked = CoverRequest(
+        version_id=offer.version.id,
+        option_codes=frozenset(sale.option_codes),
+        home_id=sale.home_id,
+        home=home if isinstance(home, HomeFields) else selling.NO_HOME,
+        concluded_on=days.local(at),
+        effective_on=offer.effective_on,
+    )
+    return selling.sell_cover(
+        sale.client_id,
+        asked,
+        frequency=sale.frequency,
+        payment=choosing.payment_of(sale),
+        contract_id=contract_id,
+        by=by,
+        at=at,
+    )
 
 
 def _make_contract(sale: CoverSale, offer: Offer, *, by: User, at: datetime) -> UUID:
