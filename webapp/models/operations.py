@@ -250,9 +250,9 @@ class OperationItem(OrganisationScoped, Base):
 
     ``row_id`` is our row; of a CREATE it is chosen with the plan, so that whoever applies twice creates once.
     ``seen`` is the row's version when the plan was made. ``before`` and ``after`` are columns and their values: of an
-    UPDATE what changes, of a CREATE all that is written. What stands encrypted in its table stands sealed there,
-    too, beside its mask; ``secrets`` is written by nobody. ``reason`` says why not, or why nothing. An item up to the operation's ``position`` was
-    applied, unless ``left_out`` says why not.
+    UPDATE what changes, of a CREATE all that is written. What stands encrypted in its table stands sealed here,
+    too, beside its mask; ``secrets`` is written by nobody. ``reason`` says why not, or why nothing. An item up to the
+    operation's ``position`` was applied, unless ``left_out`` says why not.
     """
 
     __tablename__ = "operation_items"

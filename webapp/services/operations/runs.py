@@ -55,7 +55,8 @@ class Work:
     at: Callable[[], datetime] = field(default=clock.now)
 
     def save(self, **progress: Any) -> None:
-        """Prolong the lease and write ``progress`` (columns of Operation), in the caller's transaction.
+        """Write ``progress`` (columns of Operation) and, unless it ends the lease, prolong that; in the caller's
+        transaction.
 
         Raises LeaseLostError or StoppedError, which undo the caller's transaction.
         """
@@ -63,7 +64,7 @@ class Work:
             stop = db.session.execute(
                 update(Operation)
                 .where(Operation.id == self.operation.id, Operation.fence == self.fence, Operation.state.in_(WORKED_ON))
-                .values(lease_until=self.at() + LEASE, **progress)
+                .values({"lease_until": self.at() + LEASE, **progress})
                 .returning(Operation.stop_requested_at)
                 .execution_options(synchronize_session=False)
             ).first()
@@ -74,25 +75,13 @@ class Work:
 
     def end(self, state: OperationState, *, error: str | None = None, **progress: Any) -> None:
         """Bring what is being applied to its end, or a preparation to one without a plan. Raises LeaseLostError."""
-        with transaction():
-            self.save(state=state, error=error, finished_at=self.at(), **progress)
-            db.session.execute(
-                update(Operation)
-                .where(Operation.id == self.operation.id)
-                .values(lease_until=None)
-                .execution_options(synchronize_session=False)
-            )
+        self.save(state=state, error=error, finished_at=self.at(), lease_until=None, **progress)
 
     def end_plan(self, **counts: Any) -> None:
         """The plan is written: a person looks at it now. Raises LeaseLostError."""
-        with transaction():
-            self.save(state=OperationState.PLANNED, planned_at=self.at(), position=0, attempts=0, **counts)
-            db.session.execute(
-                update(Operation)
-                .where(Operation.id == self.operation.id)
-                .values(lease_until=None)
-                .execution_options(synchronize_session=False)
-            )
+        self.save(
+            state=OperationState.PLANNED, planned_at=self.at(), position=0, attempts=0, lease_until=None, **counts
+        )
 
 
 def start(
