@@ -124,7 +124,6 @@ def _list_page(
         since=retention.inactive_since(at),
         months=retention.months() if months is None else months,
         months_range=retention.MONTHS,
-        most=commands.MOST,
         problem=problem,
         chosen=chosen,
         typed=typed,

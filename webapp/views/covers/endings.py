@@ -101,7 +101,6 @@ def _page(cover_id: UUID, *, problem: DomainError | None = None) -> str:
         channels=CHANNELS,
         grounds=GROUNDS,
         renounced_until=until if clock.today() <= until else None,
-        today=clock.today(),
     )
 
 

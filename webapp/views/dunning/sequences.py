@@ -170,7 +170,6 @@ def _form_page(sequence: DunningSequence | None, written: Any, *, problem: Domai
         actions=ACTIONS,
         companies=[("", "Toutes les sociétés"), *((str(each.id), each.name) for each in list_companies())],
         categories=[("", "Toutes les familles"), *((each, each) for each in sequences.list_categories())],
-        label_of=steps.label_of,
     )
 
 

@@ -38,5 +38,4 @@ def show() -> ResponseReturnValue:
         feed=activity.list_activities(limit=activity.FEED_SIZE),
         sync=status.overview(at=now),
         first_steps=find_first_steps(user.organisation, at=now) if user.has_role(Role.ADMIN) else {},
-        now=now,
     )

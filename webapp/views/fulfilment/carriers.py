@@ -210,7 +210,6 @@ def _account_page(
         company=company,
         carrier=carrier,
         address=address,
-        account=account,
         written=written,
         problem=problem,
         kept=accounts.known_credentials(account),

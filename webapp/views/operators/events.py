@@ -147,7 +147,6 @@ def deliveries() -> ResponseReturnValue:
         "operators/deliveries.html",
         deliveries=listing.list_deliveries(),
         types={each.value: each.label for each in EventType},
-        may_change=_may_change(),
     )
 
 

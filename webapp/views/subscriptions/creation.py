@@ -232,7 +232,6 @@ def _page(
         steps=STEPS,
         lines=lines_shown or [WrittenLine()],
         problem=as_payment_problem(problem) if problem else None,
-        today=clock.today(),
         **_offer(draft, step),
     )
 

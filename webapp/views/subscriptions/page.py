@@ -181,7 +181,6 @@ def _page(
         asked=asked if asked in actions else None,
         problem=problem,
         written=request.form,
-        today=clock.today(),
         may_charge=current_user().handles_charges,
         may_be_deleted=_may_be_deleted(profile),
         cover=covers.find_bare(subscription_id),

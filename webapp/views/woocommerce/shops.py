@@ -46,10 +46,10 @@ def may_change() -> bool:
 
 def page(shop_id: UUID, *, secret: str | None = None, problem: DomainError | None = None) -> str:
     """The page of a shop. ``secret`` is shown this once; ``problem`` is why « Reprendre depuis le … » was refused."""
-    shop, now = shops.find_shop(shop_id), clock.now()
+    shop = shops.find_shop(shop_id)
     values: dict[str, Any] = {
         "shop": shop,
-        "topics": topics.list_topics(shop, at=now),
+        "topics": topics.list_topics(shop, at=clock.now()),
         "old_secrets": max(0, len(shop.secrets_in_clear()) - 1),
         "secret": secret,
         "delivery_url": delivery_url(shop_id),
@@ -60,7 +60,7 @@ def page(shop_id: UUID, *, secret: str | None = None, problem: DomainError | Non
         "problem": problem,
         **pull_values(shop_id),
     }
-    return render_template("woocommerce/shop.html", **values, now=now, today=clock.today(), may_change=may_change())
+    return render_template("woocommerce/shop.html", **values, today=clock.today(), may_change=may_change())
 
 
 def delivery_url(shop_id: UUID) -> str:
