@@ -30,7 +30,7 @@ from webapp import tenancy
 from webapp.errors import ForbiddenError, InvalidInputError
 from webapp.extensions import db
 from webapp.french import counted, whole
-from webapp.models.base import linked, new_id
+from webapp.models.base import linked
 from webapp.models.clients import Client, ClientStatus
 from webapp.models.commercials import Commercial, Team, TeamLeader
 from webapp.models.identity import Role, User
@@ -138,21 +138,10 @@ def plan(selection: Selection, choice: BulkChoice, *, by: User, at: datetime) ->
                 "Aucun client n’est choisi." if not number else f"Une action porte sur {whole(MOST)} clients au plus.",
                 field="action",
             )
-        operation = Operation(
-            id=new_id(),
-            kind=OperationKind.BULK,
-            title=_title(choice, number, name),
-            state=OperationState.PLANNED,
-            settings={"action": choice.action.value},
-            by_id=by.id,
-            created_at=at,
-            planned_at=at,
-        )
-        db.session.add(operation)
-        db.session.flush()
+        settings = {"action": choice.action.value}
+        operation = plans.start_at_once(OperationKind.BULK, _title(choice, number, name), settings, by=by, at=at)
         _write_plan(operation, selection, choice, by=by, at=at)
-        for name, number in plans.counts_of(operation.id).items():
-            setattr(operation, name, number)
+        plans.count(operation)
     return operation.id
 
 

@@ -16,7 +16,6 @@ from webapp import crypto, tenancy
 from webapp.errors import DomainError, InvalidInputError
 from webapp.extensions import db
 from webapp.french import whole
-from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.identity import User
 from webapp.models.merging import MergeMove
@@ -26,7 +25,6 @@ from webapp.models.operations import (
     Operation,
     OperationItem,
     OperationKind,
-    OperationState,
 )
 from webapp.models.providers import DefaultMeans
 from webapp.models.timeline import EventKind, TimelineEvent
@@ -81,31 +79,20 @@ def _plan(client_ids: Sequence[UUID], choices: Choices, *, by: User, at: datetim
     clients, kept = {client.id: client for client in shown.clients}, shown.kept
     merged = shown.clients[1:]
     names = ", ".join(client.full_name for client in merged)
-    operation = Operation(
-        id=new_id(),
-        kind=OperationKind.MERGE,
-        title=f"Fusion de {names} dans {kept.full_name}"[:200],
-        state=OperationState.PLANNED,
-        settings={
-            "kept_id": str(kept.id),
-            "merged_ids": [str(client.id) for client in merged],
-            "defaults": {str(choice.company_id): str(choices.defaults[choice.company_id]) for choice in shown.defaults},
-        },
-        by_id=by.id,
-        created_at=at,
-        planned_at=at,
-    )
-    db.session.add(operation)
-    db.session.flush()
+    settings = {
+        "kept_id": str(kept.id),
+        "merged_ids": [str(client.id) for client in merged],
+        "defaults": {str(choice.company_id): str(choices.defaults[choice.company_id]) for choice in shown.defaults},
+    }
+    title = f"Fusion de {names} dans {kept.full_name}"
+    operation = plans.start_at_once(OperationKind.MERGE, title, settings, by=by, at=at)
     chosen = {each.key: clients.get(choices.values.get(each.key, each.chosen), kept) for each in shown.fields}
     items = [_item_of_kept(kept, chosen), *(_item_of_merged(client) for client in merged)]
     items += _items_of_belongings(merged, shown.counts)
     for position, item in enumerate(items, start=1):
         item.operation_id, item.position = operation.id, position
     db.session.add_all(items)
-    db.session.flush()
-    for name, number in plans.counts_of(operation.id).items():
-        setattr(operation, name, number)
+    plans.count(operation)
     return operation.id
 
 

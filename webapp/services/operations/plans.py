@@ -1,6 +1,7 @@
 """Writing a plan: items in the order in which they will be applied, and what they come to."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -8,7 +9,9 @@ import orjson
 from sqlalchemy import delete, func, select
 
 from webapp.extensions import db
-from webapp.models.operations import ItemAction, ItemTarget, OperationItem
+from webapp.models.base import new_id
+from webapp.models.identity import User
+from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
 from webapp.services.operations.runs import Work
 from webapp.services.winleadplus.copying import copy_rows
 from webapp.transactions import transaction
@@ -43,6 +46,30 @@ class PlannedItem(NamedTuple):
     reason: str | None = None
     line: int | None = None
     candidate_ids: Sequence[UUID] = ()
+
+
+def start_at_once(kind: OperationKind, title: str, settings: dict[str, Any], *, by: User, at: datetime) -> Operation:
+    """A new operation whose plan the caller writes, in their transaction, and then counts (``count``)."""
+    operation = Operation(
+        id=new_id(),
+        kind=kind,
+        title=title[:200],
+        state=OperationState.PLANNED,
+        settings=settings,
+        by_id=by.id,
+        created_at=at,
+        planned_at=at,
+    )
+    db.session.add(operation)
+    db.session.flush()
+    return operation
+
+
+def count(operation: Operation) -> None:
+    """Write down what the plan of an operation holds, in the caller's transaction."""
+    db.session.flush()
+    for name, number in _counts_of(operation.id).items():
+        setattr(operation, name, number)
 
 
 def begin(work: Work) -> None:
@@ -86,10 +113,10 @@ def add(work: Work, items: Sequence[PlannedItem]) -> None:
 def end(work: Work) -> None:
     """The plan is whole: count what it holds, and let a person look at it."""
     with transaction():
-        work.end_plan(**counts_of(work.operation.id))
+        work.end_plan(**_counts_of(work.operation.id))
 
 
-def counts_of(operation_id: UUID) -> dict[str, int]:
+def _counts_of(operation_id: UUID) -> dict[str, int]:
     """What a plan holds by action, and in all, as the columns of Operation say it."""
     mine = OperationItem.operation_id == operation_id
     counted = select(OperationItem.action, func.count()).where(mine).group_by(OperationItem.action)

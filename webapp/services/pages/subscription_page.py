@@ -12,7 +12,7 @@ from webapp.models.contracts import Contract
 from webapp.models.money import Totals
 from webapp.models.organisations import Company
 from webapp.models.plan_changes import SubscriptionAdjustment
-from webapp.models.preferences import CutOff, PreferenceChange
+from webapp.models.preferences import PreferenceChange
 from webapp.models.subscriptions import Subscription, SubscriptionHistory
 from webapp.services.charges.listing import ChargesView, list_charges
 from webapp.services.fulfilment.addresses import Destination, find_destination
@@ -42,7 +42,6 @@ class PreferencesShown:
     current_cycle: int
     next_cycle: int
     change_cycle: int
-    cut_off: CutOff
     cut_off_at: datetime | None
     changes: list[PreferenceChange]
 
@@ -151,7 +150,6 @@ def find_preferences(subscription: Subscription, *, at: datetime) -> Preferences
         current_cycle=current,
         next_cycle=subscription.cycle_no,
         change_cycle=first_cycle_for_change(subscription, cut_off, at=at),
-        cut_off=cut_off,
         cut_off_at=next_cut_off(cut_off, at) if cut_off.is_active else None,
         changes=values.list_changes(subscription.id),
     )

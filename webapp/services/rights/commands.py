@@ -12,10 +12,9 @@ from sqlalchemy import select
 from webapp import tenancy
 from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.extensions import db
-from webapp.models.base import new_id
 from webapp.models.clients import Client
 from webapp.models.identity import User
-from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
+from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind
 from webapp.models.personal_data import ERASED, reasons_to_keep
 from webapp.services.merging import moving
 from webapp.services.merging.tables import BELONGINGS
@@ -144,18 +143,8 @@ def _folded(name: str) -> str:
 def _plan(versions: Mapping[UUID, int], reason: str, *, by: User, at: datetime) -> UUID:
     """An operation that erases these clients. It names nobody: it is kept."""
     number = len(versions)
-    operation = Operation(
-        id=new_id(),
-        kind=OperationKind.ERASURE,
-        title="Effacement d’un client" if number == 1 else f"Effacement de {number} clients",
-        state=OperationState.PLANNED,
-        settings={"reason": reason},
-        by_id=by.id,
-        created_at=at,
-        planned_at=at,
-    )
-    db.session.add(operation)
-    db.session.flush()
+    title = "Effacement d’un client" if number == 1 else f"Effacement de {number} clients"
+    operation = plans.start_at_once(OperationKind.ERASURE, title, {"reason": reason}, by=by, at=at)
     db.session.add_all(
         OperationItem(
             operation_id=operation.id,
@@ -169,7 +158,5 @@ def _plan(versions: Mapping[UUID, int], reason: str, *, by: User, at: datetime) 
         )
         for position, (client_id, version) in enumerate(versions.items(), start=1)
     )
-    db.session.flush()
-    for name, count in plans.counts_of(operation.id).items():
-        setattr(operation, name, count)
+    plans.count(operation)
     return operation.id
