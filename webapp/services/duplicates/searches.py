@@ -1,4 +1,4 @@
-"""The life of a search for duplicates: every night among all clients, and after a synchronisation among those touched.
+"""The life of a search for duplicates: every night among all clients; among those touched, after what touched some.
 
 It is owned by a lease, renewed with every step; whoever takes it over goes on from ``steps_done``, which every step
 committed.
