@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, select
 from webapp import clock, french
 from webapp.extensions import db
 from webapp.models.base import linked, new_id
-from webapp.models.covers import Cover, CoverCause, CoverFact, CoverKind, CoverNature
+from webapp.models.covers import Cover, CoverCause, CoverFact, CoverNature
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
 from webapp.services.clients import tasks
@@ -162,14 +162,12 @@ def _fact(
     *,
     at: datetime | None = None,
     note: str = "",
-    kind: CoverKind | None = None,
 ) -> CoverFact:
     return CoverFact(
         id=new_id(),
         cover_id=cover.id,
         cause=cause,
         since=since,
-        kind=kind,
         note=note,
         history_id=change.id if change else None,
         user_id=change.user_id if change else None,
