@@ -64,7 +64,7 @@ for_admins = requires(Role.ADMIN)
 
 @dataclass(frozen=True)
 class Filters:
-    """What narrows the figures, as the address says it; ``choices`` are the plans, trades and commercials offered."""
+    """What narrows the figures, as the address says it."""
 
     plan_id: UUID | None
     trade: Trade | None
