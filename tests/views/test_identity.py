@@ -1,7 +1,6 @@
 """Sign-in, the life of a session, sign-out."""
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,8 +21,6 @@ from webapp.gateways import identity
 from webapp.models.identity import User
 from webapp.models.organisations import Organisation
 from webapp.views import identity as pages
-
-SignInAs = Callable[..., FlaskClient]
 
 
 @pytest.fixture

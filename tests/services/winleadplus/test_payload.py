@@ -26,10 +26,6 @@ def _contract_of(**differences: Any) -> Any:
     return found
 
 
-def _warnings(**differences: Any) -> tuple[str, ...]:
-    return read(first(**differences)).warnings
-
-
 def _reason(raw: Any) -> str:
     with pytest.raises(RejectedProspectError) as rejection:
         read(raw)
