@@ -1,7 +1,7 @@
 """A row of any table, made from what the table asks for: for tests that must hold for tables yet to come."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,6 +28,7 @@ SHARED = (
 )  # fmt: skip
 """Tables of which one row does for all that refer to them."""
 SPECIAL: Mapping[str, Mapping[str, Any]] = {
+    "cover_withdrawn_periods": {"since": NOW.date() + timedelta(days=1)},
     "woocommerce_mappings": {"woo_id": 1},
     "woocommerce_resources": {"missing_since": NOW},
 }

@@ -544,6 +544,28 @@ class CoverPeriod(OrganisationScoped, Base):
     )
 
 
+class CoverWithdrawnPeriod(OrganisationScoped, Base):
+    """A period of a cover that was taken back before its day, by ``user_id``: its row is here, and not among periods.
+
+    The database lets a period go only once it stands here, and lets it stand here only before its day.
+    """
+
+    __tablename__ = "cover_withdrawn_periods"
+    __table_args__ = (
+        CheckConstraint("timezone('Europe/Paris', withdrawn_at)::date < since", name="before_its_day"),
+        tenant_key("cover_id", "covers"),
+        tenant_key("version_id", "cover_plan_versions", ondelete="RESTRICT"),
+        tenant_key("user_id", "users", ondelete="SET NULL"),
+    )
+
+    cover_id: Mapped[UUID] = mapped_column(primary_key=True)
+    since: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[UUID]
+    user_id: Mapped[UUID | None]
+    withdrawn_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class CoverHome(OrganisationScoped, Base):
     """The home that a cover holds for from a day on, until its next one; of two for one day, the one written last."""
 

@@ -289,6 +289,7 @@ HOLDINGS: dict[str, Holding] = {
     "cover_homes": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_options": Holding(f"t.cover_id IN {_COVERS}"),
     "cover_periods": Holding(f"t.cover_id IN {_COVERS}"),
+    "cover_withdrawn_periods": Holding(f"t.cover_id IN {_COVERS}"),
     "figure_entries": Holding(f"t.cover_id IN {_COVERS}", plain=("reason", "trades")),
     "cover_revenue_months": Holding(plain=("trades",)),
     "covered_homes": Holding(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
@@ -22,6 +23,7 @@ from webapp.models.covers import (
     CoverHome,
     CoverPlanVersion,
     CoverTermination,
+    CoverWithdrawnPeriod,
     TerminationChannel,
     TerminationGround,
 )
@@ -32,7 +34,7 @@ from webapp.models.outbox import OutboxEvent
 from webapp.models.tasks import Task
 from webapp.models.timeline import TimelineEvent
 from webapp.services.claims import notes
-from webapp.services.covers import alerts, ending, moving, renouncing, selling
+from webapp.services.covers import alerts, changing, ending, loading, moving, planned, renouncing, selling
 from webapp.services.covers.ends import Request
 from webapp.services.covers.moving import ShownMove
 from webapp.services.covers.pricing import Confirmed
@@ -51,6 +53,7 @@ TABLES = (
     CoverHome,
     CoverTermination,
     CoverCapAlert,
+    CoverWithdrawnPeriod,
     Document,
     Message,
     OutboxEvent,
@@ -69,6 +72,25 @@ def make_pending() -> Cover:
     asked = CoverRequest(version_id=version.id, home=HOME)
     by = db.session.scalars(select(User).limit(1)).one()
     return selling.sell_cover(client_id, asked, frequency="monthly", payment=PaymentFields(), by=by, at=NOON)
+
+
+def plan_a_cheaper_one(pending: Cover) -> dict[str, Any]:
+    """Let the cover change to a cheaper plan; returns what takes it back."""
+    label = pending.periods[-1].version.plan.label
+    factories.ChargeFactory(subscription_id=pending.subscription_id, client_id=pending.client_id, cycle_no=0)
+    cheaper: CoverPlanVersion = factories.CoverPlanVersionFactory(
+        plan_id=factories.CoverPlanFactory(label=f"{label} moins").id, price=Decimal(5)
+    )
+    db.session.commit()
+    by = db.session.scalars(select(User).limit(1)).one()
+    confirmed = Confirmed(
+        shown=Decimal(0), change_id=uuid4(), version=loading.find_cover(pending.id).subscription.version
+    )
+    cover = changing.change_plan(pending.id, cheaper.id, confirmed, by=by, at=NOON)
+    coming = cover.periods[-1]
+    version = cover.subscription.version
+    db.session.commit()
+    return {"version_id": coming.version_id, "since": coming.since, "version": version}
 
 
 def _user(user_id: UUID) -> User:
@@ -138,6 +160,11 @@ def test_killed_before_any_commit_nothing_is_half_written(committed: None) -> No
     )
     told = {"messages": 1, "outbox_events": 1, "timeline_events": 3}
     _check(move, {"cover_homes": 1, **told})
+    taken_back = plan_a_cheaper_one(loading.find_cover(pending_id))
+    _check(
+        lambda: planned.keep_plan(pending_id, **taken_back, by=_user(manager_id), at=NOON + timedelta(minutes=2)),
+        {"cover_withdrawn_periods": 1, "outbox_events": 1, "timeline_events": 2},
+    )
     _check(terminate, {"cover_terminations": 1, "messages": 1, "outbox_events": 1, "timeline_events": 3})
     _check(lambda: notes.add_note(claim_id, "Vu", by=_user(manager_id), at=NOON), {"timeline_events": 1}, again=False)
     _check(

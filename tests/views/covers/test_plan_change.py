@@ -1,14 +1,15 @@
 """Another plan for a cover: a dearer one at once, prorated; a cheaper one with the next cycle; and what refuses one."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from tests import factories
 from tests.conftest import Cast
@@ -154,17 +155,123 @@ def test_two_changes_on_one_day_are_refused(client: FlaskClient, cast: Cast) -> 
     assert "la suivante vient après ce jour" in refused.text
 
 
-def test_a_plan_that_is_to_come_stays_with_its_price(client: FlaskClient, cast: Cast) -> None:
-    """What the subscription changes for the cover is not taken back alone, and the next plan waits."""
+def test_the_next_plan_waits_for_the_one_that_is_to_come(client: FlaskClient, cast: Cast) -> None:
     cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
     dearer = version_of("Sérénité", "60.00")
     confirm(client, cover, cheaper)
-    refused = client.get(withdraw(client, cover).location).text
-    assert "passe à la formule «\u00a0Essentiel\u00a0»" in refused
-    assert db.session.query(PlannedChange).count() == 1
     again = client.get(f"/couvertures/{cover.id}/formule?formule={dearer.id}")
     assert again.status_code == 409
     assert "passe déjà à la formule «\u00a0Essentiel\u00a0» le 01/12/2026" in again.text
+
+
+def kept_form(browser: FlaskClient, cover: Cover) -> dict[str, str]:
+    """What « Garder » on the cover's page sends."""
+    (form,) = re.findall(r'data-testid="keep-plan">(.*?)</form>', browser.get(f"/couvertures/{cover.id}").text, re.S)
+    return dict(re.findall(r'name="(\w+)"\s+value="([^"]*)"', form))
+
+
+def keep(browser: FlaskClient, cover: Cover, form: dict[str, str]) -> str:
+    """Press it, and read where that leads to."""
+    answer = browser.post(f"/couvertures/{cover.id}/formule/garder", data=form)
+    assert answer.status_code == 303
+    return browser.get(answer.location).text
+
+
+def planned_lines() -> list[tuple[str, Decimal]]:
+    return [
+        (line["label"], Decimal(line["unit_price"]))
+        for plan in db.session.scalars(select(PlannedChange))
+        for line in plan.lines or []
+    ]
+
+
+def test_a_cheaper_plan_is_taken_back_before_its_day(client: FlaskClient, cast: Cast) -> None:
+    """The present one goes on at its price, pressed twice it is done once, and the same one may be planned again."""
+    cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
+    confirm(client, cover, cheaper)
+    form = kept_form(client, cover)
+    for _ in range(2):
+        assert "La formule en cours continue." in keep(client, cover, form)
+    assert len(periods_of(cover)) == 1
+    assert db.session.query(PlannedChange).count() == 0
+    assert [line.label for line in loading.find_cover(cover.id).subscription.lines] == ["Confort"]
+    timeline = client.get(f"/clients/{cover.client_id}?onglet=chronologie").text
+    assert timeline.count("Essentiel, version 1, prévue le 01/12/2026") == 1
+    clock.start_at(NOON + timedelta(minutes=1))
+    assert confirm(client, cover, cheaper).status_code == 303
+    assert periods_of(cover)[1:] == [(date(2026, 12, 1), cheaper.id)]
+
+
+def test_on_its_day_or_once_its_cycle_is_charged_a_plan_stays(client: FlaskClient, cast: Cast) -> None:
+    cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
+    confirm(client, cover, cheaper)
+    form, subscription = kept_form(client, cover), loading.find_cover(cover.id).subscription
+    db.session.commit()
+    clock.start_at(datetime(2026, 12, 1, 8, tzinfo=UTC))
+    assert "La formule «\u00a0Essentiel\u00a0» vaut depuis le 01/12/2026" in keep(client, cover, form)
+    clock.start_at(NOON)
+    factories.ChargeFactory(
+        subscription_id=subscription.id,
+        client_id=subscription.client_id,
+        cycle_no=1,
+        due_on=date(2026, 12, 1),
+        period_start=date(2026, 12, 1),
+        period_end=date(2027, 1, 1),
+    )
+    db.session.commit()
+    assert "est déjà demandée au prix de la formule «\u00a0Essentiel\u00a0»" in keep(client, cover, form)
+    assert len(periods_of(cover)) == 2
+    assert planned_lines() == [("Essentiel", Decimal(10))]
+
+
+def test_a_form_of_before_takes_nothing_back(client: FlaskClient, cast: Cast) -> None:
+    cover, cheaper = cover_of(cast, version_of("Confort", "40.00")), version_of("Essentiel", "10.00")
+    db.session.commit()
+    assert "Aucun changement de formule" in keep(client, cover, {"formule": str(cheaper.id), "depuis": "2026-12-01"})
+    confirm(client, cover, cheaper)
+    db.session.commit()
+    stale = kept_form(client, cover) | {"version": "1"}
+    assert "modifié entre-temps" in keep(client, cover, stale)
+    assert len(periods_of(cover)) == 2
+
+
+def test_what_else_was_planned_goes_on_without_the_plan(client: FlaskClient, cast: Cast) -> None:
+    """An option that ends with the same cycle still does; on the subscription's page all of it is taken back."""
+    cover, cheaper = cover_with_options(cast), version_of("Essentiel", "5.00")
+    assert confirm_option(client, f"/couvertures/{cover.id}/options?option=SERRURERIE").status_code == 303
+    (end,) = ends_of(client, cover)
+    confirm_option(client, end)
+    confirm(client, cover, cheaper)
+    assert planned_lines() == [("Essentiel", Decimal(5))]
+    keep(client, cover, kept_form(client, cover))
+    assert planned_lines() == [("Confort", Decimal(10))]
+    clock.start_at(NOON + timedelta(minutes=1))
+    confirm(client, cover, cheaper)
+    assert "Le changement prévu est retiré." in client.get(withdraw(client, cover).location).text
+    assert len(periods_of(cover)) == 1
+    assert planned_lines() == []
+    assert [each.until for each in loading.find_cover(cover.id).options] == [None]
+
+
+def test_a_plan_whose_price_changed_at_once_or_by_hand_is_taken_back(client: FlaskClient, cast: Cast) -> None:
+    """Nothing was ever charged, so that the price changed at once; or no line bears the plan's name."""
+    cheaper = version_of("Essentiel", "10.00")
+    cover = cover_of(cast, version_of("Confort", "40.00"), is_charged=False)
+    confirm(client, cover, cheaper)
+    keep(client, cover, kept_form(client, cover))
+    subscription = loading.find_cover(cover.id).subscription
+    assert [(line.label, line.unit_price) for line in subscription.lines] == [("Confort", Decimal(40))]
+    other = cover_of(cast, version_of("Sur mesure", "40.00"))
+    confirm(client, other, cheaper)
+    keep(client, other, kept_form(client, other))
+    assert [len(periods_of(each)) for each in (cover, other)] == [1, 1]
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM cover_periods", "UPDATE cover_periods SET since = since + 1"])
+def test_the_database_lets_no_period_go_that_was_not_taken_back(cast: Cast, change: str) -> None:
+    cover_of(cast, version_of("Confort", "40.00"))
+    with pytest.raises(DBAPIError, match="is only ever added to"), db.session.begin_nested():
+        db.session.execute(text(change))
 
 
 def withdraw(browser: FlaskClient, cover: Cover) -> Any:
@@ -249,6 +356,7 @@ def test_an_outsider_changes_nothing_of_ours(outsider_client: FlaskClient, cast:
     assert outsider_client.get(f"{address}?formule={dearer.id}").status_code == 404
     form = {"formule": str(dearer.id), "changement": str(uuid4()), "montant": "0"}
     assert outsider_client.post(address, data=form).status_code == 404
+    assert outsider_client.post(f"{address}/garder", data=form).status_code == 404
 
 
 def cover_with_options(cast: Cast) -> Cover:

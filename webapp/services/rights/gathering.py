@@ -95,6 +95,7 @@ NOT_GIVEN = {
     "cover_homes": "which home when: told in the timeline",
     "cover_options": "which option when: told in the timeline",
     "cover_periods": "which version of a plan when: told in the timeline",
+    "cover_withdrawn_periods": "which version of a plan was not to come after all: told in the timeline",
     "cover_revenue_months": "what the covers bring, by month: sums over the history of their subscriptions",
     "default_means": "which of the means is taken first",
     "dunning_claims": "which charge stands in which case",

@@ -24,6 +24,8 @@ from webapp.services.subscriptions.fields import CheckedLine, SubscriptionLineFi
 from webapp.services.subscriptions.terms import AskedCycle, find_terms, set_lines
 from webapp.tenancy import current_organisation_id
 
+NOTHING_PLANNED = "Aucun changement n’est prévu pour cet abonnement."
+
 
 class NothingPlannedError(DomainError):
     """There is no planned change to take back."""
@@ -98,12 +100,25 @@ def restate(subscription: Subscription) -> None:
     subscription.recurring_amount = find_terms(subscription).ask(subscription.cycle_no)[0].recurring
 
 
+def withdraw_lines(subscription_id: UUID, *, version: int, by: User | None, at: datetime) -> Subscription:
+    """Sell with the next cycle what is sold now; another rhythm that is planned stays. Raises as ``withdraw_plan``."""
+    with editing(subscription_id, version) as subscription:
+        plan = find_plan(subscription_id)
+        if plan is None or plan.lines is None:
+            raise NothingPlannedError(NOTHING_PLANNED)
+        plan.lines = None
+        if plan.frequency is None and plan.anchor_date is None:
+            db.session.delete(plan)
+        history.record_change(subscription, changes={"planned_change": ["prévu", "retiré"]}, by=by, at=at)
+    return subscription
+
+
 def withdraw_plan(subscription_id: UUID, *, version: int, by: User | None, at: datetime) -> Subscription:
     """Change nothing with the next cycle. Raises NotFoundError, EditConflictError, EndedError, NothingPlannedError."""
     with editing(subscription_id, version) as subscription:
         plan = find_plan(subscription_id)
         if plan is None:
-            raise NothingPlannedError("Aucun changement n’est prévu pour cet abonnement.")
+            raise NothingPlannedError(NOTHING_PLANNED)
         db.session.delete(plan)
         history.record_change(subscription, changes={"planned_change": ["prévu", "retiré"]}, by=by, at=at)
     return subscription

@@ -11,7 +11,7 @@ from webapp.errors import DomainError, NotFoundError
 from webapp.french import read_number
 from webapp.models.base import new_id
 from webapp.security import current_user
-from webapp.services.covers import changing, loading, options, profile, renouncing
+from webapp.services.covers import changing, loading, options, planned, profile, renouncing
 from webapp.services.covers.changing import PlanChange
 from webapp.services.covers.options import OptionChange
 from webapp.services.covers.pricing import Confirmed
@@ -19,7 +19,7 @@ from webapp.services.covers.terms import NOTHING
 from webapp.services.plan_changes.changing import OtherAmountError
 from webapp.views.covers import wording
 from webapp.views.layout import toast
-from webapp.views.lists import read
+from webapp.views.lists import read, read_day
 
 bp = Blueprint("cover_changes", __name__)
 
@@ -38,6 +38,27 @@ def change_plan(cover_id: UUID) -> ResponseReturnValue:
     except DomainError as error:
         return _plans_page(cover_id, asked=asked, problem=error), error.status
     return _plans_page(cover_id, asked=asked, change=change)
+
+
+@bp.post("/couvertures/<uuid:cover_id>/formule/garder")
+def keep_plan(cover_id: UUID) -> ResponseReturnValue:
+    """Take the plan back that was to come: the present one goes on."""
+    form = request.form
+    try:
+        planned.keep_plan(
+            cover_id,
+            version_id=read(UUID, form.get("formule")),
+            since=read_day(form.get("depuis", "")),
+            version=read(int, form.get("version")) or 0,
+            by=current_user(),
+            at=clock.now(),
+        )
+    except NotFoundError:
+        raise
+    except DomainError as error:
+        toast("error", error.message)
+        return redirect(url_for("cover.show", cover_id=cover_id), 303)
+    return _done(cover_id, "La formule en cours continue.")
 
 
 def _plans_page(
