@@ -92,6 +92,7 @@ class MessageKind(StrEnum):
     COVER_MOVED = "cover_moved"
     COVER_TERMINATED = "cover_terminated"
     COVER_KEPT = "cover_kept"
+    COVER_RENOUNCED = "cover_renounced"
     FREE = "free"
     SATISFACTION = "satisfaction"
     PROSPECTION = "prospection"

@@ -22,6 +22,7 @@ ALWAYS_ON = {
     MessageKind.SUSPENSION_NOTICE,
     MessageKind.TERMINATION_NOTICE,
     MessageKind.COVER_TERMINATED,
+    MessageKind.COVER_RENOUNCED,
     MessageKind.SALE_SIGNED,
     MessageKind.FREE,
     MessageKind.SATISFACTION,

@@ -1,5 +1,6 @@
 """Renunciation: within fourteen days a cover is given up, and what was paid is owed back, less the days of a claim."""
 
+import html
 import re
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,12 +17,15 @@ from webapp import clock
 from webapp.extensions import db
 from webapp.models.charges import Charge, ChargeStatus
 from webapp.models.covers import Cover, CoverCause, CoverKind, HomeKind, Occupancy
+from webapp.models.messages import Message, MessageKind
+from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.payments import Payment, PaymentKind
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.tasks import Task
 from webapp.services.covers import loading, selling
 from webapp.services.covers.homes import HomeFields
 from webapp.services.covers.selling import CoverRequest
+from webapp.services.message_triggers import subscriptions
 
 pytestmark = pytest.mark.usefixtures("cast")
 HOME = HomeFields(
@@ -73,6 +77,25 @@ def owed(browser: FlaskClient, cover: Cover) -> str:
     return found[1]
 
 
+def confirmations() -> list[str]:
+    """What the client is told of a renunciation."""
+    messages = db.session.scalars(select(Message).where(Message.kind == MessageKind.COVER_RENOUNCED))
+    return [html.unescape(message.content_in_clear()["body"]) for message in messages]
+
+
+def last_plan(cover: Cover) -> str:
+    return loading.find_cover(cover.id).periods[-1].version.plan.label
+
+
+def test_the_client_is_told_of_it_once(client: FlaskClient, cover: Cover) -> None:
+    """The confirmation of the renunciation stands in the place of that of a cancellation."""
+    client.post(f"/couvertures/{cover.id}/renonciation")
+    for event in db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CANCELED)):
+        subscriptions.tell_canceled(event)
+    kinds = db.session.scalars(select(Message.kind)).all()
+    assert kinds == [MessageKind.COVER_RENOUNCED]
+
+
 def test_all_that_was_paid_is_owed_back_and_the_cover_ends(client: FlaskClient, cover: Cover) -> None:
     assert 'data-testid="renounce"' in client.get(f"/couvertures/{cover.id}").text
     assert owed(client, cover) == "30.00"
@@ -85,6 +108,10 @@ def test_all_that_was_paid_is_owed_back_and_the_cover_ends(client: FlaskClient, 
     assert task.title == f"Rembourser 30,00\u00a0€ TTC\u202f: renonciation à la couverture {cover.code}"
     assert client.post(f"/couvertures/{cover.id}/renonciation").status_code == 409
     assert db.session.query(Task).count() == 1
+    (told,) = confirmations()
+    assert f"renoncé à votre couverture {last_plan(cover)} ({cover.code})" in told
+    assert "à partir du **20 novembre 2026** plus rien n’est couvert" in told
+    assert "Tout ce que vous avez payé vous est remboursé. Vous recevez **30,00\u00a0€**" in told
     page = client.get(f"/couvertures/{cover.id}").text
     assert "Renonciation" in page
     assert 'data-testid="renounce"' not in page
@@ -98,6 +125,9 @@ def test_after_a_claim_that_was_covered_the_days_used_are_kept(client: FlaskClie
         assert version
         client.post(f"/dossiers/{claim.id}/{word}", data={"version": version[1]})
     assert owed(client, cover) == "24.00"  # six days of thirty, today among them, are used
+    client.post(f"/couvertures/{cover.id}/renonciation")
+    (told,) = confirmations()
+    assert "les jours passés restent dus, le reste vous est remboursé. Vous recevez **24,00\u00a0€**" in told
 
 
 @pytest.mark.parametrize(("later", "status"), [(9, 200), (10, 409)])

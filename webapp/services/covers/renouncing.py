@@ -18,6 +18,7 @@ from webapp.models.base import linked
 from webapp.models.clients import Client
 from webapp.models.covers import Cover
 from webapp.models.identity import User
+from webapp.models.messages import MessageKind
 from webapp.models.subscriptions import Subscription
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services import each_organisation
@@ -27,6 +28,8 @@ from webapp.services.covers import following, ledger, loading, owed, recording
 from webapp.services.covers.owed import OwedBack
 from webapp.services.covers.recording import CoverStateError
 from webapp.services.dunning import days
+from webapp.services.messages import writing
+from webapp.services.messages.writing import Draft
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
@@ -120,7 +123,8 @@ def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
         cover = loading.find_cover(cover_id)
         lifecycle.find_ours_for_update(cover.subscription_id)
         _check(loading.find_for_update(cover_id), at=at)
-        total = preview_renunciation(cover_id, at=at).total
+        found = preview_renunciation(cover_id, at=at)
+        total = found.total
         if total:
             title = REFUND_TITLE.format(amount=french.money(total), code=cover.code)
             tasks.add_and_tell([NewTask(cover.client_id, title, days.local(at))], at=at)
@@ -128,7 +132,35 @@ def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
         cover = loading.find_for_update(cover_id)
         following.catch_up(cover, at=at)
         recording.tell(cover, EventKind.COVER_CHANGED, {"reason": [None, following.RENOUNCED]}, by=by, at=at)
+        _write(cover, found, by=by, at=at)
     return loading.find_cover(cover_id)
+
+
+def _write(cover: Cover, found: Renunciation, *, by: User, at: datetime) -> None:
+    """Confirm it to the client, in the caller's transaction."""
+    draft = Draft(
+        kind=MessageKind.COVER_RENOUNCED,
+        company_id=cover.subscription.company_id,
+        client_id=cover.client_id,
+        subject_id=cover.id,
+        occasion="",
+        variables={
+            "couverture": cover.code,
+            "formule": cover.periods[-1].version.plan.label,
+            "date_fin": days.local(at),
+            "explication": _words_of(found),
+            "remboursement": found.total or None,
+        },
+    )
+    writing.write(draft, at=at, by=by.id)
+
+
+def _words_of(found: Renunciation) -> str:
+    if not found.owed:
+        return "Vous n’avez rien à payer, et rien n’est à rembourser."
+    if found.keeps_days:
+        return "Un sinistre a été pris en charge\u202f: les jours passés restent dus, le reste vous est remboursé."
+    return "Tout ce que vous avez payé vous est remboursé."
 
 
 def _check(cover: Cover, *, at: datetime) -> None:

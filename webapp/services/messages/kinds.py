@@ -469,6 +469,24 @@ _ALL = (
         (EMAIL, LETTER),
     ),
     Kind(
+        MessageKind.COVER_RENOUNCED,
+        "Confirmation de renonciation",
+        "Couvertures",
+        "Quand la renonciation du client à une couverture est enregistrée",
+        (
+            *_COVER,
+            _date("date_fin", "Premier jour sans couverture", "21 décembre 2026"),
+            _text(
+                "explication",
+                "Ce qui est remboursé, en une phrase",
+                "Tout ce que vous avez payé vous est remboursé.",
+            ),
+            _money("remboursement", "Ce qui est à rembourser, s’il y a lieu", "14,06 €"),
+        ),
+        (EMAIL, LETTER),
+        must_arrive=True,
+    ),
+    Kind(
         MessageKind.FREE,
         "Message libre",
         "Écrits par vous",

@@ -18,6 +18,12 @@ from webapp.transactions import transaction
 
 BY_HAND = frozenset({MessageKind.FREE, MessageKind.SATISFACTION, MessageKind.PROSPECTION})
 """Only a colleague writes them."""
+CONFIRMED = {
+    MessageKind.SALE_SIGNED: "Qui souscrit à distance",
+    MessageKind.COVER_TERMINATED: "Qui résilie",
+    MessageKind.COVER_RENOUNCED: "Qui renonce",
+}
+"""What the law wants confirmed, and to whom."""
 
 
 class NotSwitchableError(DomainError):
@@ -36,10 +42,8 @@ def why_always_on(kind: MessageKind) -> str | None:
         return "Sans avis, aucun prélèvement SEPA ne peut être présenté\u202f: il ne s’arrête pas."
     if kind in BY_HAND:
         return "Il n’est écrit que par un collègue\u202f: rien ne part tout seul."
-    if kind is MessageKind.SALE_SIGNED:
-        return "Qui souscrit à distance doit en avoir la confirmation\u202f: elle ne s’arrête pas."
-    if kind is MessageKind.COVER_TERMINATED:
-        return "Qui résilie doit en avoir la confirmation\u202f: elle ne s’arrête pas."
+    if kind in CONFIRMED:
+        return f"{CONFIRMED[kind]} doit en avoir la confirmation\u202f: elle ne s’arrête pas."
     if KINDS[kind].must_arrive:
         return "Une relance ne suspend ni ne résilie rien sans l’avoir écrit au client\u202f: il ne s’arrête pas."
     return None
