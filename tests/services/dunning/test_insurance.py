@@ -20,7 +20,7 @@ from webapp.models.messages import MessageKind
 from webapp.models.money import INSURANCE_TAX
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import decisions
-from webapp.services.covers import loading, selling
+from webapp.services.covers import loading, profile, selling
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import sequences
 from webapp.services.dunning.sequences import DEFAULT_STEPS, StepFields
@@ -107,6 +107,8 @@ def test_what_is_paid_in_between_is_covered_from_noon_of_the_day_after(
     )
     world.deliver()
     assert world.case().status is CaseStatus.PAID
+    noon = _at(paid_on + timedelta(days=1), 12)
+    assert profile.find_profile(cover.id, at=clock.now()).resumes_at == noon
     _hours(world, _at(paid_on, 23, 59), _at(paid_on + timedelta(days=1), 11, 59))
     assert world.reload(insured).status is SubscriptionStatus.PAUSED
     _hours(world, _at(paid_on + timedelta(days=1), 12), _at(paid_on + timedelta(days=1), 12))

@@ -13,10 +13,11 @@ from sqlalchemy import select, update
 from tests import factories
 from tests.conftest import HTMX
 from tests.queries import recorded_queries
+from tests.rows import make_row, table_named
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.clients import Client
-from webapp.models.covers import Cover, CoverPlanVersion
+from webapp.models.covers import Cover, CoverCause, CoverPlanVersion
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.services.covers import listing, loading
@@ -83,6 +84,22 @@ def test_a_colleague_adds_a_cover_and_sees_what_it_promises(client: FlaskClient)
     assert 'data-testid="subscription-cover"' in client.get(f"/abonnements/{cover.subscription_id}").text
     kinds = db.session.scalars(select(TimelineEvent.kind).where(TimelineEvent.client_id == cover.client_id))
     assert EventKind.COVER_ADDED in set(kinds)
+
+
+def test_what_was_paid_late_and_waits_for_noon_says_the_hour(client: FlaskClient) -> None:
+    cover = add_cover(client)
+    unpaid = {"cover_id": cover.id, "cause": CoverCause.UNPAID, "since": NOON, "at": NOON}
+    make_row(table_named("cover_facts"), **unpaid, kind=None, until=None)
+    pages = (f"/couvertures/{cover.id}", f"/clients/{cover.client_id}?onglet=couverture")
+    for page in pages:
+        assert "Suspendue" in client.get(page).text
+        assert "payée, reprend le" not in client.get(page).text
+    paid = {"subscription_id": cover.subscription_id, "suspended_at": NOON, "ended_at": None}
+    make_row(table_named("dunning_suspensions"), **paid, resume_at=datetime(2026, 11, 21, 11, tzinfo=UTC))
+    for page in pages:
+        assert (
+            client.get(page).text.count("payée, reprend le 21/11/2026 à 12:00") == 2
+        )
 
 
 @pytest.mark.parametrize(

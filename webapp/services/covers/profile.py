@@ -1,7 +1,7 @@
 """What the page of a cover shows: how it stands, its line of time, what is used; and whether a thing is covered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from webapp.extensions import db
 from webapp.models.claims import Claim as ClaimRow
-from webapp.models.covers import Cover, CoveredHome, CoverOption, CoverPlanVersion, Trade
+from webapp.models.covers import Cover, CoverCause, CoveredHome, CoverOption, CoverPlanVersion, Trade
 from webapp.services.covers import ledger, loading, renouncing
 from webapp.services.covers.claims import Claim, Entry
 from webapp.services.covers.counters import Counters, remaining
@@ -19,14 +19,17 @@ from webapp.services.covers.decisions import Decision
 from webapp.services.covers.intervals import Interval
 from webapp.services.covers.lifetime import CoverLife
 from webapp.services.covers.terms import Terms
-from webapp.services.dunning import days
+from webapp.services.dunning import days, suspending
 
 CLAIMS_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class CoverProfile:
-    """A cover as it stands. ``state`` is None before it takes effect; ``claims`` are the latest of ``claims_count``."""
+    """A cover as it stands. ``state`` is None before it takes effect; ``claims`` are the latest of ``claims_count``.
+
+    ``resumes_at`` is the hour at which it goes on, where it is suspended for what was paid since.
+    """
 
     cover: Cover
     life: CoverLife
@@ -36,6 +39,7 @@ class CoverProfile:
     counters: Counters
     claims: list[ClaimRow]
     claims_count: int
+    resumes_at: datetime | None = None
 
     @property
     def version(self) -> CoverPlanVersion:
@@ -120,7 +124,10 @@ def list_profiles(client_id: UUID, *, at: datetime) -> list[CoverProfile]:
 def _profiles(covers: Sequence[Cover], *, at: datetime) -> list[CoverProfile]:
     cover_ids = [cover.id for cover in covers]
     entries, claims, on = ledger.list_entries_of(cover_ids), _latest_claims(cover_ids), days.local(at)
-    return [_profile(cover, entries[cover.id], claims[cover.id], on=on, at=at) for cover in covers]
+    profiles = [_profile(cover, entries[cover.id], claims[cover.id], on=on, at=at) for cover in covers]
+    unpaid = [each.cover.subscription_id for each in profiles if each.state and each.state.cause is CoverCause.UNPAID]
+    hours = suspending.list_resumptions(unpaid) if unpaid else {}
+    return [replace(each, resumes_at=hours.get(each.cover.subscription_id)) for each in profiles]
 
 
 def _profile(cover: Cover, entries: list[Entry], latest: "_Latest", *, on: date, at: datetime) -> CoverProfile:

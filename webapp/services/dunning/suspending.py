@@ -1,6 +1,6 @@
 """What dunning suspends, it resumes once that is paid; what a person resumed or ended meanwhile is left alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -90,6 +90,16 @@ def find_paid_at(subscription_id: UUID, *, resumed_at: datetime) -> datetime | N
     )
     found = db.session.scalar(case)
     return _paid_at(found) if found else None
+
+
+def list_resumptions(subscription_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When those of some suspended subscriptions go on that were paid for, and wait for their hour."""
+    statement = select(DunningSuspension.subscription_id, DunningSuspension.resume_at).where(
+        DunningSuspension.subscription_id.in_(subscription_ids),
+        DunningSuspension.ended_at.is_(None),
+        DunningSuspension.resume_at.is_not(None),
+    )
+    return {subscription_id: hour for subscription_id, hour in db.session.execute(statement) if hour is not None}
 
 
 def _list_standing(*conditions: ColumnElement[bool]) -> Sequence[DunningSuspension]:
