@@ -16,7 +16,8 @@ class CoverOperator(Sealing, Timestamped, Base):
     """An operator (opérateur), the key by which it asks, and how it and we tell each other of claims.
 
     Of the key only ``key_hash`` (SHA-256) is kept, and ``key_start``, its first characters, by which people tell keys
-    apart. Once ``revoked_at``, it opens nothing, and nothing that it tells is taken.
+    apart. Once ``revoked_at``, it opens nothing, and nothing that it tells is taken. The key before it
+    (``old_key_hash``, ``old_key_start``) opens until ``old_key_until``, while it is being changed.
 
     ``webhook_secrets`` sign what it tells us, ``delivery_secrets`` what we tell it at ``delivery_url``: sealed, the
     newest first, several while one is being changed. One operator of an organisation has such an address: the files
@@ -27,6 +28,12 @@ class CoverOperator(Sealing, Timestamped, Base):
     __table_args__ = (
         # Whoever asks says no organisation: the key alone finds it, and whoever tells its own id.
         Index("uq_cover_operators_key_hash", "key_hash", unique=True),
+        Index(
+            "uq_cover_operators_old_key_hash",
+            "old_key_hash",
+            unique=True,
+            postgresql_where=text("old_key_hash IS NOT NULL"),
+        ),
         Index("ix_cover_operators_id", "id"),
         Index(
             "uq_cover_operators_delivered",
@@ -40,6 +47,9 @@ class CoverOperator(Sealing, Timestamped, Base):
     name: Mapped[str] = mapped_column(String(100))
     key_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     key_start: Mapped[str] = mapped_column(String(12))
+    old_key_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    old_key_start: Mapped[str | None] = mapped_column(String(12))
+    old_key_until: Mapped[datetime | None]
     created_by_id: Mapped[UUID | None]
     revoked_at: Mapped[datetime | None]
     last_asked_at: Mapped[datetime | None]

@@ -26,6 +26,7 @@ NOT_SEALED = {
     "bank_accounts.iban_index",
     "batch_documents.file",
     "cover_operators.key_hash",
+    "cover_operators.old_key_hash",
     "cover_sales.token_hash",
     "means_requests.token_hash",
     "message_frames.logo",

@@ -75,7 +75,7 @@ def test_a_claim_is_found_by_the_operators_own_number(
     stranger: FlaskClient, cast: Cast, cover: Cover, key: str
 ) -> None:
     claim = declare(cover, cast.commercial, "2026-11-20")
-    claim.operator_id, claim.external_id = keys.find_operator(key).id, "OP-é/1"
+    claim.operator_id, claim.external_id = keys.find_operator(key, at=clock.now()).id, "OP-é/1"
     db.session.commit()
     assert ask(stranger, f"{CLAIMS}/OP-é%2F1", key).status_code == 404, "a path has no slashes"
     claim.external_id = "OP-1"
@@ -88,7 +88,7 @@ def test_a_claim_is_found_by_the_operators_own_number(
 def test_the_file_of_another_operator_is_not_there(stranger: FlaskClient, cast: Cast, cover: Cover, key: str) -> None:
     claim = declare(cover, cast.commercial, "2026-11-20")
     other = keys.add_operator("Standard de Lyon", by=cast.admin, at=clock.now()).key
-    claim.operator_id, claim.external_id = keys.find_operator(key).id, "OP-1"
+    claim.operator_id, claim.external_id = keys.find_operator(key, at=clock.now()).id, "OP-1"
     db.session.commit()
     assert ask(stranger, f"{CLAIMS}/{claim.reference}", key).status_code == 200
     assert problem_of(ask(stranger, f"{CLAIMS}/{claim.reference}", other))["status"] == 404

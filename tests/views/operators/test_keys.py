@@ -1,11 +1,14 @@
 """« Opérateurs »: keys are made, shown once, and revoked, by admins."""
 
 import re
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
 
+from tests.conftest import NOW
+from webapp import clock, french
 from webapp.extensions import db
 from webapp.models.operators import CoverOperator
 
@@ -41,7 +44,7 @@ def test_an_operator_without_a_fit_name_is_refused(admin_client: FlaskClient, na
     assert db.session.query(CoverOperator).count() == 0
 
 
-def test_a_key_is_made_anew_and_the_one_before_opens_nothing(
+def test_a_key_is_made_anew_and_the_one_before_opens_for_a_day(
     admin_client: FlaskClient, manager_client: FlaskClient, outsider_client: FlaskClient, client: FlaskClient
 ) -> None:
     def key_in(page: str) -> str:
@@ -59,12 +62,27 @@ def test_a_key_is_made_anew_and_the_one_before_opens_nothing(
     answer = admin_client.post(address, data=seen)
     second = key_in(answer.text)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
-    assert (asks(first), asks(second)) == (401, 404)
+    assert (asks(first), asks(second)) == (404, 404)
     assert admin_client.post(address, data=seen).status_code == 409, "the answer was loaded anew"
-    assert asks(second) == 404
-    assert second not in admin_client.get(ADDRESS).text
+    assert (asks(first), asks(second)) == (404, 404)
+    page = admin_client.get(ADDRESS).text
+    assert second not in page
+    assert f"l’ancienne, {first[:10]}…, ouvre encore jusqu’au {french.moment(NOW + timedelta(days=1))}" in page
+    clock.start_at(NOW + timedelta(hours=24, minutes=1))
+    assert (asks(first), asks(second)) == (401, 404)
+    assert 'data-testid="old-key"' not in admin_client.get(ADDRESS).text
+    third = key_in(admin_client.post(address, data={"vue": second[:10]}).text)
+    assert (asks(first), asks(second), asks(third)) == (401, 404, 404)
+    ending = f"{address}/ancienne/fin"
+    assert manager_client.post(ending, data={"vue": second[:10]}).status_code == 403
+    assert outsider_client.post(ending, data={"vue": second[:10]}).status_code in (403, 404)
+    assert admin_client.post(ending, data={"vue": first[:10]}).status_code == 409, "another one is the old one by now"
+    for _ in range(2):
+        assert admin_client.post(ending, data={"vue": second[:10]}).status_code == 303
+        assert (asks(second), asks(third)) == (401, 404)
     admin_client.post(f"{ADDRESS}/{operator.id}/revoquer")
-    assert admin_client.post(address, data={"vue": second[:10]}).status_code == 409
+    assert admin_client.post(address, data={"vue": third[:10]}).status_code == 409
+    assert asks(third) == 401
 
 
 def test_a_form_that_is_sent_twice_makes_one(admin_client: FlaskClient) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from webapp import tenancy
 from webapp.errors import DomainError, InvalidInputError
@@ -24,6 +24,8 @@ NAME_LENGTH = 100
 START_LENGTH = 10
 MOST_OPERATORS = 50
 NOTED_EVERY = timedelta(minutes=1)
+OLD_OPENS_FOR = timedelta(hours=24)
+"""How long the key before the present one still opens, unless somebody ends it."""
 
 
 class UnknownKeyError(DomainError):
@@ -69,8 +71,9 @@ def add_operator(name: str, *, by: User, at: datetime) -> NewKey:
     return NewKey(operator, key)
 
 
-def renew(operator_id: UUID, *, seen: str) -> NewKey:
-    """Make the key of an operator anew: the one before opens nothing any more; its files and secrets stay.
+def renew(operator_id: UUID, *, seen: str, at: datetime) -> NewKey:
+    """Make the key of an operator anew: the one before opens for a while (``OLD_OPENS_FOR``), so that it can be changed
+    on the other side without a gap; one before that opens nothing any more. Files and secrets stay.
 
     ``seen`` is the start of the key as the page showed it: a form that is sent twice makes one. Raises NotFoundError,
     OperatorStateError, EditConflictError.
@@ -82,8 +85,23 @@ def renew(operator_id: UUID, *, seen: str) -> NewKey:
             raise OperatorStateError("Cet opérateur est révoqué\u202f: il n’a plus de clé.")
         if operator.key_start != seen:
             raise EditConflictError("La clé a changé depuis que vous avez ouvert cette page\u202f: relisez-la.")
+        operator.old_key_hash, operator.old_key_start = operator.key_hash, operator.key_start
+        operator.old_key_until = at + OLD_OPENS_FOR
         operator.key_hash, operator.key_start = _hash(key), key[:START_LENGTH]
     return NewKey(operator, key)
+
+
+def end_old_key(operator_id: UUID, *, seen: str) -> CoverOperator:
+    """Let the newest key alone open; twice is once. ``seen`` is the start of the old one, as the page showed it.
+
+    Raises NotFoundError; EditConflictError where another one is the old one by now.
+    """
+    with transaction():
+        operator = connecting.lock(operator_id)
+        if operator.old_key_start not in (None, seen):
+            raise EditConflictError("La clé a changé depuis que vous avez ouvert cette page\u202f: relisez-la.")
+        operator.old_key_hash = operator.old_key_start = operator.old_key_until = None
+    return operator
 
 
 def revoke(operator_id: UUID, *, at: datetime) -> CoverOperator:
@@ -94,11 +112,13 @@ def revoke(operator_id: UUID, *, at: datetime) -> CoverOperator:
     return operator
 
 
-def find_operator(key: str) -> CoverOperator:
-    """Whose key it is, whatever the organisation. Raises UnknownKeyError."""
+def find_operator(key: str, *, at: datetime) -> CoverOperator:
+    """Whose key it is, or was until now, whatever the organisation. Raises UnknownKeyError."""
     with tenancy.across_organisations():
+        hashed = _hash(key)
+        is_old = and_(CoverOperator.old_key_hash == hashed, CoverOperator.old_key_until > at)
         statement = select(CoverOperator).where(
-            CoverOperator.key_hash == _hash(key), CoverOperator.revoked_at.is_(None)
+            or_(CoverOperator.key_hash == hashed, is_old), CoverOperator.revoked_at.is_(None)
         )
         operator = db.session.scalar(statement) if key.startswith(PREFIX) else None
     if operator is None:

@@ -76,7 +76,7 @@ def _slow_down(_error: RateLimitExceeded) -> Response:
 def _enter() -> CoverOperator:
     """Work for the organisation whose key the request carries. Raises UnknownKeyError."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    operator = keys.find_operator(key.strip() if scheme.lower() == "bearer" else "")
+    operator = keys.find_operator(key.strip() if scheme.lower() == "bearer" else "", at=clock.now())
     tenancy.enter_organisation(operator.organisation_id)
     keys.note_asked(operator.id, at=clock.now())
     return operator

@@ -46,7 +46,16 @@ def create() -> ResponseReturnValue:
 @for_admins
 def renew(operator_id: UUID) -> ResponseReturnValue:
     """Make its key anew: this answer alone shows it. Reloaded, it makes no other one."""
-    return _shown_once(_page(made=keys.renew(operator_id, seen=request.form.get("vue", ""))))
+    return _shown_once(_page(made=keys.renew(operator_id, seen=request.form.get("vue", ""), at=clock.now())))
+
+
+@bp.post("/<uuid:operator_id>/cle/ancienne/fin")
+@for_admins
+def end_old_key(operator_id: UUID) -> ResponseReturnValue:
+    """Let the newest key alone open."""
+    operator = keys.end_old_key(operator_id, seen=request.form.get("vue", ""))
+    toast("success", f"L’ancienne clé de {operator.name} n’ouvre plus rien.")
+    return redirect(url_for("operators.index"), 303)
 
 
 @bp.get("/<uuid:operator_id>/cle")
@@ -158,6 +167,7 @@ def _page(*, made: NewKey | None = None, problem: DomainError | None = None) -> 
         operators=keys.list_operators(),
         made=made,
         problem=problem,
+        now=clock.now(),
         written=request.form if problem else {},
         api=url_for("operator_api.covers", _external=True),
     )
