@@ -63,7 +63,9 @@ def test_a_key_is_made_anew_and_the_one_before_opens_for_a_day(
     second = key_in(answer.text)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     assert (asks(first), asks(second)) == (404, 404)
-    assert admin_client.post(address, data=seen).status_code == 409, "the answer was loaded anew"
+    anew = admin_client.post(address, data=seen)
+    assert (anew.status_code, 'data-testid="operator-row"' in anew.text) == (409, True), "the answer was loaded anew"
+    assert "La clé a changé" in anew.text
     assert (asks(first), asks(second)) == (404, 404)
     page = admin_client.get(ADDRESS).text
     assert second not in page
@@ -119,7 +121,9 @@ def test_a_secret_is_shown_once_and_both_hold_while_it_is_changed(admin_client: 
     assert "whsec_" not in admin_client.get(page).text
     db.session.refresh(operator)
     assert operator.secrets_in_clear("webhook_secrets") == [secret[0]]
-    assert admin_client.post(f"{page}/secrets/reception", data={"vu": ""}).status_code == 409, "sent twice"
+    anew = admin_client.post(f"{page}/secrets/reception", data={"vu": ""})
+    assert (anew.status_code, 'data-testid="secret"' in anew.text) == (409, True), "the answer was loaded anew"
+    assert "Les secrets ont changé" in anew.text
     seen = operator.secrets_changed_at.isoformat() if operator.secrets_changed_at else ""
     assert admin_client.post(f"{page}/secrets/reception", data={"vu": seen}).status_code == 201
     db.session.refresh(operator)

@@ -11,8 +11,9 @@ from webapp.errors import DomainError, InvalidInputError, NotFoundError
 from webapp.models.identity import Role
 from webapp.models.operators import CoverOperator
 from webapp.security import current_user, requires
+from webapp.services.concurrent_edits import EditConflictError
 from webapp.services.operators import connecting, keys
-from webapp.services.operators.connecting import Direction, NewSecret
+from webapp.services.operators.connecting import Direction, NewSecret, OperatorStateError
 from webapp.services.operators.keys import NewKey
 from webapp.views.layout import toast
 from webapp.views.lists import read
@@ -20,6 +21,8 @@ from webapp.views.lists import read
 bp = Blueprint("operators", __name__, url_prefix="/couvertures/operateurs")
 
 for_admins = requires(Role.ADMIN)
+REFUSED = (EditConflictError, InvalidInputError, OperatorStateError)
+"""What is said on the page that the form stands in: so is an answer with a secret that is loaded anew."""
 DIRECTIONS = {"reception": Direction.THEIRS, "envoi": Direction.OURS}
 """Who signs, as the addresses say it."""
 
@@ -46,14 +49,21 @@ def create() -> ResponseReturnValue:
 @for_admins
 def renew(operator_id: UUID) -> ResponseReturnValue:
     """Make its key anew: this answer alone shows it. Reloaded, it makes no other one."""
-    return _shown_once(_page(made=keys.renew(operator_id, seen=request.form.get("vue", ""), at=clock.now())))
+    try:
+        made = keys.renew(operator_id, seen=request.form.get("vue", ""), at=clock.now())
+    except REFUSED as error:
+        return _page(problem=error), error.status
+    return _shown_once(_page(made=made))
 
 
 @bp.post("/<uuid:operator_id>/cle/ancienne/fin")
 @for_admins
 def end_old_key(operator_id: UUID) -> ResponseReturnValue:
     """Let the newest key alone open."""
-    operator = keys.end_old_key(operator_id, seen=request.form.get("vue", ""))
+    try:
+        operator = keys.end_old_key(operator_id, seen=request.form.get("vue", ""))
+    except REFUSED as error:
+        return _page(problem=error), error.status
     toast("success", f"L’ancienne clé de {operator.name} n’ouvre plus rien.")
     return redirect(url_for("operators.index"), 303)
 
@@ -86,7 +96,10 @@ def show(operator_id: UUID) -> ResponseReturnValue:
 @for_admins
 def create_secret(operator_id: UUID, word: str) -> ResponseReturnValue:
     """Make a secret: this answer alone shows it. Reloaded, it makes no other one."""
-    made = connecting.new_secret(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    try:
+        made = connecting.new_secret(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    except REFUSED as error:
+        return _operator_page(connecting.find_operator(operator_id), problem=error), error.status
     return _shown_once(_operator_page(made.operator, made=made))
 
 
@@ -94,7 +107,10 @@ def create_secret(operator_id: UUID, word: str) -> ResponseReturnValue:
 @for_admins
 def end_old_secrets(operator_id: UUID, word: str) -> ResponseReturnValue:
     """Let the newest secret alone hold."""
-    connecting.end_old_secrets(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    try:
+        connecting.end_old_secrets(operator_id, _direction(word), seen=_seen(), at=clock.now())
+    except REFUSED as error:
+        return _operator_page(connecting.find_operator(operator_id), problem=error), error.status
     toast("success", "Les anciens secrets ne sont plus acceptés.")
     return redirect(url_for("operators.show", operator_id=operator_id), 303)
 
