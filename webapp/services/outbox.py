@@ -33,6 +33,7 @@ _FORGET = "webapp.services.dunning.suspending.forget"
 _TRIGGERS = "webapp.services.message_triggers"
 _GATHER = "webapp.services.fulfilment.gathering.gather"
 _FOLLOW = "webapp.services.covers.following.follow"
+_LEFT_OVER = "webapp.services.plan_changes.left_over.tell_ended"
 _DOUBT = "webapp.services.claims.doubting.follow"
 
 SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
@@ -48,10 +49,17 @@ SUBSCRIBERS: dict[OutboxKind, tuple[str, ...]] = {
         f"{_TRIGGERS}.subscriptions.tell_paused",
     ),
     OutboxKind.SUBSCRIPTION_RESUMED: (_FOLLOW, _DOUBT, _FORGET, f"{_TRIGGERS}.subscriptions.tell_resumed"),
-    OutboxKind.SUBSCRIPTION_CANCELED: (_FOLLOW, _DOUBT, _FORGET, f"{_TRIGGERS}.subscriptions.tell_canceled"),
+    OutboxKind.SUBSCRIPTION_CANCELED: (
+        _FOLLOW,
+        _DOUBT,
+        _FORGET,
+        _LEFT_OVER,
+        f"{_TRIGGERS}.subscriptions.tell_canceled",
+    ),
     OutboxKind.SUBSCRIPTION_EXPIRED: (
         _FOLLOW,
         _DOUBT,
+        _LEFT_OVER,
         f"{_TRIGGERS}.subscriptions.tell_ended",
     ),
     OutboxKind.INVOICE_ISSUED: (f"{_TRIGGERS}.invoices.send_issued",),

@@ -16,11 +16,14 @@ from webapp.models.base import new_id
 from webapp.models.charges import ChargeStatus, Refund
 from webapp.models.contracts import PaymentMethod
 from webapp.models.invoices import Invoice, InvoiceLine
+from webapp.models.outbox import OutboxEvent, OutboxKind
 from webapp.models.plan_changes import Settlement
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
+from webapp.models.tasks import Task
 from webapp.services.charges import decisions
 from webapp.services.concurrent_edits import EditConflictError
-from webapp.services.plan_changes import changing
+from webapp.services.outbox import SUBSCRIBERS
+from webapp.services.plan_changes import changing, left_over
 from webapp.services.plan_changes.changing import OtherAmountError
 from webapp.services.refunds import sending
 from webapp.services.subscriptions import lifecycle
@@ -68,6 +71,43 @@ def test_the_invoice_of_a_supplement_says_what_the_preview_said(world: World, ca
     assert printed == [(each["label"], Decimal(each["amount"])) for each in preview.proration.lines]
     assert printed[1][0] == "Grand coffret (20 jours sur 30, du 11/06/2026 au 30/06/2026)"
     assert (invoice.total, invoice.vat) == (Decimal("24.00"), preview.proration.totals.as_json())
+
+
+def test_what_an_ended_subscription_still_owes_is_a_task_once_and_can_be_asked_for(
+    world: World, cast: Cast, paid: Subscription
+) -> None:
+    change(world, cast, paid, line("60.00"), by=Settlement.NEXT_CYCLE)
+    lifecycle.cancel(paid.id, reason="Déménagement", by=cast.manager, at=clock.now())
+    db.session.commit()
+    for event in db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CANCELED)):
+        for _ in range(2):
+            left_over.tell_ended(event)
+    (task,) = db.session.scalars(select(Task))
+    assert task.title == f"Complément de 24,00\u00a0€ TTC jamais demandé\u202f: l’abonnement {paid.code} a pris fin"
+    assert left_over.tell_ended.__module__ in {
+        name.rpartition(".")[0]
+        for kind in (OutboxKind.SUBSCRIPTION_CANCELED, OutboxKind.SUBSCRIPTION_EXPIRED)
+        for name in SUBSCRIBERS[kind]
+    }
+    (waiting,) = adjustments(paid)
+    changing.settle_now(waiting.id, Settlement.OWN_CHARGE, subscription_id=paid.id, by=cast.manager, at=clock.now())
+    db.session.commit()
+    world.sweep()
+    assert world.charges(paid)[-1].amount == Decimal("24.00")
+    assert db.session.scalars(select(Task.done_at)).one() is not None
+
+
+@pytest.mark.parametrize("reason", [lifecycle.RENOUNCED, None])
+def test_nothing_is_asked_where_nothing_is_owed(
+    world: World, cast: Cast, paid: Subscription, reason: str | None
+) -> None:
+    """After a renunciation all is given back; and a credit is no debt."""
+    change(world, cast, paid, line("60.00" if reason else "20.00"), by=Settlement.NEXT_CYCLE)
+    lifecycle.cancel(paid.id, reason=reason or "Déménagement", by=cast.manager, at=clock.now())
+    db.session.commit()
+    for event in db.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == OutboxKind.SUBSCRIPTION_CANCELED)):
+        left_over.tell_ended(event)
+    assert db.session.scalars(select(Task)).all() == []
 
 
 def test_a_supplement_can_wait_for_the_next_cycle(world: World, cast: Cast, paid: Subscription) -> None:

@@ -17,8 +17,6 @@ from webapp.services.dunning import days, suspending
 from webapp.services.subscriptions import lifecycle
 from webapp.transactions import transaction
 
-RENOUNCED = "Renonciation dans les quatorze jours"
-"""The reason of a subscription that ends with the renunciation of its cover."""
 REFUND_TITLE = "Rembourser {amount} TTC\u202f: résiliation de la couverture {code}"
 BEGUN = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.PAUSED)
 
@@ -98,7 +96,7 @@ def _fact_of(cover: Cover, change: SubscriptionHistory) -> CoverFact | None:
     if old is SubscriptionStatus.PAUSED and new is SubscriptionStatus.ACTIVE:
         return _resumption(cover, change)
     if new.is_final:
-        cause = CoverCause.RENUNCIATION if change.reason == RENOUNCED else CoverCause.TERMINATION
+        cause = CoverCause.RENUNCIATION if change.reason == lifecycle.RENOUNCED else CoverCause.TERMINATION
         since = _planned_instant(change, "cancels_on", IS_TO_END)
         return _fact(cover, cause, since, change, note=change.reason or new.label)
     return None  # unpaid for now, or paid again before anything was suspended: the cover goes on

@@ -128,10 +128,10 @@ def renounce(cover_id: UUID, *, by: User, at: datetime) -> Cover:
         if total:
             title = REFUND_TITLE.format(amount=french.money(total), code=cover.code)
             tasks.add_and_tell([NewTask(cover.client_id, title, days.local(at))], at=at)
-        lifecycle.cancel(cover.subscription_id, reason=following.RENOUNCED, by=by, at=at)
+        lifecycle.cancel(cover.subscription_id, reason=lifecycle.RENOUNCED, by=by, at=at)
         cover = loading.find_for_update(cover_id)
         following.catch_up(cover, at=at)
-        recording.tell(cover, EventKind.COVER_CHANGED, {"reason": [None, following.RENOUNCED]}, by=by, at=at)
+        recording.tell(cover, EventKind.COVER_CHANGED, {"reason": [None, lifecycle.RENOUNCED]}, by=by, at=at)
         _write(cover, found, by=by, at=at)
     return loading.find_cover(cover_id)
 

@@ -12,7 +12,7 @@ from webapp.models.charges import Charge, ChargeStatus, RefusalClass
 from webapp.models.messages import MessageKind
 from webapp.models.outbox import OutboxEvent
 from webapp.models.subscriptions import Subscription, SubscriptionHistory, SubscriptionStatus
-from webapp.services.covers import following, loading
+from webapp.services.covers import loading
 from webapp.services.means_requests import listing as means_requests
 from webapp.services.message_triggers import covers
 from webapp.services.messages import writing
@@ -116,7 +116,7 @@ def tell_canceled(event: OutboxEvent) -> None:
     """Tell of a cancellation. What never began is not told of, nor what dunning ends, which it tells of itself."""
     change = _find_change(event, SubscriptionStatus.CANCELED)
     if change is not None and change.old_status is not SubscriptionStatus.PENDING and change.reason != lifecycle.UNPAID:
-        if change.reason == following.RENOUNCED:
+        if change.reason == lifecycle.RENOUNCED:
             return  # confirmed as a renunciation
         subscription = lifecycle.find_subscription(event.subject_id)
         cover = loading.find_bare(event.subject_id)

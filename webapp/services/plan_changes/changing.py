@@ -20,6 +20,7 @@ from webapp.models.money import Totals
 from webapp.models.plan_changes import PlannedChange, Settlement, SubscriptionAdjustment
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.charges import supplements
+from webapp.services.clients import tasks
 from webapp.services.plan_changes.prorating import Proration, list_adjustments_of, prorate
 from webapp.services.refunds import commands as refunds
 from webapp.services.subscriptions import history, lifecycle, proration, scheduling
@@ -210,10 +211,19 @@ def settle_now(
         _settle_apart(subscription, adjustment, base, settlement, by=by, at=at)
         changes = {"settlement": [Settlement.NEXT_CYCLE.label, settlement.label]}
         history.record_change(subscription, changes=changes, by=by, at=at)
+        if not any(left_of(each).with_tax > 0 for each in list_open(subscription.id)):
+            tasks.settle([task_key(subscription.id)], by=by.id, at=at)
     return adjustment
 
 
-NOT_ASKABLE = "Un complément ne se demande à part que pour un abonnement actif\u202f: il viendra avec une échéance."
+NOT_ASKABLE = (
+    "Un complément se demande à part d’un abonnement actif ou terminé\u202f: celui-ci viendra avec une échéance."
+)
+
+
+def task_key(subscription_id: UUID) -> str:
+    """Names the task about what an ended subscription still owes."""
+    return f"left-over:{subscription_id}"
 
 
 def ways_of(subscription: Subscription, adjustment: SubscriptionAdjustment) -> list[Settlement]:
@@ -224,7 +234,8 @@ def ways_of(subscription: Subscription, adjustment: SubscriptionAdjustment) -> l
     base = db.session.scalars(select(Charge).where(Charge.id == adjustment.base_charge_id)).one()
     if total.with_tax < 0:
         return [Settlement.REFUND] if _find_refundable(base, total) else []
-    return [Settlement.OWN_CHARGE] if total.with_tax > 0 and subscription.status is SubscriptionStatus.ACTIVE else []
+    comes_by_no_cycle = subscription.status is SubscriptionStatus.ACTIVE or subscription.status.is_final
+    return [Settlement.OWN_CHARGE] if total.with_tax > 0 and comes_by_no_cycle else []
 
 
 def list_open(subscription_id: UUID) -> list[SubscriptionAdjustment]:
