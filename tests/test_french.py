@@ -22,6 +22,23 @@ def test_an_amount_is_shown_with_its_currency() -> None:
     assert french.short_money(Decimal("1234.5")) == "1\u202f234,50\u00a0€"
 
 
+def test_what_is_below_zero_has_the_sign_minus_and_a_field_a_hyphen() -> None:
+    owed = Decimal("-1234.50")
+    told = [french.money(owed), french.amount(owed), french.unit_price(owed), french.short_money(owed)]
+    told += [french.quantity(owed), french.whole(-1234), french.percent(Decimal("-0.125"), signed=True)]
+    assert {text[0] for text in told} == {"\u2212"}
+    assert "-" not in "".join(told)
+    assert (french.field_amount(owed), french.field_number(owed)) == ("-1234,50", "-1234,5")
+    assert french.read_number(french.money(owed)) == owed
+
+
+def test_an_hour_that_nobody_gave_is_not_shown() -> None:
+    assert french.moment_noted(datetime(2026, 10, 24, 22, tzinfo=UTC)) == "25/10/2026"
+    assert french.moment_noted(datetime(2026, 10, 24, 22, 0, 1, tzinfo=UTC)) == "25/10/2026 à 00:00"
+    assert french.moment_noted(datetime(2026, 10, 25, 12, tzinfo=UTC)) == "25/10/2026 à 13:00"
+    assert french.moment_noted(None) == "—"
+
+
 def test_a_quantity_has_no_needless_zeros() -> None:
     assert [french.quantity(Decimal(text)) for text in ("1.000", "2.500", "10")] == ["1", "2,5", "10"]
 

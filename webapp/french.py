@@ -5,7 +5,7 @@ Pages, sentences of services, printed invoices and spreadsheets all say them fro
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from babel import Locale
@@ -21,14 +21,22 @@ _BLANKS_AND_CURRENCY = re.compile(r"[\s\u00a0\u202f']|€|EUR", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
+MINUS = "\u2212"
+"""The sign of what is below zero wherever people read it; what machines and forms read has a hyphen."""
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS)
+
+
 def whole(number: int) -> str:
     """A whole number in groups of three: 10 000."""
-    return format_decimal(number, format="#,##0", locale=LOCALE)
+    return _signed(format_decimal(number, format="#,##0", locale=LOCALE))
 
 
 def quantity(number: Decimal) -> str:
     """A number without needless zeros: 1 · 2,5 · 1 234,5678."""
-    return format_decimal(number.normalize(), format="#,##0.####", locale=LOCALE)
+    return _signed(format_decimal(number.normalize(), format="#,##0.####", locale=LOCALE))
 
 
 def field_number(number: Decimal | float | None) -> str:
@@ -38,7 +46,7 @@ def field_number(number: Decimal | float | None) -> str:
 
 def amount(number: Decimal) -> str:
     """An amount without its currency: 1 234,50; a unit price keeps up to four decimals."""
-    return format_decimal(number, format="#,##0.00##", locale=LOCALE)
+    return _signed(format_decimal(number, format="#,##0.00##", locale=LOCALE))
 
 
 def field_amount(number: Decimal | None) -> str:
@@ -48,19 +56,19 @@ def field_amount(number: Decimal | None) -> str:
 
 def money(number: Decimal | None, currency: str = "EUR") -> str:
     """An amount with its currency: 1 234,50 €."""
-    return NOTHING if number is None else format_currency(number, currency, locale=LOCALE)
+    return NOTHING if number is None else _signed(format_currency(number, currency, locale=LOCALE))
 
 
 def short_money(number: Decimal, currency: str = "EUR") -> str:
     """An amount with its currency, without decimals where they are zeros: 870 € · 1 234,50 €."""
     if number != number.to_integral_value():
         return money(number, currency)
-    return format_currency(number, currency, format="#,##0\u00a0¤", locale=LOCALE, currency_digits=False)
+    return _signed(format_currency(number, currency, format="#,##0\u00a0¤", locale=LOCALE, currency_digits=False))
 
 
 def unit_price(number: Decimal, currency: str = "EUR") -> str:
     """An amount with its currency, of two to four decimals: 0,0825 €."""
-    return format_currency(number, currency, format="#,##0.00##\u00a0¤", locale=LOCALE, currency_digits=False)
+    return _signed(format_currency(number, currency, format="#,##0.00##\u00a0¤", locale=LOCALE, currency_digits=False))
 
 
 def amounts(values: Mapping[str, Decimal]) -> str:
@@ -77,7 +85,7 @@ def percent(ratio: Decimal | float | None, *, signed: bool = False) -> str:
     """A ratio: 12,5 %, with its sign where it is a change; over nothing, it is nothing."""
     if ratio is None:
         return NOTHING
-    text = format_percent(ratio, "#,##0.# %", locale=LOCALE)
+    text = _signed(format_percent(ratio, "#,##0.# %", locale=LOCALE))
     return f"+{text}" if signed and ratio > 0 else text
 
 
@@ -123,6 +131,12 @@ def week_moment(value: datetime) -> str:
 def moment(value: datetime | None) -> str:
     """An instant, in Paris: 20/11/2026 à 14:05."""
     return f"{value.astimezone(PARIS):%d/%m/%Y à %H:%M}" if value else NOTHING
+
+
+def moment_noted(value: datetime | None) -> str:
+    """An instant, or, where a person noted nothing but the day, that: what has no hour is kept as midnight in Paris."""
+    is_day = value is not None and value.astimezone(PARIS).time() == time.min
+    return day(value.astimezone(PARIS).date()) if is_day and value else moment(value)
 
 
 def ago(value: datetime, now: datetime) -> str:
@@ -189,7 +203,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 def read_number(text: str) -> Decimal | None:
     """A number as people write it: « 1 234,50 », « 12.5 € », « 1.234,56 ». None for nothing, NaN for no number."""
-    compact = _BLANKS_AND_CURRENCY.sub("", text[:64])
+    compact = _BLANKS_AND_CURRENCY.sub("", text[:64]).replace(MINUS, "-")
     if not compact:
         return None
     thousands, decimal = (".", ",") if compact.rfind(",") > compact.rfind(".") else (",", ".")

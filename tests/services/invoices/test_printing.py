@@ -69,9 +69,9 @@ def test_a_credit_note_names_number_and_date_of_its_invoice(cast: Cast, invoice:
         "AV-000001",
         "Avoir sur la facture FA-000001 du 1er février 2026",
         "Motif : Retour d’un colis",
-        "-121,00 €",
-        "-6,80 €",
-        "-127,80 €",
+        "−121,00 €",
+        "−6,80 €",
+        "−127,80 €",
         "article 272, 1",
     ):
         assert words in page

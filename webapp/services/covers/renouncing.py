@@ -157,7 +157,7 @@ def _write(cover: Cover, found: Renunciation, *, by: User, at: datetime) -> None
 
 def _words_of(found: Renunciation) -> str:
     if not found.owed:
-        return "Vous n’avez rien à payer, et rien n’est à rembourser."
+        return "Rien n’a été payé, et rien n’est à rembourser."
     if found.keeps_days:
         return "Un sinistre a été pris en charge\u202f: les jours passés restent dus, le reste vous est remboursé."
     return "Tout ce que vous avez payé vous est remboursé."
