@@ -161,7 +161,9 @@ TRANSITIONS: dict[SubscriptionStatus, frozenset[SubscriptionStatus]] = {
 }
 
 SCHEDULED = frozenset({SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
-"""States in which cycles fall due. Those of an unpaid subscription are skipped, and said so, by the charge engine."""
+"""States in which cycles fall due. Those of an unpaid subscription are skipped, and said so, by the charge engine; but
+not premiums of an insurance.
+"""
 RECURRING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
 """States whose recurring amounts are monthly recurring revenue."""
 

@@ -93,6 +93,7 @@ COMMANDS: dict[str, Callable[[Subscription, dict[str, Any]], object]] = {
     "change_end": lambda it, who: editing.change_end(it.id, date(2027, 1, 1), version=it.version, **who),
     "plan_lines": lambda it, who: planning.plan_lines(it.id, LINES, version=it.version, **who),
     "withdraw_plan": lambda it, who: planning.withdraw_plan(it.id, version=it.version, **who),
+    "withdraw_lines": lambda it, who: planning.withdraw_lines(it.id, version=it.version, **who),
     "change_now": lambda it, who: changing.change_now(
         it.id,
         LINES,

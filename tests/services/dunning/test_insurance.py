@@ -13,6 +13,7 @@ from webapp import clock
 from webapp.clock import PARIS
 from webapp.errors import InvalidInputError
 from webapp.extensions import db
+from webapp.models.charges import ChargeStatus
 from webapp.models.contracts import PaymentMethod
 from webapp.models.covers import CoverCause
 from webapp.models.dunning import CaseStatus, DunningSuspension, StepAction
@@ -171,3 +172,20 @@ def test_a_premium_due_for_less_than_ten_days_is_in_no_notice(world: DunningWorl
     world.live_until(date(2026, 3, 2))
     assert world.steps()[-1] == ("letter", date(2026, 3, 2))
     assert [(claim.is_noticed, claim.since.day) for claim in world.claims()] == [(True, 20), (False, 27)]
+
+
+@pytest.mark.parametrize(("insured", "asked"), [("tax", True), ("sequence", False)], indirect=["insured"])
+def test_a_premium_that_falls_due_while_one_is_unpaid_is_asked_for_once(
+    world: DunningWorld, insured: Subscription, cast: Cast, asked: bool
+) -> None:
+    """The insurance covers until it is suspended; of what bears no tax on insurance, the cycle is skipped."""
+    world.live_until(date(2026, 3, 19))
+    assert world.reload(insured).status is SubscriptionStatus.PAST_DUE
+    world.to_day(date(2026, 3, 20))
+    for _ in range(2):
+        world.run()
+        world.sweep()
+    first, second = world.charges(insured)
+    assert (first.cycle_no, second.cycle_no) == (0, 1)
+    assert (second.period_start, second.period_end) == (date(2026, 3, 20), date(2026, 4, 20))
+    assert second.status is (ChargeStatus.SUCCEEDED if asked else ChargeStatus.SKIPPED)

@@ -12,6 +12,7 @@ from webapp.extensions import db
 from webapp.models.base import linked, new_id
 from webapp.models.charges import Attention, Charge, ChargeStatus
 from webapp.models.contracts import PaymentMethod
+from webapp.models.money import INSURANCE_TAX
 from webapp.models.subscriptions import Subscription, SubscriptionStatus
 from webapp.services.subscriptions import scheduling
 from webapp.services.subscriptions.means import DEBITED, Means
@@ -91,17 +92,25 @@ def prepare(subscriptions: Sequence[Subscription], paid_by: Mapping[UUID, Means]
     terms, not_begun = load_terms(subscriptions), find_not_begun(subscriptions)
     prepared = []
     for each in subscriptions:
-        skipped = NOT_BEGUN if each.id in not_begun else _why_skipped(each)
+        skipped = NOT_BEGUN if each.id in not_begun else _why_skipped(each, terms[each.id])
         asked, after = terms[each.id].ask(each.cycle_no, is_skipped=skipped is not None)
         row = charge_for(each, asked, paid_by[each.id], skipped=skipped, at=at)
         prepared.append(Prepared(each, terms[each.id], asked, after, row))
     return prepared
 
 
-def _why_skipped(subscription: Subscription) -> str | None:
-    if subscription.status is SubscriptionStatus.PAST_DUE:
+def _why_skipped(subscription: Subscription, terms: Terms) -> str | None:
+    """Nothing more is asked of an unpaid subscription, but for premiums: they are owed while the insurance covers
+    (article L113-3 of the insurance code), which it does until it is suspended.
+    """
+    if subscription.status is SubscriptionStatus.PAST_DUE and not _asks_premium(subscription, terms):
         return PAST_DUE
     return WISHED if subscription.skips_next else None
+
+
+def _asks_premium(subscription: Subscription, terms: Terms) -> bool:
+    asked, _ = terms.ask(subscription.cycle_no)
+    return any(share.rate == INSURANCE_TAX for share in asked.totals.shares)
 
 
 def reference_of(subscription: Subscription) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, case, exists, func, or_, select
 
 from webapp import clock, keeping, tenancy
 from webapp.extensions import db
@@ -16,6 +16,7 @@ from webapp.models.banking import Mandate
 from webapp.models.base import linked
 from webapp.models.charges import Attention, Charge, ChargeRun, ChargeStatus
 from webapp.models.contracts import PaymentMethod
+from webapp.models.money import INSURANCE_TAX
 from webapp.models.providers import Provider, ProviderAccount, SavedPaymentMethod
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
 from webapp.services.charges import due
@@ -187,6 +188,9 @@ def _due(at: datetime) -> Select[Any]:
 def _found(at: datetime) -> CTE:
     """The due subscriptions whose cycle is the sum of their lines, looked for once."""
     is_past_due = Subscription.status == SubscriptionStatus.PAST_DUE
+    is_premium = exists().where(
+        linked(Subscription, SubscriptionLine.subscription_id), SubscriptionLine.vat_rate == INSURANCE_TAX
+    )
     return (
         select(
             Subscription.organisation_id,
@@ -196,7 +200,7 @@ def _found(at: datetime) -> CTE:
             Subscription.saved_method_id,
             Subscription.mandate_id,
             Subscription.provider_account_id,
-            or_(is_past_due, due.is_not_begun()).label("is_skipped"),
+            or_(and_(is_past_due, ~is_premium), due.is_not_begun()).label("is_skipped"),
         )
         .where(
             Subscription.organisation_id == tenancy.current_organisation_id(),
