@@ -97,7 +97,9 @@ def test_what_was_paid_late_and_waits_for_noon_says_the_hour(client: FlaskClient
     paid = {"subscription_id": cover.subscription_id, "suspended_at": NOON, "ended_at": None}
     make_row(table_named("dunning_suspensions"), **paid, resume_at=datetime(2026, 11, 21, 11, tzinfo=UTC))
     for page in pages:
-        assert client.get(page).text.count("payée, reprend le 21/11/2026 à 12:00") == 2
+        said = client.get(page).text
+        assert said.count("payée, reprend le 21/11/2026 à 12:00") == 2
+        assert "Impayé · payée, reprend" in said
 
 
 @pytest.mark.parametrize(
