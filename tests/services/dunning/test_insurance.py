@@ -20,7 +20,8 @@ from webapp.models.dunning import CaseStatus, DunningSuspension, StepAction
 from webapp.models.messages import MessageKind
 from webapp.models.money import INSURANCE_TAX
 from webapp.models.subscriptions import Subscription, SubscriptionLine, SubscriptionStatus
-from webapp.services.charges import decisions
+from webapp.services.charges import decisions, preview
+from webapp.services.charges.preview import Fate
 from webapp.services.covers import loading, profile, selling
 from webapp.services.covers.selling import CoverRequest
 from webapp.services.dunning import sequences
@@ -182,6 +183,8 @@ def test_a_premium_that_falls_due_while_one_is_unpaid_is_asked_for_once(
     world.live_until(date(2026, 3, 19))
     assert world.reload(insured).status is SubscriptionStatus.PAST_DUE
     world.to_day(date(2026, 3, 20))
+    fates = [group.fate for group in preview.preview(at=clock.now()).groups]
+    assert fates == [Fate.ASKED if asked else Fate.SKIPPED]
     for _ in range(2):
         world.run()
         world.sweep()
