@@ -145,7 +145,7 @@ NOWHERE = {"email": None, "phone": None, "address_line1": None}
 
 def test_told_in_time_it_is_collected_on_the_next_banking_day(month: Month, mail: MailServer) -> None:
     month.subscribe(**EMAIL_ONLY)
-    month.live(date(2026, 11, 28), date(2026, 12, 23))
+    month.live(date(2026, 11, 30), date(2026, 12, 23))  # from the last day on which it would be too early
     # Written on Tuesday 1 December, at seven: 14 days ahead and three to spare. It leaves after the quiet hours.
     assert month.notices() == [(Channel.EMAIL, MessageStatus.SENT, date(2026, 12, 1))]
     assert "18 décembre 2026" in mail.message().get_body(("plain",)).get_content()  # type: ignore[union-attr]
@@ -160,7 +160,7 @@ def test_a_letter_counts_from_the_day_on_which_it_was_posted(month: Month) -> No
         if day == date(2026, 12, 14):
             assert month.post() == 1
 
-    month.live(date(2026, 11, 28), date(2026, 12, 31), finance)
+    month.live(date(2026, 11, 30), date(2026, 12, 31), finance)
     assert month.notices() == [(Channel.LETTER, MessageStatus.SENT, date(2026, 12, 14))]
     [letter] = db.session.scalars(select(Message).options(undefer(Message.content)))
     assert "29 décembre 2026" in letter.content_in_clear()["body"], "as it was printed"
@@ -177,7 +177,7 @@ def test_nobody_told_nothing_is_collected_until_somebody_is(month: Month) -> Non
             client.email = "enfin@example.org"
             db.session.commit()
 
-    month.live(date(2026, 11, 28), date(2026, 12, 31), finance)
+    month.live(date(2026, 11, 30), date(2026, 12, 31), finance)
     # The first one names the 18th, which is gone by: another takes its place, and names a day two weeks ahead.
     assert month.notices() == [
         (Channel.EMAIL, MessageStatus.CANCELED, None),
@@ -205,7 +205,7 @@ def test_an_address_that_does_not_work_is_found_before_the_debit(month: Month, m
             notices.print_instead(waiting.charge.id, by=factories.UserFactory(), at=clock.now())
             assert month.post() == 1
 
-    month.live(date(2026, 11, 28), date(2027, 1, 5), finance)
+    month.live(date(2026, 11, 30), date(2027, 1, 5), finance)
     assert [(channel, sent) for channel, _, sent in month.notices()][:2] == [
         (Channel.EMAIL, None),
         (Channel.LETTER, date(2026, 12, 19)),
