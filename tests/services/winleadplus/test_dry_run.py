@@ -69,7 +69,7 @@ def test_the_plan_tells_field_by_field(winleadplus: Upstream, sync: Sync) -> Non
         Change("Nom", None, "LEFÈVRE"),
         Change("Prénom", None, "Anaïs"),
         Change("E-mail", None, "anais.2@example.org"),
-        Change("Téléphone", None, "+33639981122"),
+        Change("Téléphone", None, "06 39 98 11 22"),
         Change("Adresse", None, "3 quai de la Loire"),
         Change("Code postal", None, "44000"),
         Change("Ville", None, "Nantes"),

@@ -18,6 +18,7 @@ from webapp.iban import mask_iban
 from webapp.models.clients import ClientStatus
 from webapp.models.contracts import ContractStatus, PaymentMethod
 from webapp.models.winleadplus import SyncItem
+from webapp.services.contact import readable_phone
 
 Changes = dict[str, tuple[Any, Any]]
 
@@ -178,6 +179,7 @@ def _lines(lines: list[dict[str, Any]]) -> str:
 
 
 _WORDS: dict[str, Callable[[Any], str]] = {
+    "phone": readable_phone,
     "status": lambda text: ClientStatus(text).label,
     "contract.status": lambda text: ContractStatus(text).label,
     "contract.payment_method": lambda text: PaymentMethod(text).label,
