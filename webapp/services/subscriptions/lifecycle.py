@@ -32,9 +32,9 @@ PAUSED, PAST_DUE = SubscriptionStatus.PAUSED, SubscriptionStatus.PAST_DUE
 CANCELED, EXPIRED = SubscriptionStatus.CANCELED, SubscriptionStatus.EXPIRED
 REASON_LENGTH = 500
 UNPAID = "Impayé"
+"""The reason of what dunning suspends and ends."""
 RENOUNCED = "Renonciation dans les quatorze jours"
 """The reason of a subscription that ends with the renunciation of its cover."""
-"""The reason of what dunning suspends and ends."""
 EARLIEST_ZONE = timedelta(hours=14)
 HELD_BY_SHOP = "Cet abonnement est tenu par la boutique\u202f: modifiez-le là-bas."
 
