@@ -107,7 +107,7 @@ def _check_turn(cover: Cover, since: date, *, at: datetime) -> None:
     if last > days.local(at):
         raise CoverStateError(
             f"La couverture passe déjà à la formule «\u00a0{period.version.plan.label}\u00a0» le {french.day(last)}"
-            "\u202f: une autre se choisit après ce jour."
+            "\u202f: gardez d’abord la formule en cours, ou choisissez-en une autre après ce jour."
         )
     if since <= last:
         raise CoverStateError(f"La formule date du {french.day(last)}\u202f: la suivante vient après ce jour.")
