@@ -235,6 +235,19 @@ def _import_of(operation_id: UUID) -> UUID:
     return UUID(runs.find(operation_id).settings["import_id"])
 
 
+def test_of_several_with_one_telephone_the_one_who_is_called_so_comes_first(cast: Cast) -> None:
+    older = factories.ClientFactory(last_name="PETIT", first_name="Luc", phone="+33639981234", city="Lyon")
+    zoe = factories.ClientFactory(last_name="Petit", first_name="Zoé", phone="+33639981234", city="Lyon")
+    lines = "Nom;Prénom;Téléphone;Ville\nPETIT;ZOE;06 39 98 12 34;Brest\nPETIT;Ana;06 39 98 12 34;Brest\n"
+    operation_id = planned(lines, cast.admin)
+    assert [item.candidate_ids for item in items_of(operation_id)] == [[zoe.id, older.id], [older.id, zoe.id]]
+    commands.decide(_import_of(operation_id), {"everyone": "first"}, {}, by=cast.admin, at=clock.now())
+    operation_id = db.session.scalars(select(Operation.id).order_by(Operation.id.desc()).limit(1)).one()
+    carry_out(tenancy.current_organisation_id(), operation_id)
+    changed = {item.row_id: item.after for item in items_of(operation_id)}
+    assert changed[zoe.id]["city"] == "Brest"
+
+
 def test_an_archived_client_is_told_by_the_day() -> None:
     archived = {"archived_at": "2026-11-20T23:30:00+00:00"}
     (change,) = changes_of(ItemTarget.CLIENT, {"archived_at": None}, archived, Names())

@@ -97,7 +97,11 @@ _FIND = """WITH chosen AS MATERIALIZED (
   )
   UPDATE import_rows r SET
     client_id = coalesce(sure.client_id, r.new_id), is_new = sure.client_id IS NULL,
-    is_undecided = sure.client_id IS NULL AND sure.ids <> '{}', candidate_ids = sure.ids,
+    is_undecided = sure.client_id IS NULL AND sure.ids <> '{}',
+    candidate_ids = CASE WHEN sure.client_id IS NULL AND cardinality(sure.ids) > 1 THEN ARRAY(
+      SELECT c.id FROM clients c
+      WHERE c.organisation_id = r.organisation_id AND c.id = ANY(sure.ids) ORDER BY ({same_name}) DESC, c.id)
+      ELSE sure.ids END,
     fault = CASE WHEN sure.ids = '{}' THEN %(no_such_client)s END
   FROM sure
   WHERE r.organisation_id = %(organisation_id)s AND r.operation_id = %(operation_id)s AND r.line = sure.line"""
