@@ -10,10 +10,11 @@ from tests import factories
 from tests.conftest import HTMX, NOW, Cast, SignIn
 from tests.queries import recorded_queries
 from tests.services.exports.wanting import csv_rows, sheets
+from tests.services.rights.test_erasing import erased
 from webapp import clock
 from webapp.extensions import db
 from webapp.models.base import new_id
-from webapp.models.exports import Export, ExportFormat
+from webapp.models.exports import KEPT, Export, ExportFormat
 from webapp.models.runs import RunStatus
 from webapp.models.saved_views import Density, SavedList
 from webapp.services import journal, saved_views
@@ -222,3 +223,14 @@ def test_a_file_that_is_gone(cast: Cast, client: FlaskClient) -> None:
     db.session.add(export)
     db.session.commit()
     assert client.get(f"/mes-exports/{export.id}").status_code == 404
+
+
+def test_why_an_erasure_took_the_files_away_is_said_for_as_long_as_they_would_be_kept(
+    cast: Cast, client: FlaskClient
+) -> None:
+    words = "L’effacement d’un client, le "
+    assert words not in client.get("/mes-exports").text
+    erased(factories.ClientFactory(), cast.admin)
+    assert words in client.get("/mes-exports").text
+    clock.start_at(NOW + KEPT + timedelta(hours=2))
+    assert words not in client.get("/mes-exports").text

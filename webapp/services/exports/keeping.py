@@ -1,17 +1,19 @@
 """« Mes exports »: the files that were made for somebody, theirs alone."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import undefer
 
 from webapp.errors import ForbiddenError, NotFoundError
 from webapp.extensions import db
 from webapp.gateways import document_store
-from webapp.models.exports import Export
+from webapp.models.exports import KEPT, Export
 from webapp.models.identity import Role, User
+from webapp.models.operations import Operation, OperationKind
 from webapp.models.runs import RunStatus
 from webapp.services.exports.commands import name_of
 
@@ -31,6 +33,14 @@ def list_exports(owner: User) -> Sequence[Export]:
     """Those of the user that are kept, the latest first."""
     statement = select(Export).where(Export.user_id == owner.id).order_by(Export.created_at.desc(), Export.id.desc())
     return db.session.scalars(statement.execution_options(populate_existing=True)).all()
+
+
+def last_dropped_at(*, at: datetime) -> datetime | None:
+    """When the erasure of a client last took away all files that could be there still; None where none did."""
+    last = select(func.max(Operation.finished_at)).where(
+        Operation.kind == OperationKind.ERASURE, Operation.applied > 0, Operation.finished_at > at - KEPT
+    )
+    return db.session.scalar(last)
 
 
 def find_export(export_id: UUID, *, owner: User) -> Export:

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from webapp import french
+from webapp import clock, french
 from webapp.models.exports import KEPT
 from webapp.models.runs import RunStatus
 from webapp.security import current_user
@@ -34,6 +34,7 @@ def index() -> str:
         exports=exports,
         titles=titles,
         running=[export.id for export in exports if not export.is_finished],
+        dropped_at=keeping.last_dropped_at(at=clock.now()),
         days=KEPT.days,
     )
 
