@@ -113,6 +113,20 @@ def test_the_whole_view_is_acted_on(cast: Cast, clients: list[Client], manager_c
     assert db.session.scalars(select(Operation.updates).where(Operation.id == operation_id)).one() == 3
 
 
+def test_of_how_many_one_may_act_on_is_said_before(
+    cast: Cast, clients: list[Client], client: FlaskClient, admin_client: FlaskClient
+) -> None:
+    others = factories.ClientFactory(commercial_id=factories.CommercialFactory().id)
+    chosen = [str(each.id) for each in (clients[0], others)]
+    address, may = "/clients/actions", "sur lesquels vous pouvez agir"
+    own = client.get(address, query_string={"client": chosen}).text
+    assert f"Les 2 que vous avez choisis, dont 1 {may}" in own
+    assert f"4 clients, dont 3 {may}" in own
+    assert f"Celui que vous avez choisi, dont aucun {may}" in client.get(f"{address}?client={others.id}").text
+    assert may not in client.get(f"{address}?client={clients[0].id}&vue=commercial={cast.sales_rep.id}").text
+    assert may not in admin_client.get(address, query_string={"client": chosen}).text
+
+
 def test_a_saved_view_is_acted_on_by_its_filters_and_not_once_it_is_gone(
     cast: Cast, clients: list[Client], manager_client: FlaskClient
 ) -> None:

@@ -113,7 +113,14 @@ class Selection:
 
     def count(self) -> int:
         """How many they are."""
-        return db.session.scalar(select(func.count()).select_from(Client).where(*self.conditions())) or 0
+        return self._count()
+
+    def count_allowed(self, user: User) -> int:
+        """How many of them ``user`` may act on; a plan lists the others, and leaves them alone."""
+        return self._count(_is_allowed(user))
+
+    def _count(self, *also: ColumnElement[bool]) -> int:
+        return db.session.scalar(select(func.count()).select_from(Client).where(*self.conditions(), *also)) or 0
 
 
 def actions_of(user: User) -> list[BulkAction]:

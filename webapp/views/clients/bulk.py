@@ -69,10 +69,13 @@ def _read_choice() -> BulkChoice:
 
 def _form_page(problem: InvalidInputError | None = None) -> str:
     (view, back), chosen = view_of(request.values.get("vue", "")), _chosen()
+    user = current_user()
     values: dict[str, Any] = {
         "chosen": chosen,
         "chosen_count": Selection(view, chosen).count() if chosen else 0,
+        "chosen_allowed": Selection(view, chosen).count_allowed(user) if chosen else 0,
         "view_count": Selection(view).count(),
+        "view_allowed": Selection(view).count_allowed(user),
         "is_narrowed": view.is_narrowed,
         "scope": request.values.get("portee", ""),
         "vue": request.values.get("vue", ""),
@@ -82,7 +85,7 @@ def _form_page(problem: InvalidInputError | None = None) -> str:
         "clients/bulk.html",
         problem=problem,
         form=request.form,
-        actions=[("", "Choisir…"), *((each.value, each.label) for each in bulk.actions_of(current_user()))],
+        actions=[("", "Choisir…"), *((each.value, each.label) for each in bulk.actions_of(user))],
         commercials=[
             ("", "Choisir…"),
             (NOBODY, "Personne"),
