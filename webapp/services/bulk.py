@@ -113,14 +113,13 @@ class Selection:
 
     def count(self) -> int:
         """How many they are."""
-        return self._count()
+        return db.session.scalar(select(func.count()).select_from(Client).where(*self.conditions())) or 0
 
-    def count_allowed(self, user: User) -> int:
-        """How many of them ``user`` may act on; a plan lists the others, and leaves them alone."""
-        return self._count(_is_allowed(user))
-
-    def _count(self, *also: ColumnElement[bool]) -> int:
-        return db.session.scalar(select(func.count()).select_from(Client).where(*self.conditions(), *also)) or 0
+    def count_for(self, user: User) -> tuple[int, int]:
+        """How many they are, and how many of them ``user`` may act on: a plan leaves the others alone."""
+        counts = select(func.count(), func.count().filter(_is_allowed(user))).select_from(Client)
+        number, allowed = db.session.execute(counts.where(*self.conditions())).one()
+        return number, allowed
 
 
 def actions_of(user: User) -> list[BulkAction]:

@@ -70,12 +70,14 @@ def _read_choice() -> BulkChoice:
 def _form_page(problem: InvalidInputError | None = None) -> str:
     (view, back), chosen = view_of(request.values.get("vue", "")), _chosen()
     user = current_user()
+    chosen_count, chosen_allowed = Selection(view, chosen).count_for(user) if chosen else (0, 0)
+    view_count, view_allowed = Selection(view).count_for(user)
     values: dict[str, Any] = {
         "chosen": chosen,
-        "chosen_count": Selection(view, chosen).count() if chosen else 0,
-        "chosen_allowed": Selection(view, chosen).count_allowed(user) if chosen else 0,
-        "view_count": Selection(view).count(),
-        "view_allowed": Selection(view).count_allowed(user),
+        "chosen_count": chosen_count,
+        "chosen_allowed": chosen_allowed,
+        "view_count": view_count,
+        "view_allowed": view_allowed,
         "is_narrowed": view.is_narrowed,
         "scope": request.values.get("portee", ""),
         "vue": request.values.get("vue", ""),
