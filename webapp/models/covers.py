@@ -295,6 +295,11 @@ class CoverPlanVersion(OrganisationScoped, Identified, Timestamped, Base):
     )
 
     @property
+    def title(self) -> str:
+        """« Confort, version 2 »."""
+        return f"{self.plan.label}, version {self.version}"
+
+    @property
     def missing_documents(self) -> list["PlanDocumentKind"]:
         """What a client must have received before signing, and this version does not have."""
         return [kind for kind in PlanDocumentKind if kind not in {document.kind for document in self.documents}]

@@ -66,7 +66,7 @@ def change_plan(cover_id: UUID, version_id: UUID | None, confirmed: Confirmed, *
         _check_turn(cover, change.since, at=at)
         period = CoverPeriod(cover_id=cover_id, since=change.since, version_id=change.version.id, user_id=by.id, at=at)
         db.session.add(period)
-        told: dict[str, list[str | None]] = {"plan": [_name(cover.periods[-1].version), _name(change.version)]}
+        told: dict[str, list[str | None]] = {"plan": [cover.periods[-1].version.title, change.version.title]}
         recording.tell(cover, EventKind.COVER_CHANGED, told, by=by, at=at)
     return loading.find_cover(cover_id)
 
@@ -111,7 +111,3 @@ def _check_turn(cover: Cover, since: date, *, at: datetime) -> None:
         )
     if since <= last:
         raise CoverStateError(f"La formule date du {french.day(last)}\u202f: la suivante vient après ce jour.")
-
-
-def _name(version: CoverPlanVersion) -> str:
-    return f"{version.plan.label}, version {version.version}"

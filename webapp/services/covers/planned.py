@@ -164,14 +164,10 @@ def _take_back(cover: Cover, coming: CoverPeriod, *, by: User | None, at: dateti
     )
     present = cover.periods[-2].version
     told: dict[str, list[str | None]] = {
-        "plan": [f"{_name(coming.version)}, prévue le {french.day(coming.since)}", _name(present)],
+        "plan": [f"{coming.version.title}, prévue le {french.day(coming.since)}", present.title],
         "planned_change": ["prévu", "retiré"],
     }
     recording.tell(cover, EventKind.COVER_CHANGED, told, by=by, at=at)
-
-
-def _name(version: CoverPlanVersion) -> str:
-    return f"{version.plan.label}, version {version.version}"
 
 
 def _check_home(cover: Cover, coming: CoverPeriod | None, *, at: datetime) -> None:

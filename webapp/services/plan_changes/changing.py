@@ -234,8 +234,8 @@ def ways_of(subscription: Subscription, adjustment: SubscriptionAdjustment) -> l
     base = db.session.scalars(select(Charge).where(Charge.id == adjustment.base_charge_id)).one()
     if total.with_tax < 0:
         return [Settlement.REFUND] if _find_refundable(base, total) else []
-    comes_by_no_cycle = subscription.status is SubscriptionStatus.ACTIVE or subscription.status.is_final
-    return [Settlement.OWN_CHARGE] if total.with_tax > 0 and comes_by_no_cycle else []
+    is_askable = subscription.status is SubscriptionStatus.ACTIVE or subscription.status.is_final
+    return [Settlement.OWN_CHARGE] if total.with_tax > 0 and is_askable else []
 
 
 def list_open(subscription_id: UUID) -> list[SubscriptionAdjustment]:
