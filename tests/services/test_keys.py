@@ -30,7 +30,15 @@ from webapp.models.exports import Export, ExportFormat
 from webapp.models.imports import Import, ImportState
 from webapp.models.means_requests import HostedPage, MeansRequest, MeansRequestStatus
 from webapp.models.messages import Channel, Message, MessageKind, MessageProvider, MessageSender, SuppressionReason
-from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem, OperationKind, OperationState
+from webapp.models.operations import (
+    ItemAction,
+    ItemTarget,
+    ListedIn,
+    Operation,
+    OperationItem,
+    OperationKind,
+    OperationState,
+)
 from webapp.models.provider_events import WebhookEvent
 from webapp.models.providers import Provider
 from webapp.models.runs import RunTrigger
@@ -198,6 +206,7 @@ def _plan_an_account() -> None:
         "iban_masked": mask_iban(IBAN),
         **{name: f"\\x{value.hex()}" for name, value in sealed.items()},
     }
+    operation.keep_listed_in(ListedIn("dupont", "/clients?q=dupont"))
     item.secrets = crypto.seal("{}", place=OperationItem.place_of_secrets(organisation_id, operation_id, 1))
     db.session.add(item)
     db.session.flush()

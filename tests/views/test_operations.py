@@ -142,9 +142,34 @@ def test_a_saved_view_is_acted_on_by_its_filters_and_not_once_it_is_gone(
     data = {"portee": "vue", "vue": "vue=a-relancer", "action": "archiver"}
     operation_id = UUID(manager_client.post("/clients/actions", data=data).headers["Location"].rsplit("/", 1)[1])
     assert db.session.scalars(select(Operation.updates).where(Operation.id == operation_id)).one() == 1
+    named = manager_client.get(f"/operations/{operation_id}").text.split('data-testid="listed-in"')
+    assert named[0].endswith('tous <a href="/clients?lieu=lyon&amp;iban=avec" ')
+    assert named[1].startswith(">les clients «\u202fVille\u202f: lyon… · Avec IBAN\u202f»</a>")
     saved_views.remove(SavedList.CLIENTS, view.id, by=cast.manager)
     assert manager_client.post("/clients/actions", data=data).status_code == 404
     assert manager_client.get("/clients/actions?vue=vue%3Da-relancer").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("q=Le+Goff&statut=prospect", "les clients «\u202fLe Goff · Prospect\u202f»"),
+        ("source=crm&cree_du=2026-01-02", "les clients «\u202fCRM · Créé depuis le 02/01/2026\u202f»"),
+        ("commercial=sans-commercial", "les clients «\u202fSans commercial\u202f»"),
+        ("apres=gone&tri=recents", "les clients"),
+        ("vue=partagee", "les clients «\u202fPartagée · Code postal\u202f: 69…\u202f»"),
+    ],
+)
+def test_a_plan_says_in_which_view_its_clients_were_chosen(
+    cast: Cast, clients: list[Client], manager_client: FlaskClient, query: str, words: str
+) -> None:
+    shared = {"name": "Partagée", "by": cast.admin, "at": NOW, "is_shared": True}
+    saved_views.create(SavedList.CLIENTS, ViewState("lieu=69"), **shared)
+    data = {"client": str(clients[0].id), "portee": "choix", "vue": query, "action": "archiver"}
+    address = manager_client.post("/clients/actions", data=data).headers["Location"]
+    page = manager_client.get(address).text
+    assert f'data-testid="listed-in">{words}</a>' in page
+    assert "choisis un par un parmi <a" in page
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Index, LargeBinary, String, Text, Uuid, text
@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.models.base import Base, Identified, linked, stored_enum, tenant_key
+from webapp.models.base import Base, linked, stored_enum, tenant_key
 from webapp.models.identity import User
+from webapp.models.sealing import Sealing
 from webapp.tenancy import OrganisationScoped
 
 UNDO_WITHIN = timedelta(days=30)
@@ -91,10 +92,18 @@ OPERATION_TRANSITIONS: Mapping[OperationState, frozenset[OperationState]] = {
 }
 
 
-class Operation(OrganisationScoped, Identified, Base):
+class ListedIn(NamedTuple):
+    """The view of a list that rows were chosen in: its filters in words, empty where it had none, and its address."""
+
+    words: str
+    address: str
+
+
+class Operation(Sealing, Base):
     """One operation, kept as history.
 
-    ``settings`` is what its kind needs to plan and to apply it, without personal data. ``position`` is where whoever
+    ``settings`` is what its kind needs to plan and to apply it, without personal data. ``listed_in`` is the view of the
+    list that a BULK came from: it may hold the words of a search, and is sealed. ``position`` is where whoever
     prepares or applies it has come. A worker owns it by ``fence`` and ``lease_until``, as a synchronisation (see
     SyncRun). An UNDO names what it undoes: ``undoes_id`` or, of a synchronisation, ``undoes_run_id``.
     The counts: what the plan holds by action, and ``applied`` and ``left_out`` of them.
@@ -128,6 +137,7 @@ class Operation(OrganisationScoped, Identified, Base):
     title: Mapped[str] = mapped_column(String(200))
     state: Mapped[OperationState] = mapped_column(stored_enum(OperationState))
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    listed_in: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     by_id: Mapped[UUID | None]
     undoes_id: Mapped[UUID | None]
     undoes_run_id: Mapped[UUID | None]
@@ -152,6 +162,15 @@ class Operation(OrganisationScoped, Identified, Base):
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
 
     by: Mapped[User | None] = relationship(primaryjoin=lambda: linked(User, Operation.by_id), viewonly=True)
+
+    def keep_listed_in(self, view: ListedIn) -> None:
+        """Seal the view that it came from."""
+        self.listed_in = self._sealed("listed_in", view._asdict())
+
+    def listed_in_in_clear(self) -> ListedIn | None:
+        """The view that it came from; None where it came from none, or where an erasure took it away."""
+        opened = self._opened("listed_in", self.listed_in)
+        return ListedIn(**opened) if opened else None
 
     @property
     def is_finished(self) -> bool:

@@ -7,7 +7,8 @@ SQL is over the row ``t``; it may name ``:organisation_id``, ``:ids`` (the clien
 ``:texts`` (the same as texts), ``:at``, ``:operation_id`` (the erasure), ``:merge_ids`` (merges with the client, and
 what took them back) and ``:merge_client_ids`` (who took part in them), ``:needles`` (what names the client in a text:
 names, e-mail, telephone, in lower case), and what was found by opening sealed values: ``:address_indexes``,
-``:webhook_ids``, ``:shop_event_ids``, ``:sync_item_ids``.
+``:webhook_ids``, ``:shop_event_ids``, ``:operator_event_ids``, ``:sync_item_ids``, ``:listed_operation_ids``; or by
+decoding addresses of pages: ``:saved_view_ids``.
 """
 # ruff: noqa: S608  put together from names and expressions of ours
 
@@ -42,6 +43,7 @@ _MESSAGES = "(SELECT id FROM messages WHERE organisation_id = :organisation_id A
 _SHIPMENTS = "(SELECT id FROM shipments WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _CASES = "(SELECT id FROM dunning_cases WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _NAMED = "EXISTS (SELECT FROM unnest(CAST(:needles AS text[])) needle WHERE position(needle IN lower({text})) > 0)"
+_OF_OPERATION = f"t.id = ANY(:merge_ids) OR {_NAMED.format(text='t.title')}"
 _COVERS = "(SELECT id FROM covers WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _CLAIMS = "(SELECT id FROM claims WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _ADDRESS = f"""'{{"recipient": "{ERASED}"}}'"""
@@ -142,7 +144,7 @@ HOLDINGS: dict[str, Holding] = {
         " OR ".join(_NAMED.format(text=f"coalesce({text}, '')") for text in ("t.label", "t.client::text")),
         is_deleted=True,
     ),
-    "saved_views": Holding(_NAMED.format(text="concat(t.name, ' ', replace(t.query, '+', ' '))"), is_deleted=True),
+    "saved_views": Holding("t.id = ANY(:saved_view_ids)", is_deleted=True),
     "suppressions": Holding("t.to_index = ANY(:address_indexes)", is_deleted=True),
     "operation_items": Holding(
         """t.operation_id <> :operation_id
@@ -159,8 +161,12 @@ HOLDINGS: dict[str, Holding] = {
         plain=("seen",),
     ),
     "operations": Holding(
-        f"t.id <> :operation_id AND (t.id = ANY(:merge_ids) OR {_NAMED.format(text='t.title')})",
-        goes={"title": "'Opération sur un client effacé'", "error": "NULL"},
+        f"t.id <> :operation_id AND ({_OF_OPERATION} OR t.id = ANY(:listed_operation_ids))",
+        goes={
+            "title": f"CASE WHEN {_OF_OPERATION} THEN 'Opération sur un client effacé' ELSE t.title END",
+            "error": f"CASE WHEN NOT ({_OF_OPERATION}) THEN t.error END",
+            "listed_in": "NULL",
+        },
         plain=("settings",),
     ),
     "duplicate_pairs": Holding("t.first_id = ANY(:ids) OR t.second_id = ANY(:ids)", is_deleted=True),

@@ -37,6 +37,7 @@ from webapp.models.identity import Role, User
 from webapp.models.operations import (
     ItemAction,
     ItemTarget,
+    ListedIn,
     Operation,
     OperationItem,
     OperationKind,
@@ -99,10 +100,14 @@ class BulkChoice:
 
 @dataclass(frozen=True)
 class Selection:
-    """The clients of an action: those of a view, or, where ``ids`` names any, these alone."""
+    """The clients of an action: those of a view, or, where ``ids`` names any, these alone.
+
+    ``listed_in`` is the view as the operation keeps it: whoever looks at it later reads where its clients came from.
+    """
 
     view: ClientsView
     ids: Sequence[UUID] = ()
+    listed_in: ListedIn | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What a client must meet."""
@@ -144,8 +149,10 @@ def plan(selection: Selection, choice: BulkChoice, *, by: User, at: datetime) ->
                 "Aucun client n’est choisi." if not number else f"Une action porte sur {whole(MOST)} clients au plus.",
                 field="action",
             )
-        settings = {"action": choice.action.value}
+        settings = {"action": choice.action.value, "one_by_one": bool(selection.ids)}
         operation = plans.start_at_once(OperationKind.BULK, _title(choice, number, name), settings, by=by, at=at)
+        if selection.listed_in is not None:
+            operation.keep_listed_in(selection.listed_in)
         _write_plan(operation, selection, choice, by=by, at=at)
         plans.count(operation)
     return operation.id

@@ -154,6 +154,7 @@ def _page_values(operation: Operation) -> dict[str, object]:
         "may_decide": _may_decide(operation),
         "can_undo": operation.can_be_undone(at=at),
         "past_undoing": undoing.PAST if operation.is_past_undoing(at=at) else "",
+        "listed_in": operation.listed_in_in_clear() if operation.kind is OperationKind.BULK else None,
         "undone_by": listing.find_undo(operation.id),
         **_items(operation),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import quote_plus
 
 import pytest
 from sqlalchemy import select, text
@@ -32,11 +33,12 @@ from webapp.models.identity import User
 from webapp.models.journal import JournalEntry, JournalKind
 from webapp.models.means_requests import MeansRequestStatus
 from webapp.models.messages import Message, MessageEventKind
-from webapp.models.operations import ItemAction, Operation, OperationItem, OperationState
+from webapp.models.operations import ItemAction, ListedIn, Operation, OperationItem, OperationState
 from webapp.models.personal_data import ERASED, HOLDINGS
+from webapp.models.saved_views import SavedList, SavedView
 from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind
-from webapp.services import bulk
+from webapp.services import bulk, saved_views
 from webapp.services.clients import activities, documents, editing
 from webapp.services.clients.activities import Genre
 from webapp.services.clients.fields import ClientFields
@@ -46,6 +48,7 @@ from webapp.services.messages import hearing
 from webapp.services.operations import deciding, runs, undoing, undoing_syncs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.rights import commands
+from webapp.services.saved_views import ViewState
 from webapp.services.woocommerce import handling
 
 LATER = NOW + timedelta(hours=1)
@@ -127,6 +130,33 @@ def test_what_the_product_itself_writes_about_a_client_goes(cast: Cast, winleadp
         carry_out(cast.organisation.id, undo_id)
     assert client_of(397).full_name == ERASED
     assert find_marks() == set()
+
+
+SEARCHES = ("Lefèvre Zoé", "zoe LEFEVRE", "zoe.lefevre@exemple.fr", "+33611223344")
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_words_of_a_search_go_from_saved_views_and_from_bulk_actions(cast: Cast, search: str) -> None:
+    client = factories.ClientFactory(
+        last_name="Lefèvre", first_name="Zoé", email="zoe.lefevre@exemple.fr", phone="+33611223344"
+    )
+    others = factories.ClientFactory(last_name="Dupont").last_name
+    db.session.commit()
+    choice = bulk.BulkChoice(action=bulk.BulkAction.ARCHIVE)
+    queries, operation_ids = {}, {}
+    for words in (search, others):
+        queries[words] = address = f"q={quote_plus(words)}"
+        saved_views.create(SavedList.CLIENTS, ViewState(address), name=f"Vue {len(queries)}", by=cast.admin, at=NOW)
+        selection = bulk.Selection(ClientsView(), listed_in=ListedIn(words, f"/clients?{address}"))
+        operation_ids[words] = bulk.plan(selection, choice, by=cast.admin, at=NOW)
+
+    erased(client, cast.admin)
+
+    assert db.session.scalars(select(SavedView.query)).all() == [queries[others]]
+    kept = {words: runs.find(operation_id) for words, operation_id in operation_ids.items()}
+    assert kept[search].listed_in is None
+    assert kept[others].listed_in_in_clear() == ListedIn(others, f"/clients?{queries[others]}")
+    assert {each.title for each in kept.values()} == {"Archivage de 2 clients"}  # of whom it does not tell
 
 
 def test_the_next_synchronisation_refuses_it(cast: Cast, winleadplus: Upstream, sync: Sync) -> None:

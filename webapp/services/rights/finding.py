@@ -1,8 +1,10 @@
 """What names a client where no key leads to it: in texts, and in values that stand sealed."""
 # ruff: noqa: S608  put together from names and expressions of ours
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -13,6 +15,7 @@ from webapp.crypto import DecryptionError
 from webapp.extensions import db
 from webapp.models.clients import Client
 from webapp.models.messages import Message, address_purpose
+from webapp.models.saved_views import SavedView
 
 AT_ONCE = 500
 """Sealed values that are read together."""
@@ -36,6 +39,8 @@ def find(ids: Sequence[UUID], operation_id: UUID, *, at: Any) -> dict[str, Any]:
         "merge_client_ids": merge_client_ids,
         "needles": needles,
         "address_indexes": _indexes(addresses),
+        "saved_view_ids": _saved_views(needles),
+        "listed_operation_ids": list(_scan("operations", "listed_in", "listed_in IS NOT NULL", needles)),
         "webhook_ids": list(_scan("webhook_events", "body", "handled_at IS NOT NULL", [*needles, *_references(ids)])),
         "shop_event_ids": list(_scan("woocommerce_events", "body", "body IS NOT NULL", needles)),
         "operator_event_ids": list(_scan("operator_events", "body", "body IS NOT NULL", needles)),
@@ -55,13 +60,19 @@ def _addresses(clients: Iterable[Client], ids: Sequence[UUID]) -> set[str]:
 
 
 def _needles(clients: Iterable[Client], addresses: Iterable[str]) -> list[str]:
+    """In lower case; names also without their accents, as people type them into a search."""
     names = {
         f"{one} {other}".lower()
         for client in clients
         for one, other in ((client.last_name, client.first_name), (client.first_name, client.last_name))
         if one and other
     }
-    return sorted(each for each in {*names, *(address.lower() for address in addresses)} if len(each) >= SHORTEST)
+    plain = {
+        "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+        for name in names
+    }
+    wanted = {*names, *plain, *(address.lower() for address in addresses)}
+    return sorted(each for each in wanted if len(each) >= SHORTEST)
 
 
 def _indexes(addresses: Iterable[str]) -> list[bytes]:
@@ -101,6 +112,13 @@ def _merges(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
     ).all()
     members = {UUID(each) for row in rows for each in (row.kept_id, *row.merged_ids)}
     return [row.id for row in rows], sorted(members)
+
+
+def _saved_views(needles: Sequence[str]) -> list[UUID]:
+    """The views whose name, or the words of whose search, name one of the needles: a query string is encoded."""
+    names = _naming(needles)
+    views = db.session.execute(select(SavedView.id, SavedView.name, SavedView.query)).all()
+    return [view.id for view in views if names(f"{view.name}\n{unquote_plus(view.query)}".lower())]
 
 
 def _scan(table: str, column: str, condition: str, needles: Sequence[str]) -> Iterator[UUID]:

@@ -13,7 +13,7 @@ from webapp.security import current_user
 from webapp.services import bulk
 from webapp.services.bulk import BulkAction, BulkChoice, Selection
 from webapp.services.clients.fields import list_commercials
-from webapp.views.clients.listing import view_of
+from webapp.views.clients.listing import listed_in, view_of
 from webapp.views.lists import read, read_day
 
 bp = Blueprint("bulk", __name__, url_prefix="/clients/actions")
@@ -41,7 +41,8 @@ def create() -> ResponseReturnValue:
 
 def _selection() -> Selection:
     chosen = [] if request.values.get("portee") == "vue" else _chosen()
-    return Selection(view_of(request.values.get("vue", ""))[0], chosen)
+    query = request.values.get("vue", "")
+    return Selection(view_of(query)[0], chosen, listed_in(query))
 
 
 def _chosen() -> list[UUID]:

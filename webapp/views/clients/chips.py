@@ -1,10 +1,12 @@
 """The filters of the clients page that are set, in words, each of which can be taken away."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 
 from webapp.french import day
 from webapp.services import teams
+from webapp.services.clients import listing
 from webapp.services.clients.selection import EVER, Asset, ClientsView
 from webapp.views.lists import Chip
 
@@ -36,6 +38,20 @@ def chips_of(view: ClientsView, without: Without) -> Iterator[Chip]:
         yield Chip(f"{label}\u202f: {view.place}…", [], without(place=""))
     yield from _of_days(view, without)
     yield from _of_assets(view, without)
+
+
+def words_of(view: ClientsView) -> list[str]:
+    """The search and all filters of a view in words, also those whose controls are always in sight."""
+    names = {str(each_id): name for each_id, name in listing.list_all_commercials()}
+    holders = [*view.among, *([view.commercial] if view.commercial else [])]
+    named = sorted(names.get(str(each), "Sans commercial") for each in holders)
+    return [
+        *([view.search] if view.search else []),
+        *([view.source.label] if view.source else []),
+        *([view.status.label] if view.status else []),
+        *([", ".join(named)] if named else []),
+        *(chip.text for chip in chips_of(replace(view, among=()), lambda **_: "")),
+    ]
 
 
 def _of_days(view: ClientsView, without: Without) -> Iterator[Chip]:

@@ -15,6 +15,7 @@ from webapp import clock
 from webapp.models.clients import ClientStatus
 from webapp.models.consents import ConsentPurpose
 from webapp.models.identity import Role
+from webapp.models.operations import ListedIn
 from webapp.models.saved_views import SavedList
 from webapp.security import current_user
 from webapp.services.clients import columns as offered
@@ -33,7 +34,7 @@ from webapp.services.clients.selection import (
 )
 from webapp.services.clients.suggesting import suggest
 from webapp.services.winleadplus import config, status
-from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of
+from webapp.views.clients.chips import WITHOUT_CONTACT, YES, chips_of, words_of
 from webapp.views.layout import is_fragment_request, list_part
 from webapp.views.lists import IMPOSSIBLE_DAY, backwards, has_impossible_day, read, read_day
 from webapp.views.rate_limits import paced
@@ -119,6 +120,14 @@ def view_of(query: str) -> tuple[ClientsView, str]:
     shown = open_list(PAGE, MultiDict(parse_qsl(query)))
     view, _ = read_view(shown.arguments)
     return view, shown.at(address(view))
+
+
+def listed_in(query: str) -> ListedIn:
+    """The same view as an operation names it: by its filters, which stay as they are. Raises NotFoundError."""
+    shown = open_list(PAGE, MultiDict(parse_qsl(query)))
+    view, _ = read_view(shown.arguments)
+    name = [shown.saved.name] if shown.saved and shown.saved.is_shared else []
+    return ListedIn(" · ".join([*name, *words_of(view)]), address(view, cursor=""))
 
 
 @bp.app_template_filter("clients_address")
