@@ -1,7 +1,11 @@
-"""Taking a merge back: rows go where they were, values where nobody changed them since, and what came since stays."""
+"""Taking a merge back: rows go where they were, values where nobody changed them since, and what came since stays.
+
+What WinLeadPlus said since of a prospect that goes back goes along (``said_since``).
+"""
 # ruff: noqa: S608  put together from names and expressions of ours
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,13 +13,15 @@ from uuid import UUID
 import orjson
 from sqlalchemy import select, text, update
 
+from webapp import crypto
 from webapp.errors import DomainError
 from webapp.extensions import db
 from webapp.french import whole
 from webapp.models.clients import Client
 from webapp.models.operations import ItemAction, ItemTarget, Operation, OperationItem
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.services.merging import moving
+from webapp.services.merging import moving, said_since
+from webapp.services.merging.said_since import CARD, Said, Word
 from webapp.services.merging.tables import BELONGINGS
 from webapp.services.operations import plans
 from webapp.services.operations.plans import PlannedItem
@@ -26,7 +32,9 @@ from webapp.transactions import transaction
 CHANGED_SINCE = "Modifié depuis la fusion\u202f: la valeur d’aujourd’hui est conservée."
 KEPT = "Fiche qui reste."
 TAKES_BACK = "Fiche qui reste\u202f: retrouve ses valeurs d’avant la fusion."
+TAKES_BACK_SAID = "Fiche qui reste\u202f: ce qui venait de l’autre fiche, et de WinLeadPlus depuis la fusion, s’en va."
 COMES_BACK = "Redevient une fiche."
+COMES_BACK_WITH = "Redevient une fiche, avec ce que WinLeadPlus en a dit depuis la fusion."
 GOES_BACK = "Retourne à {name}."
 STAYS = "Ajouté depuis la fusion\u202f: reste avec {name}."
 MERGED_SINCE = "{name} a été fusionné à son tour\u202f: annulez cette fusion-là d’abord."
@@ -45,20 +53,22 @@ def prepare(work: Work, undone: Operation) -> None:
 
 def _plan(undone: Operation) -> Iterator[PlannedItem]:
     kept, merged = _find(undone)
-    moved = moving.count_moved(undone.id)
-    yield from _values(undone, kept)
+    said = said_since.find(undone, kept.id)
+    moved = Counter(moving.count_moved(undone.id)) + Counter((row.client_id, row.table) for row in said.rows)
+    yield from _values(undone, kept, said)
     for client in merged:
-        yield PlannedItem(ItemTarget.CLIENT, ItemAction.LINK, client.full_name, client.id, client.id, reason=COMES_BACK)
+        yield _comes_back(client, said)
         for table, belonging in BELONGINGS.items():
-            if belonging.one and (number := moved.get((client.id, table), 0)):
-                words = f"{whole(number)} {belonging.many if number > 1 else belonging.one}"
-                reason = GOES_BACK.format(name=client.full_name)
-                yield PlannedItem(ItemTarget.BELONGINGS, ItemAction.LINK, words, reason=reason)
-    for table, number in moving.count_added(undone.id, kept_id=kept.id, since=undone.finished_at).items():
-        belonging = BELONGINGS[table]
-        words = f"{whole(number)} {belonging.many if number > 1 else belonging.one}"
-        reason = STAYS.format(name=kept.full_name)
-        yield PlannedItem(ItemTarget.BELONGINGS, ItemAction.NOTHING, words, reason=reason)
+            if belonging.one and (number := moved[client.id, table]):
+                yield _belongings(table, number, GOES_BACK.format(name=client.full_name))
+    added = Counter(moving.count_added(undone.id, kept_id=kept.id, since=undone.finished_at))
+    for table, number in (added - Counter(row.table for row in said.rows)).items():
+        yield _belongings(table, number, STAYS.format(name=kept.full_name), ItemAction.NOTHING)
+
+
+def _belongings(table: str, number: int, reason: str, action: ItemAction = ItemAction.LINK) -> PlannedItem:
+    words = f"{whole(number)} {BELONGINGS[table].many if number > 1 else BELONGINGS[table].one}"
+    return PlannedItem(ItemTarget.BELONGINGS, action, words, reason=reason)
 
 
 def _find(undone: Operation) -> tuple[Client, list[Client]]:
@@ -78,22 +88,25 @@ def _find(undone: Operation) -> tuple[Client, list[Client]]:
     return kept, [clients[each] for each in merged_ids]
 
 
-def _values(undone: Operation, kept: Client) -> Iterator[PlannedItem]:
+def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem]:
     """What the kept client had taken over: back to what it was, or listed with both values."""
     item = db.session.scalars(
         select(OperationItem).where(OperationItem.operation_id == undone.id, OperationItem.row_id == kept.id)
     ).one()
-    present = _present(kept, item.after)
-    untouched = [name for name in item.after if present[name] == item.after[name]]
-    contested = [name for name in item.after if present[name] != item.after[name]]
+    present = _present(kept, {*item.after, *said.columns()} - {CARD})
+    merge = {name: Word(item.before[name], item.after[name]) for name in item.after}
+    back = said.put_back(present, merge)
+    others = [name for name in item.after if name not in back]
+    back |= {name: item.before[name] for name in others if present[name] == item.after[name]}
+    contested = [name for name in others if present[name] != item.after[name]]
     common = (kept.full_name, kept.id, kept.id, str(kept.version))
     yield PlannedItem(
         ItemTarget.CLIENT,
         ItemAction.LINK,
         *common,
-        before={name: item.after[name] for name in untouched},
-        after={name: item.before[name] for name in untouched},
-        reason=TAKES_BACK if untouched else KEPT,
+        before={name: present[name] for name in back},
+        after=back,
+        reason=TAKES_BACK_SAID if said.columns() else TAKES_BACK if back else KEPT,
     )
     if contested:
         yield PlannedItem(
@@ -106,7 +119,24 @@ def _values(undone: Operation, kept: Client) -> Iterator[PlannedItem]:
         )
 
 
-def _present(client: Client, columns: Mapping[str, Any]) -> dict[str, Any]:
+def _comes_back(client: Client, said: Said) -> PlannedItem:
+    """What it gets of its prospect: as it would have, had there been no merge."""
+    last = {name: value for name, value in said.last_of(client.id).items() if name != CARD}
+    present = _present(client, last)
+    new = {name: value for name, value in last.items() if value != present[name]}
+    return PlannedItem(
+        ItemTarget.CLIENT,
+        ItemAction.LINK,
+        client.full_name,
+        client.id,
+        client.id,
+        before={name: present[name] for name in new},
+        after=new,
+        reason=COMES_BACK_WITH if new else COMES_BACK,
+    )
+
+
+def _present(client: Client, columns: Iterable[str]) -> dict[str, Any]:
     row = db.session.execute(
         text("SELECT to_jsonb(c) FROM clients c WHERE organisation_id = :organisation_id AND id = :id"),
         {"organisation_id": client.organisation_id, "id": client.id},
@@ -121,52 +151,85 @@ def apply(work: Work, undone: Operation) -> None:
     """Take the merge back, in the transaction of the operation's end. Raises DomainError."""
     operation, at = work.operation, work.at()
     kept, merged = _find(undone)
-    item = db.session.scalars(
-        select(OperationItem).where(
-            OperationItem.operation_id == operation.id,
-            OperationItem.row_id == kept.id,
-            OperationItem.action == ItemAction.LINK,
-        )
-    ).one()
-    if item.seen != str(kept.version):
+    items = _items_of_clients(operation.id)
+    if items[kept.id].seen != str(kept.version):
         raise DomainError(EDITED.format(name=kept.full_name))
+    said = said_since.find(undone, kept.id)
     moving.announce()
+    said_since.note(said, undone, kept.id)
     moving.move_back(undone.id, kept_id=kept.id)
-    _restore(kept, item.after, undone, at=at)
-    db.session.execute(
-        update(Client)
-        .where(Client.id.in_([client.id for client in merged]))
-        .values(archived_at=None, merged_into_id=None, version=Client.version + 1, changed_at=at)
-        .execution_options(synchronize_session=False)
-    )
+    _restore(kept, items[kept.id].after, undone, at=at)
+    for client in merged:
+        _revive(client, items[client.id].after, at=at)
+    _part_cards(kept, merged, said)
     for client in (kept, *merged):
         others = [kept.full_name] if client is not kept else [each.full_name for each in merged]
-        values = told_of_client(item.before, item.after) if client is kept else {}
-        _tell(operation, client.id, {"merged": [", ".join(others), None], **values}, at=at)
+        item = items[client.id]
+        changes = {"merged": [", ".join(others), None], **told_of_client(item.before, item.after)}
+        _tell(operation, client.id, changes, at=at)
     work.save(applied=operation.links)
     operation.applied = operation.links
 
 
+def _items_of_clients(operation_id: UUID) -> dict[UUID | None, OperationItem]:
+    wanted = select(OperationItem).where(
+        OperationItem.operation_id == operation_id,
+        OperationItem.target == ItemTarget.CLIENT,
+        OperationItem.action == ItemAction.LINK,
+    )
+    return {item.row_id: item for item in db.session.scalars(wanted)}
+
+
 def _restore(kept: Client, after: Mapping[str, Any], undone: Operation, *, at: datetime) -> None:
     """The values of before; the identity card that came with the merge goes, unless another came since."""
-    sets = "".join(f", {name} = r.{name}" for name in sorted(after))
+    card = """CASE WHEN NOT EXISTS (SELECT FROM merge_moves m WHERE m.organisation_id = t.organisation_id
+      AND m.operation_id = :undone_id AND m.table_name = 'clients' AND m.row_key = t.id::text
+      AND m.after ->> 'identity_card' = md5(t.identity_card)) THEN t.identity_card END"""
+    _write(kept, after, f"identity_card = {card}", at=at, undone_id=undone.id)
+
+
+def _revive(client: Client, after: Mapping[str, Any], *, at: datetime) -> None:
+    _write(client, after, "archived_at = NULL, merged_into_id = NULL", at=at)
+
+
+def _write(client: Client, after: Mapping[str, Any], sets: str, *, at: datetime, **given: Any) -> None:
+    values = "".join(f", {name} = r.{name}" for name in sorted(after))
     db.session.execute(
         text(
-            f"""UPDATE clients t SET version = t.version + 1, changed_at = :at{sets}, identity_card =
-              CASE WHEN NOT EXISTS (SELECT FROM merge_moves m WHERE m.organisation_id = t.organisation_id
-                AND m.operation_id = :undone_id AND m.table_name = 'clients' AND m.row_key = t.id::text
-                AND m.after ->> 'identity_card' = md5(t.identity_card)) THEN t.identity_card END
+            f"""UPDATE clients t SET version = t.version + 1, changed_at = :at{values}, {sets}
             FROM jsonb_populate_record(NULL::clients, CAST(:after AS jsonb)) r
             WHERE t.organisation_id = :organisation_id AND t.id = :id"""
         ),
         {
             "at": at,
             "after": orjson.dumps(after).decode(),
-            "organisation_id": kept.organisation_id,
-            "undone_id": undone.id,
-            "id": kept.id,
+            "organisation_id": client.organisation_id,
+            "id": client.id,
+            **given,
         },
     )
+
+
+def _part_cards(kept: Client, merged: Sequence[Client], said: Said) -> None:
+    """An identity card that WinLeadPlus sent since goes to whom it is of, sealed anew for where it stands."""
+    if CARD not in said.columns():
+        return
+    if CARD in (back := said.put_back({CARD: _card_of(kept)}, {})):
+        _write_card(kept, back[CARD])
+    for client in merged:
+        if CARD in (last := said.last_of(client.id)):
+            _write_card(client, last[CARD])
+
+
+def _card_of(client: Client) -> str | None:
+    sealed = db.session.scalars(select(Client.identity_card).where(Client.id == client.id)).one()
+    return crypto.unseal(sealed, place=client.place(CARD)) if sealed else None
+
+
+def _write_card(client: Client, words: str | None) -> None:
+    sealed = crypto.seal(words, place=client.place(CARD)) if words else None
+    statement = update(Client).where(Client.id == client.id).values(identity_card=sealed)
+    db.session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _tell(operation: Operation, client_id: UUID, changes: dict[str, Any], *, at: datetime) -> None:

@@ -1,0 +1,214 @@
+"""Two prospects of WinLeadPlus whose clients were merged, synchronised, and parted: each has what is said of it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from tests import factories
+from tests.conftest import NOW, Cast
+from tests.services.merging.test_merging import items, merged, owners, unmerge
+from tests.services.winleadplus.conftest import Sync
+from tests.services.winleadplus.looking import client_of
+from tests.services.winleadplus.raw import IBAN, OTHER_IBAN, REP, contract, first
+from tests.upstream import Upstream
+from webapp import clock, crypto
+from webapp.extensions import db
+from webapp.models.clients import Client
+from webapp.models.operations import ItemAction, Operation, OperationState
+from webapp.models.timeline import EventKind, TimelineEvent
+from webapp.models.winleadplus import SyncItem
+from webapp.services.clients import editing, origins
+from webapp.services.clients.fields import ClientFields
+from webapp.services.operations import deciding, undoing
+from webapp.services.operations.carry_out import carry_out
+from webapp.services.winleadplus.plans import CLIENT_FIELDS
+
+LILLE = {"adresse": "12 rue des Lilas", "ville": "Lille", "codePostal": "59000"}
+ARRAS = {"adresse": "3 place des Héros", "ville": "Arras", "codePostal": "62000"}
+LENS = {"adresse": "1 rue de la Paix", "ville": "Lens", "codePostal": "62300"}
+CARD = {"number": "880692310285"}
+
+
+def account(iban: str, *, mandate: bool = False) -> dict[str, Any]:
+    return {"iban": iban, "bic": "PSSTFRPPLIL", "mandatSepa": mandate}
+
+
+@pytest.fixture
+def pair(cast: Cast, winleadplus: Upstream, sync: Sync) -> tuple[Client, Client]:
+    """Marie of Lille, and Louis of Arras, who is merged into her."""
+    winleadplus.serve([marie(), louis()])
+    sync()
+    return client_of(1), client_of(2)
+
+
+def marie(**more: Any) -> dict[str, Any]:
+    return first(1, **({"nom": "Marchand", "prenom": "Marie", "telephone": "0612345601"} | LILLE | more))
+
+
+def louis(**more: Any) -> dict[str, Any]:
+    return first(2, **({"nom": "Legrand", "prenom": "Louis", "telephone": "0612345602"} | ARRAS | more))
+
+
+def later(days: int = 1) -> None:
+    clock.start_at(NOW + timedelta(days=days))
+
+
+def part(operation: Operation, cast: Cast) -> Operation:
+    later(5)
+    undo = unmerge(operation.id, cast.admin)
+    assert (undo.state, undo.error) == (OperationState.DONE, None)
+    db.session.expire_all()
+    return undo
+
+
+def fields(client: Client) -> dict[str, Any]:
+    return {name: getattr(client, name) for name in CLIENT_FIELDS}
+
+
+def test_each_has_what_was_said_of_it_as_if_there_had_been_no_merge(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    before = fields(kept)
+    operation = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(telephone="0699999999", **LENS)])
+    later()
+    assert sync().updated == 1
+    assert (kept.phone, kept.city) == ("+33699999999", "Lens")
+    undo = part(operation, cast)
+    assert fields(kept) == before
+    assert (other.phone, other.city, other.address_line1) == ("+33699999999", "Lens", "1 rue de la Paix")
+    assert other.archived_at is None
+    told = {item.label: (item.reason, item.after) for item in items(undo.id, ItemAction.LINK) if item.row_id}
+    assert told[other.full_name][0] == "Redevient une fiche, avec ce que WinLeadPlus en a dit depuis la fusion."
+    assert told[other.full_name][1]["phone"] == "+33699999999"
+    assert told[kept.full_name][1]["phone"] == before["phone"]
+    later(6)
+    assert sync().updated == 0
+
+
+def test_what_was_said_of_both_goes_to_each(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    for days, cities in ((1, ("Dax", "Pau")), (2, ("Tours", "Caen")), (3, ("Nice", "Albi"))):
+        winleadplus.serve([marie(ville=cities[0]), louis(ville=cities[1])])
+        later(days)
+        assert sync().updated == 2
+    part(operation, cast)
+    assert (kept.city, other.city) == ("Nice", "Albi")
+
+
+def test_what_the_merge_had_taken_over_goes_back_too(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin, values={"address": other.id, "phone": other.id})
+    assert kept.city == "Arras"
+    winleadplus.serve([marie(), louis(**LENS)])
+    later()
+    sync()
+    part(operation, cast)
+    assert (kept.city, kept.postcode, kept.phone) == ("Lille", "59000", "+33612345601")
+    assert (other.city, other.phone) == ("Lens", "+33612345602")
+
+
+def test_what_a_person_wrote_stays(cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+
+    def write(**values: str) -> None:
+        new = ClientFields(**ClientFields.of(kept).__dict__ | values)
+        editing.edit_client(
+            kept.id, new, version=kept.version, bank=None, confirmed=True, by=cast.admin, at=clock.now()
+        )
+
+    later(1)
+    write(city="Bordeaux", phone="+33611111111")
+    winleadplus.serve([marie(), louis(ville="Lens", telephone="0699999999")])
+    later(2)
+    sync()
+    later(3)
+    write(phone="+33622222222")
+    part(operation, cast)
+    assert kept.city == "Bordeaux"  # as before WinLeadPlus wrote over it
+    assert kept.phone == "+33622222222"  # as somebody wrote last
+    assert (other.city, other.phone) == ("Lens", "+33699999999")
+
+
+def test_contracts_accounts_mandates_and_the_history_go_along(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    news = {"contrats": [contract("2WNC"), contract("NEUF2")], "informationsPaiement": [account(IBAN, mandate=True)]}
+    hers = {"contrats": [contract("1WNC"), contract("NEUF1")], "informationsPaiement": [account(OTHER_IBAN)]}
+    winleadplus.serve([marie(**hers), louis(**news)])
+    later()
+    sync()
+    assert owners("bank_accounts") == owners("contracts") == {kept.id}
+    undo = part(operation, cast)
+
+    def of(table: str, column: str) -> dict[UUID, set[str]]:
+        rows = db.session.execute(text(f"SELECT client_id, {column} FROM {table}")).all()
+        return {client: {value for owner, value in rows if owner == client} for client in (kept.id, other.id)}
+
+    assert of("contracts", "reference") == {kept.id: {"1WNC", "NEUF1"}, other.id: {"2WNC", "NEUF2"}}
+    assert {key: len(value) for key, value in of("bank_accounts", "iban_masked").items()} == {kept.id: 1, other.id: 1}
+    assert owners("mandates") == {other.id}
+    assert db.session.scalars(select(SyncItem.client_id).where(SyncItem.external_id == "2")).all() == [other.id] * 2
+    synced = select(TimelineEvent.client_id).where(TimelineEvent.kind == EventKind.CLIENT_SYNCED)
+    assert sorted(db.session.scalars(synced)) == sorted([kept.id, other.id])
+    staying = {item.label for item in items(undo.id, ItemAction.NOTHING)}
+    assert {"1 contrat", "1 compte bancaire", "1 événement de l’historique"} <= staying
+    assert "1 mandat" not in staying
+
+
+def test_a_commercial_goes_along(cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync) -> None:
+    kept, other = pair
+    second = factories.CommercialFactory(external_id=REP)
+    db.session.commit()
+    operation = merged(kept, other, by=cast.admin)
+    before = kept.commercial_id
+    winleadplus.serve([marie(), louis(commercialId=REP)])
+    later()
+    sync()
+    assert kept.commercial_id == second.id
+    part(operation, cast)
+    assert (kept.commercial_id, other.commercial_id) == (before, second.id)
+
+
+def test_an_identity_card_goes_to_whom_it_is_of(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(identityCard=CARD)])
+    later()
+    sync()
+    assert kept.identity_card is not None
+    part(operation, cast)
+    assert kept.identity_card is None
+    assert other.identity_card is not None
+    assert "880692310285" in crypto.unseal(other.identity_card, place=other.place("identity_card"))
+
+
+def test_a_plan_that_is_given_up_changes_nothing(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(ville="Lens")])
+    later()
+    sync()
+    undo_id = undoing.plan_undo(operation.id, by=cast.admin, at=clock.now())
+    carry_out(cast.organisation.id, undo_id)
+    deciding.cancel(undo_id, by=cast.admin, at=clock.now())
+    step = origins.find_origin(kept.id, "city").steps[0]
+    assert (step.event.kind, step.after) == (EventKind.CLIENT_SYNCED, "Lens")
+    part(operation, cast)
+    assert (kept.city, other.city) == ("Lille", "Lens")

@@ -1,0 +1,194 @@
+"""What WinLeadPlus said, while clients were one, of the prospects that go back with one of them: it goes along.
+
+Else the client who stays would keep the telephone of the other, who would not get it before WinLeadPlus said another.
+Read from the items of the synchronisations since the merge, which hold what each prospect changed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Uuid, cast, select
+from sqlalchemy.orm import undefer
+
+from webapp import crypto
+from webapp.extensions import db
+from webapp.iban import iban_purpose
+from webapp.models.banking import BankAccount, Mandate
+from webapp.models.commercials import Commercial
+from webapp.models.contracts import Contract
+from webapp.models.merging import MergeMove
+from webapp.models.operations import Operation
+from webapp.models.timeline import TimelineEvent
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
+from webapp.services.winleadplus import field_changes
+from webapp.services.winleadplus.plans import CLIENT_FIELDS
+from webapp.services.winleadplus.writing import DEFAULTS
+
+CARD = "identity_card"
+"""In clear: the only column among ``Words`` that stands sealed on a client."""
+
+
+class Word(NamedTuple):
+    """What one synchronisation wrote into a column: the value that stood there, and the new one."""
+
+    before: Any
+    after: Any
+
+
+Words = Mapping[str, list[Word]]
+"""By column of clients, the oldest first."""
+
+
+class Row(NamedTuple):
+    """A row that came to the client who stays with what was said of another's prospect."""
+
+    table: str
+    key: str
+    client_id: UUID
+
+
+@dataclass(frozen=True)
+class Said:
+    """``returning``: of the prospects that go back, by the client with whom they go; ``own``: of those that stay."""
+
+    own: Words = field(default_factory=dict)
+    returning: Mapping[UUID, Words] = field(default_factory=dict)
+    rows: Sequence[Row] = ()
+
+    def last_of(self, client_id: UUID) -> dict[str, Any]:
+        """What was said last of a client who goes back, by column."""
+        return {column: words[-1].after for column, words in self.returning.get(client_id, {}).items()}
+
+    def put_back(self, present: Mapping[str, Any], merge: Mapping[str, Word]) -> dict[str, Any]:
+        """The columns of the client who stays that hold what was said of another, and what belongs there.
+
+        ``present`` is what the columns hold, ``merge`` what the merge itself changed.
+        """
+        back: dict[str, Any] = {}
+        for column, words in self._returning().items():
+            if column in present and present[column] == words[-1].after:
+                value = self._belongs(column, words, merge.get(column))
+                back |= {column: value} if value != present[column] else {}
+        return back
+
+    def columns(self) -> set[str]:
+        """Those in which anything was written of a client who goes back."""
+        return set(self._returning())
+
+    def _returning(self) -> Words:
+        together: dict[str, list[Word]] = defaultdict(list)
+        for said in self.returning.values():
+            for column, words in said.items():
+                together[column] += words
+        return together
+
+    def _belongs(self, column: str, words: Sequence[Word], merged: Word | None) -> Any:
+        """What its own prospects said last; else what somebody wrote since the merge; else what stood before it."""
+        if own := self.own.get(column):
+            return own[-1].after
+        belongs = merged.before if merged else words[0].before
+        known = {belongs, *(merged or ())}
+        for word in words:
+            belongs = belongs if word.before in known else word.before
+            known |= set(word)
+        return belongs
+
+
+def find(undone: Operation, kept_id: UUID) -> Said:
+    """What was said since the merge ``undone``, as long as the prospects are with the client who stays."""
+    owners = _owners(undone.id, kept_id)
+    if not owners:
+        return Said()
+    statement = (
+        select(SyncItem)
+        .where(SyncItem.client_id == kept_id, SyncItem.created_at > undone.finished_at)
+        .options(undefer(SyncItem.before), undefer(SyncItem.after))
+        .order_by(SyncItem.created_at, SyncItem.id)
+    )
+    items = db.session.scalars(statement).all()
+    written = [item for item in items if item.kind is ItemKind.UPDATED]
+    commercials = _commercials()
+    own: dict[str, list[Word]] = defaultdict(list)
+    returning: dict[UUID, dict[str, list[Word]]] = {owner: defaultdict(list) for owner in owners.values()}
+    for item in written:
+        words = returning[owners[item.external_id]] if item.external_id in owners else own
+        for column, word in _words_of(item, commercials):
+            words[column].append(word)
+    rows = [Row("sync_items", str(item.id), owners[item.external_id]) for item in items if item.external_id in owners]
+    for item in written:
+        if item.external_id in owners:
+            rows += _rows_of(item, kept_id, owners[item.external_id], undone.id)
+    return Said(own, returning, rows)
+
+
+def note(said: Said, undone: Operation, kept_id: UUID) -> None:
+    """Let the rows that came since go back as those that the merge had moved."""
+    for row in said.rows:
+        move = MergeMove(operation_id=undone.id, table_name=row.table, row_key=row.key)
+        move.before, move.after = {"client_id": str(row.client_id)}, {"client_id": str(kept_id)}
+        db.session.merge(move)
+    db.session.flush()
+
+
+def _owners(operation_id: UUID, kept_id: UUID) -> dict[str, UUID]:
+    """Of the prospects that the merge moved and the client who stays still has: with whom each goes back."""
+    moved = (
+        select(MergeMove.row_key, MergeMove.before)
+        .join(SyncMapping, SyncMapping.external_id == MergeMove.row_key)
+        .where(
+            MergeMove.operation_id == operation_id,
+            MergeMove.table_name == SyncMapping.__tablename__,
+            SyncMapping.client_id == kept_id,
+        )
+    )
+    return {external_id: UUID(before["client_id"]) for external_id, before in db.session.execute(moved)}
+
+
+def _commercials() -> dict[str, str]:
+    """The ids of those whose name nobody else has: items name commercials."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for each in db.session.scalars(select(Commercial)):
+        ids[each.full_name].append(str(each.id))
+    return {name: found[0] for name, found in ids.items() if len(found) == 1}
+
+
+def _words_of(item: SyncItem, commercials: Mapping[str, str]) -> Iterator[tuple[str, Word]]:
+    before, after = field_changes.images_of(item)
+    for key in after:
+        was, now = before.get(key), after[key]
+        if key in CLIENT_FIELDS:
+            yield key, Word(*(DEFAULTS.get(key) if value is None else value for value in (was, now)))
+        elif key == CARD:
+            yield key, Word(was, now)
+        elif key == "commercial" and all(name is None or name in commercials for name in (was, now)):
+            yield "commercial_id", Word(*(commercials[name] if name else None for name in (was, now)))
+
+
+def _rows_of(item: SyncItem, kept_id: UUID, owner: UUID, operation_id: UUID) -> Iterator[Row]:
+    """What the item brought, and its line in the history: of its keys, and of its instant, which no other run has."""
+    before, after = field_changes.images_of(item)
+    references = {key.removeprefix("contract.").rpartition(".")[0] for key in after if key.startswith("contract.")}
+    ibans = [value for key, value in after.items() if key.partition("#")[0] == "iban" and value]
+    purpose = iban_purpose(item.organisation_id)
+    has_iban = BankAccount.iban_index.in_(
+        [index for iban in ibans for index in crypto.blind_indexes(iban, purpose=purpose)]
+    )
+    accounts = select(BankAccount.id).where(BankAccount.client_id == kept_id, has_iban)
+    moved = select(cast(MergeMove.row_key, Uuid)).where(
+        MergeMove.operation_id == operation_id,
+        MergeMove.table_name == BankAccount.__tablename__,
+        MergeMove.before["client_id"].astext == str(owner),
+    )
+    told = field_changes.for_timeline({key: (before.get(key), after[key]) for key in after})
+    came: list[tuple[Any, ColumnElement[bool]]] = [
+        (Contract, (Contract.created_at == item.created_at) & Contract.reference.in_(references)),
+        (BankAccount, (BankAccount.created_at == item.created_at) & has_iban),
+        (Mandate, (Mandate.created_at == item.created_at) & Mandate.bank_account_id.in_(accounts.union(moved))),
+        (TimelineEvent, (TimelineEvent.run_id == item.run_id) & (TimelineEvent.changes == told)),
+    ]
+    for model, condition in came:
+        for key in db.session.scalars(select(model.id).where(model.client_id == kept_id, condition)):
+            yield Row(model.__tablename__, str(key), owner)
