@@ -99,8 +99,10 @@ def test_what_was_said_of_both_goes_to_each(
         winleadplus.serve([marie(ville=cities[0]), louis(ville=cities[1])])
         later(days)
         assert sync().updated == 2
-    part(operation, cast)
+    undo = part(operation, cast)
     assert (kept.city, other.city) == ("Nice", "Albi")
+    staying = items(undo.id, ItemAction.NOTHING)
+    assert [item.label for item in staying] == ["3 événements de l’historique"]
 
 
 def test_what_the_merge_had_taken_over_goes_back_too(
@@ -115,6 +117,22 @@ def test_what_the_merge_had_taken_over_goes_back_too(
     part(operation, cast)
     assert (kept.city, kept.postcode, kept.phone) == ("Lille", "59000", "+33612345601")
     assert (other.city, other.phone) == ("Lens", "+33612345602")
+
+
+def test_of_a_value_that_is_what_it_was_before_the_merge_nothing_is_said(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin, values={"phone": other.id})
+    later(1)
+    winleadplus.serve([marie(telephone="0612345699"), louis()])
+    sync()
+    later(2)
+    winleadplus.serve([marie(), louis()])
+    sync()
+    undo = part(operation, cast)
+    assert kept.phone == "+33612345601"
+    assert [item for item in items(undo.id, ItemAction.NOTHING) if item.row_id] == []
 
 
 def test_what_a_person_wrote_stays(cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync) -> None:

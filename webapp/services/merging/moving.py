@@ -210,7 +210,7 @@ def count_added(operation_id: UUID, *, kept_id: UUID, since: Any) -> dict[str, i
           AND NOT EXISTS (SELECT FROM merge_moves m WHERE m.organisation_id = t.organisation_id
             AND m.operation_id = :operation_id AND m.table_name = '{table}' AND m.row_key = t.{belonging.key}::text)"""
         for table, belonging in BELONGINGS.items()
-        if belonging.one
+        if belonging.one and belonging.since
     )
     rows = _execute(each, operation_id=operation_id, kept_id=kept_id, since=since)
     return {table: number for table, number in rows if number}

@@ -9,7 +9,8 @@ from typing import NamedTuple
 class Belonging(NamedTuple):
     """A table whose rows go along.
 
-    ``key`` tells a row within its organisation. ``since`` is the column that says when a row came, in SQL over ``t``.
+    ``key`` tells a row within its organisation. ``since`` is the column that says when a row came, in SQL over ``t``;
+    empty where none does: of a prospect the line in the history tells.
     ``one`` and ``many`` are how its rows are counted on the screen, empty for what tells a person nothing.
     """
 
@@ -45,7 +46,7 @@ BELONGINGS: dict[str, Belonging] = {
     "tasks": Belonging("tâche", "tâches"),
     "timeline_events": Belonging("événement de l’historique", "événements de l’historique", since="t.at"),
     "sync_items": Belonging(),
-    "sync_mappings": Belonging("prospect WinLeadPlus", "prospects WinLeadPlus", key="external_id", since="t.synced_at"),
+    "sync_mappings": Belonging("prospect WinLeadPlus", "prospects WinLeadPlus", key="external_id", since=""),
     "woocommerce_resources": Belonging(since="t.kept_at"),
     "woocommerce_mappings": Belonging(since="t.last_synced_at"),
 }

@@ -98,7 +98,7 @@ def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem
     back = said.put_back(present, merge)
     others = [name for name in item.after if name not in back]
     back |= {name: item.before[name] for name in others if present[name] == item.after[name]}
-    contested = [name for name in others if present[name] != item.after[name]]
+    contested = [name for name in others if present[name] not in (item.after[name], item.before[name])]
     common = (kept.full_name, kept.id, kept.id, str(kept.version))
     yield PlannedItem(
         ItemTarget.CLIENT,
