@@ -54,7 +54,8 @@ class SyncRun(Leased, Base):
     """One synchronisation, kept as history. At most one runs per organisation (a unique index sees to it).
 
     ``user_token`` is the requester's access token, encrypted, emptied as soon as it has been used. ``absent`` is how
-    many prospects vanished at once, too many to believe it: items of kind ABSENT name them until an admin confirms it.
+    many prospects vanished: items of kind ABSENT name them. Where they are too many to believe it, they are not flagged
+    before an admin confirms it (``absence_confirmed_at``); a few are at once.
     """
 
     __tablename__ = "sync_runs"

@@ -18,7 +18,7 @@ from webapp.models.runs import RunStatus, RunTrigger
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping, SyncRun
 from webapp.services.clients.listing import list_clients
 from webapp.services.clients.selection import ClientsView
-from webapp.services.winleadplus import absence, runs
+from webapp.services.winleadplus import absence, runs, status
 from webapp.services.winleadplus.carry_out import carry_out
 
 ALL = range(1, 31)
@@ -54,6 +54,23 @@ def test_too_many_at_once_change_nothing_and_are_named(doubted: SyncRun) -> None
         select(SyncItem.external_id).where(SyncItem.run_id == doubted.id, SyncItem.kind == ItemKind.ABSENT)
     )
     assert {int(each) for each in named} == set(range(6, 31))
+
+
+def test_a_few_are_flagged_at_once_named_and_counted(winleadplus: Upstream, sync: Sync, cast: Cast) -> None:
+    winleadplus.serve([first(number) for number in ALL])
+    sync()
+    winleadplus.serve([first(number) for number in ALL if number not in (7, 8)])
+    clock.start_at(clock.now() + timedelta(hours=1))
+    run = sync()
+    assert (run.status, run.absent, _absent()) == (RunStatus.SUCCESS, 2, ["7", "8"])
+    assert status.sentence(run) == "Sync terminée : 0 créés, 0 mis à jour, 28 ignorés, 2 signalés absents"
+    named = select(SyncItem.external_id).where(SyncItem.run_id == run.id, SyncItem.kind == ItemKind.ABSENT)
+    assert sorted(db.session.scalars(named)) == ["7", "8"]
+    assert not absence.awaits_confirmation(run)
+    assert absence.confirm(run.id, by=cast.admin, at=clock.now()) == 0
+    clock.start_at(clock.now() + timedelta(hours=1))
+    again = sync()
+    assert (again.absent, _absent()) == (0, ["7", "8"])  # told once
 
 
 def test_an_empty_answer_is_not_believed_either(winleadplus: Upstream, sync: Sync) -> None:

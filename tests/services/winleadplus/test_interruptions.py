@@ -61,7 +61,7 @@ LEFT = {
     "commercials": """SELECT external_id, email, user_id IS NULL FROM commercials
         WHERE organisation_id = :organisation_id ORDER BY 1, 2""",
     "products": "SELECT name FROM products WHERE organisation_id = :organisation_id ORDER BY 1",
-    "runs": """SELECT status, phase, created, updated, skipped, errors, warnings, conflicts, done, error
+    "runs": """SELECT status, phase, absent, created, updated, skipped, errors, warnings, conflicts, done, error
         FROM sync_runs WHERE organisation_id = :organisation_id ORDER BY started_at""",
 }
 Left = dict[str, list[Any]]

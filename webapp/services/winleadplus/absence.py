@@ -60,7 +60,7 @@ def flag(vanished: list[str], *, at: datetime) -> None:
 
 
 def name(vanished: list[str], run_id: UUID, *, at: datetime) -> None:
-    """Keep which they are as items of the run, for whoever is to confirm it, in the caller's transaction."""
+    """Keep which they are as items of the run, in the caller's transaction: to be looked at, and may be confirmed."""
     values = {"run_id": run_id, "vanished": vanished, "at": at, "organisation_id": tenancy.current_organisation_id()}
     db.session.execute(_NAME, values)
 

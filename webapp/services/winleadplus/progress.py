@@ -15,7 +15,7 @@ from webapp.extensions import db
 from webapp.gateways import winleadplus
 from webapp.gateways.json_stream import Element
 from webapp.models.runs import RunStatus
-from webapp.models.winleadplus import ItemKind, RunPhase, SyncItem, SyncMapping
+from webapp.models.winleadplus import ItemKind, RunPhase, SyncItem, SyncMapping, SyncRun
 from webapp.services.commercials import link_awaiting
 from webapp.services.winleadplus import absence, config, runs
 from webapp.services.winleadplus.applying import PAYLOAD_LIMIT, Applier, Incoming, Tally
@@ -101,12 +101,14 @@ class Work:
         self.applier.save = self._save_batch
 
     def _recount(self) -> None:
-        """Clients that were made or changed stay counted; errors and conflicts come up again."""
-        mine = (SyncItem.run_id == self.lease.run_id,)
-        kept = (ItemKind.CREATED, ItemKind.UPDATED, ItemKind.WARNING)
-        db.session.execute(delete(SyncItem).where(*mine, SyncItem.kind.not_in(kept)))
-        rows = db.session.execute(select(SyncItem.kind, func.count()).where(*mine).group_by(SyncItem.kind))
-        for kind, number in rows:
+        """Clients that were made, changed or flagged stay so; errors and conflicts come up again."""
+        mine = SyncItem.run_id == self.lease.run_id
+        kept = [ItemKind.CREATED, ItemKind.UPDATED, ItemKind.WARNING]
+        flagged = select(SyncRun.absence_confirmed_at).where(SyncRun.id == self.lease.run_id)
+        absent = [ItemKind.ABSENT] if db.session.scalar(flagged) else []
+        db.session.execute(delete(SyncItem).where(mine, SyncItem.kind.not_in(kept + absent)))
+        counted = select(SyncItem.kind, func.count()).where(mine, SyncItem.kind.in_(kept)).group_by(SyncItem.kind)
+        for kind, number in db.session.execute(counted):
             self.counts[kind] = number
 
     # ---- Prospects
@@ -264,7 +266,7 @@ class Work:
         log.info("sync_run_finished", status=status.value, **{name: self.counts[kind] for kind, name in LOGGED.items()})
 
     def _look_for_vanished(self) -> str | None:
-        """Flag the prospects that a whole answer no longer holds; so many that it is not to be believed are named only.
+        """Name the prospects that a whole answer no longer holds, and flag them unless they are too many to believe it.
 
         Looks for them only if the numbers differ. Returns why the run does not say that they are gone.
         """
@@ -284,7 +286,7 @@ class Work:
         return absence.doubt(vanished, held)
 
     def _go_through_page(self, after: str, *, is_believed: bool) -> str | None:
-        """Flag, or name, the vanished among the next page of mappings. Returns where the page ends."""
+        """Name, and flag, the vanished among the next page of mappings. Returns where the page ends."""
         with transaction():
             page = db.session.scalars(
                 select(SyncMapping.external_id)
@@ -293,11 +295,14 @@ class Work:
                 .limit(PAGE)
             ).all()
             vanished = [external_id for external_id in page if int(external_id) not in self.seen]
+            at = clock.now()
+            if vanished:
+                absence.name(vanished, self.lease.run_id, at=at)
             if vanished and is_believed:
-                absence.flag(vanished, at=clock.now())
-            elif vanished:
-                absence.name(vanished, self.lease.run_id, at=clock.now())
-            self._save()
+                absence.flag(vanished, at=at)
+                self._save(absent=SyncRun.absent + len(vanished), absence_confirmed_at=at)
+            else:
+                self._save()
         return page[-1] if page else None
 
 

@@ -111,6 +111,8 @@ def sentence(run: SyncRun) -> str:
         parts = [_counted(run.created, "créé"), f"{run.updated} mis à jour", _counted(run.skipped, "ignoré")]
     parts += [f"{run.errors} en erreur"] if run.errors else []
     parts += [f"{run.conflicts} à rattacher"] if run.conflicts else []
+    is_flagged = run.absent and run.absence_confirmed_at is not None
+    parts += [_counted(run.absent, "signalé") + (" absents" if run.absent > 1 else " absent")] if is_flagged else []
     ended = f"{'Simulation' if run.dry_run else 'Sync'} terminée : {', '.join(parts)}"
     return f"{ended}. {run.error}" if run.error else ended
 
