@@ -11,7 +11,11 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
-from waitress.server import create_server
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import BaseWSGIServer, create_server
+from waitress.task import ErrorTask, Task, WSGITask
+from waitress.utilities import RequestEntityTooLarge
 
 THREADS = 4
 CONNECTIONS = 2000
@@ -20,8 +24,32 @@ IDLE_SECONDS = 75
 """How long a connection on which nothing happens is kept: longer than reverse proxies keep theirs."""
 LARGEST_HEADERS = 64 * 1024
 LARGEST_BODY = 64 * 1024 * 1024
-"""Above what the application takes (imports of 50 MB): it is the one that refuses, with a sentence."""
+"""Above what any view takes (imports of 50 MB). What is larger is not read; the application refuses it all the same."""
 TURN_SECONDS = 1.0
+
+
+class UnreadBodyTask(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """Lets the application refuse what is too large to be read, where the person looks and with its own limit.
+
+    It gets the length that was announced, and no body. The connection ends, since the body is still on its way.
+    """
+
+    def execute(self) -> None:
+        """Ask the application."""
+        self.set_close_on_finish()
+        super().execute()
+
+
+def refusal(channel: HTTPChannel, request: HTTPRequestParser) -> Task:
+    """What answers a request that waitress does not take."""
+    is_unread_body = isinstance(request.error, RequestEntityTooLarge) and "CONTENT_LENGTH" in request.headers
+    return UnreadBodyTask(channel, request) if is_unread_body else ErrorTask(channel, request)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection."""
+
+    error_task_class = staticmethod(refusal)
 
 
 class BufferingWorker(Worker):
@@ -44,6 +72,9 @@ class BufferingWorker(Worker):
             clear_untrusted_proxy_headers=False,  # ProxyFix of Werkzeug reads those of our proxy
             ident=None,
         )
+        for server in channels.values():
+            if isinstance(server, BaseWSGIServer):
+                server.channel_class = Channel
         while self.alive and self.ppid == os.getppid():
             self.notify()
             wasyncore.loop(timeout=TURN_SECONDS, use_poll=True, map=channels, count=1)

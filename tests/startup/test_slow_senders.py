@@ -1,4 +1,4 @@
-"""The web server as it runs in production: slow senders hold sockets, and nobody else waits for them."""
+"""The web server as it runs in production: slow senders hold sockets, and nobody else waits; nothing large is read."""
 
 import os
 import signal
@@ -18,10 +18,11 @@ from webapp.config import Settings
 ROOT = Path(__file__).resolve().parents[2]
 SENDERS = 200
 HALF_HEADERS = b"GET /clients HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+HUGE_BODY = b"POST /nulle-part HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 200000000\r\n\r\nq="
 HALF_BODY = b"POST /connexion HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nq="
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(settings: Settings, database: str, app: object) -> Iterator[str]:
     """The address of a gunicorn of two processes, on the tests' database."""
     with socket.socket() as door:
@@ -66,3 +67,14 @@ def test_slow_senders_keep_nobody_waiting(server: str) -> None:
         for sender in slow:  # none of them was cut: they may still end what they began
             sender.sendall(b"\r\n\r\n" if slow.index(sender) % 2 == 0 else b"y" * 993)
         assert slow[0].recv(12) == slow[1].recv(12)[:9] + b"303"
+
+
+def test_what_is_too_large_is_refused_unread_by_the_application_itself(server: str) -> None:
+    host, _, port = server.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as sender:
+        sender.sendall(HUGE_BODY)
+        answer = b"".join(iter(lambda: sender.recv(65536), b"")).decode()
+    head, _, page = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 404 ")
+    assert "Connection: close" in head
+    assert "Cette page n’existe pas ou plus." in page
