@@ -43,6 +43,11 @@ _MESSAGES = "(SELECT id FROM messages WHERE organisation_id = :organisation_id A
 _SHIPMENTS = "(SELECT id FROM shipments WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _CASES = "(SELECT id FROM dunning_cases WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _NAMED = "EXISTS (SELECT FROM unnest(CAST(:needles AS text[])) needle WHERE position(needle IN lower({text})) > 0)"
+_WHILE_ONE = """(t.kind = 'client_synced' AND EXISTS (SELECT FROM operations m
+  LEFT JOIN operations u ON u.organisation_id = m.organisation_id AND u.undoes_id = m.id AND u.state = 'done'
+  WHERE m.organisation_id = t.organisation_id AND m.id = ANY(:merge_ids) AND m.kind = 'merge'
+    AND t.at BETWEEN m.finished_at AND coalesce(u.finished_at, :at)))"""
+"""What WinLeadPlus said while clients were one: it may be of any of them."""
 _OF_OPERATION = f"t.id = ANY(:merge_ids) OR {_NAMED.format(text='t.title')}"
 _COVERS = "(SELECT id FROM covers WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
 _CLAIMS = "(SELECT id FROM claims WHERE organisation_id = :organisation_id AND client_id = ANY(:ids))"
@@ -216,7 +221,7 @@ HOLDINGS: dict[str, Holding] = {
     "documents": Holding(is_deleted=True),
     "last_contacts": Holding("false"),
     "timeline_events": Holding(
-        f"{_MINE} OR (t.client_id = ANY(:merge_client_ids) AND t.operation_id = ANY(:merge_ids))",
+        f"{_MINE} OR (t.client_id = ANY(:merge_client_ids) AND (t.operation_id = ANY(:merge_ids) OR {_WHILE_ONE}))",
         goes={"changes": "'{}'", "body": "NULL"},
     ),
     # ---- Means of payment

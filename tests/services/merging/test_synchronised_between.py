@@ -17,13 +17,13 @@ from tests.upstream import Upstream
 from webapp import clock, crypto
 from webapp.extensions import db
 from webapp.models.clients import Client
-from webapp.models.operations import ItemAction, Operation, OperationState
+from webapp.models.operations import ItemAction, Operation, OperationItem, OperationState
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.winleadplus import SyncItem
 from webapp.services.clients import editing, origins
 from webapp.services.clients.fields import ClientFields
-from webapp.services.operations import deciding, undoing
+from webapp.services.operations import deciding, undoing, undoing_syncs
 from webapp.services.operations.carry_out import carry_out
+from webapp.services.rights import commands
 from webapp.services.winleadplus.plans import CLIENT_FIELDS
 
 LILLE = {"adresse": "12 rue des Lilas", "ville": "Lille", "codePostal": "59000"}
@@ -102,7 +102,7 @@ def test_what_was_said_of_both_goes_to_each(
     undo = part(operation, cast)
     assert (kept.city, other.city) == ("Nice", "Albi")
     staying = items(undo.id, ItemAction.NOTHING)
-    assert [item.label for item in staying] == ["3 événements de l’historique"]
+    assert [item.label for item in staying] == ["6 événements de l’historique"]
 
 
 def test_what_the_merge_had_taken_over_goes_back_too(
@@ -158,7 +158,7 @@ def test_what_a_person_wrote_stays(cast: Cast, pair: tuple[Client, Client], winl
     assert (other.city, other.phone) == ("Lens", "+33699999999")
 
 
-def test_contracts_accounts_mandates_and_the_history_go_along(
+def test_contracts_accounts_and_mandates_go_along(
     cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
 ) -> None:
     kept, other = pair
@@ -178,11 +178,8 @@ def test_contracts_accounts_mandates_and_the_history_go_along(
     assert of("contracts", "reference") == {kept.id: {"1WNC", "NEUF1"}, other.id: {"2WNC", "NEUF2"}}
     assert {key: len(value) for key, value in of("bank_accounts", "iban_masked").items()} == {kept.id: 1, other.id: 1}
     assert owners("mandates") == {other.id}
-    assert db.session.scalars(select(SyncItem.client_id).where(SyncItem.external_id == "2")).all() == [other.id] * 2
-    synced = select(TimelineEvent.client_id).where(TimelineEvent.kind == EventKind.CLIENT_SYNCED)
-    assert sorted(db.session.scalars(synced)) == sorted([kept.id, other.id])
     staying = {item.label for item in items(undo.id, ItemAction.NOTHING)}
-    assert {"1 contrat", "1 compte bancaire", "1 événement de l’historique"} <= staying
+    assert {"1 contrat", "1 compte bancaire", "2 événements de l’historique"} <= staying
     assert "1 mandat" not in staying
 
 
@@ -213,6 +210,40 @@ def test_an_identity_card_goes_to_whom_it_is_of(
     assert kept.identity_card is None
     assert other.identity_card is not None
     assert "880692310285" in crypto.unseal(other.identity_card, place=other.place("identity_card"))
+
+
+def test_a_synchronisation_of_the_time_between_is_undone_on_no_other_card(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(ville="Lens")])
+    later()
+    run = sync()
+    part(operation, cast)
+    undo_id = undoing_syncs.plan_undo(run.id, by=cast.admin, at=clock.now())
+    carry_out(cast.organisation.id, undo_id)
+    planned = db.session.scalars(select(OperationItem).where(OperationItem.operation_id == undo_id))
+    assert {item.action for item in planned} <= {ItemAction.NOTHING}
+    assert (kept.city, other.city) == ("Lille", "Lens")
+
+
+def test_who_is_erased_is_gone_from_what_the_other_card_went_through(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(adresse="7 rue Secrète")])
+    later()
+    sync()
+    part(operation, cast)
+    winleadplus.serve([marie(ville="Dax"), louis(adresse="7 rue Secrète")])
+    later(6)
+    sync()
+    commands.erase(other.id, typed=other.full_name, version=other.version, by=cast.admin, at=clock.now())
+    told = db.session.scalars(select(TimelineEvent.changes).where(TimelineEvent.client_id == kept.id)).all()
+    assert "Secrète" not in str(told)
+    assert "Dax" in str(told)  # what was said after they were parted is of the other alone
 
 
 def test_a_plan_that_is_given_up_changes_nothing(

@@ -1,7 +1,8 @@
 """What WinLeadPlus said, while clients were one, of the prospects that go back with one of them: it goes along.
 
 Else the client who stays would keep the telephone of the other, who would not get it before WinLeadPlus said another.
-Read from the items of the synchronisations since the merge, which hold what each prospect changed.
+Read from the items of the synchronisations since the merge, which hold what each prospect changed. They, and the
+history, stay with the client who stays: it is of that card that they tell.
 """
 
 from collections import defaultdict
@@ -21,7 +22,6 @@ from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
 from webapp.models.merging import MergeMove
 from webapp.models.operations import Operation
-from webapp.models.timeline import TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
 from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.plans import CLIENT_FIELDS
@@ -104,23 +104,24 @@ def find(undone: Operation, kept_id: UUID) -> Said:
         return Said()
     statement = (
         select(SyncItem)
-        .where(SyncItem.client_id == kept_id, SyncItem.created_at > undone.finished_at)
+        .where(
+            SyncItem.client_id == kept_id,
+            SyncItem.kind == ItemKind.UPDATED,
+            SyncItem.created_at > undone.finished_at,
+        )
         .options(undefer(SyncItem.before), undefer(SyncItem.after))
         .order_by(SyncItem.created_at, SyncItem.id)
     )
-    items = db.session.scalars(statement).all()
-    written = [item for item in items if item.kind is ItemKind.UPDATED]
     commercials = _commercials()
+    rows: list[Row] = []
     own: dict[str, list[Word]] = defaultdict(list)
     returning: dict[UUID, dict[str, list[Word]]] = {owner: defaultdict(list) for owner in owners.values()}
-    for item in written:
-        words = returning[owners[item.external_id]] if item.external_id in owners else own
+    for item in db.session.scalars(statement):
+        owner = owners.get(item.external_id)
         for column, word in _words_of(item, commercials):
-            words[column].append(word)
-    rows = [Row("sync_items", str(item.id), owners[item.external_id]) for item in items if item.external_id in owners]
-    for item in written:
-        if item.external_id in owners:
-            rows += _rows_of(item, kept_id, owners[item.external_id], undone.id)
+            (returning[owner] if owner else own)[column].append(word)
+        if owner:
+            rows += _rows_of(item, kept_id, owner, undone.id)
     return Said(own, returning, rows)
 
 
@@ -168,8 +169,8 @@ def _words_of(item: SyncItem, commercials: Mapping[str, str]) -> Iterator[tuple[
 
 
 def _rows_of(item: SyncItem, kept_id: UUID, owner: UUID, operation_id: UUID) -> Iterator[Row]:
-    """What the item brought, and its line in the history: of its keys, and of its instant, which no other run has."""
-    before, after = field_changes.images_of(item)
+    """What the item brought: rows of its keys, and of its instant, which no other run has."""
+    _, after = field_changes.images_of(item)
     references = {key.removeprefix("contract.").rpartition(".")[0] for key in after if key.startswith("contract.")}
     ibans = [value for key, value in after.items() if key.partition("#")[0] == "iban" and value]
     purpose = iban_purpose(item.organisation_id)
@@ -182,12 +183,10 @@ def _rows_of(item: SyncItem, kept_id: UUID, owner: UUID, operation_id: UUID) -> 
         MergeMove.table_name == BankAccount.__tablename__,
         MergeMove.before["client_id"].astext == str(owner),
     )
-    told = field_changes.for_timeline({key: (before.get(key), after[key]) for key in after})
     came: list[tuple[Any, ColumnElement[bool]]] = [
         (Contract, (Contract.created_at == item.created_at) & Contract.reference.in_(references)),
         (BankAccount, (BankAccount.created_at == item.created_at) & has_iban),
         (Mandate, (Mandate.created_at == item.created_at) & Mandate.bank_account_id.in_(accounts.union(moved))),
-        (TimelineEvent, (TimelineEvent.run_id == item.run_id) & (TimelineEvent.changes == told)),
     ]
     for model, condition in came:
         for key in db.session.scalars(select(model.id).where(model.client_id == kept_id, condition)):
