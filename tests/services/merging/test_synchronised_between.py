@@ -1,4 +1,4 @@
-"""Two prospects of WinLeadPlus whose clients were merged, synchronised, and parted: each has what is said of it."""
+"""Two clients who were merged, told of by WinLeadPlus or a shop, and parted: each has what is said of it."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,8 @@ from tests.services.merging.test_merging import items, merged, owners, unmerge
 from tests.services.winleadplus.conftest import Sync
 from tests.services.winleadplus.looking import client_of
 from tests.services.winleadplus.raw import IBAN, OTHER_IBAN, REP, contract, first
+from tests.services.woocommerce.bodies import customer
+from tests.services.woocommerce.deliveries import deliver, make_signed_shop
 from tests.upstream import Upstream
 from webapp import clock, crypto
 from webapp.extensions import db
@@ -25,6 +27,7 @@ from webapp.services.operations import deciding, undoing, undoing_syncs
 from webapp.services.operations.carry_out import carry_out
 from webapp.services.rights import commands
 from webapp.services.winleadplus.plans import CLIENT_FIELDS
+from webapp.services.woocommerce import handling
 
 LILLE = {"adresse": "12 rue des Lilas", "ville": "Lille", "codePostal": "59000"}
 ARRAS = {"adresse": "3 place des Héros", "ville": "Arras", "codePostal": "62000"}
@@ -83,7 +86,10 @@ def test_each_has_what_was_said_of_it_as_if_there_had_been_no_merge(
     assert (other.phone, other.city, other.address_line1) == ("+33699999999", "Lens", "1 rue de la Paix")
     assert other.archived_at is None
     told = {item.label: (item.reason, item.after) for item in items(undo.id, ItemAction.LINK) if item.row_id}
-    assert told[other.full_name][0] == "Redevient une fiche, avec ce que WinLeadPlus en a dit depuis la fusion."
+    assert (
+        told[other.full_name][0]
+        == "Redevient une fiche, avec ce que WinLeadPlus ou sa boutique en ont dit depuis la fusion."
+    )
     assert told[other.full_name][1]["phone"] == "+33699999999"
     assert told[kept.full_name][1]["phone"] == before["phone"]
     later(6)
@@ -244,6 +250,38 @@ def test_who_is_erased_is_gone_from_what_the_other_card_went_through(
     told = db.session.scalars(select(TimelineEvent.changes).where(TimelineEvent.client_id == kept.id)).all()
     assert "Secrète" not in str(told)
     assert "Dax" in str(told)  # what was said after they were parted is of the other alone
+
+
+@pytest.mark.parametrize("has_both", [False, True])
+def test_what_a_shop_said_goes_along_unless_both_have_an_account_there(
+    cast: Cast, winleadplus: Upstream, has_both: bool
+) -> None:
+    make_signed_shop(factories.default_company().id)
+
+    def tell(*customers: dict[str, Any]) -> None:
+        for each in customers:
+            deliver(each, "customer.updated")
+        handling.handle_due(cast.organisation.id)
+        db.session.expire_all()
+
+    def account(number: int, city: str) -> dict[str, Any]:
+        return customer(number, f"c{number}@exemple.fr", at=clock.now(), name=f"Nom{number}", billing={"city": city})
+
+    tell(account(1, "Arras"), *([account(2, "Lille")] if has_both else []))
+    other = client_named("Nom1")
+    kept = client_named("Nom2") if has_both else factories.ClientFactory(city="Lille")
+    db.session.commit()
+    later()
+    operation = merged(kept, other, by=cast.admin)
+    later(2)
+    tell(account(1, "Lens"))
+    assert kept.city == "Lens"
+    part(operation, cast)
+    assert (kept.city, other.city) == (("Lens", "Arras") if has_both else ("Lille", "Lens"))
+
+
+def client_named(first_name: str) -> Client:
+    return db.session.scalars(select(Client).where(Client.first_name == first_name)).one()
 
 
 def test_a_plan_that_is_given_up_changes_nothing(

@@ -1,4 +1,4 @@
-"""What WinLeadPlus said, while clients were one, of the prospects that go back with one of them: it goes along.
+"""What WinLeadPlus and shops said, while clients were one, of the one who goes back: it goes along.
 
 Else the client who stays would keep the telephone of the other, who would not get it before WinLeadPlus said another.
 Read from the items of the synchronisations since the merge, which hold what each prospect changed. They, and the
@@ -8,6 +8,7 @@ history, stay with the client who stays: it is of that card that they tell.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,11 +19,14 @@ from webapp import crypto
 from webapp.extensions import db
 from webapp.iban import iban_purpose
 from webapp.models.banking import BankAccount, Mandate
+from webapp.models.base import linked
 from webapp.models.commercials import Commercial
 from webapp.models.contracts import Contract
 from webapp.models.merging import MergeMove
 from webapp.models.operations import Operation
+from webapp.models.timeline import EventKind, TimelineEvent
 from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
+from webapp.models.woocommerce import WooCommerceMapping, WooCommerceShop
 from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.plans import CLIENT_FIELDS
 from webapp.services.winleadplus.writing import DEFAULTS
@@ -52,7 +56,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Said:
-    """``returning``: of the prospects that go back, by the client with whom they go; ``own``: of those that stay."""
+    """``returning``: of the clients who go back; ``own``: of the one who stays."""
 
     own: Words = field(default_factory=dict)
     returning: Mapping[UUID, Words] = field(default_factory=dict)
@@ -86,7 +90,7 @@ class Said:
         return together
 
     def _belongs(self, column: str, words: Sequence[Word], merged: Word | None) -> Any:
-        """What its own prospects said last; else what somebody wrote since the merge; else what stood before it."""
+        """What was said of itself last; else what somebody wrote since the merge; else what stood before it."""
         if own := self.own.get(column):
             return own[-1].after
         belongs = merged.before if merged else words[0].before
@@ -97,31 +101,30 @@ class Said:
         return belongs
 
 
+class Written(NamedTuple):
+    """A word, when it was written, and of whom: a client who goes back, or None for the one who stays."""
+
+    at: datetime
+    owner: UUID | None
+    column: str
+    word: Word
+
+
 def find(undone: Operation, kept_id: UUID) -> Said:
-    """What was said since the merge ``undone``, as long as the prospects are with the client who stays."""
-    owners = _owners(undone.id, kept_id)
-    if not owners:
-        return Said()
-    statement = (
-        select(SyncItem)
-        .where(
-            SyncItem.client_id == kept_id,
-            SyncItem.kind == ItemKind.UPDATED,
-            SyncItem.created_at > undone.finished_at,
-        )
-        .options(undefer(SyncItem.before), undefer(SyncItem.after))
-        .order_by(SyncItem.created_at, SyncItem.id)
-    )
-    commercials = _commercials()
-    rows: list[Row] = []
+    """What was said since the merge ``undone`` of prospects and accounts that the client who stays has still."""
+    owners, shops = _owners(undone.id, kept_id), _shops(undone.id, kept_id)
+    items = _items_since(undone, kept_id) if owners else []
+    written = list(_by_winleadplus(items, owners)) + list(_by_shops(undone, kept_id, shops))
     own: dict[str, list[Word]] = defaultdict(list)
-    returning: dict[UUID, dict[str, list[Word]]] = {owner: defaultdict(list) for owner in owners.values()}
-    for item in db.session.scalars(statement):
-        owner = owners.get(item.external_id)
-        for column, word in _words_of(item, commercials):
-            (returning[owner] if owner else own)[column].append(word)
-        if owner:
-            rows += _rows_of(item, kept_id, owner, undone.id)
+    returning: dict[UUID, dict[str, list[Word]]] = defaultdict(lambda: defaultdict(list))
+    for each in sorted(written, key=lambda each: each.at):
+        (returning[each.owner] if each.owner else own)[each.column].append(each.word)
+    rows = [
+        row
+        for item in items
+        if item.external_id in owners
+        for row in _rows_of(item, kept_id, owners[item.external_id], undone.id)
+    ]
     return Said(own, returning, rows)
 
 
@@ -156,16 +159,75 @@ def _commercials() -> dict[str, str]:
     return {name: found[0] for name, found in ids.items() if len(found) == 1}
 
 
+def _items_since(undone: Operation, kept_id: UUID) -> Sequence[SyncItem]:
+    statement = (
+        select(SyncItem)
+        .where(
+            SyncItem.client_id == kept_id,
+            SyncItem.kind == ItemKind.UPDATED,
+            SyncItem.created_at > undone.finished_at,
+        )
+        .options(undefer(SyncItem.before), undefer(SyncItem.after))
+        .order_by(SyncItem.created_at, SyncItem.id)
+    )
+    return db.session.scalars(statement).all()
+
+
+def _by_winleadplus(items: Sequence[SyncItem], owners: Mapping[str, UUID]) -> Iterator[Written]:
+    commercials = _commercials() if items else {}
+    for item in items:
+        for column, word in _words_of(item, commercials):
+            yield Written(item.created_at, owners.get(item.external_id), column, word)
+
+
 def _words_of(item: SyncItem, commercials: Mapping[str, str]) -> Iterator[tuple[str, Word]]:
     before, after = field_changes.images_of(item)
     for key in after:
         was, now = before.get(key), after[key]
         if key in CLIENT_FIELDS:
-            yield key, Word(*(DEFAULTS.get(key) if value is None else value for value in (was, now)))
+            yield key, _word(key, was, now)
         elif key == CARD:
             yield key, Word(was, now)
         elif key == "commercial" and all(name is None or name in commercials for name in (was, now)):
             yield "commercial_id", Word(*(commercials[name] if name else None for name in (was, now)))
+
+
+def _word(column: str, was: Any, now: Any) -> Word:
+    return Word(*(DEFAULTS.get(column) if value is None else value for value in (was, now)))
+
+
+def _shops(operation_id: UUID, kept_id: UUID) -> dict[str, UUID | None]:
+    """Whose account each shop keeps, by its name: of a client who goes back, or None. Not where both have one there."""
+    mapping = WooCommerceMapping
+    moved = select(MergeMove.row_key, MergeMove.before).where(
+        MergeMove.operation_id == operation_id, MergeMove.table_name == mapping.__tablename__
+    )
+    owners = {UUID(key): UUID(before["client_id"]) for key, before in db.session.execute(moved)}
+    held = (
+        select(mapping.id, WooCommerceShop.name)
+        .join(WooCommerceShop, linked(WooCommerceShop, mapping.shop_id))
+        .where(mapping.client_id == kept_id)
+    )
+    found: dict[str, set[UUID | None]] = defaultdict(set)
+    for mapping_id, shop in db.session.execute(held):
+        found[shop].add(owners.get(mapping_id))
+    return {shop: next(iter(clients)) for shop, clients in found.items() if len(clients) == 1}
+
+
+def _by_shops(undone: Operation, kept_id: UUID, shops: Mapping[str, UUID | None]) -> Iterator[Written]:
+    """From the history, which is all that is kept of what a shop has changed."""
+    if not any(shops.values()):
+        return
+    told = select(TimelineEvent.at, TimelineEvent.changes).where(
+        TimelineEvent.client_id == kept_id,
+        TimelineEvent.kind == EventKind.CLIENT_SYNCED_BY_SHOP,
+        TimelineEvent.at > undone.finished_at,
+    )
+    for at, changes in db.session.execute(told.order_by(TimelineEvent.at, TimelineEvent.id)):
+        shop = changes["shop"][1]
+        for column, (was, now) in changes.items():
+            if column != "shop" and shop in shops:
+                yield Written(at, shops[shop], column, _word(column, was, now))
 
 
 def _rows_of(item: SyncItem, kept_id: UUID, owner: UUID, operation_id: UUID) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """Taking a merge back: rows go where they were, values where nobody changed them since, and what came since stays.
 
-What WinLeadPlus said since of a prospect that goes back goes along (``said_since``).
+What WinLeadPlus and shops said since of a client who goes back goes along (``said_since``).
 """
 # ruff: noqa: S608  put together from names and expressions of ours
 
@@ -32,9 +32,9 @@ from webapp.transactions import transaction
 CHANGED_SINCE = "Modifié depuis la fusion\u202f: la valeur d’aujourd’hui est conservée."
 KEPT = "Fiche qui reste."
 TAKES_BACK = "Fiche qui reste\u202f: retrouve ses valeurs d’avant la fusion."
-TAKES_BACK_SAID = "Fiche qui reste\u202f: ce qui venait de l’autre fiche, et de WinLeadPlus depuis la fusion, s’en va."
+TAKES_BACK_SAID = "Fiche qui reste\u202f: ce qui venait de l’autre, avec la fusion ou depuis, s’en va."
 COMES_BACK = "Redevient une fiche."
-COMES_BACK_WITH = "Redevient une fiche, avec ce que WinLeadPlus en a dit depuis la fusion."
+COMES_BACK_WITH = "Redevient une fiche, avec ce que WinLeadPlus ou sa boutique en ont dit depuis la fusion."
 GOES_BACK = "Retourne à {name}."
 STAYS = "Ajouté depuis la fusion\u202f: reste avec {name}."
 MERGED_SINCE = "{name} a été fusionné à son tour\u202f: annulez cette fusion-là d’abord."
