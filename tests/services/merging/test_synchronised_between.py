@@ -111,6 +111,28 @@ def test_what_was_said_of_both_goes_to_each(
     assert [item.label for item in staying] == ["6 événements de l’historique"]
 
 
+def test_of_three_each_has_its_own(cast: Cast, winleadplus: Upstream, sync: Sync) -> None:
+    def third(**more: Any) -> dict[str, Any]:
+        return first(3, **({"nom": "Perrin", "prenom": "Paul", "telephone": "0612345603"} | LENS | more))
+
+    winleadplus.serve([marie(), louis(), third()])
+    sync()
+    kept, other, last = (client_of(number) for number in (1, 2, 3))
+    operation = merged(kept, other, last, by=cast.admin)
+    said = (
+        [{"ville": "Pau"}, {"ville": "Dax"}],
+        [{"ville": "Albi"}, {"ville": "Dax"}],
+        [{"ville": "Albi"}, {"ville": "Gap"}],
+    )
+    for days, (of_louis, of_third) in enumerate(said, start=1):
+        winleadplus.serve([marie(), louis(**of_louis), third(**of_third)])
+        later(days)
+        sync()
+    assert kept.city == "Gap"
+    part(operation, cast)
+    assert [client.city for client in (kept, other, last)] == ["Lille", "Albi", "Gap"]
+
+
 def test_what_the_merge_had_taken_over_goes_back_too(
     cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
 ) -> None:

@@ -56,9 +56,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Said:
-    """``returning``: of the clients who go back; ``own``: of the one who stays."""
+    """``returning``: of the clients who go back, ``together`` of all of them; ``own``: of the one who stays."""
 
     own: Words = field(default_factory=dict)
+    together: Words = field(default_factory=dict)
     returning: Mapping[UUID, Words] = field(default_factory=dict)
     rows: Sequence[Row] = ()
 
@@ -72,22 +73,16 @@ class Said:
         ``present`` is what the columns hold, ``merge`` what the merge itself changed.
         """
         back: dict[str, Any] = {}
-        for column, words in self._returning().items():
-            if column in present and present[column] == words[-1].after:
+        for column, words in self.together.items():
+            last = [said[column][-1].after for said in self.returning.values() if column in said]
+            if column in present and present[column] in last:
                 value = self._belongs(column, words, merge.get(column))
                 back |= {column: value} if value != present[column] else {}
         return back
 
     def columns(self) -> set[str]:
         """Those in which anything was written of a client who goes back."""
-        return set(self._returning())
-
-    def _returning(self) -> Words:
-        together: dict[str, list[Word]] = defaultdict(list)
-        for said in self.returning.values():
-            for column, words in said.items():
-                together[column] += words
-        return together
+        return set(self.together)
 
     def _belongs(self, column: str, words: Sequence[Word], merged: Word | None) -> Any:
         """What was said of itself last; else what somebody wrote since the merge; else what stood before it."""
@@ -116,16 +111,21 @@ def find(undone: Operation, kept_id: UUID) -> Said:
     items = _items_since(undone, kept_id) if owners else []
     written = list(_by_winleadplus(items, owners)) + list(_by_shops(undone, kept_id, shops))
     own: dict[str, list[Word]] = defaultdict(list)
+    together: dict[str, list[Word]] = defaultdict(list)
     returning: dict[UUID, dict[str, list[Word]]] = defaultdict(lambda: defaultdict(list))
     for each in sorted(written, key=lambda each: each.at):
-        (returning[each.owner] if each.owner else own)[each.column].append(each.word)
+        if each.owner is None:
+            own[each.column].append(each.word)
+        else:
+            together[each.column].append(each.word)
+            returning[each.owner][each.column].append(each.word)
     rows = [
         row
         for item in items
         if item.external_id in owners
         for row in _rows_of(item, kept_id, owners[item.external_id], undone.id)
     ]
-    return Said(own, returning, rows)
+    return Said(own, together, returning, rows)
 
 
 def note(said: Said, undone: Operation, kept_id: UUID) -> None:
