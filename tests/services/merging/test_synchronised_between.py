@@ -128,6 +128,27 @@ def test_of_three_each_has_its_own(cast: Cast, winleadplus: Upstream, sync: Sync
     assert [client.city for client in (kept, other, last)] == ["Lille", "Albi", "Dax"]
 
 
+def test_merges_upon_merges_are_told_apart_too(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    outer = factories.ClientFactory(city="Metz")
+    db.session.commit()
+    inner_merge = merged(kept, other, by=cast.admin)
+    winleadplus.serve([marie(), louis(ville="Pau")])
+    later(1)
+    sync()
+    outer_merge = merged(outer, kept, by=cast.admin)
+    winleadplus.serve([marie(), louis(ville="Albi")])
+    later(2)
+    sync()
+    assert outer.city == "Albi"
+    part(outer_merge, cast)
+    assert (outer.city, kept.city) == ("Metz", "Albi")
+    part(inner_merge, cast)
+    assert (kept.city, other.city) == ("Lille", "Albi")
+
+
 def test_what_the_merge_had_taken_over_goes_back_too(
     cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
 ) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, cast, select
+from sqlalchemy import ColumnElement, Uuid, cast, or_, select
 from sqlalchemy.orm import undefer
 
 from webapp import crypto
@@ -25,7 +25,7 @@ from webapp.models.contracts import Contract
 from webapp.models.merging import MergeMove
 from webapp.models.operations import Operation
 from webapp.models.timeline import EventKind, TimelineEvent
-from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping
+from webapp.models.winleadplus import ItemKind, SyncItem, SyncMapping, SyncRun
 from webapp.models.woocommerce import WooCommerceMapping, WooCommerceShop
 from webapp.services.winleadplus import field_changes
 from webapp.services.winleadplus.plans import CLIENT_FIELDS
@@ -36,7 +36,10 @@ CARD = "identity_card"
 
 
 class Word(NamedTuple):
-    """What one synchronisation wrote into a column: the value that stood there, and the new one."""
+    """What one synchronisation wrote into a column: the value that stood there, and the new one.
+
+    They are equal where it was written on another card, as long as this one was merged in its turn.
+    """
 
     before: Any
     after: Any
@@ -88,9 +91,10 @@ class Said:
         """What was said of itself last; else what somebody wrote since the merge; else what stood before it."""
         if own := self.own.get(column):
             return own[-1].after
-        belongs = merged.before if merged else words[0].before
+        here = [word for word in words if word.before != word.after]
+        belongs = merged.before if merged else (here or words)[0].before
         known = {belongs, *(merged or ())}
-        for word in words:
+        for word in here:
             belongs = belongs if word.before in known else word.before
             known |= set(word)
         return belongs
@@ -109,7 +113,7 @@ def find(undone: Operation, kept_id: UUID) -> Said:
     """What was said since the merge ``undone`` of prospects and accounts that the client who stays has still."""
     owners, shops = _owners(undone.id, kept_id), _shops(undone.id, kept_id)
     items = _items_since(undone, kept_id) if owners else []
-    written = list(_by_winleadplus(items, owners)) + list(_by_shops(undone, kept_id, shops))
+    written = list(_by_winleadplus(items, owners, kept_id)) + list(_by_shops(undone, kept_id, shops))
     own: dict[str, list[Word]] = defaultdict(list)
     together: dict[str, list[Word]] = defaultdict(list)
     returning: dict[UUID, dict[str, list[Word]]] = defaultdict(lambda: defaultdict(list))
@@ -160,10 +164,13 @@ def _commercials() -> dict[str, str]:
 
 
 def _items_since(undone: Operation, kept_id: UUID) -> Sequence[SyncItem]:
+    """Of all prospects that the client who stays has now, on whatever card they were written."""
+    runs = select(SyncRun.id).where(or_(SyncRun.finished_at.is_(None), SyncRun.finished_at > undone.finished_at))
     statement = (
         select(SyncItem)
         .where(
-            SyncItem.client_id == kept_id,
+            SyncItem.run_id.in_(runs),
+            SyncItem.external_id.in_(select(SyncMapping.external_id).where(SyncMapping.client_id == kept_id)),
             SyncItem.kind == ItemKind.UPDATED,
             SyncItem.created_at > undone.finished_at,
         )
@@ -173,10 +180,11 @@ def _items_since(undone: Operation, kept_id: UUID) -> Sequence[SyncItem]:
     return db.session.scalars(statement).all()
 
 
-def _by_winleadplus(items: Sequence[SyncItem], owners: Mapping[str, UUID]) -> Iterator[Written]:
+def _by_winleadplus(items: Sequence[SyncItem], owners: Mapping[str, UUID], kept_id: UUID) -> Iterator[Written]:
     commercials = _commercials() if items else {}
     for item in items:
-        for column, word in _words_of(item, commercials):
+        for column, said in _words_of(item, commercials):
+            word = said if item.client_id == kept_id else Word(said.after, said.after)
             yield Written(item.created_at, owners.get(item.external_id), column, word)
 
 
