@@ -111,6 +111,22 @@ def test_what_was_said_of_both_goes_to_each(
     assert [item.label for item in staying] == ["6 événements de l’historique"]
 
 
+def test_of_who_stays_with_its_own_values_nothing_is_said_to_go(
+    cast: Cast, pair: tuple[Client, Client], winleadplus: Upstream, sync: Sync
+) -> None:
+    kept, other = pair
+    operation = merged(kept, other, by=cast.admin)
+    for days, city in enumerate(("Lille", "Tours"), start=1):
+        winleadplus.serve([marie(ville=city), louis(ville="Caen")])
+        later(days)
+        assert sync().updated == 1
+    assert kept.city == "Tours"
+    undo = part(operation, cast)
+    assert (kept.city, other.city) == ("Tours", "Caen")
+    reasons = {item.row_id: item.reason for item in items(undo.id, ItemAction.LINK) if item.row_id}
+    assert reasons[kept.id] == "Fiche qui reste."
+
+
 def test_of_three_each_has_its_own(cast: Cast, winleadplus: Upstream, sync: Sync) -> None:
     def third(**more: Any) -> dict[str, Any]:
         return first(3, **({"nom": "Perrin", "prenom": "Paul", "telephone": "0612345603"} | LENS | more))

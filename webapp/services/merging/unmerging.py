@@ -106,7 +106,7 @@ def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem
         *common,
         before={name: present[name] for name in back},
         after=back,
-        reason=TAKES_BACK_SAID if said.columns() else TAKES_BACK if back else KEPT,
+        reason=_reason_of_kept(back, said),
     )
     if contested:
         yield PlannedItem(
@@ -117,6 +117,13 @@ def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem
             after={name: present[name] for name in contested},
             reason=CHANGED_SINCE,
         )
+
+
+def _reason_of_kept(back: Mapping[str, Any], said: Said) -> str:
+    """An identity card goes without a value to show."""
+    if said.columns() and (back or CARD in said.columns()):
+        return TAKES_BACK_SAID
+    return TAKES_BACK if back else KEPT
 
 
 def _comes_back(client: Client, said: Said) -> PlannedItem:
