@@ -33,6 +33,7 @@ LILLE = {"adresse": "12 rue des Lilas", "ville": "Lille", "codePostal": "59000"}
 ARRAS = {"adresse": "3 place des Héros", "ville": "Arras", "codePostal": "62000"}
 LENS = {"adresse": "1 rue de la Paix", "ville": "Lens", "codePostal": "62300"}
 CARD = {"number": "880692310285"}
+OWN_CARD = {"number": "950175101222"}
 
 
 def account(iban: str, *, mandate: bool = False) -> dict[str, Any]:
@@ -116,8 +117,8 @@ def test_of_who_stays_with_its_own_values_nothing_is_said_to_go(
 ) -> None:
     kept, other = pair
     operation = merged(kept, other, by=cast.admin)
-    for days, city in enumerate(("Lille", "Tours"), start=1):
-        winleadplus.serve([marie(ville=city), louis(ville="Caen")])
+    for days, own in enumerate(({}, {"ville": "Tours", "identityCard": OWN_CARD}), start=1):
+        winleadplus.serve([marie(**own), louis(ville="Caen", identityCard=CARD)])
         later(days)
         assert sync().updated == 1
     assert kept.city == "Tours"
@@ -125,6 +126,8 @@ def test_of_who_stays_with_its_own_values_nothing_is_said_to_go(
     assert (kept.city, other.city) == ("Tours", "Caen")
     reasons = {item.row_id: item.reason for item in items(undo.id, ItemAction.LINK) if item.row_id}
     assert reasons[kept.id] == "Fiche qui reste."
+    assert kept.identity_card is not None
+    assert OWN_CARD["number"] in crypto.unseal(kept.identity_card, place=kept.place("identity_card"))
 
 
 def test_of_three_each_has_its_own(cast: Cast, winleadplus: Upstream, sync: Sync) -> None:
@@ -266,7 +269,8 @@ def test_an_identity_card_goes_to_whom_it_is_of(
     later()
     sync()
     assert kept.identity_card is not None
-    part(operation, cast)
+    undo = part(operation, cast)
+    assert "s’en va" in next(item.reason or "" for item in items(undo.id, ItemAction.LINK) if item.row_id == kept.id)
     assert kept.identity_card is None
     assert other.identity_card is not None
     assert "880692310285" in crypto.unseal(other.identity_card, place=other.place("identity_card"))

@@ -106,7 +106,7 @@ def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem
         *common,
         before={name: present[name] for name in back},
         after=back,
-        reason=_reason_of_kept(back, said),
+        reason=_reason_of_kept(kept, back, said),
     )
     if contested:
         yield PlannedItem(
@@ -119,9 +119,9 @@ def _values(undone: Operation, kept: Client, said: Said) -> Iterator[PlannedItem
         )
 
 
-def _reason_of_kept(back: Mapping[str, Any], said: Said) -> str:
+def _reason_of_kept(kept: Client, back: Mapping[str, Any], said: Said) -> str:
     """An identity card goes without a value to show."""
-    if said.columns() and (back or CARD in said.columns()):
+    if said.columns() and (back or _card_put_back(kept, said)):
         return TAKES_BACK_SAID
     return TAKES_BACK if back else KEPT
 
@@ -219,13 +219,16 @@ def _write(client: Client, after: Mapping[str, Any], sets: str, *, at: datetime,
 
 def _part_cards(kept: Client, merged: Sequence[Client], said: Said) -> None:
     """An identity card that WinLeadPlus sent since goes to whom it is of, sealed anew for where it stands."""
-    if CARD not in said.columns():
-        return
-    if CARD in (back := said.put_back({CARD: _card_of(kept)}, {})):
+    if back := _card_put_back(kept, said):
         _write_card(kept, back[CARD])
     for client in merged:
         if CARD in (last := said.last_of(client.id)):
             _write_card(client, last[CARD])
+
+
+def _card_put_back(kept: Client, said: Said) -> Mapping[str, str | None]:
+    """The card that belongs to the client who stays, where it has another's; empty where it has its own."""
+    return said.put_back({CARD: _card_of(kept)}, {}) if CARD in said.columns() else {}
 
 
 def _card_of(client: Client) -> str | None:
