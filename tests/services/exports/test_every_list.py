@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from tests import factories
 from tests.conftest import NOW, Cast
+from tests.queries import plan_of
 from tests.services.exports.wanting import csv_rows, want
 from webapp import tenancy
 from webapp.extensions import db
@@ -110,15 +110,9 @@ def test_a_list_names_the_organisation(cast: Cast, key: str) -> None:
     """The statement goes to a connection, where the session's scope does not reach."""
     wanted = want(key, view_of(key, cast), by=cast.admin)
     connection = db.session.connection()
-    plan = _plan(connection, wanted)
+    plan = plan_of(wanted.listed.select(wanted.view, NOW.date()))
     assert str(cast.organisation.id) in plan
     assert count_rows(connection, wanted, at=NOW) == sum(map(len, read_rows(connection, wanted, at=NOW)))
-
-
-def _plan(connection: Any, wanted: Any) -> str:
-    statement = tenancy.narrowed(wanted.listed.select(wanted.view, NOW.date()))
-    shown = statement.compile(connection, compile_kwargs={"literal_binds": True})
-    return "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {str(shown).replace(':', chr(92) + ':')}")))
 
 
 def _run() -> UUID:

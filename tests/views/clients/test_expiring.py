@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from tests import factories
 from tests.conftest import Cast
-from tests.queries import recorded_queries
+from tests.queries import plan_of, recorded_queries
 from tests.services.claims.files import declare, make_cover
 from tests.services.exports.wanting import csv_rows
-from webapp import clock, tenancy
+from webapp import clock
 from webapp.extensions import db
 from webapp.models.documents import Document
 from webapp.services.clients import archiving, expiring
@@ -121,8 +121,6 @@ def test_pages_follow_each_other_at_the_same_cost(client: FlaskClient, cast: Cas
 def test_an_index_leads_to_the_first_page(cast: Cast, expiry: expiring.Expiry | None) -> None:
     db.session.execute(text("SET LOCAL enable_seqscan = off"))
     db.session.execute(text("SET LOCAL enable_sort = off"))  # a few rows are sorted as quickly
-    statement = tenancy.narrowed(expiring.select_all(ExpiringView(expiry=expiry), date(2026, 11, 30)).limit(50))
-    shown = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
-    plan = "\n".join(db.session.scalars(text(f"EXPLAIN {shown}".replace(":", "\\:"))))
+    plan = plan_of(expiring.select_all(ExpiringView(expiry=expiry), date(2026, 11, 30)).limit(50))
     assert "ix_documents_validity" in plan
     assert "Sort" not in plan
